@@ -1,0 +1,58 @@
+/// Reading scenes from other people's files. The format is detected from the content, never from the name.
+///
+/// A file is hostile: sizes, counts and references are checked before use; a bad scene is refused whole, with file and
+/// line (XML) or byte offset (binary); the caller decides whether the rest goes on. Memory is bounded by the largest
+/// single scene. One reader per thread.
+#ifndef NM_DATASET_IMPORT_H
+#define NM_DATASET_IMPORT_H
+
+#include "sim/scene.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum nm_format {
+    NM_FORMAT_UNKNOWN = 0,
+    NM_FORMAT_COMMONROAD,    ///< XML 2018b or 2020a
+    NM_FORMAT_WOMD_SCENARIO, ///< Scenario protobuf in TFRecord
+    NM_FORMAT_WOMD_EXAMPLE,  ///< tf.Example in TFRecord: recognised, refused with advice
+    NM_FORMAT_ARCHIVE        ///< tar (xz, gz, zst, bz2) or zip holding files of the above
+} nm_format;
+
+/// Fill with nm_import_limits_default().
+typedef struct nm_import_limits {
+    uint64_t max_file_bytes; ///< default 1 GiB a file or archive member
+    uint32_t max_tracks;     ///< default 1,000,000 a scene
+    uint32_t max_steps;      ///< default 100,000
+    uint32_t max_lanes;      ///< default 1,000,000
+} nm_import_limits;
+NM_API nm_import_limits nm_import_limits_default(void);
+
+/// Looks at the first bytes (at most 4096 are needed).
+NM_API nm_format nm_detect_format(const void *head, size_t size);
+NM_API const char *nm_format_name(nm_format format);
+
+/// Receives each scene read. Ownership passes to the callee (nm_scene_destroy). `input` is "file" or "archive!member",
+/// valid during the call. A status other than NM_OK stops the import with that status.
+typedef nm_status nm_scene_sink(void *context, const nm_scene *scene, const char *input, uint64_t record,
+                                nm_error *error);
+/// Told of each scene or file that was refused; the import goes on with the next. NULL stops at the first.
+typedef void nm_refusal_sink(void *context, const nm_error *error);
+
+typedef struct nm_importer nm_importer;
+NM_API nm_importer *nm_importer_create(const nm_import_limits *limits); ///< NULL: no memory; limits nullable
+NM_API void nm_importer_destroy(nm_importer *importer);
+
+/// Reads a file or an archive. Returns NM_OK when everything was read or refused through `refused`; the first refusal's
+/// status when `refused` is NULL; or the sink's status. *bytes_read [out, nullable] adds up bytes of scene files read.
+NM_API nm_status nm_import_file(nm_importer *importer, const char *path, nm_scene_sink *sink, nm_refusal_sink *refused,
+                                void *context, uint64_t *bytes_read, nm_error *error);
+/// The same for one file already in memory. `name` is used in messages and provenance (its base name).
+NM_API nm_status nm_import_memory(nm_importer *importer, const char *name, const void *bytes, size_t size,
+                                  nm_scene_sink *sink, nm_refusal_sink *refused, void *context, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,29 @@
+/// The readers behind import.h, one per format. Private to dataset/.
+#ifndef NM_DATASET_READERS_H
+#define NM_DATASET_READERS_H
+
+#include "dataset/import.h"
+
+/// State kept between files by one importer: builders and buffers, reused so that a long import does not churn memory.
+typedef struct nm_reader_context {
+    nm_import_limits limits;
+    nm_map_builder *map_builder;
+    nm_scene_builder *scene_builder;
+    void *commonroad; ///< private to commonroad.c, released by nm_commonroad_release
+    void *womd;       ///< private to womd.c, released by nm_womd_release
+} nm_reader_context;
+
+/// Reads one CommonRoad document. *scene is set on success.
+nm_status nm_commonroad_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                             const nm_scene **scene, nm_error *error);
+void nm_commonroad_release(nm_reader_context *context);
+
+/// Reads every record of one TFRecord file of Scenario protobufs. A record whose payload is bad is refused through
+/// `refused`; a record whose length CRC is bad ends the file (nothing behind it can be found).
+nm_status nm_womd_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                       nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context, nm_error *error);
+void nm_womd_release(nm_reader_context *context);
+/// 1 when the first record's payload is a tf.Example.
+int nm_womd_is_example(const void *payload, size_t size);
+
+#endif

@@ -1,0 +1,4 @@
+/// The `nearmiss` program.
+int main(void) {
+    return 2;
+}
