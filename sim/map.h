@@ -1,12 +1,16 @@
 /// The map of a scene: lanes and their graph, lines, areas, stop lines, signs, signals; and what is derived from them
-/// once at construction so that a simulation step never searches: rails, conflicts, a raster of the drivable area and a
-/// grid over the lanes.
+/// once so that a simulation step never searches: rails, conflicts, a raster of the drivable area and a grid over the
+/// lanes.
 ///
-/// Constant after nm_map_builder_build, shared by any number of scenes and threads, reference-counted.
+/// Constant after nm_map_builder_build, shared by any number of scenes and threads, reference-counted. The derived part
+/// is not needed to import and store a map, so it is made on demand: nm_map_prepare, thread-safe, once a map. Fields
+/// marked [prepared] are empty (0, or NM_NONE) before it; call it before reading them. The queries call it themselves.
+///
 /// Frame: x east, y north, metres, floats relative to `origin` (doubles, as in the source). Headings are
 /// counter-clockwise from +x. Absent indices are NM_NONE. All arrays live in one block owned by the map.
 ///
-/// Cost: build O(points + cells of the raster); memory about 32 bytes a metre of lane plus the raster (at most 4 MiB).
+/// Cost: build O(points); prepare O(points + cells of the raster); memory about 32 bytes a metre of lane plus the
+/// raster (at most 4 MiB).
 #ifndef NM_SIM_MAP_H
 #define NM_SIM_MAP_H
 
@@ -106,7 +110,7 @@ typedef enum nm_map_repair {
     NM_REPAIR_COUNT
 } nm_map_repair;
 
-#define NM_LANE_JUNCTION 1u      ///< lies inside a junction (joins other lanes)
+#define NM_LANE_JUNCTION 1u      ///< lies inside a junction (joins other lanes): has a `junction`
 #define NM_LANE_BIDIRECTIONAL 2u ///< may be driven both ways
 #define NM_LANE_ASSUMED_LEFT 4u  ///< left border was not in the source
 #define NM_LANE_ASSUMED_RIGHT 8u
@@ -126,15 +130,16 @@ typedef struct nm_lane {
     uint8_t flags;                       ///< NM_LANE_...
     uint8_t left_marking, right_marking; ///< nm_marking
     uint8_t left_colour, right_colour;   ///< nm_colour
-    uint32_t junction;                   ///< group of lanes of one junction, or NM_NONE
+    uint32_t junction;                   ///< group of lanes of one junction, or NM_NONE: the source's; [prepared] also
+                                         ///< lanes that cross others outside the source's junctions
     nm_range points;                     ///< into centre/left/right: at least 2, paired
-    nm_range rail;                       ///< into map->rail: at least 2
-    float rail_step;                     ///< m between rail points
-    float rail_inverse;                  ///< 1 / rail_step
+    nm_range rail;                       ///< [prepared] into map->rail: at least 2
+    float rail_step;                     ///< [prepared] m between rail points
+    float rail_inverse;                  ///< [prepared] 1 / rail_step
     nm_range predecessors;               ///< into map->lane_refs
     nm_range successors;                 ///< into map->lane_refs
     nm_range left, right;                ///< into map->neighbours
-    nm_range conflicts;                  ///< into map->conflicts
+    nm_range conflicts;                  ///< [prepared] into map->conflicts, ordered by self_in
     nm_range signals;                    ///< into map->signal_refs: signals that rule the end of this lane
     uint32_t stop_line;                  ///< into map->stop_lines, or NM_NONE (then the lane's end)
     float stop_s; ///< m along the lane where to stop for its control; = length when there is no stop line
@@ -239,15 +244,15 @@ typedef struct nm_map {
     const nm_vec2 *centre, *left, *right; ///< [point_count], paired
     const float *z;                       ///< [point_count] height of the centreline, m relative to origin.z
     const float *point_s;                 ///< [point_count] m along the centreline
-    uint32_t rail_count;
+    uint32_t rail_count;                  ///< [prepared]
     const nm_rail_point *rail;
     uint32_t lane_ref_count;
     const uint32_t *lane_refs;
     uint32_t neighbour_count;
     const nm_neighbour *neighbours;
-    uint32_t conflict_count;
+    uint32_t conflict_count; ///< [prepared]
     const nm_conflict *conflicts;
-    uint32_t junction_count;
+    uint32_t junction_count; ///< groups; [prepared] those found by geometry included
 
     uint32_t line_count;
     const nm_line *lines;
@@ -269,14 +274,15 @@ typedef struct nm_map {
     const nm_phase *phases;
 
     uint32_t repairs[NM_REPAIR_COUNT];
-    const nm_map_grid *grid;
-    size_t bytes; ///< memory held, grid included
+    const nm_map_grid *grid; ///< [prepared]
+    size_t bytes;            ///< memory held, [prepared] derived parts included
 } nm_map;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Construction. A builder is used by one thread. Ids are the source's; references may point forward and are resolved by
-// the build, which refuses (NM_E_FORMAT, with the line given in the definition) duplicate ids, references to nowhere,
-// NaN and infinite coordinates, and lanes with fewer than two different points.
+// the build, which refuses (NM_E_FORMAT, with the line given in the definition) duplicate ids of lanes, signals or
+// signs, references to nowhere, NaN and infinite coordinates, lanes with fewer than two different points or a
+// centreline of no length, and coordinates over 1e8 m or more than 1e6 m from the origin. Lane ids must be >= 0.
 
 typedef struct nm_map_builder nm_map_builder;
 
@@ -288,8 +294,8 @@ typedef struct nm_neighbour_def {
 } nm_neighbour_def;
 
 /// Arrays are copied. `left`/`right` are both given and paired with equal counts (then the centre is their half sum and
-/// `centre` is NULL), or NULL (then `centre` is given, and borders come from `width`, or 3.5 m assumed where that is
-/// 0).
+/// `centre` is NULL), or NULL (then `centre` is given, and borders come from the widths, or are assumed: 3.5 m, bike
+/// lanes and sidewalks 1.8 m).
 typedef struct nm_lane_def {
     int64_t id;
     int64_t line; ///< line of the input, for messages; 0 = unknown
@@ -366,11 +372,20 @@ NM_API nm_status nm_map_builder_set_junction(nm_map_builder *builder, int64_t id
 /// Resolves and derives everything. `*map` has one reference. On failure `*map` is NULL.
 NM_API nm_status nm_map_builder_build(nm_map_builder *builder, const nm_map **map, nm_error *error);
 
+/// Makes the derived part: rails, conflicts, grid, raster. Idempotent, cheap when done; safe from any thread. May be
+/// called again after NM_E_MEMORY. nm_world_create calls it; whoever reads a [prepared] field directly must, too.
+NM_API nm_status nm_map_prepare(const nm_map *map, nm_error *error);
+
 NM_API const nm_map *nm_map_retain(const nm_map *map); ///< atomic; returns `map`
 NM_API void nm_map_release(const nm_map *map);         ///< frees at zero; NULL is fine
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Queries. All are pure, thread-safe and do not allocate.
+// Queries. All are pure and thread-safe. The first one that needs the derived part prepares the map; after that none
+// allocates. (Without memory to prepare, they answer the same from the lanes alone, slowly; nm_map_rail asserts.)
+//
+// Surfaces: a point belongs to a lane or driveway when it lies in its polygon or within NM_SURFACE_TOLERANCE of it, so
+// that slivers between the borders of adjacent lanes, common in real maps, are no holes in the road.
+#define NM_SURFACE_TOLERANCE 0.05f ///< m
 
 /// A place relative to a lane's centreline.
 typedef struct nm_frenet {
