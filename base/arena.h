@@ -22,7 +22,9 @@ typedef struct nm_arena_mark {
 NM_API nm_arena *nm_arena_create(size_t limit_bytes);
 NM_API void nm_arena_destroy(nm_arena *arena); ///< NULL is fine
 
-/// Makes sure that `bytes` more can be allocated without touching malloc. NM_E_MEMORY when they can not be had.
+/// Makes sure that `bytes` more can be allocated without touching malloc. NM_E_MEMORY when they can not be had or would
+/// pass the limit. Padding counts: the reserve begins at a multiple of 64, so a sum of sizes, each rounded up to 64, is
+/// enough for any allocations aligned to at most 64.
 NM_API nm_status nm_arena_reserve(nm_arena *arena, size_t bytes);
 
 /// Uninitialised memory for `count` elements of `size` bytes, aligned to `align` (a power of two, at most 4096).
