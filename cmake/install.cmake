@@ -4,10 +4,10 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(layers base sim)
-set(private_packages "")
+set(private_libraries "")
 if(NOT NM_CORE_ONLY)
   list(APPEND layers dataset scenarios)
-  set(private_packages "libxml-2.0 libarchive libprotobuf-c sqlite3 libzstd")
+  set(private_libraries "-lxml2 -larchive -lprotobuf-c -lsqlite3 -lzstd ")
 endif()
 
 list(TRANSFORM layers PREPEND nm_ OUTPUT_VARIABLE archives)

@@ -18,13 +18,15 @@ void nm_json_number(cJSON *object, const char *name, double value) {
 }
 
 void nm_json_integer(cJSON *object, const char *name, uint64_t value) {
-    if (value <= UINT64_C(1) << 53) {
-        cJSON_AddNumberToObject(object, name, (double)value);
-        return;
-    }
     char text[24];
     snprintf(text, sizeof text, "%" PRIu64, value);
-    cJSON_AddStringToObject(object, name, text);
+    if (value < UINT64_C(1000000000000000)) {
+        cJSON_AddNumberToObject(object, name, (double)value);
+    } else if (value <= UINT64_C(1) << 53) {
+        cJSON_AddRawToObject(object, name, text); // cJSON prints fifteen digits and rounds the rest away
+    } else {
+        cJSON_AddStringToObject(object, name, text); // most readers would round it
+    }
 }
 
 /// A copy of `text` with U+FFFD for every byte that is not UTF-8; NULL when there is none such, or no memory (*failed).

@@ -57,8 +57,9 @@ void nm_table_cell(nm_table *table, const char *format, ...) {
     vsnprintf(raw, sizeof raw, format, args);
     va_end(args);
     nm_text_escape(text, sizeof text, raw);
-    char *copy = malloc(strlen(text) + 1);
-    if (copy) strcpy(copy, text);
+    const size_t bytes = strlen(text) + 1;
+    char *copy = malloc(bytes);
+    if (copy) memcpy(copy, text, bytes);
     if (!copy || !add_cell(table, copy)) {
         free(copy);
         table->cut = 1;
