@@ -1,5 +1,8 @@
 #include "support.h"
 
+#include <sched.h>
+#include <stdatomic.h>
+
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/text.h"
@@ -75,6 +78,14 @@ static void a_long_message_is_cut(void **state) {
     nm_log_destroy(log);
 }
 
+static atomic_int inside, overlaps;
+static void keep_alone(void *context, nm_log_level level, const char *line) {
+    if (atomic_fetch_add(&inside, 1) != 0) atomic_fetch_add(&overlaps, 1);
+    for (int i = 0; i < 20; i++) sched_yield();
+    keep(context, level, line);
+    atomic_fetch_sub(&inside, 1);
+}
+
 static nm_status log_index(void *context, size_t index, int worker, nm_error *error) {
     (void)worker;
     (void)error;
@@ -85,11 +96,12 @@ static nm_status log_index(void *context, size_t index, int worker, nm_error *er
 static void the_sink_is_called_by_one_thread_at_a_time(void **state) {
     (void)state;
     kept.count = 0;
-    nm_log *log = nm_log_create(NM_LOG_DEBUG, 0, keep, &kept);
+    nm_log *log = nm_log_create(NM_LOG_DEBUG, 0, keep_alone, &kept);
     nm_thread_pool *pool;
     assert_int_equal(nm_thread_pool_create(4, &pool, NULL), NM_OK);
     assert_int_equal(nm_thread_pool_for(pool, 64, 1, log_index, log, NULL), NM_OK);
     nm_thread_pool_destroy(pool);
+    assert_int_equal(atomic_load(&overlaps), 0);
     assert_int_equal(kept.count, 64);
     int seen[64] = {0};
     for (size_t i = 0; i < 64; i++) {

@@ -75,6 +75,8 @@ static void uniform_is_uniform(void **state) {
     assert_true(fabs(sum / DRAWS - 0.5) < 0.003);
 }
 
+__extension__ typedef unsigned __int128 wide;
+
 static void below_is_unbiased(void **state) {
     (void)state;
     const nm_rng_key key = {.seed = 99};
@@ -97,6 +99,13 @@ static void below_is_unbiased(void **state) {
     }
     assert_true(fabs(low / (double)DRAWS - 1.0 / 3.0) < 0.005);
     assert_int_equal(nm_rng_below(&key, 0, 1), 0);
+    // exactly the high word of the 64-bit draw times the bound
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint32_t words[4];
+        nm_rng_words(&key, i, words);
+        const wide draw = (wide)words[0] << 32 | words[1];
+        assert_int_equal(nm_rng_below(&key, i, UINT32_MAX - i), (uint32_t)(draw * (UINT32_MAX - i) >> 64));
+    }
 }
 
 static void normal_has_its_moments(void **state) {
