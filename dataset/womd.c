@@ -1,0 +1,107 @@
+/// Waymo Open Motion Dataset, Scenario form: the records of a TFRecord file.
+#include "dataset/womd_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_RECORD_MEMORY ((size_t)512 << 20) // a record of 1 MB takes about 4 MB
+#define KEEP_MEMORY ((size_t)64 << 20)        // kept from record to record
+
+static nm_arena *arena_of(nm_reader_context *context) {
+    if (!context->womd) context->womd = nm_arena_create(MAX_RECORD_MEMORY);
+    return context->womd;
+}
+
+void nm_womd_release(nm_reader_context *context) {
+    nm_arena_destroy(context->womd);
+    context->womd = NULL;
+}
+
+/// Empties the arena; after a giant record it is given back whole.
+static void empty_arena(nm_reader_context *context) {
+    if (nm_arena_used(context->womd) > KEEP_MEMORY)
+        nm_womd_release(context);
+    else
+        nm_arena_reset(context->womd);
+}
+
+/// Reads the length-prefixed field `tag` at *at; 0 when that is not what stands there. A length that points past the
+/// end is fine: only the head of a file may be at hand.
+static int enter(const uint8_t *bytes, size_t size, size_t *at, uint8_t tag, uint64_t *length) {
+    if (*at >= size || bytes[(*at)++] != tag) return 0;
+    *length = 0;
+    for (unsigned shift = 0; shift < 63; shift += 7) {
+        if (*at >= size) return 0;
+        uint8_t byte = bytes[(*at)++];
+        *length |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) return 1;
+    }
+    return 0;
+}
+
+int nm_womd_is_example(const void *payload, size_t size) {
+    // Example{1: Features{1: entry{1: key, ...}}}: three first fields nested, then a readable key. In a Scenario field
+    // 1 holds timestamps: eight bytes each (tag 0x09) or, packed, a list of them, which does not begin like this.
+    const uint8_t *bytes = payload;
+    size_t at = 0;
+    uint64_t features, entry, key;
+    if (!enter(bytes, size, &at, 0x0a, &features)) return 0;
+    if (!enter(bytes, size, &at, 0x0a, &entry) || entry >= features) return 0;
+    if (!enter(bytes, size, &at, 0x0a, &key) || key == 0 || key > 256 || key >= entry) return 0;
+    for (uint64_t i = 0; i < key && at < size; i++, at++) {
+        if (bytes[at] < 0x20 || bytes[at] > 0x7e) return 0;
+    }
+    return 1;
+}
+
+static nm_status refuse_example(const nm_womd_record *record, nm_error *error) {
+    return nm_womd_refuse(
+        record, error, NM_E_UNSUPPORTED, NM_WOMD_RECORD, 0,
+        "holds a tf.Example (files named like training_tfexample.tfrecord-00000-of-01000 do); give the "
+        "Scenario form of the dataset instead: training.tfrecord-00000-of-01000, "
+        "validation.tfrecord-00000-of-00150 and so on, from its folder uncompressed/scenario");
+}
+
+static nm_status read_record(nm_womd_record *record, const nm_scene **scene, nm_error *error) {
+    record->arena = arena_of(record->context);
+    if (!record->arena) return nm_womd_no_memory(record, error);
+    nm_womd_map work = {0};
+    const nm_map *map = NULL;
+    nm_status status = nm_womd_unpack(record, error);
+    if (status == NM_OK) status = nm_womd_check_shape(record, error);
+    if (status == NM_OK) status = nm_womd_build_map(record, &work, &map, error);
+    if (status == NM_OK) status = nm_womd_build_scene(record, &work, map, scene, error);
+    nm_map_release(map);
+    empty_arena(record->context);
+    return status;
+}
+
+nm_status nm_womd_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                       nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context, nm_error *error) {
+    nm_tfrecord_reader reader = nm_tfrecord_open(name, bytes, size);
+    nm_womd_record record = {.context = context, .name = name};
+    nm_error trouble;
+    nm_status status;
+    while ((status = nm_tfrecord_next(&reader, &record.frame, &trouble)) != NM_E_NOT_FOUND) {
+        const nm_scene *scene = NULL;
+        uint64_t index = record.frame.index;
+        if (status == NM_OK && nm_womd_is_example(record.frame.payload, record.frame.size)) {
+            status = refuse_example(&record, &trouble);
+            reader.offset = reader.size; // the others are the same: once is enough
+        } else if (status == NM_OK) {
+            status = read_record(&record, &scene, &trouble);
+        }
+        if (status == NM_OK) {
+            status = sink(sink_context, scene, name, index, error);
+            if (status != NM_OK) return status;
+        } else if (refused) {
+            refused(sink_context, &trouble);
+        } else {
+            if (error) *error = trouble;
+            return status;
+        }
+        record = (nm_womd_record){.context = context, .name = name};
+    }
+    return NM_OK;
+}
