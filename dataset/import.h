@@ -52,6 +52,13 @@ NM_API nm_status nm_import_file(nm_importer *importer, const char *path, nm_scen
 NM_API nm_status nm_import_memory(nm_importer *importer, const char *name, const void *bytes, size_t size,
                                   nm_scene_sink *sink, nm_refusal_sink *refused, void *context, nm_error *error);
 
+/// Receives the name of one file, valid during the call. A status other than NM_OK stops.
+typedef nm_status nm_path_sink(void *context, const char *path, nm_error *error);
+/// Names the files that an argument of the command line stands for: the shards of a sharded file written BASE@COUNT
+/// (see dataset/tfrecord.h), unless there is a file of exactly that name; else the argument itself. The files need not
+/// exist: whoever opens them says so. Returns the sink's status.
+NM_API nm_status nm_import_expand(const char *argument, nm_path_sink *sink, void *context, nm_error *error);
+
 #ifdef __cplusplus
 }
 #endif

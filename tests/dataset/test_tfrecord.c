@@ -2,9 +2,11 @@
 #include "support.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "base/rng.h"
 #include "dataset/crc32c.h"
+#include "dataset/import.h"
 #include "dataset/tfrecord.h"
 
 #define SEED 20260801u
@@ -224,6 +226,42 @@ static void shard_names(void **state) {
         assert_false(nm_shards_parse(others[i], &length, &count));
 }
 
+typedef struct paths {
+    char text[512];
+    int left; // calls that may succeed
+} paths;
+
+static nm_status add_path(void *context, const char *path, nm_error *error) {
+    paths *p = context;
+    if (p->left-- == 0) return NM_ERROR(error, NM_E_CANCELLED, "enough");
+    strcat(p->text, path);
+    strcat(p->text, " ");
+    return NM_OK;
+}
+
+static void arguments_expand(void **state) {
+    (void)state;
+    nm_error error = {0};
+    paths p = {.left = 9};
+    assert_int_equal(nm_import_expand("no/such@3", add_path, &p, &error), NM_OK);
+    assert_string_equal(p.text, "no/such-00000-of-00003 no/such-00001-of-00003 no/such-00002-of-00003 ");
+    p = (paths){.left = 9};
+    assert_int_equal(nm_import_expand("me@example.org", add_path, &p, &error), NM_OK);
+    assert_string_equal(p.text, "me@example.org ");
+    p = (paths){.left = 1};
+    assert_int_equal(nm_import_expand("x@1000000", add_path, &p, &error), NM_E_CANCELLED);
+    assert_string_equal(p.text, "x-00000-of-1000000 ");
+    char name[64]; // of a file that is really called so
+    snprintf(name, sizeof name, "/tmp/nm-shards-%ld@2", (long)getpid());
+    FILE *file = fopen(name, "wb");
+    assert_non_null(file);
+    fclose(file);
+    p = (paths){.left = 9};
+    assert_int_equal(nm_import_expand(name, add_path, &p, &error), NM_OK);
+    assert_int_equal(strlen(p.text), strlen(name) + 1);
+    unlink(name);
+}
+
 int main(void) {
     printf("seed %u\n", SEED);
     const struct CMUnitTest tests[] = {
@@ -235,6 +273,7 @@ int main(void) {
         cmocka_unit_test(any_cut_is_found),
         cmocka_unit_test(gigantic_lengths_are_refused),
         cmocka_unit_test(shard_names),
+        cmocka_unit_test(arguments_expand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
