@@ -15,10 +15,23 @@
 #include "base/status.h"
 #include "base/thread_pool.h"
 
-typedef enum nm_option_type { NM_OPTION_FLAG, NM_OPTION_TEXT, NM_OPTION_INTEGER, NM_OPTION_REAL } nm_option_type;
+typedef enum nm_option_type {
+    NM_OPTION_FLAG,
+    NM_OPTION_TEXT,
+    NM_OPTION_INTEGER,
+    NM_OPTION_REAL,
+    NM_OPTION_LIST ///< a text that may be given several times
+} nm_option_type;
 
-/// One --NAME. `value` points to int (flag), const char * (text), int64_t (integer) or double (real), preset to the
-/// default. Integers and reals outside [min, max] are usage errors when min < max.
+#define NM_LIST_MAX 64
+typedef struct nm_text_list {
+    const char *items[NM_LIST_MAX]; ///< in the order given
+    size_t count;
+} nm_text_list;
+
+/// One --NAME. `value` points to int (flag), const char * (text), int64_t (integer), double (real) or nm_text_list,
+/// preset to the default. Integers and reals outside [min, max] are usage errors when min < max. Given twice, the last
+/// one counts, except for lists.
 typedef struct nm_option {
     const char *name; ///< without the dashes
     nm_option_type type;

@@ -96,6 +96,15 @@ static int store_real(const option_set *set, const nm_option *option, const char
     return -1;
 }
 
+static int store_item(const option_set *set, const nm_option *option, const char *text) {
+    nm_text_list *list = option->value;
+    if (list->count == NM_LIST_MAX) {
+        return nm_cli_usage(set->command, "--%s is given more than %d times", option->name, NM_LIST_MAX);
+    }
+    list->items[list->count++] = text;
+    return -1;
+}
+
 static int store_value(const option_set *set, const nm_option *option, const char *text) {
     switch (option->type) {
     case NM_OPTION_INTEGER:

@@ -36,6 +36,8 @@ typedef struct values {
     const char *text;
     int64_t integer;
     double real;
+    size_t listed;
+    char last[8];
     nm_common common;
     int positional, status;
     const char *rest[8];
@@ -43,11 +45,13 @@ typedef struct values {
 
 static values parse(int argc, const char *const *arguments) {
     values v = {.text = "default", .integer = 7, .real = 0.5};
+    nm_text_list list = {.count = 0};
     const nm_option options[] = {
         {"flag", NM_OPTION_FLAG, &v.flag, NULL, "a flag", 0, 0},
         {"text", NM_OPTION_TEXT, &v.text, "T", "a text", 0, 0},
         {"integer", NM_OPTION_INTEGER, &v.integer, "N", "an integer", -10, 10},
         {"real", NM_OPTION_REAL, &v.real, "X", "a real", 0, 0},
+        {"list", NM_OPTION_LIST, &list, "T", "texts", 0, 0},
     };
     char storage[16][64];
     char *argv[16];
@@ -55,12 +59,14 @@ static values parse(int argc, const char *const *arguments) {
         snprintf(storage[i], sizeof storage[i], "%s", arguments[i]);
         argv[i] = storage[i];
     }
-    v.status = nm_cli_parse(&command, options, 4, &v.common, argc, argv, 0, 3, &v.positional);
+    v.status = nm_cli_parse(&command, options, 5, &v.common, argc, argv, 0, 3, &v.positional);
     static char kept[8][64];
     for (int i = 0; v.status < 0 && i < v.positional; i++) {
         snprintf(kept[i], sizeof kept[i], "%s", argv[i]);
         v.rest[i] = kept[i];
     }
+    v.listed = list.count;
+    if (list.count > 0) snprintf(v.last, sizeof v.last, "%s", list.items[list.count - 1]);
     // text points into storage, which ends here
     static char text[64];
     snprintf(text, sizeof text, "%s", v.text);
@@ -88,6 +94,9 @@ static void options_may_stand_anywhere(void **state) {
     assert_int_equal(v.flag, 0);
     assert_int_equal(v.positional, 2);
     assert_string_equal(v.rest[0], "--flag");
+    v = PARSE("--list", "a", "--list=b", "x", "--list", "c");
+    assert_int_equal(v.listed, 3);
+    assert_string_equal(v.last, "c");
     v = PARSE("-", "-5");
     assert_int_equal(v.positional, 2);
     v = PARSE("x");
