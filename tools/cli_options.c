@@ -114,6 +114,8 @@ static int store_value(const option_set *set, const nm_option *option, const cha
     case NM_OPTION_TEXT:
         *(const char **)option->value = text;
         return -1;
+    case NM_OPTION_LIST:
+        return store_item(set, option, text);
     case NM_OPTION_FLAG:
         *(int *)option->value = 1;
         return -1;
