@@ -290,7 +290,7 @@ typedef struct nm_neighbour_def {
     int64_t lane;
     int opposite;
     double self_start, self_end;   ///< m; self_end <= self_start means "the whole lane"
-    double other_start, other_end; ///< m; likewise
+    double other_start, other_end; ///< m; likewise; of an opposite lane in either order, equal = the whole lane
 } nm_neighbour_def;
 
 /// Arrays are copied. `left`/`right` are both given and paired with equal counts (then the centre is their half sum and
@@ -431,8 +431,10 @@ NM_API int nm_lane_type_drivable(nm_lane_type type);
      (1u << NM_LANE_SHOULDER) | (1u << NM_LANE_DRIVEWAY) | (1u << NM_LANE_BUS))
 
 /// Shortest route (by length, lane changes cost `change_cost` m) from `from` to `to`, both included; consecutive lanes
-/// are successors or same-direction neighbours. Returns the number of lanes, 0 when unreachable, and NM_NONE when there
-/// are more than `max`. `scratch` holds working memory and is left as it was; NULL scratch allocates.
+/// are successors, or same-direction neighbours that the markings let one change to. A route between drivable lanes
+/// stays on drivable lanes. Returns the number of lanes, 0 when unreachable (or out of memory), and NM_NONE when there
+/// are more than `max`. `scratch` holds working memory and is left as it was; NULL scratch allocates. Dijkstra's
+/// algorithm: O((lanes + links) log lanes).
 struct nm_arena;
 NM_API uint32_t nm_map_route(const nm_map *map, uint32_t from, uint32_t to, float change_cost, uint32_t *lanes,
                              uint32_t max, struct nm_arena *scratch);

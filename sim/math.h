@@ -18,10 +18,18 @@ extern "C" {
 #define NM_PI_F 3.14159274101257324219f ///< the float nearest to pi, the largest heading there is
 #define NM_HALF_PI_F 1.57079637050628662109f
 
-static inline float nm_minf(float a, float b) { return a < b ? a : b; }
-static inline float nm_maxf(float a, float b) { return a > b ? a : b; }
-static inline float nm_clampf(float value, float low, float high) { return nm_minf(nm_maxf(value, low), high); }
-static inline float nm_hypotf(float x, float y) { return sqrtf(x * x + y * y); }
+static inline float nm_minf(float a, float b) {
+    return a < b ? a : b;
+}
+static inline float nm_maxf(float a, float b) {
+    return a > b ? a : b;
+}
+static inline float nm_clampf(float value, float low, float high) {
+    return nm_minf(nm_maxf(value, low), high);
+}
+static inline float nm_hypotf(float x, float y) {
+    return sqrtf(x * x + y * y);
+}
 
 /// The nearest integer to `x`, ties to even, as a float; |x| < 2^22.
 static inline float nm_nearest(float x) {
