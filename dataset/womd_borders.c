@@ -8,7 +8,6 @@
 #define REACH 15.0   // m: a border further from the centreline is none; the widest half lanes in the samples have 11
 #define NEAREST 0.05 // m: a border on the centreline would make a lane without surface
 #define TOUCH 0.05   // m: a line that ends this close to the normal still meets it
-#define MAX_WORK 200000000u // segments and boxes looked at in one record; real ones take about two million
 
 int nm_womd_add_boxes(nm_arena *arena, nm_womd_polyline *line) {
     size_t runs = line->count > 1 ? (line->count - 2) / NM_WOMD_RUN + 1 : 0;
@@ -104,12 +103,6 @@ typedef struct side {
     uint8_t *covered; // a boundary is named at this point
 } side;
 
-static nm_status check_work(const side *s, nm_error *error) {
-    if (s->map->work <= MAX_WORK) return NM_OK;
-    return nm_womd_refuse(s->record, error, NM_E_LIMIT, NM_WOMD_MAP_FEATURES, s->lane->feature,
-                          "the boundaries of the lanes are too many and too long to be paired with them");
-}
-
 static nm_status apply_boundaries(const side *s, Womd__BoundarySegment *const *segments, size_t count,
                                   nm_error *error) {
     for (size_t k = 0; k < count; k++) {
@@ -130,7 +123,7 @@ static nm_status apply_boundaries(const side *s, Womd__BoundarySegment *const *s
             s->covered[i] = 1;
             if (d < INFINITY && !(s->widths[i] > 0.0f && (double)s->widths[i] <= d)) s->widths[i] = (float)d;
         }
-        nm_status status = check_work(s, error);
+        nm_status status = nm_womd_check_work(s->record, s->map, s->lane->feature, error);
         if (status != NM_OK) return status;
     }
     return NM_OK;
@@ -177,7 +170,7 @@ static nm_status apply_neighbours(const side *s, Womd__LaneNeighbor *const *neig
             double d = cast(&r, other, (size_t)first, (size_t)last, &s->map->work);
             if (d < INFINITY) s->widths[i] = (float)(0.5 * d);
         }
-        nm_status status = check_work(s, error);
+        nm_status status = nm_womd_check_work(s->record, s->map, s->lane->feature, error);
         if (status != NM_OK) return status;
     }
     return NM_OK;

@@ -29,8 +29,9 @@ static int by_lane(const void *a, const void *b) {
 }
 
 /// m along the lane of the point nearest to `p` on the segments from `first` on, and its distance.
-static double project(const nm_womd_lane *lane, size_t first, const nm_point3 *p, double *distance) {
+static double project(nm_womd_map *map, const nm_womd_lane *lane, size_t first, const nm_point3 *p, double *distance) {
     double best = INFINITY, s = 0.0;
+    map->work += lane->line.count - first;
     for (size_t i = first; i + 1 < lane->line.count; i++) {
         const nm_point3 *a = &lane->line.points[i], *b = a + 1;
         double dx = b->x - a->x, dy = b->y - a->y, square = dx * dx + dy * dy;
@@ -56,20 +57,21 @@ static nm_womd_lane *lane_of(nm_womd_map *map, int64_t id) {
 }
 
 /// 1 when a stop point (nullable) of this lane lies in its second half: then it rules the lane's own end.
-static int rules_own_end(const nm_womd_lane *lane, const nm_point3 *stop, double *s) {
+static int rules_own_end(nm_womd_map *map, const nm_womd_lane *lane, const nm_point3 *stop, double *s) {
     double distance;
     if (!stop) return 0;
-    *s = project(lane, 0, stop, &distance);
+    *s = project(map, lane, 0, stop, &distance);
     return *s > 0.5 * length_of(lane);
 }
 
-static void rule(nm_womd_lane *lane, nm_control_kind control, const nm_point3 *stop, int own_end, double own_s) {
+static void rule(nm_womd_map *map, nm_womd_lane *lane, nm_control_kind control, const nm_point3 *stop, int own_end,
+                 double own_s) {
     if (control == NM_CONTROL_SIGNAL || lane->control == NM_CONTROL_NONE) lane->control = control;
     if (!stop || control != NM_CONTROL_SIGNAL) return; // a stop sign stands beside the road, not where one stops
     double distance = 0.0, s = own_s;
     if (!own_end) {
         size_t last = lane->line.count - 1;
-        s = project(lane, last > END_SEGMENTS ? last - END_SEGMENTS : 0, stop, &distance);
+        s = project(map, lane, last > END_SEGMENTS ? last - END_SEGMENTS : 0, stop, &distance);
     }
     if (distance <= ON_LANE && s < length_of(lane) - END_SLACK && s < lane->stop_s) lane->stop_s = s;
 }
@@ -79,11 +81,11 @@ static void apply(nm_womd_map *map, int64_t id, nm_control_kind control, const n
     nm_womd_lane *lane = lane_of(map, id);
     double s = 0.0;
     if (!lane) return;
-    if (rules_own_end(lane, stop, &s)) {
-        rule(lane, control, stop, 1, s);
+    if (rules_own_end(map, lane, stop, &s)) {
+        rule(map, lane, control, stop, 1, s);
         return;
     }
-    for (size_t i = 0; i < lane->entry_count; i++) rule(lane_of(map, lane->entries[i]), control, stop, 0, 0.0);
+    for (size_t i = 0; i < lane->entry_count; i++) rule(map, lane_of(map, lane->entries[i]), control, stop, 0, 0.0);
 }
 
 /// By the directions at both ends; the same rule for the lane and for its signal, so that they match.
@@ -156,8 +158,11 @@ nm_status nm_womd_find_controls(nm_womd_record *record, nm_womd_map *map, nm_err
                                   "stop sign %lld stands nowhere: its position is not a number or further than 1e8 m "
                                   "from 0",
                                   (long long)feature->id);
-        for (size_t i = 0; i < sign->n_lane; i++)
+        for (size_t i = 0; i < sign->n_lane && status == NM_OK; i++) {
             apply(map, sign->lane[i], NM_CONTROL_STOP, sign->position ? &position : NULL);
+            status = nm_womd_check_work(record, map, (uint32_t)f, error);
+        }
+        if (status != NM_OK) return status;
     }
     return NM_OK;
 }
@@ -169,7 +174,7 @@ nm_status nm_womd_add_signals(nm_womd_record *record, nm_womd_map *map, nm_error
         const nm_point3 *stop = signal->placed ? &signal->stop : NULL;
         double s;
         nm_signal_def def = {.id = signal->lane, .position = stop};
-        if (lane && rules_own_end(lane, stop, &s)) {
+        if (lane && rules_own_end(map, lane, stop, &s)) {
             def.lanes = &signal->lane;
             def.lane_count = 1;
         } else if (lane) {

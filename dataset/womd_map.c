@@ -8,6 +8,7 @@
 #define MPH 0.44704        // m/s
 #define MAX_MPH 1000.0     // anything above is no speed limit
 #define MAX_COORDINATE 1e8 // m
+#define MAX_WORK 50000000u // steps; a quarter of a second
 #define MIN_LANE 1e-3      // m: a lane shorter than that is one point
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -30,6 +31,12 @@ const nm_womd_id *nm_womd_find(const nm_womd_map *map, int64_t id, nm_womd_kind 
     }
     const nm_womd_id *found = low < map->id_count ? &map->ids[low] : NULL;
     return found && found->id == id && found->kind == kind ? found : NULL;
+}
+
+nm_status nm_womd_check_work(const nm_womd_record *record, const nm_womd_map *map, uint32_t feature, nm_error *error) {
+    if (map->work <= MAX_WORK) return NM_OK;
+    return nm_womd_refuse(record, error, NM_E_LIMIT, NM_WOMD_MAP_FEATURES, feature,
+                          "the boundaries and signs are too many and too long to be matched with the lanes");
 }
 
 /// Copies a polyline; refuses what is not a place on earth.

@@ -109,7 +109,7 @@ typedef struct nm_womd_map {
     size_t id_count;
     nm_womd_signal *signals; ///< ascending by lane
     size_t signal_count;
-    uint64_t work; ///< segments looked at while pairing borders
+    uint64_t work; ///< segments looked at while matching boundaries, signals and signs with lanes
 } nm_womd_map;
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -128,14 +128,16 @@ nm_status nm_womd_no_memory(const nm_womd_record *record, nm_error *error);
 nm_status nm_womd_build_map(nm_womd_record *record, nm_womd_map *work, const nm_map **map, nm_error *error);
 /// The lane or line of that id, or NULL.
 const nm_womd_id *nm_womd_find(const nm_womd_map *map, int64_t id, nm_womd_kind kind);
+/// NM_E_LIMIT when a record asks for minutes of matching: a hostile one can list the same long polyline a million
+/// times. Real ones take about two million steps.
+nm_status nm_womd_check_work(const nm_womd_record *record, const nm_womd_map *map, uint32_t feature, nm_error *error);
 
 // womd_borders.c
 /// Lays boxes over a polyline; 0 when memory is out.
 int nm_womd_add_boxes(nm_arena *arena, nm_womd_polyline *line);
 /// Unit tangents at the points of a lane, by the neighbouring points that lie elsewhere; 0 when memory is out.
 int nm_womd_add_tangents(nm_arena *arena, nm_womd_lane *lane);
-/// m from each point of the lane's centreline to its left or right border; 0 where the record does not say. NM_E_LIMIT
-/// when the record holds so many long boundaries that pairing them would take minutes.
+/// m from each point of the lane's centreline to its left or right border; 0 where the record does not say.
 nm_status nm_womd_widths(nm_womd_record *record, nm_womd_map *map, const nm_womd_lane *lane, int left, float *widths,
                          nm_error *error);
 /// The marking along most of that side.

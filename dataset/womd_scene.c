@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOMINAL_DT 0.1    // s; WOMD is a 10 Hz data set whose clocks jitter by some tenths of a millisecond
+#define NOMINAL_DT 0.1 // s; WOMD is a 10 Hz data set whose clocks jitter by some tenths of a millisecond
+#define MIN_DT 1e-3    // s
+#define MAX_DT 1e3
 #define SLACK 0.2         // share of a step by which it may be longer or shorter and still count as one
 #define TRUCK_LENGTH 7.0f // m: WOMD only says "vehicle"; what is longer than the longest pickup is called a truck
 #define MAX_SIZE 1000.0f  // m
@@ -36,6 +38,9 @@ static nm_status read_time(nm_womd_record *record, double *dt, nm_error *error) 
     qsort(gaps, count - 1, sizeof *gaps, ascending);
     double median = gaps[(count - 1) / 2];
     if (fabs(median - NOMINAL_DT) > SLACK * NOMINAL_DT) *dt = median;
+    if (!(*dt >= MIN_DT && *dt <= MAX_DT))
+        return nm_womd_refuse(record, error, NM_E_FORMAT, NM_WOMD_TIMESTAMPS, 0,
+                              "a time step of %g s (median) makes no sense", *dt);
     for (size_t i = 0; i + 1 < count; i++) record->notes[NM_WOMD_IRREGULAR_STEP] += fabs(gaps[i] - *dt) > SLACK * *dt;
     return NM_OK;
 }
