@@ -163,13 +163,15 @@ typedef struct nm_pair_summary {
     uint32_t min_distance_step;
     float min_thw, max_drac, max_ittc; ///< whoever of the two follows
     uint32_t max_drac_step;
-    float min_ttce_dce;              ///< m, smallest DCE within ttc_horizon
-    float pet;                       ///< s, nm_pet over the evaluated steps
-    uint32_t pet_step;               ///< when the second one arrived
-    float tet;                       ///< s, time exposed with TTC below the threshold: dt for every such step
-    float tit;                       ///< s^2, integral of (threshold - TTC), likewise
-    float min_ttb, min_tts, min_ttr; ///< of `first` against `second` and the reverse, the smaller
-    float rss_exposed;               ///< s, both RSS gaps violated
+    float min_ttce_dce; ///< m, smallest DCE within ttc_horizon
+    float pet;          ///< s, nm_pet over the evaluated steps
+    uint32_t pet_step;  ///< when the second one arrived
+    float tet;          ///< s, time exposed with TTC below the threshold: dt for every such step
+    float tit;          ///< s^2, integral of (threshold - TTC), likewise
+    /// Smallest TTB, TTS and TTR, where at each step the longer one of `first` against `second` and the reverse counts:
+    /// one who reacts is enough.
+    float min_ttb, min_tts, min_ttr;
+    float rss_exposed; ///< s, both RSS gaps violated
 } nm_pair_summary;
 
 typedef struct nm_scene_criticality {

@@ -79,8 +79,8 @@ static rss_frame rss_frame_of(const nm_box *a, const nm_box *b) {
     double dx = (double)b->x - a->x, dy = (double)b->y - a->y;
     frame.along = mx * dx + my * dy;
     frame.aside = mx * dy - my * dx;
-    double half = 0.5 * norm;                                // cosine of half the angle between them
-    double half_sine = sqrt(nm_positive(1.0 - half * half)); // and its sine, the same for both boxes
+    double half = 0.5 * norm; // cosine of half the angle between them; and its sine, the same for both boxes:
+    double half_sine = fabs(ac * bs - as * bc) / norm;
     double length = nm_half_length(a) + nm_half_length(b), width = nm_half_width(a) + nm_half_width(b);
     frame.gap_along = fabs(frame.along) - (half * length + half_sine * width);
     frame.gap_aside = fabs(frame.aside) - (half * width + half_sine * length);
