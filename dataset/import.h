@@ -26,6 +26,7 @@ typedef struct nm_import_limits {
     uint32_t max_tracks;     ///< default 1,000,000 a scene
     uint32_t max_steps;      ///< default 100,000
     uint32_t max_lanes;      ///< default 1,000,000
+    uint64_t max_cells;      ///< tracks times steps of a scene, which are stored densely; default 2^26
 } nm_import_limits;
 NM_API nm_import_limits nm_import_limits_default(void);
 
