@@ -1,0 +1,278 @@
+/// Looks at what a file is and hands it to its reader.
+#include "dataset/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dataset/import_private.h"
+#include "dataset/tfrecord.h"
+
+nm_import_limits nm_import_limits_default(void) {
+    return (nm_import_limits){.max_file_bytes = UINT64_C(1) << 30,
+                              .max_tracks = 1000000,
+                              .max_steps = NM_SCENE_MAX_STEPS,
+                              .max_lanes = 1000000,
+                              .max_cells = UINT64_C(1) << 26};
+}
+
+// --- formats ---------------------------------------------------------------------------------------------------------
+
+typedef struct magic {
+    size_t offset, size;
+    const char *bytes;
+} magic;
+
+static int is_archive(const uint8_t *head, size_t size) {
+    static const magic known[] = {{0, 2, "\x1f\x8b"},
+                                  {0, 6,
+                                   "\xfd"
+                                   "7zXZ\0"},
+                                  {0, 4, "\x28\xb5\x2f\xfd"},
+                                  {0, 3, "BZh"},
+                                  {0, 4, "PK\x03\x04"},
+                                  {0, 4, "PK\x05\x06"},
+                                  {257, 5, "ustar"}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i) {
+        if (size >= known[i].offset + known[i].size &&
+            memcmp(head + known[i].offset, known[i].bytes, known[i].size) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/// The first character of a document behind a byte order mark, in UTF-8 or UTF-16, and white space.
+static int is_xml(const uint8_t *head, size_t size) {
+    size_t i = 0;
+    if (size >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0) i = 3;
+    if (size >= 2 && (memcmp(head, "\xff\xfe", 2) == 0 || memcmp(head, "\xfe\xff", 2) == 0)) {
+        for (i = 2; i < size; ++i) {
+            if (head[i] && !strchr(" \t\r\n", head[i])) return head[i] == '<';
+        }
+        return 0;
+    }
+    while (i < size && head[i] && strchr(" \t\r\n", head[i])) ++i;
+    return i < size && head[i] == '<';
+}
+
+nm_format nm_detect_format(const void *head, size_t size) {
+    const uint8_t *bytes = head;
+    if (nm_tfrecord_detect(head, size)) {
+        size_t behind = size - NM_TFRECORD_HEADER;
+        return nm_womd_is_example(bytes + NM_TFRECORD_HEADER, behind) ? NM_FORMAT_WOMD_EXAMPLE
+                                                                      : NM_FORMAT_WOMD_SCENARIO;
+    }
+    if (is_archive(bytes, size)) return NM_FORMAT_ARCHIVE;
+    return is_xml(bytes, size) ? NM_FORMAT_COMMONROAD : NM_FORMAT_UNKNOWN;
+}
+
+const char *nm_format_name(nm_format format) {
+    switch (format) {
+    case NM_FORMAT_COMMONROAD:
+        return "commonroad";
+    case NM_FORMAT_WOMD_SCENARIO:
+        return "womd";
+    case NM_FORMAT_WOMD_EXAMPLE:
+        return "tf.Example";
+    case NM_FORMAT_ARCHIVE:
+        return "archive";
+    case NM_FORMAT_UNKNOWN:
+        break;
+    }
+    return "unknown";
+}
+
+// --- the importer ----------------------------------------------------------------------------------------------------
+
+nm_importer *nm_importer_create(const nm_import_limits *limits) {
+    nm_importer *importer = calloc(1, sizeof *importer);
+    if (!importer) return NULL;
+    importer->readers.limits = limits ? *limits : nm_import_limits_default();
+    importer->readers.map_builder = nm_map_builder_create();
+    importer->readers.scene_builder = nm_scene_builder_create();
+    if (!importer->readers.map_builder || !importer->readers.scene_builder) {
+        nm_importer_destroy(importer);
+        return NULL;
+    }
+    return importer;
+}
+
+void nm_importer_destroy(nm_importer *importer) {
+    if (!importer) return;
+    nm_commonroad_release(&importer->readers);
+    nm_womd_release(&importer->readers);
+    if (importer->readers.map_builder) nm_map_builder_destroy(importer->readers.map_builder);
+    if (importer->readers.scene_builder) nm_scene_builder_destroy(importer->readers.scene_builder);
+    free(importer->bytes);
+    free(importer);
+}
+
+int nm_import_room(nm_importer *importer, size_t size) {
+    if (size <= importer->capacity) return 1;
+    size_t wanted = importer->capacity + importer->capacity / 2;
+    if (wanted < size) wanted = size;
+    void *grown = realloc(importer->bytes, wanted);
+    if (!grown) return 0;
+    importer->bytes = grown;
+    importer->capacity = wanted;
+    return 1;
+}
+
+nm_status nm_import_refuse(const nm_import_target *target, nm_status status, const nm_error *refusal, nm_error *error) {
+    if (target->refused) {
+        target->refused(target->context, refusal);
+        return NM_OK;
+    }
+    if (error) *error = *refusal;
+    return status;
+}
+
+static nm_status read_commonroad(nm_importer *importer, const char *name, const void *bytes, size_t size,
+                                 const nm_import_target *target, nm_error *error) {
+    nm_error refusal;
+    nm_error_clear(&refusal);
+    const nm_scene *scene;
+    nm_status status = nm_commonroad_read(&importer->readers, name, bytes, size, &scene, &refusal);
+    if (status != NM_OK) return nm_import_refuse(target, status, &refusal, error);
+    return target->sink(target->context, scene, name, 0, error);
+}
+
+nm_status nm_import_check_format(const char *name, nm_format format, const void *head, size_t size, nm_error *error) {
+    if (size == 0) return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, -1, "the file is empty");
+    if (format == NM_FORMAT_WOMD_EXAMPLE)
+        return NM_ERROR_AT(error, NM_E_UNSUPPORTED, name, 0, 0,
+                           "TFRecord of tf.Example messages: take the Scenario files of the same data set "
+                           "(uncompressed/scenario/... of the Waymo Open Motion Dataset), which hold all of it");
+    if (format != NM_FORMAT_UNKNOWN) return NM_OK;
+    const uint8_t *bytes = head;
+    return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, 0,
+                       "neither CommonRoad XML nor a TFRecord file of Scenario messages nor an archive of them (it "
+                       "begins with %02x %02x %02x %02x)",
+                       bytes[0], size > 1 ? bytes[1] : 0, size > 2 ? bytes[2] : 0, size > 3 ? bytes[3] : 0);
+}
+
+nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *bytes, size_t size,
+                          const nm_import_target *target, nm_error *error) {
+    nm_format format =
+        size ? nm_detect_format(bytes, size < NM_IMPORT_HEAD ? size : NM_IMPORT_HEAD) : NM_FORMAT_UNKNOWN;
+    nm_error refusal;
+    nm_error_clear(&refusal);
+    nm_status status = nm_import_check_format(name, format, bytes, size, &refusal);
+    if (status == NM_OK && format == NM_FORMAT_ARCHIVE)
+        status = NM_ERROR_AT(&refusal, NM_E_UNSUPPORTED, name, 0, 0,
+                             "an archive inside an archive or in memory is not opened");
+    if (status == NM_OK && size > importer->readers.limits.max_file_bytes)
+        status = NM_ERROR_AT(&refusal, NM_E_LIMIT, name, 0, -1, "the file is larger than the limit of %llu bytes",
+                             (unsigned long long)importer->readers.limits.max_file_bytes);
+    if (status != NM_OK) return nm_import_refuse(target, status, &refusal, error);
+    if (target->visit) return target->visit(target->context, name, bytes, size, error);
+    if (format == NM_FORMAT_COMMONROAD) return read_commonroad(importer, name, bytes, size, target, error);
+    return nm_womd_read(&importer->readers, name, bytes, size, target->sink, target->refused, target->context, error);
+}
+
+nm_status nm_import_memory(nm_importer *importer, const char *name, const void *bytes, size_t size, nm_scene_sink *sink,
+                           nm_refusal_sink *refused, void *context, nm_error *error) {
+    NM_ASSERT(importer && name && sink && (bytes || size == 0));
+    nm_import_target target = {.sink = sink, .refused = refused, .context = context};
+    return nm_import_bytes(importer, name, bytes, size, &target, error);
+}
+
+// --- files -----------------------------------------------------------------------------------------------------------
+
+static nm_status io_error(const char *path, const char *what, nm_error *error) {
+    return NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "%s: %s", what, strerror(errno));
+}
+
+/// Appends what the descriptor gives to the importer's buffer until the end or until `limit` bytes are in.
+///
+/// Files are read, not mapped: one that shrinks while it is mapped kills the process.
+static nm_status read_until(nm_importer *importer, int file, const char *path, size_t limit, size_t *size,
+                            nm_error *error) {
+    for (;;) {
+        if (*size == limit) return NM_OK;
+        size_t wanted = *size < NM_IMPORT_HEAD ? NM_IMPORT_HEAD : *size + (UINT32_C(1) << 16);
+        if (wanted > limit) wanted = limit;
+        if (wanted < importer->capacity) wanted = importer->capacity < limit ? importer->capacity : limit;
+        if (!nm_import_room(importer, wanted)) return NM_ERROR_AT(error, NM_E_MEMORY, path, 0, -1, "no memory to read");
+        ssize_t got = read(file, importer->bytes + *size, wanted - *size);
+        if (got == 0) return NM_OK;
+        if (got < 0 && errno != EINTR) return io_error(path, "cannot read", error);
+        if (got > 0) *size += (size_t)got;
+    }
+}
+
+static nm_status read_rest(nm_importer *importer, int file, const char *path, const struct stat *about, size_t *size,
+                           nm_error *error) {
+    uint64_t limit = importer->readers.limits.max_file_bytes;
+    int regular = S_ISREG(about->st_mode);
+    if (regular && (uint64_t)about->st_size > limit)
+        return NM_ERROR_AT(error, NM_E_LIMIT, path, 0, -1, "the file has %lld bytes, the limit is %llu",
+                           (long long)about->st_size, (unsigned long long)limit);
+    if (regular && about->st_size > 0 && !nm_import_room(importer, (size_t)about->st_size + 1))
+        return NM_ERROR_AT(error, NM_E_MEMORY, path, 0, -1, "no memory to read");
+    // one byte more than allowed or expected shows that there is more
+    nm_status status = read_until(importer, file, path, (size_t)limit + 1, size, error);
+    if (status != NM_OK) return status;
+    if (*size > limit)
+        return NM_ERROR_AT(error, NM_E_LIMIT, path, 0, -1, "the file is larger than the limit of %llu bytes",
+                           (unsigned long long)limit);
+    if (regular && *size != (size_t)about->st_size)
+        return NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "the file changed while it was read (%lld bytes, then %zu)",
+                           (long long)about->st_size, *size);
+    return NM_OK;
+}
+
+/// Reads the beginning, finds out what the file is, reads the rest. *handled is 1 when the file was an archive, whose
+/// members have gone to the target.
+static nm_status read_file(nm_importer *importer, int file, const char *path, const nm_import_target *target,
+                           size_t *size, int *handled, nm_status *outcome, nm_error *error, nm_error *refusal) {
+    struct stat about;
+    if (fstat(file, &about) != 0) return io_error(path, "cannot read", refusal);
+    if (S_ISDIR(about.st_mode)) return NM_ERROR_AT(refusal, NM_E_IO, path, 0, -1, "is a directory");
+    nm_status status = read_until(importer, file, path, NM_IMPORT_HEAD, size, refusal);
+    if (status != NM_OK) return status;
+    nm_format format = *size ? nm_detect_format(importer->bytes, *size) : NM_FORMAT_UNKNOWN;
+    status = nm_import_check_format(path, format, importer->bytes, *size, refusal);
+    if (status != NM_OK) return status;
+    if (format != NM_FORMAT_ARCHIVE) return read_rest(importer, file, path, &about, size, refusal);
+    if (lseek(file, 0, SEEK_SET) != 0) return io_error(path, "archives must be seekable files", refusal);
+    *handled = 1;
+    *outcome = nm_import_archive(importer, file, path, target, error);
+    return NM_OK;
+}
+
+static nm_status import_path(nm_importer *importer, const char *path, const nm_import_target *target, nm_error *error) {
+    nm_error refusal;
+    nm_error_clear(&refusal);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (file < 0) {
+        nm_status status = io_error(path, "cannot open", &refusal);
+        return nm_import_refuse(target, status, &refusal, error);
+    }
+    size_t size = 0;
+    int handled = 0;
+    nm_status outcome = NM_OK;
+    nm_status status = read_file(importer, file, path, target, &size, &handled, &outcome, error, &refusal);
+    close(file);
+    if (status != NM_OK) return nm_import_refuse(target, status, &refusal, error);
+    if (handled) return outcome;
+    if (target->bytes_read) *target->bytes_read += size;
+    return nm_import_bytes(importer, path, importer->bytes, size, target, error);
+}
+
+nm_status nm_import_file(nm_importer *importer, const char *path, nm_scene_sink *sink, nm_refusal_sink *refused,
+                         void *context, uint64_t *bytes_read, nm_error *error) {
+    NM_ASSERT(importer && path && sink);
+    nm_import_target target = {.sink = sink, .refused = refused, .context = context, .bytes_read = bytes_read};
+    return import_path(importer, path, &target, error);
+}
+
+nm_status nm_import_visit(nm_importer *importer, const char *path, nm_document_visit *visit, void *context,
+                          nm_error *error) {
+    NM_ASSERT(importer && path && visit);
+    nm_import_target target = {.visit = visit, .context = context};
+    return import_path(importer, path, &target, error);
+}
