@@ -90,6 +90,24 @@ const char *nm_scene_put_text(char **text, const char *string) {
     return to;
 }
 
+nm_scene_shape nm_scene_shape_of(const nm_scene *scene) {
+    const nm_provenance *p = &scene->provenance;
+    size_t text =
+        strlen(p->source) + strlen(p->file) + strlen(p->scene_id) + strlen(p->program) + strlen(p->parameters) + 5;
+    for (uint32_t i = 0; i < scene->tag_count; i++) text += strlen(scene->tags[i]) + 1;
+    return (nm_scene_shape){.track_count = scene->track_count,
+                            .step_count = scene->step_count,
+                            .signal_count = scene->map->signal_count,
+                            .problem_count = scene->problem_count,
+                            .goal_count = scene->goal_count,
+                            .goal_area_count = scene->goal_area_count,
+                            .tag_count = scene->tag_count,
+                            .has_sizes = scene->state_length != NULL,
+                            .has_signals = scene->signal_states != NULL,
+                            .has_timestamps = scene->timestamps != NULL,
+                            .text_bytes = text};
+}
+
 nm_signal_state nm_scene_signal(const nm_scene *scene, uint32_t signal, uint32_t step) {
     NM_ASSERT(signal < scene->map->signal_count);
     if (scene->signal_states && step < scene->step_count) {

@@ -183,26 +183,28 @@ NM_API nm_status nm_scene_builder_build(nm_scene_builder *builder, const nm_scen
 #define NM_SCENE_MAX_TRACKS 4000000u
 
 /// The same scene at time step `dt` (linear positions, shortest-arc headings, velocities by linear interpolation; valid
-/// only between two valid neighbours). NM_OK with a copy when dt is the scene's own.
+/// only between two valid neighbours). NM_OK with a copy when dt is the scene's own. Step numbers of goals, problems
+/// and the current step are converted to the same times. NM_E_ARGUMENT for a dt that makes no sense.
 NM_API nm_status nm_scene_resample(const nm_scene *scene, double dt, const nm_scene **out, nm_error *error);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Validation: everything wrong is named, nothing is changed.
 
 typedef enum nm_issue_kind {
-    NM_ISSUE_OVERLAP_AT_START = 0, ///< two agents' boxes overlap at the first step both are valid
-    NM_ISSUE_OFF_ROAD_AT_START,    ///< a vehicle's centre is off the drivable area at its first step
+    NM_ISSUE_OVERLAP_AT_START = 0, ///< two boxes overlap at the first step both are valid (not both static); value: m
+    NM_ISSUE_OFF_ROAD_AT_START,    ///< a moving vehicle's centre is off the drivable area at its first step
     NM_ISSUE_JUMP,                 ///< moved further in one step than speed and 2 m allow, or over 70 m/s
     NM_ISSUE_HEADING_JUMP,         ///< heading changed by more than 0.5 rad in one step
     NM_ISSUE_SPEED_MISMATCH,       ///< |displacement / dt - speed| over 5 m/s
-    NM_ISSUE_SIZE,                 ///< length or width <= 0, under 0.3 m for a vehicle, or over 30 m
+    NM_ISSUE_SIZE,                 ///< length or width <= 0, under 0.3 m for a vehicle, or over 30 m (but trains)
     NM_ISSUE_GAP,                  ///< invalid steps between valid ones
     NM_ISSUE_NO_STATE,             ///< a track without any valid state
     NM_ISSUE_GOAL_UNREACHABLE,     ///< no lane route from the start to any goal area
     NM_ISSUE_SHORT_LANE,           ///< a lane under 0.1 m
     NM_ISSUE_NARROW_LANE,          ///< narrowest place under 1 m
     NM_ISSUE_WIDE_LANE,            ///< over 8 m
-    NM_ISSUE_DEAD_END,             ///< drivable lane without successor inside the map (more than 20 m from its bounds)
+    NM_ISSUE_DEAD_END,             ///< drivable lane without successor inside the map (more than 20 m from its bounds),
+                                   ///< nor a lane beside it to change to
     NM_ISSUE_KINK,                 ///< centreline turns by more than 90 degrees between two segments
     NM_ISSUE_DISCONNECTED,         ///< successor begins more than 0.5 m from the end
     NM_ISSUE_REPAIRED,             ///< the builder mended something (detail says what and how often)
@@ -220,7 +222,8 @@ typedef struct nm_issue {
 } nm_issue;
 
 /// Writes at most `max` issues ordered by kind, then index; returns how many there are in all. counts [out, nullable]:
-/// NM_ISSUE_COUNT totals. Thread-safe. O(states + lanes).
+/// NM_ISSUE_COUNT totals. Thread-safe. O(states + lanes); where thousands of boxes lie on one another, overlaps are
+/// counted up to a fixed amount of work. Prepares the map. Returns SIZE_MAX when memory is out.
 NM_API size_t nm_scene_validate(const nm_scene *scene, nm_issue *issues, size_t max, uint32_t *counts);
 NM_API const char *nm_issue_name(nm_issue_kind kind); ///< such as "overlap_at_start"
 

@@ -129,25 +129,13 @@ static void provenance_io(nm_io *io, nm_provenance *p) {
     nm_io_u64(io, &p->parent);
 }
 
-static nm_scene_shape shape_of(const nm_scene *scene) {
-    return (nm_scene_shape){.track_count = scene->track_count,
-                            .step_count = scene->step_count,
-                            .signal_count = scene->map->signal_count,
-                            .problem_count = scene->problem_count,
-                            .goal_count = scene->goal_count,
-                            .goal_area_count = scene->goal_area_count,
-                            .tag_count = scene->tag_count,
-                            .has_sizes = scene->state_length != NULL,
-                            .has_signals = scene->signal_states != NULL,
-                            .has_timestamps = scene->timestamps != NULL};
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 // The content's hash
 
 static void described_io(nm_io *io, const nm_scene *scene) {
     nm_scene copy = *scene; // only scalars are read from it
-    nm_scene_shape shape = shape_of(scene);
+    nm_scene_shape shape = nm_scene_shape_of(scene);
+    shape.text_bytes = 0; // provenance is not content
     shape_io(io, &shape, &copy);
     parts_io(io, scene);
     for (uint32_t i = 0; i < scene->tag_count; i++) {
@@ -214,14 +202,6 @@ static uint32_t runs_of(const nm_scene *scene, unsigned char *to, size_t total, 
     return runs;
 }
 
-static size_t text_size(const nm_scene *scene) {
-    const nm_provenance *p = &scene->provenance;
-    size_t size =
-        strlen(p->source) + strlen(p->file) + strlen(p->scene_id) + strlen(p->program) + strlen(p->parameters) + 5;
-    for (uint32_t i = 0; i < scene->tag_count; i++) size += strlen(scene->tags[i]) + 1;
-    return size;
-}
-
 static void write_text(nm_io *io, const nm_scene *scene) {
     const nm_provenance *p = &scene->provenance;
     const char *last[] = {p->source, p->file, p->scene_id, p->program, p->parameters};
@@ -254,8 +234,7 @@ static void code_times(double *times, uint32_t count, unsigned char *bytes, int 
 /// Writes, or measures, the whole body.
 static void write_body(nm_io *io, const nm_scene *scene) {
     nm_scene copy = *scene;
-    nm_scene_shape shape = shape_of(scene);
-    shape.text_bytes = text_size(scene);
+    nm_scene_shape shape = nm_scene_shape_of(scene);
     shape_io(io, &shape, &copy);
     parts_io(io, scene);
     provenance_io(io, &copy.provenance);

@@ -35,6 +35,8 @@ nm_status nm_scene_allocate(const nm_scene_shape *shape, const nm_map *map, nm_s
 #define NM_SCENE_LARGE 16777216u
 #define NM_SCENE_SPARSE 512u
 
+/// The shape of a finished scene.
+nm_scene_shape nm_scene_shape_of(const nm_scene *scene);
 /// Copies a string into the text room and advances it.
 const char *nm_scene_put_text(char **text, const char *string);
 /// Sets scene->hash.
