@@ -1,0 +1,114 @@
+/// MOBIL (Kesting, Treiber, Helbing 2007): change when the own gain, less politeness times what the new follower loses,
+/// exceeds a threshold, and nobody has to brake harder than is safe. Each agent considers it once a second, at a time
+/// of its own, so a step's cost is spread.
+#include "sim/world_internal.h"
+
+#define NM_CONSIDER_EVERY 10u ///< steps
+#define NM_CHANGE_PAUSE 40u   ///< steps after a change
+#define NM_URGENT 200.0f      ///< m to the end of the lane from which on a change has to be made
+
+typedef struct nm_gap {
+    uint32_t lead, follower; ///< slots or NM_NONE
+    float ahead, behind;     ///< m, bumper to bumper
+} nm_gap;
+
+static nm_gap gap_at(const nm_world *w, uint32_t slot, uint32_t lane, float s) {
+    nm_gap gap = {NM_NONE, NM_NONE, INFINITY, INFINITY};
+    if (w->lane_agents[lane] == 0) return gap;
+    const uint32_t first = w->lane_first[lane], end = first + w->lane_agents[lane];
+    const uint32_t at = nm_world_order_after(w, lane, s);
+    for (uint32_t p = at; p < end; ++p) {
+        const uint32_t other = w->order[p].slot & ~NM_GHOST;
+        if (other == slot) continue;
+        gap.lead = other;
+        gap.ahead = w->order[p].s - s - 0.5f * (w->length[slot] + w->length[other]);
+        break;
+    }
+    for (uint32_t p = at; p-- > first;) {
+        const uint32_t other = w->order[p].slot & ~NM_GHOST;
+        if (other == slot) continue;
+        gap.follower = other;
+        gap.behind = s - w->order[p].s - 0.5f * (w->length[slot] + w->length[other]);
+        break;
+    }
+    return gap;
+}
+
+/// Agents about to enter the lane from behind are not in its order yet: near its start the change is left alone.
+static int start_is_open(const nm_world *w, uint32_t lane, float s) {
+    if (s > 30.0f) return 1;
+    const nm_lane *l = &w->map->lanes[lane];
+    for (uint32_t k = 0; k < l->predecessors.count; ++k)
+        if (w->lane_agents[w->map->lane_refs[l->predecessors.first + k]] > 0) return 0;
+    return 1;
+}
+
+/// Gain of moving to (lane, s), or -INFINITY when it is not safe.
+static float change_gain(const nm_world *w, uint32_t slot, uint32_t lane, float s, int urgent) {
+    const nm_idm_params *idm = w->config.idm;
+    const nm_gap gap = gap_at(w, slot, lane, s);
+    const float v = w->speed[slot];
+    if (gap.ahead < 1.5f || gap.behind < 1.5f) return -INFINITY;
+    const float safe = urgent ? -(idm->safe_brake + 1.0f) : -idm->safe_brake;
+    const float lead_speed = gap.lead == NM_NONE ? 0.0f : w->speed[gap.lead];
+    const float mine = nm_idm_acceleration(w, slot, v, gap.ahead, lead_speed);
+    if (mine < safe) return -INFINITY;
+    float others = 0.0f;
+    if (gap.follower != NM_NONE) {
+        const uint32_t f = gap.follower;
+        const float loss = nm_idm_acceleration(w, f, w->speed[f], gap.behind, v);
+        if (loss < safe) return -INFINITY;
+        // and it must not be hit within three seconds if it does not react
+        const float closing = w->speed[f] - v;
+        if (closing > 0.0f && gap.behind < 3.0f * closing) return -INFINITY;
+        others = nm_minf(loss - w->accel[f], 0.0f);
+    }
+    return mine - w->accel_command[slot] + idm->politeness * others;
+}
+
+static void consider(nm_world *w, uint32_t slot) {
+    const nm_lane *lane = &w->map->lanes[w->lane[slot]];
+    float to_end;
+    const nm_lane_end end = nm_world_path_end(w, slot, &to_end);
+    const int urgent = end == NM_LANE_MUST_CHANGE && to_end < NM_URGENT;
+    if (!urgent && (w->speed[slot] < 3.0f || lane->flags & NM_LANE_JUNCTION)) return;
+    const nm_range sides[2] = {lane->left, lane->right};
+    float best = urgent ? -4.0f : w->config.idm->change_gain;
+    uint32_t best_lane = NM_NONE;
+    float best_s = 0.0f;
+    for (int side = 0; side < 2; ++side) {
+        for (uint32_t k = 0; k < sides[side].count; ++k) {
+            const nm_neighbour *n = &w->map->neighbours[sides[side].first + k];
+            const float s = w->lane_s[slot];
+            if (n->opposite || !n->may_change || s < n->self_start || s + 0.5f * w->speed[slot] > n->self_end) continue;
+            const nm_lane *target = &w->map->lanes[n->lane];
+            if (!(NM_LANE_MASK_VEHICLE >> target->type & 1u) || target->type == NM_LANE_SHOULDER) continue;
+            if (w->lane_end[n->lane] == NM_LANE_MUST_CHANGE && !urgent) continue;
+            const float span = nm_maxf(n->self_end - n->self_start, 0.1f);
+            const float there = n->other_start + (s - n->self_start) / span * (n->other_end - n->other_start);
+            if (!urgent && target->length - there < 3.0f * w->speed[slot] && target->successors.count == 0) continue;
+            if (!start_is_open(w, n->lane, there)) continue;
+            const float gain = change_gain(w, slot, n->lane, there, urgent);
+            if (gain <= best) continue;
+            best = gain;
+            best_lane = n->lane;
+            best_s = there;
+        }
+    }
+    if (best_lane == NM_NONE) return;
+    nm_world_follow_lane(w, slot, best_lane, best_s, 0.0f);
+    w->offset_target[slot] = w->lane_d[slot];
+    w->change_after[slot] = w->step + NM_CHANGE_PAUSE;
+    w->stats.lane_changes++;
+}
+
+void nm_policy_change_lanes(nm_world *w, const uint32_t *slots, uint32_t count) {
+    if (!w->config.idm->lane_changes) return;
+    for (uint32_t k = 0; k < count; ++k) {
+        const uint32_t slot = slots[k];
+        if ((w->step + w->track[slot]) % NM_CONSIDER_EVERY != 0 || w->step < w->change_after[slot]) continue;
+        if (w->lane[slot] == NM_NONE || w->type[slot] == NM_AGENT_CYCLIST) continue;
+        if (fabsf(w->offset_target[slot]) > 0.6f) continue; // still at the last one
+        consider(w, slot);
+    }
+}

@@ -1,0 +1,77 @@
+/// Driving: how fast (IDM behind whatever is nearest on the path), and where to (the lane's centre, or the lane changed
+/// to).
+#include "sim/world_internal.h"
+
+#define NM_RECENTRE 0.4f      ///< m/s back to the centre of the lane
+#define NM_CHANGE_RATE 1.2f   ///< m/s sideways in a lane change
+#define NM_EMERGENCY_TTC 1.0f ///< s: below it the brakes come first
+
+float nm_idm_acceleration(const nm_world *w, uint32_t slot, float speed, float gap, float lead_speed) {
+    const nm_idm_params *idm = w->config.idm;
+    const float a = w->idm_accel[slot]; // heavy vehicles accelerate less than the set says
+    const float wanted = nm_minf(w->cruise[slot] * w->desired_factor[slot], w->desired_cap[slot]);
+    const float ratio = speed / nm_maxf(wanted, 0.5f), ratio2 = ratio * ratio;
+    // The free term falls with the fourth power: held to comfortable braking, since a curve or a lower limit is no
+    // emergency.
+    float free = nm_maxf(1.0f - ratio2 * ratio2, -idm->brake / a);
+    if (!(gap < 1e6f)) return a * free;
+    const float closing = speed - lead_speed;
+    const float dynamic = speed * idm->time_gap * w->gap_factor[slot] + speed * closing * w->idm_root[slot];
+    const float desired = idm->min_gap + nm_maxf(dynamic, 0.0f);
+    const float share = desired / nm_maxf(gap, 0.3f);
+    return a * (free - share * share);
+}
+
+/// To stand with the bumper at a line `gap` m ahead: no standing gap is kept to paint.
+static float stop_acceleration(const nm_world *w, uint32_t slot, float gap) {
+    const float v = w->speed[slot];
+    if (v < 0.1f && gap < 1.0f) return -1.0f;
+    return nm_maxf(nm_idm_acceleration(w, slot, v, gap + w->config.idm->min_gap - 0.5f, 0.0f), -w->brake_max[slot]);
+}
+
+static float speed_command(const nm_world *w, uint32_t slot) {
+    const float v = w->speed[slot];
+    float accel;
+    if (w->lane[slot] == NM_NONE) {
+        accel = 0.0f; // off the lanes there is nothing to follow: keeps its speed, and brakes for what is in front
+    } else {
+        const uint32_t lead = w->lead[slot];
+        // what the leader moves along our heading: one that crosses counts with what it contributes
+        const float lead_speed = lead == NM_NONE ? 0.0f : w->vx[lead] * w->cos_h[slot] + w->vy[lead] * w->sin_h[slot];
+        accel = nm_idm_acceleration(w, slot, v, w->lead_gap[slot], nm_maxf(lead_speed, 0.0f));
+        if (w->merge_gap[slot] < 1e6f) {
+            const float merge = nm_idm_acceleration(w, slot, v, w->merge_gap[slot], w->merge_speed[slot]);
+            accel = nm_minf(accel, nm_maxf(merge, -4.0f)); // there is time: both still come closer
+        }
+        if (w->stop_gap[slot] < 1e6f) accel = nm_minf(accel, stop_acceleration(w, slot, w->stop_gap[slot]));
+    }
+    if (w->brake_ttc[slot] < NM_EMERGENCY_TTC) accel = nm_minf(accel, -v / nm_maxf(w->brake_ttc[slot], 0.2f) - 1.0f);
+    return accel;
+}
+
+/// Pure pursuit about the rail, linearised: with a look-ahead L, curvature = lane's - 2 e / L^2 - 2 sin(psi_e) / L,
+/// which is a second-order system with damping 1/sqrt(2) in the distance driven (Coulter 1992 for the geometry).
+static float steer_command(nm_world *w, uint32_t slot) {
+    if (w->lane[slot] == NM_NONE) return 0.0f;
+    const float v = w->speed[slot];
+    float *target = &w->offset_target[slot];
+    const float top = nm_minf(*target > 1.0f || *target < -1.0f ? NM_CHANGE_RATE : NM_RECENTRE, 0.25f * v);
+    const float rate = nm_clampf(-*target / NM_STEP_SECONDS, -top, top);
+    *target += rate * NM_STEP_SECONDS;
+    w->offset_rate[slot] = rate;
+    const float look = 3.0f + 0.6f * v;
+    const float offset = w->lane_d[slot] - *target;
+    const float slip = w->sin_h[slot] * w->lane_cos[slot] - w->cos_h[slot] * w->lane_sin[slot]; // sin of heading error
+    const float wanted = rate / nm_maxf(v, 1.0f);
+    const float bend = w->bend_ahead[slot] / nm_maxf(1.0f - w->bend_ahead[slot] * w->lane_d[slot], 0.3f);
+    return bend - 2.0f * nm_clampf(offset, -look, look) / (look * look) - 2.0f * (slip - wanted) / look;
+}
+
+void nm_policy_idm_act(nm_world *w, const uint32_t *slots, uint32_t count) {
+    for (uint32_t k = 0; k < count; ++k) {
+        const uint32_t slot = slots[k];
+        const int crashed = (w->events[w->track[slot]] & NM_AGENT_COLLIDED) != 0;
+        w->accel_command[slot] = crashed ? -6.0f : speed_command(w, slot);
+        w->curvature_command[slot] = crashed ? 0.0f : steer_command(w, slot);
+    }
+}

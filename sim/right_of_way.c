@@ -1,0 +1,226 @@
+/// Who goes first: signals, stop lines, crossing and merging lanes, crosswalks, lanes that end.
+///
+/// Every agent announces itself on the next few lanes of its path that have conflicts (nm_approach: how far it is from
+/// the start of that lane; negative once on it). Then each driver looks at the lanes it is about to enter and compares,
+/// for each conflict, the times at which both would occupy the shared ground. Whoever has to yield gets a place to stop
+/// (stop_gap); at merges it gets a leader projected onto its own path (merge_gap). Cost: agents near junctions times
+/// the conflicts of their lane times the agents announced there.
+///
+/// Gap acceptance follows the critical gaps of the Highway Capacity Manual in order of magnitude: 0.8 s behind, 1.0 s
+/// ahead of a crossing vehicle on top of the time the crossing itself takes.
+#include "sim/world_internal.h"
+
+#define NM_LOOK_SECONDS 6.0f
+#define NM_BEHIND 0.8f         ///< s after the other has left the shared ground
+#define NM_AHEAD 1.0f          ///< s before the other reaches it
+#define NM_COMFORT_STOP 3.0f   ///< m/s^2, for an amber light
+#define NM_FIRM_STOP 5.5f      ///< m/s^2, harder than that nobody stops for a line
+#define NM_STALEMATE_STEPS 60u ///< after 6 s of waiting for others that wait, too, one goes
+
+static void announce(nm_world *w, uint32_t slot, uint32_t lane, float distance) {
+    if (w->approach_count >= w->capacity * NM_APPROACH_MAX) return;
+    const uint32_t at = w->approach_count++;
+    if (w->approach_head[lane] == NM_NONE) w->touched[w->touched_count++] = lane;
+    w->approaches[at] = (nm_approach){slot, w->approach_head[lane], distance};
+    w->approach_head[lane] = at;
+}
+
+static void announce_all(nm_world *w) {
+    for (uint32_t i = 0; i < w->touched_count; ++i) w->approach_head[w->touched[i]] = NM_NONE;
+    w->touched_count = w->approach_count = 0;
+    if (w->map->conflict_count == 0) return;
+    for (uint32_t slot = 0; slot < w->count; ++slot) {
+        uint32_t lane = w->lane[slot];
+        if (lane == NM_NONE) continue;
+        const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
+        const float reach = 15.0f + NM_LOOK_SECONDS * w->speed[slot];
+        float start = -w->lane_s[slot];
+        uint32_t announced = 0;
+        for (uint32_t i = 0;; ++i) {
+            if (w->map->lanes[lane].conflicts.count > 0) {
+                announce(w, slot, lane, start);
+                if (++announced == NM_APPROACH_MAX) break;
+            }
+            start += w->map->lanes[lane].length;
+            if (start > reach || i == w->path_count[slot]) break;
+            if (w->fixed[slot]) break; // parked: it blocks where it is, it does not come
+            lane = path[i];
+        }
+    }
+}
+
+/// Time to cover `distance` from `speed` when accelerating moderately up to a lane's pace.
+static float time_to(float distance, float speed, float accel) {
+    if (distance <= 0.0f) return 0.0f;
+    return (sqrtf(speed * speed + 2.0f * accel * distance) - speed) / accel;
+}
+
+typedef struct nm_window {
+    float in, out; ///< s
+} nm_window;
+
+static int must_wait_for(const nm_world *w, uint32_t slot, nm_window mine, const nm_conflict *c, uint32_t other,
+                         nm_window theirs) {
+    const int overlap = mine.in < theirs.out + NM_BEHIND && theirs.in < mine.out + NM_AHEAD;
+    if (!overlap) return 0;
+    if (theirs.in <= 0.0f) return 1; // it is on the shared ground
+    if (w->held[other] && w->junction_lane[other] == c->lane && w->speed[other] < 2.0f) return 0; // it waits itself
+    const uint8_t other_lane = w->map->lanes[c->lane].type;
+    if (other_lane == NM_LANE_CROSSWALK && nm_is_walker(w->type[other])) return theirs.in < 2.5f;
+    const int stale = w->arrived_step[slot] != NM_NONE && w->step - w->arrived_step[slot] > NM_STALEMATE_STEPS &&
+                      w->speed[slot] < 0.5f && w->speed[other] < 0.5f;
+    if (stale && slot < other) return 0;
+    if (c->precedence == NM_PRECEDENCE_THEIRS) return 1;
+    if (c->precedence == NM_PRECEDENCE_MINE) return 0;
+    // first come, first served
+    const uint32_t me = w->arrived_step[slot], they = w->arrived_step[other];
+    if (me != they) return they < me;
+    if (fabsf(mine.in - theirs.in) > 0.3f) return theirs.in < mine.in;
+    return other < slot;
+}
+
+/// What a merge or a fork puts before `slot` on its own path.
+static void project_leader(nm_world *w, uint32_t slot, uint32_t other, float gap) {
+    if (gap >= w->merge_gap[slot]) return;
+    w->merge_gap[slot] = gap;
+    w->merge_speed[slot] = w->speed[other];
+}
+
+/// Has `slot`, `start` m before lane `l`, to wait for anybody on a conflicting lane? *place receives how far into the
+/// lane the first such ground begins.
+static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float start, float *place) {
+    const float v = w->speed[slot], half = 0.5f * w->length[slot];
+    int hold = 0;
+    for (uint32_t k = 0; k < l->conflicts.count; ++k) {
+        const nm_conflict *c = &w->map->conflicts[l->conflicts.first + k];
+        const float in = start + c->self_in - half, out = start + c->self_out + half;
+        if (in < -0.5f && c->kind != NM_CONFLICT_DIVERGE) continue; // on it or past it: clear it
+        if (w->approach_head[c->lane] == NM_NONE) continue;
+        const nm_window mine = {time_to(in, v, 1.5f), time_to(out, v, 1.5f)};
+        for (uint32_t r = w->approach_head[c->lane]; r != NM_NONE; r = w->approaches[r].next) {
+            const uint32_t other = w->approaches[r].slot;
+            if (other == slot) continue;
+            const float other_half = 0.5f * w->length[other];
+            const float other_in = w->approaches[r].distance + c->other_in - other_half;
+            const float other_out = w->approaches[r].distance + c->other_out + other_half;
+            if (other_out < 0.0f) continue;
+            if (c->kind == NM_CONFLICT_DIVERGE) {
+                const float gap = start - w->approaches[r].distance - half - other_half;
+                if (w->approaches[r].distance < start && gap > -1.0f) project_leader(w, slot, other, gap);
+                continue;
+            }
+            nm_window theirs = {time_to(other_in, w->speed[other], 1.0f), time_to(other_out, w->speed[other], 1.0f)};
+            if (other_in < 0.0f) theirs.in = 0.0f;
+            if (c->kind == NM_CONFLICT_MERGE) {
+                const float ahead = (start + c->self_out) - (w->approaches[r].distance + c->other_out);
+                const int first = other_in < 0.0f || c->precedence == NM_PRECEDENCE_THEIRS || ahead > 0.0f;
+                if (ahead > 0.0f && first) project_leader(w, slot, other, nm_maxf(ahead - half - other_half, 0.5f));
+                if (ahead > 0.0f || c->precedence != NM_PRECEDENCE_THEIRS) continue;
+            }
+            if (!must_wait_for(w, slot, mine, c, other, theirs)) continue;
+            if (!hold || c->self_in < *place) *place = c->self_in;
+            hold = 1;
+        }
+    }
+    return hold;
+}
+
+/// Keeps `stop_gap`, unless that would need harder braking than anybody does.
+static int try_stop(nm_world *w, uint32_t slot, float gap, float brake) {
+    const float v = w->speed[slot];
+    if (gap < -1.0f || v * v > 2.0f * brake * nm_maxf(gap, 0.1f) + 0.5f) return 0;
+    w->stop_gap[slot] = nm_minf(w->stop_gap[slot], nm_maxf(gap, 0.0f));
+    return 1;
+}
+
+/// Signals and stop signs at the end of lane `l`; returns 1 when they keep the agent there.
+static int control_holds(nm_world *w, uint32_t slot, uint32_t lane, float gap) {
+    const nm_lane *l = &w->map->lanes[lane];
+    if (gap < -1.0f) return 0;
+    int stop = 0, amber = 0, halt = l->control == NM_CONTROL_STOP || l->control == NM_CONTROL_ALL_WAY_STOP;
+    for (uint32_t k = 0; k < l->signals.count; ++k) {
+        const uint8_t state = w->signal_now[w->map->signal_refs[l->signals.first + k]];
+        stop |= state == NM_SIGNAL_STOP || state == NM_SIGNAL_ARROW_STOP;
+        amber |= state == NM_SIGNAL_CAUTION || state == NM_SIGNAL_ARROW_CAUTION;
+        halt |= state == NM_SIGNAL_FLASHING_STOP;
+    }
+    if (stop) return try_stop(w, slot, gap, NM_FIRM_STOP);
+    if (amber) return try_stop(w, slot, gap, NM_COMFORT_STOP);
+    if (!halt || w->cleared_lane[slot] == lane) return 0;
+    if (w->speed[slot] < 0.3f && gap < 3.0f && ++w->halted_steps[slot] >= 8) {
+        w->cleared_lane[slot] = lane;
+        w->halted_steps[slot] = 0;
+        return 0;
+    }
+    return try_stop(w, slot, gap, NM_FIRM_STOP);
+}
+
+/// Walks the lanes ahead of one driver until something holds it.
+static void look_ahead(nm_world *w, uint32_t slot) {
+    const nm_map *map = w->map;
+    const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
+    const float v = w->speed[slot], half = 0.5f * w->length[slot];
+    const float reach = 15.0f + v * v * 0.25f + v;
+    uint32_t lane = w->lane[slot];
+    float start = -w->lane_s[slot], line = INFINITY; // m to where this lane starts, to the last stop line before it
+    uint8_t held = 0;
+    for (uint32_t i = 0; !held; ++i) {
+        const nm_lane *l = &map->lanes[lane];
+        if (l->conflicts.count > 0) {
+            if (start > 0.0f && w->junction_lane[slot] != lane) {
+                w->junction_lane[slot] = lane;
+                w->arrived_step[slot] = start < 25.0f ? w->step : NM_NONE;
+            } else if (start > 0.0f && start < 25.0f && w->arrived_step[slot] == NM_NONE) {
+                w->arrived_step[slot] = w->step;
+            }
+            float place = 0.0f;
+            if (conflicts_hold(w, slot, l, start, &place)) {
+                // wait at the line when there is one ahead, else just before the shared ground
+                const float inside = start + place - half - 1.0f;
+                const float at = start > 0.0f && line > -1.0f && line < inside ? line : inside;
+                held = (uint8_t)(try_stop(w, slot, at, NM_FIRM_STOP) || try_stop(w, slot, inside, NM_FIRM_STOP));
+                if (held && start > 0.0f) w->junction_lane[slot] = lane;
+            }
+        }
+        if (!held && (l->signals.count > 0 || l->control >= NM_CONTROL_STOP)) {
+            held = (uint8_t)control_holds(w, slot, lane, start + l->stop_s - half);
+            if (held && i < w->path_count[slot]) w->junction_lane[slot] = path[i];
+        }
+        line = start + l->stop_s - half;
+        start += l->length;
+        if (start > reach || i == w->path_count[slot]) break;
+        lane = path[i];
+    }
+    w->held[slot] = held;
+}
+
+nm_lane_end nm_world_path_end(const nm_world *w, uint32_t slot, float *distance) {
+    const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
+    uint32_t lane = w->lane[slot];
+    *distance = INFINITY;
+    if (lane == NM_NONE || w->path_count[slot] == NM_PATH_MAX) return NM_LANE_GOES_ON;
+    float length = w->map->lanes[lane].length - w->lane_s[slot];
+    for (uint32_t i = 0; i < w->path_count[slot]; ++i) {
+        lane = path[i];
+        length += w->map->lanes[lane].length;
+    }
+    *distance = length;
+    return (nm_lane_end)w->lane_end[lane];
+}
+
+void nm_world_right_of_way(nm_world *w) {
+    for (uint32_t k = 0; k < w->map->signal_count; ++k)
+        w->signal_now[k] = (uint8_t)nm_scene_signal(w->scene, k, w->step);
+    announce_all(w);
+    const int junctions = w->map->conflict_count > 0 || w->map->signal_count > 0;
+    for (uint32_t slot = 0; slot < w->count; ++slot) {
+        w->stop_gap[slot] = w->merge_gap[slot] = INFINITY;
+        w->merge_speed[slot] = 0.0f;
+        if (w->policy[slot] != NM_POLICY_IDM || w->fixed[slot] || w->lane[slot] == NM_NONE) continue;
+        if (nm_is_walker(w->type[slot])) continue; // they look for themselves: policy_walk.c
+        float distance;
+        if (nm_world_path_end(w, slot, &distance) == NM_LANE_MUST_CHANGE)
+            w->stop_gap[slot] = nm_maxf(distance - 0.5f * w->length[slot] - 1.0f, 0.0f);
+        if (junctions) look_ahead(w, slot);
+    }
+}

@@ -1,0 +1,445 @@
+/// Where agents are on the lane graph: cursors that move along rails instead of searching, the order of agents on each
+/// lane, and leaders.
+#include "sim/world_internal.h"
+
+#define NM_CURVE_LATERAL 2.5f  ///< m/s^2 that drivers take in curves
+#define NM_TURN_BRAKE 2.5f     ///< m/s^2 at most to make a turn that was drawn
+#define NM_CURVE_BRAKE 1.5f    ///< m/s^2 with which they slow down before them
+#define NM_STEER_PREVIEW 0.35f ///< s
+#define NM_MATCH_RADIUS 4.0f   ///< m to the nearest lane for an agent to be on it
+
+static unsigned lane_mask(uint8_t type) {
+    if (type == NM_AGENT_PEDESTRIAN) return (1u << NM_LANE_SIDEWALK) | (1u << NM_LANE_CROSSWALK);
+    if (type == NM_AGENT_CYCLIST) return NM_LANE_MASK_VEHICLE | (1u << NM_LANE_BIKE);
+    return NM_LANE_MASK_VEHICLE;
+}
+
+/// How a lane without successors ends: beside a lane that goes on one has to change; otherwise the road leaves the map.
+static nm_lane_end end_of_lane(const nm_map *map, const nm_lane *lane) {
+    for (uint32_t k = 0; k < lane->successors.count; ++k)
+        if (nm_lane_type_drivable((nm_lane_type)map->lanes[map->lane_refs[lane->successors.first + k]].type))
+            return NM_LANE_GOES_ON;
+    const nm_range sides[2] = {lane->left, lane->right};
+    for (int side = 0; side < 2; ++side)
+        for (uint32_t k = 0; k < sides[side].count; ++k) {
+            const nm_neighbour *n = &map->neighbours[sides[side].first + k];
+            const nm_lane *beside = &map->lanes[n->lane];
+            if (!n->opposite && nm_lane_type_drivable((nm_lane_type)beside->type) && beside->type != NM_LANE_SHOULDER &&
+                (beside->successors.count > 0 || n->other_end + 10.0f < beside->length))
+                return NM_LANE_MUST_CHANGE;
+        }
+    return NM_LANE_LEAVES;
+}
+
+/// Speed allowed at every rail point: the limit, what the curvature allows, and what is needed to slow down for what
+/// comes within the next lanes. Two sweeps over the graph carry a slow place back over short lanes.
+void nm_world_prepare_lanes(nm_world *world) {
+    const nm_map *map = world->map;
+    float *cruise = world->cruise_at;
+    for (uint32_t i = 0; i < map->rail_count; ++i) {
+        const float bend = nm_maxf(fabsf(map->rail[i].curvature), 1e-4f);
+        cruise[i] = nm_maxf(nm_minf(map->rail[i].speed_limit, sqrtf(NM_CURVE_LATERAL / bend)), 2.0f);
+    }
+    for (int sweep = 0; sweep < 3; ++sweep) {
+        for (uint32_t l = 0; l < map->lane_count; ++l) {
+            const nm_lane *lane = &map->lanes[l];
+            float *at = cruise + lane->rail.first;
+            float next = 0.0f; // the fastest start among the successors: nobody brakes for a branch not taken
+            for (uint32_t k = 0; k < lane->successors.count; ++k) {
+                const nm_lane *after = &map->lanes[map->lane_refs[lane->successors.first + k]];
+                next = nm_maxf(next, cruise[after->rail.first]);
+            }
+            if (next > 0.0f) at[lane->rail.count - 1] = nm_minf(at[lane->rail.count - 1], next);
+            for (uint32_t i = lane->rail.count - 1; i-- > 0;) {
+                const float reach = sqrtf(at[i + 1] * at[i + 1] + 2.0f * NM_CURVE_BRAKE * lane->rail_step);
+                at[i] = nm_minf(at[i], reach);
+            }
+        }
+    }
+    for (uint32_t l = 0; l < map->lane_count; ++l) world->lane_end[l] = (uint8_t)end_of_lane(map, &map->lanes[l]);
+}
+
+/// A branch is drawn for (seed, agent, lane) alone, so routes need no memory; branches that cannot be taken any more at
+/// this speed, `distance` m before them, are left out of the draw.
+static uint32_t choose_successor(const nm_world *world, uint32_t slot, uint32_t lane, float distance) {
+    const nm_map *map = world->map;
+    const nm_lane *from = &map->lanes[lane];
+    const unsigned mask = lane_mask(world->type[slot]);
+    const float v = world->speed[slot];
+    float total = 0.0f;
+    float weights[8];
+    uint32_t choices[8];
+    uint32_t count = 0;
+    for (uint32_t k = 0; k < from->successors.count && count < 8; ++k) {
+        const uint32_t next = map->lane_refs[from->successors.first + k];
+        const nm_lane *to = &map->lanes[next];
+        if (!(mask >> to->type & 1u)) continue;
+        const int bends = to->turn == NM_TURN_LEFT || to->turn == NM_TURN_RIGHT;
+        float weight = bends ? 0.5f : to->turn == NM_TURN_U ? 0.02f : 2.0f;
+        if (to->successors.count == 0 && to->length < 30.0f) weight *= 0.1f;
+        const float slow = 1.2f * world->cruise_at[to->rail.first + to->rail.count / 2];
+        if (v * v > slow * slow + 2.0f * NM_TURN_BRAKE * (distance + 0.5f * to->length)) weight *= 1e-3f;
+        choices[count] = next;
+        weights[count++] = weight;
+        total += weight;
+    }
+    if (count == 0) return NM_NONE;
+    if (count == 1) return choices[0];
+    const nm_rng_key key = {world->config.seed, world->scene_key, world->track[slot], 0, NM_PURPOSE_ROUTE};
+    float draw = nm_rng_uniform(&key, lane) * total;
+    for (uint32_t k = 0; k + 1 < count; ++k) {
+        if (draw < weights[k]) return choices[k];
+        draw -= weights[k];
+    }
+    return choices[count - 1];
+}
+
+static void fill_path(nm_world *world, uint32_t slot) {
+    uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
+    const nm_lane *lanes = world->map->lanes;
+    float distance = lanes[world->lane[slot]].length - world->lane_s[slot];
+    for (uint32_t i = 0; i < world->path_count[slot]; ++i) distance += lanes[path[i]].length;
+    while (world->path_count[slot] < NM_PATH_MAX) {
+        const uint32_t last = world->path_count[slot] ? path[world->path_count[slot] - 1] : world->lane[slot];
+        const uint32_t next = choose_successor(world, slot, last, distance);
+        if (next == NM_NONE || next == last) return;
+        path[world->path_count[slot]++] = next;
+        distance += lanes[next].length;
+    }
+}
+
+/// Curvature where the agent will be when steering that begins now has taken effect.
+static float bend_ahead(const nm_world *world, uint32_t slot, int at, int last) {
+    const nm_map *map = world->map;
+    const nm_lane *lane = &map->lanes[world->lane[slot]];
+    int ahead = at + (int)(world->speed[slot] * NM_STEER_PREVIEW * lane->rail_inverse);
+    if (ahead > last && world->path_count[slot] > 0) {
+        ahead -= last;
+        lane = &map->lanes[world->path[(size_t)slot * NM_PATH_MAX]];
+        last = (int)lane->rail.count - 1;
+    }
+    return map->rail[lane->rail.first + (uint32_t)(ahead > last ? last : ahead)].curvature;
+}
+
+/// Nearest rail point by tangent projection, iterated: converges to the foot on curves as well.
+static void read_rail(nm_world *world, uint32_t slot, float s) {
+    const nm_lane *lane = &world->map->lanes[world->lane[slot]];
+    const nm_rail_point *rail = world->map->rail + lane->rail.first;
+    const int last = (int)lane->rail.count - 1;
+    const float x = world->x[slot], y = world->y[slot];
+    float along = 0.0f;
+    int at = (int)(nm_clampf(s, 0.0f, lane->length) * lane->rail_inverse + 0.5f);
+    for (int i = 0; i < 4; ++i) {
+        at = at < 0 ? 0 : at > last ? last : at;
+        along = (x - rail[at].x) * rail[at].cos_h + (y - rail[at].y) * rail[at].sin_h;
+        const int move = (int)(along * lane->rail_inverse + (along < 0.0f ? -0.5f : 0.5f));
+        const int next = at + move < 0 ? 0 : at + move > last ? last : at + move;
+        if (next == at) break;
+        at = next;
+    }
+    const nm_rail_point *p = &rail[at];
+    along = (x - p->x) * p->cos_h + (y - p->y) * p->sin_h;
+    world->lane_s[slot] = (float)at * lane->rail_step + along;
+    world->lane_d[slot] = (y - p->y) * p->cos_h - (x - p->x) * p->sin_h;
+    world->lane_cos[slot] = p->cos_h;
+    world->lane_sin[slot] = p->sin_h;
+    world->lane_curvature[slot] = p->curvature;
+    world->bend_ahead[slot] = bend_ahead(world, slot, at, last);
+    world->lane_left[slot] = p->left;
+    world->lane_right[slot] = p->right;
+    world->limit[slot] = p->speed_limit;
+    world->cruise[slot] = world->cruise_at[lane->rail.first + (uint32_t)at];
+}
+
+static void no_lane(nm_world *world, uint32_t slot) {
+    world->lane[slot] = NM_NONE;
+    world->path_count[slot] = 0;
+    world->lane_s[slot] = world->lane_d[slot] = world->lane_curvature[slot] = world->bend_ahead[slot] = 0.0f;
+    world->lane_left[slot] = world->lane_right[slot] = world->limit[slot] = 0.0f;
+    world->cruise[slot] = world->speed_max[slot];
+    world->lane_cos[slot] = world->cos_h[slot];
+    world->lane_sin[slot] = world->sin_h[slot];
+}
+
+void nm_world_follow_lane(nm_world *world, uint32_t slot, uint32_t lane, float s, float d) {
+    world->lane[slot] = lane;
+    world->lane_s[slot] = s;
+    world->lane_d[slot] = d;
+    world->path_count[slot] = 0;
+    fill_path(world, slot);
+    read_rail(world, slot, s);
+}
+
+/// Curvature of the recorded path just before `step`, and whether it is known.
+static int recorded_curvature(const nm_world *world, uint32_t slot, float *curvature) {
+    const nm_scene *scene = world->scene;
+    const uint32_t track = world->track[slot], past = 5;
+    if (world->speed[slot] < 2.0f || world->step < past || world->step >= scene->step_count) return 0;
+    if (world->entered_step[slot] != world->step) return 0;
+    const size_t then = nm_scene_at(scene, track, world->step - past), now = nm_scene_at(scene, track, world->step);
+    if (!scene->valid[then] || !scene->valid[now]) return 0;
+    const float turned = nm_wrap_angle(scene->heading[now] - scene->heading[then]);
+    *curvature = turned / (world->speed[slot] * (float)past * NM_STEP_SECONDS);
+    return 1;
+}
+
+/// Where lanes lie over one another, as in a junction, the one that is driven shows in heading, curvature and speed.
+static uint32_t best_of_overlapping(const nm_world *world, uint32_t slot, nm_frenet *best) {
+    nm_frenet here[12];
+    const size_t found = nm_map_lanes_at(world->map, world->x[slot], world->y[slot], here, 12);
+    const unsigned mask = lane_mask(world->type[slot]);
+    float curvature = 0.0f, least = INFINITY;
+    const int known = recorded_curvature(world, slot, &curvature);
+    for (size_t k = 0; k < found && k < 12; ++k) {
+        const nm_lane *lane = &world->map->lanes[here[k].lane];
+        const float turn = fabsf(nm_wrap_angle(here[k].heading - world->heading[slot]));
+        if (!(mask >> lane->type & 1u) || turn > 1.2f) continue;
+        const uint32_t at = (uint32_t)(here[k].s * lane->rail_inverse);
+        const uint32_t rail = lane->rail.first + (at < lane->rail.count ? at : lane->rail.count - 1);
+        float cost = fabsf(here[k].d) + 3.0f * turn;
+        if (known) cost += 15.0f * nm_minf(fabsf(world->map->rail[rail].curvature - curvature), 0.2f);
+        if (world->speed[slot] > 1.5f * world->cruise_at[rail]) cost += 2.0f;
+        if (cost >= least) continue;
+        least = cost;
+        *best = here[k];
+    }
+    return least < INFINITY;
+}
+
+void nm_world_enter_lane(nm_world *world, uint32_t slot) {
+    nm_frenet match;
+    if (!best_of_overlapping(world, slot, &match)) {
+        match = nm_map_match(world->map, world->x[slot], world->y[slot], world->heading[slot], NM_MATCH_RADIUS,
+                             lane_mask(world->type[slot]));
+    }
+    if (match.lane == NM_NONE) {
+        no_lane(world, slot);
+        return;
+    }
+    nm_world_follow_lane(world, slot, match.lane, match.s, match.d);
+}
+
+/// Onto the next lane of the path once past the end. Returns 0 at the end of the road.
+static int pass_ends(nm_world *world, uint32_t slot) {
+    const nm_map *map = world->map;
+    uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
+    for (int hops = 0; hops < NM_PATH_MAX; ++hops) {
+        const float length = map->lanes[world->lane[slot]].length;
+        if (world->lane_s[slot] <= length) return 1;
+        if (world->path_count[slot] == 0) return 0;
+        const float s = world->lane_s[slot] - length;
+        world->lane[slot] = path[0];
+        for (uint32_t i = 1; i < world->path_count[slot]; ++i) path[i - 1] = path[i];
+        world->path_count[slot]--;
+        fill_path(world, slot);
+        read_rail(world, slot, s);
+    }
+    return 1;
+}
+
+/// An agent that is not led by its lane (log, constant velocity, external) may have left it: look again, seldom.
+static void rematch(nm_world *world, uint32_t slot) {
+    const int strayed = world->lane[slot] == NM_NONE || world->lane_d[slot] > world->lane_left[slot] + 0.2f ||
+                        -world->lane_d[slot] > world->lane_right[slot] + 0.2f ||
+                        world->lane_s[slot] > world->map->lanes[world->lane[slot]].length + 2.0f ||
+                        world->lane_s[slot] < -2.0f;
+    if (!strayed || (world->step + world->track[slot]) % 5 != 0) return;
+    nm_world_enter_lane(world, slot);
+}
+
+/// Rails of a large map do not fit the cache and agents touch a new line at almost every step: ask for the lines before
+/// the agents are moved, so that they have arrived when the cursors are.
+void nm_world_prefetch_rails(const nm_world *world) {
+    for (uint32_t slot = 0; slot < world->count; ++slot) {
+        if (world->lane[slot] == NM_NONE) continue;
+        const nm_lane *lane = &world->map->lanes[world->lane[slot]];
+        const float s = nm_clampf(world->lane_s[slot] + world->speed[slot] * NM_STEP_SECONDS, 0.0f, lane->length);
+        const uint32_t at = lane->rail.first + (uint32_t)(s * lane->rail_inverse + 0.5f);
+        __builtin_prefetch(world->map->rail + at);
+        __builtin_prefetch(world->cruise_at + at);
+    }
+}
+
+void nm_world_update_lanes(nm_world *world) {
+    for (uint32_t slot = 0; slot < world->count; ++slot) {
+        if (world->fixed[slot] && world->step % 10 != 0) continue;
+        const int led = world->policy[slot] == NM_POLICY_IDM;
+        if (world->lane[slot] != NM_NONE) {
+            const float along = world->vx[slot] * world->lane_cos[slot] + world->vy[slot] * world->lane_sin[slot];
+            read_rail(world, slot, world->lane_s[slot] + along * NM_STEP_SECONDS);
+            pass_ends(world, slot);
+        }
+        if (!led || world->lane[slot] == NM_NONE) rematch(world, slot);
+    }
+}
+
+int nm_world_ahead(const nm_world *world, uint32_t slot, float distance, uint32_t *lane, float *s) {
+    uint32_t at = world->lane[slot];
+    if (at == NM_NONE) return 0;
+    const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
+    float left = world->lane_s[slot] + distance;
+    for (uint32_t i = 0;; ++i) {
+        const float length = world->map->lanes[at].length;
+        if (left <= length) {
+            *lane = at;
+            *s = left;
+            return 1;
+        }
+        if (i == world->path_count[slot]) return 0;
+        left -= length;
+        at = path[i];
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Order on lanes
+
+static inline int entry_before(const nm_order_entry *a, const nm_order_entry *b) {
+    if (a->lane != b->lane) return a->lane < b->lane;
+    if (a->s != b->s) return a->s < b->s;
+    return a->slot < b->slot;
+}
+
+/// The lane beside `slot`'s that its box reaches into, and where it is there; NM_NONE when there is none.
+static uint32_t overlapped_lane(const nm_world *world, uint32_t slot, float *s, float *d) {
+    const float half = 0.5f * world->width[slot] - 0.1f; // a mirror over the line is not yet in the way
+    const float offset = world->lane_d[slot];
+    const nm_lane *lane = &world->map->lanes[world->lane[slot]];
+    nm_range beside;
+    float border, other_side;
+    if (offset + half > world->lane_left[slot]) {
+        beside = lane->left, border = world->lane_left[slot], other_side = -1.0f;
+    } else if (half - offset > world->lane_right[slot]) {
+        beside = lane->right, border = -world->lane_right[slot], other_side = 1.0f;
+    } else {
+        return NM_NONE;
+    }
+    for (uint32_t k = 0; k < beside.count; ++k) {
+        const nm_neighbour *n = &world->map->neighbours[beside.first + k];
+        if (n->opposite || world->lane_s[slot] < n->self_start || world->lane_s[slot] > n->self_end) continue;
+        const float span = n->self_end - n->self_start;
+        const float share = span > 0.1f ? (world->lane_s[slot] - n->self_start) / span : 0.0f;
+        *s = n->other_start + share * (n->other_end - n->other_start);
+        // the neighbour's centreline is half its width beyond the border; take this lane's own width for it
+        const float width = 0.5f * (world->lane_left[slot] + world->lane_right[slot]);
+        *d = offset - border + other_side * width;
+        return n->lane;
+    }
+    return NM_NONE;
+}
+
+/// Refreshes all entries in their old order, appends new ones, and sorts by insertion: nearly sorted, so nearly linear.
+void nm_world_sort_lanes(nm_world *world) {
+    nm_order_entry *order = world->order;
+    uint32_t *position = world->order_position;
+    for (uint32_t i = 0; i < world->order_count; ++i) world->lane_agents[order[i].lane] = 0;
+    for (uint32_t slot = 0; slot < world->count; ++slot) position[slot] = NM_NONE;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < world->order_count; ++i) {
+        nm_order_entry entry = order[i];
+        const uint32_t slot = entry.slot & ~NM_GHOST;
+        if (world->lane[slot] == NM_NONE) continue;
+        if (entry.slot & NM_GHOST) {
+            entry.lane = overlapped_lane(world, slot, &entry.s, &entry.d);
+            if (entry.lane == NM_NONE) continue;
+            world->has_ghost[slot] = 2; // seen in this pass
+        } else {
+            entry.lane = world->lane[slot];
+            entry.s = world->lane_s[slot];
+            entry.d = world->lane_d[slot];
+            position[slot] = 0;
+        }
+        order[kept++] = entry;
+    }
+    for (uint32_t slot = 0; slot < world->count; ++slot) {
+        if (world->lane[slot] == NM_NONE) {
+            world->has_ghost[slot] = 0;
+            continue;
+        }
+        if (position[slot] == NM_NONE)
+            order[kept++] = (nm_order_entry){world->lane[slot], world->lane_s[slot], world->lane_d[slot], slot};
+        nm_order_entry ghost = {.slot = slot | NM_GHOST};
+        if (world->has_ghost[slot] == 2) {
+            world->has_ghost[slot] = 1;
+        } else {
+            ghost.lane = overlapped_lane(world, slot, &ghost.s, &ghost.d);
+            world->has_ghost[slot] = ghost.lane != NM_NONE;
+            if (ghost.lane != NM_NONE) order[kept++] = ghost;
+        }
+    }
+    world->order_count = kept;
+    for (uint32_t i = 1; i < kept; ++i) {
+        if (!entry_before(&order[i], &order[i - 1])) continue;
+        const nm_order_entry entry = order[i];
+        uint32_t j = i;
+        for (; j > 0 && entry_before(&entry, &order[j - 1]); --j) order[j] = order[j - 1];
+        order[j] = entry;
+    }
+    for (uint32_t i = 0; i < kept; ++i) {
+        const uint32_t lane = order[i].lane;
+        if (world->lane_agents[lane]++ == 0) world->lane_first[lane] = i;
+        if (!(order[i].slot & NM_GHOST)) position[order[i].slot] = i;
+    }
+}
+
+uint32_t nm_world_order_after(const nm_world *world, uint32_t lane, float at) {
+    uint32_t low = world->lane_agents[lane] ? world->lane_first[lane] : 0, high = low + world->lane_agents[lane];
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (world->order[middle].s > at)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/// In the way of `slot`, when it drives at lateral offset `d` of that lane?
+static inline int in_the_way(const nm_world *world, uint32_t slot, float d, const nm_order_entry *entry) {
+    const uint32_t other = entry->slot & ~NM_GHOST;
+    const float clear = 0.5f * (world->width[slot] + world->width[other]) + 0.2f;
+    const float beside = entry->d - d;
+    return other != slot && beside < clear && beside > -clear;
+}
+
+static void find_lead(nm_world *world, uint32_t slot) {
+    const float reach = 20.0f + 5.0f * world->speed[slot];
+    const float target = world->offset_target[slot];
+    // Both where it is and where it steers matter while it moves sideways: take whichever is nearer to the obstacle.
+    const float here = world->lane_d[slot];
+    const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
+    uint32_t lane = world->lane[slot];
+    uint32_t from = world->order_position[slot] + 1;
+    float base = -world->lane_s[slot];
+    world->lead[slot] = NM_NONE;
+    world->lead_gap[slot] = INFINITY;
+    for (uint32_t i = 0;; ++i) {
+        const uint32_t agents = world->lane_agents[lane];
+        const uint32_t end = agents ? world->lane_first[lane] + agents : 0;
+        if (i > 0) from = agents ? world->lane_first[lane] : 0;
+        for (uint32_t p = from; p < end; ++p) {
+            const nm_order_entry *entry = &world->order[p];
+            const uint32_t other = entry->slot & ~NM_GHOST;
+            const float gap = base + entry->s - 0.5f * (world->length[slot] + world->length[other]);
+            if (gap > reach) return;
+            if (!in_the_way(world, slot, here, entry) && !in_the_way(world, slot, target, entry)) continue;
+            world->lead[slot] = other;
+            world->lead_gap[slot] = gap;
+            return;
+        }
+        base += world->map->lanes[lane].length;
+        if (base > reach || i == world->path_count[slot]) return;
+        lane = path[i];
+    }
+}
+
+void nm_world_find_leads(nm_world *world) {
+    for (uint32_t slot = 0; slot < world->count; ++slot) {
+        if (world->lane[slot] == NM_NONE || world->policy[slot] != NM_POLICY_IDM || world->fixed[slot]) {
+            world->lead[slot] = NM_NONE;
+            world->lead_gap[slot] = INFINITY;
+            continue;
+        }
+        find_lead(world, slot);
+    }
+}
