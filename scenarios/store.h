@@ -1,13 +1,17 @@
 /// The corner-case store: one SQLite file that plain `sqlite3` opens and understands.
 ///
-/// Tables (see schema.sql in the repository for every column and unit): meta (schema version, program), map (hash, zstd
-/// blob), source (file, format, import state), scene (one row per scene: ids, counts, times, provenance, criticality
-/// extremes, zstd blob), event (one row per labelled event), scene_rtree / event_rtree (ranges), tag + scene_fts,
-/// feature (similarity vectors). Views: scenes, events, kinds, sources.
+/// Tables (scenarios/schema.sql names every column, its unit and meaning; it is in the file itself: `.schema`): meta,
+/// kind, source, imported (input files that went in completely), map (once by hash, zstd), scene and scene_data (zstd),
+/// scene_fts (words), mining, criticality (extremes and feature of a scene), event, event_rtree (ranges), feature_block
+/// (features packed for similarity search). Views for people: scenes, events, kinds, sources.
 ///
-/// WAL; foreign keys on; every scene or source file goes in within one transaction, so a killed process leaves nothing
-/// half-written, and an import that is run again skips what is there. One nm_store per thread; several processes may
-/// read while one writes; a second writer waits up to busy_timeout, then gets NM_E_BUSY.
+/// WAL; foreign keys on. Whatever is put goes in within one transaction, so a killed process leaves nothing
+/// half-written and an import that is run again skips what is there. A loss of power may take back the last
+/// transactions (they are synced at checkpoints, every 32 MiB, and when the store is closed), never the file's
+/// consistency.
+///
+/// One nm_store per thread at a time. Several processes may read while one writes; a second writer waits up to 10 s for
+/// the transaction of the first to end, then gets NM_E_BUSY. Every error names the file.
 #ifndef NM_SCENARIOS_STORE_H
 #define NM_SCENARIOS_STORE_H
 
@@ -21,39 +25,71 @@ typedef struct nm_store nm_store;
 
 typedef enum nm_store_mode { NM_STORE_READ = 0, NM_STORE_WRITE, NM_STORE_CREATE } nm_store_mode;
 
-/// CREATE makes the file when it is missing and migrates an older schema; WRITE and READ want an existing one.
-/// NM_E_VERSION for a newer schema, NM_E_FORMAT when it is not a store, NM_E_IO / NM_E_BUSY from the system.
+/// CREATE makes the file when it is missing; WRITE and READ want an existing one (NM_E_NOT_FOUND). CREATE and WRITE
+/// bring an older schema up to date, in one transaction. READ never writes: it works on a read-only file in a read-only
+/// directory. NM_E_VERSION for a newer schema (and for an older one with READ), NM_E_FORMAT when the file is not a
+/// store (another program's database is never touched), NM_E_IO / NM_E_BUSY from the system. *store is NULL on failure.
 NM_API nm_status nm_store_open(const char *path, nm_store_mode mode, nm_store **store, nm_error *error);
 NM_API void nm_store_close(nm_store *store); ///< rolls back what is open; NULL is fine
 
-/// Bulk writing: between begin and commit everything is one transaction. Calls outside make their own.
+/// Asked now and then during waits and long searches; nonzero ends them with NM_E_CANCELLED. NULL = never.
+typedef int nm_interrupt(void *context);
+NM_API void nm_store_set_interrupt(nm_store *store, nm_interrupt *interrupt, void *context);
+
+/// Bulk writing: between begin and commit everything is one transaction. Calls outside make their own. After a failure
+/// within the transaction other than NM_E_EXISTS and NM_E_NOT_FOUND, commit rolls back and returns that failure again.
 NM_API nm_status nm_store_begin(nm_store *store, nm_error *error);
 NM_API nm_status nm_store_commit(nm_store *store, nm_error *error);
 NM_API void nm_store_rollback(nm_store *store);
 
 /// Puts a scene (and its map, once). *id receives the row id. A scene with the same provenance (source, file, record,
-/// seed) and content hash is not stored twice: NM_E_EXISTS with *id of the one there.
+/// seed) and content hash is not stored twice: NM_E_EXISTS with *id of the one there. The provenance (parent, seed,
+/// parameters, program) is stored as it is: make it complete, so that the scene can be made again.
 NM_API nm_status nm_store_put_scene(nm_store *store, const nm_scene *scene, int64_t *id, nm_error *error);
-/// For threads: compresses outside the store. Release with nm_packed_scene_destroy. put_packed stores it.
+
+/// A scene encoded and compressed outside the store, for threads: pack in many, put in one.
 typedef struct nm_packed_scene nm_packed_scene;
-NM_API nm_status nm_pack_scene(const nm_scene *scene, nm_packed_scene **packed, nm_error *error);
-NM_API void nm_packed_scene_destroy(nm_packed_scene *packed);
+/// Working memory of packing, and the maps packed last (a log repeats them). One per thread.
+typedef struct nm_packer nm_packer;
+NM_API nm_packer *nm_packer_create(void); ///< NULL: no memory
+NM_API void nm_packer_destroy(nm_packer *packer);
+/// *packed holds no reference to the scene or its map. NM_E_LIMIT when a blob passes what SQLite takes (about 1 GB).
+NM_API nm_status nm_pack_scene(nm_packer *packer, const nm_scene *scene, nm_packed_scene **packed, nm_error *error);
+NM_API void nm_packed_scene_destroy(nm_packed_scene *packed);       ///< any thread; NULL is fine
+NM_API size_t nm_packed_scene_bytes(const nm_packed_scene *packed); ///< memory held, to bound queues
 NM_API nm_status nm_store_put_packed(nm_store *store, const nm_packed_scene *packed, int64_t *id, nm_error *error);
 
-/// Replaces the events, criticality and feature of a scene in one transaction.
+/// Replaces the events, criticality and feature of a scene in one transaction: the scene counts as mined. NaN and
+/// infinite numbers are stored as NULL. criticality and feature are nullable (without a feature it is never similar).
+/// NM_E_NOT_FOUND when there is no such scene.
 NM_API nm_status nm_store_put_events(nm_store *store, int64_t scene, const nm_event *events, size_t count,
                                      const nm_scene_criticality *criticality, const float feature[NM_FEATURE_COUNT],
                                      const char *params_json, nm_error *error);
 
-/// *scene is the caller's (nm_scene_destroy). Maps are cached inside the store object.
+/// *scene is the caller's (nm_scene_destroy). The maps used last are cached inside the store object.
 NM_API nm_status nm_store_get_scene(nm_store *store, int64_t id, const nm_scene **scene, nm_error *error);
 /// Ids of all scenes, ascending, allocated from `arena`; mined: -1 all, 0 only not yet mined, 1 only mined.
 NM_API nm_status nm_store_scene_ids(nm_store *store, int mined, nm_arena *arena, int64_t **ids, size_t *count,
                                     nm_error *error);
+/// The events of a scene as find would return them, most severe first, allocated from `arena`.
+NM_API nm_status nm_store_get_events(nm_store *store, int64_t scene, nm_arena *arena, nm_event **events, size_t *count,
+                                     nm_error *error);
+/// What the store knows about a scene beyond the scene itself.
+typedef struct nm_stored_info {
+    uint64_t content_bytes, content_raw_bytes; ///< in the file, and decompressed
+    uint64_t map_bytes, map_raw_bytes;
+    uint64_t map_scenes; ///< scenes that share the map
+    int mined, has_feature;
+    uint64_t events;
+    nm_scene_criticality criticality; ///< arrays NULL; numbers NaN where NULL in the store; pair_count as mined
+    float feature[NM_FEATURE_COUNT];
+} nm_stored_info;
+NM_API nm_status nm_store_get_info(nm_store *store, int64_t scene, nm_stored_info *info, nm_error *error);
+/// With its events and, when no other scene needs it, its map. NM_E_NOT_FOUND.
 NM_API nm_status nm_store_delete_scene(nm_store *store, int64_t id, nm_error *error);
 
-/// Remembers which input file (identity: base name, size, content hash) went in completely, so that a repeated import
-/// skips it. state_of returns 1 = complete, 0 = unknown.
+/// Remembers which input file (identity: base name, size, a 64-bit hash of the content that the caller chooses) went in
+/// completely, so that a repeated import skips it. source_known returns 1 = complete, 0 = unknown.
 NM_API nm_status nm_store_source_done(nm_store *store, const char *file, uint64_t size, uint64_t hash, uint64_t scenes,
                                       nm_error *error);
 NM_API int nm_store_source_known(nm_store *store, const char *file, uint64_t size, uint64_t hash);
@@ -63,14 +99,15 @@ NM_API int nm_store_source_known(nm_store *store, const char *file, uint64_t siz
 /// Fill with nm_query_default(): everything open.
 typedef struct nm_query {
     int kind;                          ///< nm_kind or -1
-    double ttc_min, ttc_max;           ///< s; NAN = open
-    double distance_min, distance_max; ///< m
-    double severity_min;
-    const char *text;   ///< FTS over tags, source, scene id; NULL = any
+    double ttc_min, ttc_max;           ///< s; NAN = open; events without a TTC are outside every range
+    double distance_min, distance_max; ///< m; likewise
+    double severity_min;               ///< 0..1; NAN = open
+    const char *text;   ///< words, all to be found among tags, source, file and scene id ("high*" = prefix); NULL = any
     const char *source; ///< exact provenance source; NULL = any
-    const char *where;  ///< an SQL condition over the view `events`; run read-only, refused when it writes; NULL = none
+    const char *where;  ///< one SQL expression over the columns of the view `events`; NULL = none. See below
     int64_t like;       ///< scene id: order by similarity to it; 0 = none
     uint32_t limit;     ///< default 20; 0 = no limit
+    double seconds;     ///< NM_E_LIMIT after this long; default 60; 0 = never
 } nm_query;
 NM_API nm_query nm_query_default(void);
 
@@ -82,14 +119,23 @@ typedef struct nm_hit {
     char source[32], scene_id[96], file[128];
 } nm_hit;
 typedef nm_status nm_hit_sink(void *context, const nm_hit *hit, nm_error *error);
-/// Ordered by severity (most severe first), then id; or by distance with `like`.
+/// One hit per event, ordered by severity (most severe first), then event id. Without any condition on events, scenes
+/// that have none follow, by id. The sink must not use the store; a status other than NM_OK ends the search with it.
+///
+/// like: one hit per scene other than the one asked about, nearest first (then by id), the event being its most severe
+/// one that fits. The result is exact: distances are computed from the full features; the packed ones only rule out.
+/// NM_E_NOT_FOUND when the scene does not exist or has not been mined.
+///
+/// where: read from a user, so nothing is trusted. It must be one expression; it may read the store's tables and views
+/// except blobs, call pure functions, and nothing else: no writes, no PRAGMA, no ATTACH, no parameters; at most 64 KiB
+/// (NM_E_LIMIT). What is wrong comes back as NM_E_ARGUMENT in SQLite's words.
 NM_API nm_status nm_store_find(nm_store *store, const nm_query *query, nm_hit_sink *sink, void *context,
                                nm_error *error);
 
 typedef struct nm_store_stats {
     uint64_t scenes, agents, agent_states, maps, events, sources;
-    double hours; ///< of scene time
-    double agent_hours;
+    double hours;                    ///< of scene time, first to last step
+    double agent_hours;              ///< of agents' valid states
     uint64_t by_kind[NM_KIND_COUNT]; ///< events
     uint64_t scenes_by_kind[NM_KIND_COUNT];
     uint64_t mined;
@@ -99,6 +145,13 @@ NM_API nm_status nm_store_get_stats(nm_store *store, nm_store_stats *stats, nm_e
 /// Calls back with each source and its number of scenes, ordered by source.
 typedef void nm_source_sink(void *context, const char *source, uint64_t scenes, uint64_t agent_states);
 NM_API nm_status nm_store_by_source(nm_store *store, nm_source_sink *sink, void *context, nm_error *error);
+
+/// Looks for damage: SQLite's own integrity check, foreign keys, the full-text and range indexes, feature blocks,
+/// counts, and (deep) every blob decoded and its hash compared. Wants a store opened for writing. Calls back with each
+/// finding.
+typedef void nm_finding_sink(void *context, const char *finding);
+NM_API nm_status nm_store_check(nm_store *store, int deep, nm_finding_sink *sink, void *context, uint64_t *findings,
+                                nm_error *error);
 
 #ifdef __cplusplus
 }
