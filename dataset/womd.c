@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_RECORD_MEMORY ((size_t)512 << 20) // a record of 1 MB takes about 4 MB
+#define MAX_RECORD_MEMORY ((size_t)256 << 20) // a record of 1 MB takes about 4 MB
 #define KEEP_MEMORY ((size_t)64 << 20)        // kept from record to record
 
 static nm_arena *arena_of(nm_reader_context *context) {
