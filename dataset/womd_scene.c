@@ -56,6 +56,9 @@ nm_status nm_womd_check_shape(const nm_womd_record *record, nm_error *error) {
         return nm_womd_refuse(record, error, NM_E_LIMIT, NM_WOMD_TIMESTAMPS, 0, "has %zu time steps", steps);
     if (s->n_tracks > limits->max_tracks || s->n_tracks > NM_SCENE_MAX_TRACKS)
         return nm_womd_refuse(record, error, NM_E_LIMIT, NM_WOMD_TRACKS, 0, "has %zu tracks", s->n_tracks);
+    if ((uint64_t)s->n_tracks * steps > limits->max_cells)
+        return nm_womd_refuse(record, error, NM_E_LIMIT, NM_WOMD_TRACKS, 0, "has %zu tracks over %zu time steps",
+                              s->n_tracks, steps);
     for (size_t i = 0; i < s->n_tracks; i++) {
         if (s->tracks[i]->n_states != steps)
             return nm_womd_refuse(record, error, NM_E_FORMAT, NM_WOMD_TRACKS, i,

@@ -38,7 +38,7 @@ static void forget(fixture *f) {
 static int setup(void **state) {
     fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
-    f->context.limits = (nm_import_limits){1u << 30, 1000, 1000, 1000};
+    f->context.limits = nm_import_limits_default();
     f->context.map_builder = nm_map_builder_create();
     f->context.scene_builder = nm_scene_builder_create();
     f->arena = nm_arena_create(0);
@@ -410,11 +410,12 @@ static void contradictions_are_refused(void **state) {
 static void limits_hold(void **state) {
     fixture *f = *state;
     const nm_import_limits limits = f->context.limits;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         f->context.limits = limits;
         if (i == 0) f->context.limits.max_tracks = 2;
         if (i == 1) f->context.limits.max_steps = 4;
         if (i == 2) f->context.limits.max_lanes = 3;
+        if (i == 3) f->context.limits.max_cells = 3 * STEPS - 1;
         read_made(f);
         assert_int_equal(f->refusal_count, 1);
         assert_int_equal(f->refusals[0].code, NM_E_LIMIT);

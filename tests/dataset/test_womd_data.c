@@ -206,7 +206,7 @@ static void check_record(const char *file, totals expected) {
     }
     size_t size;
     uint8_t *bytes = load(path, &size);
-    nm_reader_context context = {.limits = {1u << 30, 1000000, 100000, 1000000},
+    nm_reader_context context = {.limits = nm_import_limits_default(),
                                  .map_builder = nm_map_builder_create(),
                                  .scene_builder = nm_scene_builder_create()};
     const nm_scene *scene = NULL;
@@ -257,7 +257,7 @@ static void example_record(void **state) {
     size_t size;
     uint8_t *bytes = load(path, &size);
     assert_true(nm_womd_is_example(bytes + 12, 4000));
-    nm_reader_context context = {.limits = {1u << 30, 1000000, 100000, 1000000}};
+    nm_reader_context context = {.limits = nm_import_limits_default()};
     nm_error error = {0};
     assert_int_equal(nm_womd_read(&context, "example", bytes, size, keep, refuse, &error, NULL), NM_OK);
     assert_int_equal(error.code, NM_E_UNSUPPORTED);

@@ -15,7 +15,10 @@ typedef struct outcome {
 /// What is done with every imported scene: it is looked at, stored and read back.
 static void use(const nm_scene *scene) {
     // the derived part of a map takes milliseconds: on one scene in sixteen
-    if (scene->hash % 16 == 0 && nm_map_prepare(scene->map, NULL) != NM_OK) abort();
+    if (scene->hash % 16 == 0) {
+        if (nm_map_prepare(scene->map, NULL) != NM_OK) abort();
+        nm_scene_validate(scene, NULL, 0, NULL);
+    }
     size_t size = nm_scene_encode(scene, NULL, 0);
     uint8_t *bytes = malloc(size);
     const nm_scene *again = NULL;
@@ -49,9 +52,10 @@ static void refuse(void *context, const nm_error *error) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    nm_reader_context context = {.limits = {.max_tracks = 1000, .max_steps = 1000, .max_lanes = 1000},
+    nm_reader_context context = {.limits = nm_import_limits_default(),
                                  .map_builder = nm_map_builder_create(),
                                  .scene_builder = nm_scene_builder_create()};
+    context.limits.max_tracks = context.limits.max_steps = context.limits.max_lanes = 1000; // so that a run stays short
     uint8_t *bytes = malloc(size + NM_TFRECORD_HEADER + NM_TFRECORD_FOOTER);
     if (!bytes || !context.map_builder || !context.scene_builder) abort();
     size_t framed = sample_frame(bytes, data, size);
