@@ -83,7 +83,6 @@ void nm_cr_fail(nm_cr_parser *parser, nm_status code, int32_t line, const char *
     va_end(arguments);
     parser->status = NM_ERROR_AT(parser->xml->error, code, parser->xml->input, line > 0 ? line : nm_cr_line(parser), -1,
                                  "%s", message);
-    xmlStopParser(parser->xml->context);
 }
 
 void nm_cr_fail_memory(nm_cr_parser *parser) {
@@ -183,13 +182,8 @@ static void refuse_root(nm_cr_parser *parser, const xmlChar *name) {
                name);
 }
 
-static void start_element(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
-                          int namespace_count, const xmlChar **namespaces, int attribute_count, int defaulted_count,
-                          const xmlChar **attributes) {
-    (void)prefix, (void)uri, (void)namespace_count, (void)namespaces, (void)defaulted_count;
-    nm_cr_parser *parser = user;
+static void open_element(nm_cr_parser *parser, const xmlChar *name, int attribute_count, const xmlChar **attributes) {
     struct nm_cr_xml *xml = parser->xml;
-    if (parser->status != NM_OK) return;
     if (xml->skipped > 0) {
         ++xml->skipped;
         return;
@@ -252,11 +246,8 @@ static void trim_text(nm_cr_parser *parser) {
     parser->text[parser->text_length] = 0;
 }
 
-static void end_element(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri) {
-    (void)name, (void)prefix, (void)uri;
-    nm_cr_parser *parser = user;
+static void close_element(nm_cr_parser *parser) {
     struct nm_cr_xml *xml = parser->xml;
-    if (parser->status != NM_OK) return;
     if (xml->skipped > 0) {
         --xml->skipped;
         return;
@@ -281,12 +272,37 @@ static void end_element(void *user, const xmlChar *name, const xmlChar *prefix, 
     --xml->depth;
 }
 
+/// Ends the parse after a failure. Not to be called while anything that libxml2 passed is still looked at: it frees the
+/// text that names and attributes point into.
+static void stop_if_failed(nm_cr_parser *parser) {
+    if (parser->status != NM_OK) xmlStopParser(parser->xml->context);
+}
+
+static void start_element(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
+                          int namespace_count, const xmlChar **namespaces, int attribute_count, int defaulted_count,
+                          const xmlChar **attributes) {
+    (void)prefix, (void)uri, (void)namespace_count, (void)namespaces, (void)defaulted_count;
+    nm_cr_parser *parser = user;
+    if (parser->status != NM_OK) return;
+    open_element(parser, name, attribute_count, attributes);
+    stop_if_failed(parser);
+}
+
+static void end_element(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri) {
+    (void)name, (void)prefix, (void)uri;
+    nm_cr_parser *parser = user;
+    if (parser->status != NM_OK) return;
+    close_element(parser);
+    stop_if_failed(parser);
+}
+
 static void characters(void *user, const xmlChar *text, int length) {
     nm_cr_parser *parser = user;
     // after an error of its own libxml2 stops calling for elements, but not for text
     if (!parser->xml->collecting || parser->status != NM_OK || !parser->xml->context->wellFormed) return;
     if ((size_t)length >= sizeof parser->text - parser->text_length) {
         nm_cr_fail(parser, NM_E_LIMIT, 0, "the text of an element is longer than %d bytes", NM_CR_MAX_TEXT - 1);
+        stop_if_failed(parser);
         return;
     }
     memcpy(parser->text + parser->text_length, text, (size_t)length);
@@ -296,6 +312,7 @@ static void characters(void *user, const xmlChar *text, int length) {
 static void refuse_doctype(void *user, const xmlChar *name, const xmlChar *external_id, const xmlChar *system_id) {
     (void)name, (void)external_id, (void)system_id;
     nm_cr_fail(user, NM_E_FORMAT, 0, "a document type declaration (DOCTYPE) is not accepted");
+    stop_if_failed(user);
 }
 
 // --- the whole document ----------------------------------------------------------------------------------------------

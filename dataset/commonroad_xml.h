@@ -193,7 +193,8 @@ struct nm_cr_parser {
     struct nm_cr_xml *xml; ///< private to commonroad_xml.c
 };
 
-/// Refuses the document: keeps the message, with the line that is being read (or `line` when it is > 0), and stops.
+/// Refuses the document: keeps the message, with the line that is being read (or `line` when it is > 0). Reading stops
+/// when the function of the rule returns; what was passed to it may be used until then.
 void nm_cr_fail(nm_cr_parser *parser, nm_status code, int32_t line, const char *format, ...) NM_PRINTF(4, 5);
 int32_t nm_cr_line(const nm_cr_parser *parser); ///< being read, from 1
 const char *nm_cr_element_name(nm_cr_element element);

@@ -31,6 +31,9 @@ static void test_edits(void **state) {
         {"2020a.xml", "timeStepSize=\"0.1\"", "timeStepSize=\"0\"", NM_E_FORMAT, 2, "timeStepSize"},
         {"2020a.xml", "timeStepSize=\"0.1\"", "timeStepSize=\"-0.1\"", NM_E_FORMAT, 2, "timeStepSize"},
         {"2020a.xml", "timeStepSize=\"0.1\"", "timeStepSize=\"nan\"", NM_E_FORMAT, 2, "timeStepSize"},
+        {"2018b.xml", "tags=\"highway",
+         "tags=\"highwaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaay", NM_E_LIMIT, 1,
+         "tags"},
         // numbers
         {"2020a.xml", "<x>1025.0</x>", "<x>abc</x>", NM_E_FORMAT, 8, "<x> is not a number: \"abc\""},
         {"2020a.xml", "<x>1025.0</x>", "<x></x>", NM_E_FORMAT, 8, "<x> is not a number"},
