@@ -49,6 +49,14 @@ static float speed_command(const nm_world *w, uint32_t slot) {
     return accel;
 }
 
+/// Where in its lane an agent wants to be: cars in the middle; two-wheelers keep the side they ride on, so that what
+/// passes them and what they pass stays clear.
+static float resting_offset(const nm_world *w, uint32_t slot) {
+    if (w->type[slot] != NM_AGENT_CYCLIST && w->type[slot] != NM_AGENT_MOTORCYCLE) return 0.0f;
+    const float margin = 0.5f * w->width[slot] + 0.15f;
+    return nm_clampf(w->offset_target[slot], margin - w->lane_right[slot], w->lane_left[slot] - margin);
+}
+
 /// Pure pursuit about the rail, linearised: with a look-ahead L, curvature = lane's - 2 e / L^2 - 2 sin(psi_e) / L,
 /// which is a second-order system with damping 1/sqrt(2) in the distance driven (Coulter 1992 for the geometry).
 static float steer_command(nm_world *w, uint32_t slot) {
@@ -56,14 +64,15 @@ static float steer_command(nm_world *w, uint32_t slot) {
     const float v = w->speed[slot];
     float *target = &w->offset_target[slot];
     const float top = nm_minf(*target > 1.0f || *target < -1.0f ? NM_CHANGE_RATE : NM_RECENTRE, 0.25f * v);
-    const float rate = nm_clampf(-*target / NM_STEP_SECONDS, -top, top);
+    const float rate = nm_clampf((resting_offset(w, slot) - *target) / NM_STEP_SECONDS, -top, top);
     *target += rate * NM_STEP_SECONDS;
     w->offset_rate[slot] = rate;
     const float look = 3.0f + 0.6f * v;
     const float offset = w->lane_d[slot] - *target;
     const float slip = w->sin_h[slot] * w->lane_cos[slot] - w->cos_h[slot] * w->lane_sin[slot]; // sin of heading error
-    const float wanted = rate / nm_maxf(v, 1.0f);
     const float bend = w->bend_ahead[slot] / nm_maxf(1.0f - w->bend_ahead[slot] * w->lane_d[slot], 0.3f);
+    // In a bend the centre, ahead of the axle, moves along the lane only if the body points outwards by rear * curvature.
+    const float wanted = rate / nm_maxf(v, 1.0f) - w->rear[slot] * w->lane_curvature[slot];
     return bend - 2.0f * nm_clampf(offset, -look, look) / (look * look) - 2.0f * (slip - wanted) / look;
 }
 

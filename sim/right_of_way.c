@@ -13,6 +13,7 @@
 #define NM_LOOK_SECONDS 6.0f
 #define NM_BEHIND 0.8f         ///< s after the other has left the shared ground
 #define NM_AHEAD 1.0f          ///< s before the other reaches it
+#define NM_ZONE_MARGIN 0.7f    ///< m by which shared ground is taken to be longer: bodies are wider than the map's corridors
 #define NM_COMFORT_STOP 3.0f   ///< m/s^2, for an amber light
 #define NM_FIRM_STOP 5.5f      ///< m/s^2, harder than that nobody stops for a line
 #define NM_STALEMATE_STEPS 60u ///< after 6 s of waiting for others that wait, too, one goes
@@ -87,9 +88,9 @@ static void project_leader(nm_world *w, uint32_t slot, uint32_t other, float gap
 }
 
 /// Has `slot`, `start` m before lane `l`, to wait for anybody on a conflicting lane? *place receives how far into the
-/// lane the first such ground begins.
-static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float start, float *place) {
-    const float v = w->speed[slot], half = 0.5f * w->length[slot];
+/// lane the first such ground begins, *occupied whether somebody is on it now.
+static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float start, float *place, int *occupied) {
+    const float v = w->speed[slot], half = 0.5f * w->length[slot] + NM_ZONE_MARGIN;
     int hold = 0;
     for (uint32_t k = 0; k < l->conflicts.count; ++k) {
         const nm_conflict *c = &w->map->conflicts[l->conflicts.first + k];
@@ -100,7 +101,7 @@ static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float st
         for (uint32_t r = w->approach_head[c->lane]; r != NM_NONE; r = w->approaches[r].next) {
             const uint32_t other = w->approaches[r].slot;
             if (other == slot) continue;
-            const float other_half = 0.5f * w->length[other];
+            const float other_half = 0.5f * w->length[other] + NM_ZONE_MARGIN;
             const float other_in = w->approaches[r].distance + c->other_in - other_half;
             const float other_out = w->approaches[r].distance + c->other_out + other_half;
             if (other_out < 0.0f) continue;
@@ -119,6 +120,7 @@ static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float st
             }
             if (!must_wait_for(w, slot, mine, c, other, theirs)) continue;
             if (!hold || c->self_in < *place) *place = c->self_in;
+            *occupied |= theirs.in <= 0.0f;
             hold = 1;
         }
     }
@@ -174,7 +176,8 @@ static void look_ahead(nm_world *w, uint32_t slot) {
                 w->arrived_step[slot] = w->step;
             }
             float place = 0.0f;
-            if (conflicts_hold(w, slot, l, start, &place)) {
+            int occupied = 0;
+            if (conflicts_hold(w, slot, l, start, &place, &occupied)) {
                 // wait at the line when there is one ahead, else just before the shared ground
                 const float inside = start + place - half - 1.0f;
                 const float at = start > 0.0f && line > -1.0f && line < inside ? line : inside;

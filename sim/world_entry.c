@@ -108,7 +108,7 @@ static int leaves(const nm_world *world, uint32_t slot) {
     if (world->policy[slot] != NM_POLICY_IDM || world->lane[slot] == NM_NONE || world->path_count[slot] > 0) return 0;
     const uint32_t lane = world->lane[slot];
     return world->lane_end[lane] == NM_LANE_LEAVES &&
-           world->lane_s[slot] + 0.5f * world->length[slot] >= world->map->lanes[lane].length;
+           world->lane_s[slot] + 0.5f * world->length[slot] + 0.5f >= world->map->lanes[lane].length;
 }
 
 void nm_world_come_and_go(nm_world *world) {
