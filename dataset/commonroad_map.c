@@ -44,8 +44,7 @@ static nm_status gather_members(nm_cr_build *build) {
         for (uint32_t i = 0; i < lanelet->refs.count; ++i) {
             nm_range *list = list_of(build, &d->refs.at[lanelet->refs.first + i]);
             if (!list) continue;
-            int64_t *members = &build->members.at[list->first];
-            if (list->count == 0 || members[list->count - 1] != lanelet->id) members[list->count++] = lanelet->id;
+            build->members.at[list->first + list->count++] = lanelet->id;
         }
     }
     return NM_OK;

@@ -243,6 +243,15 @@ static void test_shapes_and_statics(void **state) {
     release_catch(&c);
 }
 
+static void test_static_speed(void **state) {
+    (void)state;
+    catch c = import_edited("2020a.xml", "<intervalEnd>0.4</intervalEnd></orientation>",
+                            "<intervalEnd>0.4</intervalEnd></orientation><velocity><exact>5</exact></velocity>");
+    size_t s = nm_scene_at(c.scene, track_of(c.scene, 102), 3);
+    assert_true(c.scene->vx[s] == 0.0f && c.scene->vy[s] == 0.0f); // what stands by its role has no speed
+    release_catch(&c);
+}
+
 static void test_problems(void **state) {
     (void)state;
     catch c = import_document("2020a.xml");
@@ -383,6 +392,7 @@ int main(void) {
         cmocka_unit_test(test_all_way_stop),
         cmocka_unit_test(test_tracks),
         cmocka_unit_test(test_shapes_and_statics),
+        cmocka_unit_test(test_static_speed),
         cmocka_unit_test(test_problems),
         cmocka_unit_test(test_provenance_and_tags),
         cmocka_unit_test(test_2018b),

@@ -2,6 +2,7 @@
 #include "commonroad_support.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <archive.h>
@@ -158,6 +159,35 @@ static void test_file_limit(void **state) {
                          more ? NM_OK : NM_E_LIMIT);
         release_catch(&c);
         nm_importer_destroy(importer);
+    }
+    free(text);
+}
+
+/// A pipe has no size to ask for beforehand.
+static void test_pipe(void **state) {
+    (void)state;
+    size_t size;
+    char *text = read_document("2020a.xml", &size);
+    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+    for (int more = 0; more < 2; ++more) {
+        pid_t writer = fork();
+        if (writer == 0) {
+            FILE *file = fopen(in_folder("pipe"), "wb");
+            size_t written = fwrite(text, 1, size, file);
+            fclose(file);
+            _exit(written != size);
+        }
+        nm_import_limits limits = nm_import_limits_default();
+        limits.max_file_bytes = size - 1 + (size_t)more;
+        nm_error error;
+        catch c = {0};
+        nm_importer *importer = nm_importer_create(&limits);
+        assert_int_equal(nm_import_file(importer, in_folder("pipe"), catch_scene, NULL, &c, NULL, &error),
+                         more ? NM_OK : NM_E_LIMIT);
+        assert_int_equal(c.scenes, more);
+        release_catch(&c);
+        nm_importer_destroy(importer);
+        assert_int_equal(waitpid(writer, NULL, 0), writer);
     }
     free(text);
 }
@@ -327,6 +357,7 @@ int main(void) {
         cmocka_unit_test(test_utf16),
         cmocka_unit_test(test_unreadable),
         cmocka_unit_test(test_file_limit),
+        cmocka_unit_test(test_pipe),
         cmocka_unit_test(test_archives),
         cmocka_unit_test(test_compressed_file),
         cmocka_unit_test(test_damaged_archives),

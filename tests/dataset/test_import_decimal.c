@@ -167,6 +167,20 @@ static void test_places(void **state) {
     }
 }
 
+/// 19 digits after the point: the quotient keeps only 11 bits beyond the double, so that a remainder decides a tie once
+/// in some thousand numbers.
+static void test_ties(void **state) {
+    (void)state;
+    for (uint32_t run = 0; run < 100000; ++run) {
+        nm_rng_key key = {.seed = 11, .agent = run, .purpose = NM_PURPOSE_TEST};
+        uint32_t w[4];
+        nm_rng_words(&key, 0, w);
+        char text[32];
+        snprintf(text, sizeof text, "0.%01u%09u%09u", 1 + w[0] % 9, w[1] % 1000000000, w[2] % 1000000000);
+        expect_same(text);
+    }
+}
+
 static void test_integers(void **state) {
     (void)state;
     int64_t value;
@@ -198,8 +212,9 @@ static void test_locale(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_examples), cmocka_unit_test(test_refused),  cmocka_unit_test(test_random),
-        cmocka_unit_test(test_places),   cmocka_unit_test(test_integers), cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_examples), cmocka_unit_test(test_refused), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_places),   cmocka_unit_test(test_ties),    cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_locale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
