@@ -18,6 +18,31 @@ static inline float nm_cross(nm_vec2 a, nm_vec2 b) {
     return a.x * b.y - a.y * b.x;
 } ///< > 0: b is left of a
 
+/// fmin and fmax are calls (NaN rules); these are one instruction.
+static inline double nm_min(double a, double b) {
+    return a < b ? a : b;
+}
+static inline double nm_max(double a, double b) {
+    return a > b ? a : b;
+}
+
+typedef struct nm_bounds {
+    nm_vec2 lo, hi;
+} nm_bounds;
+
+/// Empty (lo > hi) for no points.
+static inline nm_bounds nm_bounds_of(const nm_vec2 *points, size_t count) {
+    nm_bounds b = {{INFINITY, INFINITY}, {-INFINITY, -INFINITY}};
+    for (size_t i = 0; i < count; i++) {
+        b.lo = (nm_vec2){nm_minf(b.lo.x, points[i].x), nm_minf(b.lo.y, points[i].y)};
+        b.hi = (nm_vec2){nm_maxf(b.hi.x, points[i].x), nm_maxf(b.hi.y, points[i].y)};
+    }
+    return b;
+}
+static inline int nm_bounds_meet(const nm_bounds *a, const nm_bounds *b) {
+    return (a->lo.x <= b->hi.x) & (b->lo.x <= a->hi.x) & (a->lo.y <= b->hi.y) & (b->lo.y <= a->hi.y);
+}
+
 /// Parameter in [0, 1] of the point of segment ab nearest to p; 0 for a segment without length.
 static inline float nm_segment_nearest(nm_vec2 a, nm_vec2 b, nm_vec2 p) {
     nm_vec2 d = nm_sub(b, a);

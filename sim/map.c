@@ -63,10 +63,6 @@ void nm_map_release(const nm_map *map) {
     free(object);
 }
 
-static nm_bounds empty_bounds(void) {
-    return (nm_bounds){{INFINITY, INFINITY}, {-INFINITY, -INFINITY}};
-}
-
 static void include(nm_bounds *bounds, nm_vec2 p) {
     bounds->lo.x = nm_minf(bounds->lo.x, p.x);
     bounds->lo.y = nm_minf(bounds->lo.y, p.y);
@@ -76,13 +72,13 @@ static void include(nm_bounds *bounds, nm_vec2 p) {
 
 uint32_t nm_map_measure(nm_map_object *object) {
     nm_map *map = &object->map;
-    nm_bounds all = empty_bounds();
+    nm_bounds all = nm_bounds_of(NULL, 0);
     nm_lane *lanes = NM_MUTABLE(nm_lane, map->lanes);
     float *point_s = NM_MUTABLE(float, map->point_s);
     uint32_t bad = NM_NONE;
     for (uint32_t i = 0; i < map->lane_count; i++) {
         nm_lane *lane = &lanes[i];
-        nm_bounds bounds = empty_bounds();
+        nm_bounds bounds = nm_bounds_of(NULL, 0);
         double s = 0.0;
         for (uint32_t k = lane->points.first; k < lane->points.first + lane->points.count; k++) {
             if (k > lane->points.first) {

@@ -2,7 +2,7 @@
 /// resolves what they say of each other.
 #include "sim/map_builder.h"
 
-#include <math.h>
+#include "sim/geometry.h"
 
 #define MAX_COORDINATE 1e8 // m; UTM northings end at 1e7
 #define ASSUMED_WIDTH 3.5  // m
@@ -148,11 +148,11 @@ static nm_status add_points(nm_map_builder *builder, const nm_lane_def *def, nm_
             }
         }
         if (kept && p->lx == p[-1].lx && p->ly == p[-1].ly && p->rx == p[-1].rx && p->ry == p[-1].ry) continue;
-        builder->lo_x = fmin(builder->lo_x, p->cx);
-        builder->hi_x = fmax(builder->hi_x, p->cx);
-        builder->lo_y = fmin(builder->lo_y, p->cy);
-        builder->hi_y = fmax(builder->hi_y, p->cy);
-        builder->lo_z = fmin(builder->lo_z, p->z);
+        builder->lo_x = nm_min(builder->lo_x, p->cx);
+        builder->hi_x = nm_max(builder->hi_x, p->cx);
+        builder->lo_y = nm_min(builder->lo_y, p->cy);
+        builder->hi_y = nm_max(builder->hi_y, p->cy);
+        builder->lo_z = nm_min(builder->lo_z, p->z);
         kept++;
     }
     builder->repairs[NM_REPAIR_REPEATED_POINT] += (uint32_t)(def->point_count - kept);

@@ -16,12 +16,12 @@ static void clip_edge(nm_vec2 a, nm_vec2 b, double bottom, double top, double *l
     double t0 = 0.0, t1 = 1.0;
     if (ay != by) {
         double u = (bottom - ay) / (by - ay), v = (top - ay) / (by - ay);
-        t0 = fmax(t0, fmin(u, v));
-        t1 = fmin(t1, fmax(u, v));
+        t0 = nm_max(t0, nm_min(u, v));
+        t1 = nm_min(t1, nm_max(u, v));
     }
     double x0 = (double)a.x + t0 * ((double)b.x - (double)a.x), x1 = (double)a.x + t1 * ((double)b.x - (double)a.x);
-    *lo = fmin(*lo, fmin(x0, x1));
-    *hi = fmax(*hi, fmax(x0, x1));
+    *lo = nm_min(*lo, nm_min(x0, x1));
+    *hi = nm_max(*hi, nm_max(x0, x1));
 }
 
 static int32_t clamp_index(double value, int32_t count) {
@@ -45,10 +45,10 @@ void nm_visit_cells(const nm_lattice *lattice, const nm_vec2 *points, size_t cou
                     void *context) {
     double lo_y = INFINITY, hi_y = -INFINITY, lo_x = INFINITY, hi_x = -INFINITY;
     for (size_t i = 0; i < count; i++) {
-        lo_x = fmin(lo_x, (double)points[i].x);
-        hi_x = fmax(hi_x, (double)points[i].x);
-        lo_y = fmin(lo_y, (double)points[i].y);
-        hi_y = fmax(hi_y, (double)points[i].y);
+        lo_x = nm_min(lo_x, (double)points[i].x);
+        hi_x = nm_max(hi_x, (double)points[i].x);
+        lo_y = nm_min(lo_y, (double)points[i].y);
+        hi_y = nm_max(hi_y, (double)points[i].y);
     }
     double width = lattice->size * lattice->columns, height = lattice->size * lattice->rows;
     lo_x -= reach + lattice->x;

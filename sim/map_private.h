@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "sim/map.h"
+#include "sim/geometry.h"
 #include "sim/pile.h"
 
 /// Every array of a map: element type, name, and the field with its length. Cuts the block, and nothing else has to
@@ -29,10 +29,6 @@
     X(nm_signal, signals, signal_count)                                                                                \
     X(uint32_t, signal_refs, signal_ref_count)                                                                         \
     X(nm_phase, phases, phase_count)
-
-typedef struct nm_bounds {
-    nm_vec2 lo, hi;
-} nm_bounds;
 
 /// What a map really is. The arrays follow in the same block.
 typedef struct nm_map_object {

@@ -139,7 +139,7 @@ nm_rail_point nm_map_rail(const nm_map *map, uint32_t index, float s) {
 // What lies where
 
 int nm_span_contains(const nm_map *map, const nm_span *span, float x, float y) {
-    const float reach2 = NM_SURFACE_TOLERANCE * NM_SURFACE_TOLERANCE;
+    const float reach = 1.001f * NM_SURFACE_TOLERANCE, reach2 = NM_SURFACE_TOLERANCE * NM_SURFACE_TOLERANCE;
     nm_vec2 p = {x, y};
     if (span->owner & NM_SPAN_AREA) {
         const nm_range *points = &map->areas[span->owner & ~NM_SPAN_AREA].points;
@@ -148,6 +148,8 @@ int nm_span_contains(const nm_map *map, const nm_span *span, float x, float y) {
     for (uint32_t i = span->first; i < span->first + span->count; i++) {
         nm_vec2 quad[4];
         nm_quad(map, i, quad);
+        nm_bounds box = nm_bounds_of(quad, 4);
+        if (x < box.lo.x - reach || x > box.hi.x + reach || y < box.lo.y - reach || y > box.hi.y + reach) continue;
         if (nm_polygon_contains(quad, 4, p, reach2)) return 1;
     }
     return 0;

@@ -31,12 +31,14 @@ typedef struct bordering {
     nm_lattice lattice; // of the grid
     nm_pile borders;    // nm_border
     nm_pile spots;      // nm_bounds: everything within is MIXED (corners, surfaces that are folded)
+    nm_bounds *quads;   // [points] of the quads that can cover; of others empty
     uint32_t *seen;     // [points] quads already tried for this edge: edge number
     uint32_t edge_number;
     int tries;
     // the edge at work
     double ax, ay, bx, by, length; // moved outwards
-    nm_vec2 quad_edge[2];          // where it really is
+    nm_bounds moved;
+    nm_vec2 quad_edge[2]; // where it really is
     interval covers[MAX_COVERS];
     int cover_count;
     int failed;
@@ -66,9 +68,9 @@ static void cover_by(bordering *b, const nm_vec2 quad[4]) {
         if (slope == 0.0) {
             if (side < 0.0) return;
         } else if (slope > 0.0) {
-            from = fmax(from, -side / slope);
+            from = nm_max(from, -side / slope);
         } else {
-            to = fmin(to, -side / slope);
+            to = nm_min(to, -side / slope);
         }
         if (!(from < to)) return;
     }
@@ -78,26 +80,31 @@ static void cover_by(bordering *b, const nm_vec2 quad[4]) {
 static void cover_cells(void *context, int32_t row, int32_t first, int32_t last) {
     bordering *b = context;
     const nm_map_grid *grid = b->grid;
+    const nm_bounds moved = b->moved;
     for (int32_t column = first; column <= last; column++) {
         size_t cell = (size_t)row * (size_t)grid->columns + (size_t)column;
         for (uint32_t k = grid->start[cell]; k < grid->start[cell + 1]; k++) {
             const nm_span *span = &grid->spans[k];
-            if ((span->owner & NM_SPAN_AREA) || !nm_span_drivable(b->map, span)) continue;
+            if (span->owner & NM_SPAN_AREA) break; // areas come last; they and lanes not to be driven on do not cover
             for (uint32_t i = span->first; i < span->first + span->count; i++) {
-                if (b->seen[i] == b->edge_number) continue;
+                if (!nm_bounds_meet(&b->quads[i], &moved) || b->seen[i] == b->edge_number) continue;
                 b->seen[i] = b->edge_number;
                 if (b->tries++ > MAX_TRIES || b->cover_count == MAX_COVERS) return;
                 nm_vec2 quad[4];
                 nm_quad(b->map, i, quad);
-                if (is_sound(quad)) cover_by(b, quad);
+                cover_by(b, quad);
             }
         }
     }
 }
 
-static int compare_intervals(const void *a, const void *b) {
-    const interval *x = a, *y = b;
-    return (x->from > y->from) - (x->from < y->from);
+static void sort_intervals(interval *intervals, int count) {
+    for (int i = 1; i < count; i++) {
+        interval x = intervals[i];
+        int at = i;
+        for (; at > 0 && intervals[at - 1].from > x.from; at--) intervals[at] = intervals[at - 1];
+        intervals[at] = x;
+    }
 }
 
 static void keep_piece(bordering *b, double from, double to) {
@@ -125,16 +132,17 @@ static void add_edge(bordering *b, nm_vec2 from, nm_vec2 to) {
     b->cover_count = b->tries = 0;
     b->edge_number++;
     nm_vec2 moved[2] = {{(float)b->ax, (float)b->ay}, {(float)b->bx, (float)b->by}};
+    b->moved = nm_bounds_of(moved, 2);
     nm_visit_cells(&b->lattice, moved, 2, 0.0, cover_cells, b);
     if (!b->cover_count) {
         keep_piece(b, 0.0, 1.0);
         return;
     }
-    qsort(b->covers, (size_t)b->cover_count, sizeof *b->covers, compare_intervals);
+    sort_intervals(b->covers, b->cover_count);
     double reached = 0.0;
     for (int i = 0; i < b->cover_count; i++) {
         if ((b->covers[i].from - reached) * b->length > SHORT_GAP) keep_piece(b, reached, b->covers[i].from);
-        reached = fmax(reached, b->covers[i].to);
+        reached = nm_max(reached, b->covers[i].to);
     }
     if ((1.0 - reached) * b->length > SHORT_GAP) keep_piece(b, reached, 1.0);
 }
@@ -145,11 +153,7 @@ static void add_spot(bordering *b, const nm_vec2 *points, int count) {
         b->failed = 1;
         return;
     }
-    *spot = (nm_bounds){points[0], points[0]};
-    for (int i = 1; i < count; i++) {
-        spot->lo = (nm_vec2){nm_minf(spot->lo.x, points[i].x), nm_minf(spot->lo.y, points[i].y)};
-        spot->hi = (nm_vec2){nm_maxf(spot->hi.x, points[i].x), nm_maxf(spot->hi.y, points[i].y)};
-    }
+    *spot = nm_bounds_of(points, (size_t)count);
 }
 
 /// Walks round one lane with its surface on the right: across the start, the left border forward, the right one back.
@@ -157,9 +161,10 @@ static void add_lane(bordering *b, const nm_lane *lane) {
     const nm_map *map = b->map;
     uint32_t first = lane->points.first, last = first + lane->points.count - 1, n = lane->points.count;
     for (uint32_t i = first; i < last; i++) {
+        if (b->quads[i].lo.x <= b->quads[i].hi.x) continue;
         nm_vec2 quad[4];
         nm_quad(map, i, quad);
-        if (!is_sound(quad)) add_spot(b, quad, 4);
+        add_spot(b, quad, 4);
     }
     nm_vec2 corner = map->right[first], before = {0.0f, 0.0f};
     for (uint32_t i = 0; i <= 2 * n; i++) { // right[first], left[first..last], right[last..first], left[first]
@@ -173,6 +178,19 @@ static void add_lane(bordering *b, const nm_lane *lane) {
         before = direction;
         if (i < 2 * n) add_edge(b, corner, next);
         corner = next;
+    }
+}
+
+/// The quads of drivable lanes that are sound, by their bounds.
+static void measure_quads(bordering *b) {
+    for (uint32_t lane = 0; lane < b->map->lane_count; lane++) {
+        nm_range points = b->map->lanes[lane].points;
+        int drivable = nm_lane_type_drivable((nm_lane_type)b->map->lanes[lane].type);
+        for (uint32_t i = points.first; i + 1 < points.first + points.count; i++) {
+            nm_vec2 quad[4];
+            nm_quad(b->map, i, quad);
+            b->quads[i] = drivable && is_sound(quad) ? nm_bounds_of(quad, 4) : nm_bounds_of(NULL, 0);
+        }
     }
 }
 
@@ -347,7 +365,9 @@ int nm_map_make_raster(nm_map_object *object) {
     b.lattice =
         (nm_lattice){(double)grid->origin.x, (double)grid->origin.y, (double)grid->size, grid->columns, grid->rows};
     b.seen = calloc((size_t)map->point_count + 1, sizeof *b.seen);
-    b.failed = !b.seen;
+    b.quads = malloc(((size_t)map->point_count + 1) * sizeof *b.quads);
+    b.failed = !b.seen || !b.quads;
+    if (!b.failed) measure_quads(&b);
     for (uint32_t i = 0; i < map->lane_count && !b.failed; i++) {
         if (nm_lane_type_drivable((nm_lane_type)map->lanes[i].type)) add_lane(&b, &map->lanes[i]);
     }
@@ -356,6 +376,7 @@ int nm_map_make_raster(nm_map_object *object) {
         if (area->kind == NM_AREA_DRIVEWAY && area->points.count >= 3) add_area(&b, area);
     }
     free(b.seen);
+    free(b.quads);
     if (!b.failed) {
         free(grid->borders); // of an earlier try that ran out of memory
         grid->borders = b.borders.data;
