@@ -240,7 +240,7 @@ nm_frenet nm_map_match(const nm_map *map, float x, float y, float heading, float
                 if (i < tried_count) continue;
                 if (tried_count < 64) tried[tried_count++] = lane; // beyond: tried again, with the same result
                 float cost = match_lane(map, lane, x, y, heading, radius, &f);
-                if (cost < least || (cost == least && lane < best.lane)) {
+                if (cost < least || (cost == least && cost < INFINITY && lane < best.lane)) {
                     least = cost;
                     best = f;
                 }

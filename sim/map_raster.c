@@ -16,6 +16,7 @@
 #define SHIFT 0.01            // m, E above
 #define SHORT_GAP 0.01        // m: gaps between covers below this can not hold a nearest point either (same argument)
 #define MAX_COVERS 64         // intervals remembered for one edge; the rest only makes the border longer than it is
+#define MAX_CUTS 32           // crossings of one edge with the outline of one driveway; more are not worth it
 #define MAX_TRIES 4096        // quads looked at for one edge; likewise
 #define CELL 0.5              // m, raster
 #define FEW_CELLS 4194304.0   // up to here 0.5 m (1 MiB)
@@ -28,11 +29,12 @@ typedef struct interval {
 typedef struct bordering {
     const nm_map *map;
     const nm_map_grid *grid;
-    nm_lattice lattice; // of the grid
-    nm_pile borders;    // nm_border
-    nm_pile spots;      // nm_bounds: everything within is MIXED (corners, surfaces that are folded)
-    nm_bounds *quads;   // [points] of the quads that can cover; of others empty
-    uint32_t *seen;     // [points] quads already tried for this edge: edge number
+    nm_lattice lattice;   // of the grid
+    nm_pile borders;      // nm_border
+    nm_pile spots;        // nm_bounds: everything within is MIXED (corners, surfaces that are folded)
+    nm_bounds *quads;     // [points] of the quads that can cover; of others empty
+    uint32_t *seen;       // [points] quads already tried for this edge: edge number
+    uint32_t *seen_areas; // [areas] likewise
     uint32_t edge_number;
     int tries;
     // the edge at work
@@ -77,6 +79,53 @@ static void cover_by(bordering *b, const nm_vec2 quad[4]) {
     if (b->cover_count < MAX_COVERS) b->covers[b->cover_count++] = (interval){from, to};
 }
 
+static void sort_intervals(interval *intervals, int count) {
+    for (int i = 1; i < count; i++) {
+        interval x = intervals[i];
+        int at = i;
+        for (; at > 0 && intervals[at - 1].from > x.from; at--) intervals[at] = intervals[at - 1];
+        intervals[at] = x;
+    }
+}
+
+/// The same for a driveway: any polygon, inside by the even-odd rule.
+static void cover_by_area(bordering *b, const nm_area *area) {
+    const nm_vec2 *points = b->map->area_points + area->points.first;
+    double dx = b->bx - b->ax, dy = b->by - b->ay;
+    interval cuts[MAX_CUTS + 1];
+    int count = 0;
+    for (uint32_t i = 0, k = area->points.count - 1; i < area->points.count; k = i++) {
+        double px = (double)points[k].x - b->ax, py = (double)points[k].y - b->ay;
+        double ex = (double)points[i].x - (double)points[k].x, ey = (double)points[i].y - (double)points[k].y;
+        double parallel = dx * ey - dy * ex;
+        if (parallel == 0.0) continue;
+        double t = (px * ey - py * ex) / parallel, u = (px * dy - py * dx) / parallel;
+        if (!(t > 0.0 && t < 1.0 && u >= 0.0 && u <= 1.0)) continue;
+        if (count == MAX_CUTS) return;
+        cuts[count++] = (interval){t, t};
+    }
+    sort_intervals(cuts, count);
+    cuts[count] = (interval){1.0, 1.0};
+    double from = 0.0;
+    for (int i = 0; i <= count; i++) {
+        double middle = 0.5 * (from + cuts[i].from);
+        nm_vec2 p = {(float)(b->ax + middle * dx), (float)(b->ay + middle * dy)};
+        int inside = 0;
+        for (uint32_t j = 0, k = area->points.count - 1; j < area->points.count; k = j++) {
+            inside ^= nm_ray_crosses(points[k], points[j], p);
+        }
+        if (inside && b->cover_count < MAX_COVERS) b->covers[b->cover_count++] = (interval){from, cuts[i].from};
+        from = cuts[i].from;
+    }
+}
+
+static void cover_by_owner(bordering *b, const nm_span *span) {
+    uint32_t index = span->owner & ~NM_SPAN_AREA;
+    if (!nm_span_drivable(b->map, span) || b->seen_areas[index] == b->edge_number) return;
+    b->seen_areas[index] = b->edge_number;
+    cover_by_area(b, &b->map->areas[index]);
+}
+
 static void cover_cells(void *context, int32_t row, int32_t first, int32_t last) {
     bordering *b = context;
     const nm_map_grid *grid = b->grid;
@@ -85,7 +134,10 @@ static void cover_cells(void *context, int32_t row, int32_t first, int32_t last)
         size_t cell = (size_t)row * (size_t)grid->columns + (size_t)column;
         for (uint32_t k = grid->start[cell]; k < grid->start[cell + 1]; k++) {
             const nm_span *span = &grid->spans[k];
-            if (span->owner & NM_SPAN_AREA) break; // areas come last; they and lanes not to be driven on do not cover
+            if (span->owner & NM_SPAN_AREA) {
+                cover_by_owner(b, span);
+                continue;
+            }
             for (uint32_t i = span->first; i < span->first + span->count; i++) {
                 if (!nm_bounds_meet(&b->quads[i], &moved) || b->seen[i] == b->edge_number) continue;
                 b->seen[i] = b->edge_number;
@@ -95,15 +147,6 @@ static void cover_cells(void *context, int32_t row, int32_t first, int32_t last)
                 cover_by(b, quad);
             }
         }
-    }
-}
-
-static void sort_intervals(interval *intervals, int count) {
-    for (int i = 1; i < count; i++) {
-        interval x = intervals[i];
-        int at = i;
-        for (; at > 0 && intervals[at - 1].from > x.from; at--) intervals[at] = intervals[at - 1];
-        intervals[at] = x;
     }
 }
 
@@ -194,8 +237,8 @@ static void measure_quads(bordering *b) {
     }
 }
 
-/// Driveways: outline kept whole, but for what lies within lanes. Both sides count as outer sides, since nothing says
-/// which way the outline goes round.
+/// Driveways: nothing says which way their outline goes round, so both sides are tried; the inner one is covered by the
+/// driveway itself.
 static void add_area(bordering *b, const nm_area *area) {
     const nm_vec2 *points = b->map->area_points + area->points.first;
     for (uint32_t i = 0, k = area->points.count - 1; i < area->points.count; k = i++) {
@@ -365,8 +408,9 @@ int nm_map_make_raster(nm_map_object *object) {
     b.lattice =
         (nm_lattice){(double)grid->origin.x, (double)grid->origin.y, (double)grid->size, grid->columns, grid->rows};
     b.seen = calloc((size_t)map->point_count + 1, sizeof *b.seen);
+    b.seen_areas = calloc((size_t)map->area_count + 1, sizeof *b.seen_areas);
     b.quads = malloc(((size_t)map->point_count + 1) * sizeof *b.quads);
-    b.failed = !b.seen || !b.quads;
+    b.failed = !b.seen || !b.seen_areas || !b.quads;
     if (!b.failed) measure_quads(&b);
     for (uint32_t i = 0; i < map->lane_count && !b.failed; i++) {
         if (nm_lane_type_drivable((nm_lane_type)map->lanes[i].type)) add_lane(&b, &map->lanes[i]);
@@ -376,6 +420,7 @@ int nm_map_make_raster(nm_map_object *object) {
         if (area->kind == NM_AREA_DRIVEWAY && area->points.count >= 3) add_area(&b, area);
     }
     free(b.seen);
+    free(b.seen_areas);
     free(b.quads);
     if (!b.failed) {
         free(grid->borders); // of an earlier try that ran out of memory

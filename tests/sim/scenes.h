@@ -143,4 +143,51 @@ static inline double nm_test_uniform(uint64_t seed, uint32_t *draw, double low, 
     return low + (high - low) * (double)nm_rng_uniform(&key, (*draw)++);
 }
 
+/// A map of `lanes` winding lanes that cross and overlap at will (ids 0, 1, ...): for property tests. Widths 2.5 to 5
+/// m, some points repeated or millimetres apart, as in real maps. Each lane has up to two successors and one neighbour.
+static inline const nm_map *nm_test_tangle(uint64_t seed, int lanes, double extent) {
+    nm_map_builder *builder = nm_map_builder_create();
+    uint32_t draw = 0;
+    nm_map_builder_set_origin(builder, (nm_point3){0.0, 0.0, 0.0});
+    for (int i = 0; i < lanes; i++) {
+        double xy[160];
+        size_t count = 0, points = 10 + (size_t)nm_test_uniform(seed, &draw, 0.0, 60.0);
+        double x = nm_test_uniform(seed, &draw, -extent, extent), y = nm_test_uniform(seed, &draw, -extent, extent);
+        double h = nm_test_uniform(seed, &draw, -3.14, 3.14), k = nm_test_uniform(seed, &draw, -0.04, 0.04);
+        for (size_t p = 0; p < points; p++) {
+            xy[2 * count] = x;
+            xy[2 * count + 1] = y;
+            count++;
+            double kind = nm_test_uniform(seed, &draw, 0.0, 1.0);
+            double step = kind < 0.05 ? 0.0 : kind < 0.1 ? 0.002 : nm_test_uniform(seed, &draw, 0.5, 4.0);
+            h += k * step;
+            x += step * cos(h);
+            y += step * sin(h);
+        }
+        nm_lane_def def = nm_lane_def_default();
+        def.id = i;
+        def.type = i % 7 == 6 ? NM_LANE_SIDEWALK : NM_LANE_STREET;
+        int64_t next[2] = {(int64_t)nm_test_uniform(seed, &draw, 0.0, lanes),
+                           (int64_t)nm_test_uniform(seed, &draw, 0.0, lanes)};
+        def.successors = next;
+        def.successor_count = (size_t)nm_test_uniform(seed, &draw, 0.0, 2.99);
+        nm_neighbour_def beside = {.lane = (int64_t)nm_test_uniform(seed, &draw, 0.0, lanes)};
+        def.left_neighbours = &beside;
+        def.left_neighbour_count = i % 3 == 0;
+        nm_test_lane(builder, &def, xy, count, nm_test_uniform(seed, &draw, 2.5, 5.0));
+    }
+    for (int i = 0; i < lanes / 5; i++) { // driveways of any shape, some of them crossing themselves
+        nm_point3 points[5];
+        double x = nm_test_uniform(seed, &draw, -extent, extent), y = nm_test_uniform(seed, &draw, -extent, extent);
+        size_t count = 3 + (size_t)(i % 3);
+        for (size_t k = 0; k < count; k++) {
+            points[k] = (nm_point3){x + nm_test_uniform(seed, &draw, -15.0, 15.0),
+                                    y + nm_test_uniform(seed, &draw, -15.0, 15.0), 0.0};
+        }
+        nm_error error;
+        assert_int_equal(nm_map_builder_add_area(builder, 1000 + i, NM_AREA_DRIVEWAY, points, count, &error), NM_OK);
+    }
+    return nm_test_build(builder);
+}
+
 #endif
