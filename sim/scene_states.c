@@ -64,9 +64,14 @@ static float extrapolate(const history *h, int field, int way) {
     return a;
 }
 
+/// A heading that was read may be anything until the whole scene is checked; the sine wants one in range.
+static float tame(float heading) {
+    return heading >= -NM_PI_F && heading <= NM_PI_F ? heading : 0.0f;
+}
+
 static void remember(history *h, const values *v) {
     float s, c;
-    nm_sincosf(v->field[HEADING], &s, &c);
+    nm_sincosf(tame(v->field[HEADING]), &s, &c);
     h->past[2] = h->past[1];
     h->past[1] = h->past[0];
     h->past[0] = *v;
@@ -83,7 +88,7 @@ typedef struct along {
 
 static along direction(float heading) {
     float s, c;
-    nm_sincosf(heading, &s, &c);
+    nm_sincosf(tame(heading), &s, &c);
     if (c * c >= s * s) return (along){VX, VY, c, s / c};
     return (along){VY, VX, s, c / s};
 }
