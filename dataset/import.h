@@ -2,7 +2,27 @@
 ///
 /// A file is hostile: sizes, counts and references are checked before use; a bad scene is refused whole, with file and
 /// line (XML) or byte offset (binary); the caller decides whether the rest goes on. Memory is bounded by the largest
-/// single scene. One reader per thread.
+/// single scene (about three times its bytes). One importer per thread; any number of them side by side.
+///
+/// What CommonRoad becomes, where the two do not say the same:
+/// - Agents are the dynamic obstacles; their states are the initial one and the trajectory, at their own time steps (a
+/// gap
+///   in time stays a gap). Static obstacles become tracks with NM_TRACK_STATIC, valid at every step, at rest.
+///   Environment obstacles become areas of the map. An occupancy set is not read: the obstacle keeps its initial state.
+/// - Positions are moved from the shape's origin to the centre of its box; several shapes, circles and polygons get the
+///   box around them. A "car" longer than 7 m is a truck (recordings converted from NGSIM call everything a car);
+///   unknown types are NM_AGENT_UNKNOWN.
+/// - Intervals give their middle, areas and lanelets their centre. The recorded speed is kept, along heading plus slip
+///   angle; a moving obstacle without one gets it from its displacement. Accelerations and yaw rates are checked only.
+/// - Speed limits come from signs 274, 274.1, R2-1 and r301, from the start of each lanelet that refers to them, or
+/// from
+///   2018b's speedLimit; 50 m/s and more means none. Yield, stop and priority signs and lights rule a lanelet's end;
+///   stop signs at every entry of an intersection make it an all-way stop.
+/// - Lanelets called urban (or nothing) are freeways when the tags say highway or interstate, and neither urban nor
+///   intersection: converters of freeway recordings write so.
+/// - Goals keep their areas; a polygon becomes the box along its longest edge. There is no ego track: a planning
+/// problem
+///   is where a planner would start.
 #ifndef NM_DATASET_IMPORT_H
 #define NM_DATASET_IMPORT_H
 
