@@ -1,10 +1,6 @@
 /// Two boxes at rest or in straight motion: distance, overlap, closest approach.
 #include "sim/metrics/pair.h"
 
-typedef struct point {
-    double x, y;
-} point;
-
 int nm_box_overlap(const nm_box *a, const nm_box *b) {
     nm_pair_axes axes = nm_pair_axes_of(a, b);
     return nm_axes_overlap(&axes, 0.0, 0.0);
@@ -42,37 +38,43 @@ float nm_box_distance(const nm_box *a, const nm_box *b) {
     return nm_result(distance_displaced(a, b, &axes, 0.0, 0.0));
 }
 
-/// The corner of `box` number 0..3, relative to its centre.
-static point corner_of(const nm_box *box, int corner) {
-    double l = (corner & 1 ? 1.0 : -1.0) * nm_half_length(box), w = (corner & 2 ? 1.0 : -1.0) * nm_half_width(box);
-    return (point){box->cos_h * l - box->sin_h * w, box->sin_h * l + box->cos_h * w};
+/// Half extent of `box` along the unit vector (nx, ny), and where along (vx, vy) the points of the box furthest that
+/// way lie: an edge when it is square to the vector (to within 1e-6), else a corner.
+static double support(const nm_box *box, double nx, double ny, double vx, double vy, nm_interval *along) {
+    double sides[2][3] = {{box->cos_h, box->sin_h, nm_half_length(box)}, {-box->sin_h, box->cos_h, nm_half_width(box)}};
+    double extent = 0.0;
+    for (int i = 0; i < 2; i++) {
+        double forward = sides[i][0] * nx + sides[i][1] * ny;
+        double place = (sides[i][0] * vx + sides[i][1] * vy) * sides[i][2];
+        extent += fabs(forward) * sides[i][2];
+        double low = forward > 1e-6 ? place : forward < -1e-6 ? -place : -fabs(place);
+        double high = forward > 1e-6 ? place : forward < -1e-6 ? -place : fabs(place);
+        along->from += low, along->to += high;
+    }
+    return extent;
 }
 
-/// b relative to a runs along a segment; the distance of the boxes is that of b's centre to the Minkowski sum of both,
-/// a convex polygon whose corners are among the 16 sums of corners. A segment that misses a convex polygon is closest
-/// to it at one of its ends or at a corner of the polygon.
+/// b's centre relative to a's runs along a line; the distance of the boxes is its distance to the Minkowski sum of
+/// both, a convex polygon, and so a convex function of time. If the line misses the polygon, it is nearest to the
+/// corner (or the edge) furthest on its side, unless it is there before now or after the horizon; then, and if the line
+/// meets the polygon before now or after the horizon, the end on that side is nearest.
 void nm_closest_approach(const nm_box *a, const nm_box *b, float horizon, float *ttce, float *dce) {
     nm_pair_axes axes = nm_pair_axes_of(a, b);
     double end = nm_positive(horizon);
-    double vx = (double)b->vx - a->vx, vy = (double)b->vy - a->vy, vv = vx * vx + vy * vy;
-    double dx = (double)b->x - a->x, dy = (double)b->y - a->y;
-    nm_interval contact = nm_sweep(&axes, vx, vy, (nm_interval){0.0, end});
-    if (contact.from <= contact.to) {
-        *ttce = nm_result(contact.from), *dce = 0.0f;
-        return;
+    double vx = (double)b->vx - a->vx, vy = (double)b->vy - a->vy, speed = sqrt(vx * vx + vy * vy);
+    nm_interval near = nm_sweep(&axes, vx, vy, (nm_interval){-INFINITY, INFINITY}); // they touch, ever
+    double distance = 0.0;
+    if (near.from > near.to && speed > 0.0) {
+        double dx = (double)b->x - a->x, dy = (double)b->y - a->y;
+        double nx = -vy / speed, ny = vx / speed, side = nx * dx + ny * dy;
+        if (side < 0.0) nx = -nx, ny = -ny, side = -side;
+        nm_interval corner = {0.0, 0.0};
+        distance = side - support(a, nx, ny, vx, vy, &corner);
+        distance = nm_positive(distance - support(b, nx, ny, vx, vy, &corner));
+        double now = dx * vx + dy * vy;
+        near = (nm_interval){(corner.from - now) / (speed * speed), (corner.to - now) / (speed * speed)};
     }
-    double time = 0.0, least = distance_displaced(a, b, &axes, 0.0, 0.0);
-    double last = distance_displaced(a, b, &axes, vx * end, vy * end);
-    // Where the distance stays the same for a while (driving past in parallel), rounding must not pick the time: only
-    // what is nearer by a nanometre counts, or earlier and not further by one.
-    const double tie = 1e-9;
-    if (last < least - tie) time = end, least = last;
-    for (int i = 0; i < 16 && vv > 0.0; i++) {
-        point ca = corner_of(a, i & 3), cb = corner_of(b, i >> 2);
-        double x = dx + cb.x - ca.x, y = dy + cb.y - ca.y;
-        double t = nm_smaller(nm_positive(-(x * vx + y * vy) / vv), end);
-        double mx = x + vx * t, my = y + vy * t, distance = sqrt(mx * mx + my * my);
-        if (distance < least - tie || (distance < least + tie && t < time)) least = distance, time = t;
-    }
-    *ttce = nm_result(time), *dce = nm_result(least);
+    double time = near.to < 0.0 || !(speed > 0.0) ? 0.0 : nm_smaller(nm_positive(near.from), end);
+    if (time < near.from || time > near.to) distance = distance_displaced(a, b, &axes, vx * time, vy * time);
+    *ttce = nm_result(time), *dce = nm_result(distance);
 }

@@ -34,12 +34,18 @@ nm_status nm_course_make(const nm_scene *scene, uint32_t track, uint32_t first_s
     if (first_step > last_step) return NM_OK;
     while (!valid[last_step]) last_step--;
     uint32_t count = last_step - first_step + 1;
-    float *block = nm_arena_alloc(arena, count, 8 * sizeof(float), 64);
-    if (!block) return NM_ERROR(error, NM_E_MEMORY, "no memory for the states of track %u", track);
+    size_t padded = (size_t)count + NM_COURSE_PAD;
+    float *block = nm_arena_alloc(arena, padded, 9 * sizeof(float), 64);
+    course->same = NM_ARENA_ARRAY(arena, uint32_t, padded);
+    if (!block || !course->same) return NM_ERROR(error, NM_E_MEMORY, "no memory for the states of track %u", track);
     course->first = first_step, course->count = count;
-    float **const fields[] = {&course->x,     &course->y,     &course->vx,          &course->vy,
-                              &course->cos_h, &course->sin_h, &course->half_length, &course->half_width};
-    for (size_t f = 0; f < 8; f++) *fields[f] = block + f * count;
+    float **const fields[9] = {&course->x,     &course->y,           &course->vx,         &course->vy,   &course->cos_h,
+                               &course->sin_h, &course->half_length, &course->half_width, &course->speed};
+    for (size_t f = 0; f < 9; f++) *fields[f] = block + f * padded;
+    for (uint32_t i = count; i < padded; i++) {
+        for (size_t f = 0; f < 9; f++) (*fields[f])[i] = 0.0f;
+        course->x[i] = NAN, course->same[i] = 0;
+    }
     const nm_track *info = &scene->tracks[track];
     size_t base = nm_scene_at(scene, track, first_step);
     for (uint32_t i = 0; i < count; i++) {
@@ -50,6 +56,12 @@ nm_status nm_course_make(const nm_scene *scene, uint32_t track, uint32_t first_s
         nm_sincosf(scene->heading[at], &course->sin_h[i], &course->cos_h[i]);
         course->half_length[i] = 0.5f * nm_maxf(size_at(scene->state_length, at, info->length), 0.0f);
         course->half_width[i] = 0.5f * nm_maxf(size_at(scene->state_width, at, info->width), 0.0f);
+        course->speed[i] = nm_hypotf(course->vx[i], course->vy[i]);
+        course->most_speed = nm_maxf(course->most_speed, fabsf(course->vx[i]) + fabsf(course->vy[i]));
+        course->most_extent = nm_maxf(course->most_extent, course->half_length[i] + course->half_width[i]);
+        uint32_t same = i > 0;
+        for (size_t f = 0; f < 9 && same; f++) same = (*fields[f])[i] == (*fields[f])[i - 1];
+        course->same[i] = same ? ~0u : 0u;
     }
     return NM_OK;
 }
@@ -93,10 +105,14 @@ static nm_box bound(const nm_course *course, uint32_t from, uint32_t to, float m
 nm_status nm_course_block(nm_course *course, float margin, nm_arena *arena, nm_error *error) {
     course->block_count = (course->count + NM_BLOCK_STEPS - 1) / NM_BLOCK_STEPS;
     course->blocks = NM_ARENA_ARRAY(arena, nm_box, course->block_count);
-    if (!course->blocks) return NM_ERROR(error, NM_E_MEMORY, "no memory for %u blocks of steps", course->block_count);
+    course->radii = NM_ARENA_ARRAY(arena, float, course->block_count);
+    if (!course->blocks || !course->radii)
+        return NM_ERROR(error, NM_E_MEMORY, "no memory for %u blocks of steps", course->block_count);
     for (uint32_t b = 0; b < course->block_count; b++) {
         uint32_t from = b * NM_BLOCK_STEPS, to = from + NM_BLOCK_STEPS;
         course->blocks[b] = bound(course, from > 0 ? from - 1 : 0, nm_minu(to, course->count - 1), margin);
+        const nm_box *box = &course->blocks[b];
+        course->radii[b] = box->x == box->x ? 0.501f * nm_hypotf(box->length, box->width) : -INFINITY;
     }
     if (course->count) course->whole = bound(course, 0, course->count - 1, margin);
     return NM_OK;

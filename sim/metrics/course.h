@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "sim/metrics/pair.h"
 
+#define NM_COURSE_PAD 8  ///< steps that loops may read at once: as many without a state follow each course
 #define NM_BLOCK_STEPS 8 ///< steps that share one bounding box for the search of common ground
 
 /// States of steps first .. first + count - 1, the first and the last of which are valid.
@@ -13,10 +14,14 @@ typedef struct nm_course {
     float *x, *y;          ///< x is NaN where there is no state: every comparison with it is false
     float *vx, *vy, *cos_h, *sin_h;
     float *half_length, *half_width;
+    float *speed;
+    uint32_t *same;                ///< all ones where the state equals the one before, else 0
+    float most_speed, most_extent; ///< over all steps: of |vx| + |vy|, of half_length + half_width
     /// Boxes around the ground covered from the step before a block to the first step of the next; NULL until
     /// nm_course_block.
     uint32_t block_count;
     nm_box *blocks;
+    float *radii; ///< of circles around the blocks; negative for a block without a state
     nm_box whole;
 } nm_course;
 

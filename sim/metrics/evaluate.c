@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/math.h"
 #include "sim/metrics/neighbours.h"
 #include "sim/metrics/summary.h"
 
@@ -72,7 +73,10 @@ static nm_status lay_out(const nm_scene *scene, uint32_t first_step, uint32_t la
         most_blocks = nm_maxu(most_blocks, courses[i].block_count);
     }
     *now = (evaluation){.courses = courses, .first_step = first_step};
-    now->context = (nm_summary_context){scene, params, nm_screen_limits_of(params, max_range), NULL};
+    float sine, cosine;
+    nm_sincosf(params->follow_angle, &sine, &cosine);
+    now->context = (nm_summary_context){
+        .scene = scene, .params = params, .limits = nm_screen_limits_of(params, max_range), .follow_cos = cosine};
     now->context.scratch = NM_ARENA_ARRAY(scratch, uint32_t, most_blocks);
     if (!now->context.scratch) return NM_ERROR(error, NM_E_MEMORY, "no memory for %u blocks of steps", most_blocks);
     return nm_neighbours_make(courses, scene->track_count, first_step, max_range, scratch, &now->neighbours, error);

@@ -38,11 +38,16 @@ static double rss_oncoming(double one, double other, const nm_criticality_params
 }
 
 nm_following nm_follow(const nm_box *follower, const nm_box *leader, const nm_criticality_params *params) {
+    return nm_follow_within(follower, leader, params, cosine_of(params->follow_angle));
+}
+
+nm_following nm_follow_within(const nm_box *follower, const nm_box *leader, const nm_criticality_params *params,
+                              double follow_cos) {
     nm_following out = {0, INFINITY, 0.0f, INFINITY, 0.0f, INFINITY, 0.0f, 0.0f};
     nm_pair_axes axes = nm_pair_axes_of(follower, leader);
     double gap = axes.p[0] - axes.e[0], lateral = fabs(axes.p[1]) - axes.e[1];
     double cosine = axes.x[0] * axes.x[2] + axes.y[0] * axes.y[2];
-    if (!(gap > 0.0) || !(lateral < 0.0) || cosine < cosine_of(params->follow_angle)) return out;
+    if (!(gap > 0.0) || !(lateral < 0.0) || cosine < follow_cos) return out;
     if (lateral >= -LATERAL_OVERLAP && cosine < SMALL_ANGLE_COS) return out;
     double own = axes.x[0] * follower->vx + axes.y[0] * follower->vy;
     double front = axes.x[0] * leader->vx + axes.y[0] * leader->vy;
@@ -108,14 +113,17 @@ float nm_rss_lateral_gap(const nm_box *a, const nm_box *b, const nm_criticality_
 }
 
 int nm_rss_dangerous(const nm_box *a, const nm_box *b, const nm_criticality_params *params) {
+    return nm_rss_dangerous_within(a, b, params, cosine_of(params->follow_angle));
+}
+
+int nm_rss_dangerous_within(const nm_box *a, const nm_box *b, const nm_criticality_params *params, double follow_cos) {
     rss_frame frame = rss_frame_of(a, b);
-    double border = cosine_of(params->follow_angle);
     double safe;
-    if (frame.cosine >= border) {
+    if (frame.cosine >= follow_cos) {
         int a_is_rear = frame.along > 0.0;
         safe = a_is_rear ? rss_longitudinal(frame.a_along, frame.b_along, params)
                          : rss_longitudinal(frame.b_along, frame.a_along, params);
-    } else if (frame.cosine <= -border) {
+    } else if (frame.cosine <= -follow_cos) {
         // a looks along the axis and b against it: b lies before a while they still approach
         safe = frame.along > 0.0 ? rss_oncoming(frame.a_along, -frame.b_along, params) : 0.0;
     } else {

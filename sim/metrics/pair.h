@@ -89,6 +89,11 @@ static inline int nm_axes_overlap(const nm_pair_axes *axes, double dx, double dy
     return 1;
 }
 
+/// nm_follow and nm_rss_dangerous with the cosine of params->follow_angle at hand.
+nm_following nm_follow_within(const nm_box *follower, const nm_box *leader, const nm_criticality_params *params,
+                              double follow_cos);
+int nm_rss_dangerous_within(const nm_box *a, const nm_box *b, const nm_criticality_params *params, double follow_cos);
+
 /// A small convex polygon, and what of it lies on the side a x + b y <= c.
 #define NM_POLYGON_MAX 16
 typedef struct nm_polygon {

@@ -95,11 +95,23 @@ static uint32_t last_cover(const search *find, uint32_t k, double *lag) {
     return UINT32_MAX;
 }
 
-/// Does the step that covered the last position, or the one after it, cover that of step k? UINT32_MAX = no.
+/// Is the ground of step k covered near the step that covered the last position? UINT32_MAX = not surely.
+///
+/// When one follows the other, the step of `early` that is nearest has its centre so near that the circles inside both
+/// boxes overlap: no geometry needed.
 static uint32_t cover_near(const search *find, uint32_t k, uint32_t hint) {
-    int64_t newest = (int64_t)find->late->first + k - find->early->first - 1;
-    for (int64_t i = hint; i <= (int64_t)hint + 1; i++)
-        if (i <= newest && i < find->early->count && covers(find, (uint32_t)i, k, NULL)) return (uint32_t)i;
+    const nm_course *early = find->early, *late = find->late;
+    int64_t newest = (int64_t)late->first + k - early->first - 1;
+    float x = late->x[k], y = late->y[k], nearest = INFINITY;
+    uint32_t best = hint;
+    for (int64_t i = hint; i <= newest && i < early->count; i++) {
+        float dx = early->x[i] - x, dy = early->y[i] - y, distance = dx * dx + dy * dy;
+        if (!(distance < nearest)) break;
+        nearest = distance, best = (uint32_t)i;
+    }
+    float inside = 0.999f * (nm_minf(early->half_length[best], early->half_width[best]) +
+                             nm_minf(late->half_length[k], late->half_width[k]));
+    if (nearest < inside * inside || (nearest < INFINITY && covers(find, best, k, NULL))) return best;
     return UINT32_MAX;
 }
 
@@ -122,8 +134,12 @@ static uint32_t near_blocks(const search *find, uint32_t b, uint32_t *blocks) {
     int64_t newest = first + NM_BLOCK_STEPS - 2, oldest = first - 1 - find->memory;
     uint32_t count = 0;
     for (int64_t n = oldest > 0 ? oldest / NM_BLOCK_STEPS : 0; n < early->block_count && n * NM_BLOCK_STEPS <= newest;
-         n++)
-        if (nm_box_overlap(&early->blocks[n], &late->blocks[b])) blocks[count++] = (uint32_t)n;
+         n++) {
+        const nm_box *one = &early->blocks[n], *other = &late->blocks[b];
+        float dx = one->x - other->x, dy = one->y - other->y, reach = early->radii[n] + late->radii[b];
+        if (reach < 0.0f || dx * dx + dy * dy > reach * reach) continue;
+        if (nm_box_overlap(one, other)) blocks[count++] = (uint32_t)n;
+    }
     return count;
 }
 

@@ -20,13 +20,15 @@ typedef struct nm_screen {
     float projected[NM_SCREEN_STEPS];
     float approach[NM_SCREEN_STEPS]; ///< distance at closest approach
     uint32_t flags[NM_SCREEN_STEPS];
+    float least_distance, least_ttc, least_projected, least_approach;
+    uint32_t any_flags; ///< of all steps
 } nm_screen;
 
 typedef struct nm_screen_limits {
-    float range_squared;
+    float range;
     float horizon, box_horizon;
     float follow_cos;
-    float rho, lateral_accel, lateral_brake, lateral_margin; ///< of RSS
+    float rho, lateral_accel, lateral_per_brake, lateral_margin; ///< of RSS; per_brake: 1 / (2 b)
 } nm_screen_limits;
 
 nm_screen_limits nm_screen_limits_of(const nm_criticality_params *params, float max_range);

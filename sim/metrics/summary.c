@@ -79,7 +79,6 @@ static void take_approach(const stretch *now, uint32_t t, nm_pair_summary *pair)
 
 static void add_approach(const stretch *now, nm_pair_summary *pair) {
     const float *bound = now->screen->approach;
-    if (!(pair->min_ttce_dce > 0.0f)) return;
     uint32_t best = least_of(bound, now->count, pair->min_ttce_dce);
     if (best == now->count) return;
     take_approach(now, best, pair);
@@ -128,11 +127,11 @@ static void add_following(const stretch *now, nm_pair_summary *pair) {
         nm_box a, b;
         boxes_at(now, t, &a, &b);
         if (flagged(now, t, NM_SCREEN_A_FOLLOWS)) {
-            nm_following following = nm_follow(&a, &b, now->context->params);
+            nm_following following = nm_follow_within(&a, &b, now->context->params, now->context->follow_cos);
             take_following(&following, now->step + t, pair);
         }
         if (flagged(now, t, NM_SCREEN_B_FOLLOWS)) {
-            nm_following following = nm_follow(&b, &a, now->context->params);
+            nm_following following = nm_follow_within(&b, &a, now->context->params, now->context->follow_cos);
             take_following(&following, now->step + t, pair);
         }
     }
@@ -146,7 +145,7 @@ static void add_rss(const stretch *now, nm_summary *summary) {
         if (!(flagged(now, t, NM_SCREEN_SAME) && t > 0 && known == t - 1)) {
             nm_box a, b;
             boxes_at(now, t, &a, &b);
-            dangerous = nm_rss_dangerous(&a, &b, now->context->params);
+            dangerous = nm_rss_dangerous_within(&a, &b, now->context->params, now->context->follow_cos);
         }
         known = t;
         summary->rss_steps += dangerous != 0;
@@ -239,19 +238,20 @@ void nm_summary_add(const nm_summary_context *context, const nm_course *a, const
                     uint32_t count, nm_summary *summary) {
     nm_screen screen;
     nm_screen_run(a, step - a->first, b, step - b->first, count, &context->limits, &screen);
-    uint32_t any = 0;
-    for (uint32_t t = 0; t < count; t++) any |= screen.flags[t];
-    if (!(any & NM_SCREEN_IN_RANGE)) return;
+    if (!(screen.any_flags & NM_SCREEN_IN_RANGE)) return;
     const stretch now = {context, a, b, step, count, &screen};
+    nm_pair_summary *pair = &summary->pair;
     summary->seen = 1;
-    add_distance(&now, &summary->pair);
-    add_approach(&now, &summary->pair);
-    add_ttc(&now, summary);
-    add_projected(&now, &summary->pair);
-    if (any & (NM_SCREEN_A_FOLLOWS | NM_SCREEN_B_FOLLOWS)) add_following(&now, &summary->pair);
-    if (any & NM_SCREEN_RSS) add_rss(&now, summary);
-    add_react(&now, &summary->pair);
-    add_collision(&now, summary);
+    if (screen.least_distance <= pair->min_distance) add_distance(&now, pair);
+    if (screen.least_approach < pair->min_ttce_dce && pair->min_ttce_dce > 0.0f) add_approach(&now, pair);
+    if (screen.least_ttc < INFINITY) {
+        add_ttc(&now, summary);
+        add_react(&now, pair);
+    }
+    if (screen.least_projected < pair->min_ttc_projected) add_projected(&now, pair);
+    if (screen.any_flags & (NM_SCREEN_A_FOLLOWS | NM_SCREEN_B_FOLLOWS)) add_following(&now, pair);
+    if (screen.any_flags & NM_SCREEN_RSS) add_rss(&now, summary);
+    if (!(screen.least_distance > 0.0f) && summary->collision.step == NM_NONE) add_collision(&now, summary);
 }
 
 void nm_summary_end(const nm_summary_context *context, const nm_course *a, const nm_course *b, nm_summary *summary) {

@@ -8,6 +8,7 @@ typedef struct nm_summary_context {
     const nm_scene *scene;
     const nm_criticality_params *params;
     nm_screen_limits limits;
+    double follow_cos; ///< of params->follow_angle
     uint32_t *scratch; ///< for nm_course_pet
 } nm_summary_context;
 
