@@ -89,13 +89,15 @@ NM_TARGET_CLONES static void run(const nm_course *a, uint32_t at_a, const nm_cou
         float m0 = magnitude(p0) - e0, m1 = magnitude(p1) - e1, m2 = magnitude(p2) - e2, m3 = magnitude(p3) - e3;
         float distance =
             nm_maxf(nm_hypotf(nm_maxf(m0, 0.0f), nm_maxf(m1, 0.0f)), nm_hypotf(nm_maxf(m2, 0.0f), nm_maxf(m3, 0.0f)));
-        // along the axes, and square to the relative velocity, where the gap stays the same
-        float approach = nm_maxf(nm_maxf(closest_along(k0, limit.horizon), closest_along(k1, limit.horizon)),
-                                 nm_maxf(closest_along(k2, limit.horizon), closest_along(k3, limit.horizon)));
+        // the same with the gap along each axis the least of all times; or the gap square to the relative velocity,
+        // which is the same at all times
+        float n0 = nm_maxf(closest_along(k0, limit.horizon), 0.0f),
+              n1 = nm_maxf(closest_along(k1, limit.horizon), 0.0f);
+        float n2 = nm_maxf(closest_along(k2, limit.horizon), 0.0f),
+              n3 = nm_maxf(closest_along(k3, limit.horizon), 0.0f);
         float extents = al[t] * k1.v + aw[t] * k0.v + bl[t] * k3.v + bw[t] * k2.v;
-        float speed = nm_hypotf(vx, vy);
-        float aside_of_way = (magnitude(vx * dy - vy * dx) - extents) / nm_maxf(speed, 1e-9f) - slack;
-        approach = nm_maxf(nm_maxf(approach, aside_of_way), distance - 1.00001f * speed * limit.horizon);
+        float beside_way = (magnitude(vx * dy - vy * dx) - extents) / nm_maxf(nm_hypotf(vx, vy), 1e-9f) - slack;
+        float approach = nm_maxf(nm_maxf(nm_hypotf(n0, n1), nm_hypotf(n2, n3)), beside_way);
         float ttc = first_contact(k0, k1, k2, k3, limit.horizon);
         out->distance[t] = in_range ? distance * 0.999999f : INFINITY;
         out->approach[t] = in_range ? approach * 0.999999f : INFINITY;
@@ -130,13 +132,23 @@ NM_TARGET_CLONES static void run(const nm_course *a, uint32_t at_a, const nm_cou
 }
 
 /// Eight minima side by side: the order of a single one would forbid vectors.
-static float least(const float *values) {
+INLINE float least(const float *values) {
     float of[8];
     for (int j = 0; j < 8; j++) of[j] = values[j];
     for (int t = 8; t < NM_SCREEN_STEPS; t += 8)
         for (int j = 0; j < 8; j++) of[j] = nm_minf(values[t + j], of[j]);
     for (int j = 1; j < 8; j++) of[0] = nm_minf(of[j], of[0]);
     return of[0];
+}
+
+NM_TARGET_CLONES static void sum_up(nm_screen *out) {
+    out->least_distance = least(out->distance);
+    out->least_ttc = least(out->ttc);
+    out->least_projected = least(out->projected);
+    out->least_approach = least(out->approach);
+    uint32_t any = 0;
+    for (uint32_t t = 0; t < NM_SCREEN_STEPS; t++) any |= out->flags[t];
+    out->any_flags = any;
 }
 
 void nm_screen_run(const nm_course *a, uint32_t at_a, const nm_course *b, uint32_t at_b, uint32_t count,
@@ -148,10 +160,5 @@ void nm_screen_run(const nm_course *a, uint32_t at_a, const nm_course *b, uint32
         out->distance[t] = out->ttc[t] = out->projected[t] = out->approach[t] = INFINITY;
         out->flags[t] = 0;
     }
-    out->least_distance = least(out->distance);
-    out->least_ttc = least(out->ttc);
-    out->least_projected = least(out->projected);
-    out->least_approach = least(out->approach);
-    out->any_flags = 0;
-    for (uint32_t t = 0; t < NM_SCREEN_STEPS; t++) out->any_flags |= out->flags[t];
+    sum_up(out);
 }

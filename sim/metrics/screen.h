@@ -5,7 +5,7 @@
 
 #include "sim/metrics/course.h"
 
-#define NM_SCREEN_STEPS 64
+#define NM_SCREEN_STEPS 96 ///< a multiple of NM_COURSE_PAD; most recordings are 91 steps, and so one window
 
 #define NM_SCREEN_IN_RANGE 1u ///< both valid and within range; all else is meaningless without it
 #define NM_SCREEN_A_FOLLOWS 2u

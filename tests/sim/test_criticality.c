@@ -288,7 +288,7 @@ static void test_sweep_against_time_steps(void **state) {
     (void)state;
     draws from = draws_of(2);
     int hits = 0;
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 1200; i++) {
         nm_box a = random_box(&from, 15), b = random_box(&from, 15);
         const double horizon = 6.0, step = 0.01;
         double relative = hypot(a.vx - b.vx, a.vy - b.vy), least = INFINITY, first = INFINITY;
@@ -327,7 +327,7 @@ static void test_sweep_against_time_steps(void **state) {
             fail_msg("projected %g, stepped %g", projected, expected);
     }
     printf("%d hits\n", hits);
-    assert_true(hits > 200);
+    assert_true(hits > 100);
 }
 
 static void test_symmetry_and_frames(void **state) {
@@ -371,7 +371,7 @@ static void test_last_moments_against_driving(void **state) {
     (void)state;
     draws from = draws_of(4);
     int braked = 0, steered = 0;
-    for (int i = 0; i < 20000 && braked + steered < 400; i++) {
+    for (int i = 0; i < 20000 && braked + steered < 240; i++) {
         nm_box a = random_box(&from, 40), b = random_box(&from, 40);
         if (nm_ttc(&a, &b, 10) == INFINITY || nm_box_overlap(&a, &b)) continue;
         float ttb, tts, ttr;
