@@ -181,6 +181,19 @@ static void test_pet_of_following_and_merging(void **state) {
     float pet = pet_of(&s, 0, 1, &step);
     assert_true(pet > 0.2f && pet < 2.5f);
     strike(&s);
+    // closing up to half a metre, less than a step of driving: still only following
+    s = stage_of(2, 91);
+    for (uint32_t t = 0; t <= 90; t++) put(&s, 0, t, t < 50 ? 1.3 * t : 65 + 1.0 * (t - 50), 0, 0, t < 50 ? 13 : 10);
+    drive(&s, 1, 0, 90, 19.5, 0, 0, 10);
+    assert_near(pet_of(&s, 0, 1, &step), INFINITY, 0);
+    strike(&s);
+    // appearing, or appearing again, on ground that another has crossed before is no arrival
+    s = stage_of(2, 91);
+    drive(&s, 0, 0, 90, 0, 0, 0, 10);
+    drive(&s, 1, 45, 60, 20, -22.5, quarter, 5);
+    drive(&s, 1, 70, 90, 30, -35, quarter, 5);
+    assert_near(pet_of(&s, 0, 1, &step), INFINITY, 0);
+    strike(&s);
     // no valid step at all
     s = stage_of(2, 10);
     drive(&s, 0, 0, 9, 0, 0, 0, 10);
@@ -393,6 +406,24 @@ static void test_scene_against_definition(void **state) {
     assert_true(pairs > 1000);
 }
 
+/// States that have nothing to do with one another from step to step: no extreme is where another is.
+static void test_unrelated_states(void **state) {
+    (void)state;
+    draws from = draws_of(10);
+    for (int n = 0; n < 60; n++) {
+        stage s = stage_of(2, 96);
+        s.own_length = 1;
+        for (uint32_t t = 0; t < 96; t++)
+            for (uint32_t i = 0; i < 2; i++) {
+                put(&s, i, t, draw(&from, -60, 60) * (i ? 1 : 0.3), draw(&from, -6, 6),
+                    draw(&from, -0.6f, 0.6f) + (t % 3), draw(&from, 0, 20));
+                s.fields[5][nm_scene_at(&s.scene, i, t)] = draw(&from, 0.5f, 9);
+            }
+        check(&s, 0, 94, 90);
+        strike(&s);
+    }
+}
+
 /// Places far away, jumps across the map, one spot, no tracks: nothing is lost and nothing breaks.
 static void test_odd_scenes(void **state) {
     (void)state;
@@ -432,6 +463,46 @@ static void test_odd_scenes(void **state) {
     drive(&s, 1, 0, 9, 30, 40, 0, 0);
     assert_int_equal(check(&s, 0, 9, 50), 1);
     assert_int_equal(check(&s, 0, 9, 49.99f), 0);
+    strike(&s);
+}
+
+/// What was recorded at the impact and after it says nothing of how they met.
+static void test_collision_from_before(void **state) {
+    (void)state;
+    nm_scene_criticality got;
+    nm_error error;
+    nm_arena_mark mark = nm_arena_get_mark(arena);
+    stage s = stage_of(4, 20);
+    // 20 m/s towards a standing car at x = 24: contact after 1.0 s, 20 m; both stand from the next step on, 1 m deep
+    drive(&s, 0, 0, 10, -0.5, 0, 0, 20);
+    for (uint32_t t = 11; t < 20; t++) put(&s, 0, t, 21, 0, 0, 0);
+    drive(&s, 1, 0, 19, 24, 0, 0, 0);
+    // stands beside another, then is on top of it without ever having moved; they come into one another earlier
+    drive(&s, 2, 0, 4, 0, 50, 0, 0), drive(&s, 2, 5, 19, 0, 53.5, 0, 0);
+    drive(&s, 3, 0, 19, 1, 55, 0, 0);
+    s.fields[4][nm_scene_at(&s.scene, 2, 5)] = 9; // a speed that it has only there
+    s.tracks[0].type = NM_AGENT_TRUCK;
+    assert_int_equal(nm_scene_evaluate(scene_of(&s), 0, 19, 20, &params, arena, &got, &error), NM_OK);
+    assert_int_equal(got.collision_count, 2);
+    const nm_collision *jump = &got.collisions[0], *crash = &got.collisions[1];
+    assert_int_equal(jump->first, 2);
+    assert_int_equal(jump->step, 5);
+    assert_near(jump->impact_speed, 0, 0);
+    assert_int_equal(jump->fault, NM_FAULT_UNKNOWN);
+    assert_int_equal(jump->first_impact, NM_IMPACT_SIDE); // 0.5 m deep from the side, 3 m from the end
+    assert_int_equal(crash->first, 0);
+    assert_int_equal(crash->step, 11);
+    assert_near(crash->impact_speed, 20, 1e-5);
+    assert_near(crash->first_delta_v, 20.0 / 9, 1e-5);
+    assert_near(crash->second_delta_v, 160.0 / 9, 1e-4);
+    assert_near(crash->x, 22, 1e-3);
+    assert_int_equal(crash->fault, NM_FAULT_FIRST);
+    // the smallest TTC is 0 for both pairs: the earlier moment is the critical one
+    assert_int_equal(got.critical_first, 2);
+    assert_int_equal(got.critical_second, 3);
+    assert_int_equal(got.critical_step, 5);
+    assert_near(got.max_delta_v, 160.0 / 9, 1e-4);
+    nm_arena_release(arena, mark);
     strike(&s);
 }
 
@@ -513,14 +584,11 @@ static int drop_arena(void **state) {
 int main(void) {
     params = nm_criticality_params_default();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pet_of_crossing),
-        cmocka_unit_test(test_pet_of_following_and_merging),
-        cmocka_unit_test(test_pet_against_fine_steps),
-        cmocka_unit_test(test_scene_against_definition),
-        cmocka_unit_test(test_odd_scenes),
-        cmocka_unit_test(test_sparse_crowds),
-        cmocka_unit_test(test_memory_limit),
-        cmocka_unit_test(test_accelerations),
+        cmocka_unit_test(test_pet_of_crossing),        cmocka_unit_test(test_pet_of_following_and_merging),
+        cmocka_unit_test(test_pet_against_fine_steps), cmocka_unit_test(test_scene_against_definition),
+        cmocka_unit_test(test_unrelated_states),       cmocka_unit_test(test_odd_scenes),
+        cmocka_unit_test(test_collision_from_before),  cmocka_unit_test(test_sparse_crowds),
+        cmocka_unit_test(test_memory_limit),           cmocka_unit_test(test_accelerations),
     };
     return cmocka_run_group_tests(tests, make_arena, drop_arena);
 }
