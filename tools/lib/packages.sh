@@ -4,7 +4,7 @@ build_packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libxml2-
     protobuf-c-compiler libsqlite3-dev libzstd-dev)
 test_packages=(libcmocka-dev python3 sqlite3)
 # Stages of tools/check that are skipped where these are missing.
-optional_packages=(clang clang-format clang-tidy g++ ccache shellcheck)
+optional_packages=(clang clang-format g++ ccache shellcheck)
 
 # Prints those of its arguments that are not installed.
 missing_packages() {
