@@ -133,7 +133,7 @@ static int make_derived(nm_map_object *object) {
     if (!object->grid && !nm_map_make_grid(object)) return 0;
     if (!object->grid->raster && !nm_map_make_raster(object)) return 0;
     if (!object->conflicts && !nm_map_make_conflicts(object)) return 0;
-    return 1;
+    return nm_map_thin_rails(object);
 }
 
 nm_status nm_map_prepare(const nm_map *map, nm_error *error) {

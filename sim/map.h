@@ -155,7 +155,8 @@ typedef struct nm_neighbour {
     uint8_t reserved[2];
 } nm_neighbour;
 
-/// The lane resampled at equal steps (about 1 m): what a simulation step reads. 32 bytes, one vector load.
+/// The lane resampled at equal steps, about 1 m, up to 8 m where it is straight, of one width and without conflicts:
+/// what a simulation step reads. 32 bytes, one vector load.
 typedef struct nm_rail_point {
     float x, y;
     float cos_h, sin_h; ///< unit tangent, in driving direction

@@ -64,6 +64,7 @@ nm_turn nm_map_classify_turn(const nm_vec2 *centre, uint32_t count);
 
 // The stages of nm_map_prepare. Each returns 0 when memory is out.
 int nm_map_make_rails(nm_map_object *object);
+int nm_map_thin_rails(nm_map_object *object); // after the conflicts
 int nm_map_make_grid(nm_map_object *object);
 int nm_map_make_raster(nm_map_object *object);
 int nm_map_make_conflicts(nm_map_object *object);

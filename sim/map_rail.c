@@ -1,4 +1,6 @@
-/// Rails: every lane resampled at equal steps of about 1 m, with tangent, curvature, half widths and speed limit.
+/// Rails: every lane resampled at equal steps of about 1 m, with tangent, curvature, half widths and speed limit. Once
+/// conflicts are known, lanes without any that run straight are thinned to steps of up to 8 m: on a motorway most of
+/// the simulator's memory traffic is rails.
 ///
 /// Real centrelines have repeated points, segments of a millimetre and kinks at the joints of long segments. All
 /// derivatives are therefore taken over the resampled points: tangents over two steps, curvature over six.
@@ -8,6 +10,9 @@
 #define STEP 1.0f            // m
 #define MAX_POINTS 8000000.0 // on all rails together; beyond it the step grows
 #define CURVATURE_REACH 3u   // steps to each side
+#define THIN_STEP 8.0f       // m, at most between the points of a straight lane
+#define THIN_BEND 0.005f     // 1/m: tighter lanes keep their points
+#define THIN_ERROR 0.01f     // m between rail and lane
 #define MAX_CURVATURE 0.5f   // 1/m: no road vehicle turns tighter than 2 m; more is noise
 
 static nm_vec2 unit(nm_vec2 v, nm_vec2 otherwise) {
@@ -94,33 +99,90 @@ static void set_curvature(nm_rail_point *rail, uint32_t count) {
     }
 }
 
-int nm_map_make_rails(nm_map_object *object) {
+/// Lays out and fills all rails; `steps` [lane_count] m. Returns the array, or NULL without memory.
+static nm_rail_point *make(nm_map_object *object, const float *steps, uint32_t *point_count) {
     nm_map *map = &object->map;
     nm_lane *lanes = NM_MUTABLE(nm_lane, map->lanes);
-    double total = 0.0;
-    for (uint32_t i = 0; i < map->lane_count; i++) total += (double)lanes[i].length;
-    float step = total > MAX_POINTS * (double)STEP ? (float)(total / MAX_POINTS) : STEP;
     uint32_t count = 0;
     for (uint32_t i = 0; i < map->lane_count; i++) {
+        const float length = lanes[i].length;
+        count += (length < 2.0f * steps[i] ? 1u : (uint32_t)ceilf(length / steps[i])) + 1;
+    }
+    nm_rail_point *rail = aligned_alloc(64, ((size_t)count * sizeof *rail + 127) / 64 * 64);
+    if (!rail) return NULL;
+    count = 0;
+    for (uint32_t i = 0; i < map->lane_count; i++) {
         nm_lane *lane = &lanes[i];
-        uint32_t intervals = lane->length < 2.0f * step ? 1u : (uint32_t)ceilf(lane->length / step);
+        uint32_t intervals = lane->length < 2.0f * steps[i] ? 1u : (uint32_t)ceilf(lane->length / steps[i]);
         lane->rail_step = lane->length / (float)intervals;
         lane->rail_inverse = (float)intervals / lane->length;
         lane->rail = (nm_range){count, intervals + 1};
         count += intervals + 1;
-    }
-    nm_rail_point *rail = aligned_alloc(64, ((size_t)count * sizeof *rail + 127) / 64 * 64);
-    if (!rail) return 0;
-    for (uint32_t i = 0; i < map->lane_count; i++) {
-        const nm_lane *lane = &lanes[i];
         nm_rail_point *points = rail + lane->rail.first;
         float speed = lane->speed_limit > 0.0f ? lane->speed_limit : object->default_speed[lane->type];
         resample(map, lane, points, lane->rail.count, speed);
         set_tangents(points, lane->rail.count);
         set_curvature(points, lane->rail.count);
     }
+    *point_count = count;
+    return rail;
+}
+
+static void replace(nm_map_object *object, nm_rail_point *rail, uint32_t count) {
+    nm_map *map = &object->map;
+    map->bytes -= (size_t)map->rail_count * sizeof *rail;
+    free(object->rail);
     map->rail_count = count;
     map->rail = object->rail = rail;
     map->bytes += (size_t)count * sizeof *rail;
+}
+
+int nm_map_make_rails(nm_map_object *object) {
+    const nm_map *map = &object->map;
+    double total = 0.0;
+    for (uint32_t i = 0; i < map->lane_count; i++) total += (double)map->lanes[i].length;
+    const float step = total > MAX_POINTS * (double)STEP ? (float)(total / MAX_POINTS) : STEP;
+    float *steps = malloc(((size_t)map->lane_count + 1) * sizeof *steps);
+    if (!steps) return 0;
+    for (uint32_t i = 0; i < map->lane_count; i++) steps[i] = step;
+    uint32_t count = 0;
+    nm_rail_point *rail = make(object, steps, &count);
+    free(steps);
+    if (!rail) return 0;
+    replace(object, rail, count);
     return 1;
+}
+
+/// The longest step that keeps a lane's rail true: no conflicts on it, straight enough for THIN_ERROR between points,
+/// and widths that do not change (a lane that opens or ends needs its outline).
+static float longest_step(const nm_map *map, const nm_lane *lane) {
+    const nm_rail_point *rail = map->rail + lane->rail.first;
+    float bend = 0.0f, narrowest = INFINITY, widest = 0.0f;
+    for (uint32_t k = 0; k < lane->rail.count; k++) {
+        bend = nm_maxf(bend, fabsf(rail[k].curvature));
+        narrowest = nm_minf(narrowest, nm_minf(rail[k].left, rail[k].right));
+        widest = nm_maxf(widest, nm_maxf(rail[k].left, rail[k].right));
+    }
+    if (lane->conflicts.count > 0 || widest - narrowest > 0.1f || bend > THIN_BEND) return lane->rail_step;
+    // sagitta of a chord of one step: curvature step^2 / 8
+    const float step = nm_minf(sqrtf(8.0f * THIN_ERROR / nm_maxf(bend, 1e-6f)), THIN_STEP);
+    return nm_maxf(step, lane->rail_step);
+}
+
+int nm_map_thin_rails(nm_map_object *object) {
+    const nm_map *map = &object->map;
+    float *steps = malloc(((size_t)map->lane_count + 1) * sizeof *steps);
+    if (!steps) return 0;
+    double points = 0.0;
+    for (uint32_t i = 0; i < map->lane_count; i++) {
+        steps[i] = longest_step(map, &map->lanes[i]);
+        points += (double)(map->lanes[i].length / steps[i]);
+    }
+    nm_rail_point *rail = NULL;
+    uint32_t count = 0;
+    const int worth_it = points < 0.7 * (double)map->rail_count;
+    if (worth_it) rail = make(object, steps, &count);
+    free(steps);
+    if (rail) replace(object, rail, count);
+    return rail != NULL || !worth_it;
 }

@@ -11,9 +11,10 @@
 #include "sim/world_internal.h"
 
 #define NM_LOOK_SECONDS 6.0f
-#define NM_BEHIND 0.8f         ///< s after the other has left the shared ground
-#define NM_AHEAD 1.0f          ///< s before the other reaches it
-#define NM_ZONE_MARGIN 0.7f    ///< m by which shared ground is taken to be longer: bodies are wider than the map's corridors
+#define NM_BEHIND 0.8f ///< s after the other has left the shared ground
+#define NM_AHEAD 1.0f  ///< s before the other reaches it
+#define NM_ZONE_MARGIN                                                                                                 \
+    0.7f ///< m by which shared ground is taken to be longer: bodies are wider than the map's corridors
 #define NM_COMFORT_STOP 3.0f   ///< m/s^2, for an amber light
 #define NM_FIRM_STOP 5.5f      ///< m/s^2, harder than that nobody stops for a line
 #define NM_STALEMATE_STEPS 60u ///< after 6 s of waiting for others that wait, too, one goes
@@ -35,9 +36,11 @@ static void announce_all(nm_world *w) {
         if (lane == NM_NONE) continue;
         const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
         const float reach = 15.0f + NM_LOOK_SECONDS * w->speed[slot];
+        // in a queue only the first one comes: the others wait behind it
+        const float queue = w->speed[slot] < 1.0f ? w->lead_gap[slot] : INFINITY;
         float start = -w->lane_s[slot];
         uint32_t announced = 0;
-        for (uint32_t i = 0;; ++i) {
+        for (uint32_t i = 0; start < queue; ++i) {
             if (w->map->lanes[lane].conflicts.count > 0) {
                 announce(w, slot, lane, start);
                 if (++announced == NM_APPROACH_MAX) break;
@@ -166,7 +169,9 @@ static void look_ahead(nm_world *w, uint32_t slot) {
     uint32_t lane = w->lane[slot];
     float start = -w->lane_s[slot], line = INFINITY; // m to where this lane starts, to the last stop line before it
     uint8_t held = 0;
-    for (uint32_t i = 0; !held; ++i) {
+    // what lies beyond a leader is the leader's to decide
+    const float queue = w->lead_gap[slot] + half;
+    for (uint32_t i = 0; !held && start < queue; ++i) {
         const nm_lane *l = &map->lanes[lane];
         if (l->conflicts.count > 0) {
             if (start > 0.0f && w->junction_lane[slot] != lane) {

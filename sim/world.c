@@ -269,6 +269,7 @@ nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, 
     memset(world->block, 0, world->bytes);
     cut_block(world, world->block);
     nm_world_prepare_lanes(world);
+    nm_world_choose_axis(world);
     nm_world_reset(world, config->seed);
     *out = world;
     return NM_OK;

@@ -183,6 +183,7 @@ struct nm_world {
     nm_sweep_entry *sweep; ///< [capacity] sorted by (row, x)
     uint32_t sweep_count;
     float row_height, sweep_widest; ///< m
+    float axis_cos, axis_sin;       ///< direction along which the bounds are taken
     nm_pair *candidates;            ///< [pair_capacity]
     uint32_t pair_capacity;
     nm_pair *contacts, *contacts_before; ///< by TRACK, sorted; [pair_capacity]
@@ -238,6 +239,7 @@ nm_lane_end nm_world_path_end(const nm_world *world, uint32_t slot, float *dista
 float nm_idm_acceleration(const nm_world *world, uint32_t slot, float speed, float gap, float lead_speed);
 
 // world_contacts.c
+void nm_world_choose_axis(nm_world *world);
 void nm_world_find_contacts(nm_world *world);
 void nm_world_check_road(nm_world *world);
 

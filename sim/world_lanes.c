@@ -140,9 +140,11 @@ static void read_rail(nm_world *world, uint32_t slot, float s) {
     const nm_rail_point *p = &rail[at];
     along = (x - p->x) * p->cos_h + (y - p->y) * p->sin_h;
     world->lane_s[slot] = (float)at * lane->rail_step + along;
-    world->lane_d[slot] = (y - p->y) * p->cos_h - (x - p->x) * p->sin_h;
-    world->lane_cos[slot] = p->cos_h;
-    world->lane_sin[slot] = p->sin_h;
+    // between the points the lane is an arc: its tangent turns by curvature * along, and it bows by half of that
+    const float turn = nm_clampf(p->curvature * along, -0.3f, 0.3f);
+    world->lane_d[slot] = (y - p->y) * p->cos_h - (x - p->x) * p->sin_h - 0.5f * turn * along;
+    world->lane_cos[slot] = p->cos_h * (1.0f - 0.5f * turn * turn) - p->sin_h * turn;
+    world->lane_sin[slot] = p->sin_h * (1.0f - 0.5f * turn * turn) + p->cos_h * turn;
     world->lane_curvature[slot] = p->curvature;
     world->bend_ahead[slot] = bend_ahead(world, slot, at, last);
     world->lane_left[slot] = p->left;

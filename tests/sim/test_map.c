@@ -18,13 +18,13 @@ static void test_road(void **state) {
     for (uint32_t i = 0; i < 3; i++) {
         const nm_lane *lane = &map->lanes[i];
         assert_true(fabsf(lane->length - 200.0f) < 1e-3f);
-        assert_int_equal(lane->rail.count, 201);
+        assert_int_equal(lane->rail.count, 26); // straight and without conflicts: a point every 8 m
         assert_int_equal(lane->turn, NM_TURN_STRAIGHT);
         assert_int_equal(lane->junction, NM_NONE);
         assert_true(lane->stop_s == lane->length);
         for (uint32_t k = 0; k < lane->rail.count; k++) {
             const nm_rail_point *p = &map->rail[lane->rail.first + k];
-            assert_true(fabsf(p->x - (float)k) < 1e-3f && fabsf(p->y - 3.5f * (float)i) < 1e-4f);
+            assert_true(fabsf(p->x - 8.0f * (float)k) < 1e-3f && fabsf(p->y - 3.5f * (float)i) < 1e-4f);
             assert_true(p->cos_h == 1.0f && p->sin_h == 0.0f && p->curvature == 0.0f);
             assert_true(fabsf(p->left - 1.75f) < 1e-4f && fabsf(p->right - 1.75f) < 1e-4f);
             assert_true(p->speed_limit == 30.0f);
