@@ -270,9 +270,9 @@ nm_status nm_import_file(nm_importer *importer, const char *path, nm_scene_sink 
     return import_path(importer, path, &target, error);
 }
 
-nm_status nm_import_visit(nm_importer *importer, const char *path, nm_document_visit *visit, void *context,
-                          nm_error *error) {
-    NM_ASSERT(importer && path && visit);
-    nm_import_target target = {.visit = visit, .context = context};
+nm_status nm_import_files(nm_importer *importer, const char *path, nm_file_sink *sink, nm_refusal_sink *refused,
+                          void *context, nm_error *error) {
+    NM_ASSERT(importer && path && sink);
+    nm_import_target target = {.refused = refused, .context = context, .visit = sink};
     return import_path(importer, path, &target, error);
 }

@@ -73,6 +73,13 @@ NM_API nm_status nm_import_file(nm_importer *importer, const char *path, nm_scen
 NM_API nm_status nm_import_memory(nm_importer *importer, const char *name, const void *bytes, size_t size,
                                   nm_scene_sink *sink, nm_refusal_sink *refused, void *context, nm_error *error);
 
+/// Receives one whole file or archive member of a known format before anything in it is read: what nm_import_memory
+/// wants. `name` and `bytes` are valid during the call. A status other than NM_OK stops with that status.
+typedef nm_status nm_file_sink(void *context, const char *name, const void *bytes, size_t size, nm_error *error);
+/// Calls back with every scene file that nm_import_file would read, in its order: to share the reading among threads.
+NM_API nm_status nm_import_files(nm_importer *importer, const char *path, nm_file_sink *sink, nm_refusal_sink *refused,
+                                 void *context, nm_error *error);
+
 /// Receives the name of one file, valid during the call. A status other than NM_OK stops.
 typedef nm_status nm_path_sink(void *context, const char *path, nm_error *error);
 /// Names the files that an argument of the command line stands for: the shards of a sharded file written BASE@COUNT

@@ -17,8 +17,8 @@ typedef struct nm_import_target {
     nm_scene_sink *sink;
     nm_refusal_sink *refused; ///< nullable: the first refusal ends the import
     void *context;
-    uint64_t *bytes_read;     ///< nullable
-    nm_document_visit *visit; ///< nullable; gets the documents instead of the readers
+    uint64_t *bytes_read; ///< nullable
+    nm_file_sink *visit;  ///< nullable; gets the files instead of the readers
 } nm_import_target;
 
 /// Makes importer->bytes hold at least `size`. Returns 0 when there is no memory.

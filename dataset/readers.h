@@ -20,12 +20,6 @@ void nm_commonroad_release(nm_reader_context *context);
 /// What `bench import` compares with: libxml2 walks the document and nothing else is done. 1 when it is well-formed.
 int nm_commonroad_parse_bare(const void *bytes, size_t size);
 
-/// Calls back with the bytes of every document that nm_import_file would read, archive members one by one, and reads
-/// none of them. For benches. A status other than NM_OK from `visit` ends it.
-typedef nm_status nm_document_visit(void *context, const char *name, const void *bytes, size_t size, nm_error *error);
-nm_status nm_import_visit(nm_importer *importer, const char *path, nm_document_visit *visit, void *context,
-                          nm_error *error);
-
 /// Reads every record of one TFRecord file of Scenario protobufs. A record whose payload is bad is refused through
 /// `refused`; a record whose length CRC is bad ends the file (nothing behind it can be found).
 nm_status nm_womd_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,

@@ -262,6 +262,56 @@ static void test_archives(void **state) {
     free(second);
 }
 
+typedef struct files {
+    int count;
+    uint64_t bytes;
+    catch scenes;
+} files;
+
+static void refuse_file(void *context, const nm_error *error) {
+    catch_refusal(&((files *)context)->scenes, error);
+}
+
+/// Reads each file that is handed over with an importer of its own.
+static nm_status take_file(void *context, const char *name, const void *bytes, size_t size, nm_error *error) {
+    files *f = context;
+    ++f->count;
+    f->bytes += size;
+    nm_importer *importer = nm_importer_create(NULL);
+    nm_status status = nm_import_memory(importer, name, bytes, size, catch_scene, catch_refusal, &f->scenes, error);
+    nm_importer_destroy(importer);
+    return f->count < 3 ? status : NM_ERROR(error, NM_E_CANCELLED, "enough");
+}
+
+static void test_files(void **state) {
+    (void)state;
+    size_t size;
+    char *text = read_document("2018b.xml", &size);
+    const member members[] = {{"one.xml", text, size, 0},
+                              {"two.dat", "what is this", 12, 0},
+                              {"three.xml", text, size / 2, 0},
+                              {"four.xml", text, size, 0},
+                              {"five.xml", text, size, 0}};
+    write_archive("files.tar.gz", ARCHIVE_FORMAT_TAR_USTAR, ARCHIVE_FILTER_GZIP, members, 5);
+    files f = {0};
+    nm_error error;
+    nm_importer *importer = nm_importer_create(NULL);
+    assert_int_equal(nm_import_files(importer, in_folder("files.tar.gz"), take_file, NULL, &f, &error), NM_E_FORMAT);
+    assert_int_equal(f.count, 1); // two.dat stops it without a sink for refusals
+    release_catch(&f.scenes);
+    memset(&f, 0, sizeof f);
+    nm_status status = nm_import_files(importer, in_folder("files.tar.gz"), take_file, refuse_file, &f, &error);
+    assert_int_equal(status, NM_E_CANCELLED); // the sink's own
+    assert_string_equal(error.message, "enough");
+    assert_int_equal(f.count, 3);
+    assert_int_equal(f.bytes, size / 2 + 2 * size);
+    assert_int_equal(f.scenes.scenes, 2);
+    assert_int_equal(f.scenes.refusals, 2); // two.dat by the archive, three.xml by its reader
+    nm_importer_destroy(importer);
+    release_catch(&f.scenes);
+    free(text);
+}
+
 static void test_compressed_file(void **state) {
     (void)state;
     size_t size;
@@ -359,6 +409,7 @@ int main(void) {
         cmocka_unit_test(test_file_limit),
         cmocka_unit_test(test_pipe),
         cmocka_unit_test(test_archives),
+        cmocka_unit_test(test_files),
         cmocka_unit_test(test_compressed_file),
         cmocka_unit_test(test_damaged_archives),
         cmocka_unit_test(test_bomb),
