@@ -221,9 +221,9 @@ typedef struct nm_issue {
     char detail[120]; ///< one sentence
 } nm_issue;
 
-/// Writes at most `max` issues ordered by kind, then index; returns how many there are in all. counts [out, nullable]:
-/// NM_ISSUE_COUNT totals. Thread-safe. O(states + lanes); where thousands of boxes lie on one another, overlaps are
-/// counted up to a fixed amount of work. Prepares the map. Returns SIZE_MAX when memory is out.
+/// Writes at most `max` issues ordered by kind, then index (overlaps by step first); returns how many there are in all.
+/// counts [out, nullable]: NM_ISSUE_COUNT totals. Thread-safe. O(states + lanes); where thousands of boxes lie on one
+/// another, overlaps are counted up to a fixed amount of work. Prepares the map. Returns SIZE_MAX when memory is out.
 NM_API size_t nm_scene_validate(const nm_scene *scene, nm_issue *issues, size_t max, uint32_t *counts);
 NM_API const char *nm_issue_name(nm_issue_kind kind); ///< such as "overlap_at_start"
 

@@ -8,7 +8,7 @@
 
 #define CELL 8.0f            // m
 #define MAX_CELLS 64         // cells of one box; larger boxes are compared with everybody that begins
-#define MAX_TESTS 200000000u // pairs of boxes looked at in one scene
+#define MAX_TESTS 100000000u // pairs of boxes looked at in one scene
 #define TOUCHING 0.01f       // m of penetration that still counts as touching
 
 typedef struct box {
@@ -23,6 +23,11 @@ typedef struct entry {
     uint32_t next;
 } entry;
 
+typedef struct hit {
+    uint32_t other;
+    float depth;
+} hit;
+
 typedef struct sweep {
     const nm_scene *scene;
     nm_issue_list *list;
@@ -32,7 +37,7 @@ typedef struct sweep {
     uint32_t mask;
     nm_pile entries; // entry
     nm_pile large;   // uint32_t
-    nm_pile pairs;   // nm_issue: found, to be ordered by track before they are reported
+    nm_pile hits;    // hit: of the box at work
     uint64_t tests;
 } sweep;
 
@@ -96,15 +101,11 @@ static void compare(sweep *w, uint32_t beginner, uint32_t other) {
     if (scene->tracks[beginner].flags & scene->tracks[other].flags & NM_TRACK_STATIC) return;
     float depth = penetration(&w->boxes[beginner], &w->boxes[other]);
     if (depth <= TOUCHING || met_before(scene, beginner, other, w->step)) return;
-    nm_issue *issue = NM_PUSH(&w->pairs, nm_issue, 1);
-    if (!issue) {
+    hit *found = NM_PUSH(&w->hits, hit, 1);
+    if (found)
+        *found = (hit){other, depth};
+    else
         w->list->no_memory = 1;
-        return;
-    }
-    issue->track = beginner < other ? beginner : other;
-    issue->other = beginner < other ? other : beginner;
-    issue->step = w->step;
-    issue->value = depth;
 }
 
 /// The cells of a box; 0 when they are too many.
@@ -168,26 +169,26 @@ static void look_up(sweep *w, uint32_t i) {
     for (size_t k = 0; k < w->large.count; k++) compare(w, i, NM_AT(w->large, uint32_t, k));
 }
 
-static int compare_issues(const void *a, const void *b) {
-    const nm_issue *x = a, *y = b;
-    if (x->track != y->track) return x->track < y->track ? -1 : 1;
+static int compare_hits(const void *a, const void *b) {
+    const hit *x = a, *y = b;
     return (x->other > y->other) - (x->other < y->other);
 }
 
-static void report(sweep *w) {
-    if (w->pairs.count) qsort(w->pairs.data, w->pairs.count, sizeof(nm_issue), compare_issues);
-    for (size_t i = 0; i < w->pairs.count; i++) {
-        const nm_issue *found = &NM_AT(w->pairs, nm_issue, i);
+static void report(sweep *w, uint32_t beginner) {
+    if (w->hits.count > 1) qsort(w->hits.data, w->hits.count, sizeof(hit), compare_hits);
+    for (size_t i = 0; i < w->hits.count; i++) {
+        const hit *found = &NM_AT(w->hits, hit, i);
         nm_issue *issue = nm_issue_add(w->list, NM_ISSUE_OVERLAP_AT_START);
         if (!issue) continue;
-        issue->track = found->track;
-        issue->other = found->other;
-        issue->step = found->step;
-        issue->value = found->value;
+        issue->track = beginner < found->other ? beginner : found->other;
+        issue->other = beginner < found->other ? found->other : beginner;
+        issue->step = w->step;
+        issue->value = found->depth;
         nm_issue_say(issue, "tracks %lld and %lld overlap by %.2f m at step %u",
                      (long long)w->scene->tracks[issue->track].source_id,
                      (long long)w->scene->tracks[issue->other].source_id, (double)issue->value, issue->step);
     }
+    w->hits.count = 0;
 }
 
 void nm_validate_overlaps(const nm_scene *scene, nm_issue_list *list) {
@@ -212,14 +213,15 @@ void nm_validate_overlaps(const nm_scene *scene, nm_issue_list *list) {
             break;
         }
         for (uint32_t i = 0; i < scene->track_count; i++) {
-            if (begins_at(scene, i, w.step)) look_up(&w, i);
+            if (!begins_at(scene, i, w.step)) continue;
+            look_up(&w, i);
+            report(&w, i);
         }
     }
-    if (!list->no_memory) report(&w);
     free(w.boxes);
     free(w.head);
     free(begin);
     nm_pile_free(&w.entries);
     nm_pile_free(&w.large);
-    nm_pile_free(&w.pairs);
+    nm_pile_free(&w.hits);
 }
