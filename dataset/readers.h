@@ -3,6 +3,7 @@
 #define NM_DATASET_READERS_H
 
 #include "dataset/import.h"
+#include "dataset/tfrecord.h"
 
 /// State kept between files by one importer: builders and buffers, reused so that a long import does not churn memory.
 typedef struct nm_reader_context {
@@ -24,6 +25,11 @@ int nm_commonroad_parse_bare(const void *bytes, size_t size);
 /// `refused`; a record whose length CRC is bad ends the file (nothing behind it can be found).
 nm_status nm_womd_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
                        nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context, nm_error *error);
+/// The same from a stream, one record in memory at a time: shards have hundreds of megabytes. What the source refuses
+/// ends the file with that status, through `refused` where it is given.
+nm_status nm_womd_read_stream(nm_reader_context *context, const char *name, nm_byte_source *source,
+                              void *source_context, nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context,
+                              nm_error *error);
 void nm_womd_release(nm_reader_context *context);
 /// 1 when the first record's payload is a tf.Example.
 int nm_womd_is_example(const void *payload, size_t size);

@@ -1,6 +1,7 @@
 #include "dataset/tfrecord.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dataset/crc32c.h"
@@ -29,6 +30,36 @@ nm_tfrecord_reader nm_tfrecord_open(const char *name, const void *bytes, size_t 
     return (nm_tfrecord_reader){.name = name, .bytes = bytes, .size = size};
 }
 
+static nm_status cut_header(const char *name, const nm_tfrecord *record, size_t left, nm_error *error) {
+    return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, (int64_t)record->offset,
+                       "record %" PRIu64 " is cut off: %zu bytes are left, its header has 12", record->index, left);
+}
+
+static nm_status bad_header(const char *name, const nm_tfrecord *record, nm_error *error) {
+    return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, (int64_t)record->offset,
+                       "the length of record %" PRIu64 " does not match its checksum; what follows can not be found",
+                       record->index);
+}
+
+static nm_status cut_payload(const char *name, const nm_tfrecord *record, uint64_t length, size_t left,
+                             nm_error *error) {
+    return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, (int64_t)record->offset,
+                       "record %" PRIu64 " is cut off: it has %" PRIu64 " bytes and a checksum of 4, but %zu are left",
+                       record->index, length, left);
+}
+
+/// Moves `record` from its header to its payload and sets it, if the checksum that follows the payload fits.
+static nm_status take_payload(const char *name, nm_tfrecord *record, const uint8_t *payload, size_t size,
+                              nm_error *error) {
+    record->offset += NM_TFRECORD_HEADER;
+    if (get32(payload + size) != nm_crc32c_mask(nm_crc32c(0, payload, size)))
+        return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, (int64_t)record->offset,
+                           "the %zu bytes of record %" PRIu64 " do not match their checksum", size, record->index);
+    record->payload = payload;
+    record->size = size;
+    return NM_OK;
+}
+
 nm_status nm_tfrecord_next(nm_tfrecord_reader *reader, nm_tfrecord *record, nm_error *error) {
     NM_ASSERT(reader->offset <= reader->size);
     size_t start = reader->offset, left = reader->size - start;
@@ -36,33 +67,126 @@ nm_status nm_tfrecord_next(nm_tfrecord_reader *reader, nm_tfrecord *record, nm_e
     if (left == 0) return NM_E_NOT_FOUND;
     reader->offset = reader->size; // until the next record's place is known
     reader->index++;
-    if (left < NM_TFRECORD_HEADER)
-        return NM_ERROR_AT(error, NM_E_FORMAT, reader->name, 0, (int64_t)start,
-                           "record %" PRIu64 " is cut off: %zu bytes are left, its header has 12", record->index, left);
+    if (left < NM_TFRECORD_HEADER) return cut_header(reader->name, record, left, error);
     const uint8_t *header = reader->bytes + start;
-    if (!header_fits(header))
-        return NM_ERROR_AT(error, NM_E_FORMAT, reader->name, 0, (int64_t)start,
-                           "the length of record %" PRIu64
-                           " does not match its checksum; what follows can not be found",
-                           record->index);
+    if (!header_fits(header)) return bad_header(reader->name, record, error);
     uint64_t length = get64(header);
     left -= NM_TFRECORD_HEADER;
     if (length > left || left - length < NM_TFRECORD_FOOTER)
-        return NM_ERROR_AT(error, NM_E_FORMAT, reader->name, 0, (int64_t)start,
-                           "record %" PRIu64 " is cut off: it has %" PRIu64
-                           " bytes and a checksum of 4, but %zu are left",
-                           record->index, length, left);
-    const uint8_t *payload = header + NM_TFRECORD_HEADER;
-    size_t size = (size_t)length;
-    reader->offset = start + NM_TFRECORD_HEADER + size + NM_TFRECORD_FOOTER;
-    record->offset = start + NM_TFRECORD_HEADER;
-    if (get32(payload + size) != nm_crc32c_mask(nm_crc32c(0, payload, size)))
-        return NM_ERROR_AT(error, NM_E_FORMAT, reader->name, 0, (int64_t)record->offset,
-                           "the %zu bytes of record %" PRIu64 " do not match their checksum", size, record->index);
-    record->payload = payload;
-    record->size = size;
+        return cut_payload(reader->name, record, length, left, error);
+    reader->offset = start + NM_TFRECORD_HEADER + (size_t)length + NM_TFRECORD_FOOTER;
+    return take_payload(reader->name, record, header + NM_TFRECORD_HEADER, (size_t)length, error);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Streams
+
+#define FIRST_CAPACITY ((size_t)1 << 16)
+
+nm_tfrecord_stream nm_tfrecord_stream_open(const char *name, nm_byte_source *source, void *context, size_t limit) {
+    NM_ASSERT(source && limit <= SIZE_MAX / 4);
+    return (nm_tfrecord_stream){.name = name, .source = source, .context = context, .limit = limit};
+}
+
+void nm_tfrecord_stream_close(nm_tfrecord_stream *stream) {
+    free(stream->buffer);
+    stream->buffer = NULL;
+    stream->capacity = 0;
+    stream->ended = 1;
+}
+
+/// Asks the source until `size` bytes are there or it ends.
+static nm_status fetch(nm_tfrecord_stream *stream, uint8_t *to, size_t size, size_t *got, nm_error *error) {
+    *got = 0;
+    while (*got < size) {
+        size_t more = 0;
+        nm_status status = stream->source(stream->context, to + *got, size - *got, &more, error);
+        NM_ASSERT(status != NM_E_NOT_FOUND); // it means the end here
+        if (status != NM_OK || more == 0) {
+            stream->ended = 1;
+            return status;
+        }
+        NM_ASSERT(more <= size - *got);
+        *got += more;
+        stream->offset += more;
+    }
     return NM_OK;
 }
+
+/// Passes over the rest of a record that is not wanted.
+static nm_status skip(nm_tfrecord_stream *stream, uint64_t size, nm_error *error) {
+    uint8_t piece[4096];
+    nm_status status = NM_OK;
+    while (size > 0 && !stream->ended && status == NM_OK) {
+        size_t want = size < sizeof piece ? (size_t)size : sizeof piece, got;
+        status = fetch(stream, piece, want, &got, error);
+        size -= got;
+    }
+    return status;
+}
+
+/// Fetches payload and footer. The buffer at most doubles each time it was filled: what is claimed but does not come
+/// costs nothing. *got < size at the end of the source; *starved is set when there is no memory.
+static nm_status fetch_payload(nm_tfrecord_stream *stream, size_t size, size_t *got, int *starved, nm_error *error) {
+    nm_status status = NM_OK;
+    *got = 0;
+    while (*got < size && !stream->ended && status == NM_OK) {
+        if (*got == stream->capacity) {
+            size_t wanted = stream->capacity ? stream->capacity * 2 : FIRST_CAPACITY;
+            uint8_t *grown = realloc(stream->buffer, wanted);
+            if (!grown) {
+                *starved = 1;
+                return NM_OK;
+            }
+            stream->buffer = grown;
+            stream->capacity = wanted;
+        }
+        size_t room = stream->capacity < size ? stream->capacity : size, more;
+        status = fetch(stream, stream->buffer + *got, room - *got, &more, error);
+        *got += more;
+    }
+    return status;
+}
+
+nm_status nm_tfrecord_stream_next(nm_tfrecord_stream *stream, nm_tfrecord *record, nm_error *error) {
+    uint8_t header[NM_TFRECORD_HEADER];
+    size_t got;
+    int starved = 0;
+    *record = (nm_tfrecord){.offset = stream->offset, .index = stream->index};
+    if (stream->ended) return NM_E_NOT_FOUND;
+    nm_status status = fetch(stream, header, sizeof header, &got, error);
+    if (status == NM_OK && got == 0) return NM_E_NOT_FOUND;
+    stream->index++;
+    if (status != NM_OK) return status;
+    if (got < sizeof header) return cut_header(stream->name, record, got, error);
+    if (!header_fits(header)) {
+        stream->ended = 1;
+        return bad_header(stream->name, record, error);
+    }
+    uint64_t length = get64(header);
+    if (length > stream->limit) {
+        NM_ERROR_AT(error, NM_E_LIMIT, stream->name, 0, (int64_t)record->offset,
+                    "record %" PRIu64 " has %" PRIu64 " bytes, at most %zu are read", record->index, length,
+                    stream->limit);
+        status = skip(stream, length, error);
+        if (status == NM_OK) status = skip(stream, NM_TFRECORD_FOOTER, error);
+        return status == NM_OK ? NM_E_LIMIT : status;
+    }
+    size_t size = (size_t)length;
+    status = fetch_payload(stream, size + NM_TFRECORD_FOOTER, &got, &starved, error);
+    if (starved) {
+        NM_ERROR_AT(error, NM_E_MEMORY, stream->name, 0, (int64_t)record->offset,
+                    "no memory for the %zu bytes of record %" PRIu64, size, record->index);
+        status = skip(stream, size + NM_TFRECORD_FOOTER - got, error);
+        return status == NM_OK ? NM_E_MEMORY : status;
+    }
+    if (status != NM_OK) return status;
+    if (got < size + NM_TFRECORD_FOOTER) return cut_payload(stream->name, record, length, got, error);
+    return take_payload(stream->name, record, stream->buffer, size, error);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Writing
 
 void nm_tfrecord_header(uint64_t size, uint8_t out[NM_TFRECORD_HEADER]) {
     put32(out, (uint32_t)size);
@@ -83,6 +207,9 @@ nm_status nm_tfrecord_write(FILE *file, const char *name, const void *payload, s
         return NM_ERROR_AT(error, NM_E_IO, name, 0, -1, "a record of %zu bytes could not be written", size);
     return NM_OK;
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Shards
 
 int nm_shards_parse(const char *spec, size_t *base_length, uint32_t *count) {
     const char *at = strrchr(spec, '@');

@@ -1,6 +1,6 @@
 /// TFRecord: records back to back, each {uint64 length, masked CRC-32C of those 8 bytes, payload, masked CRC-32C of the
-/// payload}, little-endian, no header and no footer. Reading works on bytes in memory (map the file: only one record is
-/// touched at a time); nothing is copied or allocated.
+/// payload}, little-endian, no header and no footer. Two readers find the same: one over bytes in memory, which copies
+/// and allocates nothing, and one over a stream, which holds one record at a time (shards have hundreds of megabytes).
 #ifndef NM_DATASET_TFRECORD_H
 #define NM_DATASET_TFRECORD_H
 
@@ -31,8 +31,8 @@ typedef struct nm_tfrecord_reader {
 typedef struct nm_tfrecord {
     const uint8_t *payload; ///< within the reader's bytes
     size_t size;
-    size_t offset;  ///< of the payload in the file
-    uint64_t index; ///< of the record in the file
+    uint64_t offset; ///< of the payload in the file
+    uint64_t index;  ///< of the record in the file
 } nm_tfrecord;
 
 /// `name` and `bytes` must outlive the reader.
@@ -46,6 +46,35 @@ NM_API nm_tfrecord_reader nm_tfrecord_open(const char *name, const void *bytes, 
 ///                   call returns NM_E_NOT_FOUND
 /// *record is zeroed, apart from index and offset, unless NM_OK.
 NM_API nm_status nm_tfrecord_next(nm_tfrecord_reader *reader, nm_tfrecord *record, nm_error *error);
+
+/// Gives the next bytes of an input, at most `size` (> 0); *got = 0 at its end. Like read(2), it may give fewer. Any
+/// status but NM_OK and NM_E_NOT_FOUND tells of trouble and ends the stream.
+typedef nm_status nm_byte_source(void *context, void *buffer, size_t size, size_t *got, nm_error *error);
+
+/// A place in a stream. Fill with nm_tfrecord_stream_open, release with nm_tfrecord_stream_close.
+typedef struct nm_tfrecord_stream {
+    const char *name; ///< of the input, for messages
+    nm_byte_source *source;
+    void *context;
+    size_t limit;    ///< larger payloads are refused and skipped
+    uint64_t offset; ///< bytes taken from the source
+    uint64_t index;  ///< number of the next record, from 0
+    int ended;
+    uint8_t *buffer; ///< owned: payload and footer of the last record
+    size_t capacity;
+} nm_tfrecord_stream;
+
+/// `name` and `context` must outlive the stream. `limit` in bytes, at most SIZE_MAX / 4.
+NM_API nm_tfrecord_stream nm_tfrecord_stream_open(const char *name, nm_byte_source *source, void *context,
+                                                  size_t limit);
+NM_API void nm_tfrecord_stream_close(nm_tfrecord_stream *stream);
+
+/// Like nm_tfrecord_next; the payload is valid until the next call. Besides:
+///   NM_E_LIMIT   the payload is larger than the limit: it is skipped, the next call goes on behind it
+///   NM_E_MEMORY  there was no memory for it: likewise
+///   others       from the source; the stream is at its end then
+/// Memory grows as bytes arrive, so a length that lies takes none.
+NM_API nm_status nm_tfrecord_stream_next(nm_tfrecord_stream *stream, nm_tfrecord *record, nm_error *error);
 
 /// What stands before and behind a payload of `size` bytes.
 NM_API void nm_tfrecord_header(uint64_t size, uint8_t out[NM_TFRECORD_HEADER]);

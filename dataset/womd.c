@@ -77,21 +77,31 @@ static nm_status read_record(nm_womd_record *record, const nm_scene **scene, nm_
     return status;
 }
 
-nm_status nm_womd_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
-                       nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context, nm_error *error) {
-    nm_tfrecord_reader reader = nm_tfrecord_open(name, bytes, size);
+/// Where records come from: one of the two.
+typedef struct input {
+    nm_tfrecord_reader *memory;
+    nm_tfrecord_stream *stream;
+} input;
+
+static nm_status next_record(const input *from, nm_tfrecord *frame, nm_error *error) {
+    return from->memory ? nm_tfrecord_next(from->memory, frame, error)
+                        : nm_tfrecord_stream_next(from->stream, frame, error);
+}
+
+static nm_status read_all(nm_reader_context *context, const char *name, const input *from, nm_scene_sink *sink,
+                          nm_refusal_sink *refused, void *sink_context, nm_error *error) {
     nm_womd_record record = {.context = context, .name = name};
     nm_error trouble;
     nm_status status;
-    while ((status = nm_tfrecord_next(&reader, &record.frame, &trouble)) != NM_E_NOT_FOUND) {
+    nm_error_clear(&trouble);
+    while ((status = next_record(from, &record.frame, &trouble)) != NM_E_NOT_FOUND) {
         const nm_scene *scene = NULL;
         uint64_t index = record.frame.index;
-        if (status == NM_OK && nm_womd_is_example(record.frame.payload, record.frame.size)) {
+        int example = status == NM_OK && nm_womd_is_example(record.frame.payload, record.frame.size);
+        if (example)
             status = refuse_example(&record, &trouble);
-            reader.offset = reader.size; // the others are the same: once is enough
-        } else if (status == NM_OK) {
+        else if (status == NM_OK)
             status = read_record(&record, &scene, &trouble);
-        }
         if (status == NM_OK) {
             status = sink(sink_context, scene, name, index, error);
             if (status != NM_OK) return status;
@@ -101,7 +111,24 @@ nm_status nm_womd_read(nm_reader_context *context, const char *name, const void 
             if (error) *error = trouble;
             return status;
         }
+        if (example) break; // the other records are the same: once is enough
         record = (nm_womd_record){.context = context, .name = name};
+        nm_error_clear(&trouble);
     }
     return NM_OK;
+}
+
+nm_status nm_womd_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                       nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context, nm_error *error) {
+    nm_tfrecord_reader reader = nm_tfrecord_open(name, bytes, size);
+    return read_all(context, name, &(input){.memory = &reader}, sink, refused, sink_context, error);
+}
+
+nm_status nm_womd_read_stream(nm_reader_context *context, const char *name, nm_byte_source *source,
+                              void *source_context, nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context,
+                              nm_error *error) {
+    nm_tfrecord_stream stream = nm_tfrecord_stream_open(name, source, source_context, MAX_RECORD_MEMORY);
+    nm_status status = read_all(context, name, &(input){.stream = &stream}, sink, refused, sink_context, error);
+    nm_tfrecord_stream_close(&stream);
+    return status;
 }

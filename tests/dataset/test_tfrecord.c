@@ -179,6 +179,101 @@ static void any_cut_is_found(void **state) {
     }
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Streams
+
+typedef struct trickle {
+    const uint8_t *bytes;
+    size_t size, at, most; // bytes at a time
+    size_t fail_at;        // a read from here on fails
+} trickle;
+
+static nm_status trickle_on(void *context, void *buffer, size_t size, size_t *got, nm_error *error) {
+    trickle *t = context;
+    assert_true(size > 0);
+    if (t->at >= t->fail_at) return NM_ERROR_AT(error, NM_E_IO, "trickle", 0, -1, "the disk is gone");
+    *got = t->size - t->at < size ? t->size - t->at : size;
+    if (*got > t->most) *got = t->most;
+    memcpy(buffer, t->bytes + t->at, *got);
+    t->at += *got;
+    return NM_OK;
+}
+
+/// Both readers say the same, down to the words, however the bytes arrive.
+static void streams_agree_with_memory(void **state) {
+    (void)state;
+    uint8_t bytes[THREE_SIZE];
+    for (uint32_t run = 0; run < 3000; run++) {
+        three_records(bytes);
+        if (draw(run, 0, 8)) bytes[draw(run, 1, THREE_SIZE)] ^= (uint8_t)(1 << draw(run, 2, 8));
+        size_t size = draw(run, 3, 3) ? THREE_SIZE : draw(run, 4, THREE_SIZE + 1);
+        trickle t = {.bytes = bytes, .size = size, .most = 1 + draw(run, 5, 20), .fail_at = SIZE_MAX};
+        nm_tfrecord_reader reader = nm_tfrecord_open("same", bytes, size);
+        nm_tfrecord_stream stream = nm_tfrecord_stream_open("same", trickle_on, &t, 1000);
+        for (int i = 0;; i++) {
+            assert_true(i < 5);
+            nm_tfrecord a, b;
+            nm_error expected = {0}, found = {0};
+            nm_status status = nm_tfrecord_next(&reader, &a, &expected);
+            assert_int_equal(nm_tfrecord_stream_next(&stream, &b, &found), status);
+            if (status == NM_E_NOT_FOUND) break;
+            assert_int_equal(a.index, b.index);
+            assert_int_equal(a.offset, b.offset);
+            assert_int_equal(a.size, b.size);
+            if (status == NM_OK) assert_memory_equal(a.payload, b.payload, a.size);
+            assert_string_equal(expected.message, found.message);
+            assert_int_equal(expected.offset, found.offset);
+        }
+        nm_tfrecord_stream_close(&stream);
+    }
+}
+
+static void streams_pass_over_large_records(void **state) {
+    (void)state;
+    uint8_t bytes[THREE_SIZE];
+    three_records(bytes);
+    trickle t = {.bytes = bytes, .size = THREE_SIZE, .most = 7, .fail_at = SIZE_MAX};
+    nm_tfrecord_stream stream = nm_tfrecord_stream_open("limit", trickle_on, &t, 2);
+    nm_tfrecord record;
+    nm_error error;
+    assert_int_equal(nm_tfrecord_stream_next(&stream, &record, &error), NM_E_LIMIT);
+    assert_non_null(strstr(error.message, "record 0 has 3 bytes"));
+    assert_int_equal(nm_tfrecord_stream_next(&stream, &record, &error), NM_OK);
+    assert_int_equal(record.index, 1);
+    assert_int_equal(nm_tfrecord_stream_next(&stream, &record, &error), NM_E_LIMIT);
+    assert_int_equal(nm_tfrecord_stream_next(&stream, &record, &error), NM_E_NOT_FOUND);
+    nm_tfrecord_stream_close(&stream);
+    // a length that lies is found out without its memory: a terabyte is within the limit here
+    nm_tfrecord_header((uint64_t)1 << 40, bytes);
+    t = (trickle){.bytes = bytes, .size = THREE_SIZE, .most = 7, .fail_at = SIZE_MAX};
+    stream = nm_tfrecord_stream_open("liar", trickle_on, &t, (size_t)1 << 41);
+    assert_int_equal(nm_tfrecord_stream_next(&stream, &record, &error), NM_E_FORMAT);
+    assert_non_null(strstr(error.message, "cut off"));
+    assert_true(stream.capacity <= 1u << 16);
+    assert_int_equal(nm_tfrecord_stream_next(&stream, &record, &error), NM_E_NOT_FOUND);
+    nm_tfrecord_stream_close(&stream);
+}
+
+static void streams_pass_on_failures(void **state) {
+    (void)state;
+    uint8_t bytes[THREE_SIZE];
+    three_records(bytes);
+    for (size_t at = 0; at < THREE_SIZE; at++) {
+        trickle t = {.bytes = bytes, .size = THREE_SIZE, .most = 1, .fail_at = at};
+        nm_tfrecord_stream stream = nm_tfrecord_stream_open("failing", trickle_on, &t, 1000);
+        nm_tfrecord record;
+        nm_error error;
+        size_t good = 0;
+        nm_status status;
+        while ((status = nm_tfrecord_stream_next(&stream, &record, &error)) == NM_OK) good++;
+        assert_int_equal(status, NM_E_IO);
+        assert_string_equal(error.message, "the disk is gone");
+        assert_int_equal(good, (size_t)(at >= 19) + (at >= 35));
+        assert_int_equal(nm_tfrecord_stream_next(&stream, &record, &error), NM_E_NOT_FOUND);
+        nm_tfrecord_stream_close(&stream);
+    }
+}
+
 static void gigantic_lengths_are_refused(void **state) {
     (void)state;
     static const uint64_t lengths[] = {UINT64_MAX, UINT64_MAX - 15, UINT64_MAX - 3, (uint64_t)1 << 63, 5, 6, 7};
@@ -271,6 +366,9 @@ int main(void) {
         cmocka_unit_test(written_records_read_back),
         cmocka_unit_test(any_flipped_bit_is_found),
         cmocka_unit_test(any_cut_is_found),
+        cmocka_unit_test(streams_agree_with_memory),
+        cmocka_unit_test(streams_pass_over_large_records),
+        cmocka_unit_test(streams_pass_on_failures),
         cmocka_unit_test(gigantic_lengths_are_refused),
         cmocka_unit_test(shard_names),
         cmocka_unit_test(arguments_expand),

@@ -639,6 +639,43 @@ static void other_records_go_on(void **state) {
     free(file);
 }
 
+typedef struct file_bytes {
+    const uint8_t *bytes;
+    size_t size, at, fail_at;
+} file_bytes;
+
+static nm_status next_bytes(void *context, void *buffer, size_t size, size_t *got, nm_error *error) {
+    file_bytes *f = context;
+    if (f->at >= f->fail_at) return NM_ERROR(error, NM_E_IO, "the disk is gone");
+    *got = f->size - f->at < size ? f->size - f->at : size;
+    if (*got > 1000) *got = 1000;
+    memcpy(buffer, f->bytes + f->at, *got);
+    f->at += *got;
+    return NM_OK;
+}
+
+static void streams_read_the_same(void **state) {
+    fixture *f = *state;
+    uint8_t *file;
+    size_t size = three_records(f, &file);
+    assert_int_equal(read_file(f, file, size, refuse, NULL), NM_OK);
+    uint64_t hash = f->scenes[0]->hash;
+    nm_error expected = f->refusals[0];
+    for (size_t fail_at = size; fail_at > 0; fail_at = fail_at == size ? size / 2 : 0) {
+        forget(f);
+        file_bytes bytes = {file, size, 0, fail_at == size ? SIZE_MAX : fail_at};
+        assert_int_equal(
+            nm_womd_read_stream(&f->context, "dir/test.tfrecord", next_bytes, &bytes, keep, refuse, f, NULL), NM_OK);
+        assert_int_equal(f->scene_count, fail_at == size ? 2 : 1);
+        assert_int_equal(f->scenes[0]->hash, hash);
+        if (fail_at != size)
+            assert_int_equal(f->refusals[f->refusal_count - 1].code, NM_E_IO);
+        else
+            assert_memory_equal(&f->refusals[0], &expected, sizeof expected);
+    }
+    free(file);
+}
+
 static void examples_are_recognised(void **state) {
     fixture *f = *state;
     static const uint8_t example[] = "\x0a\x18\x0a\x16\x0a\x0bscenario/id\x12\x07\x0a\x05\x0a\x03"
@@ -680,6 +717,7 @@ int main(void) {
         TEST(empty_parts_are_fine),
         TEST(wire_forms_are_tolerated),
         TEST(other_records_go_on),
+        TEST(streams_read_the_same),
         TEST(examples_are_recognised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
