@@ -225,8 +225,35 @@ static nm_status read_rest(nm_importer *importer, int file, const char *path, co
     return NM_OK;
 }
 
-/// Reads the beginning, finds out what the file is, reads the rest. *handled is 1 when the file was an archive, whose
-/// members have gone to the target.
+/// A TFRecord file as a stream: first the head, which is in the importer's buffer, then the rest.
+typedef struct streamed {
+    const nm_importer *importer;
+    const char *path;
+    int file;
+    size_t head, given;
+    uint64_t *bytes_read; // nullable
+} streamed;
+
+static nm_status next_bytes(void *context, void *buffer, size_t size, size_t *got, nm_error *error) {
+    streamed *s = context;
+    if (s->given < s->head) {
+        *got = s->head - s->given < size ? s->head - s->given : size;
+        memcpy(buffer, s->importer->bytes + s->given, *got);
+        s->given += *got;
+    } else {
+        ssize_t count;
+        do count = read(s->file, buffer, size);
+        while (count < 0 && errno == EINTR);
+        if (count < 0) return io_error(s->path, "cannot read", error);
+        *got = (size_t)count;
+    }
+    if (s->bytes_read) *s->bytes_read += *got;
+    return NM_OK;
+}
+
+/// Reads the beginning, finds out what the file is, reads the rest. *handled is 1 when its scenes have gone to the
+/// target: those of an archive's members, or of a TFRecord file, which is read record by record since shards have
+/// hundreds of megabytes.
 static nm_status read_file(nm_importer *importer, int file, const char *path, const nm_import_target *target,
                            size_t *size, int *handled, nm_status *outcome, nm_error *error, nm_error *refusal) {
     struct stat about;
@@ -237,6 +264,14 @@ static nm_status read_file(nm_importer *importer, int file, const char *path, co
     nm_format format = *size ? nm_detect_format(importer->bytes, *size) : NM_FORMAT_UNKNOWN;
     status = nm_import_check_format(path, format, importer->bytes, *size, refusal);
     if (status != NM_OK) return status;
+    if (format == NM_FORMAT_WOMD_SCENARIO && !target->visit) {
+        streamed s = {
+            .importer = importer, .path = path, .file = file, .head = *size, .bytes_read = target->bytes_read};
+        *handled = 1;
+        *outcome = nm_womd_read_stream(&importer->readers, path, next_bytes, &s, target->sink, target->refused,
+                                       target->context, error);
+        return NM_OK;
+    }
     if (format != NM_FORMAT_ARCHIVE) return read_rest(importer, file, path, &about, size, refusal);
     if (lseek(file, 0, SEEK_SET) != 0) return io_error(path, "archives must be seekable files", refusal);
     *handled = 1;

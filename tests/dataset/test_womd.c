@@ -1,6 +1,8 @@
 /// The WOMD reader on a scenario made by hand: what comes out, what is refused and where, what is left out and counted.
 #include "support.h"
 
+#include <unistd.h>
+
 #include "dataset/readers.h"
 #include "womd_sample.h"
 
@@ -676,6 +678,41 @@ static void streams_read_the_same(void **state) {
     free(file);
 }
 
+static nm_status take_hash(void *context, const nm_scene *scene, const char *input, uint64_t record, nm_error *error) {
+    (void)input, (void)error;
+    ((uint64_t *)context)[record] = scene->hash;
+    nm_scene_destroy(scene);
+    return NM_OK;
+}
+static void ignore(void *context, const nm_error *error) {
+    (void)context, (void)error;
+}
+
+static void files_are_read_by_record(void **state) {
+    fixture *f = *state;
+    uint8_t *file;
+    size_t size = three_records(f, &file);
+    assert_int_equal(read_file(f, file, size, refuse, NULL), NM_OK);
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/nm-womd-%ld", (long)getpid());
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(file, 1, size, out), size);
+    fclose(out);
+    nm_import_limits limits = nm_import_limits_default();
+    limits.max_file_bytes = 5000; // of what is held whole: this file is not
+    nm_importer *importer = nm_importer_create(&limits);
+    uint64_t hashes[3] = {0}, bytes_read = 0;
+    assert_int_equal(nm_import_file(importer, path, take_hash, ignore, hashes, &bytes_read, NULL), NM_OK);
+    assert_int_equal(hashes[0], f->scenes[0]->hash);
+    assert_int_equal(hashes[1], 0);
+    assert_int_equal(hashes[2], f->scenes[1]->hash);
+    assert_int_equal(bytes_read, size);
+    nm_importer_destroy(importer);
+    unlink(path);
+    free(file);
+}
+
 static void examples_are_recognised(void **state) {
     fixture *f = *state;
     static const uint8_t example[] = "\x0a\x18\x0a\x16\x0a\x0bscenario/id\x12\x07\x0a\x05\x0a\x03"
@@ -718,6 +755,7 @@ int main(void) {
         TEST(wire_forms_are_tolerated),
         TEST(other_records_go_on),
         TEST(streams_read_the_same),
+        TEST(files_are_read_by_record),
         TEST(examples_are_recognised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
