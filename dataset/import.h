@@ -5,24 +5,35 @@
 /// single scene (about three times its bytes). One importer per thread; any number of them side by side.
 ///
 /// What CommonRoad becomes, where the two do not say the same:
-/// - Agents are the dynamic obstacles; their states are the initial one and the trajectory, at their own time steps (a
-/// gap
-///   in time stays a gap). Static obstacles become tracks with NM_TRACK_STATIC, valid at every step, at rest.
+/// - Agents are the dynamic obstacles; their states are the initial one and the trajectory, at their own time steps
+///   (a gap in time stays a gap). Static obstacles become tracks with NM_TRACK_STATIC, valid at every step, at rest.
 ///   Environment obstacles become areas of the map. An occupancy set is not read: the obstacle keeps its initial state.
 /// - Positions are moved from the shape's origin to the centre of its box; several shapes, circles and polygons get the
 ///   box around them. A "car" longer than 7 m is a truck (recordings converted from NGSIM call everything a car);
 ///   unknown types are NM_AGENT_UNKNOWN.
 /// - Intervals give their middle, areas and lanelets their centre. The recorded speed is kept, along heading plus slip
 ///   angle; a moving obstacle without one gets it from its displacement. Accelerations and yaw rates are checked only.
-/// - Speed limits come from signs 274, 274.1, R2-1 and r301, from the start of each lanelet that refers to them, or
-/// from
-///   2018b's speedLimit; 50 m/s and more means none. Yield, stop and priority signs and lights rule a lanelet's end;
-///   stop signs at every entry of an intersection make it an all-way stop.
+/// - Speed limits come from signs 274, 274.1, R2-1 and r301, from the start of each lanelet that refers to them,
+///   or from 2018b's speedLimit; 50 m/s and more means none. Yield, stop and priority signs and lights rule a lanelet's
+///   end; stop signs at every entry of an intersection make it an all-way stop.
 /// - Lanelets called urban (or nothing) are freeways when the tags say highway or interstate, and neither urban nor
 ///   intersection: converters of freeway recordings write so.
 /// - Goals keep their areas; a polygon becomes the box along its longest edge. There is no ego track: a planning
-/// problem
-///   is where a planner would start.
+///   problem is where a planner would start.
+///
+/// What a WOMD Scenario becomes:
+/// - Everything recorded is kept: states with their own sizes, recorded times, flags, ids. Headings are wrapped.
+///   Whether a state counts is said by its flag `valid` alone. A "vehicle" longer than 7 m is a truck; unset and other
+///   types are NM_AGENT_UNKNOWN.
+/// - The time step is 0.1 s where the median of the recorded ones is within 20 % of that, else the median.
+/// - Lane borders lie where the normals of the centreline meet the lines and edges named as boundaries; without those,
+///   half-way to the neighbour lane; without that, the width is assumed.
+/// - A signal or stop sign, given with the lane behind it, rules the ends of the lanes before that; nm_signal.source_id
+///   is the lane it was given with, nm_signal.position the stop point, nm_signal.turn the turn that lane makes.
+/// - Road edges mark a lane like a curb. Of a passing double line the solid half is taken to be the left one.
+/// - Real records are cut at the border of the map. What is lost there, or odd, is counted in tags of the scene:
+///   dangling_references, one_point_lanes, bad_ranges, degenerate_features, unknown_features, repeated_signal_states,
+///   irregular_time_steps, each followed by a colon and how many.
 #ifndef NM_DATASET_IMPORT_H
 #define NM_DATASET_IMPORT_H
 
