@@ -74,13 +74,18 @@ static nm_status record_step(nm_scene_builder *builder, const nm_world *world, n
 
 static nm_status describe(nm_scene_builder *builder, const nm_scene *scene, const nm_world_config *config,
                           uint32_t steps, nm_error *error) {
-    char parameters[512];
-    const char *custom = config->custom ? config->custom->name : "";
-    snprintf(parameters, sizeof parameters,
-             "{\"start_step\":%u,\"steps\":%u,\"agents\":\"%s\",\"ego\":\"%s\",\"idm\":\"%s\",\"custom\":\"%.60s\","
-             "\"spawn_later\":%d,\"remove_on_collision\":%d}",
-             config->start_step, steps, nm_policy_name(config->agents), nm_policy_name(config->ego), config->idm->name,
-             custom, config->spawn_later, config->remove_on_collision);
+    // A parent that was generated is no file one could go back to: its own recipe travels along.
+    const int generated = scene->provenance.file[0] == '\0' && scene->provenance.parameters[0] == '{';
+    char parameters[4096];
+    const int length = snprintf(
+        parameters, sizeof parameters,
+        "{\"start_step\":%u,\"steps\":%u,\"agents\":\"%s\",\"ego\":\"%s\",\"idm\":\"%s\",\"custom\":\"%.60s\","
+        "\"spawn_later\":%d,\"remove_on_collision\":%d,\"parent_source\":\"%.60s\",\"parent_parameters\":%s}",
+        config->start_step, steps, nm_policy_name(config->agents), nm_policy_name(config->ego), config->idm->name,
+        config->custom ? config->custom->name : "", config->spawn_later, config->remove_on_collision,
+        scene->provenance.source, generated ? scene->provenance.parameters : "{}");
+    if (length < 0 || (size_t)length >= sizeof parameters)
+        return NM_ERROR(error, NM_E_LIMIT, "the recipe of the scene's parent is longer than 4 KiB");
     const nm_provenance provenance = {.source = "simulate",
                                       .file = scene->provenance.file,
                                       .scene_id = scene->provenance.scene_id,

@@ -99,6 +99,8 @@ typedef struct nm_world_stats {
     uint32_t agents;                                      ///< tracks that ever took part and could move
     uint32_t collided, off_road, wrong_way, frozen, left; ///< tracks with that event
     uint32_t started_in_contact, started_off_road;
+    uint64_t recorded_agent_steps; ///< those at steps that the recording covers, too: for comparing with it
+    double recorded_speed_sum;     ///< over recorded_agent_steps, m/s
     uint32_t first_collision_step; ///< scene step, or NM_NONE
     uint32_t contacts_dropped;     ///< pairs beyond the caller's array
     uint32_t lane_changes;

@@ -133,6 +133,9 @@ static void count_step(nm_world *w) {
     }
     w->stats.speed_sum += sum;
     w->stats.agent_steps += moving;
+    if (w->step >= w->scene->step_count) return;
+    w->stats.recorded_speed_sum += sum;
+    w->stats.recorded_agent_steps += moving;
 }
 
 nm_status nm_world_step(nm_world *w, nm_contact *contacts, size_t max_contacts, size_t *count) {

@@ -9,9 +9,11 @@
 // clang-format off
 /// In the order of the help.
 #define NM_COMMANDS(CORE, FULL) \
+    FULL(simulate) \
     CORE(bench)
 
-#define NM_BENCHES(CORE, FULL)
+#define NM_BENCHES(CORE, FULL) \
+    CORE(sim)
 // clang-format on
 
 #define NM_DECLARE_COMMAND(name) extern const nm_command nm_command_##name;
