@@ -89,10 +89,11 @@ NM_API nm_status nm_store_get_info(nm_store *store, int64_t scene, nm_stored_inf
 NM_API nm_status nm_store_delete_scene(nm_store *store, int64_t id, nm_error *error);
 
 /// Remembers which input file (identity: base name, size, a 64-bit hash of the content that the caller chooses) went in
-/// completely, so that a repeated import skips it. source_known returns 1 = complete, 0 = unknown.
+/// completely, so that a repeated import skips it. source_known returns 1 = complete (*scenes [out, nullable]: how many
+/// it held), 0 = unknown.
 NM_API nm_status nm_store_source_done(nm_store *store, const char *file, uint64_t size, uint64_t hash, uint64_t scenes,
                                       nm_error *error);
-NM_API int nm_store_source_known(nm_store *store, const char *file, uint64_t size, uint64_t hash);
+NM_API int nm_store_source_known(nm_store *store, const char *file, uint64_t size, uint64_t hash, uint64_t *scenes);
 
 // --- search ----------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@
 #define NM_STORE_APPLICATION_ID 0x6e6d7373 ///< "nmss", PRAGMA application_id
 #define NM_STORE_PAGE 8192 ///< B: twice the default halves the pages of a blob of 16 KiB; larger ones only waste
 #define NM_STORE_CHECKPOINT (32u << 20) ///< B of write-ahead log before it is copied into the file
+#define NM_STORE_CACHE 16384 ///< KiB of pages kept by a writer: more only makes fresh memory of every blob's pages
 #define NM_STORE_BUSY_SECONDS 10.0
 #define NM_STORE_MAX_RAW (UINT64_C(2) << 30) ///< B a blob may decompress to
 #define NM_STORE_MAX_BLOB 1000000000u        ///< B, SQLite's default limit
@@ -88,8 +89,13 @@ struct nm_store {
     nm_store_map maps[NM_STORE_MAPS];
     uint64_t map_clock;
 
-    char source_name[64]; ///< the source used last and its row; 0 = none
+    // rows used last within the open transaction, so that they are not looked up again; 0 = none
+    char source_name[64];
     int64_t source_id;
+    uint64_t map_hash;
+    int map_known;
+    uint64_t mining_hash;
+    int64_t mining_id;
 
     int64_t block; ///< the feature block held in `vectors`, or -1
     int block_dirty;
@@ -125,6 +131,8 @@ int nm_column_event(sqlite3_stmt *statement, int first, nm_event *event);
 /// back (in an open transaction: marks it broken); returns the status to return.
 nm_status nm_store_enter(nm_store *store, nm_error *error);
 nm_status nm_store_leave(nm_store *store, nm_status status, nm_error *error);
+/// Forgets rows used last: they may not be there in another transaction.
+void nm_store_forget(nm_store *store);
 /// A read transaction, so that several statements see one state; they nest. Nothing in an open transaction.
 nm_status nm_store_enter_read(nm_store *store, nm_error *error);
 void nm_store_leave_read(nm_store *store);

@@ -56,17 +56,24 @@ static nm_status run_plain(nm_store *store, nm_sql which, const char *what, nm_e
     return nm_store_run(store, statement, what, error);
 }
 
+void nm_store_forget(nm_store *store) {
+    store->source_id = 0;
+    store->map_known = 0;
+    store->mining_id = 0;
+}
+
 static void roll_back(nm_store *store) {
     // SQLite may have rolled back by itself (disk full): then there is nothing left to do
     if (!sqlite3_get_autocommit(store->db)) (void)run_plain(store, NM_SQL_ROLLBACK, "rolling back", NULL);
     nm_like_forget(store);
-    store->source_id = 0;
+    nm_store_forget(store);
 }
 
 nm_status nm_store_begin(nm_store *store, nm_error *error) {
     NM_ASSERT(store && !store->in_transaction);
     if (store->mode == NM_STORE_READ)
         return NM_ERROR_AT(error, NM_E_ARGUMENT, store->path, 0, -1, "the store was opened for reading only");
+    nm_store_forget(store);
     nm_status status = run_plain(store, NM_SQL_BEGIN_WRITE, "beginning to write", error);
     if (status == NM_OK) {
         store->in_transaction = 1;
@@ -112,6 +119,7 @@ nm_status nm_store_enter(nm_store *store, nm_error *error) {
     }
     if (store->mode == NM_STORE_READ)
         return NM_ERROR_AT(error, NM_E_ARGUMENT, store->path, 0, -1, "the store was opened for reading only");
+    nm_store_forget(store);
     return run_plain(store, NM_SQL_BEGIN_WRITE, "beginning to write", error);
 }
 
@@ -336,8 +344,8 @@ static nm_status tune(nm_store *store, nm_error *error) {
         return nm_store_exec(store, "PRAGMA cache_size = -16384", "opening the store", error);
     snprintf(sql, sizeof sql,
              "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF; "
-             "PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = %u; PRAGMA journal_size_limit = %u",
-             NM_STORE_CHECKPOINT / NM_STORE_PAGE, 2 * NM_STORE_CHECKPOINT);
+             "PRAGMA cache_size = -%d; PRAGMA wal_autocheckpoint = %u; PRAGMA journal_size_limit = %u",
+             NM_STORE_CACHE, NM_STORE_CHECKPOINT / NM_STORE_PAGE, 2 * NM_STORE_CHECKPOINT);
     return nm_store_exec(store, sql, "opening the store", error);
 }
 

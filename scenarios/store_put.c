@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "scenarios/store_internal.h"
 
 // --- scenes ----------------------------------------------------------------------------------------------------------
 
 static nm_status put_map(nm_store *store, const nm_packed_map *map, nm_error *error) {
+    if (store->map_known && store->map_hash == map->hash) return NM_OK;
     sqlite3_stmt *statement = nm_store_statement(store, NM_SQL_PUT_MAP, error);
     if (!statement) return nm_store_status(store);
     sqlite3_bind_int64(statement, 1, (int64_t)map->hash);
@@ -18,7 +20,10 @@ static nm_status put_map(nm_store *store, const nm_packed_map *map, nm_error *er
     sqlite3_bind_double(statement, 5, map->origin_y);
     sqlite3_bind_int64(statement, 6, (int64_t)map->raw_size);
     sqlite3_bind_blob64(statement, 7, map->bytes, map->size, SQLITE_STATIC);
-    return nm_store_run(store, statement, "storing a map", error);
+    nm_status status = nm_store_run(store, statement, "storing a map", error);
+    store->map_known = status == NM_OK;
+    store->map_hash = map->hash;
+    return status;
 }
 
 static nm_status source_of(nm_store *store, const char *name, nm_error *error) {
@@ -46,8 +51,7 @@ static nm_status source_of(nm_store *store, const char *name, nm_error *error) {
     return NM_OK;
 }
 
-/// *added tells whether the row is new.
-static nm_status put_row(nm_store *store, const nm_packed_scene *scene, int *added, nm_error *error) {
+static nm_status put_row(nm_store *store, const nm_packed_scene *scene, nm_error *error) {
     sqlite3_stmt *put = nm_store_statement(store, NM_SQL_PUT_SCENE, error);
     if (!put) return nm_store_status(store);
     sqlite3_bind_int64(put, 1, store->source_id);
@@ -72,11 +76,10 @@ static nm_status put_row(nm_store *store, const nm_packed_scene *scene, int *add
     sqlite3_bind_int64(put, 17, (int64_t)scene->agents);
     sqlite3_bind_int64(put, 18, (int64_t)scene->agent_states);
     sqlite3_bind_int64(put, 19, scene->problems);
-    nm_status status = nm_store_run(store, put, "storing a scene", error);
-    *added = status == NM_OK && sqlite3_changes(store->db) > 0;
-    return status;
+    return nm_store_run(store, put, "storing a scene", error);
 }
 
+/// NM_E_EXISTS when the same scene is there, with its id. (Asked first: an insert that conflicts would use up an id.)
 static nm_status find_same(nm_store *store, const nm_packed_scene *scene, int64_t *id, nm_error *error) {
     sqlite3_stmt *find = nm_store_statement(store, NM_SQL_FIND_SCENE, error);
     if (!find) return nm_store_status(store);
@@ -90,17 +93,16 @@ static nm_status find_same(nm_store *store, const nm_packed_scene *scene, int64_
     sqlite3_reset(find);
     if (result == SQLITE_ROW)
         return NM_ERROR_AT(error, NM_E_EXISTS, store->path, 0, -1, "the scene is there already: %" PRId64, *id);
+    if (result == SQLITE_DONE) return NM_OK;
     return nm_store_fail(store, result, "looking for a scene", error);
 }
 
 static nm_status put_packed(nm_store *store, const nm_packed_scene *scene, int64_t *id, nm_error *error) {
-    int added = 0;
-    // a map put for a scene that turns out to be there already was there too: the content hash covers the map
-    nm_status status = put_map(store, scene->map, error);
-    if (status == NM_OK) status = source_of(store, scene->source, error);
-    if (status == NM_OK) status = put_row(store, scene, &added, error);
+    nm_status status = source_of(store, scene->source, error);
+    if (status == NM_OK) status = find_same(store, scene, id, error);
+    if (status == NM_OK) status = put_map(store, scene->map, error);
+    if (status == NM_OK) status = put_row(store, scene, error);
     if (status != NM_OK) return status;
-    if (!added) return find_same(store, scene, id, error);
     *id = sqlite3_last_insert_rowid(store->db);
     sqlite3_stmt *data = nm_store_statement(store, NM_SQL_PUT_DATA, error);
     sqlite3_stmt *text = data ? nm_store_statement(store, NM_SQL_PUT_TEXT, error) : NULL;
@@ -168,6 +170,7 @@ nm_status nm_store_delete_scene(nm_store *store, int64_t id, nm_error *error) {
     if (status == NM_OK) {
         sqlite3_bind_int64(statement, 1, id); // triggers clear what belongs to it
         status = nm_store_run(store, statement, "deleting a scene", error);
+        nm_store_forget(store); // its map may have gone with it
     }
     return nm_store_leave(store, status, error);
 }
@@ -175,18 +178,26 @@ nm_status nm_store_delete_scene(nm_store *store, int64_t id, nm_error *error) {
 // --- events ----------------------------------------------------------------------------------------------------------
 
 static nm_status mining_of(nm_store *store, const char *parameters, int64_t *id, nm_error *error) {
+    const uint64_t hash = nm_hash_bytes(parameters, strlen(parameters), 0);
+    *id = store->mining_id;
+    if (*id && store->mining_hash == hash) return NM_OK;
     sqlite3_stmt *get = nm_store_statement(store, NM_SQL_GET_MINING, error);
     sqlite3_stmt *put = get ? nm_store_statement(store, NM_SQL_PUT_MINING, error) : NULL;
     if (!put) return nm_store_status(store);
+    nm_status status = NM_OK;
     sqlite3_bind_text(get, 1, parameters, -1, SQLITE_STATIC);
     int result = sqlite3_step(get);
     *id = result == SQLITE_ROW ? sqlite3_column_int64(get, 0) : 0;
     sqlite3_reset(get);
-    if (result == SQLITE_ROW) return NM_OK;
-    if (result != SQLITE_DONE) return nm_store_fail(store, result, "looking for mining parameters", error);
-    sqlite3_bind_text(put, 1, parameters, -1, SQLITE_STATIC);
-    nm_status status = nm_store_run(store, put, "storing mining parameters", error);
-    *id = sqlite3_last_insert_rowid(store->db);
+    if (result == SQLITE_DONE) {
+        sqlite3_bind_text(put, 1, parameters, -1, SQLITE_STATIC);
+        status = nm_store_run(store, put, "storing mining parameters", error);
+        *id = sqlite3_last_insert_rowid(store->db);
+    } else if (result != SQLITE_ROW) {
+        status = nm_store_fail(store, result, "looking for mining parameters", error);
+    }
+    store->mining_hash = hash;
+    store->mining_id = status == NM_OK ? *id : 0;
     return status;
 }
 
@@ -302,7 +313,7 @@ nm_status nm_store_source_done(nm_store *store, const char *file, uint64_t size,
     return nm_store_leave(store, status, error);
 }
 
-int nm_store_source_known(nm_store *store, const char *file, uint64_t size, uint64_t hash) {
+int nm_store_source_known(nm_store *store, const char *file, uint64_t size, uint64_t hash, uint64_t *scenes) {
     NM_ASSERT(store && file);
     sqlite3_stmt *get = nm_store_statement(store, NM_SQL_IMPORTED_GET, NULL);
     if (!get) return 0;
@@ -310,6 +321,7 @@ int nm_store_source_known(nm_store *store, const char *file, uint64_t size, uint
     sqlite3_bind_int64(get, 2, (int64_t)size);
     sqlite3_bind_int64(get, 3, (int64_t)hash);
     int known = sqlite3_step(get) == SQLITE_ROW;
+    if (known && scenes) *scenes = (uint64_t)sqlite3_column_int64(get, 0);
     sqlite3_reset(get);
     return known;
 }

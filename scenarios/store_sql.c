@@ -21,7 +21,7 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
     [NM_SQL_PUT_SCENE] = "INSERT INTO scene (source, file, record, scene_name, tags, content_hash, map, program, seed, "
                          "parent_hash, parameters, dt_s, steps, current_step, ego_track, tracks, agents, agent_states, "
                          "problems) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, "
-                         "?17, ?18, ?19) ON CONFLICT DO NOTHING",
+                         "?17, ?18, ?19)",
     [NM_SQL_FIND_SCENE] = "SELECT id FROM scene WHERE content_hash = ?1 AND file = ?2 AND record = ?3 AND seed = ?4 "
                           "AND source = ?5",
     [NM_SQL_PUT_DATA] = "INSERT INTO scene_data (scene, raw_bytes, content) VALUES (?1, ?2, ?3)",
@@ -62,7 +62,7 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
                          "WHERE scene.id = ?1",
     [NM_SQL_IMPORTED_PUT] = "INSERT OR REPLACE INTO imported (file, file_bytes, file_hash, scenes, finished_utc) "
                             "VALUES (?1, ?2, ?3, ?4, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
-    [NM_SQL_IMPORTED_GET] = "SELECT 1 FROM imported WHERE file = ?1 AND file_bytes = ?2 AND file_hash = ?3",
+    [NM_SQL_IMPORTED_GET] = "SELECT scenes FROM imported WHERE file = ?1 AND file_bytes = ?2 AND file_hash = ?3",
 };
 
 static nm_status status_of(int result) {

@@ -9,11 +9,16 @@
 // clang-format off
 /// In the order of the help.
 #define NM_COMMANDS(CORE, FULL) \
+    FULL(import) \
     FULL(simulate) \
+    FULL(find) \
+    FULL(show) \
+    FULL(stats) \
     CORE(bench)
 
 #define NM_BENCHES(CORE, FULL) \
-    CORE(sim)
+    CORE(sim) \
+    FULL(store)
 // clang-format on
 
 #define NM_DECLARE_COMMAND(name) extern const nm_command nm_command_##name;

@@ -8,7 +8,8 @@ earlier one made. Keys of a case:
 
     name          what is being shown (required)
     run           arguments of nearmiss, split as a shell would; or
-    shell         a whole line for bash, where $NM is the binary and $SHARED the folder of optional data
+    shell         a whole line for bash, where $NM is the binary, $SHARED the folder of optional data, $TESTS that of
+                  the tests
     status        the exit status wanted (default 0)
     out, err      exact text of standard output, of standard error
     out_has, err_has          texts that must occur
@@ -39,6 +40,7 @@ KEYS = {"name", "run", "shell", "status", "out", "err", "out_has", "err_has", "o
         "err_matches", "json", "files", "interrupt", "needs"}
 SKIPPED = 77
 TIMEOUT = 100
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def one_document(text):
@@ -70,7 +72,7 @@ class Runner:
     def __init__(self, binary, shared, folder):
         self.folder = folder
         self.shared = shared
-        self.environment = dict(os.environ, NM=binary, SHARED=shared, LC_ALL="C.UTF-8")
+        self.environment = dict(os.environ, NM=binary, SHARED=shared, TESTS=TESTS, LC_ALL="C.UTF-8")
         self.binary = binary
 
     def execute(self, case):

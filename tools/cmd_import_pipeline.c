@@ -1,0 +1,493 @@
+#include "tools/cmd_import_pipeline.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/rng.h"
+
+#define INPUT_BYTES ((size_t)32 << 20)  ///< of files waiting to be parsed
+#define RESULT_BYTES ((size_t)48 << 20) ///< of packed scenes waiting to be taken
+#define BORROW_BYTES ((size_t)16 << 20) ///< a larger member is not copied: the walking thread waits until it is parsed
+#define UNITS 1024u
+
+typedef struct result {
+    struct result *next;
+    nm_packed_scene *packed; ///< NULL: a refusal
+    uint64_t agents, agent_states;
+    size_t bytes;
+    nm_error *error;
+} result;
+
+typedef enum unit_state { UNIT_QUEUED, UNIT_PARSING, UNIT_DONE } unit_state;
+
+/// A file on its way, or the end of an archive.
+typedef struct unit {
+    struct unit *next;
+    unit_state state;
+    int archive, member, skipped, borrowed; ///< the end of an archive; inside one; known; bytes are the importer's
+    char *input;    ///< as messages name it: a path, which the worker opens, or "archive!member"
+    uint8_t *bytes; ///< of a member; NULL: a file of its own
+    size_t size;
+    uint64_t identity_size, hash;
+    result *first, *last;
+    size_t result_bytes;
+    uint64_t scenes, refusals;
+} unit;
+
+struct nm_pipeline {
+    const char *const *paths;
+    size_t path_count;
+    nm_known_file *known;
+    void *known_context;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; ///< anything below
+    int stop, walked;       ///< told to end; all inputs were walked
+    unit *first, *last;     ///< in order of the inputs
+    unit *work;             ///< the first queued one
+    unit *borrowed;         ///< the walking thread waits for this one
+    int in_archive;         ///< the walking thread's own
+    size_t unit_count, input_bytes, result_bytes;
+    uint64_t bytes, archive_refusals, archive_scenes;
+
+    pthread_t walker, workers[256];
+    int walker_started, worker_count;
+};
+
+// --- the queue -------------------------------------------------------------------------------------------------------
+
+static void free_result(result *r) {
+    nm_packed_scene_destroy(r->packed);
+    free(r->error);
+    free(r);
+}
+
+static void free_unit(unit *u) {
+    for (result *r = u->first; r;) {
+        result *next = r->next;
+        free_result(r);
+        r = next;
+    }
+    if (!u->borrowed) free(u->bytes);
+    free(u->input);
+    free(u);
+}
+
+static unit *new_unit(const char *input, unit_state state) {
+    unit *u = calloc(1, sizeof *u);
+    if (!u) return NULL;
+    u->state = state;
+    u->input = strdup(input);
+    if (u->input) return u;
+    free(u);
+    return NULL;
+}
+
+/// Puts a unit at the end of the queue, waiting for room. 0 when told to stop (the unit is released).
+static int enqueue(nm_pipeline *p, unit *u) {
+    pthread_mutex_lock(&p->lock);
+    while (!p->stop && p->first && (p->unit_count >= UNITS || p->input_bytes + u->size > INPUT_BYTES))
+        pthread_cond_wait(&p->changed, &p->lock);
+    const int stop = p->stop;
+    if (!stop) {
+        *(p->last ? &p->last->next : &p->first) = u;
+        p->last = u;
+        if (!p->work && u->state == UNIT_QUEUED) p->work = u;
+        if (u->borrowed) p->borrowed = u;
+        p->unit_count++;
+        p->input_bytes += u->size;
+        p->bytes += u->archive ? 0 : u->identity_size;
+        pthread_cond_broadcast(&p->changed);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (stop) free_unit(u);
+    return !stop;
+}
+
+/// Adds a result to a unit that is being parsed. The unit whose turn it is may hold half of the room alone, so that
+/// later ones can never starve it.
+static nm_status add_result(nm_pipeline *p, unit *u, result *r) {
+    pthread_mutex_lock(&p->lock);
+    while (!p->stop && (p->first == u ? u->result_bytes > RESULT_BYTES / 2 : p->result_bytes > RESULT_BYTES / 2))
+        pthread_cond_wait(&p->changed, &p->lock);
+    const int stop = p->stop;
+    if (!stop) {
+        *(u->last ? &u->last->next : &u->first) = r;
+        u->last = r;
+        u->result_bytes += r->bytes;
+        p->result_bytes += r->bytes;
+        if (r->packed)
+            u->scenes++;
+        else
+            u->refusals++;
+        if (p->first == u) pthread_cond_broadcast(&p->changed);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (stop) free_result(r);
+    return stop ? NM_E_CANCELLED : NM_OK;
+}
+
+static nm_status add_refusal(nm_pipeline *p, unit *u, const nm_error *error) {
+    result *r = calloc(1, sizeof *r);
+    nm_error *copy = malloc(sizeof *copy);
+    if (!r || !copy) {
+        free(r);
+        free(copy);
+        return NM_E_MEMORY;
+    }
+    *copy = *error;
+    r->error = copy;
+    r->bytes = sizeof *r + sizeof *copy;
+    return add_result(p, u, r);
+}
+
+// --- parsing ---------------------------------------------------------------------------------------------------------
+
+typedef struct worker {
+    nm_pipeline *pipeline;
+    unit *unit;
+    nm_packer *packer;
+} worker;
+
+static void take_refusal(void *context, const nm_error *error) {
+    worker *w = context;
+    (void)add_refusal(w->pipeline, w->unit, error);
+}
+
+static nm_status take_scene(void *context, const nm_scene *scene, const char *input, uint64_t record, nm_error *error) {
+    worker *w = context;
+    nm_error refusal;
+    result *r = calloc(1, sizeof *r);
+    (void)record;
+    nm_error_clear(&refusal);
+    nm_status status = r ? nm_pack_scene(w->packer, scene, &r->packed, &refusal)
+                         : NM_ERROR_AT(&refusal, NM_E_MEMORY, input, 0, -1, "out of memory");
+    if (status == NM_OK) {
+        nm_scene_count(scene, &r->agents, &r->agent_states);
+        r->bytes = sizeof *r + nm_packed_scene_bytes(r->packed);
+        status = add_result(w->pipeline, w->unit, r);
+    } else {
+        free(r);
+        if (!refusal.input[0]) snprintf(refusal.input, sizeof refusal.input, "%s", input);
+        status = add_refusal(w->pipeline, w->unit, &refusal);
+    }
+    nm_scene_destroy(scene);
+    return status == NM_OK ? NM_OK : NM_ERROR(error, status, "the import ends");
+}
+
+static unit *next_work(nm_pipeline *p) {
+    pthread_mutex_lock(&p->lock);
+    while (!p->stop && !p->work && !p->walked) pthread_cond_wait(&p->changed, &p->lock);
+    unit *u = p->stop ? NULL : p->work;
+    if (u) {
+        u->state = UNIT_PARSING;
+        do p->work = p->work->next;
+        while (p->work && p->work->state != UNIT_QUEUED);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return u;
+}
+
+static void finish_work(nm_pipeline *p, unit *u) {
+    if (!u->borrowed) free(u->bytes);
+    pthread_mutex_lock(&p->lock);
+    u->bytes = NULL;
+    if (p->borrowed == u) p->borrowed = NULL;
+    p->input_bytes -= u->size;
+    u->state = UNIT_DONE;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void *run_worker(void *context) {
+    nm_pipeline *p = context;
+    nm_importer *importer = nm_importer_create(NULL);
+    worker w = {.pipeline = p, .packer = nm_packer_create()};
+    for (unit *u; (u = next_work(p));) {
+        nm_error error;
+        nm_error_clear(&error);
+        w.unit = u;
+        nm_status status;
+        if (!importer || !w.packer)
+            status = NM_ERROR_AT(&error, NM_E_MEMORY, u->input, 0, -1, "out of memory");
+        else if (u->bytes)
+            status = nm_import_memory(importer, u->input, u->bytes, u->size, take_scene, take_refusal, &w, &error);
+        else
+            status = nm_import_file(importer, u->input, take_scene, take_refusal, &w, NULL, &error);
+        if (status != NM_OK && status != NM_E_CANCELLED) (void)add_refusal(p, u, &error);
+        finish_work(p, u);
+    }
+    nm_packer_destroy(w.packer);
+    nm_importer_destroy(importer);
+    return NULL;
+}
+
+// --- walking the inputs ----------------------------------------------------------------------------------------------
+
+/// Not cryptographic: tells files of one name and size apart. Calls may be chained where `size` is a multiple of 8.
+static uint64_t hash_content(uint64_t hash, const uint8_t *bytes, size_t size) {
+    const uint64_t prime = UINT64_C(0x9E3779B97F4A7C15);
+    size_t i = 0;
+    for (; i + 8 <= size; i += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + i, 8);
+        hash = (hash ^ word) * prime;
+        hash ^= hash >> 32;
+    }
+    uint64_t rest = 0;
+    memcpy(&rest, bytes + i, size - i);
+    return nm_hash64((hash ^ rest) * prime + (size - i));
+}
+
+/// Size and content hash of a file, 0 when it cannot be read; 1 when it is an archive. One pass in small pieces: the
+/// file may be larger than memory.
+static int identify(const char *path, uint64_t *size, uint64_t *hash) {
+    enum { CHUNK = 1 << 18 };
+    struct stat about;
+    *size = *hash = 0;
+    // a pipe can be read only once: by its reader
+    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return 0;
+    uint8_t *chunk = malloc(CHUNK);
+    int file = chunk ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+    int archive = 0;
+    for (ssize_t got = 1; file >= 0 && got > 0;) {
+        size_t held = 0; // whole chunks, so that reads of any length hash the same
+        while (held < CHUNK && (got = read(file, chunk + held, CHUNK - held)) > 0) held += (size_t)got;
+        if (*size == 0 && held > 0) archive = nm_detect_format(chunk, held) == NM_FORMAT_ARCHIVE;
+        *hash = hash_content(*hash, chunk, held);
+        *size += held;
+        if (got < 0) *size = 0;
+    }
+    if (file >= 0) close(file);
+    free(chunk);
+    return archive;
+}
+
+static const char *base_name(const char *input) {
+    const char *base = input;
+    for (const char *at = input; *at; at++)
+        if ((*at == '/' || *at == '!') && at[1]) base = at + 1;
+    return base;
+}
+
+static int is_known(const nm_pipeline *p, const char *input, uint64_t size, uint64_t hash, uint64_t *scenes) {
+    return p->known && p->known(p->known_context, base_name(input), size, hash, scenes);
+}
+
+/// Called with each member of an archive.
+static nm_status take_member(void *context, const char *input, const void *bytes, size_t size, nm_error *error) {
+    nm_pipeline *p = context;
+    const uint64_t hash = hash_content(0, bytes, size);
+    uint64_t scenes = 0;
+    const int skip = is_known(p, input, size, hash, &scenes);
+    unit *u = new_unit(input, skip ? UNIT_DONE : UNIT_QUEUED);
+    if (!u) return NM_ERROR_AT(error, NM_E_MEMORY, input, 0, -1, "out of memory");
+    u->identity_size = size;
+    u->hash = hash;
+    u->skipped = skip;
+    u->scenes = scenes;
+    u->member = 1;
+    if (!skip) {
+        u->size = size;
+        u->borrowed = size > BORROW_BYTES;
+        u->bytes = u->borrowed ? (uint8_t *)(uintptr_t)bytes : malloc(size);
+        if (!u->bytes) {
+            free_unit(u);
+            return NM_ERROR_AT(error, NM_E_MEMORY, input, 0, -1, "out of memory: %zu bytes", size);
+        }
+        if (!u->borrowed) memcpy(u->bytes, bytes, size);
+    }
+    if (!enqueue(p, u)) return NM_ERROR(error, NM_E_CANCELLED, "the import ends");
+    pthread_mutex_lock(&p->lock); // a worker that has begun with borrowed bytes must end, whatever happens
+    while (p->borrowed && !(p->stop && p->borrowed->state == UNIT_QUEUED)) pthread_cond_wait(&p->changed, &p->lock);
+    pthread_mutex_unlock(&p->lock);
+    return NM_OK;
+}
+
+/// A file that could not even be read: a unit that is done and holds nothing but the refusal.
+static void refuse_file(void *context, const nm_error *error) {
+    nm_pipeline *p = context;
+    unit *u = new_unit(error->input, UNIT_DONE);
+    result *r = calloc(1, sizeof *r);
+    nm_error *copy = malloc(sizeof *copy);
+    if (!u || !r || !copy) {
+        if (u) free_unit(u);
+        free(r);
+        free(copy);
+        return;
+    }
+    *copy = *error;
+    r->error = copy;
+    u->first = u->last = r;
+    u->refusals = 1;
+    u->member = p->in_archive;
+    (void)enqueue(p, u);
+}
+
+/// A file of its own, or the end of an archive. 0 when told to stop.
+static int put_input(nm_pipeline *p, const char *path, uint64_t size, uint64_t hash, int archive, int skip,
+                     uint64_t scenes) {
+    unit *u = new_unit(path, archive || skip ? UNIT_DONE : UNIT_QUEUED);
+    if (!u) {
+        nm_error error;
+        NM_ERROR_AT(&error, NM_E_MEMORY, path, 0, -1, "out of memory");
+        refuse_file(p, &error);
+        return 1;
+    }
+    u->archive = archive;
+    u->identity_size = size;
+    u->hash = hash;
+    u->skipped = skip;
+    u->scenes = scenes;
+    return enqueue(p, u);
+}
+
+/// The members of an archive. 0 when told to stop.
+static int walk_archive(nm_pipeline *p, nm_importer *importer, const char *path) {
+    nm_error error;
+    nm_error_clear(&error);
+    nm_status status = importer ? nm_import_files(importer, path, take_member, refuse_file, p, &error)
+                                : NM_ERROR_AT(&error, NM_E_MEMORY, path, 0, -1, "out of memory");
+    if (status == NM_E_CANCELLED) return 0;
+    if (status != NM_OK) refuse_file(p, &error);
+    return 1;
+}
+
+static void *run_walker(void *context) {
+    nm_pipeline *p = context;
+    nm_importer *importer = nm_importer_create(NULL);
+    for (size_t i = 0, going = 1; i < p->path_count && going; i++) {
+        const char *path = p->paths[i];
+        uint64_t size, hash, scenes = 0;
+        const int archive = identify(path, &size, &hash);
+        const int skip = size > 0 && is_known(p, path, size, hash, &scenes);
+        p->in_archive = archive;
+        if (archive && !skip) going = (size_t)walk_archive(p, importer, path);
+        if (going) going = (size_t)put_input(p, path, size, hash, archive, skip, scenes);
+    }
+    nm_importer_destroy(importer);
+    pthread_mutex_lock(&p->lock);
+    p->walked = 1;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+// --- the taker's side ------------------------------------------------------------------------------------------------
+
+nm_pipeline *nm_pipeline_start(const char *const *paths, size_t count, int threads, nm_known_file *known,
+                               void *context) {
+    NM_ASSERT((paths || count == 0) && threads >= 1 && threads <= 256);
+    nm_pipeline *p = calloc(1, sizeof *p);
+    if (!p) return NULL;
+    p->paths = paths;
+    p->path_count = count;
+    p->known = known;
+    p->known_context = context;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+    p->walker_started = pthread_create(&p->walker, NULL, run_walker, p) == 0;
+    while (p->worker_count < threads && pthread_create(&p->workers[p->worker_count], NULL, run_worker, p) == 0)
+        p->worker_count++;
+    if (p->walker_started && p->worker_count > 0) return p;
+    nm_pipeline_destroy(p);
+    return NULL;
+}
+
+void nm_pipeline_destroy(nm_pipeline *p) {
+    if (!p) return;
+    pthread_mutex_lock(&p->lock);
+    p->stop = 1;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    if (p->walker_started) pthread_join(p->walker, NULL);
+    for (int i = 0; i < p->worker_count; i++) pthread_join(p->workers[i], NULL);
+    while (p->first) {
+        unit *next = p->first->next;
+        free_unit(p->first);
+        p->first = next;
+    }
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+uint64_t nm_pipeline_bytes(nm_pipeline *p) {
+    pthread_mutex_lock(&p->lock);
+    uint64_t bytes = p->bytes;
+    pthread_mutex_unlock(&p->lock);
+    return bytes;
+}
+
+static struct timespec time_in(double seconds) {
+    struct timespec at;
+    clock_gettime(CLOCK_REALTIME, &at);
+    long long ns = at.tv_nsec + (long long)(seconds * 1e9);
+    at.tv_sec += (time_t)(ns / 1000000000);
+    at.tv_nsec = (long)(ns % 1000000000);
+    return at;
+}
+
+static void take_result(nm_pipeline *p, unit *u, nm_item *item) {
+    result *r = u->first;
+    u->first = r->next;
+    if (!u->first) u->last = NULL;
+    u->result_bytes -= r->bytes;
+    p->result_bytes -= r->bytes;
+    item->kind = r->packed ? NM_ITEM_SCENE : NM_ITEM_REFUSED;
+    item->packed = r->packed;
+    item->agents = r->agents;
+    item->agent_states = r->agent_states;
+    if (r->error) item->error = *r->error;
+    r->packed = NULL;
+    free_result(r);
+    pthread_cond_broadcast(&p->changed);
+}
+
+/// The first unit is done and empty: it leaves the queue.
+static void take_unit(nm_pipeline *p, unit *u, nm_item *item) {
+    p->first = u->next;
+    if (!p->first) p->last = NULL;
+    p->unit_count--;
+    item->kind = u->archive ? NM_ITEM_ARCHIVE : NM_ITEM_FILE;
+    snprintf(item->file, sizeof item->file, "%s", base_name(u->input));
+    item->size = u->identity_size;
+    item->hash = u->hash;
+    item->skipped = u->skipped;
+    item->scenes = u->archive ? p->archive_scenes : u->scenes;
+    item->refusals = u->archive ? p->archive_refusals : u->refusals;
+    p->archive_scenes = u->member ? p->archive_scenes + u->scenes : 0;
+    p->archive_refusals = u->member ? p->archive_refusals + u->refusals : 0;
+    free_unit(u);
+    pthread_cond_broadcast(&p->changed);
+}
+
+void nm_pipeline_next(nm_pipeline *p, double seconds, nm_item *item) {
+    memset(item, 0, sizeof *item);
+    const struct timespec deadline = time_in(seconds);
+    pthread_mutex_lock(&p->lock);
+    for (int waiting = 1;;) {
+        unit *u = p->first;
+        if (u && u->first) {
+            take_result(p, u, item);
+            break;
+        }
+        if (u && u->state == UNIT_DONE) {
+            take_unit(p, u, item);
+            break;
+        }
+        if (!u && p->walked) {
+            item->kind = NM_ITEM_END;
+            break;
+        }
+        if (!waiting) break;
+        waiting = pthread_cond_timedwait(&p->changed, &p->lock, &deadline) == 0;
+    }
+    pthread_mutex_unlock(&p->lock);
+}
