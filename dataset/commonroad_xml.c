@@ -217,10 +217,11 @@ static void open_element(nm_cr_parser *parser, const xmlChar *name, int attribut
     xml->collecting = rule->content >= NM_CR_C_LEAVES;
     parser->text_length = 0;
     if (rule->open) {
+        static const nm_cr_text none[NM_CR_A_COUNT];
         nm_cr_text values[NM_CR_A_COUNT];
-        gather_attributes(xml, attribute_count, attributes, values);
+        if (attribute_count > 0) gather_attributes(xml, attribute_count, attributes, values);
         parser->element_name = (const char *)name;
-        rule->open(parser, rule, values);
+        rule->open(parser, rule, attribute_count > 0 ? values : none);
     }
 }
 
