@@ -40,6 +40,10 @@ static int is_bomb(const unpacking *u) {
     return packed <= 0 || u->unpacked / MAX_RATIO > (uint64_t)packed;
 }
 
+static nm_status refuse_bomb(const unpacking *u, nm_error *refusal) {
+    return NM_ERROR_AT(refusal, NM_E_LIMIT, u->name, 0, -1, "unpacks to more than %u times its packed size", MAX_RATIO);
+}
+
 /// Reads the member until its end or `limit` bytes.
 static nm_status read_member(unpacking *u, size_t limit, size_t *size, nm_error *refusal) {
     nm_importer *importer = u->importer;
@@ -52,10 +56,32 @@ static nm_status read_member(unpacking *u, size_t limit, size_t *size, nm_error 
         if (got == 0) return NM_OK;
         *size += (size_t)got;
         u->unpacked += (uint64_t)got;
-        if (is_bomb(u))
-            return NM_ERROR_AT(refusal, NM_E_LIMIT, u->name, 0, -1, "unpacks to more than %u times its packed size",
-                               MAX_RATIO);
+        if (is_bomb(u)) return refuse_bomb(u, refusal);
     }
+    return NM_OK;
+}
+
+/// A TFRecord member as a stream: first the head, which is in the importer's buffer, then the rest.
+typedef struct member_stream {
+    unpacking *unpacking;
+    size_t head, given;
+} member_stream;
+
+static nm_status next_bytes(void *context, void *buffer, size_t size, size_t *got, nm_error *error) {
+    member_stream *stream = context;
+    unpacking *u = stream->unpacking;
+    if (stream->given < stream->head) {
+        *got = stream->head - stream->given < size ? stream->head - stream->given : size;
+        memcpy(buffer, u->importer->bytes + stream->given, *got);
+        stream->given += *got;
+    } else {
+        la_ssize_t n = archive_read_data(u->archive, buffer, size);
+        if (n < 0) return refuse_archive(u, error);
+        *got = (size_t)n;
+        u->unpacked += *got;
+        if (is_bomb(u)) return refuse_bomb(u, error);
+    }
+    if (u->target->bytes_read) *u->target->bytes_read += *got;
     return NM_OK;
 }
 
@@ -106,6 +132,12 @@ static nm_status take_member(unpacking *u, nm_status *outcome, nm_error *error, 
     if (status != NM_OK) return status;
     if (format == NM_FORMAT_ARCHIVE)
         return NM_ERROR_AT(refusal, NM_E_UNSUPPORTED, u->name, 0, -1, "an archive inside an archive is not opened");
+    if (format == NM_FORMAT_WOMD_SCENARIO && !u->target->visit) {
+        member_stream stream = {.unpacking = u, .head = size};
+        *outcome = nm_womd_read_stream(&importer->readers, u->name, next_bytes, &stream, u->target->sink,
+                                       u->target->refused, u->target->context, error);
+        return NM_OK;
+    }
     uint64_t limit = importer->readers.limits.max_file_bytes;
     status = read_member(u, (size_t)limit + 1, &size, refusal); // one byte too many is refused by nm_import_bytes
     if (status != NM_OK) return status;
@@ -138,7 +170,7 @@ static nm_status take_all(unpacking *u, nm_error *error) {
         nm_status status = take_member(u, &outcome, error, &refusal);
         if (status != NM_OK) outcome = nm_import_refuse(u->target, status, &refusal, error);
         if (outcome != NM_OK) return outcome;
-        if (status == NM_E_LIMIT && is_bomb(u)) return NM_OK; // even to skip it would unpack it
+        if (is_bomb(u)) return NM_OK; // even to skip it would unpack it
     }
     if (members == 0) {
         nm_error refusal;

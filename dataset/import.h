@@ -53,7 +53,7 @@ typedef enum nm_format {
 
 /// Fill with nm_import_limits_default().
 typedef struct nm_import_limits {
-    uint64_t max_file_bytes; ///< default 1 GiB; of what is held whole: XML, archive members
+    uint64_t max_file_bytes; ///< default 1 GiB; of what is held whole: TFRecord is not
     uint32_t max_tracks;     ///< default 1,000,000 a scene
     uint32_t max_steps;      ///< default 100,000
     uint32_t max_lanes;      ///< default 1,000,000
