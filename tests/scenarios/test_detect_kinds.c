@@ -1,0 +1,309 @@
+// Every kind is found where it was built, with the right actor, other and time; and not just outside its thresholds.
+#include "test_detect_worlds.h"
+
+static const placing plain = {0};
+
+static void check_case(const kind_case *c) {
+    static world w;
+    c->make(&w, 0);
+    found f = detect(&w, &plain);
+    const nm_event *event = event_of(&f, c->kind);
+    if (!event) {
+        print_events(&f);
+        fail_msg("%s was not found", nm_kind_name(c->kind));
+    }
+    double time = event->critical_step * DT;
+    if (agent_of(&f, event->actor) != c->actor || agent_of(&f, event->other) != c->other || time < c->from ||
+        time > c->to || count_of_kind(&f, c->kind) != 1) {
+        print_events(&f);
+        fail_msg("%s: wrong actor, other, time (%.1f s) or number", nm_kind_name(c->kind), time);
+    }
+    assert_true(event->first_step <= event->critical_step && event->critical_step <= event->last_step);
+    assert_true(event->last_step < f.scene->step_count);
+    assert_true(event->severity > 0 && event->severity <= 1);
+    release(&f);
+    c->make(&w, 1);
+    f = detect(&w, &plain);
+    if (event_of(&f, c->kind)) {
+        print_events(&f);
+        fail_msg("%s was found outside its thresholds", nm_kind_name(c->kind));
+    }
+    release(&f);
+}
+
+static void test_every_kind(void **state) {
+    (void)state;
+    for (int i = 0; i < NM_KIND_COUNT; i++) {
+        assert_int_equal(kind_cases[i].kind, i);
+        check_case(&kind_cases[i]);
+    }
+}
+
+static void expect_none(const world *w, nm_kind kind) {
+    found f = detect(w, &plain);
+    if (event_of(&f, kind)) {
+        print_events(&f);
+        fail_msg("%s where there is none", nm_kind_name(kind));
+    }
+    release(&f);
+}
+
+static void expect_nothing(const world *w) {
+    found f = detect(w, &plain);
+    if (f.count) {
+        print_events(&f);
+        fail_msg("events where there are none");
+    }
+    release(&f);
+}
+
+// --- what must not be taken for a lane change
+// -------------------------------------------------------------------------
+
+static void test_successor_is_no_change(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 150); // over the joint of two pieces, one ahead of the other in the next lane
+    straight_at(&w, add_car(&w), 215, 3.5, 0, 20);
+    straight_at(&w, add_car(&w), 200, 0, 0, 20);
+    expect_nothing(&w);
+}
+
+static void test_change_taken_back(void **state) {
+    (void)state;
+    static world w;
+    point path[123];
+    start_world(&w, MAP_HIGHWAY, 120); // 2.2 m over and back again
+    path[0] = (point){0, 3.5};
+    for (int i = 0; i <= 120; i++) path[1 + i] = (point){180 + i * 0.5, 3.5 - 1.1 * (1 - cos(2 * PI * i / 120))};
+    path[122] = (point){1200, 3.5};
+    cruise(&w, add_car(&w), path, 123, 115, 20);
+    straight_at(&w, add_car(&w), 100, 0, 0, 20);
+    expect_none(&w, NM_KIND_CUT_IN);
+}
+
+static void test_wobble_over_the_border(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 120); // the centre runs along the border with noise of a decimetre
+    agent *a = add_car(&w);
+    straight_at(&w, a, 115, 1.75, 0, 20);
+    for (int t = 0; t < w.steps; t++) a->poses[t].y += (t * 7919 % 13 - 6) * 0.03;
+    straight_at(&w, add_car(&w), 100, 0, 0, 20);
+    expect_none(&w, NM_KIND_CUT_IN);
+    expect_none(&w, NM_KIND_CUT_OUT);
+}
+
+static void test_jump_in_position_is_no_change(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 120); // a tracker that swaps lanes within one step
+    agent *a = add_car(&w);
+    straight_at(&w, a, 115, 3.5, 0, 20);
+    for (int t = 60; t < w.steps; t++) a->poses[t].y = 0;
+    straight_at(&w, add_car(&w), 100, 0, 0, 20);
+    expect_none(&w, NM_KIND_CUT_IN);
+}
+
+static void test_cut_in_behind_is_none(void **state) {
+    (void)state;
+    static world w;
+    point path[63];
+    start_world(&w, MAP_HIGHWAY, 100);
+    size_t count = change_path(path, 0, 3.5, 0, 160, 230);
+    cruise(&w, add_car(&w), path, count, 85, 20); // comes in behind
+    straight_at(&w, add_car(&w), 100, 0, 0, 20);
+    expect_none(&w, NM_KIND_CUT_IN);
+}
+
+// --- spawn frames, gaps, overlaps from the start
+// ----------------------------------------------------------------------
+
+static void test_overlap_from_the_start(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 60);
+    straight_at(&w, add_car(&w), 100, 0, 0, 15);
+    straight_at(&w, add_car(&w), 103, 0, 0, 15);
+    expect_none(&w, NM_KIND_COLLISION);
+    expect_none(&w, NM_KIND_NEAR_MISS);
+}
+
+static void test_parked_overlap(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 40);
+    for (int i = 0; i < 2; i++) {
+        agent *a = add_car(&w);
+        a->flags = NM_TRACK_STATIC;
+        straight_at(&w, a, 100 + 4.0 * i, 0, 0, 0);
+    }
+    expect_nothing(&w);
+}
+
+static void test_spawn_frame(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 2); // one step with a predecessor is too short for anything that must last
+    straight_at(&w, add_car(&w), 100, 0, 0, 20);
+    straight_at(&w, add_car(&w), 107.5, 0, 0, 5);
+    expect_nothing(&w);
+    start_world(&w, MAP_HIGHWAY, 1);
+    straight_at(&w, add_car(&w), 100, 0, 0, 20);
+    straight_at(&w, add_car(&w), 107.5, 0, 0, 5);
+    expect_nothing(&w);
+}
+
+static void test_contradictory_motion(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 60); // says 20 m/s, moves at 5
+    agent *a = add_car(&w);
+    straight_at(&w, a, 100, 0, 0, 5);
+    for (int t = 0; t < w.steps; t++) a->poses[t].speed = 20;
+    straight_at(&w, add_car(&w), 112, 0, 0, 5);
+    expect_none(&w, NM_KIND_TAILGATE);
+    expect_none(&w, NM_KIND_REAR_END);
+}
+
+// --- noise -----------------------------------------------------------------------------------------------------------
+
+static void test_noise_is_no_braking(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 200); // speeds that jump by +-1 m/s, positions by +-0.15 m
+    agent *a = add_car(&w);
+    straight_at(&w, a, 100, 0, 0, 15);
+    uint32_t draw = 12345;
+    for (int t = 0; t < w.steps; t++) {
+        draw = draw * 1664525u + 1013904223u;
+        a->poses[t].speed += (double)(draw >> 16) / 32768 - 1;
+        draw = draw * 1664525u + 1013904223u;
+        a->poses[t].x += 0.15 * ((double)(draw >> 16) / 32768 - 1);
+        draw = draw * 1664525u + 1013904223u;
+        a->poses[t].y += 0.15 * ((double)(draw >> 16) / 32768 - 1);
+    }
+    expect_nothing(&w);
+}
+
+static void test_side_by_side_is_no_near_miss(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 150); // overtaking at 1.7 m
+    straight_at(&w, add_car(&w), 50, 3.5, 0, 25);
+    straight_at(&w, add_car(&w), 100, 0, 0, 15);
+    expect_nothing(&w);
+    start_world(&w, MAP_CURVE, 150); // the same in a bend, where straight projections cross
+    point inner[121], outer[121];
+    for (int i = 0; i <= 120; i++) {
+        double angle = -PI / 2 + 2.4 * i / 120;
+        inner[i] = (point){150 * cos(angle), 150 + 150 * sin(angle)};
+        outer[i] = (point){153.5 * cos(angle), 150 + 153.5 * sin(angle)};
+    }
+    cruise(&w, add_car(&w), outer, 121, 10, 20);
+    cruise(&w, add_car(&w), inner, 121, 40, 14);
+    expect_nothing(&w);
+}
+
+static void test_passing_oncoming_is_nothing(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_TWO_WAY, 100);
+    straight_at(&w, add_car(&w), 100, 0, 0, 15);
+    straight_at(&w, add_car(&w), 300, 3.5, PI, 15);
+    expect_nothing(&w);
+}
+
+static void test_stopping_at_red_is_nothing(void **state) {
+    (void)state;
+    static world w;
+    double speeds[STEPS_MAX];
+    start_world(&w, MAP_JUNCTION, 100);
+    w.signal = NM_SIGNAL_STOP;
+    profile(speeds, w.steps, 10, 20, -2, 0); // comes to rest with its front 0.5 m over the line
+    straight(&w, add_car(&w), -10 - 2.5 + 0.5 - 20 - 25, -1.75, 0, speeds);
+    expect_nothing(&w);
+}
+
+// --- collisions ------------------------------------------------------------------------------------------------------
+
+static void test_collision_numbers(void **state) {
+    (void)state;
+    static world w;
+    world_collision(&w, 0);
+    found f = detect(&w, &plain);
+    const nm_event *event = event_of(&f, NM_KIND_COLLISION);
+    assert_non_null(event);
+    assert_true(fabs((double)event->impact_speed - 10) < 0.5);
+    assert_true(fabs((double)event->delta_v - 5) < 0.5); // plastic impact of equal masses
+    assert_true(event->severity >= 0.8f);
+    assert_null(event_of(&f, NM_KIND_NEAR_MISS)); // it was no miss
+    assert_non_null(event_of(&f, NM_KIND_REAR_END));
+    release(&f);
+}
+
+static void test_touch_within_tolerance(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 60); // sides overlap by 0.1 m: logged boxes are not that exact
+    straight_at(&w, add_car(&w), 80, 1.7, 0, 20);
+    straight_at(&w, add_car(&w), 100, 0, 0, 15);
+    expect_none(&w, NM_KIND_COLLISION);
+    nm_detect_params params = nm_detect_params_default();
+    assert_int_equal(nm_detect_params_set(&params, "collision.min_penetration", 0.05, NULL), NM_OK);
+    found f = detect_with(&w, &plain, &params);
+    assert_non_null(event_of(&f, NM_KIND_COLLISION));
+    release(&f);
+}
+
+// --- numbers of other kinds ------------------------------------------------------------------------------------------
+
+static void test_numbers(void **state) {
+    (void)state;
+    static world w;
+    world_tailgate(&w, 0);
+    found f = detect(&w, &plain);
+    const nm_event *event = event_of(&f, NM_KIND_TAILGATE);
+    assert_true(fabs((double)event->min_thw - 0.6) < 0.02 && fabs((double)event->gap - 12) < 0.1);
+    assert_true(isnan(event->pet) && isnan(event->impact_speed));
+    release(&f);
+    world_cut_in(&w, 0);
+    f = detect(&w, &plain);
+    event = event_of(&f, NM_KIND_CUT_IN);
+    assert_true(fabs((double)event->gap - 10) < 0.5 && fabs((double)event->closing_speed) < 0.5);
+    assert_true(event->lateral_speed > 0.3f);
+    release(&f);
+    world_crossing(&w, 0);
+    f = detect(&w, &plain);
+    event = event_of(&f, NM_KIND_CROSSING_CONFLICT);
+    assert_true(fabs((double)event->pet - (1.5 - 0.68)) < 0.15); // (5 + 1.8) m at 10 m/s are spent on the ground
+    release(&f);
+    world_hard_brake(&w, 0);
+    f = detect(&w, &plain);
+    event = event_of(&f, NM_KIND_HARD_BRAKE);
+    assert_true(fabs((double)event->deceleration - 6) < 0.7);
+    release(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_kind),
+        cmocka_unit_test(test_successor_is_no_change),
+        cmocka_unit_test(test_change_taken_back),
+        cmocka_unit_test(test_wobble_over_the_border),
+        cmocka_unit_test(test_jump_in_position_is_no_change),
+        cmocka_unit_test(test_cut_in_behind_is_none),
+        cmocka_unit_test(test_overlap_from_the_start),
+        cmocka_unit_test(test_parked_overlap),
+        cmocka_unit_test(test_spawn_frame),
+        cmocka_unit_test(test_contradictory_motion),
+        cmocka_unit_test(test_noise_is_no_braking),
+        cmocka_unit_test(test_side_by_side_is_no_near_miss),
+        cmocka_unit_test(test_passing_oncoming_is_nothing),
+        cmocka_unit_test(test_stopping_at_red_is_nothing),
+        cmocka_unit_test(test_collision_numbers),
+        cmocka_unit_test(test_touch_within_tolerance),
+        cmocka_unit_test(test_numbers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
