@@ -71,6 +71,10 @@ NM_API nm_status nm_store_get_scene(nm_store *store, int64_t id, const nm_scene 
 /// Ids of all scenes, ascending, allocated from `arena`; mined: -1 all, 0 only not yet mined, 1 only mined.
 NM_API nm_status nm_store_scene_ids(nm_store *store, int mined, nm_arena *arena, int64_t **ids, size_t *count,
                                     nm_error *error);
+/// The same for scenes that were not mined with exactly these parameters (as given to put_events): not at all, or with
+/// others.
+NM_API nm_status nm_store_unmined_ids(nm_store *store, const char *params_json, nm_arena *arena, int64_t **ids,
+                                      size_t *count, nm_error *error);
 /// The events of a scene as find would return them, most severe first, allocated from `arena`.
 NM_API nm_status nm_store_get_events(nm_store *store, int64_t scene, nm_arena *arena, nm_event **events, size_t *count,
                                      nm_error *error);

@@ -10,6 +10,7 @@
 /// In the order of the help.
 #define NM_COMMANDS(CORE, FULL) \
     FULL(import) \
+    FULL(mine) \
     FULL(simulate) \
     FULL(find) \
     FULL(show) \
