@@ -8,7 +8,7 @@
 
 #define HALF_CORRIDOR 1.0f       // m
 #define CORRIDOR_SHARE 0.4f      // of the lane's width at most, so that adjacent lanes never meet
-#define CELL 2.0f                // m, = the largest distance at which corridors meet
+#define CELL 4.0f                // m, twice the largest distance at which corridors meet: then 2 x 2 cells suffice
 #define RUN_GAP 4u               // rail points apart that still belong to one stretch
 #define END_REACH 3.0f           // m: "at the end of the lane"
 #define PARALLEL 0.9f            // cosine
@@ -16,6 +16,7 @@
 #define BRIDGE 3.0f              // m of height: one passes over the other
 #define APPROACH 10.0f           // m before the conflict, where the direction of approach is read
 #define MAX_JUNCTION_LANE 100.0f // m: longer lanes only pass through junctions
+#define MAX_RUNS 96              // stretches of one lane with lanes of higher index; likewise
 #define MAX_TESTS 512            // points looked at for one point; guards against maps with everything in one place
 
 /// A stretch of lane `first` that shares ground with lane `second` > `first`; in rail points.
@@ -35,8 +36,10 @@ typedef struct finder {
     uint32_t *head, *next;
     uint32_t mask;
     // current stretch with every other lane, while walking along one
-    uint32_t *open; // [lanes] index of the run + 1
-    nm_pile runs;   // run
+    uint32_t *open;   // [lanes] index of the run + 1
+    uint32_t scanned; // the lane, and how many stretches it has
+    int run_count;
+    nm_pile runs; // run
     int failed;
 } finder;
 
@@ -113,6 +116,9 @@ static void meet(finder *f, uint32_t i, uint32_t other_point, float distance2) {
     float cosine = p->cos_h * q->cos_h + p->sin_h * q->sin_h;
     run *r = f->open[other] ? &NM_AT(f->runs, run, f->open[other] - 1) : NULL;
     if (!r || r->first != lane || at > r->first_out + RUN_GAP) {
+        if (f->scanned != lane) f->run_count = 0;
+        f->scanned = lane;
+        if (f->run_count++ >= MAX_RUNS) return;
         r = NM_PUSH(&f->runs, run, 1);
         if (!r) {
             f->failed = 1;
@@ -135,12 +141,13 @@ static void scan_point(finder *f, uint32_t i) {
     const nm_rail_point *p = &f->rail[i];
     uint32_t lane = f->owner[i];
     float mine = half_corridor(p);
-    int32_t column = cell_of(p->x), row = cell_of(p->y);
+    // the cell and its neighbours on the near sides
+    int32_t column = cell_of(p->x - 0.5f * CELL), row = cell_of(p->y - 0.5f * CELL);
     int tests = 0;
-    uint32_t slots[9];
+    uint32_t slots[4];
     int slot_count = 0;
-    for (int c = 0; c < 9; c++) {
-        uint32_t at = cell_hash(f, column + c % 3 - 1, row + c / 3 - 1);
+    for (int c = 0; c < 4; c++) {
+        uint32_t at = cell_hash(f, column + (c & 1), row + (c >> 1));
         int seen = 0; // two cells may share a slot: its points must not count twice
         for (int k = 0; k < slot_count; k++) seen |= slots[k] == at;
         if (seen) continue;
@@ -368,7 +375,7 @@ static void group_junctions(nm_map *map, uint32_t *parent) {
 
 int nm_map_make_conflicts(nm_map_object *object) {
     nm_map *map = &object->map;
-    finder f = {.map = map, .object = object, .rail = map->rail};
+    finder f = {.map = map, .object = object, .rail = map->rail, .scanned = NM_NONE};
     int8_t *kinds = NULL, *first = NULL;
     nm_conflict *conflicts = NULL;
     f.failed = !index_points(&f);

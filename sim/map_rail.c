@@ -8,7 +8,7 @@
 #include "sim/map_private.h"
 
 #define STEP 1.0f            // m
-#define MAX_POINTS 8000000.0 // on all rails together; beyond it the step grows
+#define MAX_POINTS 2000000.0 // on all rails together; beyond it the step grows
 #define CURVATURE_REACH 3u   // steps to each side
 #define THIN_STEP 8.0f       // m, at most between the points of a straight lane
 #define THIN_BEND 0.005f     // 1/m: tighter lanes keep their points

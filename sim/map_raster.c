@@ -17,7 +17,7 @@
 #define SHORT_GAP 0.01        // m: gaps between covers below this can not hold a nearest point either (same argument)
 #define MAX_COVERS 64         // intervals remembered for one edge; the rest only makes the border longer than it is
 #define MAX_CUTS 32           // crossings of one edge with the outline of one driveway; more are not worth it
-#define MAX_TRIES 4096        // quads looked at for one edge; likewise
+#define MAX_TRIES 1024        // quads looked at for one edge; likewise
 #define CELL 0.5              // m, raster
 #define FEW_CELLS 4194304.0   // up to here 0.5 m (1 MiB)
 #define MOST_CELLS 16777216.0 // 4 MiB
@@ -25,6 +25,10 @@
 typedef struct interval {
     double from, to; // along an edge, in [0, 1]
 } interval;
+
+typedef struct spot {
+    nm_vec2 points[4]; // their convex hull
+} spot;
 
 typedef struct bordering {
     const nm_map *map;
@@ -191,12 +195,12 @@ static void add_edge(bordering *b, nm_vec2 from, nm_vec2 to) {
 }
 
 static void add_spot(bordering *b, const nm_vec2 *points, int count) {
-    nm_bounds *spot = NM_PUSH(&b->spots, nm_bounds, 1);
-    if (!spot) {
+    spot *to = NM_PUSH(&b->spots, spot, 1);
+    if (!to) {
         b->failed = 1;
         return;
     }
-    *spot = nm_bounds_of(points, (size_t)count);
+    for (int i = 0; i < 4; i++) to->points[i] = points[i % count];
 }
 
 /// Walks round one lane with its surface on the right: across the start, the left border forward, the right one back.
@@ -301,10 +305,17 @@ typedef struct raster {
 
 static void mark_mixed(void *context, int32_t row, int32_t first, int32_t last) {
     raster *r = context;
-    for (int32_t column = first; column <= last; column++) {
-        size_t at = (size_t)row * (size_t)r->columns + (size_t)column;
-        r->words[at >> 4] |= (uint32_t)NM_CELL_MIXED << ((at & 15) * 2);
+    uint32_t *line = r->words + (size_t)row * (size_t)(r->columns / 16);
+    uint32_t all = 0x55555555u * NM_CELL_MIXED;
+    uint32_t head = all << ((unsigned)(first & 15) * 2), tail = all >> ((15u - (unsigned)(last & 15)) * 2);
+    int32_t from = first >> 4, to = last >> 4;
+    if (from == to) {
+        line[from] |= head & tail;
+        return;
     }
+    line[from] |= head;
+    for (int32_t word = from + 1; word < to; word++) line[word] = all;
+    line[to] |= tail;
 }
 
 static void size_raster(const nm_map *map, nm_map_grid *grid, nm_lattice *lattice) {
@@ -391,9 +402,7 @@ static int make_raster(const nm_map *map, nm_map_grid *grid, const nm_pile *spot
         nm_visit_cells(&lattice, ends, 2, reach, mark_mixed, &r);
     }
     for (size_t i = 0; i < spots->count; i++) {
-        const nm_bounds *s = &NM_AT(*spots, nm_bounds, i);
-        nm_vec2 box[4] = {s->lo, {s->hi.x, s->lo.y}, s->hi, {s->lo.x, s->hi.y}};
-        nm_visit_cells(&lattice, box, 4, reach, mark_mixed, &r);
+        nm_visit_cells(&lattice, NM_AT(*spots, spot, i).points, 4, reach, mark_mixed, &r);
     }
     fill_runs(map, grid, &lattice, r.words);
     grid->raster = r.words;
