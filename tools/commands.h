@@ -19,6 +19,7 @@
 
 #define NM_BENCHES(CORE, FULL) \
     CORE(sim) \
+    FULL(import) \
     FULL(store)
 // clang-format on
 
