@@ -207,7 +207,8 @@ static void assert_same_scene(const nm_scene *a, const nm_scene *b) {
     if (a->name) assert_memory_equal(a->name, b->name, cells * sizeof(float));
     SAME(x)
     SAME(y)
-    SAME(z) SAME(heading) SAME(vx) SAME(vy) SAME(state_length) SAME(state_width) SAME(state_height)
+    SAME(z)
+    SAME(heading) SAME(vx) SAME(vy) SAME(state_length) SAME(state_width) SAME(state_height)
 #undef SAME
         assert_int_equal(!a->signal_states, !b->signal_states);
     if (a->signal_states) {
@@ -302,6 +303,43 @@ static void put64(unsigned char *p, uint64_t v) {
     for (int i = 0; i < 8; i++) p[i] = (unsigned char)(v >> (8 * i));
 }
 
+static void assert_in(nm_range range, uint32_t count) {
+    assert_true(range.first <= count && range.count <= count - range.first);
+}
+
+/// Nothing in an accepted map may lead out of it.
+static void assert_usable(const nm_map *map) {
+    for (uint32_t i = 0; i < map->lane_ref_count; i++) assert_true(map->lane_refs[i] < map->lane_count);
+    for (uint32_t i = 0; i < map->signal_ref_count; i++) assert_true(map->signal_refs[i] < map->signal_count);
+    for (uint32_t i = 0; i < map->neighbour_count; i++) assert_true(map->neighbours[i].lane < map->lane_count);
+    for (uint32_t i = 0; i < map->stop_line_count; i++) assert_true(map->stop_lines[i].lane < map->lane_count);
+    for (uint32_t i = 0; i < map->lane_count; i++) {
+        const nm_lane *lane = &map->lanes[i];
+        assert_in(lane->points, map->point_count);
+        assert_in(lane->predecessors, map->lane_ref_count);
+        assert_in(lane->successors, map->lane_ref_count);
+        assert_in(lane->left, map->neighbour_count);
+        assert_in(lane->right, map->neighbour_count);
+        assert_in(lane->signals, map->signal_ref_count);
+        assert_true(lane->points.count >= 2 && lane->length > 0.0f && lane->type < NM_LANE_TYPE_COUNT);
+        assert_true(lane->stop_line == NM_NONE || lane->stop_line < map->stop_line_count);
+        assert_true(lane->stop_s >= 0.0f && lane->stop_s <= lane->length);
+        assert_true(lane->junction == NM_NONE || lane->junction < map->junction_count);
+    }
+    for (uint32_t i = 0; i < map->point_count; i++) {
+        assert_true(isfinite(map->centre[i].x) && isfinite(map->left[i].y) && isfinite(map->right[i].x));
+        assert_true(isfinite(map->z[i]) && isfinite(map->point_s[i]));
+    }
+    for (uint32_t i = 0; i < map->line_count; i++) assert_in(map->lines[i].points, map->line_point_count);
+    for (uint32_t i = 0; i < map->area_count; i++) assert_in(map->areas[i].points, map->area_point_count);
+    for (uint32_t i = 0; i < map->sign_count; i++) assert_in(map->signs[i].lanes, map->lane_ref_count);
+    for (uint32_t i = 0; i < map->signal_count; i++) {
+        assert_in(map->signals[i].lanes, map->lane_ref_count);
+        assert_in(map->signals[i].phases, map->phase_count);
+    }
+    for (uint32_t i = 0; i < map->phase_count; i++) assert_true(map->phases[i].state < NM_SIGNAL_STATE_COUNT);
+}
+
 static void test_damaged_map(void **state) {
     (void)state;
     const nm_map *map = rich_map();
@@ -324,6 +362,7 @@ static void test_damaged_map(void **state) {
         put64(b.bytes + 24, block_hash(b.bytes + 32, b.size - 32));
         if (nm_map_decode(b.bytes, b.size, &back, &error) == NM_OK) {
             assert_true(bit / 8 >= 24);
+            assert_usable(back);
             if (bit % 8 == 3) { // the rest of the work, for some
                 (void)nm_map_prepare(back, NULL);
                 (void)nm_map_drivable(back, 1.0f, 2.0f);
@@ -333,6 +372,12 @@ static void test_damaged_map(void **state) {
         put64(b.bytes + 24, hash);
         b.bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
     }
+    unsigned char *longer = calloc(1, b.size + 4); // something behind it, the header agreeing
+    memcpy(longer, b.bytes, b.size);
+    put64(longer + 16, b.size - 32 + 4);
+    put64(longer + 24, block_hash(longer + 32, b.size - 32 + 4));
+    assert_int_equal(nm_map_decode(longer, b.size + 4, &back, &error), NM_E_FORMAT);
+    free(longer);
     b.bytes[8] = 2; // version
     assert_int_equal(nm_map_decode(b.bytes, b.size, &back, &error), NM_E_VERSION);
     free(b.bytes);

@@ -443,11 +443,12 @@ static void test_no_false_conflicts(void **state) {
         double a[4];
         double width;
     } lanes[] = {
-        {0, {0, 0, 60, 0}, 3.5},    {1, {0, 0, 60, 0.2}, 3.5},     // drawn twice
-        {2, {60, 0, 120, 0}, 3.5},                                 // ahead of both, not linked
-        {3, {0, 10, 60, 10}, 2.0},  {4, {0, 12, 60, 12}, 2.0},     // narrow, side by side
-        {5, {60, 14, 0, 14}, 2.0},                                 // oncoming beside them
-        {6, {200, 0, 260, 0}, 3.5}, {7, {230, -30, 230, 30}, 3.5}, // a bridge, see below
+        {8, {12, 0.1, 48, 0.1}, 3.5},                                // a part drawn again
+        {0, {0, 0, 60, 0}, 3.5},      {1, {0, 0, 60, 0.2}, 3.5},     // drawn twice
+        {2, {60, 0, 120, 0}, 3.5},                                   // ahead of both, not linked
+        {3, {0, 10, 60, 10}, 2.0},    {4, {0, 12, 60, 12}, 2.0},     // narrow, side by side
+        {5, {60, 14, 0, 14}, 2.0},                                   // oncoming beside them
+        {6, {200, 0, 260, 0}, 3.5},   {7, {230, -30, 230, 30}, 3.5}, // a bridge, see below
     };
     for (size_t i = 0; i < sizeof lanes / sizeof *lanes; i++) {
         nm_lane_def def = nm_lane_def_default();
@@ -482,6 +483,27 @@ static void test_unlinked_merge(void **state) {
     nm_map_release(map);
 }
 
+static void test_crosswalk(void **state) {
+    (void)state;
+    nm_map_builder *builder = nm_map_builder_create();
+    nm_map_builder_set_origin(builder, (nm_point3){0});
+    nm_lane_def def = nm_lane_def_default();
+    def.type = NM_LANE_STREET;
+    nm_test_lane(builder, &def, (double[]){-50.0, 0.0, 50.0, 0.0}, 2, 3.5);
+    def.id = 1;
+    def.type = NM_LANE_CROSSWALK;
+    nm_test_lane(builder, &def, (double[]){0.0, 5.0, 0.0, -5.0}, 2, 3.0);
+    def.id = 2;
+    def.type = NM_LANE_SIDEWALK; // on foot among themselves
+    nm_test_lane(builder, &def, (double[]){-5.0, 4.0, 5.0, 4.0}, 2, 2.0);
+    const nm_map *map = nm_test_build(builder);
+    assert_int_equal(map->conflict_count, 2);
+    assert_int_equal(conflict_with(map, 0, 1)->precedence, NM_PRECEDENCE_THEIRS);
+    assert_int_equal(conflict_with(map, 1, 0)->precedence, NM_PRECEDENCE_MINE);
+    assert_false(map->lanes[0].flags & NM_LANE_JUNCTION); // a crosswalk makes no junction
+    nm_map_release(map);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_road),
@@ -495,6 +517,7 @@ int main(void) {
         cmocka_unit_test(test_markings),
         cmocka_unit_test(test_stop_lines_and_signals),
         cmocka_unit_test(test_junction),
+        cmocka_unit_test(test_crosswalk),
         cmocka_unit_test(test_no_false_conflicts),
         cmocka_unit_test(test_unlinked_merge),
     };
