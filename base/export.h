@@ -24,4 +24,13 @@
 #define NM_TARGET_CLONES
 #endif
 
+/// Before a loop: its iterations touch no memory of each other, whatever the pointers look like.
+#if defined(__clang__)
+#define NM_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define NM_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define NM_INDEPENDENT
+#endif
+
 #endif

@@ -42,6 +42,7 @@ static void limit_commands(const nm_world *w, uint32_t count) {
     const float *restrict up = w->accel_max, *restrict down = w->brake_max, *restrict jerk = w->jerk_step;
     const float *restrict lock = w->curvature_max, *restrict rate = w->curvature_step, *restrict grip = w->grip_squared;
     float *restrict accel = w->accel, *restrict curvature = w->curvature;
+    NM_INDEPENDENT
     for (uint32_t i = 0; i < count; ++i) {
         float a = nm_clampf(command[i], accel[i] - jerk[i], accel[i] + jerk[i]);
         a = nm_clampf(a, -down[i], up[i]);
@@ -65,6 +66,7 @@ static void move(const nm_world *w, uint32_t count) {
     float *restrict vx = w->vx, *restrict vy = w->vy, *restrict accel = w->accel;
     const float *restrict curvature = w->curvature, *restrict rear = w->rear, *restrict mobile = w->mobile;
     const float *restrict top = w->speed_max;
+    NM_INDEPENDENT
     for (uint32_t i = 0; i < count; ++i) {
         const float v0 = speed[i];
         float v1 = nm_clampf(v0 + accel[i] * dt, 0.0f, nm_maxf(top[i], v0)); // nobody reverses by braking
@@ -104,6 +106,7 @@ NM_TARGET_CLONES
 static void align_tangents(const nm_world *w, uint32_t count) {
     const float *restrict heading = w->heading;
     float *restrict cos_h = w->cos_h, *restrict sin_h = w->sin_h;
+    NM_INDEPENDENT
     for (uint32_t i = 0; i < count; ++i) {
         float s, c;
         nm_sincosf(heading[i], &s, &c);

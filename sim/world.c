@@ -50,14 +50,14 @@ static size_t cut_block(nm_world *world, char *block) {
     CUT(cruise_at, float, map->rail_count);
     CUT(order, nm_order_entry, 2 * n);
     CUT(has_ghost, uint8_t, n);
+    CUT(ordered, uint8_t, n);
     CUT(approaches, nm_approach, n * NM_APPROACH_MAX);
     CUT(signal_now, uint8_t, map->signal_count);
     CUT(sweep, nm_sweep_entry, n);
-    CUT(candidates, nm_pair, world->pair_capacity);
-    CUT(contacts, nm_pair, world->pair_capacity);
-    CUT(contacts_before, nm_pair, world->pair_capacity);
-    CUT(contact_since_entry, uint8_t, world->pair_capacity);
-    CUT(contact_before_since_entry, uint8_t, world->pair_capacity);
+    CUT(contacts, nm_pair, world->contact_capacity);
+    CUT(contacts_before, nm_pair, world->contact_capacity);
+    CUT(contact_since_entry, uint8_t, world->contact_capacity);
+    CUT(contact_before_since_entry, uint8_t, world->contact_capacity);
 #undef CUT
     return used;
 }
@@ -139,7 +139,8 @@ void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     world->held[slot] = 0;
     world->lead[slot] = world->ttc_with[slot] = NM_NONE;
     world->lead_gap[slot] = world->ttc[slot] = world->brake_ttc[slot] = INFINITY;
-    world->has_ghost[slot] = 0;
+    world->has_ghost[slot] = world->ordered[slot] = 0;
+    world->lane[slot] = NM_NONE;
     place_limits(world, slot, (nm_agent_type)info->type);
     world->groups_stale = 1;
     nm_world_enter_lane(world, slot);
@@ -193,8 +194,12 @@ void nm_world_remove(nm_world *world, const uint8_t *leave) {
     }
     world->sweep_count = swept;
     for (uint32_t slot = 0, to = 0; slot < world->count; ++slot)
-        if (!leave[slot]) world->has_ghost[to++] = world->has_ghost[slot];
+        if (!leave[slot]) {
+            world->ordered[to] = world->ordered[slot];
+            world->has_ghost[to++] = world->has_ghost[slot];
+        }
     world->count = kept;
+    world->ordered_count = 0;
     world->groups_stale = 1;
 }
 
@@ -204,10 +209,11 @@ void nm_world_reset(nm_world *world, uint64_t seed) {
     world->scene_key = scene->hash;
     world->step = world->config.start_step;
     world->count = world->order_count = world->sweep_count = 0;
+    world->ordered_count = 0;
+    world->lanes_found = 0;
     world->row_height = 8.0f;
     world->contact_count = world->contact_before_count = 0;
     world->waiting_count = world->touched_count = 0;
-    world->pairs_dropped = 0;
     world->stats = (nm_world_stats){.first_collision_step = NM_NONE};
     memset(world->lane_agents, 0, sizeof(uint32_t) * world->map->lane_count);
     for (uint32_t lane = 0; lane < world->map->lane_count; ++lane) world->approach_head[lane] = NM_NONE;
@@ -259,7 +265,7 @@ nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, 
     world->config = *config;
     world->capacity = config->max_agents ? config->max_agents : scene->track_count;
     world->entry_capacity = config->spawn_later ? nm_world_count_entries(scene, config->start_step) : 0;
-    world->pair_capacity = 64 + 48 * world->capacity;
+    world->contact_capacity = 64 + 16 * world->capacity;
     world->bytes = cut_block(world, NULL);
     world->block = aligned_alloc(64, world->bytes);
     if (!world->block) {

@@ -102,7 +102,7 @@ typedef struct nm_world_stats {
     uint64_t recorded_agent_steps; ///< those at steps that the recording covers, too: for comparing with it
     double recorded_speed_sum;     ///< over recorded_agent_steps, m/s
     uint32_t first_collision_step; ///< scene step, or NM_NONE
-    uint32_t contacts_dropped;     ///< pairs beyond the caller's array
+    uint32_t contacts_dropped;     ///< pairs beyond the caller's array or the world's (16 an agent)
     uint32_t lane_changes;
     uint32_t held_back; ///< agents that could not enter for lack of room
     double speed_sum;   ///< over agent_steps, m/s

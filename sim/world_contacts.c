@@ -1,12 +1,14 @@
 /// Who touches whom, and who will: boxes swept over the horizon, sorted, thinned out, and one exact sweep over the four
 /// separating axes that gives overlap now and time to collision at once.
 ///
-/// Broad phase: each agent's bounds over [now, now + horizon] at constant velocity, along and across the direction in
-/// which most of the map's lanes run (so that on a straight road lanes are told apart by them). Two agents can only
-/// meet when these overlap. They are sorted by (row, x), where rows are strips in y at least as high as any bounds, so
-/// partners lie in the same row or in the next one, and in each within a window of x: contiguous in memory, compared
-/// eight at a time. From step to step the order hardly changes, so an insertion sort keeps it in nearly linear time.
-/// Rows only grow higher during a rollout (by powers of two), since another height would reorder everything.
+/// Broad phase: two agents can only meet within the horizon when, along each of two fixed axes, their relative motion
+/// brings their extents together. The axes are along and across the direction in which most of the map's lanes run, so
+/// that on a straight road lanes are told apart by them. Agents are sorted by (row, x), rows being strips across, high
+/// enough that partners lie in the same row or the next one. Within a row all that counts is how much speeds differ
+/// from the row's mean: who drives with the others looks a few metres ahead, not the hundred it covers. Windows are
+/// contiguous in memory and are compared eight at a time. From step to step the order hardly changes, so an insertion
+/// sort keeps it in nearly linear time; rows only grow higher during a rollout (by powers of two), since another height
+/// would reorder everything.
 #include "sim/world_internal.h"
 
 #include <string.h>
@@ -27,23 +29,24 @@ void nm_world_choose_axis(nm_world *w) {
     nm_sincosf(0.5f * nm_atan2f(sum_s, sum_c), &w->axis_sin, &w->axis_cos);
 }
 
+/// Positions, velocities and half extents along the axes.
 NM_TARGET_CLONES
-static void sweep_bounds(const nm_world *w, uint32_t count, float horizon) {
+static void project_on_axes(const nm_world *w, uint32_t count) {
     const float *restrict x = w->x, *restrict y = w->y, *restrict vx = w->vx, *restrict vy = w->vy;
     const float *restrict c = w->cos_h, *restrict s = w->sin_h, *restrict length = w->length,
                           *restrict width = w->width;
-    float *restrict x0 = w->low_x, *restrict x1 = w->high_x, *restrict y0 = w->low_y, *restrict y1 = w->high_y;
+    float *restrict to_x = w->along, *restrict to_y = w->across, *restrict to_vx = w->along_v;
+    float *restrict to_vy = w->across_v, *restrict to_ex = w->along_half, *restrict to_ey = w->across_half;
     const float ac = w->axis_cos, as = w->axis_sin;
+    NM_INDEPENDENT
     for (uint32_t i = 0; i < count; ++i) {
-        const float px = x[i] * ac + y[i] * as, py = y[i] * ac - x[i] * as;
-        const float mx = (vx[i] * ac + vy[i] * as) * horizon, my = (vy[i] * ac - vx[i] * as) * horizon;
         const float hc = fabsf(c[i] * ac + s[i] * as), hs = fabsf(s[i] * ac - c[i] * as);
-        const float ex = 0.5f * (hc * length[i] + hs * width[i]) + 0.05f; // rounding never loses a touching pair
-        const float ey = 0.5f * (hs * length[i] + hc * width[i]) + 0.05f;
-        x0[i] = px - ex + nm_minf(mx, 0.0f);
-        x1[i] = px + ex + nm_maxf(mx, 0.0f);
-        y0[i] = py - ey + nm_minf(my, 0.0f);
-        y1[i] = py + ey + nm_maxf(my, 0.0f);
+        to_x[i] = x[i] * ac + y[i] * as;
+        to_y[i] = y[i] * ac - x[i] * as;
+        to_vx[i] = vx[i] * ac + vy[i] * as;
+        to_vy[i] = vy[i] * ac - vx[i] * as;
+        to_ex[i] = 0.5f * (hc * length[i] + hs * width[i]) + 0.03f; // rounding never loses a touching pair
+        to_ey[i] = 0.5f * (hs * length[i] + hc * width[i]) + 0.03f;
     }
 }
 
@@ -66,105 +69,34 @@ static void sort_sweep(nm_sweep_entry *order, uint32_t count, int shuffled) {
     }
 }
 
-/// Brings w->sweep up to date and copies the bounds in its order.
-static void sort_bounds(nm_world *w) {
-    float highest = NM_ROW_LEAST, widest = 0.0f;
-    for (uint32_t i = 0; i < w->count; ++i) {
-        highest = nm_maxf(highest, w->high_y[i] - w->low_y[i]);
-        widest = nm_maxf(widest, w->high_x[i] - w->low_x[i]);
-    }
-    w->sweep_widest = widest;
+/// Brings w->sweep up to date and copies what the pair loop reads in its order.
+static void sort_agents(nm_world *w, float horizon) {
+    float mean = 0.0f, highest = 0.5f * NM_ROW_LEAST;
+    for (uint32_t i = 0; i < w->count; ++i) mean += w->across_v[i];
+    mean /= (float)w->count;
+    for (uint32_t i = 0; i < w->count; ++i)
+        highest = nm_maxf(highest, w->across_half[i] + fabsf(w->across_v[i] - mean) * horizon);
     int shuffled = w->count > w->sweep_count + w->sweep_count / 4 + 16;
-    for (; w->row_height < highest; w->row_height *= 2.0f) shuffled = 1;
+    for (; w->row_height < 2.0f * highest; w->row_height *= 2.0f) shuffled = 1;
     for (uint32_t slot = w->sweep_count; slot < w->count; ++slot) w->sweep[slot].slot = slot; // newcomers are last
     w->sweep_count = w->count;
     const float inverse = 1.0f / w->row_height;
     for (uint32_t k = 0; k < w->count; ++k) {
         nm_sweep_entry *entry = &w->sweep[k];
-        const float row = w->low_y[entry->slot] * inverse; // within 1e6 m of the origin and rows of 8 m: fits
+        const float row = w->across[entry->slot] * inverse; // within 1e6 m of the origin and rows of 8 m: fits
         entry->row = (int32_t)row - (row < 0.0f);
-        entry->x = w->low_x[entry->slot];
+        entry->x = w->along[entry->slot];
     }
     sort_sweep(w->sweep, w->count, shuffled);
     for (uint32_t k = 0; k < w->count; ++k) {
         const uint32_t i = w->sweep[k].slot;
-        w->sorted_x0[k] = w->low_x[i];
-        w->sorted_x1[k] = w->high_x[i];
-        w->sorted_y0[k] = w->low_y[i];
-        w->sorted_y1[k] = w->high_y[i];
+        w->sorted_x[k] = w->along[i];
+        w->sorted_y[k] = w->across[i];
+        w->sorted_vx[k] = w->along_v[i];
+        w->sorted_vy[k] = w->across_v[i];
+        w->sorted_ex[k] = w->along_half[i];
+        w->sorted_ey[k] = w->across_half[i];
     }
-}
-
-/// flag[q] = 1 when the bounds of p and from + q overlap. Whole vectors of eight: what lies past `to` is computed and
-/// not looked at.
-NM_TARGET_CLONES
-static void bounds_overlap(const nm_world *w, uint32_t p, uint32_t from, uint32_t to) {
-    const float px0 = w->sorted_x0[p], px1 = w->sorted_x1[p], py0 = w->sorted_y0[p], py1 = w->sorted_y1[p];
-    for (uint32_t base = from; base < to; base += 8) {
-        const float *restrict x0 = w->sorted_x0 + base, *restrict x1 = w->sorted_x1 + base;
-        const float *restrict y0 = w->sorted_y0 + base, *restrict y1 = w->sorted_y1 + base;
-        uint8_t *restrict flag = w->flag + (base - from);
-        for (uint32_t q = 0; q < 8; ++q)
-            flag[q] = (uint8_t)((x0[q] <= px1) & (x1[q] >= px0) & (y0[q] <= py1) & (y1[q] >= py0));
-    }
-}
-
-/// The circles around two agents meet within the horizon: cheap, and most pairs whose bounds overlap fail it.
-static inline int circles_meet(const nm_world *w, uint32_t a, uint32_t b, float horizon) {
-    const float dx = w->x[b] - w->x[a], dy = w->y[b] - w->y[a], dvx = w->vx[b] - w->vx[a], dvy = w->vy[b] - w->vy[a];
-    const float speed2 = dvx * dvx + dvy * dvy, toward = -(dx * dvx + dy * dvy),
-                r = w->radius[a] + w->radius[b] + 0.01f;
-    const float gap2 = dx * dx + dy * dy - r * r;
-    if (gap2 <= 0.0f) return 1;
-    if (toward <= 0.0f) return 0;
-    if (toward < speed2 * horizon) return gap2 * speed2 <= toward * toward;
-    return gap2 - horizon * (2.0f * toward - horizon * speed2) <= 0.0f;
-}
-
-static uint32_t gather_pairs(nm_world *w, uint32_t p, uint32_t from, uint32_t to, float horizon, uint32_t count) {
-    if (from >= to) return count;
-    bounds_overlap(w, p, from, to);
-    const uint32_t a = w->sweep[p].slot;
-    memset(w->flag + (to - from), 0, 8);
-    for (uint32_t q = 0; q < to - from; q += 8) {
-        uint64_t eight;
-        memcpy(&eight, w->flag + q, 8);
-        for (; eight; eight &= eight - 1) { // little-endian: the lowest byte is the first
-            const uint32_t b = w->sweep[from + q + (uint32_t)__builtin_ctzll(eight) / 8].slot;
-            if (!circles_meet(w, a, b, horizon)) continue;
-            if (count == w->pair_capacity) {
-                w->pairs_dropped++;
-                continue;
-            }
-            w->candidates[count++] = a < b ? (nm_pair){a, b} : (nm_pair){b, a};
-        }
-    }
-    return count;
-}
-
-static uint32_t find_candidates(nm_world *w, float horizon) {
-    sweep_bounds(w, w->count, horizon);
-    sort_bounds(w);
-    const uint32_t n = w->count;
-    uint32_t count = 0, row_end = 0, next_from = 0, next_to = 0;
-    for (uint32_t p = 0; p < n; ++p) {
-        const int32_t row = w->sweep[p].row;
-        const float high = w->sorted_x1[p];
-        if (p == row_end) { // a new row begins here
-            while (row_end < n && w->sweep[row_end].row == row) ++row_end;
-            next_from = next_to = row_end;
-        }
-        uint32_t to = p + 1;
-        while (to < row_end && w->sorted_x0[to] <= high) ++to;
-        count = gather_pairs(w, p, p + 1, to, horizon, count);
-        // the window in the next row moves along with p: its start with the lowest x that can reach p
-        const float low = w->sorted_x0[p] - w->sweep_widest;
-        while (next_from < n && w->sweep[next_from].row == row + 1 && w->sorted_x0[next_from] < low) ++next_from;
-        next_to = next_from;
-        while (next_to < n && w->sweep[next_to].row == row + 1 && w->sorted_x0[next_to] <= high) ++next_to;
-        count = gather_pairs(w, p, next_from, next_to, horizon, count);
-    }
-    return count;
 }
 
 /// One axis of the sweep: when the projections start and stop to overlap. `p` separation, `v` its rate, `r` half
@@ -212,15 +144,94 @@ static int pair_before(nm_pair p, nm_pair q) {
     return p.a != q.a ? p.a < q.a : p.b < q.b;
 }
 
-/// Keeps contacts ordered by track; there are few.
-static void add_contact(nm_world *w, uint32_t a, uint32_t b) {
-    nm_pair pair = {w->track[a], w->track[b]};
-    if (pair.a > pair.b) pair = (nm_pair){pair.b, pair.a};
-    uint32_t at = w->contact_count++;
-    for (; at > 0 && pair_before(pair, w->contacts[at - 1]); --at) {
-        w->contacts[at] = w->contacts[at - 1];
+static void examine_pair(nm_world *w, uint32_t a, uint32_t b, float horizon) {
+    float enter, leave;
+    if (!sweep_boxes(w, a, b, horizon, &enter, &leave) || (w->fixed[a] && w->fixed[b])) return;
+    if (horizon > 0.0f) note_ttc(w, a, b, nm_maxf(enter, 0.0f));
+    if (enter >= 0.0f || !(w->config.checks & NM_CHECK_COLLISION)) return;
+    if (w->contact_count == w->contact_capacity) {
+        w->stats.contacts_dropped++;
+        return;
     }
-    w->contacts[at] = pair;
+    const uint32_t first = w->track[a], second = w->track[b];
+    w->contacts[w->contact_count++] = first < second ? (nm_pair){first, second} : (nm_pair){second, first};
+}
+
+/// Compares agent p (in sorted order) with the window [from, to), eight at a time; what lies past `to` is masked.
+NM_TARGET_CLONES
+static void compare_window(nm_world *w, uint32_t p, uint32_t from, uint32_t to, float horizon) {
+    const float px = w->sorted_x[p], py = w->sorted_y[p], pvx = w->sorted_vx[p], pvy = w->sorted_vy[p];
+    const float pex = w->sorted_ex[p], pey = w->sorted_ey[p];
+    for (uint32_t base = from; base < to; base += 8) {
+        const float *restrict x = w->sorted_x + base, *restrict y = w->sorted_y + base;
+        const float *restrict vx = w->sorted_vx + base, *restrict vy = w->sorted_vy + base;
+        const float *restrict ex = w->sorted_ex + base, *restrict ey = w->sorted_ey + base;
+        uint32_t near[8];
+        for (uint32_t q = 0; q < 8; ++q) {
+            const float dx = x[q] - px, dy = y[q] - py;
+            const float mx = (vx[q] - pvx) * horizon, my = (vy[q] - pvy) * horizon;
+            const float rx = ex[q] + pex, ry = ey[q] + pey;
+            near[q] = (uint32_t)((dx + nm_minf(mx, 0.0f) <= rx) & (dx + nm_maxf(mx, 0.0f) >= -rx) &
+                                 (dy + nm_minf(my, 0.0f) <= ry) & (dy + nm_maxf(my, 0.0f) >= -ry));
+        }
+        uint64_t pairs[4];
+        memcpy(pairs, near, sizeof pairs);
+        if (!(pairs[0] | pairs[1] | pairs[2] | pairs[3])) continue;
+        const uint32_t count = to - base < 8 ? to - base : 8;
+        for (uint32_t q = 0; q < count; ++q)
+            if (near[q]) examine_pair(w, w->sweep[p].slot, w->sweep[base + q].slot, horizon);
+    }
+}
+
+/// One row of the sorted agents: its range, mean speed along, and how far anybody strays from it within the horizon.
+typedef struct nm_row {
+    uint32_t first, end;
+    int32_t index;
+    float mean, stray;
+} nm_row;
+
+static nm_row read_row(const nm_world *w, uint32_t first, float horizon) {
+    nm_row row = {first, first, 0, 0.0f, 0.0f};
+    if (first == w->count) return row;
+    row.index = w->sweep[first].row;
+    for (; row.end < w->count && w->sweep[row.end].row == row.index; ++row.end) row.mean += w->sorted_vx[row.end];
+    row.mean /= (float)(row.end - row.first);
+    for (uint32_t k = row.first; k < row.end; ++k)
+        row.stray = nm_maxf(row.stray, w->sorted_ex[k] + fabsf(w->sorted_vx[k] - row.mean) * horizon);
+    return row;
+}
+
+static void compare_all(nm_world *w, float horizon) {
+    nm_row row = read_row(w, 0, horizon);
+    while (row.first < w->count) {
+        const nm_row next = read_row(w, row.end, horizon);
+        const int adjacent = next.first < next.end && next.index == row.index + 1;
+        const float reach = 2.0f * row.stray;
+        const float reach_next = row.stray + next.stray + fabsf(row.mean - next.mean) * horizon;
+        uint32_t to = row.first, next_from = next.first, next_to = next.first;
+        for (uint32_t p = row.first; p < row.end; ++p) {
+            const float x = w->sorted_x[p];
+            while (to < row.end && w->sorted_x[to] <= x + reach) ++to;
+            compare_window(w, p, p + 1, to, horizon);
+            if (!adjacent) continue;
+            while (next_from < next.end && w->sorted_x[next_from] < x - reach_next) ++next_from;
+            while (next_to < next.end && w->sorted_x[next_to] <= x + reach_next) ++next_to;
+            compare_window(w, p, next_from, next_to, horizon);
+        }
+        row = next;
+    }
+}
+
+/// By track; there are few, and mostly the same as a step ago.
+static void sort_contacts(nm_world *w) {
+    for (uint32_t gap = w->contact_count > 64 ? w->contact_count / 2 : 1; gap > 0; gap /= 2) {
+        for (uint32_t i = gap; i < w->contact_count; ++i) {
+            const nm_pair pair = w->contacts[i];
+            uint32_t j = i;
+            for (; j >= gap && pair_before(pair, w->contacts[j - gap]); j -= gap) w->contacts[j] = w->contacts[j - gap];
+            w->contacts[j] = pair;
+        }
+    }
 }
 
 /// Collisions are contacts that began while both were there: touching since one of them entered is the scene's fault.
@@ -256,14 +267,10 @@ void nm_world_find_contacts(nm_world *w) {
     }
     if (w->count < 2 || !(w->config.checks & (NM_CHECK_COLLISION | NM_CHECK_TTC))) return;
     const float horizon = w->config.checks & NM_CHECK_TTC ? w->config.ttc_horizon : 0.0f;
-    const uint32_t count = find_candidates(w, horizon);
-    for (uint32_t k = 0; k < count; ++k) {
-        const uint32_t a = w->candidates[k].a, b = w->candidates[k].b;
-        float enter, leave;
-        if (!sweep_boxes(w, a, b, horizon, &enter, &leave) || (w->fixed[a] && w->fixed[b])) continue;
-        if (horizon > 0.0f) note_ttc(w, a, b, nm_maxf(enter, 0.0f));
-        if (enter < 0.0f && w->config.checks & NM_CHECK_COLLISION) add_contact(w, a, b);
-    }
+    project_on_axes(w, w->count);
+    sort_agents(w, horizon);
+    compare_all(w, horizon);
+    sort_contacts(w);
     judge_contacts(w);
 }
 

@@ -91,14 +91,18 @@
     X(float, merge_gap, 1) /* m to the projected leader of a merge */                                                  \
     X(float, merge_speed, 1)                                                                                           \
     X(uint32_t, order_position, 1)                                                                                     \
-    X(float, low_x, 1) /* bounds swept over the TTC horizon */                                                         \
-    X(float, high_x, 1)                                                                                                \
-    X(float, low_y, 1)                                                                                                 \
-    X(float, high_y, 1)                                                                                                \
-    X(float, sorted_x0, 1) /* the same in the order of `sweep` */                                                      \
-    X(float, sorted_x1, 1)                                                                                             \
-    X(float, sorted_y0, 1)                                                                                             \
-    X(float, sorted_y1, 1)                                                                                             \
+    X(float, along, 1) /* position, velocity, half extent along the contact axis */                                    \
+    X(float, along_v, 1)                                                                                               \
+    X(float, along_half, 1)                                                                                            \
+    X(float, across, 1) /* and across it */                                                                            \
+    X(float, across_v, 1)                                                                                              \
+    X(float, across_half, 1)                                                                                           \
+    X(float, sorted_x, 1) /* the same in the order of `sweep` */                                                       \
+    X(float, sorted_y, 1)                                                                                              \
+    X(float, sorted_vx, 1)                                                                                             \
+    X(float, sorted_vy, 1)                                                                                             \
+    X(float, sorted_ex, 1)                                                                                             \
+    X(float, sorted_ey, 1)                                                                                             \
     X(uint8_t, flag, 1)                                                                                                \
     X(uint32_t, list, 1)                                                                                               \
     X(uint32_t, drivers, 1) /* slots under IDM on wheels, ascending; kept until somebody comes or goes */              \
@@ -128,7 +132,7 @@ typedef struct nm_approach {
 /// An agent in the order of the broad phase.
 typedef struct nm_sweep_entry {
     int32_t row;
-    float x; ///< low end of its bounds
+    float x; ///< along the axis
     uint32_t slot;
 } nm_sweep_entry;
 
@@ -174,7 +178,10 @@ struct nm_world {
     // order on lanes
     nm_order_entry *order; ///< [2 * capacity]
     uint32_t order_count;
-    uint8_t *has_ghost; ///< [capacity]
+    uint8_t *has_ghost;     ///< [capacity]
+    uint8_t *ordered;       ///< [capacity] 1 = has its entry in the order
+    uint32_t ordered_count; ///< slots at the last sorting
+    int lanes_found;        ///< somebody without a lane got one since
     // junctions
     nm_approach *approaches; ///< [capacity * NM_APPROACH_MAX]
     uint32_t approach_count;
@@ -182,15 +189,13 @@ struct nm_world {
     // contacts
     nm_sweep_entry *sweep; ///< [capacity] sorted by (row, x)
     uint32_t sweep_count;
-    float row_height, sweep_widest; ///< m
-    float axis_cos, axis_sin;       ///< direction along which the bounds are taken
-    nm_pair *candidates;            ///< [pair_capacity]
-    uint32_t pair_capacity;
-    nm_pair *contacts, *contacts_before; ///< by TRACK, sorted; [pair_capacity]
+    float row_height;         ///< m
+    float axis_cos, axis_sin; ///< direction of the contact axis
+    uint32_t contact_capacity;
+    nm_pair *contacts, *contacts_before; ///< by TRACK, sorted; [contact_capacity]
     uint32_t contact_count, contact_before_count;
     uint8_t *contact_since_entry; ///< parallel to contacts: 1 = has touched ever since one of them entered
     uint8_t *contact_before_since_entry;
-    uint64_t pairs_dropped;
 };
 
 #define NM_APPROACH_MAX 4u

@@ -3,6 +3,7 @@
 #include "sim/world_internal.h"
 
 #define NM_CURVE_LATERAL 2.5f  ///< m/s^2 that drivers take in curves
+#define NM_MIRROR 0.1f         ///< m that a box may reach over a border before it is in the way there
 #define NM_TURN_BRAKE 2.5f     ///< m/s^2 at most to make a turn that was drawn
 #define NM_CURVE_BRAKE 1.5f    ///< m/s^2 with which they slow down before them
 #define NM_STEER_PREVIEW 0.35f ///< s
@@ -121,30 +122,32 @@ static float bend_ahead(const nm_world *world, uint32_t slot, int at, int last) 
     return map->rail[lane->rail.first + (uint32_t)(ahead > last ? last : ahead)].curvature;
 }
 
-/// Nearest rail point by tangent projection, iterated: converges to the foot on curves as well.
+/// Nearest rail point by tangent projection, iterated: converges to the foot on curves as well. Mostly the first guess
+/// is right and is projected once.
 static void read_rail(nm_world *world, uint32_t slot, float s) {
     const nm_lane *lane = &world->map->lanes[world->lane[slot]];
     const nm_rail_point *rail = world->map->rail + lane->rail.first;
     const int last = (int)lane->rail.count - 1;
     const float x = world->x[slot], y = world->y[slot];
-    float along = 0.0f;
+    const float within = 0.51f * lane->rail_step;
     int at = (int)(nm_clampf(s, 0.0f, lane->length) * lane->rail_inverse + 0.5f);
-    for (int i = 0; i < 4; ++i) {
-        at = at < 0 ? 0 : at > last ? last : at;
-        along = (x - rail[at].x) * rail[at].cos_h + (y - rail[at].y) * rail[at].sin_h;
+    at = at > last ? last : at;
+    const nm_rail_point *p = &rail[at];
+    float along = (x - p->x) * p->cos_h + (y - p->y) * p->sin_h;
+    for (int i = 0; i < 4 && !(along <= within && along >= -within); ++i) {
         const int move = (int)(along * lane->rail_inverse + (along < 0.0f ? -0.5f : 0.5f));
         const int next = at + move < 0 ? 0 : at + move > last ? last : at + move;
         if (next == at) break;
         at = next;
+        p = &rail[at];
+        along = (x - p->x) * p->cos_h + (y - p->y) * p->sin_h;
     }
-    const nm_rail_point *p = &rail[at];
-    along = (x - p->x) * p->cos_h + (y - p->y) * p->sin_h;
     world->lane_s[slot] = (float)at * lane->rail_step + along;
     // between the points the lane is an arc: its tangent turns by curvature * along, and it bows by half of that
-    const float turn = nm_clampf(p->curvature * along, -0.3f, 0.3f);
+    const float turn = nm_clampf(p->curvature * along, -0.3f, 0.3f), shrink = 1.0f - 0.5f * turn * turn;
     world->lane_d[slot] = (y - p->y) * p->cos_h - (x - p->x) * p->sin_h - 0.5f * turn * along;
-    world->lane_cos[slot] = p->cos_h * (1.0f - 0.5f * turn * turn) - p->sin_h * turn;
-    world->lane_sin[slot] = p->sin_h * (1.0f - 0.5f * turn * turn) + p->cos_h * turn;
+    world->lane_cos[slot] = p->cos_h * shrink - p->sin_h * turn;
+    world->lane_sin[slot] = p->sin_h * shrink + p->cos_h * turn;
     world->lane_curvature[slot] = p->curvature;
     world->bend_ahead[slot] = bend_ahead(world, slot, at, last);
     world->lane_left[slot] = p->left;
@@ -164,6 +167,7 @@ static void no_lane(nm_world *world, uint32_t slot) {
 }
 
 void nm_world_follow_lane(nm_world *world, uint32_t slot, uint32_t lane, float s, float d) {
+    world->lanes_found |= world->lane[slot] == NM_NONE;
     world->lane[slot] = lane;
     world->lane_s[slot] = s;
     world->lane_d[slot] = d;
@@ -304,7 +308,7 @@ static inline int entry_before(const nm_order_entry *a, const nm_order_entry *b)
 
 /// The lane beside `slot`'s that its box reaches into, and where it is there; NM_NONE when there is none.
 static uint32_t overlapped_lane(const nm_world *world, uint32_t slot, float *s, float *d) {
-    const float half = 0.5f * world->width[slot] - 0.1f; // a mirror over the line is not yet in the way
+    const float half = 0.5f * world->width[slot] - NM_MIRROR;
     const float offset = world->lane_d[slot];
     const nm_lane *lane = &world->map->lanes[world->lane[slot]];
     nm_range beside;
@@ -330,45 +334,58 @@ static uint32_t overlapped_lane(const nm_world *world, uint32_t slot, float *s, 
     return NM_NONE;
 }
 
-/// Refreshes all entries in their old order, appends new ones, and sorts by insertion: nearly sorted, so nearly linear.
-void nm_world_sort_lanes(nm_world *world) {
+/// Does the box reach over a border of its lane? The quick answer for nearly everybody: no.
+static inline int reaches_over(const nm_world *world, uint32_t slot) {
+    const float half = 0.5f * world->width[slot] - NM_MIRROR, d = world->lane_d[slot];
+    return d + half > world->lane_left[slot] || half - d > world->lane_right[slot];
+}
+
+/// Refreshes the entries in their old order; ghosts that are over drop out, new ones come last.
+static uint32_t refresh_order(nm_world *world) {
     nm_order_entry *order = world->order;
-    uint32_t *position = world->order_position;
-    for (uint32_t i = 0; i < world->order_count; ++i) world->lane_agents[order[i].lane] = 0;
-    for (uint32_t slot = 0; slot < world->count; ++slot) position[slot] = NM_NONE;
-    uint32_t kept = 0;
+    uint32_t kept = 0, fresh = 0;
     for (uint32_t i = 0; i < world->order_count; ++i) {
         nm_order_entry entry = order[i];
         const uint32_t slot = entry.slot & ~NM_GHOST;
-        if (world->lane[slot] == NM_NONE) continue;
         if (entry.slot & NM_GHOST) {
-            entry.lane = overlapped_lane(world, slot, &entry.s, &entry.d);
-            if (entry.lane == NM_NONE) continue;
-            world->has_ghost[slot] = 2; // seen in this pass
+            entry.lane = NM_NONE;
+            if (world->lane[slot] != NM_NONE && reaches_over(world, slot))
+                entry.lane = overlapped_lane(world, slot, &entry.s, &entry.d);
+            world->has_ghost[slot] = entry.lane != NM_NONE;
         } else {
             entry.lane = world->lane[slot];
             entry.s = world->lane_s[slot];
             entry.d = world->lane_d[slot];
-            position[slot] = 0;
+            world->ordered[slot] = entry.lane != NM_NONE;
+            if (!world->has_ghost[slot] && reaches_over(world, slot)) world->list[fresh++] = slot;
         }
-        order[kept++] = entry;
+        if (entry.lane != NM_NONE) order[kept++] = entry;
     }
-    for (uint32_t slot = 0; slot < world->count; ++slot) {
-        if (world->lane[slot] == NM_NONE) {
-            world->has_ghost[slot] = 0;
-            continue;
-        }
-        if (position[slot] == NM_NONE)
+    for (uint32_t i = 0; i < fresh; ++i) {
+        nm_order_entry ghost = {.lane = NM_NONE, .slot = world->list[i] | NM_GHOST};
+        if (world->lane[world->list[i]] != NM_NONE && !world->has_ghost[world->list[i]])
+            ghost.lane = overlapped_lane(world, world->list[i], &ghost.s, &ghost.d);
+        if (ghost.lane == NM_NONE) continue;
+        world->has_ghost[world->list[i]] = 1;
+        order[kept++] = ghost;
+    }
+    return kept;
+}
+
+/// Brings the order of agents on lanes up to date and sorts it by insertion: nearly sorted, so nearly linear.
+void nm_world_sort_lanes(nm_world *world) {
+    nm_order_entry *order = world->order;
+    for (uint32_t i = 0; i < world->order_count; ++i) world->lane_agents[order[i].lane] = 0;
+    uint32_t kept = refresh_order(world);
+    if (world->ordered_count < world->count || world->lanes_found) {
+        world->lanes_found = 0;
+        for (uint32_t slot = 0; slot < world->count; ++slot) {
+            if (world->ordered[slot] || world->lane[slot] == NM_NONE) continue;
             order[kept++] = (nm_order_entry){world->lane[slot], world->lane_s[slot], world->lane_d[slot], slot};
-        nm_order_entry ghost = {.slot = slot | NM_GHOST};
-        if (world->has_ghost[slot] == 2) {
-            world->has_ghost[slot] = 1;
-        } else {
-            ghost.lane = overlapped_lane(world, slot, &ghost.s, &ghost.d);
-            world->has_ghost[slot] = ghost.lane != NM_NONE;
-            if (ghost.lane != NM_NONE) order[kept++] = ghost;
+            world->ordered[slot] = 1;
         }
     }
+    world->ordered_count = world->count;
     world->order_count = kept;
     for (uint32_t i = 1; i < kept; ++i) {
         if (!entry_before(&order[i], &order[i - 1])) continue;
@@ -380,7 +397,7 @@ void nm_world_sort_lanes(nm_world *world) {
     for (uint32_t i = 0; i < kept; ++i) {
         const uint32_t lane = order[i].lane;
         if (world->lane_agents[lane]++ == 0) world->lane_first[lane] = i;
-        if (!(order[i].slot & NM_GHOST)) position[order[i].slot] = i;
+        if (!(order[i].slot & NM_GHOST)) world->order_position[order[i].slot] = i;
     }
 }
 

@@ -30,7 +30,7 @@ static void act_custom(nm_world *w) {
         if (w->policy[slot] == NM_POLICY_CUSTOM && !w->fixed[slot]) w->list[count++] = slot;
     if (count == 0) return;
     const nm_world_view view = nm_world_get_view(w);
-    float *accel = w->sorted_x0, *curvature = w->sorted_y0; // scratch of the contacts, free here
+    float *accel = w->sorted_x, *curvature = w->sorted_y; // scratch of the contacts, free here
     for (uint32_t k = 0; k < count; ++k) accel[k] = curvature[k] = 0.0f;
     w->config.custom->act(w->config.custom->context, &view, w->list, count, accel, curvature);
     for (uint32_t k = 0; k < count; ++k) {
