@@ -101,6 +101,11 @@ static nm_status describe(nm_scene_builder *builder, const nm_scene *scene, cons
     return status;
 }
 
+static nm_status asked_to_stop(const nm_world *world, nm_error *error) {
+    if (!world->config.stop || !world->config.stop()) return NM_OK;
+    return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+}
+
 static nm_status run_recorded(nm_world *world, nm_scene_builder *builder, uint32_t steps, const nm_scene **out,
                               nm_error *error) {
     const nm_scene *scene = world->scene;
@@ -112,6 +117,7 @@ static nm_status run_recorded(nm_world *world, nm_scene_builder *builder, uint32
     for (uint32_t i = 0; status == NM_OK && i < steps; ++i) {
         nm_world_step(world, NULL, 0, NULL); // a frozen agent is counted, the run goes on
         status = record_step(builder, world, error);
+        if (status == NM_OK) status = asked_to_stop(world, error);
     }
     if (status == NM_OK) status = nm_scene_builder_build(builder, out, error);
     return status;
@@ -133,7 +139,10 @@ nm_status nm_rollout(const nm_scene *scene, const nm_world_config *config, uint3
                          : NM_ERROR(error, NM_E_MEMORY, "no memory to record the rollout");
         nm_scene_builder_destroy(builder);
     } else {
-        for (uint32_t i = 0; i < steps; ++i) nm_world_step(world, NULL, 0, NULL);
+        for (uint32_t i = 0; status == NM_OK && i < steps; ++i) {
+            nm_world_step(world, NULL, 0, NULL);
+            status = asked_to_stop(world, error);
+        }
     }
     result->stats = nm_world_get_stats(world);
     result->hash = nm_world_hash(world);

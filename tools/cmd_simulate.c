@@ -382,6 +382,7 @@ static int read_options(sim_run *run, nm_common *common, int argc, char **argv, 
                                          1 << 20, positional);
     if (exit_status >= 0) return exit_status;
     run->config = nm_world_config_default();
+    run->config.stop = nm_cli_interrupted;
     if (read_choices(run->command, run) != NM_EXIT_OK) return NM_EXIT_USAGE;
     if (o->map && *positional > 0) return nm_cli_usage(run->command, "either ids of stored scenes or --map, not both");
     run->config.start_step = (uint32_t)lround(o->history / (double)NM_STEP_SECONDS);

@@ -10,8 +10,8 @@
 /// In the order of the help.
 #define NM_COMMANDS(CORE, FULL) \
     FULL(import) \
-    FULL(mine) \
     FULL(simulate) \
+    FULL(mine) \
     FULL(find) \
     FULL(show) \
     FULL(stats) \

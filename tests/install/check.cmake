@@ -54,3 +54,11 @@ if(NM)
     message(FATAL_ERROR "libnearmiss.so shows symbols that are not its own: ${symbols}")
   endif()
 endif()
+
+# README.md shows the example: it must be this one.
+file(READ ${example} text)
+file(READ ${SOURCE}/README.md readme)
+string(FIND "${readme}" "${text}" place)
+if(place EQUAL -1)
+  message(FATAL_ERROR "README.md does not show tests/install/example.c as it is")
+endif()

@@ -1,15 +1,23 @@
-/// A user of the installed library: spawns traffic on a built-in motorway and counts it. Also shown in README.md.
+/// Drives traffic on a built-in on-ramp for half a minute and counts what went wrong. README.md shows the same text.
 #include <nearmiss/nearmiss.h>
 #include <stdio.h>
 
 int main(void) {
-    char text[1024];
     nm_error error;
-    nm_error_clear(&error);
-    NM_ERROR_AT(&error, NM_E_FORMAT, "a.xml", 3, -1, "example %d", 1);
-    nm_error_format(&error, text, sizeof text);
-    printf("%s\n", text);
-    const nm_rng_key key = {.seed = 1, .scene = 2};
-    const float u = nm_rng_uniform(&key, 0);
-    return u >= 0.0f && u < 1.0f ? 0 : 1;
+    const nm_scene *scene = NULL;
+    nm_rollout_result result = {0};
+    nm_world_config config = nm_world_config_default();
+    config.seed = 7;
+    if (nm_builtin_scene("on_ramp:density=30", 1, &scene, &error) != NM_OK ||
+        nm_rollout(scene, &config, 300, 0, &result, &error) != NM_OK) {
+        char text[1024];
+        nm_error_format(&error, text, sizeof text);
+        fprintf(stderr, "%s\n", text);
+        nm_scene_destroy(scene);
+        return 1;
+    }
+    printf("%u agents, %u collided, %u left the road\n", result.stats.agents, result.stats.collided,
+           result.stats.off_road);
+    nm_scene_destroy(scene);
+    return 0;
 }
