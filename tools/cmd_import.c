@@ -6,6 +6,7 @@
 /// on where it stopped.
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "scenarios/store.h"
 #include "tools/cli.h"
@@ -251,6 +252,18 @@ static int import_files(const nm_command *command, const import_options *options
     return result;
 }
 
+/// Fails, naming each, when not one of the files is there: a mistyped name must not leave an empty store behind.
+static int all_missing(const nm_command *command, const nm_inputs *inputs) {
+    nm_error error;
+    for (size_t i = 0; i < inputs->count; i++)
+        if (access(inputs->paths[i], F_OK) == 0) return 0;
+    for (size_t i = 0; i < inputs->count; i++) {
+        NM_ERROR_AT(&error, NM_E_IO, inputs->paths[i], 0, -1, "cannot open: No such file or directory");
+        nm_cli_fail(command, &error);
+    }
+    return 1;
+}
+
 static int run_import(const nm_command *command, int argc, char **argv) {
     import_options options = {0};
     nm_common common = {0};
@@ -274,6 +287,8 @@ static int run_import(const nm_command *command, int argc, char **argv) {
     if (inputs.count == 0) {
         NM_ERROR(&error, NM_E_NOT_FOUND, "nothing to import: no file of a known format in %s", argv[0]);
         status = nm_cli_fail(command, &error);
+    } else if (all_missing(command, &inputs)) {
+        status = NM_EXIT_FAILED;
     } else {
         status = import_files(command, &options, &common, &inputs);
     }

@@ -104,7 +104,7 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--files", type=int, default=800, help="made-up files to import")
+    parser.add_argument("--files", type=int, default=500, help="made-up files to import")
     parser.add_argument("input", nargs="*")
     options = parser.parse_args()
     rng = random.Random(options.seed)
