@@ -415,6 +415,10 @@ static void ignore_text(void *user, const xmlChar *text, int length) {
     (void)user, (void)text, (void)length;
 }
 
+void nm_commonroad_prepare(void) {
+    xmlInitParser();
+}
+
 int nm_commonroad_parse_bare(const void *bytes, size_t size) {
     xmlParserCtxtPtr context = size <= INT_MAX ? xmlNewParserCtxt() : NULL;
     if (!context) return 0;

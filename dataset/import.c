@@ -90,6 +90,7 @@ const char *nm_format_name(nm_format format) {
 nm_importer *nm_importer_create(const nm_import_limits *limits) {
     nm_importer *importer = calloc(1, sizeof *importer);
     if (!importer) return NULL;
+    nm_commonroad_prepare();
     importer->readers.limits = limits ? *limits : nm_import_limits_default();
     importer->readers.map_builder = nm_map_builder_create();
     importer->readers.scene_builder = nm_scene_builder_create();

@@ -18,6 +18,8 @@ typedef struct nm_reader_context {
 nm_status nm_commonroad_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
                              const nm_scene **scene, nm_error *error);
 void nm_commonroad_release(nm_reader_context *context);
+/// Makes libxml2 ready. Left to itself it does so at the first parse, where threads that parse at once race.
+void nm_commonroad_prepare(void);
 /// What `bench import` compares with: libxml2 walks the document and nothing else is done. 1 when it is well-formed.
 int nm_commonroad_parse_bare(const void *bytes, size_t size);
 

@@ -386,6 +386,7 @@ nm_pipeline *nm_pipeline_start(const char *const *paths, size_t count, int threa
     NM_ASSERT((paths || count == 0) && threads >= 1 && threads <= 256);
     nm_pipeline *p = calloc(1, sizeof *p);
     if (!p) return NULL;
+    nm_importer_destroy(nm_importer_create(NULL)); // what the readers prepare once is not left to racing threads
     p->paths = paths;
     p->path_count = count;
     p->known = known;
