@@ -300,6 +300,7 @@ static nm_status import_path(nm_importer *importer, const char *path, const nm_i
 }
 
 nm_status nm_import_file(nm_importer *importer, const char *path, nm_scene_sink *sink, nm_refusal_sink *refused,
+                         // written to through the target: NOLINTNEXTLINE(readability-non-const-parameter)
                          void *context, uint64_t *bytes_read, nm_error *error) {
     NM_ASSERT(importer && path && sink);
     nm_import_target target = {.sink = sink, .refused = refused, .context = context, .bytes_read = bytes_read};

@@ -35,7 +35,7 @@ INLINE float first_contact(axis k0, axis k1, axis k2, axis k3, float horizon) {
         nm_minf(nm_minf((k0.e - k0.p) * i0, (k1.e - k1.p) * i1), nm_minf((k2.e - k2.p) * i2, (k3.e - k3.p) * i3));
     from = nm_maxf(from, 0.0f);
     // negated, so that what overflowed to NaN counts as a contact
-    return !(from > to) & !(from > horizon * 1.001f) ? from - 1e-5f * (1.0f + from) : INFINITY;
+    return (!(from > to) & !(from > horizon * 1.001f)) ? from - 1e-5f * (1.0f + from) : INFINITY;
 }
 
 /// See lateral_reach in following.c.
@@ -111,8 +111,8 @@ NM_TARGET_CLONES static void run(const nm_course *a, uint32_t at_a, const nm_cou
         out->projected[t] = in_range ? projected : INFINITY;
 
         uint32_t alike = c >= limit.follow_cos ? NM_SCREEN_A_FOLLOWS | NM_SCREEN_B_FOLLOWS : 0u;
-        uint32_t a_follows = (p0 > e0 - 2.0f * slack) & (m1 < 0.0f) ? NM_SCREEN_A_FOLLOWS : 0u;
-        uint32_t b_follows = (-p2 > e2 - 2.0f * slack) & (m3 < 0.0f) ? NM_SCREEN_B_FOLLOWS : 0u;
+        uint32_t a_follows = ((p0 > e0 - 2.0f * slack) & (m1 < 0.0f)) ? NM_SCREEN_A_FOLLOWS : 0u;
+        uint32_t b_follows = ((-p2 > e2 - 2.0f * slack) & (m3 < 0.0f)) ? NM_SCREEN_B_FOLLOWS : 0u;
 
         // across the bisector of the headings; half is the cosine of half the angle between them
         float sign = c < 0.0f ? -1.0f : 1.0f, norm = sqrtf(2.0f + 2.0f * cm), half = 0.5f * norm, inverse = 1.0f / norm;
@@ -124,7 +124,7 @@ NM_TARGET_CLONES static void run(const nm_course *a, uint32_t at_a, const nm_cou
         float safe = limit.lateral_margin + nm_maxf(one + other, 0.0f) + 1e-5f * (magnitude(one) + magnitude(other));
         float aside = magnitude(across) - half * (aw[t] + bw[t]) - half_sine * (al[t] + bl[t]) - 4.0f * slack;
         // which side is uncertain where the centres are in line
-        uint32_t beside = !(aside > safe) | (magnitude(across) < slack) ? NM_SCREEN_RSS : 0u;
+        uint32_t beside = (!(aside > safe) | (magnitude(across) < slack)) ? NM_SCREEN_RSS : 0u;
         uint32_t rss = cm >= limit.follow_cos ? beside : 0u;
         uint32_t same = a_same[t] & b_same[t] & NM_SCREEN_SAME;
         out->flags[t] = in_range ? in_range | (alike & (a_follows | b_follows)) | rss | same : 0u;
