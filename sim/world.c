@@ -49,8 +49,6 @@ static size_t cut_block(nm_world *world, char *block) {
     CUT(touched, uint32_t, n * NM_APPROACH_MAX);
     CUT(cruise_at, float, map->rail_count);
     CUT(order, nm_order_entry, 2 * n);
-    CUT(has_ghost, uint8_t, n);
-    CUT(ordered, uint8_t, n);
     CUT(approaches, nm_approach, n * NM_APPROACH_MAX);
     CUT(signal_now, uint8_t, map->signal_count);
     CUT(sweep, nm_sweep_entry, n);
@@ -151,23 +149,27 @@ void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     if (!is_static) world->stats.agents++;
 }
 
-/// Stable compaction by the field list; nothing else knows how many arrays there are.
+/// Stable compaction by the field list, run by run of those who stay; nothing else knows how many arrays there are.
 void nm_world_remove(nm_world *world, const uint8_t *leave) {
     uint32_t kept = 0;
-    for (uint32_t slot = 0; slot < world->count; ++slot) {
+    for (uint32_t slot = 0; slot < world->count;) {
         if (leave[slot]) {
-            world->slot_of[world->track[slot]] = NM_NONE;
+            world->slot_of[world->track[slot++]] = NM_NONE;
             continue;
         }
+        uint32_t end = slot + 1;
+        while (end < world->count && !leave[end]) ++end;
+        const uint32_t run = end - slot;
+        for (uint32_t k = 0; k < run; ++k) world->list[slot + k] = kept + k; // old slot -> new slot
         if (kept != slot) {
 #define X(type, name, per, hashed)                                                                                     \
-    memmove(world->name + (size_t)kept * (per), world->name + (size_t)slot * (per), sizeof(type) * (per));
+    memmove(world->name + (size_t)kept * (per), world->name + (size_t)slot * (per), sizeof(type) * (per)*run);
             NM_WORLD_FIELDS(X)
 #undef X
-            world->slot_of[world->track[kept]] = kept;
+            for (uint32_t k = kept; k < kept + run; ++k) world->slot_of[world->track[k]] = k;
         }
-        world->list[slot] = kept; // old slot -> new slot
-        ++kept;
+        kept += run;
+        slot = end;
     }
     for (uint32_t slot = 0; slot < kept; ++slot) {
         // Slots named by others moved, too.
@@ -193,11 +195,6 @@ void nm_world_remove(nm_world *world, const uint8_t *leave) {
         world->sweep[swept++].slot = world->list[entry.slot];
     }
     world->sweep_count = swept;
-    for (uint32_t slot = 0, to = 0; slot < world->count; ++slot)
-        if (!leave[slot]) {
-            world->ordered[to] = world->ordered[slot];
-            world->has_ghost[to++] = world->has_ghost[slot];
-        }
     world->count = kept;
     world->ordered_count = 0;
     world->groups_stale = 1;

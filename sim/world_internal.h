@@ -82,7 +82,9 @@
     X(float, lead_gap, 1, 0)                                                                                           \
     X(float, ttc, 1, 0)                                                                                                \
     X(uint32_t, ttc_with, 1, 0)                                                                                        \
-    X(float, brake_ttc, 1, 0) /* s to a contact with something in front, INFINITY = none */
+    X(uint8_t, ordered, 1, 0)   /* 1 = has its entry in the order on lanes */                                          \
+    X(uint8_t, has_ghost, 1, 0) /* 1 = has a second one, on the lane it reaches into */                                \
+    X(float, brake_ttc, 1, 0)   /* s to a contact with something in front, INFINITY = none */
 
 /// X(type, name, elements): rebuilt each step.
 #define NM_WORLD_SCRATCH(X)                                                                                            \
@@ -178,8 +180,6 @@ struct nm_world {
     // order on lanes
     nm_order_entry *order; ///< [2 * capacity]
     uint32_t order_count;
-    uint8_t *has_ghost;     ///< [capacity]
-    uint8_t *ordered;       ///< [capacity] 1 = has its entry in the order
     uint32_t ordered_count; ///< slots at the last sorting
     int lanes_found;        ///< somebody without a lane got one since
     // junctions
