@@ -15,7 +15,7 @@ nm_dynamics_limits nm_dynamics_limits_of(nm_agent_type type) {
     const nm_dynamics_limits bus = {1.8f, 6.0f, 15.0f, 0.10f, 0.10f, 0.75f, 30.0f, 0.25f};
     const nm_dynamics_limits motorcycle = {5.0f, 8.0f, 30.0f, 0.35f, 0.40f, 0.9f, 70.0f, 0.32f};
     const nm_dynamics_limits cyclist = {1.5f, 4.5f, 15.0f, 0.60f, 1.00f, 0.7f, 15.0f, 0.30f};
-    const nm_dynamics_limits pedestrian = {2.0f, 4.0f, 20.0f, 3.00f, 30.0f, 0.7f, 4.0f, 0.0f};
+    const nm_dynamics_limits pedestrian = {2.0f, 4.0f, 20.0f, 20.0f, 200.f, 0.7f, 4.0f, 0.0f};
     switch (type) {
     case NM_AGENT_TRUCK:
         return truck;

@@ -17,6 +17,7 @@
     0.7f ///< m by which shared ground is taken to be longer: bodies are wider than the map's corridors
 #define NM_COMFORT_STOP 3.0f   ///< m/s^2, for an amber light
 #define NM_FIRM_STOP 5.5f      ///< m/s^2, harder than that nobody stops for a line
+#define NM_YIELD_BRAKE 3.0f    ///< m/s^2 expected of who has to yield
 #define NM_STALEMATE_STEPS 60u ///< after 6 s of waiting for others that wait, too, one goes
 
 static void announce(nm_world *w, uint32_t slot, uint32_t lane, float distance) {
@@ -27,6 +28,24 @@ static void announce(nm_world *w, uint32_t slot, uint32_t lane, float distance) 
     w->approach_head[lane] = at;
 }
 
+/// The stretch that `c` takes of an approaching agent's way: m from its centre to where it begins and ends. A walker
+/// against the lane comes from its far end.
+static inline void stretch_ahead(const nm_world *w, const nm_approach *a, const nm_conflict *c, float *in, float *out) {
+    const int back = nm_is_walker(w->type[a->slot]) && w->walk_way[a->slot] == NM_WALK_BACK;
+    *in = back ? -a->distance - c->other_out : a->distance + c->other_in;
+    *out = back ? -a->distance - c->other_in : a->distance + c->other_out;
+}
+
+/// A walker against its lane's direction: on this lane, and on the one it comes to next.
+static void announce_back(nm_world *w, uint32_t slot) {
+    const uint32_t lane = w->lane[slot];
+    if (w->map->lanes[lane].conflicts.count > 0) announce(w, slot, lane, -w->lane_s[slot]);
+    if (w->lane_s[slot] > 15.0f) return;
+    const uint32_t next = nm_walk_back_lane(w, slot);
+    if (next != NM_NONE && w->map->lanes[next].conflicts.count > 0)
+        announce(w, slot, next, -w->lane_s[slot] - w->map->lanes[next].length);
+}
+
 static void announce_all(nm_world *w) {
     for (uint32_t i = 0; i < w->touched_count; ++i) w->approach_head[w->touched[i]] = NM_NONE;
     w->touched_count = w->approach_count = 0;
@@ -34,10 +53,15 @@ static void announce_all(nm_world *w) {
     for (uint32_t slot = 0; slot < w->count; ++slot) {
         uint32_t lane = w->lane[slot];
         if (lane == NM_NONE) continue;
+        const int walks = nm_is_walker(w->type[slot]);
+        if (walks && w->walk_way[slot] == NM_WALK_BACK) {
+            announce_back(w, slot);
+            continue;
+        }
         const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
         const float reach = 15.0f + NM_LOOK_SECONDS * w->speed[slot];
         // in a queue only the first one comes: the others wait behind it
-        const float queue = w->speed[slot] < 1.0f ? w->lead_gap[slot] : INFINITY;
+        const float queue = w->speed[slot] < 1.0f && !walks ? w->lead_gap[slot] : INFINITY;
         float start = -w->lane_s[slot];
         uint32_t announced = 0;
         for (uint32_t i = 0; start < queue; ++i) {
@@ -63,12 +87,17 @@ typedef struct nm_window {
     float in, out; ///< s
 } nm_window;
 
+/// It stands at a line or before somebody else, on the way to `lane`.
+static inline int waits_itself(const nm_world *w, uint32_t other, uint32_t lane) {
+    return w->held[other] && w->junction_lane[other] == lane && w->speed[other] < 2.0f;
+}
+
 static int must_wait_for(const nm_world *w, uint32_t slot, nm_window mine, const nm_conflict *c, uint32_t other,
                          nm_window theirs) {
     const int overlap = mine.in < theirs.out + NM_BEHIND && theirs.in < mine.out + NM_AHEAD;
     if (!overlap) return 0;
     if (theirs.in <= 0.0f) return 1; // it is on the shared ground
-    if (w->held[other] && w->junction_lane[other] == c->lane && w->speed[other] < 2.0f) return 0; // it waits itself
+    if (waits_itself(w, other, c->lane)) return 0;
     const uint8_t other_lane = w->map->lanes[c->lane].type;
     if (other_lane == NM_LANE_CROSSWALK && nm_is_walker(w->type[other])) return theirs.in < 2.5f;
     const int stale = w->arrived_step[slot] != NM_NONE && w->step - w->arrived_step[slot] > NM_STALEMATE_STEPS &&
@@ -90,44 +119,81 @@ static void project_leader(nm_world *w, uint32_t slot, uint32_t other, float gap
     w->merge_speed[slot] = w->speed[other];
 }
 
+/// One agent at one conflict, as the driver looking sees it: m from its centre to the shared ground (margins included).
+typedef struct nm_meeting {
+    uint32_t other;
+    float in, out;
+    float half; ///< of its length, with the margin
+} nm_meeting;
+
+/// A merge: who is nearer to its end goes first, and the other follows as behind a leader; whoever has to yield may
+/// also have to wait. `in` and `to_end` are m from this agent's front to the shared ground and from its centre to the
+/// end of the merge. Of two agents at most one follows, so nobody waits for each other. Returns 1 to wait.
+static int merge_holds(nm_world *w, uint32_t slot, const nm_conflict *c, float in, float out, float to_end, float half,
+                       const nm_meeting *m, float other_to_end) {
+    const float ahead = to_end - other_to_end;
+    const int it_is_ahead = ahead > 0.0f || (ahead == 0.0f && m->other < slot);
+    if (m->in >= 0.0f) {
+        if (waits_itself(w, m->other, c->lane)) return 0;
+        const float v = w->speed[m->other];
+        // it has to yield, and still can
+        if (in >= 0.0f && c->precedence == NM_PRECEDENCE_MINE && v * v < 2.0f * NM_YIELD_BRAKE * m->in) return 0;
+    }
+    if (it_is_ahead) {
+        const float gap = ahead - half - m->half;
+        project_leader(w, slot, m->other, nm_maxf(nm_maxf(gap, in), 0.3f)); // up to the shared ground in any case
+        return 0;
+    }
+    if (c->precedence != NM_PRECEDENCE_THEIRS || in < -0.5f) return 0;
+    const float v = w->speed[slot], pace = 0.8f * w->idm_accel[slot];
+    const nm_window mine = {time_to(in, v, pace), time_to(out, v, pace)};
+    const nm_window theirs = {time_to(m->in, w->speed[m->other], 1.0f), time_to(m->out, w->speed[m->other], 1.0f)};
+    return must_wait_for(w, slot, mine, c, m->other, theirs);
+}
+
 /// Has `slot`, `start` m before lane `l`, to wait for anybody on a conflicting lane? *place receives how far into the
-/// lane the first such ground begins, *occupied whether somebody is on it now.
-static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float start, float *place, int *occupied) {
+/// lane the first such ground begins.
+static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float start, float *place) {
     const float v = w->speed[slot], half = 0.5f * w->length[slot] + NM_ZONE_MARGIN;
-    int hold = 0;
+    const float pace = 0.8f * w->idm_accel[slot];
     for (uint32_t k = 0; k < l->conflicts.count; ++k) {
         const nm_conflict *c = &w->map->conflicts[l->conflicts.first + k];
-        const float in = start + c->self_in - half, out = start + c->self_out + half;
-        if (in < -0.5f && c->kind != NM_CONFLICT_DIVERGE) continue; // on it or past it: clear it
-        if (w->approach_head[c->lane] == NM_NONE) continue;
-        const nm_window mine = {time_to(in, v, 1.5f), time_to(out, v, 1.5f)};
-        for (uint32_t r = w->approach_head[c->lane]; r != NM_NONE; r = w->approaches[r].next) {
-            const uint32_t other = w->approaches[r].slot;
-            if (other == slot) continue;
-            const float other_half = 0.5f * w->length[other] + NM_ZONE_MARGIN;
-            const float other_in = w->approaches[r].distance + c->other_in - other_half;
-            const float other_out = w->approaches[r].distance + c->other_out + other_half;
-            if (other_out < 0.0f) continue;
+        const float in = start + c->self_in - half;
+        if (in > w->lead_gap[slot]) break; // the leader comes there first; further conflicts lie further on
+        const uint32_t head = w->approach_head[c->lane];
+        if (head == NM_NONE) continue;
+        const float out = start + c->self_out + half;
+        if (out < 0.0f || (in < -0.5f && c->kind == NM_CONFLICT_CROSS)) continue; // past it; on it: clear it
+        nm_window mine = {-1.0f, 0.0f};
+        for (uint32_t r = head; r != NM_NONE; r = w->approaches[r].next) {
+            const nm_approach *a = &w->approaches[r];
+            if (a->slot == slot) continue;
+            nm_meeting m = {a->slot, 0.0f, 0.0f, 0.5f * w->length[a->slot] + NM_ZONE_MARGIN};
+            stretch_ahead(w, a, c, &m.in, &m.out);
+            m.in -= m.half;
+            m.out += m.half;
+            if (m.out < 0.0f) continue;
             if (c->kind == NM_CONFLICT_DIVERGE) {
-                const float gap = start - w->approaches[r].distance - half - other_half;
-                if (w->approaches[r].distance < start && gap > -1.0f) project_leader(w, slot, other, gap);
+                const float gap = start - a->distance - half - m.half;
+                const int it_is_ahead = a->distance < start || (a->distance == start && m.other < slot);
+                if (it_is_ahead) project_leader(w, slot, m.other, nm_maxf(nm_maxf(gap, in), 0.3f));
                 continue;
             }
-            nm_window theirs = {time_to(other_in, w->speed[other], 1.0f), time_to(other_out, w->speed[other], 1.0f)};
-            if (other_in < 0.0f) theirs.in = 0.0f;
+            int wait;
             if (c->kind == NM_CONFLICT_MERGE) {
-                const float ahead = (start + c->self_out) - (w->approaches[r].distance + c->other_out);
-                const int first = other_in < 0.0f || c->precedence == NM_PRECEDENCE_THEIRS || ahead > 0.0f;
-                if (ahead > 0.0f && first) project_leader(w, slot, other, nm_maxf(ahead - half - other_half, 0.5f));
-                if (ahead > 0.0f || c->precedence != NM_PRECEDENCE_THEIRS) continue;
+                wait = merge_holds(w, slot, c, in, out, start + c->self_out, half, &m, a->distance + c->other_out);
+            } else {
+                if (mine.in < 0.0f) mine = (nm_window){time_to(in, v, pace), time_to(out, v, pace)};
+                const nm_window theirs = {m.in < 0.0f ? 0.0f : time_to(m.in, w->speed[m.other], 1.0f),
+                                          time_to(m.out, w->speed[m.other], 1.0f)};
+                wait = must_wait_for(w, slot, mine, c, m.other, theirs);
             }
-            if (!must_wait_for(w, slot, mine, c, other, theirs)) continue;
-            if (!hold || c->self_in < *place) *place = c->self_in;
-            *occupied |= theirs.in <= 0.0f;
-            hold = 1;
+            if (!wait) continue;
+            *place = c->self_in;
+            return 1; // ordered by self_in: the first is the nearest
         }
     }
-    return hold;
+    return 0;
 }
 
 /// Keeps `stop_gap`, unless that would need harder braking than anybody does.
@@ -181,8 +247,7 @@ static void look_ahead(nm_world *w, uint32_t slot) {
                 w->arrived_step[slot] = w->step;
             }
             float place = 0.0f;
-            int occupied = 0;
-            if (conflicts_hold(w, slot, l, start, &place, &occupied)) {
+            if (conflicts_hold(w, slot, l, start, &place)) {
                 // wait at the line when there is one ahead, else just before the shared ground
                 const float inside = start + place - half - 1.0f;
                 const float at = start > 0.0f && line > -1.0f && line < inside ? line : inside;

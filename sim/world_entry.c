@@ -105,7 +105,10 @@ static int leaves(const nm_world *world, uint32_t slot) {
         if (world->step < scene->step_count) return !scene->valid[nm_scene_at(scene, track, world->step)];
         return world->policy[slot] == NM_POLICY_LOG && !world->fixed[slot];
     }
-    if (world->policy[slot] != NM_POLICY_IDM || world->lane[slot] == NM_NONE || world->path_count[slot] > 0) return 0;
+    if (world->policy[slot] != NM_POLICY_IDM || world->lane[slot] == NM_NONE) return 0;
+    if (nm_is_walker(world->type[slot]) && world->walk_way[slot] == NM_WALK_BACK)
+        return world->lane_s[slot] < 0.7f && nm_walk_back_lane(world, slot) == NM_NONE;
+    if (world->path_count[slot] > 0) return 0;
     const uint32_t lane = world->lane[slot];
     return world->lane_end[lane] == NM_LANE_LEAVES &&
            world->lane_s[slot] + 0.5f * world->length[slot] + 0.5f >= world->map->lanes[lane].length;

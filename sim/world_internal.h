@@ -77,7 +77,8 @@
     X(uint32_t, arrived_step, 1, 0)  /* when it came near its next junction, or NM_NONE */                             \
     X(uint32_t, junction_lane, 1, 0) /* conflict lane `arrived_step` is about */                                       \
     X(uint32_t, halted_steps, 1, 0)                                                                                    \
-    X(uint8_t, held, 1, 0) /* waits before junction_lane (of the step before) */                                       \
+    X(uint8_t, held, 1, 0)     /* waits before junction_lane (of the step before) */                                   \
+    X(uint8_t, walk_way, 1, 1) /* nm_walk_way of a pedestrian, set when it first acts */                               \
     X(uint32_t, lead, 1, 0)                                                                                            \
     X(float, lead_gap, 1, 0)                                                                                           \
     X(float, ttc, 1, 0)                                                                                                \
@@ -110,6 +111,11 @@
     X(uint32_t, drivers, 1) /* slots under IDM on wheels, ascending; kept until somebody comes or goes */              \
     X(uint32_t, walkers, 1)
 
+typedef enum nm_walk_way {
+    NM_WALK_UNDECIDED = 0,
+    NM_WALK_ALONG,
+    NM_WALK_BACK
+} nm_walk_way; ///< along the lane, against it
 typedef enum nm_lane_end { NM_LANE_GOES_ON = 0, NM_LANE_LEAVES, NM_LANE_MUST_CHANGE } nm_lane_end;
 
 /// The start of one stretch of valid states after the world's first step.
@@ -238,6 +244,8 @@ void nm_world_right_of_way(nm_world *world);
 void nm_policy_idm_act(nm_world *world, const uint32_t *slots, uint32_t count);
 void nm_policy_change_lanes(nm_world *world, const uint32_t *slots, uint32_t count);
 void nm_policy_walk_act(nm_world *world, const uint32_t *slots, uint32_t count);
+/// The lane that a walker against its lane's direction comes to next, or NM_NONE.
+uint32_t nm_walk_back_lane(const nm_world *world, uint32_t slot);
 /// Lanes ahead within `reach`, and whether the path ends (nm_lane_end), for right of way and lane changes.
 nm_lane_end nm_world_path_end(const nm_world *world, uint32_t slot, float *distance);
 /// IDM acceleration of `slot` behind something `gap` m ahead that moves at `speed`; gap INFINITY = free road.
