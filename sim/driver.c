@@ -23,6 +23,8 @@ void nm_world_seat_driver(nm_world *world, uint32_t slot) {
         world->gap_factor[slot] = nm_clampf(1.0f + 1.5f * spread * nm_rng_normal(&key, 1), 0.6f, 1.6f);
     }
     world->desired_cap[slot] = idm->desired_speed > 0.0f ? idm->desired_speed : world->speed_max[slot];
+    world->walk_way[slot] = NM_WALK_UNDECIDED;
+    world->blocked_until[slot] = 0;
 }
 
 /// Mean acceleration over the last second of the recording before `step`; 0 when less is known.

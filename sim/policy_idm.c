@@ -2,8 +2,10 @@
 /// to).
 #include "sim/world_internal.h"
 
-#define NM_RECENTRE 0.4f      ///< m/s back to the centre of the lane
-#define NM_CHANGE_RATE 1.2f   ///< m/s sideways in a lane change
+#define NM_RECENTRE 0.4f    ///< m/s back to the centre of the lane
+#define NM_CHANGE_RATE 1.2f ///< m/s sideways in a lane change
+#define NM_BLOCKED_STEPS 25u
+#define NM_ROUTE_BRAKE 1.5f   ///< m/s^2 before a turn
 #define NM_EMERGENCY_TTC 1.0f ///< s: below it the brakes come first
 
 float nm_idm_acceleration(const nm_world *w, uint32_t slot, float speed, float gap, float lead_speed) {
@@ -29,12 +31,30 @@ static float stop_acceleration(const nm_world *w, uint32_t slot, float gap) {
     return nm_maxf(nm_idm_acceleration(w, slot, v, gap + w->config.idm->min_gap - 0.5f, 0.0f), -w->brake_max[slot]);
 }
 
-static float speed_command(const nm_world *w, uint32_t slot) {
+/// The lanes' own profile knows no routes: it slows down for the fastest branch. Here for the one that is taken.
+static void slow_for_route(nm_world *w, uint32_t slot) {
+    const nm_map *map = w->map;
+    const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
+    const float v = w->speed[slot], reach = v * v * (0.5f / NM_ROUTE_BRAKE) + v;
+    float distance = map->lanes[w->lane[slot]].length - w->lane_s[slot];
+    for (uint32_t i = 0; distance < reach && i < w->path_count[slot]; ++i) {
+        const nm_lane *lane = &map->lanes[path[i]];
+        const float there = w->cruise_at[lane->rail.first];
+        if (there < w->cruise[slot]) {
+            const float here = sqrtf(there * there + 2.0f * NM_ROUTE_BRAKE * nm_maxf(distance - 0.3f * v, 0.0f));
+            w->cruise[slot] = nm_minf(w->cruise[slot], here);
+        }
+        distance += lane->length;
+    }
+}
+
+static float speed_command(nm_world *w, uint32_t slot) {
     const float v = w->speed[slot];
     float accel;
     if (w->lane[slot] == NM_NONE) {
         accel = 0.0f; // off the lanes there is nothing to follow: keeps its speed, and brakes for what is in front
     } else {
+        slow_for_route(w, slot);
         const uint32_t lead = w->lead[slot];
         // what the leader moves along our heading: one that crosses counts with what it contributes
         const float lead_speed = lead == NM_NONE ? 0.0f : w->vx[lead] * w->cos_h[slot] + w->vy[lead] * w->sin_h[slot];
@@ -45,15 +65,38 @@ static float speed_command(const nm_world *w, uint32_t slot) {
         }
         if (w->stop_gap[slot] < 1e6f) accel = nm_minf(accel, stop_acceleration(w, slot, w->stop_gap[slot]));
     }
-    if (w->brake_ttc[slot] < NM_EMERGENCY_TTC) accel = nm_minf(accel, -v / nm_maxf(w->brake_ttc[slot], 0.2f) - 1.0f);
+    const float ttc = w->brake_ttc[slot];
+    if (ttc < NM_EMERGENCY_TTC) accel = nm_minf(accel, -v / nm_maxf(ttc, 0.2f) - 1.0f);
+    // Close to something that no lane tells of, it would creep on by a hand's breadth whenever it has come to rest.
+    if (v < 2.0f && ttc < 3.0f && v * ttc < 0.6f) w->blocked_until[slot] = w->step + NM_BLOCKED_STEPS;
+    if (w->step < w->blocked_until[slot]) accel = nm_minf(accel, -2.0f);
     return accel;
+}
+
+/// Long vehicles swing out with the front and cut in with the rear: m left of the centreline that keeps them off the
+/// kerb, which is on the right, and then, as far as there is room, off what is on the left.
+static float swing_offset(const nm_world *w, uint32_t slot) {
+    const float h = 0.5f * w->length[slot], rear = w->rear[slot], k = w->bend_ahead[slot];
+    const float front = h * (rear + 0.5f * h) * k,
+                inner = 0.5f * rear * rear * k; // to the right when positive, to the left
+    const float right = nm_maxf(front, -inner) + 0.5f * w->width[slot] + 0.15f - w->lane_right[slot];
+    const float left = nm_maxf(-front, inner) + 0.5f * w->width[slot] + 0.15f - w->lane_left[slot];
+    if (right <= 0.0f && left <= 0.0f) return 0.0f;
+    // a turn in a junction is open to its left
+    const uint8_t turn = w->map->lanes[w->lane[slot]].turn;
+    if (turn == NM_TURN_LEFT || turn == NM_TURN_U) return nm_clampf(right, 0.0f, 2.0f);
+    const float shift = left > 0.0f && right > 0.0f ? 0.5f * (right - left)
+                        : right > 0.0f              ? nm_minf(right, 0.5f * (right - left))
+                                                    : nm_maxf(-left, 0.5f * (right - left));
+    return nm_clampf(shift, -1.5f, 1.5f);
 }
 
 /// Where in its lane an agent wants to be: cars in the middle; two-wheelers keep the side they ride on, so that what
 /// passes them and what they pass stays clear.
 static float resting_offset(const nm_world *w, uint32_t slot) {
-    if (w->type[slot] != NM_AGENT_CYCLIST && w->type[slot] != NM_AGENT_MOTORCYCLE) return 0.0f;
-    const float margin = 0.5f * w->width[slot] + 0.15f;
+    if (w->type[slot] != NM_AGENT_CYCLIST && w->type[slot] != NM_AGENT_MOTORCYCLE)
+        return w->length[slot] > 5.5f ? swing_offset(w, slot) : 0.0f;
+    const float margin = 0.5f * w->width[slot] + 0.3f;
     return nm_clampf(w->offset_target[slot], margin - w->lane_right[slot], w->lane_left[slot] - margin);
 }
 
@@ -71,7 +114,8 @@ static float steer_command(nm_world *w, uint32_t slot) {
     const float offset = w->lane_d[slot] - *target;
     const float slip = w->sin_h[slot] * w->lane_cos[slot] - w->cos_h[slot] * w->lane_sin[slot]; // sin of heading error
     const float bend = w->bend_ahead[slot] / nm_maxf(1.0f - w->bend_ahead[slot] * w->lane_d[slot], 0.3f);
-    // In a bend the centre, ahead of the axle, moves along the lane only if the body points outwards by rear * curvature.
+    // In a bend the centre, ahead of the axle, moves along the lane only if the body points outwards by rear *
+    // curvature.
     const float wanted = rate / nm_maxf(v, 1.0f) - w->rear[slot] * w->lane_curvature[slot];
     return bend - 2.0f * nm_clampf(offset, -look, look) / (look * look) - 2.0f * (slip - wanted) / look;
 }

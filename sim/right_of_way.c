@@ -15,6 +15,7 @@
 #define NM_AHEAD 1.0f  ///< s before the other reaches it
 #define NM_ZONE_MARGIN                                                                                                 \
     0.7f ///< m by which shared ground is taken to be longer: bodies are wider than the map's corridors
+#define NM_WAIT_BEFORE 2.0f    ///< m before shared ground, where there is no line: long vehicles swing out
 #define NM_COMFORT_STOP 3.0f   ///< m/s^2, for an amber light
 #define NM_FIRM_STOP 5.5f      ///< m/s^2, harder than that nobody stops for a line
 #define NM_YIELD_BRAKE 3.0f    ///< m/s^2 expected of who has to yield
@@ -151,6 +152,43 @@ static int merge_holds(nm_world *w, uint32_t slot, const nm_conflict *c, float i
     return must_wait_for(w, slot, mine, c, m->other, theirs);
 }
 
+/// m from the front of `slot` to where the body of `other` lies on the way along lane `l` (`start` m ahead), looked for
+/// on the shared ground and 3 m around it; INFINITY when it leaves room.
+static float body_gap(const nm_world *w, uint32_t slot, const nm_lane *l, float start, const nm_conflict *c,
+                      uint32_t other) {
+    const nm_rail_point *rail = w->map->rail + l->rail.first;
+    const float front = 0.5f * w->length[slot] - start; // on the lane
+    const float from = nm_maxf(nm_maxf(c->self_in - 3.0f, front - 0.5f), 0.0f),
+                to = nm_minf(c->self_out + 3.0f, l->length);
+    const float deep = 0.5f * (w->length[other] + w->width[slot]) + 0.1f;
+    const float wide = 0.5f * (w->width[other] + w->width[slot]) + 0.1f;
+    const float oc = w->cos_h[other], os = w->sin_h[other];
+    for (uint32_t i = (uint32_t)(from * l->rail_inverse); i < l->rail.count; ++i) {
+        const float s = (float)i * l->rail_step;
+        if (s > to) break;
+        // where its middle will be, if it keeps the offset that it has now
+        const float x = rail[i].x - rail[i].sin_h * w->offset_target[slot],
+                    y = rail[i].y + rail[i].cos_h * w->offset_target[slot];
+        const float dx = x - w->x[other], dy = y - w->y[other];
+        if (fabsf(dx * oc + dy * os) > deep || fabsf(dy * oc - dx * os) > wide) continue;
+        return nm_maxf(s - front - l->rail_step, 0.0f);
+    }
+    return INFINITY;
+}
+
+/// Both are on shared ground where their lanes cross: there is no turning back, but nobody drives into a body.
+static void mind_body(nm_world *w, uint32_t slot, const nm_lane *l, float start, const nm_conflict *c,
+                      const nm_meeting *m) {
+    const float gap = body_gap(w, slot, l, start, c, m->other);
+    if (!(gap < 30.0f)) return;
+    // if it is moving off, follow; if it waits for this one, which is further on its way, nobody would move
+    const float along = w->vx[m->other] * w->cos_h[slot] + w->vy[m->other] * w->sin_h[slot];
+    if (along > 2.0f)
+        project_leader(w, slot, m->other, nm_maxf(gap, 0.3f));
+    else
+        w->stop_gap[slot] = nm_minf(w->stop_gap[slot], nm_maxf(gap - 0.5f, 0.0f));
+}
+
 /// Has `slot`, `start` m before lane `l`, to wait for anybody on a conflicting lane? *place receives how far into the
 /// lane the first such ground begins.
 static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float start, float *place) {
@@ -163,7 +201,7 @@ static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float st
         const uint32_t head = w->approach_head[c->lane];
         if (head == NM_NONE) continue;
         const float out = start + c->self_out + half;
-        if (out < 0.0f || (in < -0.5f && c->kind == NM_CONFLICT_CROSS)) continue; // past it; on it: clear it
+        if (out < 0.0f) continue; // past it
         nm_window mine = {-1.0f, 0.0f};
         for (uint32_t r = head; r != NM_NONE; r = w->approaches[r].next) {
             const nm_approach *a = &w->approaches[r];
@@ -179,8 +217,10 @@ static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float st
                 if (it_is_ahead) project_leader(w, slot, m.other, nm_maxf(nm_maxf(gap, in), 0.3f));
                 continue;
             }
-            int wait;
-            if (c->kind == NM_CONFLICT_MERGE) {
+            int wait = 0;
+            if (c->kind == NM_CONFLICT_CROSS && in < -0.5f) { // on it: clear it
+                if (m.in < 0.0f) mind_body(w, slot, l, start, c, &m);
+            } else if (c->kind == NM_CONFLICT_MERGE) {
                 wait = merge_holds(w, slot, c, in, out, start + c->self_out, half, &m, a->distance + c->other_out);
             } else {
                 if (mine.in < 0.0f) mine = (nm_window){time_to(in, v, pace), time_to(out, v, pace)};
@@ -249,7 +289,7 @@ static void look_ahead(nm_world *w, uint32_t slot) {
             float place = 0.0f;
             if (conflicts_hold(w, slot, l, start, &place)) {
                 // wait at the line when there is one ahead, else just before the shared ground
-                const float inside = start + place - half - 1.0f;
+                const float inside = start + place - half - NM_WAIT_BEFORE;
                 const float at = start > 0.0f && line > -1.0f && line < inside ? line : inside;
                 held = (uint8_t)(try_stop(w, slot, at, NM_FIRM_STOP) || try_stop(w, slot, inside, NM_FIRM_STOP));
                 if (held && start > 0.0f) w->junction_lane[slot] = lane;

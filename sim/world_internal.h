@@ -77,8 +77,9 @@
     X(uint32_t, arrived_step, 1, 0)  /* when it came near its next junction, or NM_NONE */                             \
     X(uint32_t, junction_lane, 1, 0) /* conflict lane `arrived_step` is about */                                       \
     X(uint32_t, halted_steps, 1, 0)                                                                                    \
-    X(uint8_t, held, 1, 0)     /* waits before junction_lane (of the step before) */                                   \
-    X(uint8_t, walk_way, 1, 1) /* nm_walk_way of a pedestrian, set when it first acts */                               \
+    X(uint8_t, held, 1, 0)           /* waits before junction_lane (of the step before) */                             \
+    X(uint32_t, blocked_until, 1, 0) /* step before which it stands, after an emergency stop at walking pace */        \
+    X(uint8_t, walk_way, 1, 1)       /* nm_walk_way of a pedestrian, set when it first acts */                         \
     X(uint32_t, lead, 1, 0)                                                                                            \
     X(float, lead_gap, 1, 0)                                                                                           \
     X(float, ttc, 1, 0)                                                                                                \

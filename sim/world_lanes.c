@@ -60,6 +60,24 @@ void nm_world_prepare_lanes(nm_world *world) {
     for (uint32_t l = 0; l < map->lane_count; ++l) world->lane_end[l] = (uint8_t)end_of_lane(map, &map->lanes[l]);
 }
 
+/// Does the box stay on the lane's width and 0.6 m beside it, where the lane bends most? The front of a vehicle of
+/// length 2 h whose axle is `rear` behind the middle swings out by about h (rear + h / 2) times the curvature.
+static int fits(const nm_world *world, uint32_t slot, const nm_lane *lane) {
+    const float h = 0.5f * world->length[slot];
+    if (h < 3.0f) return 1;
+    const nm_rail_point *p = &world->map->rail[lane->rail.first + lane->rail.count / 2];
+    const float swing = h * (world->rear[slot] + 0.5f * h) * fabsf(p->curvature);
+    return swing + world->width[slot] < p->left + p->right + 0.6f;
+}
+
+/// Goes round, as on a roundabout: another lane of the junction follows, which does not lead out of it.
+static int stays_within(const nm_map *map, const nm_lane *to) {
+    if (!(to->flags & NM_LANE_JUNCTION)) return 0;
+    for (uint32_t k = 0; k < to->successors.count; ++k)
+        if (map->lanes[map->lane_refs[to->successors.first + k]].flags & NM_LANE_JUNCTION) return 1;
+    return 0;
+}
+
 /// A branch is drawn for (seed, agent, lane) alone, so routes need no memory; branches that cannot be taken any more at
 /// this speed, `distance` m before them, are left out of the draw.
 static uint32_t choose_successor(const nm_world *world, uint32_t slot, uint32_t lane, float distance) {
@@ -77,16 +95,20 @@ static uint32_t choose_successor(const nm_world *world, uint32_t slot, uint32_t 
         if (!(mask >> to->type & 1u)) continue;
         const int bends = to->turn == NM_TURN_LEFT || to->turn == NM_TURN_RIGHT;
         float weight = bends ? 0.5f : to->turn == NM_TURN_U ? 0.02f : 2.0f;
+        if (from->flags & NM_LANE_JUNCTION) weight = stays_within(map, to) ? 1.0f : 2.0f;
         if (to->successors.count == 0 && to->length < 30.0f) weight *= 0.1f;
-        const float slow = 1.2f * world->cruise_at[to->rail.first + to->rail.count / 2];
-        if (v * v > slow * slow + 2.0f * NM_TURN_BRAKE * (distance + 0.5f * to->length)) weight *= 1e-3f;
+        const float slow = 1.1f * world->cruise_at[to->rail.first];
+        if (v * v > slow * slow + 2.0f * NM_TURN_BRAKE * distance) weight *= 1e-3f;
+        if (!fits(world, slot, to)) weight *= 1e-2f;
         choices[count] = next;
         weights[count++] = weight;
         total += weight;
     }
     if (count == 0) return NM_NONE;
     if (count == 1) return choices[0];
-    const nm_rng_key key = {world->config.seed, world->scene_key, world->track[slot], 0, NM_PURPOSE_ROUTE};
+    // anew every minute, or whoever drew to stay at every exit of a roundabout would stay for ever
+    const nm_rng_key key = {world->config.seed, world->scene_key, world->track[slot], world->step / 600,
+                            NM_PURPOSE_ROUTE};
     float draw = nm_rng_uniform(&key, lane) * total;
     for (uint32_t k = 0; k + 1 < count; ++k) {
         if (draw < weights[k]) return choices[k];
