@@ -12,23 +12,32 @@ typedef struct nm_gap {
     float ahead, behind;     ///< m, bumper to bumper
 } nm_gap;
 
-static nm_gap gap_at(const nm_world *w, uint32_t slot, uint32_t lane, float s) {
+/// The nearest before and behind (lane, s), those who changed into the lane in this very step (`changed`) included.
+static nm_gap gap_at(const nm_world *w, uint32_t slot, uint32_t lane, float s, const uint32_t *changed,
+                     uint32_t changed_count) {
     nm_gap gap = {NM_NONE, NM_NONE, INFINITY, INFINITY};
+    for (uint32_t k = 0; k < changed_count; ++k) {
+        const uint32_t other = changed[k];
+        if (w->lane[other] != lane || other == slot) continue;
+        const float apart = fabsf(w->lane_s[other] - s) - 0.5f * (w->length[slot] + w->length[other]);
+        if (w->lane_s[other] >= s && apart < gap.ahead) gap.lead = other, gap.ahead = apart;
+        if (w->lane_s[other] < s && apart < gap.behind) gap.follower = other, gap.behind = apart;
+    }
     if (w->lane_agents[lane] == 0) return gap;
     const uint32_t first = w->lane_first[lane], end = first + w->lane_agents[lane];
     const uint32_t at = nm_world_order_after(w, lane, s);
     for (uint32_t p = at; p < end; ++p) {
         const uint32_t other = w->order[p].slot & ~NM_GHOST;
         if (other == slot) continue;
-        gap.lead = other;
-        gap.ahead = w->order[p].s - s - 0.5f * (w->length[slot] + w->length[other]);
+        const float ahead = w->order[p].s - s - 0.5f * (w->length[slot] + w->length[other]);
+        if (ahead < gap.ahead) gap.lead = other, gap.ahead = ahead;
         break;
     }
     for (uint32_t p = at; p-- > first;) {
         const uint32_t other = w->order[p].slot & ~NM_GHOST;
         if (other == slot) continue;
-        gap.follower = other;
-        gap.behind = s - w->order[p].s - 0.5f * (w->length[slot] + w->length[other]);
+        const float behind = s - w->order[p].s - 0.5f * (w->length[slot] + w->length[other]);
+        if (behind < gap.behind) gap.follower = other, gap.behind = behind;
         break;
     }
     return gap;
@@ -43,10 +52,22 @@ static int start_is_open(const nm_world *w, uint32_t lane, float s) {
     return 1;
 }
 
+/// A change takes three seconds: there has to be room for it before the next junction, and the last one must lie
+/// behind.
+static int clear_of_junctions(const nm_world *w, uint32_t slot, const nm_lane *target, float s) {
+    const nm_map *map = w->map;
+    if (s < w->length[slot] + 5.0f)
+        for (uint32_t k = 0; k < target->predecessors.count; ++k)
+            if (map->lanes[map->lane_refs[target->predecessors.first + k]].flags & NM_LANE_JUNCTION) return 0;
+    if (target->length - s > 10.0f + 3.0f * w->speed[slot]) return 1;
+    for (uint32_t k = 0; k < target->successors.count; ++k)
+        if (map->lanes[map->lane_refs[target->successors.first + k]].flags & NM_LANE_JUNCTION) return 0;
+    return 1;
+}
+
 /// Gain of moving to (lane, s), or -INFINITY when it is not safe.
-static float change_gain(const nm_world *w, uint32_t slot, uint32_t lane, float s, int urgent) {
+static float change_gain(const nm_world *w, uint32_t slot, nm_gap gap, int urgent) {
     const nm_idm_params *idm = w->config.idm;
-    const nm_gap gap = gap_at(w, slot, lane, s);
     const float v = w->speed[slot];
     if (gap.ahead < 1.5f || gap.behind < 1.5f) return -INFINITY;
     const float safe = urgent ? -(idm->safe_brake + 1.0f) : -idm->safe_brake;
@@ -66,12 +87,12 @@ static float change_gain(const nm_world *w, uint32_t slot, uint32_t lane, float 
     return mine - w->accel_command[slot] + idm->politeness * others;
 }
 
-static void consider(nm_world *w, uint32_t slot) {
+static int consider(nm_world *w, uint32_t slot, const uint32_t *changed, uint32_t changed_count) {
     const nm_lane *lane = &w->map->lanes[w->lane[slot]];
     float to_end;
     const nm_lane_end end = nm_world_path_end(w, slot, &to_end);
     const int urgent = end == NM_LANE_MUST_CHANGE && to_end < NM_URGENT;
-    if (!urgent && (w->speed[slot] < 3.0f || lane->flags & NM_LANE_JUNCTION)) return;
+    if (!urgent && (w->speed[slot] < 3.0f || lane->flags & NM_LANE_JUNCTION)) return 0;
     const nm_range sides[2] = {lane->left, lane->right};
     float best = urgent ? -4.0f : w->config.idm->change_gain;
     uint32_t best_lane = NM_NONE;
@@ -88,27 +109,31 @@ static void consider(nm_world *w, uint32_t slot) {
             const float there = n->other_start + (s - n->self_start) / span * (n->other_end - n->other_start);
             if (!urgent && target->length - there < 3.0f * w->speed[slot] && target->successors.count == 0) continue;
             if (!start_is_open(w, n->lane, there)) continue;
-            const float gain = change_gain(w, slot, n->lane, there, urgent);
+            if (!urgent && !clear_of_junctions(w, slot, target, there)) continue;
+            const nm_gap gap = gap_at(w, slot, n->lane, there, changed, changed_count);
+            const float gain = change_gain(w, slot, gap, urgent);
             if (gain <= best) continue;
             best = gain;
             best_lane = n->lane;
             best_s = there;
         }
     }
-    if (best_lane == NM_NONE) return;
+    if (best_lane == NM_NONE) return 0;
     nm_world_follow_lane(w, slot, best_lane, best_s, 0.0f);
     w->offset_target[slot] = w->lane_d[slot];
     w->change_after[slot] = w->step + NM_CHANGE_PAUSE;
     w->stats.lane_changes++;
+    return 1;
 }
 
 void nm_policy_change_lanes(nm_world *w, const uint32_t *slots, uint32_t count) {
     if (!w->config.idm->lane_changes) return;
+    uint32_t *changed = w->list, changed_count = 0;
     for (uint32_t k = 0; k < count; ++k) {
         const uint32_t slot = slots[k];
         if ((w->step + w->track[slot]) % NM_CONSIDER_EVERY != 0 || w->step < w->change_after[slot]) continue;
         if (w->lane[slot] == NM_NONE || w->type[slot] == NM_AGENT_CYCLIST) continue;
         if (fabsf(w->offset_target[slot]) > 0.6f) continue; // still at the last one
-        consider(w, slot);
+        if (consider(w, slot, changed, changed_count)) changed[changed_count++] = slot;
     }
 }

@@ -76,7 +76,8 @@ static float speed_command(nm_world *w, uint32_t slot) {
 /// Long vehicles swing out with the front and cut in with the rear: m left of the centreline that keeps them off the
 /// kerb, which is on the right, and then, as far as there is room, off what is on the left.
 static float swing_offset(const nm_world *w, uint32_t slot) {
-    const float h = 0.5f * w->length[slot], rear = w->rear[slot], k = w->bend_ahead[slot];
+    const float h = 0.5f * w->length[slot], rear = w->rear[slot], here = w->lane_curvature[slot];
+    const float k = fabsf(here) > fabsf(w->bend_ahead[slot]) ? here : w->bend_ahead[slot];
     const float front = h * (rear + 0.5f * h) * k,
                 inner = 0.5f * rear * rear * k; // to the right when positive, to the left
     const float right = nm_maxf(front, -inner) + 0.5f * w->width[slot] + 0.15f - w->lane_right[slot];
@@ -85,9 +86,7 @@ static float swing_offset(const nm_world *w, uint32_t slot) {
     // a turn in a junction is open to its left
     const uint8_t turn = w->map->lanes[w->lane[slot]].turn;
     if (turn == NM_TURN_LEFT || turn == NM_TURN_U) return nm_clampf(right, 0.0f, 2.0f);
-    const float shift = left > 0.0f && right > 0.0f ? 0.5f * (right - left)
-                        : right > 0.0f              ? nm_minf(right, 0.5f * (right - left))
-                                                    : nm_maxf(-left, 0.5f * (right - left));
+    const float shift = right > 0.0f ? nm_minf(right, nm_maxf(-left, 0.0f)) : -nm_minf(left, nm_maxf(-right, 0.0f));
     return nm_clampf(shift, -1.5f, 1.5f);
 }
 
@@ -106,7 +105,8 @@ static float steer_command(nm_world *w, uint32_t slot) {
     if (w->lane[slot] == NM_NONE) return 0.0f;
     const float v = w->speed[slot];
     float *target = &w->offset_target[slot];
-    const float top = nm_minf(*target > 1.0f || *target < -1.0f ? NM_CHANGE_RATE : NM_RECENTRE, 0.25f * v);
+    const float far = fabsf(resting_offset(w, slot) - *target);
+    const float top = nm_minf(far > 1.0f || w->length[slot] > 5.5f ? NM_CHANGE_RATE : NM_RECENTRE, 0.25f * v);
     const float rate = nm_clampf((resting_offset(w, slot) - *target) / NM_STEP_SECONDS, -top, top);
     *target += rate * NM_STEP_SECONDS;
     w->offset_rate[slot] = rate;

@@ -2,12 +2,13 @@
 /// lane, and leaders.
 #include "sim/world_internal.h"
 
-#define NM_CURVE_LATERAL 2.5f  ///< m/s^2 that drivers take in curves
-#define NM_MIRROR 0.1f         ///< m that a box may reach over a border before it is in the way there
-#define NM_TURN_BRAKE 2.5f     ///< m/s^2 at most to make a turn that was drawn
-#define NM_CURVE_BRAKE 1.5f    ///< m/s^2 with which they slow down before them
-#define NM_STEER_PREVIEW 0.35f ///< s
-#define NM_MATCH_RADIUS 4.0f   ///< m to the nearest lane for an agent to be on it
+#define NM_CURVE_LATERAL 2.5f   ///< m/s^2 that drivers take in curves
+#define NM_MIRROR 0.1f          ///< m that a box may reach over a border before it is in the way there
+#define NM_TURN_BRAKE 1.8f      ///< m/s^2 at most to make a turn that was drawn
+#define NM_CURVE_BRAKE 1.5f     ///< m/s^2 with which they slow down before them
+#define NM_STEER_DELAY 0.1f     ///< s
+#define NM_STEER_BUILD_UP 0.05f ///< 1/m of curvature, half of a tight bend's: it has to be built up before the bend
+#define NM_MATCH_RADIUS 4.0f    ///< m to the nearest lane for an agent to be on it
 
 static unsigned lane_mask(uint8_t type) {
     if (type == NM_AGENT_PEDESTRIAN) return (1u << NM_LANE_SIDEWALK) | (1u << NM_LANE_CROSSWALK);
@@ -97,7 +98,7 @@ static uint32_t choose_successor(const nm_world *world, uint32_t slot, uint32_t 
         float weight = bends ? 0.5f : to->turn == NM_TURN_U ? 0.02f : 2.0f;
         if (from->flags & NM_LANE_JUNCTION) weight = stays_within(map, to) ? 1.0f : 2.0f;
         if (to->successors.count == 0 && to->length < 30.0f) weight *= 0.1f;
-        const float slow = 1.1f * world->cruise_at[to->rail.first];
+        const float slow = world->cruise_at[to->rail.first];
         if (v * v > slow * slow + 2.0f * NM_TURN_BRAKE * distance) weight *= 1e-3f;
         if (!fits(world, slot, to)) weight *= 1e-2f;
         choices[count] = next;
@@ -135,7 +136,8 @@ static void fill_path(nm_world *world, uint32_t slot) {
 static float bend_ahead(const nm_world *world, uint32_t slot, int at, int last) {
     const nm_map *map = world->map;
     const nm_lane *lane = &map->lanes[world->lane[slot]];
-    int ahead = at + (int)(world->speed[slot] * NM_STEER_PREVIEW * lane->rail_inverse);
+    const float preview = NM_STEER_DELAY + NM_STEER_BUILD_UP * NM_STEP_SECONDS / world->curvature_step[slot];
+    int ahead = at + (int)(world->speed[slot] * preview * lane->rail_inverse);
     if (ahead > last && world->path_count[slot] > 0) {
         ahead -= last;
         lane = &map->lanes[world->path[(size_t)slot * NM_PATH_MAX]];
@@ -435,19 +437,39 @@ uint32_t nm_world_order_after(const nm_world *world, uint32_t lane, float at) {
     return low;
 }
 
-/// In the way of `slot`, when it drives at lateral offset `d` of that lane?
-static inline int in_the_way(const nm_world *world, uint32_t slot, float d, const nm_order_entry *entry) {
+/// In the way of `slot`, anywhere between the lateral offsets `low` and `high` of that lane?
+static inline int in_the_way(const nm_world *world, uint32_t slot, float low, float high, const nm_order_entry *entry) {
     const uint32_t other = entry->slot & ~NM_GHOST;
     const float clear = 0.5f * (world->width[slot] + world->width[other]) + 0.2f;
-    const float beside = entry->d - d;
-    return other != slot && beside < clear && beside > -clear;
+    return other != slot && entry->d < high + clear && entry->d > low - clear;
+}
+
+/// Who reaches over a border still has those of the lane it reaches into before it.
+static void find_lead_beside(nm_world *world, uint32_t slot, float reach) {
+    float s, d;
+    const uint32_t lane = overlapped_lane(world, slot, &s, &d);
+    if (lane == NM_NONE || world->lane_agents[lane] == 0) return;
+    const uint32_t end = world->lane_first[lane] + world->lane_agents[lane];
+    for (uint32_t p = nm_world_order_after(world, lane, s); p < end; ++p) {
+        const nm_order_entry *entry = &world->order[p];
+        const uint32_t other = entry->slot & ~NM_GHOST;
+        const float gap = entry->s - s - 0.5f * (world->length[slot] + world->length[other]);
+        if (gap > reach || gap >= world->lead_gap[slot]) return;
+        if (!in_the_way(world, slot, d, d, entry)) continue;
+        world->lead[slot] = other;
+        world->lead_gap[slot] = gap;
+        return;
+    }
 }
 
 static void find_lead(nm_world *world, uint32_t slot) {
     const float reach = 20.0f + 5.0f * world->speed[slot];
-    const float target = world->offset_target[slot];
-    // Both where it is and where it steers matter while it moves sideways: take whichever is nearer to the obstacle.
-    const float here = world->lane_d[slot];
+    // All that lies between where it is and where it will be matters while it moves sideways. The target creeps there
+    // in a lane change: only two-wheelers stay away from the middle.
+    const float here = world->lane_d[slot], target = world->offset_target[slot];
+    const int beside = world->type[slot] == NM_AGENT_CYCLIST || world->type[slot] == NM_AGENT_MOTORCYCLE;
+    const float rest = beside ? target : 0.0f;
+    const float low = nm_minf(nm_minf(here, target), rest), high = nm_maxf(nm_maxf(here, target), rest);
     const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
     uint32_t lane = world->lane[slot];
     uint32_t from = world->order_position[slot] + 1;
@@ -463,7 +485,7 @@ static void find_lead(nm_world *world, uint32_t slot) {
             const uint32_t other = entry->slot & ~NM_GHOST;
             const float gap = base + entry->s - 0.5f * (world->length[slot] + world->length[other]);
             if (gap > reach) return;
-            if (!in_the_way(world, slot, here, entry) && !in_the_way(world, slot, target, entry)) continue;
+            if (!in_the_way(world, slot, low, high, entry)) continue;
             world->lead[slot] = other;
             world->lead_gap[slot] = gap;
             return;
@@ -482,5 +504,6 @@ void nm_world_find_leads(nm_world *world) {
             continue;
         }
         find_lead(world, slot);
+        if (world->has_ghost[slot]) find_lead_beside(world, slot, 20.0f + 5.0f * world->speed[slot]);
     }
 }
