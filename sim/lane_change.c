@@ -5,6 +5,7 @@
 
 #define NM_CONSIDER_EVERY 10u ///< steps
 #define NM_CHANGE_PAUSE 40u   ///< steps after a change
+#define NM_SIGHT 60.0f        ///< m over the ends of a lane
 #define NM_URGENT 200.0f      ///< m to the end of the lane from which on a change has to be made
 
 typedef struct nm_gap {
@@ -43,13 +44,29 @@ static nm_gap gap_at(const nm_world *w, uint32_t slot, uint32_t lane, float s, c
     return gap;
 }
 
-/// Agents about to enter the lane from behind are not in its order yet: near its start the change is left alone.
-static int start_is_open(const nm_world *w, uint32_t lane, float s) {
-    if (s > 30.0f) return 1;
-    const nm_lane *l = &w->map->lanes[lane];
-    for (uint32_t k = 0; k < l->predecessors.count; ++k)
-        if (w->lane_agents[w->map->lane_refs[l->predecessors.first + k]] > 0) return 0;
-    return 1;
+/// Over the ends of the lane: the last ones on the lanes that lead to it, the first ones on those that it leads to.
+static void look_beyond(const nm_world *w, uint32_t slot, uint32_t lane, float s, nm_gap *gap) {
+    const nm_map *map = w->map;
+    const nm_lane *l = &map->lanes[lane];
+    const float half = 0.5f * w->length[slot];
+    const int open_behind = gap->follower == NM_NONE && s < NM_SIGHT;
+    const int open_ahead = gap->lead == NM_NONE && l->length - s < NM_SIGHT;
+    for (uint32_t k = 0; open_behind && k < l->predecessors.count; ++k) {
+        const uint32_t before = map->lane_refs[l->predecessors.first + k];
+        if (w->lane_agents[before] == 0) continue;
+        const nm_order_entry *last = &w->order[w->lane_first[before] + w->lane_agents[before] - 1];
+        const uint32_t other = last->slot & ~NM_GHOST;
+        const float behind = s + map->lanes[before].length - last->s - half - 0.5f * w->length[other];
+        if (other != slot && behind < gap->behind) gap->follower = other, gap->behind = behind;
+    }
+    for (uint32_t k = 0; open_ahead && k < l->successors.count; ++k) {
+        const uint32_t after = map->lane_refs[l->successors.first + k];
+        if (w->lane_agents[after] == 0) continue;
+        const nm_order_entry *first = &w->order[w->lane_first[after]];
+        const uint32_t other = first->slot & ~NM_GHOST;
+        const float ahead = l->length - s + first->s - half - 0.5f * w->length[other];
+        if (other != slot && ahead < gap->ahead) gap->lead = other, gap->ahead = ahead;
+    }
 }
 
 /// A change takes three seconds: there has to be room for it before the next junction, and the last one must lie
@@ -108,9 +125,9 @@ static int consider(nm_world *w, uint32_t slot, const uint32_t *changed, uint32_
             const float span = nm_maxf(n->self_end - n->self_start, 0.1f);
             const float there = n->other_start + (s - n->self_start) / span * (n->other_end - n->other_start);
             if (!urgent && target->length - there < 3.0f * w->speed[slot] && target->successors.count == 0) continue;
-            if (!start_is_open(w, n->lane, there)) continue;
             if (!urgent && !clear_of_junctions(w, slot, target, there)) continue;
-            const nm_gap gap = gap_at(w, slot, n->lane, there, changed, changed_count);
+            nm_gap gap = gap_at(w, slot, n->lane, there, changed, changed_count);
+            look_beyond(w, slot, n->lane, there, &gap);
             const float gain = change_gain(w, slot, gap, urgent);
             if (gain <= best) continue;
             best = gain;

@@ -85,9 +85,9 @@ static float swing_offset(const nm_world *w, uint32_t slot) {
     if (right <= 0.0f && left <= 0.0f) return 0.0f;
     // a turn in a junction is open to its left
     const uint8_t turn = w->map->lanes[w->lane[slot]].turn;
-    if (turn == NM_TURN_LEFT || turn == NM_TURN_U) return nm_clampf(right, 0.0f, 2.0f);
+    if (turn == NM_TURN_LEFT || turn == NM_TURN_U) return nm_clampf(right, 0.0f, 0.7f);
     const float shift = right > 0.0f ? nm_minf(right, nm_maxf(-left, 0.0f)) : -nm_minf(left, nm_maxf(-right, 0.0f));
-    return nm_clampf(shift, -1.5f, 1.5f);
+    return nm_clampf(shift, -1.0f, 1.0f);
 }
 
 /// Where in its lane an agent wants to be: cars in the middle; two-wheelers keep the side they ride on, so that what

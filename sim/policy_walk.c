@@ -3,20 +3,18 @@
 ///
 /// Each walker has a velocity it wants in the frame of its way: its pace along, and sideways what brings it back to its
 /// side of the pavement. Whoever it would touch within three seconds pushes that velocity aside, away from where the
-/// other will be, to the right when they meet head on; whoever is right in front also caps the pace. The pairs are
-/// those that the search for contacts left behind, so this costs nothing where nobody walks.
+/// other will be, to the right when they meet head on; whoever is near also caps the speed at which it comes closer.
 #include "sim/world_internal.h"
 
 #define NM_WALK_SPEED 1.35f ///< m/s, where none was recorded (Bohannon 1997, comfortable pace of adults)
 #define NM_KERB 0.6f        ///< m before the crosswalk to wait at
 #define NM_EVADE_SECONDS 3.0f
-#define NM_EVADE_MOST 0.8f     ///< m/s sideways
-#define NM_ELBOW 0.15f         ///< m kept beside others
-#define NM_STAND_OFF 0.45f     ///< m kept before others: enough to turn aside
-#define NM_SHUFFLE 0.04f       ///< m/s
-#define NM_WALKER_NEAR 5.0f    ///< m
-#define NM_WALKER_WINDOW 10.0f ///< m: the distance, and what two sprinters' swept bounds reach back
-#define NM_WALKER_ROOM 0.2f    ///< m left between walkers who stop for each other
+#define NM_EVADE_MOST 0.8f  ///< m/s sideways
+#define NM_ELBOW 0.15f      ///< m kept beside others
+#define NM_STAND_OFF 0.45f  ///< m kept before others: enough to turn aside
+#define NM_SHUFFLE 0.04f    ///< m/s
+#define NM_NEAR 7.0f        ///< m, centre to centre
+#define NM_WALKER_ROOM 0.2f ///< m left between walkers who stop for each other
 #define NM_TURN_SECONDS 0.3f
 #define NM_CREEP 0.15f ///< m/s: nobody turns without a step
 
@@ -89,7 +87,7 @@ static float walk_speed(const nm_world *w, uint32_t slot) {
 }
 
 /// What `other` does to the velocity of walker `slot`: a push aside, and a cap on the speed it has now.
-static void make_way(nm_world *w, uint32_t slot, uint32_t other, float *aside, float *most) {
+static void make_way(const nm_world *w, uint32_t slot, uint32_t other, float *aside, float *most) {
     const float c = w->cos_h[slot], s = w->sin_h[slot];
     const float dx = w->x[other] - w->x[slot], dy = w->y[other] - w->y[slot];
     const float ahead = dx * c + dy * s, left = dy * c - dx * s;
@@ -121,10 +119,9 @@ static void make_way(nm_world *w, uint32_t slot, uint32_t other, float *aside, f
     *aside += side * nm_minf(overlap / nm_maxf(when, 0.5f), NM_EVADE_MOST);
 }
 
-/// Pairs of walkers near each other, found in the order of the broad phase (see world_contacts.c): partners are in the
-/// same row or the next, within a window of x. The pairs that will touch do not suffice: who turns a corner meets those
-/// it walked beside.
-static void meet_walkers(nm_world *w, float *aside, float *most) {
+/// Everybody near a walker, found in the order of the broad phase (see world_contacts.c): in the same row or the next
+/// one, within a window. Those that it will touch do not suffice: who turns a corner meets those it walked beside.
+static void meet_near(const nm_world *w, float *aside, float *most) {
     const uint32_t n = w->sweep_count;
     uint32_t row_end = 0, next = 0;
     for (uint32_t p = 0; p < n; ++p) {
@@ -133,20 +130,19 @@ static void meet_walkers(nm_world *w, float *aside, float *most) {
             while (row_end < n && w->sweep[row_end].row == entry->row) ++row_end;
             next = row_end;
         }
+        while (next < n && w->sweep[next].row == entry->row + 1 && w->sweep[next].x < entry->x - NM_NEAR) ++next;
         const uint32_t a = entry->slot;
-        if (!nm_is_walker(w->type[a])) continue;
-        while (next < n && w->sweep[next].row == entry->row + 1 && w->sweep[next].x < entry->x - NM_WALKER_WINDOW)
-            ++next;
+        const int walks = nm_is_walker(w->type[a]);
         uint32_t q = p + 1;
-        for (int other_row = 0; other_row < 2; ++other_row, q = next)
-            for (; q < n && w->sweep[q].row == entry->row + other_row && w->sweep[q].x < entry->x + NM_WALKER_WINDOW;
-                 ++q) {
+        for (int32_t row = 0; row < 2; ++row, q = next) {
+            for (; q < n && w->sweep[q].row == entry->row + row && w->sweep[q].x < entry->x + NM_NEAR; ++q) {
                 const uint32_t b = w->sweep[q].slot;
                 const float dx = w->x[b] - w->x[a], dy = w->y[b] - w->y[a];
-                if (!nm_is_walker(w->type[b]) || dx * dx + dy * dy > NM_WALKER_NEAR * NM_WALKER_NEAR) continue;
-                make_way(w, a, b, &aside[a], &most[a]);
-                make_way(w, b, a, &aside[b], &most[b]);
+                if (dx * dx + dy * dy > NM_NEAR * NM_NEAR) continue;
+                if (walks) make_way(w, a, b, &aside[a], &most[a]);
+                if (nm_is_walker(w->type[b])) make_way(w, b, a, &aside[b], &most[b]);
             }
+        }
     }
 }
 
@@ -171,7 +167,7 @@ static void walk(nm_world *w, uint32_t slot, float along, float aside, float mos
 
 void nm_policy_walk_act(nm_world *w, const uint32_t *slots, uint32_t count) {
     if (count == 0) return;
-    float *aside = w->low_x, *most = w->low_y, *pace = w->high_x; // scratch of the contacts, free here
+    float *aside = w->along, *most = w->across, *pace = w->along_v; // scratch of the contacts, free here
     for (uint32_t k = 0; k < count; ++k) {
         const uint32_t slot = slots[k];
         settle_way(w, slot);
@@ -179,15 +175,7 @@ void nm_policy_walk_act(nm_world *w, const uint32_t *slots, uint32_t count) {
         most[slot] = INFINITY;
         pace[slot] = walk_speed(w, slot);
     }
-    meet_walkers(w, aside, most);
-    for (uint32_t k = 0; k < w->candidate_count; ++k) {
-        const uint32_t a = w->candidates[k].a, b = w->candidates[k].b;
-        if (nm_is_walker(w->type[a]) == nm_is_walker(w->type[b])) continue;
-        if (nm_is_walker(w->type[a]))
-            make_way(w, a, b, &aside[a], &most[a]);
-        else
-            make_way(w, b, a, &aside[b], &most[b]);
-    }
+    if (w->config.checks & (NM_CHECK_COLLISION | NM_CHECK_TTC)) meet_near(w, aside, most);
     for (uint32_t k = 0; k < count; ++k) {
         const uint32_t slot = slots[k];
         const int crashed = (w->events[w->track[slot]] & NM_AGENT_COLLIDED) != 0;

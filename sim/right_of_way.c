@@ -16,6 +16,7 @@
 #define NM_ZONE_MARGIN                                                                                                 \
     0.7f ///< m by which shared ground is taken to be longer: bodies are wider than the map's corridors
 #define NM_WAIT_BEFORE 2.0f    ///< m before shared ground, where there is no line: long vehicles swing out
+#define NM_MERGE_SHY 4.0f      ///< m before a merge to stay behind who is on it
 #define NM_COMFORT_STOP 3.0f   ///< m/s^2, for an amber light
 #define NM_FIRM_STOP 5.5f      ///< m/s^2, harder than that nobody stops for a line
 #define NM_YIELD_BRAKE 3.0f    ///< m/s^2 expected of who has to yield
@@ -142,7 +143,8 @@ static int merge_holds(nm_world *w, uint32_t slot, const nm_conflict *c, float i
     }
     if (it_is_ahead) {
         const float gap = ahead - half - m->half;
-        project_leader(w, slot, m->other, nm_maxf(nm_maxf(gap, in), 0.3f)); // up to the shared ground in any case
+        // up to the shared ground in any case; bodies are wider than corridors, so not quite
+        project_leader(w, slot, m->other, nm_maxf(nm_maxf(gap, in - NM_MERGE_SHY), 0.3f));
         return 0;
     }
     if (c->precedence != NM_PRECEDENCE_THEIRS || in < -0.5f) return 0;
@@ -214,7 +216,7 @@ static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float st
             if (c->kind == NM_CONFLICT_DIVERGE) {
                 const float gap = start - a->distance - half - m.half;
                 const int it_is_ahead = a->distance < start || (a->distance == start && m.other < slot);
-                if (it_is_ahead) project_leader(w, slot, m.other, nm_maxf(nm_maxf(gap, in), 0.3f));
+                if (it_is_ahead) project_leader(w, slot, m.other, nm_maxf(nm_maxf(gap, in - NM_MERGE_SHY), 0.3f));
                 continue;
             }
             int wait = 0;
