@@ -104,7 +104,7 @@ void nm_detect_cut_in(nm_detect_context *ctx) {
         if (!settled(ctx, change, value[CUT_IN_MIN_LATERAL], value[CUT_IN_MIN_STAY])) continue;
         if (!find_entry(ctx, change, value[CUT_IN_MIN_STAY], &entry)) continue;
         if (entry.speed < value[CUT_IN_MIN_SPEED] || entry.gap > value[CUT_IN_MAX_GAP]) continue;
-        if (entry.gap > value[CUT_IN_MAX_HEADWAY] * entry.speed) continue;
+        if (entry.gap > value[CUT_IN_MAX_HEADWAY] * entry.speed || entry.closing < value[CUT_IN_MIN_CLOSING]) continue;
         uint32_t last = stay_until(ctx, change, value[CUT_IN_MIN_STAY]);
         nm_event event = nm_detect_event(NM_KIND_CUT_IN, change->track, entry.other, change->begin, change->entry,
                                          change->end > last ? change->end : last);

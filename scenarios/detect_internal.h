@@ -11,7 +11,15 @@
 #include "scenarios/detect.h"
 
 // Places of the parameters in the table: the table is filled through these names, so they cannot disagree.
-enum { CUT_IN_MAX_GAP, CUT_IN_MAX_HEADWAY, CUT_IN_MIN_LATERAL, CUT_IN_MIN_STAY, CUT_IN_MIN_SPEED, CUT_IN_PARAMS };
+enum {
+    CUT_IN_MAX_GAP,
+    CUT_IN_MAX_HEADWAY,
+    CUT_IN_MIN_LATERAL,
+    CUT_IN_MIN_STAY,
+    CUT_IN_MIN_CLOSING,
+    CUT_IN_MIN_SPEED,
+    CUT_IN_PARAMS
+};
 enum {
     CUT_OUT_MAX_GAP,
     CUT_OUT_MAX_REVEAL,

@@ -23,338 +23,295 @@
                              "least speed of every vehicle that takes part, at the crossing"},                         \
     }
 
-static const nm_detector_info
-    table
-        [NM_KIND_COUNT] =
-            {
-                [NM_KIND_CUT_IN] =
-                    {
-                        .kind = NM_KIND_CUT_IN,
-                        .name = "cut_in",
-                        .definition =
-                            "The actor changes into the other's lane closely in front of it, stays there, and is its "
-                            "leader from then on.",
-                        .param_count = CUT_IN_PARAMS,
-                        .params =
-                            {
-                                [CUT_IN_MAX_GAP] =
-                                    {"max_gap", "m", 30, 1, 200,
-                                     "most gap when the actor's box reaches over the border (R157 4.4: dx0 30 m)"},
-                                [CUT_IN_MAX_HEADWAY] =
-                                    {"max_headway", "s", 1.5f, 0.1f, 10,
-                                     "most time headway then (R157 demands 2 s at motorway speed; chosen)"},
-                                [CUT_IN_MIN_LATERAL] =
-                                    {"min_lateral", "m", 2.0f, 0.5f, 5,
-                                     "least sideways movement relative to the lanes (chosen: a change moves a "
-                                     "lane width, noise and map steps less)"},
-                                [CUT_IN_MIN_STAY] = {"min_stay", "s", 1.0f, 0.1f, 10,
-                                                     "least time in the new lane as the other's leader (chosen)"},
-                                [CUT_IN_MIN_SPEED] = {"min_speed", "m/s", 3, 0, 50,
-                                                      "least speed of the other; slower is queueing (chosen)"},
-                            },
-                    },
-                [NM_KIND_CUT_OUT] =
-                    {
-                        .kind = NM_KIND_CUT_OUT,
-                        .name = "cut_out",
-                        .definition =
-                            "The actor leads the other, changes out of the lane and so reveals a slower or standing "
-                            "vehicle that the other closes in on.",
-                        .param_count = CUT_OUT_PARAMS,
-                        .params =
-                            {
-                                [CUT_OUT_MAX_GAP] =
-                                    {"max_gap", "m", 38.3f, 1, 200,
-                                     "most gap from the other to the actor before (R157 4.5: dx0 38.3 m)"},
-                                [CUT_OUT_MAX_REVEAL] =
-                                    {"max_reveal", "m", 88.3f, 1, 200,
-                                     "most gap from the other to the revealed one (R157 4.5: dx0 + dx0_f 50 m)"},
-                                [CUT_OUT_MIN_CLOSING] =
-                                    {"min_closing", "m/s", 2, 0, 50,
-                                     "least speed at which the other closes in on the revealed one (chosen)"},
-                                [CUT_OUT_MAX_TTC] =
-                                    {
-                                        "max_ttc", "s", 6, 0.5f,
-                                        20, "most time to collision with the revealed one (chosen)"},
-                                [CUT_OUT_MIN_LATERAL] = {"min_lateral", "m", 2.0f, 0.5f, 5, "as for cut_in"},
-                                [CUT_OUT_MIN_STAY] =
-                                    {"min_stay", "s", 1.0f,
-                                     0.1f, 10, "least time that the actor led before and stays away after (chosen)"},
-                            },
-                    },
-                [NM_KIND_HARD_BRAKE] =
-                    {
-                        .kind = NM_KIND_HARD_BRAKE,
-                        .name = "hard_brake",
-                        .definition = "The actor brakes hard; the other is who follows it, if anybody does.",
-                        .param_count = HARD_BRAKE_PARAMS,
-                        .params =
-                            {
-                                [HARD_BRAKE_MIN_DECEL] =
-                                    {"min_decel", "m/s^2", 4.0f,
-                                     1, 15, "least deceleration throughout (nuPlan's bound of comfort is 4.05)"},
-                                [HARD_BRAKE_MIN_DURATION] = {"min_duration", "s", 0.5f,
-                                                             0.1f, 5, "least time of it (chosen)"},
-                                [HARD_BRAKE_MIN_SPEED] = {"min_speed", "m/s", 5,
-                                                          0, 50, "least speed when it begins (chosen)"},
-                                [HARD_BRAKE_MIN_MEAN] = {"min_mean", "m/s^2", 3, 0, 15, "and least mean deceleration over 2.5 s around it or until the standstill (chosen: recorded speeds come in steps that are no braking)"},
-[HARD_BRAKE_MAX_DECEL] = {"max_decel", "m/s^2", 9.9f, 5, 50, "most deceleration; more is a tracking error (R157 4.3: 9.81)"},
-                            },
-                    },
-                [NM_KIND_REAR_END] =
-                    {
-                        .kind = NM_KIND_REAR_END,
-                        .name = "rear_end",
-                        .definition = "The actor closes in on the vehicle ahead in its lane so fast that only hard "
-                                      "braking avoids "
-                                      "running into it, or does run into it.",
-                        .param_count = REAR_END_PARAMS,
-                        .params =
-                            {
-                                [REAR_END_MAX_TTC] = {"max_ttc", "s",
-                                                      1.5f, 0.1f, 10, "most time to collision (target values)"},
-                                [REAR_END_MIN_DRAC] = {"min_drac", "m/s^2", 3.4f, 0,
-                                                       20, "least needed deceleration (target values: 3.4)"},
-                                [REAR_END_MIN_CLOSING] = {"min_closing", "m/s", 2, 0,
-                                                          50, "least closing speed (chosen)"},
-                                [REAR_END_MIN_DURATION] = {"min_duration", "s", 0.2f, 0,
-                                                           5, "least time of it: noise is shorter (chosen)"},
-                            },
-                    },
-                [NM_KIND_LEAD_STOPPED] =
-                    {
-                        .kind = NM_KIND_LEAD_STOPPED,
-                        .name = "lead_stopped",
-                        .definition =
-                            "The actor comes up to a vehicle that stands in its lane and has to brake hard for it.",
-                        .param_count = LEAD_STOPPED_PARAMS,
-                        .params =
-                            {
-                                [LEAD_STOPPED_LEADER_SPEED] = {"leader_speed", "m/s", 0.5f,
-                                                               0, 5, "most speed of one that stands"},
-                                [LEAD_STOPPED_STANDING] = {"min_standing", "s",
-                                                           1, 0, 20, "least time that it has been standing (chosen)"},
-                                [LEAD_STOPPED_MIN_SPEED] = {"min_speed", "m/s", 4, 0,
-                                                            50, "least speed of the actor (chosen)"},
-                                [LEAD_STOPPED_MIN_DRAC] =
-                                    {"min_drac", "m/s^2", 3.0f,
-                                     0, 20, "least needed deceleration (chosen: above comfortable braking)"},
-                                [LEAD_STOPPED_MIN_DURATION] = {"min_duration", "s", 0.3f, 0,
-                                                               5, "least time of it (chosen)"},
-                            },
-                    },
-                [NM_KIND_MERGE_CONFLICT] =
-                    {
-                        .kind = NM_KIND_MERGE_CONFLICT,
-                        .name = "merge_conflict",
-                        .definition = "Two vehicles enter one lane from different lanes that join or end, the actor "
-                                      "closely ahead "
-                                      "of the other, which closes in.",
-                        .param_count = MERGE_PARAMS,
-                        .params =
-                            {
-                                [MERGE_MAX_PET] = {"max_pet", "s", 1.0f, 0.1f, 10,
-                                                   "most time between the actor's rear and the other's front at the "
-                                                   "place "
-                                                   "where the "
-                                                   "lanes join, or headway at a forced change (target values: below 1 "
-                                                   "s "
-                                                   "critical)"},
-                                [MERGE_MIN_SPEED] = {"min_speed", "m/s", 3, 0, 50, "least speed of the other (chosen)"},
-                                [MERGE_MIN_CLOSING] = {"min_closing", "m/s", 0.5f, -10, 50,
-                                                       "least speed at which the other closes in (chosen)"},
-                                [MERGE_MIN_SEPARATION] =
-                                    {"min_separation", "m", 2.0f, 0, 10,
-                                     "least sideways distance of the two before (chosen: really two lanes)"},
-                                [MERGE_MIN_STAY] = {"min_stay", "s", 1.0f, 0.1f, 10, "as for cut_in"},
-                            },
-                    },
-                [NM_KIND_UNPROTECTED_LEFT_TURN] =
-                    {
-                        .kind = NM_KIND_UNPROTECTED_LEFT_TURN,
-                        .name = "unprotected_left_turn",
-                        .definition = "The actor turns left across the way of the oncoming other, closely in time.",
-                        CROSSING_PARAMS(2.0f, 1.5f, 2.0f),
-                    },
-                [NM_KIND_CROSSING_CONFLICT] =
-                    {
-                        .kind = NM_KIND_CROSSING_CONFLICT,
-                        .name = "crossing_conflict",
-                        .definition = "Two vehicles' ways cross (no left turn against oncoming traffic, no right "
-                                      "turn), closely in "
-                                      "time; the actor is first.",
-                        CROSSING_PARAMS(1.5f, 1.5f, 2.0f),
-                    },
-                [NM_KIND_RED_LIGHT_RUNNER] =
-                    {
-                        .kind = NM_KIND_RED_LIGHT_RUNNER,
-                        .name = "red_light_runner",
-                        .definition = "The actor drives over the stop line of a red signal and on; right turns on red "
-                                      "do not count.",
-                        .param_count = RED_LIGHT_PARAMS,
-                        .params =
-                            {
-                                [RED_LIGHT_MIN_SPEED] = {"min_speed", "m/s", 2, 0,
-                                                         50, "least speed at the line (chosen)"},
-                                [RED_LIGHT_MIN_RED] = {"min_red", "s", 0.5f, 0,
-                                                       20, "least time that it has been red (chosen)"},
-                                [RED_LIGHT_MIN_BEYOND] = {"min_beyond", "m", 5, 0, 50,
-                                                          "least way of the box's centre past the line (chosen: not "
-                                                          "just "
-                                                          "stopped "
-                                                          "late)"},
-                            },
-                    },
-                [NM_KIND_RIGHT_TURN_CONFLICT] =
-                    {
-                        .kind = NM_KIND_RIGHT_TURN_CONFLICT,
-                        .name = "right_turn_conflict",
-                        .definition =
-                            "The actor turns right across or into the way of another vehicle, closely in time.",
-                        CROSSING_PARAMS(1.5f, 1.5f, 2.0f),
-                    },
-                [NM_KIND_PEDESTRIAN_CROSSING] =
-                    {
-                        .kind = NM_KIND_PEDESTRIAN_CROSSING,
-                        .name = "pedestrian_crossing",
-                        .definition = "The actor, a pedestrian, crosses the way of a moving vehicle, closely in time.",
-                        CROSSING_PARAMS(2.0f, 1.5f, 2.0f),
-                    },
-                [NM_KIND_CYCLIST_CROSSING] =
-                    {
-                        .kind = NM_KIND_CYCLIST_CROSSING,
-                        .name = "cyclist_crossing",
-                        .definition = "The actor, a cyclist, crosses the way of a moving vehicle, closely in time.",
-                        CROSSING_PARAMS(2.0f, 1.5f, 2.0f),
-                    },
-                [NM_KIND_WRONG_WAY] =
-                    {
-                        .kind = NM_KIND_WRONG_WAY,
-                        .name = "wrong_way",
-                        .definition =
-                            "The actor drives against the direction of the lane under it, where no lane runs its way.",
-                        .param_count = WRONG_WAY_PARAMS,
-                        .params =
-                            {
-                                [WRONG_WAY_MIN_ANGLE] = {"min_angle", "rad", 2.36f, 1.58f,
-                                                         3.14f, "least angle to the lane (135 degrees; chosen)"},
-                                [WRONG_WAY_MIN_DURATION] =
-                                    {
-                                        "min_duration",
-                                        "s", 1, 0.1f,
-                                        20, "least time of it (nuPlan's driving direction check looks at 1 s)"},
-                                [WRONG_WAY_MIN_SPEED] = {"min_speed", "m/s", 2, 0, 50, "least speed (chosen)"},
-                                [WRONG_WAY_MIN_DISTANCE] = {"min_distance", "m", 6, 0,
-                                                            100, "least way driven so (nuPlan: 6 m in 1 s)"},
-                                [WRONG_WAY_MIN_INSIDE] =
-                                    {"min_inside", "m", 0.5f, 0, 5,
-                                     "least distance of the centre from the lane's borders (chosen)"},
-                            },
-                    },
-                [NM_KIND_TAILGATE] =
-                    {
-                        .kind = NM_KIND_TAILGATE,
-                        .name = "tailgate",
-                        .definition = "The actor follows the other in its lane at too short a headway for a while.",
-                        .param_count = TAILGATE_PARAMS,
-                        .params =
-                            {
-                                [TAILGATE_MAX_HEADWAY] =
-                                    {"max_headway", "s", 0.9f, 0.1f,
-                                     5, "most time headway throughout (fined in Germany below 0.9 s)"},
-                                [TAILGATE_MIN_DURATION] = {"min_duration", "s", 2, 0.1f,
-                                                           60, "least time of it (chosen)"},
-                                [TAILGATE_MIN_SPEED] = {"min_speed", "m/s", 8, 0,
-                                                        50, "least speed throughout (chosen)"},
-                            },
-                    },
-                [NM_KIND_LANE_DRIFT] =
-                    {
-                        .kind = NM_KIND_LANE_DRIFT,
-                        .name = "lane_drift",
-                        .definition = "The actor's box leaves its lane sideways and comes back, without a lane change.",
-                        .param_count = LANE_DRIFT_PARAMS,
-                        .params =
-                            {
-                                [LANE_DRIFT_MIN_OVERHANG] = {"min_overhang", "m", 0.3f, 0,
-                                                             3, "least part of the box beyond the border (chosen)"},
-                                [LANE_DRIFT_MIN_EXCURSION] =
-                                    {"min_excursion", "m", 0.7f, 0, 3,
-                                     "least sideways distance from where it drove before and after "
-                                     "(chosen: maps may be off by some decimetres)"},
-                                [LANE_DRIFT_MIN_DURATION] = {"min_duration", "s", 0.5f, 0,
-                                                             10, "least time beyond (chosen)"},
-                                [LANE_DRIFT_MAX_DURATION] = {"max_duration", "s", 5, 0.5f,
-                                                             60, "most time beyond (chosen)"},
-                                [LANE_DRIFT_MIN_SPEED] = {"min_speed", "m/s", 5, 0, 50, "least speed (chosen)"},
-                            },
-                    },
-                [NM_KIND_HEAD_ON] =
-                    {
-                        .kind = NM_KIND_HEAD_ON,
-                        .name = "head_on",
-                        .definition = "The actor is in the lane of the oncoming other, and they are about to meet.",
-                        .param_count = HEAD_ON_PARAMS,
-                        .params =
-                            {
-                                [HEAD_ON_MAX_TTC] = {"max_ttc", "s",
-                                                     2, 0.1f, 10, "most time until they meet along the lane"},
-                                [HEAD_ON_MIN_ANGLE] = {"min_angle", "rad", 2.62f, 1.58f, 3.14f,
-                                                       "least angle between their headings (150 degrees; chosen)"},
-                                [HEAD_ON_MIN_SPEED] = {"min_speed", "m/s", 2, 0,
-                                                       50, "least speed of the actor (chosen)"},
-                                [HEAD_ON_MIN_OVERLAP] = {"min_overlap", "m", 0.2f, 0, 3,
-                                                         "least sideways overlap of the boxes (chosen)"},
-                            },
-                    },
-                [NM_KIND_NEAR_MISS] =
-                    {
-                        .kind = NM_KIND_NEAR_MISS,
-                        .name = "near_miss",
-                        .definition =
-                            "Two road users come within a moment of colliding and do not; driving side by side or past "
-                            "each other in neighbouring lanes does not count.",
-                        .param_count = NEAR_MISS_PARAMS,
-                        .params =
-                            {
-                                [NEAR_MISS_MAX_TTC] = {"max_ttc", "s", 1.5f, 0.1f,
-                                                       10, "most time to collision (target values)"},
-                                [NEAR_MISS_MAX_PET] =
-                                    {"max_pet", "s", 1.0f,
-                                     0, 10, "or most PET where ways cross (below 1 s critical: target values)"},
-                                [NEAR_MISS_MAX_DISTANCE] =
-                                    {"max_distance", "m", 2.0f,
-                                     0, 20, "with the time to collision: most distance they really come to"},
-                                [NEAR_MISS_MIN_CLOSING] = {"min_closing", "m/s", 2, 0,
-                                                           50, "and least closing speed (chosen)"},
-                                [NEAR_MISS_MIN_DRAC] = {"min_drac", "m/s^2", 3.4f, 0,
-                                                        20, "and least needed deceleration (target values)"},
-                                [NEAR_MISS_MIN_EVASION] = {"min_evasion", "m/s^2", 2, 0, 15,
-                                                           "and least braking or swerving of one of them within a "
-                                                           "second (chosen: "
-                                                           "without it they just pass closely)"},
-                                [NEAR_MISS_MIN_DURATION] = {"min_duration", "s", 0.2f, 0, 5,
-                                                            "and least time of it (chosen)"},
-                            },
-                    },
-                [NM_KIND_COLLISION] =
-                    {
-                        .kind = NM_KIND_COLLISION,
-                        .name = "collision",
-                        .definition =
-                            "Two road users, at least one of them moving, run into each other. Boxes that overlap from "
-                            "the first step on are an issue of the scene, not a collision.",
-                        .param_count = COLLISION_PARAMS,
-                        .params =
-                            {
-                                [COLLISION_MIN_PENETRATION] =
-                                    {"min_penetration", "m", 0.2f, 0, 3,
-                                     "least depth of the overlap (logged boxes are off by decimetres)"},
-                                [COLLISION_MIN_SPEED] = {"min_speed", "m/s", 0.5f,
-                                                         0, 50, "least speed along the line of contact (chosen)"},
-                            },
-                    },
+// clang-format off
+static const nm_detector_info table[NM_KIND_COUNT] = {
+    [NM_KIND_CUT_IN] = {
+        .kind = NM_KIND_CUT_IN,
+        .name = "cut_in",
+        .definition =
+            "The actor changes into the other's lane closely in front of it, stays there, and is its leader "
+            "from then on.",
+        .param_count = CUT_IN_PARAMS,
+        .params = {
+            [CUT_IN_MAX_GAP] = {"max_gap", "m", 30, 1, 200,
+                "most gap when the actor's box reaches over the border (R157 4.4: dx0 30 m)"},
+            [CUT_IN_MAX_HEADWAY] = {"max_headway", "s", 1.5f, 0.1f, 10,
+                "most time headway then (R157 demands 2 s at motorway speed; chosen)"},
+            [CUT_IN_MIN_LATERAL] = {"min_lateral", "m", 2, 0.5f, 5,
+                "least sideways movement relative to the lanes (chosen: a change moves a lane width, noise and map "
+                "steps less)"},
+            [CUT_IN_MIN_STAY] = {"min_stay", "s", 1, 0.1f, 10,
+                "least time in the new lane as the other's leader (chosen)"},
+            [CUT_IN_MIN_CLOSING] = {"min_closing", "m/s", -2.5f, -50, 50,
+                "least speed at which the other closes in then; an actor that pulls away faster is no danger "
+                "(chosen)"},
+            [CUT_IN_MIN_SPEED] = {"min_speed", "m/s", 3, 0, 50,
+                "least speed of the other; slower is queueing (chosen)"},
+        },
+    },
+    [NM_KIND_CUT_OUT] = {
+        .kind = NM_KIND_CUT_OUT,
+        .name = "cut_out",
+        .definition =
+            "The actor leads the other, changes out of the lane and so reveals a slower or standing vehicle "
+            "that the other closes in on.",
+        .param_count = CUT_OUT_PARAMS,
+        .params = {
+            [CUT_OUT_MAX_GAP] = {"max_gap", "m", 38.3f, 1, 200,
+                "most gap from the other to the actor before (R157 4.5: dx0 38.3 m)"},
+            [CUT_OUT_MAX_REVEAL] = {"max_reveal", "m", 88.3f, 1, 200,
+                "most gap from the other to the revealed one (R157 4.5: dx0 + dx0_f 50 m)"},
+            [CUT_OUT_MIN_CLOSING] = {"min_closing", "m/s", 2, 0, 50,
+                "least speed at which the other closes in on the revealed one (chosen)"},
+            [CUT_OUT_MAX_TTC] = {"max_ttc", "s", 6, 0.5f, 20,
+                "most time to collision with the revealed one (chosen)"},
+            [CUT_OUT_MIN_LATERAL] = {"min_lateral", "m", 2, 0.5f, 5,
+                "as for cut_in"},
+            [CUT_OUT_MIN_STAY] = {"min_stay", "s", 1, 0.1f, 10,
+                "least time that the actor led before and stays away after (chosen)"},
+        },
+    },
+    [NM_KIND_HARD_BRAKE] = {
+        .kind = NM_KIND_HARD_BRAKE,
+        .name = "hard_brake",
+        .definition =
+            "The actor brakes hard; the other is who follows it, if anybody does.",
+        .param_count = HARD_BRAKE_PARAMS,
+        .params = {
+            [HARD_BRAKE_MIN_DECEL] = {"min_decel", "m/s^2", 4, 1, 15,
+                "least deceleration throughout (nuPlan's bound of comfort is 4.05)"},
+            [HARD_BRAKE_MIN_DURATION] = {"min_duration", "s", 0.5f, 0.1f, 5,
+                "least time of it (chosen)"},
+            [HARD_BRAKE_MIN_SPEED] = {"min_speed", "m/s", 5, 0, 50,
+                "least speed when it begins (chosen)"},
+            [HARD_BRAKE_MIN_MEAN] = {"min_mean", "m/s^2", 3, 0, 15,
+                "and least mean deceleration over 2.5 s around it or until the standstill (chosen: recorded speeds "
+                "come in steps that are no braking)"},
+            [HARD_BRAKE_MAX_DECEL] = {"max_decel", "m/s^2", 9.9f, 5, 50,
+                "most deceleration; more is a tracking error (R157 4.3: 9.81)"},
+        },
+    },
+    [NM_KIND_REAR_END] = {
+        .kind = NM_KIND_REAR_END,
+        .name = "rear_end",
+        .definition =
+            "The actor closes in on the vehicle ahead in its lane so fast that only hard braking avoids "
+            "running into it, or does run into it.",
+        .param_count = REAR_END_PARAMS,
+        .params = {
+            [REAR_END_MAX_TTC] = {"max_ttc", "s", 1.5f, 0.1f, 10,
+                "most time to collision (target values)"},
+            [REAR_END_MIN_DRAC] = {"min_drac", "m/s^2", 3.4f, 0, 20,
+                "least needed deceleration (target values: 3.4)"},
+            [REAR_END_MIN_CLOSING] = {"min_closing", "m/s", 3, 0, 50,
+                "least closing speed (chosen: slower is closing up in a queue)"},
+            [REAR_END_MIN_DURATION] = {"min_duration", "s", 0.2f, 0, 5,
+                "least time of it: noise is shorter (chosen)"},
+        },
+    },
+    [NM_KIND_LEAD_STOPPED] = {
+        .kind = NM_KIND_LEAD_STOPPED,
+        .name = "lead_stopped",
+        .definition =
+            "The actor comes up to a vehicle that stands in its lane and has to brake hard for it.",
+        .param_count = LEAD_STOPPED_PARAMS,
+        .params = {
+            [LEAD_STOPPED_LEADER_SPEED] = {"leader_speed", "m/s", 0.5f, 0, 5,
+                "most speed of one that stands"},
+            [LEAD_STOPPED_STANDING] = {"min_standing", "s", 1, 0, 20,
+                "least time that it has been standing (chosen)"},
+            [LEAD_STOPPED_MIN_SPEED] = {"min_speed", "m/s", 4, 0, 50,
+                "least speed of the actor (chosen)"},
+            [LEAD_STOPPED_MIN_DRAC] = {"min_drac", "m/s^2", 3, 0, 20,
+                "least needed deceleration (chosen: above comfortable braking)"},
+            [LEAD_STOPPED_MIN_DURATION] = {"min_duration", "s", 0.3f, 0, 5,
+                "least time of it (chosen)"},
+        },
+    },
+    [NM_KIND_MERGE_CONFLICT] = {
+        .kind = NM_KIND_MERGE_CONFLICT,
+        .name = "merge_conflict",
+        .definition =
+            "Two vehicles enter one lane from different lanes that join or end, the actor closely ahead of the "
+            "other, which closes in.",
+        .param_count = MERGE_PARAMS,
+        .params = {
+            [MERGE_MAX_PET] = {"max_pet", "s", 1, 0.1f, 10,
+                "most time between the actor's rear and the other's front at the place where the lanes join, or "
+                "headway at a forced change (target values: below 1 s critical)"},
+            [MERGE_MIN_SPEED] = {"min_speed", "m/s", 3, 0, 50,
+                "least speed of the other (chosen)"},
+            [MERGE_MIN_CLOSING] = {"min_closing", "m/s", 0.5f, -10, 50,
+                "least speed at which the other closes in (chosen)"},
+            [MERGE_MIN_SEPARATION] = {"min_separation", "m", 2, 0, 10,
+                "least sideways distance of the two before (chosen: really two lanes)"},
+            [MERGE_MIN_STAY] = {"min_stay", "s", 1, 0.1f, 10,
+                "as for cut_in"},
+        },
+    },
+    [NM_KIND_UNPROTECTED_LEFT_TURN] = {
+        .kind = NM_KIND_UNPROTECTED_LEFT_TURN,
+        .name = "unprotected_left_turn",
+        .definition =
+            "The actor turns left across the way of the oncoming other, closely in time.",
+        CROSSING_PARAMS(2, 1.5f, 2),
+    },
+    [NM_KIND_CROSSING_CONFLICT] = {
+        .kind = NM_KIND_CROSSING_CONFLICT,
+        .name = "crossing_conflict",
+        .definition =
+            "Two vehicles' ways cross (no left turn against oncoming traffic, no right turn), closely in time; "
+            "the actor is first.",
+        CROSSING_PARAMS(1.5f, 1.5f, 2),
+    },
+    [NM_KIND_RED_LIGHT_RUNNER] = {
+        .kind = NM_KIND_RED_LIGHT_RUNNER,
+        .name = "red_light_runner",
+        .definition =
+            "The actor drives over the stop line of a red signal and on; right turns on red do not count.",
+        .param_count = RED_LIGHT_PARAMS,
+        .params = {
+            [RED_LIGHT_MIN_SPEED] = {"min_speed", "m/s", 2, 0, 50,
+                "least speed at the line (chosen)"},
+            [RED_LIGHT_MIN_RED] = {"min_red", "s", 0.5f, 0, 20,
+                "least time that it has been red (chosen)"},
+            [RED_LIGHT_MIN_BEYOND] = {"min_beyond", "m", 5, 0, 50,
+                "least way of the box's centre past the line (chosen: not just stopped late)"},
+        },
+    },
+    [NM_KIND_RIGHT_TURN_CONFLICT] = {
+        .kind = NM_KIND_RIGHT_TURN_CONFLICT,
+        .name = "right_turn_conflict",
+        .definition =
+            "The actor turns right across or into the way of another vehicle, closely in time.",
+        CROSSING_PARAMS(1.5f, 1.5f, 2),
+    },
+    [NM_KIND_PEDESTRIAN_CROSSING] = {
+        .kind = NM_KIND_PEDESTRIAN_CROSSING,
+        .name = "pedestrian_crossing",
+        .definition =
+            "The actor, a pedestrian, crosses the way of a moving vehicle, closely in time.",
+        CROSSING_PARAMS(2, 1.5f, 2),
+    },
+    [NM_KIND_CYCLIST_CROSSING] = {
+        .kind = NM_KIND_CYCLIST_CROSSING,
+        .name = "cyclist_crossing",
+        .definition =
+            "The actor, a cyclist, crosses the way of a moving vehicle, closely in time.",
+        CROSSING_PARAMS(2, 1.5f, 2),
+    },
+    [NM_KIND_WRONG_WAY] = {
+        .kind = NM_KIND_WRONG_WAY,
+        .name = "wrong_way",
+        .definition =
+            "The actor drives against the direction of the lane under it, where no lane runs its way.",
+        .param_count = WRONG_WAY_PARAMS,
+        .params = {
+            [WRONG_WAY_MIN_ANGLE] = {"min_angle", "rad", 2.36f, 1.58f, 3.14f,
+                "least angle to the lane (135 degrees; chosen)"},
+            [WRONG_WAY_MIN_DURATION] = {"min_duration", "s", 1, 0.1f, 20,
+                "least time of it (nuPlan's driving direction check looks at 1 s)"},
+            [WRONG_WAY_MIN_SPEED] = {"min_speed", "m/s", 2, 0, 50,
+                "least speed (chosen)"},
+            [WRONG_WAY_MIN_DISTANCE] = {"min_distance", "m", 6, 0, 100,
+                "least way driven so (nuPlan: 6 m in 1 s)"},
+            [WRONG_WAY_MIN_INSIDE] = {"min_inside", "m", 0.5f, 0, 5,
+                "least distance of the centre from the lane's borders (chosen)"},
+        },
+    },
+    [NM_KIND_TAILGATE] = {
+        .kind = NM_KIND_TAILGATE,
+        .name = "tailgate",
+        .definition =
+            "The actor follows the other in its lane at too short a headway for a while.",
+        .param_count = TAILGATE_PARAMS,
+        .params = {
+            [TAILGATE_MAX_HEADWAY] = {"max_headway", "s", 0.9f, 0.1f, 5,
+                "most time headway throughout (fined in Germany below 0.9 s)"},
+            [TAILGATE_MIN_DURATION] = {"min_duration", "s", 2, 0.1f, 60,
+                "least time of it (chosen)"},
+            [TAILGATE_MIN_SPEED] = {"min_speed", "m/s", 8, 0, 50,
+                "least speed throughout (chosen)"},
+        },
+    },
+    [NM_KIND_LANE_DRIFT] = {
+        .kind = NM_KIND_LANE_DRIFT,
+        .name = "lane_drift",
+        .definition =
+            "The actor's box leaves its lane sideways and comes back, without a lane change.",
+        .param_count = LANE_DRIFT_PARAMS,
+        .params = {
+            [LANE_DRIFT_MIN_OVERHANG] = {"min_overhang", "m", 0.3f, 0, 3,
+                "least part of the box beyond the border (chosen)"},
+            [LANE_DRIFT_MIN_EXCURSION] = {"min_excursion", "m", 0.7f, 0, 3,
+                "least sideways distance from where it drove before and after (chosen: maps may be off by some "
+                "decimetres)"},
+            [LANE_DRIFT_MIN_DURATION] = {"min_duration", "s", 0.5f, 0, 10,
+                "least time beyond (chosen)"},
+            [LANE_DRIFT_MAX_DURATION] = {"max_duration", "s", 5, 0.5f, 60,
+                "most time beyond (chosen)"},
+            [LANE_DRIFT_MIN_SPEED] = {"min_speed", "m/s", 5, 0, 50,
+                "least speed (chosen)"},
+        },
+    },
+    [NM_KIND_HEAD_ON] = {
+        .kind = NM_KIND_HEAD_ON,
+        .name = "head_on",
+        .definition =
+            "The actor is in the lane of the oncoming other, and they are about to meet.",
+        .param_count = HEAD_ON_PARAMS,
+        .params = {
+            [HEAD_ON_MAX_TTC] = {"max_ttc", "s", 2, 0.1f, 10,
+                "most time until they meet along the lane"},
+            [HEAD_ON_MIN_ANGLE] = {"min_angle", "rad", 2.62f, 1.58f, 3.14f,
+                "least angle between their headings (150 degrees; chosen)"},
+            [HEAD_ON_MIN_SPEED] = {"min_speed", "m/s", 2, 0, 50,
+                "least speed of the actor (chosen)"},
+            [HEAD_ON_MIN_OVERLAP] = {"min_overlap", "m", 0.2f, 0, 3,
+                "least sideways overlap of the boxes (chosen)"},
+        },
+    },
+    [NM_KIND_NEAR_MISS] = {
+        .kind = NM_KIND_NEAR_MISS,
+        .name = "near_miss",
+        .definition =
+            "Two road users come within a moment of colliding and do not; driving side by side or past each "
+            "other in neighbouring lanes does not count.",
+        .param_count = NEAR_MISS_PARAMS,
+        .params = {
+            [NEAR_MISS_MAX_TTC] = {"max_ttc", "s", 1.5f, 0.1f, 10,
+                "most time to collision (target values)"},
+            [NEAR_MISS_MAX_PET] = {"max_pet", "s", 1, 0, 10,
+                "or most PET where ways cross (below 1 s critical: target values)"},
+            [NEAR_MISS_MAX_DISTANCE] = {"max_distance", "m", 2, 0, 20,
+                "with the time to collision: most distance they really come to"},
+            [NEAR_MISS_MIN_CLOSING] = {"min_closing", "m/s", 3, 0, 50,
+                "and least closing speed (chosen)"},
+            [NEAR_MISS_MIN_DRAC] = {"min_drac", "m/s^2", 3.4f, 0, 20,
+                "and least needed deceleration (target values)"},
+            [NEAR_MISS_MIN_EVASION] = {"min_evasion", "m/s^2", 2, 0, 15,
+                "and least braking or swerving of one of them within a second (chosen: without it they just pass "
+                "closely)"},
+            [NEAR_MISS_MIN_DURATION] = {"min_duration", "s", 0.2f, 0, 5,
+                "and least time of it (chosen)"},
+        },
+    },
+    [NM_KIND_COLLISION] = {
+        .kind = NM_KIND_COLLISION,
+        .name = "collision",
+        .definition =
+            "Two road users, at least one of them moving, run into each other. Boxes that overlap from the "
+            "first step on are an issue of the scene, not a collision.",
+        .param_count = COLLISION_PARAMS,
+        .params = {
+            [COLLISION_MIN_PENETRATION] = {"min_penetration", "m", 0.3f, 0, 3,
+                "least depth of the overlap (logged boxes are off by decimetres)"},
+            [COLLISION_MIN_SPEED] = {"min_speed", "m/s", 0.5f, 0, 50,
+                "least speed along the line of contact (chosen)"},
+        },
+    },
 };
+// clang-format on
 
 const nm_detector_info *nm_detector(nm_kind kind) {
     NM_ASSERT((unsigned)kind < NM_KIND_COUNT);
