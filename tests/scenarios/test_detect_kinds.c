@@ -94,6 +94,36 @@ static void test_wobble_over_the_border(void **state) {
     expect_none(&w, NM_KIND_CUT_OUT);
 }
 
+// The one ahead drives on the border: it stays the leader while it wobbles over it.
+static void test_leader_on_the_border(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 80);
+    straight_at(&w, add_car(&w), 100, 0.9, 0, 20);
+    straight_at(&w, add_car(&w), 117, 1.72, 0, 20);
+    for (int t = 0; t < w.steps; t++) w.agent[1].poses[t].y += 0.12 * sin(2 * PI * t / 25);
+    found f = detect(&w, &plain);
+    const nm_event *event = event_of(&f, NM_KIND_TAILGATE);
+    assert_non_null(event);
+    assert_true(event->first_step <= 2 && event->last_step >= 78);
+    release(&f);
+}
+
+// Where two lanes lie on each other the one that runs the agents' way is theirs.
+static void test_lanes_on_each_other(void **state) {
+    (void)state;
+    static world w;
+    for (int west = 0; west < 2; west++) {
+        start_world(&w, MAP_SINGLE, 60);
+        straight_at(&w, add_car(&w), west ? 317 : 300, 0, west ? PI : 0, 20);
+        straight_at(&w, add_car(&w), west ? 300 : 317, 0, west ? PI : 0, 20);
+        found f = detect(&w, &plain);
+        assert_int_equal(count_of_kind(&f, NM_KIND_TAILGATE), 1);
+        assert_int_equal(f.count, 1);
+        release(&f);
+    }
+}
+
 static void test_jump_in_position_is_no_change(void **state) {
     (void)state;
     static world w;
@@ -124,9 +154,63 @@ static void test_overlap_from_the_start(void **state) {
     static world w;
     start_world(&w, MAP_HIGHWAY, 60);
     straight_at(&w, add_car(&w), 100, 0, 0, 15);
-    straight_at(&w, add_car(&w), 103, 0, 0, 15);
+    straight_at(&w, add_car(&w), 103, 0, 0, 12);
     expect_none(&w, NM_KIND_COLLISION);
     expect_none(&w, NM_KIND_NEAR_MISS);
+}
+
+// A car that leaves the border it was driving on did not come from the next lane.
+static void test_half_a_change_is_none(void **state) {
+    (void)state;
+    static world w;
+    point path[63];
+    start_world(&w, MAP_HIGHWAY, 100);
+    size_t count = change_path(path, 0, 2.0, -0.2, 180, 230);
+    cruise(&w, add_car(&w), path, count, 115, 20);
+    straight_at(&w, add_car(&w), 95, 0, 0, 20);
+    expect_none(&w, NM_KIND_CUT_IN);
+}
+
+// The one ahead turns sharply across the line of the one behind: that is no crossing of ways.
+static void test_turning_ahead_is_no_crossing(void **state) {
+    (void)state;
+    static world w;
+    point path[23];
+    start_world(&w, MAP_HIGHWAY, 120);
+    size_t count = arc(path + 1, 200, 4.4, 5, -PI / 2, 0);
+    path[0] = (point){100, -0.6};
+    path[count + 1] = (point){205, 40};
+    cruise(&w, add_car(&w), path, count + 2, 60, 6);
+    straight_at(&w, add_car(&w), 148, 0.6, 0, 6);
+    expect_none(&w, NM_KIND_CROSSING_CONFLICT);
+    expect_none(&w, NM_KIND_NEAR_MISS);
+}
+
+static void test_along_the_middle_is_no_wrong_way(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_TWO_WAY, 60);
+    straight_at(&w, add_car(&w), 400, 1.5, PI, 10);
+    expect_none(&w, NM_KIND_WRONG_WAY);
+}
+
+static void test_without_evasion_no_near_miss(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 50); // the scene ends before it is decided
+    straight_at(&w, add_car(&w), 100, 0, 0, 20);
+    straight_at(&w, add_car(&w), 100 + 5 + 12 * 4.9 + 1.5, 0, 0, 8);
+    expect_none(&w, NM_KIND_NEAR_MISS);
+}
+
+static void test_overlap_after_a_gap(void **state) {
+    (void)state;
+    static world w;
+    start_world(&w, MAP_HIGHWAY, 40); // the one behind is not seen while it would have run into the other
+    straight_at(&w, add_car(&w), 100, 0, 0, 15);
+    straight_at(&w, add_car(&w), 115, 0, 0, 5);
+    for (int t = 5; t < 15; t++) w.agent[0].poses[t].valid = 0;
+    expect_none(&w, NM_KIND_COLLISION);
 }
 
 static void test_parked_overlap(void **state) {
@@ -225,6 +309,107 @@ static void test_stopping_at_red_is_nothing(void **state) {
     expect_nothing(&w);
 }
 
+static void test_oncoming_in_a_bend_is_nothing(void **state) {
+    (void)state;
+    static world w;
+    point line[49];
+    start_world(&w, MAP_BEND, 110); // straight on, each would run into the other
+    size_t count = bend(line, 150, 150, 0);
+    cruise(&w, add_car(&w), line, count, 20, 15);
+    count = bend(line, 150, 146.5, 1);
+    cruise(&w, add_car(&w), line, count, 20, 15);
+    expect_nothing(&w);
+    bend(line, 150, 148.5, 1); // now 1.5 m over the middle: nothing but head-on
+    cruise(&w, &w.agent[1], line, count, 20, 15);
+    found f = detect(&w, &plain);
+    assert_non_null(event_of(&f, NM_KIND_HEAD_ON));
+    assert_int_equal(agent_of(&f, event_of(&f, NM_KIND_HEAD_ON)->actor), 1);
+    release(&f);
+    double speeds[STEPS_MAX];
+    start_world(&w, MAP_HAIRPIN, 60); // so tight that they point across each other's way, and one brakes besides
+    count = bend(line, 16, 16, 0);
+    cruise(&w, add_car(&w), line, count, 0, 8);
+    count = bend(line, 16, 12.5, 1);
+    profile(speeds, w.steps, 8, 10, -4, 2);
+    drive(&w, add_car(&w), line, count, 0, speeds);
+    expect_none(&w, NM_KIND_NEAR_MISS);
+    expect_none(&w, NM_KIND_CROSSING_CONFLICT);
+}
+
+// The second one stops at the last moment, so that no paths cross and no PET exists.
+static void test_conflict_without_crossing(void **state) {
+    (void)state;
+    static world w;
+    double speeds[STEPS_MAX];
+    for (int outside = 0; outside < 2; outside++) {
+        start_world(&w, MAP_JUNCTION, 90);
+        straight_at(&w, add_car(&w), 1.75, -1.75 - 45, PI / 2, 10);
+        double brake = outside ? 2.5 : 7.5, stop = -1.2 - 2.5; // front 0.3 m short of the first one's side
+        profile(speeds, w.steps, 10, 45 - (int)(10 / brake / DT), -brake, 0);
+        straight(&w, add_car(&w), stop - 10 * (4.5 - 10 / brake) - 50 / brake, -1.75, 0, speeds);
+        found f = detect(&w, &plain);
+        if ((event_of(&f, NM_KIND_CROSSING_CONFLICT) != NULL) == outside ||
+            (event_of(&f, NM_KIND_NEAR_MISS) != NULL) == outside) {
+            print_events(&f);
+            fail_msg("stopping with %.1f m/s^2", brake);
+        }
+        release(&f);
+    }
+}
+
+static void test_signal_that_nobody_obeys(void **state) {
+    (void)state;
+    static world w;
+    world_red_light(&w, 0);
+    straight_at(&w, add_car(&w), -80, -1.75, 0, 10);
+    straight_at(&w, add_car(&w), -100, -1.75, 0, 10);
+    expect_none(&w, NM_KIND_RED_LIGHT_RUNNER); // it is the signal that is wrong
+}
+
+static void test_right_on_red(void **state) {
+    (void)state;
+    static world w;
+    point path[23], turn[21];
+    start_world(&w, MAP_JUNCTION, 100);
+    w.signal = NM_SIGNAL_STOP;
+    size_t count = arc(turn, -10, -10, 8.25, PI / 2, 0);
+    path[0] = (point){-60, -1.75};
+    memcpy(path + 1, turn, count * sizeof *turn);
+    path[count + 1] = (point){-1.75, -100};
+    cruise(&w, add_car(&w), path, count + 2, 0, 6);
+    expect_none(&w, NM_KIND_RED_LIGHT_RUNNER);
+}
+
+// --- what trackers make of speed -------------------------------------------------------------------------------------
+
+static void test_stairs_are_no_braking(void **state) {
+    (void)state;
+    static world w;
+    double speeds[STEPS_MAX];
+    start_world(&w, MAP_HIGHWAY, 120); // 2.25 m/s^2 on average, recorded as a plateau of 1 s, then 6 m/s^2 for 0.6 s
+    for (int t = 0; t < w.steps; t++) {
+        int stair = t / 16, within = t % 16;
+        speeds[t] = 16 - 3.6 * stair - (within > 10 ? 0.6 * (within - 10) : 0);
+        if (speeds[t] < 0) speeds[t] = 0;
+    }
+    straight(&w, add_car(&w), 100, 0, 0, speeds);
+    expect_none(&w, NM_KIND_HARD_BRAKE);
+}
+
+static void test_lost_and_found_is_no_braking(void **state) {
+    (void)state;
+    static world w;
+    double speeds[STEPS_MAX];
+    start_world(&w, MAP_HIGHWAY, 120); // the tracker falls behind for 2 s and catches up within one
+    for (int t = 0; t < w.steps; t++) {
+        speeds[t] = 14;
+        if (t >= 40 && t < 60) speeds[t] = 14 - 0.45 * (t - 40);
+        if (t >= 60 && t < 70) speeds[t] = 5 + 0.9 * (t - 60);
+    }
+    straight(&w, add_car(&w), 100, 0, 0, speeds);
+    expect_none(&w, NM_KIND_HARD_BRAKE);
+}
+
 // --- collisions ------------------------------------------------------------------------------------------------------
 
 static void test_collision_numbers(void **state) {
@@ -291,6 +476,13 @@ int main(void) {
         cmocka_unit_test(test_successor_is_no_change),
         cmocka_unit_test(test_change_taken_back),
         cmocka_unit_test(test_wobble_over_the_border),
+        cmocka_unit_test(test_leader_on_the_border),
+        cmocka_unit_test(test_lanes_on_each_other),
+        cmocka_unit_test(test_half_a_change_is_none),
+        cmocka_unit_test(test_turning_ahead_is_no_crossing),
+        cmocka_unit_test(test_along_the_middle_is_no_wrong_way),
+        cmocka_unit_test(test_without_evasion_no_near_miss),
+        cmocka_unit_test(test_overlap_after_a_gap),
         cmocka_unit_test(test_jump_in_position_is_no_change),
         cmocka_unit_test(test_cut_in_behind_is_none),
         cmocka_unit_test(test_overlap_from_the_start),
@@ -301,6 +493,12 @@ int main(void) {
         cmocka_unit_test(test_side_by_side_is_no_near_miss),
         cmocka_unit_test(test_passing_oncoming_is_nothing),
         cmocka_unit_test(test_stopping_at_red_is_nothing),
+        cmocka_unit_test(test_oncoming_in_a_bend_is_nothing),
+        cmocka_unit_test(test_conflict_without_crossing),
+        cmocka_unit_test(test_signal_that_nobody_obeys),
+        cmocka_unit_test(test_right_on_red),
+        cmocka_unit_test(test_stairs_are_no_braking),
+        cmocka_unit_test(test_lost_and_found_is_no_braking),
         cmocka_unit_test(test_collision_numbers),
         cmocka_unit_test(test_touch_within_tolerance),
         cmocka_unit_test(test_numbers),

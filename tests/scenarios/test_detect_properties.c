@@ -162,6 +162,16 @@ static void test_parameters_matter(void **state) {
     found f = detect_with(&w, &plain, &params);
     assert_int_equal(count_of_kind(&f, NM_KIND_TAILGATE), 1);
     release(&f);
+    world_cut_in(&w, 0); // moves 3.5 m sideways, 10 m ahead
+    assert_int_equal(nm_detect_params_set(&params, "cut_in.min_lateral", 4, NULL), NM_OK);
+    f = detect_with(&w, &plain, &params);
+    assert_int_equal(count_of_kind(&f, NM_KIND_CUT_IN), 0);
+    release(&f);
+    assert_int_equal(nm_detect_params_set(&params, "cut_in.min_lateral", 3, NULL), NM_OK);
+    assert_int_equal(nm_detect_params_set(&params, "cut_in.min_closing", 1, NULL), NM_OK);
+    f = detect_with(&w, &plain, &params);
+    assert_int_equal(count_of_kind(&f, NM_KIND_CUT_IN), 0);
+    release(&f);
 }
 
 // --- features --------------------------------------------------------------------------------------------------------

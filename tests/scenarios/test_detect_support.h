@@ -34,6 +34,9 @@ typedef enum map_kind {
     MAP_TWO_WAY,  ///< one lane east at y = 0, one lane west at y = 3.5, x = 0 to 600
     MAP_MERGE,    ///< main road east at y = 0 and a lane that joins it at x = 200 from the right
     MAP_JUNCTION, ///< four arms; lanes at 1.75 m to the right of the axes; the signal rules the eastbound approach
+    MAP_SINGLE,   ///< two lanes on each other, east and west, x = 0 to 600, y = 0
+    MAP_HAIRPIN,  ///< like MAP_BEND, 16 m counter-clockwise and 12.5 m clockwise
+    MAP_BEND,     ///< one lane each way on the same bend: 150 m counter-clockwise, 146.5 m clockwise
     MAP_CURVE     ///< two lanes on a left bend, radius 150 m, centre (0, 150): inner lane at 150 m, outer 153.5 m
 } map_kind;
 
@@ -130,6 +133,12 @@ static inline void build_two_way(nm_map_builder *builder, const placing *p) {
     add_lane(builder, p, &(lane_spec){.id = 2, .points = west, .count = 3, .opposite = 1});
 }
 
+static inline void build_single(nm_map_builder *builder, const placing *p) {
+    const point east[] = {{0, 0}, {300, 0}, {600, 0}}, west[] = {{600, 0}, {300, 0}, {0, 0}};
+    add_lane(builder, p, &(lane_spec){.id = 1, .points = east, .count = 3});
+    add_lane(builder, p, &(lane_spec){.id = 2, .points = west, .count = 3});
+}
+
 static inline void build_merge(nm_map_builder *builder, const placing *p) {
     const point main_road[] = {{0, 0}, {100, 0}, {200, 0}}, on[] = {{200, 0}, {300, 0}, {500, 0}};
     const point joining[] = {{0, -30}, {100, -15}, {160, -5}, {185, -1}, {200, 0}};
@@ -208,6 +217,23 @@ static inline void build_curve(nm_map_builder *builder, const placing *p) {
     }
 }
 
+/// A left bend around (0, centre), driven counter-clockwise or clockwise.
+static inline size_t bend(point *out, double centre, double radius, int clockwise) {
+    for (int i = 0; i < 49; i++) {
+        double angle = -PI / 2 + 2.4 * (clockwise ? 48 - i : i) / 48;
+        out[i] = (point){radius * cos(angle), centre + radius * sin(angle)};
+    }
+    return 49;
+}
+
+static inline void build_bend(nm_map_builder *builder, const placing *p, double radius) {
+    point line[49];
+    size_t count = bend(line, radius, radius, 0);
+    add_lane(builder, p, &(lane_spec){.id = 1, .points = line, .count = count, .opposite = 2});
+    count = bend(line, radius, radius - 3.5, 1);
+    add_lane(builder, p, &(lane_spec){.id = 2, .points = line, .count = count, .opposite = 1});
+}
+
 static inline const nm_map *build_map(map_kind kind, const placing *p) {
     nm_map_builder *builder = nm_map_builder_create();
     nm_error error;
@@ -216,8 +242,11 @@ static inline const nm_map *build_map(map_kind kind, const placing *p) {
     nm_map_builder_set_origin(builder, (nm_point3){floor(p->east), floor(p->north), 0});
     if (kind == MAP_HIGHWAY) build_highway(builder, p);
     if (kind == MAP_TWO_WAY) build_two_way(builder, p);
+    if (kind == MAP_SINGLE) build_single(builder, p);
     if (kind == MAP_MERGE) build_merge(builder, p);
     if (kind == MAP_JUNCTION) build_junction(builder, p);
+    if (kind == MAP_BEND) build_bend(builder, p, 150);
+    if (kind == MAP_HAIRPIN) build_bend(builder, p, 16);
     if (kind == MAP_CURVE) build_curve(builder, p);
     if (nm_map_builder_build(builder, &map, &error) != NM_OK) fail_msg("%s", error.message);
     nm_map_builder_destroy(builder);
