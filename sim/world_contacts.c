@@ -158,8 +158,7 @@ static void examine_pair(nm_world *w, uint32_t a, uint32_t b, float horizon) {
 }
 
 /// Compares agent p (in sorted order) with the window [from, to), eight at a time; what lies past `to` is masked.
-NM_TARGET_CLONES
-static void compare_window(nm_world *w, uint32_t p, uint32_t from, uint32_t to, float horizon) {
+static inline __attribute__((always_inline)) void compare_window(nm_world *w, uint32_t p, uint32_t from, uint32_t to, float horizon) {
     const float px = w->sorted_x[p], py = w->sorted_y[p], pvx = w->sorted_vx[p], pvy = w->sorted_vy[p];
     const float pex = w->sorted_ex[p], pey = w->sorted_ey[p];
     for (uint32_t base = from; base < to; base += 8) {
@@ -201,6 +200,7 @@ static nm_row read_row(const nm_world *w, uint32_t first, float horizon) {
     return row;
 }
 
+NM_TARGET_CLONES
 static void compare_all(nm_world *w, float horizon) {
     nm_row row = read_row(w, 0, horizon);
     while (row.first < w->count) {

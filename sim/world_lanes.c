@@ -3,6 +3,7 @@
 #include "sim/world_internal.h"
 
 #define NM_CURVE_LATERAL 2.5f   ///< m/s^2 that drivers take in curves
+#define NM_RAIL_FITS 4096u      ///< rail points (128 KiB) that stay in the second-level cache by themselves
 #define NM_MIRROR 0.1f          ///< m that a box may reach over a border before it is in the way there
 #define NM_TURN_BRAKE 1.8f      ///< m/s^2 at most to make a turn that was drawn
 #define NM_CURVE_BRAKE 1.5f     ///< m/s^2 with which they slow down before them
@@ -280,6 +281,7 @@ static void rematch(nm_world *world, uint32_t slot) {
 /// Rails of a large map do not fit the cache and agents touch a new line at almost every step: ask for the lines before
 /// the agents are moved, so that they have arrived when the cursors are.
 void nm_world_prefetch_rails(const nm_world *world) {
+    if (world->map->rail_count < NM_RAIL_FITS) return;
     for (uint32_t slot = 0; slot < world->count; ++slot) {
         if (world->lane[slot] == NM_NONE) continue;
         const nm_lane *lane = &world->map->lanes[world->lane[slot]];
