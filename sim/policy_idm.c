@@ -105,9 +105,9 @@ static float steer_command(nm_world *w, uint32_t slot) {
     if (w->lane[slot] == NM_NONE) return 0.0f;
     const float v = w->speed[slot];
     float *target = &w->offset_target[slot];
-    const float far = fabsf(resting_offset(w, slot) - *target);
+    const float rest = nm_world_elbow_room(w, slot, resting_offset(w, slot)), far = fabsf(rest - *target);
     const float top = nm_minf(far > 1.0f || w->length[slot] > 5.5f ? NM_CHANGE_RATE : NM_RECENTRE, 0.25f * v);
-    const float rate = nm_clampf((resting_offset(w, slot) - *target) / NM_STEP_SECONDS, -top, top);
+    const float rate = nm_clampf((rest - *target) / NM_STEP_SECONDS, -top, top);
     *target += rate * NM_STEP_SECONDS;
     w->offset_rate[slot] = rate;
     const float look = 3.0f + 0.6f * v;

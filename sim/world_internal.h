@@ -241,6 +241,9 @@ void nm_world_come_and_go(nm_world *world);
 // right_of_way.c: fills stop_gap, merge_gap, merge_speed
 void nm_world_right_of_way(nm_world *world);
 
+// elbow_room.c: the lateral offset nearest to `wanted` that keeps clear of who drives abreast in the same lane
+float nm_world_elbow_room(const nm_world *world, uint32_t slot, float wanted);
+
 // policy_idm.c, lane_change.c, policy_walk.c
 void nm_policy_idm_act(nm_world *world, const uint32_t *slots, uint32_t count);
 void nm_policy_change_lanes(nm_world *world, const uint32_t *slots, uint32_t count);
