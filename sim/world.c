@@ -182,7 +182,10 @@ void nm_world_remove(nm_world *world, const uint8_t *leave) {
     for (uint32_t i = 0; i < world->order_count; ++i) {
         nm_order_entry entry = world->order[i];
         const uint32_t slot = entry.slot & ~NM_GHOST;
-        if (leave[slot]) continue;
+        if (leave[slot]) {
+            world->lane_agents[entry.lane] = 0; // counted anew by the sort, but only where somebody is left
+            continue;
+        }
         entry.slot = world->list[slot] | (entry.slot & NM_GHOST);
         world->order[entries++] = entry;
     }
