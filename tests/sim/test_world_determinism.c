@@ -20,7 +20,7 @@ static const golden expected[] = {
     {"junction_signal:lanes=2,length=150,density=40,pedestrians=6,cyclists=3", NM_POLICY_IDM, 0xb18bee640ae42ed9,
      NM_NONE},
     {"on_ramp:lanes=3,length=600,density=30", NM_POLICY_IDM, 0x0a79fc82443417ce, NM_NONE},
-    {"roundabout:density=40", NM_POLICY_IDM, 0x5ce1e796cebd2dff, NM_NONE},
+    {"roundabout:density=40", NM_POLICY_IDM, 0xa9bc386025bae889, NM_NONE},
     // nobody reacts: collisions for certain, and all have to come at the same steps
     {"junction_all_way:lanes=2,density=60", NM_POLICY_CONSTANT_VELOCITY, 0xe5a59a6aa90b01e9, 45},
 };
