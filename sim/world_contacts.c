@@ -158,7 +158,8 @@ static void examine_pair(nm_world *w, uint32_t a, uint32_t b, float horizon) {
 }
 
 /// Compares agent p (in sorted order) with the window [from, to), eight at a time; what lies past `to` is masked.
-static inline __attribute__((always_inline)) void compare_window(nm_world *w, uint32_t p, uint32_t from, uint32_t to, float horizon) {
+static inline __attribute__((always_inline)) void compare_window(nm_world *w, uint32_t p, uint32_t from, uint32_t to,
+                                                                 float horizon) {
     const float px = w->sorted_x[p], py = w->sorted_y[p], pvx = w->sorted_vx[p], pvy = w->sorted_vy[p];
     const float pex = w->sorted_ex[p], pey = w->sorted_ey[p];
     for (uint32_t base = from; base < to; base += 8) {
@@ -170,8 +171,9 @@ static inline __attribute__((always_inline)) void compare_window(nm_world *w, ui
             const float dx = x[q] - px, dy = y[q] - py;
             const float mx = (vx[q] - pvx) * horizon, my = (vy[q] - pvy) * horizon;
             const float rx = ex[q] + pex, ry = ey[q] + pey;
-            near[q] = (uint32_t)((dx + nm_minf(mx, 0.0f) <= rx) & (dx + nm_maxf(mx, 0.0f) >= -rx) &
-                                 (dy + nm_minf(my, 0.0f) <= ry) & (dy + nm_maxf(my, 0.0f) >= -ry));
+            const uint32_t left = dx + nm_minf(mx, 0.0f) <= rx, right = dx + nm_maxf(mx, 0.0f) >= -rx;
+            const uint32_t below = dy + nm_minf(my, 0.0f) <= ry, above = dy + nm_maxf(my, 0.0f) >= -ry;
+            near[q] = left & right & below & above; // without branches: all eight at once
         }
         uint64_t pairs[4];
         memcpy(pairs, near, sizeof pairs);
