@@ -110,7 +110,8 @@ static float steer_command(nm_world *w, uint32_t slot) {
     const float rate = nm_clampf((rest - *target) / NM_STEP_SECONDS, -top, top);
     *target += rate * NM_STEP_SECONDS;
     w->offset_rate[slot] = rate;
-    const float look = 3.0f + 0.6f * v;
+    // long bodies swing their corners out when they straighten up quickly
+    const float look = 3.0f + 0.6f * v + 0.6f * nm_maxf(w->length[slot] - 5.0f, 0.0f);
     const float offset = w->lane_d[slot] - *target;
     const float slip = w->sin_h[slot] * w->lane_cos[slot] - w->cos_h[slot] * w->lane_sin[slot]; // sin of heading error
     const float bend = w->bend_ahead[slot] / nm_maxf(1.0f - w->bend_ahead[slot] * w->lane_d[slot], 0.3f);
