@@ -106,7 +106,9 @@ static float steer_command(nm_world *w, uint32_t slot) {
     const float v = w->speed[slot];
     float *target = &w->offset_target[slot];
     const float rest = nm_world_elbow_room(w, slot, resting_offset(w, slot)), far = fabsf(rest - *target);
-    const float top = nm_minf(far > 1.0f || w->length[slot] > 5.5f ? NM_CHANGE_RATE : NM_RECENTRE, 0.25f * v);
+    // Back to the middle at a slip of a few degrees only: a box that turns swings its rear corner out.
+    const int brisk = far > 1.0f || w->length[slot] > 5.5f;
+    const float top = brisk ? nm_minf(NM_CHANGE_RATE, 0.25f * v) : nm_minf(NM_RECENTRE, 0.06f * v);
     const float rate = nm_clampf((rest - *target) / NM_STEP_SECONDS, -top, top);
     *target += rate * NM_STEP_SECONDS;
     w->offset_rate[slot] = rate;
