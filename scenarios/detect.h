@@ -70,7 +70,9 @@ NM_API nm_detect_params nm_detect_params_default(void);
 /// Sets "kind.param" to value. NM_E_ARGUMENT names what is unknown or out of range.
 NM_API nm_status nm_detect_params_set(nm_detect_params *params, const char *name, double value, nm_error *error);
 
-/// One labelled event. Unset numbers are NaN in memory and NULL in the store.
+/// One labelled event. Unset numbers are NaN in memory and NULL in the store. They are those of actor and other, from
+/// smoothed motion, but of cut_out: there gap, closing speed, min_ttc and max_drac are the other's to the vehicle that
+/// was revealed. In head_on min_ttc is the time until the two meet along the lane.
 typedef struct nm_event {
     nm_kind kind;
     uint32_t first_step, last_step; ///< inclusive
@@ -88,7 +90,7 @@ typedef struct nm_event {
     float lateral_speed;            ///< m/s of the actor at the critical step
     float deceleration;             ///< m/s^2, the largest of the actor within the event
     float impact_speed, delta_v;    ///< m/s, collisions only
-    float severity;                 ///< 0..1, one number to order by: see detect.c
+    float severity;                 ///< 0..1, one number to order by; collisions from 0.8 on: formula in detect.c
 } nm_event;
 
 /// Finds all events of a scene, ordered by (kind, critical_step, actor, other). `*events` is allocated from `arena`.

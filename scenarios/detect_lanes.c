@@ -12,6 +12,7 @@
 #define OFF_LANE 1.2f     // m outside a lane up to which it stays a candidate
 #define MATCH_RADIUS 2.5f // m, search when no lane contains the position
 #define HOPS 3            // short connectors that one step may skip
+#define BRANCHES 12u      // looked at per lane: a hostile map may join every lane to every other
 
 // Costs. One unit is about one step with the centre 0.7 m outside the lane.
 #define COST_CENTRE 0.3f // at the border, falling with the square towards the middle
@@ -45,7 +46,7 @@ static int leads_to(const nm_map *map, uint32_t from, uint32_t to, int hops) {
     nm_range next = map->lanes[from].successors;
     if (refers(map, next, to)) return 1;
     if (hops <= 1) return 0;
-    for (uint32_t i = 0; i < next.count; i++)
+    for (uint32_t i = 0; i < next.count && i < BRANCHES; i++)
         if (leads_to(map, map->lane_refs[next.first + i], to, hops - 1)) return 1;
     return 0;
 }
@@ -55,7 +56,7 @@ static nm_move beside(const nm_map *map, uint32_t from, uint32_t to) {
     const nm_lane *lane = &map->lanes[from];
     for (int side = 0; side < 2; side++) {
         nm_range range = side ? lane->right : lane->left;
-        for (uint32_t i = 0; i < range.count; i++) {
+        for (uint32_t i = 0; i < range.count && i < BRANCHES; i++) {
             const nm_neighbour *neighbour = &map->neighbours[range.first + i];
             if (neighbour->lane == to)
                 return neighbour->opposite ? NM_MOVE_OPPOSITE : side ? NM_MOVE_RIGHT : NM_MOVE_LEFT;
@@ -68,7 +69,7 @@ static nm_move beside(const nm_map *map, uint32_t from, uint32_t to) {
 
 static int share_predecessor(const nm_map *map, uint32_t a, uint32_t b) {
     nm_range before = map->lanes[a].predecessors;
-    for (uint32_t i = 0; i < before.count; i++)
+    for (uint32_t i = 0; i < before.count && i < BRANCHES; i++)
         if (refers(map, map->lanes[b].predecessors, map->lane_refs[before.first + i])) return 1;
     return 0;
 }
@@ -79,7 +80,7 @@ static nm_move relation(const nm_map *map, uint32_t from, uint32_t to) {
     nm_move move = beside(map, from, to);
     if (move != NM_MOVE_NONE) return move;
     nm_range next = map->lanes[from].successors;
-    for (uint32_t i = 0; i < next.count; i++) {
+    for (uint32_t i = 0; i < next.count && i < BRANCHES; i++) {
         move = beside(map, map->lane_refs[next.first + i], to);
         if (move != NM_MOVE_NONE) return move;
     }
