@@ -31,7 +31,8 @@ typedef struct import_run {
     double began;
     size_t uncommitted; ///< bytes
     uint64_t files, skipped, scenes, agents, agent_states, already, refusals;
-    nm_error *refused;
+    nm_error *refused; ///< [listed] of the refusals, the first ones
+    size_t listed, listed_room;
     double seconds;
 } import_run;
 
@@ -71,15 +72,14 @@ static nm_status take_scene(import_run *run, nm_item *item, nm_error *error) {
 
 static void take_refusal(import_run *run, const nm_error *error) {
     if (run->refusals++ >= REFUSALS_KEPT) return;
-    if ((run->refusals & (run->refusals - 1)) == 0) { // room doubles at powers of two
-        nm_error *moved = realloc(run->refused, 2 * run->refusals * sizeof *moved);
-        if (moved) run->refused = moved;
-        if (!moved) {
-            run->refusals--;
-            return;
-        }
+    if (run->listed == run->listed_room) {
+        const size_t room = run->listed_room ? 2 * run->listed_room : 16;
+        nm_error *moved = realloc(run->refused, room * sizeof *moved);
+        if (!moved) return; // it stays counted
+        run->refused = moved;
+        run->listed_room = room;
     }
-    run->refused[run->refusals - 1] = *error;
+    run->refused[run->listed++] = *error;
 }
 
 /// A file or archive is over. It counts as done only when everything in it went in: what was refused is looked at again
@@ -140,10 +140,6 @@ static nm_status import_all(import_run *run, nm_error *error) {
 
 // --- reporting -------------------------------------------------------------------------------------------------------
 
-static uint64_t listed(const import_run *run) {
-    return run->refusals < REFUSALS_KEPT ? run->refusals : REFUSALS_KEPT;
-}
-
 static int report_json(const import_run *run, const char *store, double bytes) {
     cJSON *document = cJSON_CreateObject();
     cJSON_AddStringToObject(document, "store", store);
@@ -155,7 +151,7 @@ static int report_json(const import_run *run, const char *store, double bytes) {
     nm_json_integer(document, "already_there", run->already);
     nm_json_integer(document, "refusals", run->refusals);
     cJSON *refused = cJSON_AddArrayToObject(document, "refused");
-    for (uint64_t i = 0; i < listed(run); i++) {
+    for (size_t i = 0; i < run->listed; i++) {
         const nm_error *error = &run->refused[i];
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddStringToObject(entry, "file", error->input);
@@ -188,10 +184,9 @@ static int report_table(const import_run *run, double bytes) {
 
 static int report(import_run *run, const import_options *options, const nm_common *common, double bytes,
                   nm_status status, nm_error *error) {
-    for (uint64_t i = 0; i < listed(run); i++) nm_cli_fail(run->command, &run->refused[i]);
-    if (run->refusals > REFUSALS_KEPT)
-        fprintf(stderr, "nearmiss import: %llu more were refused\n",
-                (unsigned long long)(run->refusals - REFUSALS_KEPT));
+    for (size_t i = 0; i < run->listed; i++) nm_cli_fail(run->command, &run->refused[i]);
+    if (run->refusals > run->listed)
+        fprintf(stderr, "nearmiss import: %llu more were refused\n", (unsigned long long)(run->refusals - run->listed));
     if (status == NM_E_CANCELLED)
         NM_ERROR(error, status, "interrupted: %llu scenes had been read; the same command goes on where this stopped",
                  (unsigned long long)run->scenes);
@@ -227,11 +222,10 @@ static int import_files(const nm_command *command, const import_options *options
         return nm_cli_fail(command, &error);
     nm_store_set_interrupt(run.store, interrupted, NULL);
     if (!options->again) (void)nm_store_open(options->store, NM_STORE_READ, &lookup, NULL);
-    const int threads = common->threads ? (int)common->threads : nm_cpu_count();
     const double start = nm_clock();
     double bytes = 0;
     nm_status status = NM_E_MEMORY;
-    run.pipeline = nm_pipeline_start((const char *const *)inputs->paths, inputs->count, threads,
+    run.pipeline = nm_pipeline_start((const char *const *)inputs->paths, inputs->count, (int)common->threads,
                                      lookup ? known_file : NULL, lookup);
     if (run.pipeline) {
         const int silent = common->quiet || common->json;
@@ -239,9 +233,13 @@ static int import_files(const nm_command *command, const import_options *options
         status = import_all(&run, &error);
         nm_progress_finish(run.progress);
         bytes = (double)nm_pipeline_bytes(run.pipeline);
+        const uint64_t lost = nm_pipeline_lost(run.pipeline);
+        if (status == NM_OK && lost > 0)
+            status = NM_ERROR(&error, NM_E_MEMORY, "out of memory: %llu refusals could not even be named",
+                              (unsigned long long)lost);
         nm_pipeline_destroy(run.pipeline);
     } else {
-        NM_ERROR(&error, status, "cannot start %d threads", threads);
+        NM_ERROR(&error, status, "no memory or threads to import with");
     }
     // the writer closes last: it copies the log into the file
     nm_store_close(lookup);

@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "base/thread_pool.h"
 
 #define INPUT_BYTES ((size_t)32 << 20)  ///< of files waiting to be parsed
 #define RESULT_BYTES ((size_t)48 << 20) ///< of packed scenes waiting to be taken
 #define BORROW_BYTES ((size_t)16 << 20) ///< a larger member is not copied: the walking thread waits until it is parsed
 #define UNITS 1024u
+#define THREADS_MAX 256
 
 typedef struct result {
     struct result *next;
@@ -55,8 +57,9 @@ struct nm_pipeline {
     int in_archive;         ///< the walking thread's own
     size_t unit_count, input_bytes, result_bytes;
     uint64_t bytes, archive_refusals, archive_scenes;
+    uint64_t lost; ///< refusals that there was no memory to pass on
 
-    pthread_t walker, workers[256];
+    pthread_t walker, workers[THREADS_MAX];
     int walker_started, worker_count;
 };
 
@@ -102,6 +105,7 @@ static int enqueue(nm_pipeline *p, unit *u) {
         if (u->borrowed) p->borrowed = u;
         p->unit_count++;
         p->input_bytes += u->size;
+        p->result_bytes += u->result_bytes;
         p->bytes += u->archive ? 0 : u->identity_size;
         pthread_cond_broadcast(&p->changed);
     }
@@ -133,18 +137,33 @@ static nm_status add_result(nm_pipeline *p, unit *u, result *r) {
     return stop ? NM_E_CANCELLED : NM_OK;
 }
 
-static nm_status add_refusal(nm_pipeline *p, unit *u, const nm_error *error) {
+/// NULL without memory.
+static result *new_refusal(const nm_error *error) {
     result *r = calloc(1, sizeof *r);
     nm_error *copy = malloc(sizeof *copy);
     if (!r || !copy) {
         free(r);
         free(copy);
-        return NM_E_MEMORY;
+        return NULL;
     }
     *copy = *error;
     r->error = copy;
     r->bytes = sizeof *r + sizeof *copy;
-    return add_result(p, u, r);
+    return r;
+}
+
+/// There is no memory even to say what was refused: it is counted, so that nothing passes for imported.
+static void lose_refusal(nm_pipeline *p) {
+    pthread_mutex_lock(&p->lock);
+    p->lost++;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static nm_status add_refusal(nm_pipeline *p, unit *u, const nm_error *error) {
+    result *r = new_refusal(error);
+    if (r) return add_result(p, u, r);
+    lose_refusal(p);
+    return NM_OK;
 }
 
 // --- parsing ---------------------------------------------------------------------------------------------------------
@@ -314,17 +333,14 @@ static nm_status take_member(void *context, const char *input, const void *bytes
 static void refuse_file(void *context, const nm_error *error) {
     nm_pipeline *p = context;
     unit *u = new_unit(error->input, UNIT_DONE);
-    result *r = calloc(1, sizeof *r);
-    nm_error *copy = malloc(sizeof *copy);
-    if (!u || !r || !copy) {
+    result *r = u ? new_refusal(error) : NULL;
+    if (!r) {
         if (u) free_unit(u);
-        free(r);
-        free(copy);
+        lose_refusal(p);
         return;
     }
-    *copy = *error;
-    r->error = copy;
     u->first = u->last = r;
+    u->result_bytes = r->bytes;
     u->refusals = 1;
     u->member = p->in_archive;
     (void)enqueue(p, u);
@@ -383,7 +399,8 @@ static void *run_walker(void *context) {
 
 nm_pipeline *nm_pipeline_start(const char *const *paths, size_t count, int threads, nm_known_file *known,
                                void *context) {
-    NM_ASSERT((paths || count == 0) && threads >= 1 && threads <= 256);
+    NM_ASSERT((paths || count == 0) && threads >= 0 && threads <= THREADS_MAX);
+    if (threads == 0) threads = nm_cpu_count() < THREADS_MAX ? nm_cpu_count() : THREADS_MAX;
     nm_pipeline *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     nm_importer_destroy(nm_importer_create(NULL)); // what the readers prepare once is not left to racing threads
@@ -426,6 +443,13 @@ uint64_t nm_pipeline_bytes(nm_pipeline *p) {
     return bytes;
 }
 
+uint64_t nm_pipeline_lost(nm_pipeline *p) {
+    pthread_mutex_lock(&p->lock);
+    uint64_t lost = p->lost;
+    pthread_mutex_unlock(&p->lock);
+    return lost;
+}
+
 static struct timespec time_in(double seconds) {
     struct timespec at;
     clock_gettime(CLOCK_REALTIME, &at);
@@ -462,7 +486,7 @@ static void take_unit(nm_pipeline *p, unit *u, nm_item *item) {
     item->hash = u->hash;
     item->skipped = u->skipped;
     item->scenes = u->archive ? p->archive_scenes : u->scenes;
-    item->refusals = u->archive ? p->archive_refusals : u->refusals;
+    item->refusals = (u->archive ? p->archive_refusals : u->refusals) + p->lost;
     p->archive_scenes = u->member ? p->archive_scenes + u->scenes : 0;
     p->archive_refusals = u->member ? p->archive_refusals + u->refusals : 0;
     free_unit(u);

@@ -30,16 +30,18 @@ typedef struct nm_item {
     nm_error error;
     char file[256];            ///< base name of the file or archive
     uint64_t size, hash;       ///< its identity: bytes and content; 0 when it could not be read
-    uint64_t scenes, refusals; ///< how many it held
+    uint64_t scenes, refusals; ///< how many it held; refusals that were lost (below) count for every later file
     int skipped;
 } nm_item;
 
-/// The paths must outlive the pipeline. threads: 1..256. known: nullable. NULL: no memory or threads.
+/// The paths must outlive the pipeline. threads: 1..256, 0 = one per core. known: nullable. NULL: no memory or threads.
 nm_pipeline *nm_pipeline_start(const char *const *paths, size_t count, int threads, nm_known_file *known,
                                void *context);
 /// The next item in order, waiting at most `seconds`. One thread takes.
 void nm_pipeline_next(nm_pipeline *pipeline, double seconds, nm_item *item);
 uint64_t nm_pipeline_bytes(nm_pipeline *pipeline); ///< of scene files read so far, decompressed; skipped ones too
-void nm_pipeline_destroy(nm_pipeline *pipeline);   ///< stops what still runs; NULL is fine
+/// Refusals that could not be handed out for lack of memory. At the end of an import they mean that it is not complete.
+uint64_t nm_pipeline_lost(nm_pipeline *pipeline);
+void nm_pipeline_destroy(nm_pipeline *pipeline); ///< stops what still runs; NULL is fine
 
 #endif
