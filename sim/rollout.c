@@ -4,7 +4,7 @@
 
 #include "sim/world_internal.h"
 
-/// Track definitions and recorded states up to and including start_step.
+/// Track definitions and recorded states before start_step; that one and the later ones are read from the world.
 static nm_status copy_history(nm_scene_builder *builder, const nm_scene *scene, uint32_t start_step, nm_error *error) {
     for (uint32_t track = 0; track < scene->track_count; ++track) {
         const nm_track *info = &scene->tracks[track];
@@ -22,16 +22,16 @@ static nm_status copy_history(nm_scene_builder *builder, const nm_scene *scene, 
         for (uint32_t step = 0; step < start_step && step < scene->step_count; ++step) {
             const size_t at = nm_scene_at(scene, track, step);
             if (!scene->valid[at]) continue;
-            const nm_state_def state = {.x = (double)scene->x[at] + scene->map->origin.x,
-                                        .y = (double)scene->y[at] + scene->map->origin.y,
-                                        .z = (double)scene->z[at] + scene->map->origin.z,
-                                        .heading = (double)scene->heading[at],
-                                        .vx = (double)scene->vx[at],
-                                        .vy = (double)scene->vy[at],
-                                        .length = scene->state_length ? scene->state_length[at] : 0.0f,
-                                        .width = scene->state_width ? scene->state_width[at] : 0.0f,
-                                        .height = scene->state_height ? scene->state_height[at] : 0.0f};
-            status = nm_scene_builder_add_state(builder, track, step, &state, error);
+            const nm_state state = {.x = scene->x[at],
+                                    .y = scene->y[at],
+                                    .z = scene->z[at],
+                                    .heading = scene->heading[at],
+                                    .vx = scene->vx[at],
+                                    .vy = scene->vy[at],
+                                    .length = scene->state_length ? scene->state_length[at] : 0.0f,
+                                    .width = scene->state_width ? scene->state_width[at] : 0.0f,
+                                    .height = scene->state_height ? scene->state_height[at] : 0.0f};
+            status = nm_scene_builder_add_local_state(builder, track, step, &state, error);
             if (status != NM_OK) return status;
         }
     }
@@ -52,16 +52,16 @@ static nm_status record_step(nm_scene_builder *builder, const nm_world *world, n
     for (uint32_t slot = 0; slot < world->count; ++slot) {
         const uint32_t track = world->track[slot];
         const int sized = scene->state_length != NULL;
-        const nm_state_def state = {.x = (double)world->x[slot] + scene->map->origin.x,
-                                    .y = (double)world->y[slot] + scene->map->origin.y,
-                                    .z = (double)last_height(scene, track, world->step) + scene->map->origin.z,
-                                    .heading = (double)world->heading[slot],
-                                    .vx = (double)world->vx[slot],
-                                    .vy = (double)world->vy[slot],
-                                    .length = sized ? world->length[slot] : 0.0f,
-                                    .width = sized ? world->width[slot] : 0.0f,
-                                    .height = sized ? scene->tracks[track].height : 0.0f};
-        const nm_status status = nm_scene_builder_add_state(builder, track, world->step, &state, error);
+        const nm_state state = {.x = world->x[slot],
+                                .y = world->y[slot],
+                                .z = last_height(scene, track, world->step),
+                                .heading = world->heading[slot],
+                                .vx = world->vx[slot],
+                                .vy = world->vy[slot],
+                                .length = sized ? world->length[slot] : 0.0f,
+                                .width = sized ? world->width[slot] : 0.0f,
+                                .height = sized ? scene->tracks[track].height : 0.0f};
+        const nm_status status = nm_scene_builder_add_local_state(builder, track, world->step, &state, error);
         if (status != NM_OK) return status;
     }
     for (uint32_t signal = 0; signal < scene->map->signal_count; ++signal) {

@@ -160,6 +160,10 @@ typedef struct nm_state_def {
 } nm_state_def;
 NM_API nm_status nm_scene_builder_add_state(nm_scene_builder *builder, uint32_t track, uint32_t step,
                                             const nm_state_def *state, nm_error *error);
+/// The same in the map's frame, kept bit for bit: for what comes out of another scene or a world over the same map,
+/// where the way through source coordinates would round. Heading in (-pi, pi]; sizes 0 = the track's.
+NM_API nm_status nm_scene_builder_add_local_state(nm_scene_builder *builder, uint32_t track, uint32_t step,
+                                                  const nm_state *state, nm_error *error);
 NM_API nm_status nm_scene_builder_set_signal(nm_scene_builder *builder, uint32_t signal, uint32_t step,
                                              nm_signal_state state, nm_error *error);
 NM_API nm_status nm_scene_builder_set_timestamps(nm_scene_builder *builder, const double *seconds, size_t count,

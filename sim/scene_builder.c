@@ -188,11 +188,12 @@ static int convert(const nm_map *map, const nm_state_def *def, nm_state *out) {
     return 1;
 }
 
-nm_status nm_scene_builder_add_state(nm_scene_builder *builder, uint32_t track, uint32_t step,
-                                     const nm_state_def *state, nm_error *error) {
+/// A checked place for one more state. The caller fills `state` in and calls close_state, or takes the state back.
+static nm_status open_state(nm_scene_builder *builder, uint32_t track, uint32_t step, raw_state **out,
+                            nm_error *error) {
     NM_ASSERT(track < builder->tracks.count);
     if (NM_UNLIKELY(step >= NM_SCENE_MAX_STEPS)) return too_many_steps(error, step);
-    nm_track *t = &NM_AT(builder->tracks, raw_track, track).track;
+    const nm_track *t = &NM_AT(builder->tracks, raw_track, track).track;
     int grows = t->first_step > t->last_step || step > t->last_step;
     if (NM_UNLIKELY(!grows || builder->check_states)) {
         nm_status status = check_repeat(builder, track, step, error);
@@ -203,17 +204,53 @@ nm_status nm_scene_builder_add_state(nm_scene_builder *builder, uint32_t track, 
     }
     raw_state *raw = NM_PUSH(&builder->states, raw_state, 1);
     if (NM_UNLIKELY(!raw)) return no_memory(error);
+    raw->track = track;
+    raw->step = step;
+    *out = raw;
+    return NM_OK;
+}
+
+static void close_state(nm_scene_builder *builder, const raw_state *raw) {
+    nm_track *t = &NM_AT(builder->tracks, raw_track, raw->track).track;
+    const nm_state *state = &raw->state;
+    builder->sizes |= state->length > 0.0f || state->width > 0.0f || state->height > 0.0f;
+    if (t->first_step > t->last_step) t->first_step = t->last_step = raw->step;
+    if (raw->step < t->first_step) t->first_step = raw->step;
+    if (raw->step > t->last_step) t->last_step = raw->step;
+    if (raw->step >= builder->step_count) builder->step_count = raw->step + 1;
+}
+
+nm_status nm_scene_builder_add_state(nm_scene_builder *builder, uint32_t track, uint32_t step,
+                                     const nm_state_def *state, nm_error *error) {
+    raw_state *raw;
+    nm_status status = open_state(builder, track, step, &raw, error);
+    if (NM_UNLIKELY(status != NM_OK)) return status;
     if (NM_UNLIKELY(!convert(builder->map, state, &raw->state))) {
         builder->states.count--;
         return bad_state(builder, track, step, error);
     }
-    raw->track = track;
-    raw->step = step;
-    builder->sizes |= state->length > 0.0f || state->width > 0.0f || state->height > 0.0f;
-    if (t->first_step > t->last_step) t->first_step = t->last_step = step;
-    if (step < t->first_step) t->first_step = step;
-    if (step > t->last_step) t->last_step = step;
-    if (step >= builder->step_count) builder->step_count = step + 1;
+    close_state(builder, raw);
+    return NM_OK;
+}
+
+static int usable(const nm_state *s) {
+    return fabs((double)s->x) <= MAX_DISTANCE && fabs((double)s->y) <= MAX_DISTANCE &&
+           fabs((double)s->z) <= MAX_DISTANCE && s->heading > -NM_PI_F && s->heading <= NM_PI_F &&
+           fabs((double)s->vx) <= MAX_SPEED && fabs((double)s->vy) <= MAX_SPEED && size_usable(s->length) &&
+           size_usable(s->width) && size_usable(s->height);
+}
+
+nm_status nm_scene_builder_add_local_state(nm_scene_builder *builder, uint32_t track, uint32_t step,
+                                           const nm_state *state, nm_error *error) {
+    raw_state *raw;
+    nm_status status = open_state(builder, track, step, &raw, error);
+    if (NM_UNLIKELY(status != NM_OK)) return status;
+    if (NM_UNLIKELY(!usable(state))) {
+        builder->states.count--;
+        return bad_state(builder, track, step, error);
+    }
+    raw->state = *state;
+    close_state(builder, raw);
     return NM_OK;
 }
 

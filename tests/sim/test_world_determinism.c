@@ -4,6 +4,7 @@
 
 #include "base/thread_pool.h"
 #include "sim/builtin.h"
+#include "sim/math.h"
 #include "world_scenes.h"
 
 #define WORLDS 6
@@ -133,11 +134,65 @@ static void a_rollout_repeats_from_its_scene(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// Far from the source's origin, states near the scene's own would be rounded on a way through source coordinates.
+static void a_replay_far_from_the_origin_keeps_every_bit(void **state) {
+    (void)state;
+    nm_error error;
+    nm_error_clear(&error);
+    nm_map_builder *maps = nm_map_builder_create();
+    assert_non_null(maps);
+    const nm_point3 origin = {691000.7, 5334000.3, 521.9};
+    const nm_point3 left[2] = {{origin.x - 50, origin.y + 1.75, origin.z}, {origin.x + 450, origin.y + 1.75, origin.z}};
+    const nm_point3 right[2] = {{origin.x - 50, origin.y - 1.75, origin.z},
+                                {origin.x + 450, origin.y - 1.75, origin.z}};
+    nm_lane_def def = nm_lane_def_default();
+    def.id = 1, def.left = left, def.right = right, def.point_count = 2, def.speed_limit = 20;
+    nm_map_builder_set_origin(maps, origin);
+    assert_int_equal(nm_map_builder_add_lane(maps, &def, &error), NM_OK);
+    const nm_map *map = NULL;
+    if (nm_map_builder_build(maps, &map, &error) != NM_OK) fail_msg("%s", error.message);
+    nm_map_builder_destroy(maps);
+
+    nm_scene_builder *builder = nm_scene_builder_create();
+    assert_non_null(builder);
+    assert_int_equal(nm_scene_builder_begin(builder, map, 0.1, 40, &error), NM_OK);
+    nm_map_release(map);
+    const nm_track_def car = {.id = 1, .type = NM_AGENT_CAR, .length = 4.5f, .width = 1.8f, .height = 1.5f};
+    uint32_t track;
+    assert_int_equal(nm_scene_builder_add_track(builder, &car, &track, &error), NM_OK);
+    for (uint32_t t = 0; t < 40; ++t) {
+        const nm_state there = {.x = 1.2345e-5f * (float)t, .y = -1e-7f, .z = 1e-6f, .vx = 1.2345e-4f};
+        assert_int_equal(nm_scene_builder_add_local_state(builder, track, t, &there, &error), NM_OK);
+    }
+    const nm_state turned = {.heading = -NM_PI_F}; // not in (-pi, pi]
+    assert_int_equal(nm_scene_builder_add_local_state(builder, track, 41, &turned, &error), NM_E_FORMAT);
+    const nm_state nowhere = {.x = NAN};
+    assert_int_equal(nm_scene_builder_add_local_state(builder, track, 42, &nowhere, &error), NM_E_FORMAT);
+    const nm_scene *scene = NULL;
+    if (nm_scene_builder_build(builder, &scene, &error) != NM_OK) fail_msg("%s", error.message);
+    nm_scene_builder_destroy(builder);
+    assert_int_equal(scene->step_count, 40);
+
+    nm_world_config config = nm_world_config_default();
+    config.agents = config.ego = NM_POLICY_LOG;
+    config.start_step = 10;
+    nm_rollout_result result;
+    if (nm_rollout(scene, &config, 29, 1, &result, &error) != NM_OK) fail_msg("%s", error.message);
+    assert_int_equal(result.scene->step_count, 40);
+    assert_memory_equal(result.scene->x, scene->x, 40 * sizeof(float));
+    assert_memory_equal(result.scene->y, scene->y, 40 * sizeof(float));
+    assert_memory_equal(result.scene->z, scene->z, 40 * sizeof(float));
+    assert_memory_equal(result.scene->vx, scene->vx, 40 * sizeof(float));
+    nm_scene_destroy(result.scene);
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bits_for_any_number_of_threads),
         cmocka_unit_test(a_reset_world_repeats_itself),
         cmocka_unit_test(a_rollout_repeats_from_its_scene),
+        cmocka_unit_test(a_replay_far_from_the_origin_keeps_every_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
