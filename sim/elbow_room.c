@@ -8,6 +8,7 @@
 float nm_world_elbow_room(const nm_world *w, uint32_t slot, float wanted) {
     const uint32_t lane = w->lane[slot], first = w->lane_first[lane], end = first + w->lane_agents[lane];
     const float s = w->lane_s[slot], d = w->lane_d[slot];
+    if (fabsf(wanted - d) < 0.1f) return wanted; // it is where it wants to be: nothing to pull over to
     float low = -INFINITY, high = INFINITY;
     // outwards from its own place in the order, until nobody reaches it any more
     for (int step = -1; step <= 1; step += 2) {
