@@ -9,12 +9,12 @@
 #define NM_WALK_SPEED 1.35f ///< m/s, where none was recorded (Bohannon 1997, comfortable pace of adults)
 #define NM_KERB 0.6f        ///< m before the crosswalk to wait at
 #define NM_EVADE_SECONDS 3.0f
-#define NM_EVADE_MOST 0.8f  ///< m/s sideways
-#define NM_ELBOW 0.15f      ///< m kept beside others
-#define NM_STAND_OFF 0.45f  ///< m kept before others: enough to turn aside
-#define NM_SHUFFLE 0.04f    ///< m/s
-#define NM_NEAR 7.0f        ///< m, centre to centre
-#define NM_WALKER_ROOM 0.2f ///< m left between walkers who stop for each other
+#define NM_EVADE_MOST 0.8f   ///< m/s sideways
+#define NM_ELBOW 0.15f       ///< m kept beside others
+#define NM_STAND_OFF 0.45f   ///< m kept before others: enough to turn aside
+#define NM_SHUFFLE 0.04f     ///< m/s
+#define NM_NEAR 7.0f         ///< m, centre to centre
+#define NM_WALKER_ROOM 0.45f ///< m left between walkers who stop for each other
 #define NM_TURN_SECONDS 0.3f
 #define NM_CREEP 0.15f ///< m/s: nobody turns without a step
 
@@ -104,9 +104,11 @@ static void make_way(const nm_world *w, uint32_t slot, uint32_t other, float *as
         // Falls off with the distance that is left, so braking never has to be harder than a walker's.
         const float toward = ahead / nm_maxf(distance, 0.1f);
         const float apart = distance - w->radius[slot] - w->radius[other];
-        // one of the two dares more, and both may turn on the spot while they do not touch: no stand-off lasts
-        const float room = apart - (w->track[slot] < w->track[other] ? 0.5f : 1.0f) * NM_WALKER_ROOM;
-        const float least = apart > 0.03f ? NM_SHUFFLE : 0.0f;
+        // One of the two dares more, and may turn on the spot as long as the boxes keep clear: no stand-off lasts. The
+        // circles around the boxes may overlap by 0.14 m before two that face each other touch.
+        const int dares = w->track[slot] < w->track[other];
+        const float room = apart - (dares ? 0.5f : 1.0f) * NM_WALKER_ROOM;
+        const float least = apart > (dares ? 0.01f : 0.03f) ? NM_SHUFFLE : 0.0f;
         if (toward > 0.02f) *most = nm_minf(*most, nm_maxf(nm_maxf(along, 0.0f) + 1.2f * room / toward, least));
     } else if (ahead > 0.0f && fabsf(left) < wide && gap < 1.0f) {
         *most = nm_minf(*most, nm_maxf(gap, 0.0f)); // a vehicle in front

@@ -101,9 +101,11 @@ static int must_wait_for(const nm_world *w, uint32_t slot, nm_window mine, const
     if (theirs.in <= 0.0f) return 1; // it is on the shared ground
     if (waits_itself(w, other, c->lane)) return 0;
     const uint8_t other_lane = w->map->lanes[c->lane].type;
-    if (other_lane == NM_LANE_CROSSWALK && nm_is_walker(w->type[other])) return theirs.in < 2.5f;
-    const int stale = w->arrived_step[slot] != NM_NONE && w->step - w->arrived_step[slot] > NM_STALEMATE_STEPS &&
-                      w->speed[slot] < 0.5f && w->speed[other] < 0.5f;
+    const int patience_ends = w->arrived_step[slot] != NM_NONE &&
+                              w->step - w->arrived_step[slot] > NM_STALEMATE_STEPS && w->speed[slot] < 0.5f;
+    if (other_lane == NM_LANE_CROSSWALK && nm_is_walker(w->type[other]))
+        return theirs.in < 2.5f && !(patience_ends && w->speed[other] < 0.1f); // some only stand there
+    const int stale = patience_ends && w->speed[other] < 0.5f;
     if (stale && slot < other) return 0;
     if (c->precedence == NM_PRECEDENCE_THEIRS) return 1;
     if (c->precedence == NM_PRECEDENCE_MINE) return 0;
