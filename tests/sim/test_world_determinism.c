@@ -18,7 +18,7 @@ typedef struct golden {
 } golden;
 
 static const golden expected[] = {
-    {"junction_signal:lanes=2,length=150,density=40,pedestrians=6,cyclists=3", NM_POLICY_IDM, 0xc5198413204fd81f,
+    {"junction_signal:lanes=2,length=150,density=40,pedestrians=6,cyclists=3", NM_POLICY_IDM, 0x0417c1beff269d20,
      NM_NONE},
     {"on_ramp:lanes=3,length=600,density=30", NM_POLICY_IDM, 0x0a79fc82443417ce, NM_NONE},
     {"roundabout:density=40", NM_POLICY_IDM, 0xa9bc386025bae889, NM_NONE},
