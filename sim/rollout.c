@@ -102,7 +102,7 @@ static nm_status describe(nm_scene_builder *builder, const nm_scene *scene, cons
 }
 
 static nm_status asked_to_stop(const nm_world *world, nm_error *error) {
-    if (!world->config.stop || !world->config.stop()) return NM_OK;
+    if (!world->config.stop || !world->config.stop(world->config.stop_context)) return NM_OK;
     return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
 }
 

@@ -51,7 +51,10 @@ typedef struct nm_world_config {
     float off_road_margin; ///< m that corners may lie beyond the border; default 0.0
     int remove_on_collision; ///< 1 = both leave after the step of their collision; default 0: they stay, stopped
     uint32_t max_agents;     ///< capacity; default 0 = the scene's tracks
-    int (*stop)(void);       ///< nullable: nm_rollout asks it every step, and ends with NM_E_CANCELLED when it is not 0
+    /// Nullable: nm_rollout asks it every step, from the thread it runs in, and ends with NM_E_CANCELLED when it is not
+    /// 0.
+    int (*stop)(void *context);
+    void *stop_context; ///< handed to `stop`; the caller's
 } nm_world_config;
 NM_API nm_world_config nm_world_config_default(void);
 

@@ -21,6 +21,11 @@ int nm_cli_interrupted(void) {
     return atomic_load(&interrupted);
 }
 
+int nm_cli_stop(void *context) {
+    (void)context;
+    return nm_cli_interrupted();
+}
+
 void nm_cli_start(void) {
     for (int descriptor = 0; descriptor <= 2; descriptor++) {
         if (fcntl(descriptor, F_GETFD) != -1 || errno != EBADF) continue;

@@ -93,6 +93,7 @@ void nm_table_destroy(nm_table *table);
 
 /// 1 after SIGINT or SIGTERM. A second signal ends the process at once. Thread-safe.
 int nm_cli_interrupted(void);
+int nm_cli_stop(void *context); ///< the same as a callback (nm_interrupt, nm_world_config.stop); the context is ignored
 /// Installs the handlers and makes sure that descriptors 0 to 2 are open, so that no file opened later is mistaken for
 /// standard output. Called by main.
 void nm_cli_start(void);

@@ -106,11 +106,6 @@ static void hint(nm_store *store, const find_options *options, const nm_query *q
                 (unsigned long long)(stats.scenes - stats.mined), (unsigned long long)stats.scenes, options->store);
 }
 
-static int interrupted(void *context) {
-    (void)context;
-    return nm_cli_interrupted();
-}
-
 static int find(const nm_command *command, const find_options *options, const nm_common *common,
                 const nm_query *query) {
     static const char *const plain[] = {">scene", "kind",         ">severity", ">step", ">TTC s",
@@ -121,7 +116,7 @@ static int find(const nm_command *command, const find_options *options, const nm
     nm_error_clear(&error);
     nm_store *store = NULL;
     if (nm_store_open(options->store, NM_STORE_READ, &store, &error) != NM_OK) return nm_cli_fail(command, &error);
-    nm_store_set_interrupt(store, interrupted, NULL);
+    nm_store_set_interrupt(store, nm_cli_stop, NULL);
     find_output output = {.query = query};
     if (common->json)
         output.hits = cJSON_CreateArray();

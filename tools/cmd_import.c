@@ -207,11 +207,6 @@ static int known_file(void *context, const char *file, uint64_t size, uint64_t h
     return nm_store_source_known(context, file, size, hash, scenes);
 }
 
-static int interrupted(void *context) {
-    (void)context;
-    return nm_cli_interrupted();
-}
-
 static int import_files(const nm_command *command, const import_options *options, const nm_common *common,
                         const nm_inputs *inputs) {
     nm_error error;
@@ -220,7 +215,7 @@ static int import_files(const nm_command *command, const import_options *options
     nm_store *lookup = NULL;
     if (nm_store_open(options->store, NM_STORE_CREATE, &run.store, &error) != NM_OK)
         return nm_cli_fail(command, &error);
-    nm_store_set_interrupt(run.store, interrupted, NULL);
+    nm_store_set_interrupt(run.store, nm_cli_stop, NULL);
     if (!options->again) (void)nm_store_open(options->store, NM_STORE_READ, &lookup, NULL);
     const double start = nm_clock();
     double bytes = 0;

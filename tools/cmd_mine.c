@@ -254,14 +254,9 @@ static nm_status mine_all(const nm_command *command, mine_job *job, const int64_
     return status;
 }
 
-static int interrupted(void *context) {
-    (void)context;
-    return nm_cli_interrupted();
-}
-
 static nm_status open_job(const mine_options *options, const nm_common *common, mine_job *job, nm_error *error) {
     nm_status status = nm_store_open(options->store, NM_STORE_WRITE, &job->store, error);
-    if (status == NM_OK) nm_store_set_interrupt(job->store, interrupted, NULL);
+    if (status == NM_OK) nm_store_set_interrupt(job->store, nm_cli_stop, NULL);
     if (status == NM_OK) status = nm_thread_pool_create((int)common->threads, &job->pool, error);
     if (status != NM_OK) return status;
     job->worker_count = nm_thread_pool_threads(job->pool);

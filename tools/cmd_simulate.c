@@ -29,6 +29,8 @@ typedef struct sim_job {
     double log_speed_sum;
     uint64_t log_states;
     int64_t stored_id;
+    nm_status status; ///< of the rollout; `error` says why it is not NM_OK
+    nm_error error;
 } sim_job;
 
 typedef struct sim_totals {
@@ -52,7 +54,7 @@ typedef struct sim_run {
     size_t job_count;
     sim_totals totals;
     cJSON *rows;
-    uint64_t too_short;
+    uint64_t too_short, failed; ///< scenes; rollouts or scenes
 } sim_run;
 
 /// Mean speed of the recording over the simulated stretch, moving agents only: what the rollout is compared with.
@@ -69,17 +71,40 @@ static void sum_log_speed(sim_job *job, uint32_t start, uint32_t steps) {
     }
 }
 
-static nm_status run_job(void *context, size_t index, int worker, nm_error *error) {
-    sim_run *run = context;
-    sim_job *job = &run->jobs[index];
+static nm_status roll_out(sim_run *run, sim_job *job, nm_packer *packer) {
     nm_world_config config = run->config;
     config.seed = job->seed;
     const uint32_t steps = (uint32_t)lround(run->options.seconds / (double)NM_STEP_SECONDS);
     const int keep = !run->options.no_save;
-    nm_status status = nm_rollout(job->scene, &config, steps, keep, &job->result, error);
+    nm_status status = nm_rollout(job->scene, &config, steps, keep, &job->result, &job->error);
     if (status == NM_OK) sum_log_speed(job, config.start_step, steps);
-    if (status == NM_OK && keep) status = nm_pack_scene(run->packers[worker], job->result.scene, &job->packed, error);
+    if (status == NM_OK && keep) status = nm_pack_scene(packer, job->result.scene, &job->packed, &job->error);
     return status;
+}
+
+/// A scene that can not be driven does not stop the others: the status stays with the job.
+static nm_status run_job(void *context, size_t index, int worker, nm_error *error) {
+    sim_run *run = context;
+    sim_job *job = &run->jobs[index];
+    nm_error_clear(&job->error);
+    job->status = roll_out(run, job, run->packers[worker]);
+    if (job->status != NM_E_CANCELLED) return NM_OK;
+    *error = job->error;
+    return NM_E_CANCELLED;
+}
+
+/// Says which scene could not be used and why, and counts it. The rest goes on; the exit status tells.
+static void report_failed(sim_run *run, int64_t scene, uint64_t seed, const nm_error *why) {
+    nm_error error;
+    char message[sizeof why->input + sizeof why->message];
+    nm_error_clear(&error);
+    nm_error_format(why, message, sizeof message);
+    if (scene)
+        NM_ERROR(&error, why->code, "scene %" PRId64 ": %s", scene, message);
+    else
+        NM_ERROR(&error, why->code, "seed %" PRIu64 ": %s", seed, message);
+    nm_cli_fail(run->command, &error);
+    run->failed++;
 }
 
 static void release_jobs(sim_run *run) {
@@ -140,6 +165,11 @@ static nm_status flush_jobs(sim_run *run, nm_error *error) {
     if (status == NM_OK && save) status = nm_store_begin(run->store, error);
     for (size_t i = 0; status == NM_OK && i < run->job_count; ++i) {
         sim_job *job = &run->jobs[i];
+        nm_progress_add(run->progress, 1);
+        if (job->status != NM_OK) {
+            report_failed(run, job->scene_id, job->seed, &job->error);
+            continue;
+        }
         if (save) {
             status = nm_store_put_packed(run->store, job->packed, &job->stored_id, error);
             if (status == NM_E_EXISTS) {
@@ -151,7 +181,6 @@ static nm_status flush_jobs(sim_run *run, nm_error *error) {
         }
         add_totals(&run->totals, job);
         add_row(run, job);
-        nm_progress_add(run->progress, 1);
     }
     if (status == NM_OK && nm_cli_interrupted()) status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
     if (status == NM_OK && save)
@@ -162,15 +191,21 @@ static nm_status flush_jobs(sim_run *run, nm_error *error) {
     return status;
 }
 
+/// A stored scene at the time step of the simulation.
+static nm_status fetch_scene(const sim_run *run, int64_t id, const nm_scene **ready, nm_error *error) {
+    const nm_scene *scene;
+    nm_status status = nm_store_get_scene(run->store, id, &scene, error);
+    if (status != NM_OK) return status;
+    *ready = scene;
+    if (fabsf(scene->dt - NM_STEP_SECONDS) <= 1e-4f) return NM_OK;
+    status = nm_scene_resample(scene, (double)NM_STEP_SECONDS, ready, error);
+    nm_scene_destroy(scene);
+    return status;
+}
+
 /// Queues one scene (ownership passes) for `count` rollouts.
-static nm_status queue_scene(sim_run *run, int64_t id, const nm_scene *scene, nm_error *error) {
-    const nm_scene *ready = scene;
+static nm_status queue_scene(sim_run *run, int64_t id, const nm_scene *ready, nm_error *error) {
     nm_status status = NM_OK;
-    if (fabsf(scene->dt - NM_STEP_SECONDS) > 1e-4f) {
-        status = nm_scene_resample(scene, (double)NM_STEP_SECONDS, &ready, error);
-        nm_scene_destroy(scene);
-        if (status != NM_OK) return status;
-    }
     if (run->config.start_step >= ready->step_count) {
         nm_scene_destroy(ready);
         run->too_short++;
@@ -225,8 +260,15 @@ static nm_status run_stored(sim_run *run, int id_count, char **ids, nm_error *er
                                       run->common->quiet || run->common->json);
     for (size_t i = 0; status == NM_OK && i < count; ++i) {
         const nm_scene *scene;
-        status = nm_store_get_scene(run->store, all[i], &scene, error);
-        if (status == NM_OK) status = queue_scene(run, all[i], scene, error);
+        status = fetch_scene(run, all[i], &scene, error);
+        if (status == NM_OK) {
+            status = queue_scene(run, all[i], scene, error);
+        } else if (status != NM_E_CANCELLED) {
+            report_failed(run, all[i], 0, error);
+            nm_error_clear(error);
+            nm_progress_add(run->progress, (uint64_t)run->options.count);
+            status = NM_OK;
+        }
     }
     if (status == NM_OK) status = flush_jobs(run, error);
     nm_progress_finish(run->progress);
@@ -271,6 +313,7 @@ static void add_counts(cJSON *document, const sim_run *run) {
         uint64_t value;
     } counts[] = {{"rollouts", t->rollouts},
                   {"skipped_too_short", run->too_short},
+                  {"failed", run->failed},
                   {"agents", t->agents},
                   {"agent_steps", t->agent_steps},
                   {"collided", t->collided},
@@ -346,7 +389,9 @@ static nm_status open_all(sim_run *run, nm_error *error) {
         if (!(run->packers[i] = nm_packer_create())) return NM_ERROR(error, NM_E_MEMORY, "no memory");
     if (!o->store || (o->map && o->no_save)) return NM_OK;
     const nm_store_mode mode = o->no_save ? NM_STORE_READ : o->map ? NM_STORE_CREATE : NM_STORE_WRITE;
-    return nm_store_open(o->store, mode, &run->store, error);
+    status = nm_store_open(o->store, mode, &run->store, error);
+    if (status == NM_OK) nm_store_set_interrupt(run->store, nm_cli_stop, NULL);
+    return status;
 }
 
 static void close_all(sim_run *run) {
@@ -382,7 +427,7 @@ static int read_options(sim_run *run, nm_common *common, int argc, char **argv, 
                                          1 << 20, positional);
     if (exit_status >= 0) return exit_status;
     run->config = nm_world_config_default();
-    run->config.stop = nm_cli_interrupted;
+    run->config.stop = nm_cli_stop;
     if (read_choices(run->command, run) != NM_EXIT_OK) return NM_EXIT_USAGE;
     if (o->map && *positional > 0) return nm_cli_usage(run->command, "either ids of stored scenes or --map, not both");
     run->config.start_step = (uint32_t)lround(o->history / (double)NM_STEP_SECONDS);
@@ -411,6 +456,7 @@ static int simulate(const nm_command *command, int argc, char **argv) {
         close_all(run);
         if (status == NM_OK) {
             exit_status = print_result(run);
+            if (run->failed > 0) exit_status = NM_EXIT_FAILED;
         } else {
             cJSON_Delete(run->rows);
             nm_cli_fail(command, &error);

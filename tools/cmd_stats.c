@@ -82,11 +82,6 @@ static void take_finding(void *context, const char *finding) {
     nm_cli_fail(context, &error);
 }
 
-static int interrupted(void *context) {
-    (void)context;
-    return nm_cli_interrupted();
-}
-
 static int run_stats(const nm_command *command, int argc, char **argv) {
     const char *path = NULL;
     int check = 0, result = NM_EXIT_OK;
@@ -108,7 +103,7 @@ static int run_stats(const nm_command *command, int argc, char **argv) {
     // a check may take the writer's place: then it sees the full-text index too, and nothing changes under it
     if (check) status = nm_store_open(path, NM_STORE_WRITE, &store, &error);
     if (status == NM_E_IO) status = nm_store_open(path, NM_STORE_READ, &store, &error);
-    if (status == NM_OK) nm_store_set_interrupt(store, interrupted, NULL);
+    if (status == NM_OK) nm_store_set_interrupt(store, nm_cli_stop, NULL);
     if (status == NM_OK && check)
         status = nm_store_check(store, 1, take_finding, (void *)(uintptr_t)command, &findings, &error);
     if (status == NM_OK) status = nm_store_get_stats(store, &stats, &error);
