@@ -1,5 +1,10 @@
 #include "world_scenes.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+#include "sim/builtin.h"
+
 static nm_world_view view_of(const nm_world *world) {
     return nm_world_get_view(world);
 }
@@ -279,6 +284,25 @@ static void custom_policy_drives_and_nan_is_caught(void **state) {
     nm_scene_destroy(scene);
 }
 
+static void a_step_allocates_nothing(void **state) {
+    (void)state;
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    const nm_scene *scene;
+    assert_int_equal(nm_builtin_scene("junction_signal:density=40,pedestrians=6,cyclists=3", 3, &scene, NULL), NM_OK);
+    nm_world *world = world_of(scene, NM_POLICY_IDM, 1);
+    const struct mallinfo2 before = mallinfo2();
+    for (int i = 0; i < 300; ++i) assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+    nm_world_reset(world, 2);
+    const struct mallinfo2 after = mallinfo2();
+    assert_int_equal(before.uordblks, after.uordblks);
+    assert_int_equal(before.hblkhd, after.hblkhd);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+#else
+    skip(); // another allocator: nothing to ask
+#endif
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(log_replay_is_exact),
@@ -294,6 +318,7 @@ int main(void) {
         cmocka_unit_test(constant_curvature_closes_the_circle),
         cmocka_unit_test(bad_configurations_are_refused),
         cmocka_unit_test(custom_policy_drives_and_nan_is_caught),
+        cmocka_unit_test(a_step_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
