@@ -185,14 +185,16 @@ static void two_do_not_change_into_one_gap(void **state) {
     for (uint64_t seed = 0; seed < 20; ++seed) {
         nm_idm_params idm = plain("nearmiss");
         idm.lane_changes = 1;
-        const test_vehicle cars[] = {{NM_AGENT_CAR, 130.0f, 0.0f, 0.0f, 6.0f},
-                                     {NM_AGENT_CAR, 130.0f, 7.0f, 0.0f, 6.0f},
-                                     {NM_AGENT_CAR, 100.0f, 0.0f, 0.0f, 13.0f},
-                                     {NM_AGENT_CAR, 100.0f, 7.0f, 0.0f, 13.0f}};
-        const nm_scene *scene = scene_with(straight_road(3, 3000.0, 20.0), cars, 4, 1);
+        // tracks 2 and 12 consider a change at the same steps; those between are far away
+        test_vehicle cars[13] = {{NM_AGENT_CAR, 130.0f, 0.0f, 0.0f, 6.0f}, {NM_AGENT_CAR, 130.0f, 7.0f, 0.0f, 6.0f}};
+        for (int i = 2; i < 12; ++i)
+            cars[i] = (test_vehicle){NM_AGENT_CAR, 1000.0f + 60.0f * (float)i, 0.0f, 0.0f, 15.0f};
+        cars[2] = (test_vehicle){NM_AGENT_CAR, 100.0f, 0.0f, 0.0f, 13.0f};
+        cars[12] = (test_vehicle){NM_AGENT_CAR, 100.5f, 7.0f, 0.0f, 13.0f};
+        const nm_scene *scene = scene_with(straight_road(3, 3000.0, 20.0), cars, 13, 1);
         nm_world *world = world_over(scene, &idm, seed);
-        nm_world_set_policy(world, 0, NM_POLICY_CONSTANT_VELOCITY);
-        nm_world_set_policy(world, 1, NM_POLICY_CONSTANT_VELOCITY);
+        for (uint32_t track = 0; track < 13; ++track)
+            if (track != 2 && track != 12) nm_world_set_policy(world, track, NM_POLICY_CONSTANT_VELOCITY);
         for (int t = 0; t < 200; ++t) step(world);
         assert_int_equal(nm_world_get_stats(world).collided, 0);
         assert_true(nm_world_get_stats(world).lane_changes > 0);

@@ -188,8 +188,8 @@ static void first_come_first_served_at_the_all_way_stop(void **state) {
             const nm_map *map = map_of(NM_BUILTIN_JUNCTION_ALL_WAY, NM_CONTROL_NONE);
             uint32_t lanes[8];
             assert_true(entries(map, lanes, 8) >= 4);
-            const test_vehicle near = before_end(map, lanes[swapped ? other : 0], 12.0f, 5.0f);
-            const test_vehicle far = before_end(map, lanes[swapped ? 0 : other], 32.0f, 5.0f);
+            const test_vehicle near = before_end(map, lanes[swapped ? other : 0], 18.0f, 4.0f);
+            const test_vehicle far = before_end(map, lanes[swapped ? 0 : other], 30.0f, 9.0f);
             const test_vehicle cars[] = {near, far};
             const nm_scene *scene = scene_with(map, cars, 2, 1);
             const encounter e = meet(scene, 1, 400);
