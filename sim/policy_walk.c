@@ -139,6 +139,7 @@ static void meet_near(const nm_world *w, float *aside, float *most) {
         for (int32_t row = 0; row < 2; ++row, q = next) {
             for (; q < n && w->sweep[q].row == entry->row + row && w->sweep[q].x < entry->x + NM_NEAR; ++q) {
                 const uint32_t b = w->sweep[q].slot;
+                if (!walks && !nm_is_walker(w->type[b])) continue;
                 const float dx = w->x[b] - w->x[a], dy = w->y[b] - w->y[a];
                 if (dx * dx + dy * dy > NM_NEAR * NM_NEAR) continue;
                 if (walks) make_way(w, a, b, &aside[a], &most[a]);
