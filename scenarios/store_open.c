@@ -341,7 +341,7 @@ static nm_status connect_to(nm_store *store, int immutable, nm_error *error) {
 static nm_status tune(nm_store *store, nm_error *error) {
     char sql[256];
     if (store->mode == NM_STORE_READ)
-        return nm_store_exec(store, "PRAGMA cache_size = -16384", "opening the store", error);
+        return nm_store_exec(store, "PRAGMA cache_size = -65536", "opening the store", error);
     snprintf(sql, sizeof sql,
              "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = OFF; "
              "PRAGMA cache_size = -%d; PRAGMA wal_autocheckpoint = %u; PRAGMA journal_size_limit = %u",

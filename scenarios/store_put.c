@@ -144,17 +144,26 @@ nm_status nm_store_put_scene(nm_store *store, const nm_scene *scene, int64_t *id
     return status;
 }
 
-/// NM_E_NOT_FOUND with a message when there is no such scene.
-static nm_status has_scene(nm_store *store, int64_t scene, nm_error *error) {
+/// NM_E_NOT_FOUND with a message when there is no such scene. mined [out, nullable]
+static nm_status has_scene(nm_store *store, int64_t scene, int *mined, nm_error *error) {
     sqlite3_stmt *has = nm_store_statement(store, NM_SQL_HAS_SCENE, error);
     if (!has) return nm_store_status(store);
     sqlite3_bind_int64(has, 1, scene);
     int result = sqlite3_step(has);
+    if (mined) *mined = result == SQLITE_ROW && sqlite3_column_int(has, 0);
     sqlite3_reset(has);
     if (result == SQLITE_ROW) return NM_OK;
     if (result == SQLITE_DONE)
         return NM_ERROR_AT(error, NM_E_NOT_FOUND, store->path, 0, -1, "there is no scene %" PRId64, scene);
     return nm_store_fail(store, result, "looking for a scene", error);
+}
+
+/// Runs a statement whose one parameter is a scene.
+static nm_status run_for(nm_store *store, nm_sql which, int64_t scene, const char *what, nm_error *error) {
+    sqlite3_stmt *statement = nm_store_statement(store, which, error);
+    if (!statement) return nm_store_status(store);
+    sqlite3_bind_int64(statement, 1, scene);
+    return nm_store_run(store, statement, what, error);
 }
 
 nm_status nm_store_delete_scene(nm_store *store, int64_t id, nm_error *error) {
@@ -163,15 +172,11 @@ nm_status nm_store_delete_scene(nm_store *store, int64_t id, nm_error *error) {
     error = error ? error : &local;
     nm_status status = nm_store_enter(store, error);
     if (status != NM_OK) return status;
-    status = has_scene(store, id, error);
+    status = has_scene(store, id, NULL, error);
     if (status == NM_OK) status = nm_like_set(store, id, NULL, error);
-    sqlite3_stmt *statement = status == NM_OK ? nm_store_statement(store, NM_SQL_DELETE_SCENE, error) : NULL;
-    if (status == NM_OK && !statement) status = nm_store_status(store);
-    if (status == NM_OK) {
-        sqlite3_bind_int64(statement, 1, id); // triggers clear what belongs to it
-        status = nm_store_run(store, statement, "deleting a scene", error);
-        nm_store_forget(store); // its map may have gone with it
-    }
+    // triggers clear what belongs to it
+    if (status == NM_OK) status = run_for(store, NM_SQL_DELETE_SCENE, id, "deleting a scene", error);
+    nm_store_forget(store); // its map may have gone with it
     return nm_store_leave(store, status, error);
 }
 
@@ -261,14 +266,12 @@ static nm_status put_events(nm_store *store, int64_t scene, const nm_event *even
                             const nm_scene_criticality *criticality, const float *feature, const char *parameters,
                             nm_error *error) {
     int64_t mining = 0;
-    nm_status status = has_scene(store, scene, error);
+    int mined = 0;
+    nm_status status = has_scene(store, scene, &mined, error);
     if (status == NM_OK) status = mining_of(store, parameters, &mining, error);
-    sqlite3_stmt *clear = status == NM_OK ? nm_store_statement(store, NM_SQL_DELETE_EVENTS, error) : NULL;
-    if (status == NM_OK && !clear) status = nm_store_status(store);
-    if (status == NM_OK) {
-        sqlite3_bind_int64(clear, 1, scene);
-        status = nm_store_run(store, clear, "replacing events", error);
-    }
+    if (status == NM_OK && mined) status = run_for(store, NM_SQL_DELETE_EVENTS, scene, "replacing events", error);
+    if (status == NM_OK && mined)
+        status = run_for(store, NM_SQL_DELETE_CRITICALITY, scene, "replacing the criticality of a scene", error);
     if (status == NM_OK) status = put_criticality(store, scene, mining, count, criticality, feature, error);
     for (size_t i = 0; i < count && status == NM_OK; i++) status = put_event(store, scene, &events[i], error);
     return status == NM_OK ? nm_like_set(store, scene, feature, error) : status;

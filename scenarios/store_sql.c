@@ -9,6 +9,8 @@
     "max_drac_mps2, pet_s, min_ttr_s, closing_speed_mps, gap_m, lateral_speed_mps, deceleration_mps2, "                \
     "impact_speed_mps, delta_v_mps, severity"
 
+/// What may stop half-way (REPLACE, triggers, several rows) makes SQLite open a savepoint, and each savepoint makes
+/// FTS5 write its pending words out as a tiny segment. So whatever runs once a scene inserts exactly one row, plainly.
 static const char *const sql_texts[NM_SQL_COUNT] = {
     [NM_SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
     [NM_SQL_BEGIN_READ] = "BEGIN DEFERRED",
@@ -26,13 +28,14 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
                           "AND source = ?5",
     [NM_SQL_PUT_DATA] = "INSERT INTO scene_data (scene, raw_bytes, content) VALUES (?1, ?2, ?3)",
     [NM_SQL_PUT_TEXT] = "INSERT INTO scene_fts (rowid, tags, source, file, scene_name) VALUES (?1, ?2, ?3, ?4, ?5)",
-    [NM_SQL_HAS_SCENE] = "SELECT 1 FROM scene WHERE id = ?1",
+    [NM_SQL_HAS_SCENE] = "SELECT EXISTS (SELECT 1 FROM criticality WHERE scene = ?1) FROM scene WHERE id = ?1",
     [NM_SQL_DELETE_SCENE] = "DELETE FROM scene WHERE id = ?1",
     [NM_SQL_GET_MINING] = "SELECT id FROM mining WHERE parameters = ?1",
     [NM_SQL_PUT_MINING] = "INSERT INTO mining (parameters) VALUES (?1)",
     [NM_SQL_DELETE_EVENTS] = "DELETE FROM event WHERE scene = ?1",
+    [NM_SQL_DELETE_CRITICALITY] = "DELETE FROM criticality WHERE scene = ?1",
     [NM_SQL_PUT_CRITICALITY] =
-        "INSERT OR REPLACE INTO criticality (scene, mining, events, pairs, collisions, min_ttc_s, min_ttc_projected_s, "
+        "INSERT INTO criticality (scene, mining, events, pairs, collisions, min_ttc_s, min_ttc_projected_s, "
         "min_distance_m, min_thw_s, max_drac_mps2, max_ittc_per_s, min_pet_s, min_ttr_s, max_delta_v_mps, tet_s, "
         "tit_s2, critical_step, first_track, second_track, feature) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
         "?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
@@ -60,8 +63,8 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
                          "WHERE event.id = ?1",
     [NM_SQL_HIT_SCENE] = "SELECT source.name, scene_name, file FROM scene JOIN source ON source.id = scene.source "
                          "WHERE scene.id = ?1",
-    [NM_SQL_IMPORTED_PUT] = "INSERT OR REPLACE INTO imported (file, file_bytes, file_hash, scenes, finished_utc) "
-                            "VALUES (?1, ?2, ?3, ?4, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
+    [NM_SQL_IMPORTED_PUT] = "INSERT INTO imported (file, file_bytes, file_hash, scenes, finished_utc) VALUES (?1, ?2, "
+                            "?3, ?4, strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) ON CONFLICT DO NOTHING",
     [NM_SQL_IMPORTED_GET] = "SELECT scenes FROM imported WHERE file = ?1 AND file_bytes = ?2 AND file_hash = ?3",
 };
 

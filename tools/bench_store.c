@@ -18,6 +18,8 @@
 #define ROUNDS 5
 #define PER_TRANSACTION 1000
 #define MILLION 1000000
+#define FILL_TRANSACTION 250000
+#define FILL_CACHE "PRAGMA cache_size = -500000" ///< indexes in random order want all their pages at hand
 #define QUERIES 40
 
 typedef struct store_bench {
@@ -243,14 +245,14 @@ static nm_status fill(store_bench *b, nm_store *store, const nm_scene *scene, nm
         int64_t id;
         packed->record = i; // what tells them apart
         feature_of(i, feature);
-        if (i % 20000 == 0) status = nm_store_begin(store, error);
+        if (i % FILL_TRANSACTION == 0) status = nm_store_begin(store, error);
         if (status == NM_OK) status = nm_store_put_packed(store, packed, &id, error);
         if (status == NM_OK) status = nm_store_put_events(store, id, &event, 1, NULL, feature, "{}", error);
-        if (status == NM_OK && ((i + 1) % 20000 == 0 || i + 1 == b->rows)) {
+        if (status == NM_OK && ((i + 1) % FILL_TRANSACTION == 0 || i + 1 == b->rows)) {
             status = nm_store_commit(store, error);
-            nm_progress_add(progress, 20000);
-            if (status == NM_OK && nm_cli_interrupted()) status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
         }
+        if (i % 1000 == 999) nm_progress_add(progress, 1000);
+        if (status == NM_OK && nm_cli_interrupted()) status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
     }
     nm_progress_finish(progress);
     nm_packed_scene_destroy(packed);
@@ -276,6 +278,8 @@ static nm_status make_million(store_bench *b, nm_store **store, nm_error *error)
     if (status == NM_OK) status = make_map(&map, error);
     if (status == NM_OK) status = make_scene(builder, map, 1, 1, 1, &scene, error);
     if (status == NM_OK) status = nm_store_open(b->ours, NM_STORE_CREATE, store, error);
+    if (status == NM_OK && sqlite3_exec((*store)->db, FILL_CACHE, NULL, NULL, NULL) != SQLITE_OK)
+        status = NM_ERROR(error, NM_E_IO, "cannot enlarge the cache");
     if (status == NM_OK) status = fill(b, *store, scene, error);
     if (status == NM_OK) {
         nm_store_close(*store); // what is measured was read from the file
