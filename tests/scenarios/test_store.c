@@ -72,6 +72,15 @@ static void test_same_scenes_come_out(void **state) {
     store = open_store(f.store, NM_STORE_WRITE);
     check_sound(store);
     nm_store_close(store);
+    // the columns say what the content says: of scene 9, made from seed 8
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM scene WHERE parent_hash IS NOT NULL"), SCENES / 4);
+    assert_int_equal(sql_integer(f.store, "SELECT parent_hash FROM scene WHERE id = 9"), -9);
+    assert_int_equal(sql_integer(f.store, "SELECT seed FROM scene WHERE id = 9"),
+                     (int64_t)(8 * UINT64_C(0x9E3779B97F4A7C15)));
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM scene WHERE id = 9 AND record = 8 AND file = "
+                                          "'file-1.xml' AND scene_name = 'TEST_Road-8_1_T-1' AND program = 'nearmiss "
+                                          "test' AND json_extract(parameters, '$.seed') = 8 AND dt_s = 0.1"),
+                     1);
     folder_remove(&f);
 }
 
@@ -177,6 +186,24 @@ static void test_a_broken_transaction_is_not_committed(void **state) {
     assert_int_equal(sqlite3_exec(store->db, "PRAGMA max_page_count = 1000000", NULL, NULL, NULL), SQLITE_OK);
     put_random(store, 1); // the store is as good as before
     check_sound(store);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+/// SQLite takes a transaction back by itself when the disk is full, but not after every failure.
+static void test_a_failure_that_sqlite_forgives_is_not(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    nm_error failure;
+    must(nm_store_begin(store, error));
+    put_random(store, 1);
+    assert_int_equal(sqlite3_exec(store->db, "DROP TABLE imported", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(nm_store_source_done(store, "a", 1, 2, 3, &failure), NM_E_FORMAT);
+    assert_int_equal(nm_store_commit(store, &failure), NM_E_FORMAT);
+    assert_non_null(strstr(failure.message, "imported"));
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM scene"), 0);
+    must(nm_store_source_done(store, "a", 1, 2, 3, error)); // the table is back
     nm_store_close(store);
     folder_remove(&f);
 }
@@ -490,6 +517,7 @@ int main(void) {
         cmocka_unit_test(test_the_same_scene_is_not_stored_twice),
         cmocka_unit_test(test_transactions),
         cmocka_unit_test(test_a_broken_transaction_is_not_committed),
+        cmocka_unit_test(test_a_failure_that_sqlite_forgives_is_not),
         cmocka_unit_test(test_events_are_replaced),
         cmocka_unit_test(test_shortest_decimals),
         cmocka_unit_test(test_deleting_leaves_nothing),
