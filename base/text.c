@@ -117,6 +117,14 @@ size_t nm_text_columns(const char *text) {
     return columns;
 }
 
+const char *nm_base_name(const char *path) {
+    const char *base = path;
+    for (const char *at = path; *at; at++) {
+        if ((*at == '/' || *at == '!') && at[1]) base = at + 1;
+    }
+    return base;
+}
+
 #define DISTANCE_MAX 64
 
 size_t nm_text_distance(const char *a, const char *b) {

@@ -25,6 +25,10 @@ NM_API size_t nm_text_escape_json(char *out, size_t size, const char *text);
 /// Columns a terminal needs for `text`: one per UTF-8 character.
 NM_API size_t nm_text_columns(const char *text);
 
+/// The last part of a path, or of "archive!member": what follows the last '/' or '!' that is not its last character.
+/// Points into `path`.
+NM_API const char *nm_base_name(const char *path);
+
 /// Edit distance with adjacent transpositions (Damerau 1964, restricted form), for "did you mean". Texts are compared
 /// up to their first 64 bytes.
 NM_API size_t nm_text_distance(const char *a, const char *b);

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "dataset/commonroad.h"
 #include "sim/math.h"
 
@@ -163,14 +164,6 @@ static nm_status add_problem(const nm_cr_build *build, nm_scene_builder *builder
 
 // --- the scene -------------------------------------------------------------------------------------------------------
 
-static const char *base_name(const char *path) {
-    const char *base = path;
-    for (const char *p = path; *p; ++p) {
-        if (*p == '/' || *p == '!') base = p + 1;
-    }
-    return base;
-}
-
 static nm_status describe(const nm_cr_build *build, nm_scene_builder *builder) {
     const nm_cr_document *d = build->document;
     nm_status status = NM_OK;
@@ -178,7 +171,7 @@ static nm_status describe(const nm_cr_build *build, nm_scene_builder *builder) {
         status = nm_scene_builder_add_tag(builder, d->tags.at[i].text, build->error);
     if (status != NM_OK) return status;
     nm_provenance provenance = {.source = "commonroad",
-                                .file = base_name(build->name),
+                                .file = nm_base_name(build->name),
                                 .scene_id = d->benchmark_id,
                                 .program = "nearmiss " NM_VERSION,
                                 .parameters = "{}"};

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define NOMINAL_DT 0.1 // s; WOMD is a 10 Hz data set whose clocks jitter by some tenths of a millisecond
 #define MIN_DT 1e-3    // s
 #define MAX_DT 1e3
@@ -227,14 +229,6 @@ static nm_status add_signal_states(nm_womd_record *record, const nm_womd_map *wo
     return NM_OK;
 }
 
-static const char *base_name(const char *path) {
-    const char *base = path;
-    for (const char *at = path; *at; at++) {
-        if (*at == '/' || *at == '!') base = at + 1;
-    }
-    return base;
-}
-
 /// Where it came from, and what was left out.
 static nm_status add_notes(nm_womd_record *record, nm_error *error) {
     static const char *const names[NM_WOMD_NOTE_COUNT] = {
@@ -249,7 +243,7 @@ static nm_status add_notes(nm_womd_record *record, nm_error *error) {
     nm_scene_builder *builder = record->context->scene_builder;
     const char *id = record->scenario->scenario_id;
     nm_provenance provenance = {.source = "womd",
-                                .file = base_name(record->name),
+                                .file = nm_base_name(record->name),
                                 .scene_id = id ? id : "",
                                 .record = record->frame.index,
                                 .program = "nearmiss " NM_VERSION,

@@ -191,11 +191,6 @@ void nm_detect_emit(nm_detect_context *ctx, const nm_event *event);
 /// The box with smoothed motion; 0 when invalid.
 int nm_detect_box(const nm_detect_context *ctx, uint32_t track, uint32_t step, nm_box *box);
 
-/// Where `track` drives along its lane path: does the path of `from` (lane, then next lanes) reach lane `to` within
-/// `reach` m ahead of s? Writes the distance from s to the start of `to` (negative s of itself when it is the same
-/// lane).
-int nm_detect_path_to(const nm_detect_context *ctx, const nm_sample *from, uint32_t to, float reach, float *distance);
-
 /// Lane that a path takes after `lane`: `known` if it is not NM_NONE, else the straightest successor; NM_NONE at the
 /// end.
 uint32_t nm_detect_next_lane(const nm_map *map, uint32_t lane, uint32_t known);

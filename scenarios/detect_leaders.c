@@ -51,21 +51,6 @@ uint32_t nm_detect_next_lane(const nm_map *map, uint32_t lane, uint32_t known) {
 }
 
 // `next` of a sample may skip a short connector; the walk then misses only agents on that connector.
-int nm_detect_path_to(const nm_detect_context *ctx, const nm_sample *from, uint32_t to, float reach, float *distance) {
-    uint32_t lane = from->lane, known = from->next;
-    float start = -from->s;
-    for (int hop = 0; hop < LOOK_HOPS && lane != NM_NONE && start <= reach; hop++) {
-        if (lane == to) {
-            *distance = start;
-            return 1;
-        }
-        start += ctx->map->lanes[lane].length;
-        lane = nm_detect_next_lane(ctx->map, lane, known);
-        known = NM_NONE;
-    }
-    return 0;
-}
-
 static void find_leader(const nm_detect_context *ctx, const nm_place *places, size_t count, const nm_place *self,
                         uint32_t step, nm_sample *sample) {
     uint32_t lane = self->lane, known = sample->next;

@@ -364,11 +364,6 @@ NM_API nm_status nm_map_builder_add_area(nm_map_builder *builder, int64_t id, nm
                                          const nm_point3 *points, size_t count, nm_error *error);
 NM_API nm_status nm_map_builder_add_signal(nm_map_builder *builder, const nm_signal_def *def, nm_error *error);
 NM_API nm_status nm_map_builder_add_sign(nm_map_builder *builder, const nm_sign_def *def, nm_error *error);
-/// Says after the fact what rules the end of lane `id` (an intersection element that comes after the lanes).
-NM_API nm_status nm_map_builder_set_control(nm_map_builder *builder, int64_t id, nm_control_kind control,
-                                            nm_error *error);
-NM_API nm_status nm_map_builder_set_junction(nm_map_builder *builder, int64_t id, int64_t junction, nm_turn turn,
-                                             nm_error *error);
 
 /// Resolves and derives everything. `*map` has one reference. On failure `*map` is NULL.
 NM_API nm_status nm_map_builder_build(nm_map_builder *builder, const nm_map **map, nm_error *error);

@@ -272,31 +272,6 @@ nm_status nm_map_builder_add_lane(nm_map_builder *builder, const nm_lane_def *de
     return NM_OK;
 }
 
-static nm_raw_lane *find_lane(nm_map_builder *builder, int64_t id, nm_error *error) {
-    uint32_t index = nm_id_table_find(&builder->lane_ids, id);
-    if (index < builder->lanes.count) return &NM_AT(builder->lanes, nm_raw_lane, index);
-    (void)NM_ERROR(error, NM_E_FORMAT, "there is no lane %lld", (long long)id);
-    return NULL;
-}
-
-nm_status nm_map_builder_set_control(nm_map_builder *builder, int64_t id, nm_control_kind control, nm_error *error) {
-    NM_ASSERT((unsigned)control <= NM_CONTROL_SIGNAL);
-    nm_raw_lane *lane = find_lane(builder, id, error);
-    if (!lane) return NM_E_FORMAT;
-    lane->control = (uint8_t)control;
-    return NM_OK;
-}
-
-nm_status nm_map_builder_set_junction(nm_map_builder *builder, int64_t id, int64_t junction, nm_turn turn,
-                                      nm_error *error) {
-    NM_ASSERT((unsigned)turn <= NM_TURN_U);
-    nm_raw_lane *lane = find_lane(builder, id, error);
-    if (!lane) return NM_E_FORMAT;
-    lane->junction = junction;
-    if (turn != NM_TURN_UNKNOWN) lane->turn = (uint8_t)turn;
-    return NM_OK;
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Lines, areas, signals, signs
 

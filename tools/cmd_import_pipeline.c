@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "base/text.h"
 #include "base/thread_pool.h"
 
 #define INPUT_BYTES ((size_t)32 << 20)  ///< of files waiting to be parsed
@@ -288,15 +289,8 @@ static int identify(const char *path, uint64_t *size, uint64_t *hash) {
     return archive;
 }
 
-static const char *base_name(const char *input) {
-    const char *base = input;
-    for (const char *at = input; *at; at++)
-        if ((*at == '/' || *at == '!') && at[1]) base = at + 1;
-    return base;
-}
-
 static int is_known(const nm_pipeline *p, const char *input, uint64_t size, uint64_t hash, uint64_t *scenes) {
-    return p->known && p->known(p->known_context, base_name(input), size, hash, scenes);
+    return p->known && p->known(p->known_context, nm_base_name(input), size, hash, scenes);
 }
 
 /// Called with each member of an archive.
@@ -481,7 +475,7 @@ static void take_unit(nm_pipeline *p, unit *u, nm_item *item) {
     if (!p->first) p->last = NULL;
     p->unit_count--;
     item->kind = u->archive ? NM_ITEM_ARCHIVE : NM_ITEM_FILE;
-    snprintf(item->file, sizeof item->file, "%s", base_name(u->input));
+    snprintf(item->file, sizeof item->file, "%s", nm_base_name(u->input));
     item->size = u->identity_size;
     item->hash = u->hash;
     item->skipped = u->skipped;

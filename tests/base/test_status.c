@@ -120,6 +120,11 @@ static void escapes_for_people(void **state) {
 
 static void measures_distance(void **state) {
     (void)state;
+    assert_string_equal(nm_base_name("a/b.tar.xz!c/d.xml"), "d.xml");
+    assert_string_equal(nm_base_name("a.tar!d.xml"), "d.xml");
+    assert_string_equal(nm_base_name("d.xml"), "d.xml");
+    assert_string_equal(nm_base_name("a/b/"), "b/"); // never empty, unless the path is
+    assert_string_equal(nm_base_name(""), "");
     assert_int_equal(nm_text_distance("import", "import"), 0);
     assert_int_equal(nm_text_distance("improt", "import"), 1);
     assert_int_equal(nm_text_distance("imprt", "import"), 1);
