@@ -132,10 +132,9 @@ static nm_status take_member(unpacking *u, nm_status *outcome, nm_error *error, 
     if (status != NM_OK) return status;
     if (format == NM_FORMAT_ARCHIVE)
         return NM_ERROR_AT(refusal, NM_E_UNSUPPORTED, u->name, 0, -1, "an archive inside an archive is not opened");
-    if (format == NM_FORMAT_WOMD_SCENARIO && !u->target->visit) {
+    if (format == NM_FORMAT_WOMD_SCENARIO) {
         member_stream stream = {.unpacking = u, .head = size};
-        *outcome = nm_womd_read_stream(&importer->readers, u->name, next_bytes, &stream, u->target->sink,
-                                       u->target->refused, u->target->context, error);
+        *outcome = nm_import_stream(importer, u->name, next_bytes, &stream, u->target, error);
         return NM_OK;
     }
     uint64_t limit = importer->readers.limits.max_file_bytes;

@@ -169,9 +169,26 @@ nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *b
         status = NM_ERROR_AT(&refusal, NM_E_LIMIT, name, 0, -1, "the file is larger than the limit of %llu bytes",
                              (unsigned long long)importer->readers.limits.max_file_bytes);
     if (status != NM_OK) return nm_import_refuse(target, status, &refusal, error);
-    if (target->visit) return target->visit(target->context, name, bytes, size, error);
+    if (target->visit) {
+        const nm_piece piece = {.kind = NM_PIECE_FILE, .name = name, .bytes = bytes, .size = size};
+        return target->visit(target->context, &piece, error);
+    }
     if (format == NM_FORMAT_COMMONROAD) return read_commonroad(importer, name, bytes, size, target, error);
     return nm_womd_read(&importer->readers, name, bytes, size, target->sink, target->refused, target->context, error);
+}
+
+nm_status nm_import_stream(nm_importer *importer, const char *name, nm_byte_source *source, void *source_context,
+                           const nm_import_target *target, nm_error *error) {
+    if (!target->visit)
+        return nm_womd_read_stream(&importer->readers, name, source, source_context, target->sink, target->refused,
+                                   target->context, error);
+    nm_piece piece = {.kind = NM_PIECE_RECORDS, .name = name};
+    nm_status status = target->visit(target->context, &piece, error);
+    if (status == NM_OK)
+        status =
+            nm_womd_split_stream(name, source, source_context, target->visit, target->refused, target->context, error);
+    piece.kind = NM_PIECE_END;
+    return status == NM_OK ? target->visit(target->context, &piece, error) : status;
 }
 
 nm_status nm_import_memory(nm_importer *importer, const char *name, const void *bytes, size_t size, nm_scene_sink *sink,
@@ -265,12 +282,11 @@ static nm_status read_file(nm_importer *importer, int file, const char *path, co
     nm_format format = *size ? nm_detect_format(importer->bytes, *size) : NM_FORMAT_UNKNOWN;
     status = nm_import_check_format(path, format, importer->bytes, *size, refusal);
     if (status != NM_OK) return status;
-    if (format == NM_FORMAT_WOMD_SCENARIO && !target->visit) {
+    if (format == NM_FORMAT_WOMD_SCENARIO) {
         streamed s = {
             .importer = importer, .path = path, .file = file, .head = *size, .bytes_read = target->bytes_read};
         *handled = 1;
-        *outcome = nm_womd_read_stream(&importer->readers, path, next_bytes, &s, target->sink, target->refused,
-                                       target->context, error);
+        *outcome = nm_import_stream(importer, path, next_bytes, &s, target, error);
         return NM_OK;
     }
     if (format != NM_FORMAT_ARCHIVE) return read_rest(importer, file, path, &about, size, refusal);
@@ -307,9 +323,17 @@ nm_status nm_import_file(nm_importer *importer, const char *path, nm_scene_sink 
     return import_path(importer, path, &target, error);
 }
 
-nm_status nm_import_files(nm_importer *importer, const char *path, nm_file_sink *sink, nm_refusal_sink *refused,
+nm_status nm_import_split(nm_importer *importer, const char *path, nm_piece_sink *sink, nm_refusal_sink *refused,
                           void *context, nm_error *error) {
     NM_ASSERT(importer && path && sink);
     nm_import_target target = {.refused = refused, .context = context, .visit = sink};
     return import_path(importer, path, &target, error);
+}
+
+nm_status nm_import_piece(nm_importer *importer, const nm_piece *piece, nm_scene_sink *sink, nm_refusal_sink *refused,
+                          void *context, nm_error *error) {
+    NM_ASSERT(importer && piece && sink && (piece->kind == NM_PIECE_FILE || piece->kind == NM_PIECE_RECORD));
+    if (piece->kind == NM_PIECE_RECORD)
+        return nm_womd_read_record(&importer->readers, piece, sink, refused, context, error);
+    return nm_import_memory(importer, piece->name, piece->bytes, piece->size, sink, refused, context, error);
 }

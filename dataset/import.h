@@ -84,12 +84,33 @@ NM_API nm_status nm_import_file(nm_importer *importer, const char *path, nm_scen
 NM_API nm_status nm_import_memory(nm_importer *importer, const char *name, const void *bytes, size_t size,
                                   nm_scene_sink *sink, nm_refusal_sink *refused, void *context, nm_error *error);
 
-/// Receives one whole file or archive member of a known format before anything in it is read: what nm_import_memory
-/// wants. `name` and `bytes` are valid during the call. A status other than NM_OK stops with that status.
-typedef nm_status nm_file_sink(void *context, const char *name, const void *bytes, size_t size, nm_error *error);
-/// Calls back with every scene file that nm_import_file would read, in its order: to share the reading among threads.
-NM_API nm_status nm_import_files(nm_importer *importer, const char *path, nm_file_sink *sink, nm_refusal_sink *refused,
+/// What threads can share out: whole files and archive members, and the single records of TFRecord files, whose shards
+/// are too large to be held.
+typedef enum nm_piece_kind {
+    NM_PIECE_FILE = 0, ///< a whole file of a known format
+    NM_PIECE_RECORDS,  ///< a file of records begins: its records, and refusals of such, follow, then NM_PIECE_END
+    NM_PIECE_RECORD,   ///< one of its records, checksums verified
+    NM_PIECE_END
+} nm_piece_kind;
+
+typedef struct nm_piece {
+    nm_piece_kind kind;
+    const char *name;  ///< "file" or "archive!member"
+    const void *bytes; ///< NULL but for a file and a record
+    size_t size;
+    uint64_t offset, index; ///< of a record: of its payload in the file, and which it is
+} nm_piece;
+
+/// Receives a piece before anything in it is read. The piece and what it points to are valid during the call. A status
+/// other than NM_OK stops with that status.
+typedef nm_status nm_piece_sink(void *context, const nm_piece *piece, nm_error *error);
+/// Calls back with every piece of what nm_import_file would read, in its order. What it would refuse without looking
+/// inside goes to `refused`.
+NM_API nm_status nm_import_split(nm_importer *importer, const char *path, nm_piece_sink *sink, nm_refusal_sink *refused,
                                  void *context, nm_error *error);
+/// Reads a file or record that nm_import_split gave; its bytes may be a copy.
+NM_API nm_status nm_import_piece(nm_importer *importer, const nm_piece *piece, nm_scene_sink *sink,
+                                 nm_refusal_sink *refused, void *context, nm_error *error);
 
 /// Receives the name of one file, valid during the call. A status other than NM_OK stops.
 typedef nm_status nm_path_sink(void *context, const char *path, nm_error *error);

@@ -18,7 +18,7 @@ typedef struct nm_import_target {
     nm_refusal_sink *refused; ///< nullable: the first refusal ends the import
     void *context;
     uint64_t *bytes_read; ///< nullable
-    nm_file_sink *visit;  ///< nullable; gets the files instead of the readers
+    nm_piece_sink *visit; ///< nullable; gets the pieces instead of the readers
 } nm_import_target;
 
 /// Makes importer->bytes hold at least `size`. Returns 0 when there is no memory.
@@ -30,6 +30,10 @@ nm_status nm_import_check_format(const char *name, nm_format format, const void 
 /// Reads one file, which is whole in memory.
 nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *bytes, size_t size,
                           const nm_import_target *target, nm_error *error);
+
+/// Reads a TFRecord file of Scenarios from a stream, or gives its records to the visitor.
+nm_status nm_import_stream(nm_importer *importer, const char *name, nm_byte_source *source, void *source_context,
+                           const nm_import_target *target, nm_error *error);
 
 /// archive.c: reads the members of the archive behind the descriptor, which stays open.
 nm_status nm_import_archive(nm_importer *importer, int file, const char *path, const nm_import_target *target,

@@ -32,6 +32,12 @@ nm_status nm_womd_read(nm_reader_context *context, const char *name, const void 
 nm_status nm_womd_read_stream(nm_reader_context *context, const char *name, nm_byte_source *source,
                               void *source_context, nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context,
                               nm_error *error);
+/// Gives the records of a stream to `visit` without looking into them; bad ones are refused.
+nm_status nm_womd_split_stream(const char *name, nm_byte_source *source, void *source_context, nm_piece_sink *visit,
+                               nm_refusal_sink *refused, void *context, nm_error *error);
+/// Reads one of those records.
+nm_status nm_womd_read_record(nm_reader_context *context, const nm_piece *piece, nm_scene_sink *sink,
+                              nm_refusal_sink *refused, void *sink_context, nm_error *error);
 void nm_womd_release(nm_reader_context *context);
 /// 1 when the first record's payload is a tf.Example.
 int nm_womd_is_example(const void *payload, size_t size);

@@ -88,31 +88,45 @@ static nm_status next_record(const input *from, nm_tfrecord *frame, nm_error *er
                         : nm_tfrecord_stream_next(from->stream, frame, error);
 }
 
-static nm_status read_all(nm_reader_context *context, const char *name, const input *from, nm_scene_sink *sink,
-                          nm_refusal_sink *refused, void *sink_context, nm_error *error) {
-    nm_womd_record record = {.context = context, .name = name};
+/// Where scenes and refusals go. `refused` is nullable.
+typedef struct output {
+    nm_scene_sink *sink;
+    nm_refusal_sink *refused;
+    void *context;
+} output;
+
+/// A refusal: told, or where nobody listens the end.
+static nm_status refuse(const output *to, nm_status status, const nm_error *trouble, nm_error *error) {
+    if (to->refused) {
+        to->refused(to->context, trouble);
+        return NM_OK;
+    }
+    if (error) *error = *trouble;
+    return status;
+}
+
+static nm_status read_frame(nm_reader_context *context, const char *name, const nm_tfrecord *frame, const output *to,
+                            nm_error *error) {
+    nm_womd_record record = {.context = context, .name = name, .frame = *frame};
+    const nm_scene *scene = NULL;
     nm_error trouble;
-    nm_status status;
     nm_error_clear(&trouble);
-    while ((status = next_record(from, &record.frame, &trouble)) != NM_E_NOT_FOUND) {
-        const nm_scene *scene = NULL;
-        uint64_t index = record.frame.index;
-        int example = status == NM_OK && nm_womd_is_example(record.frame.payload, record.frame.size);
-        if (example)
-            status = refuse_example(&record, &trouble);
-        else if (status == NM_OK)
-            status = read_record(&record, &scene, &trouble);
-        if (status == NM_OK) {
-            status = sink(sink_context, scene, name, index, error);
-            if (status != NM_OK) return status;
-        } else if (refused) {
-            refused(sink_context, &trouble);
-        } else {
-            if (error) *error = trouble;
-            return status;
-        }
+    nm_status status = nm_womd_is_example(frame->payload, frame->size) ? refuse_example(&record, &trouble)
+                                                                       : read_record(&record, &scene, &trouble);
+    if (status != NM_OK) return refuse(to, status, &trouble, error);
+    return to->sink(to->context, scene, name, frame->index, error);
+}
+
+static nm_status read_all(nm_reader_context *context, const char *name, const input *from, const output *to,
+                          nm_error *error) {
+    nm_tfrecord frame;
+    nm_error trouble;
+    nm_error_clear(&trouble);
+    for (nm_status status; (status = next_record(from, &frame, &trouble)) != NM_E_NOT_FOUND;) {
+        int example = status == NM_OK && nm_womd_is_example(frame.payload, frame.size);
+        status = status == NM_OK ? read_frame(context, name, &frame, to, error) : refuse(to, status, &trouble, error);
+        if (status != NM_OK) return status;
         if (example) break; // the other records are the same: once is enough
-        record = (nm_womd_record){.context = context, .name = name};
         nm_error_clear(&trouble);
     }
     return NM_OK;
@@ -121,14 +135,45 @@ static nm_status read_all(nm_reader_context *context, const char *name, const in
 nm_status nm_womd_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
                        nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context, nm_error *error) {
     nm_tfrecord_reader reader = nm_tfrecord_open(name, bytes, size);
-    return read_all(context, name, &(input){.memory = &reader}, sink, refused, sink_context, error);
+    const output to = {sink, refused, sink_context};
+    return read_all(context, name, &(input){.memory = &reader}, &to, error);
 }
 
 nm_status nm_womd_read_stream(nm_reader_context *context, const char *name, nm_byte_source *source,
                               void *source_context, nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context,
                               nm_error *error) {
     nm_tfrecord_stream stream = nm_tfrecord_stream_open(name, source, source_context, MAX_RECORD_MEMORY);
-    nm_status status = read_all(context, name, &(input){.stream = &stream}, sink, refused, sink_context, error);
+    const output to = {sink, refused, sink_context};
+    nm_status status = read_all(context, name, &(input){.stream = &stream}, &to, error);
     nm_tfrecord_stream_close(&stream);
     return status;
+}
+
+nm_status nm_womd_split_stream(const char *name, nm_byte_source *source, void *source_context, nm_piece_sink *visit,
+                               nm_refusal_sink *refused, void *context, nm_error *error) {
+    nm_tfrecord_stream stream = nm_tfrecord_stream_open(name, source, source_context, MAX_RECORD_MEMORY);
+    const output to = {.refused = refused, .context = context};
+    nm_tfrecord frame;
+    nm_error trouble;
+    nm_error_clear(&trouble);
+    nm_status status;
+    while ((status = nm_tfrecord_stream_next(&stream, &frame, &trouble)) != NM_E_NOT_FOUND) {
+        if (status != NM_OK) {
+            status = refuse(&to, status, &trouble, error);
+        } else {
+            const nm_piece piece = {NM_PIECE_RECORD, name, frame.payload, frame.size, frame.offset, frame.index};
+            status = visit(context, &piece, error);
+        }
+        if (status != NM_OK || nm_womd_is_example(frame.payload, frame.size)) break;
+        nm_error_clear(&trouble);
+    }
+    nm_tfrecord_stream_close(&stream);
+    return status == NM_E_NOT_FOUND ? NM_OK : status;
+}
+
+nm_status nm_womd_read_record(nm_reader_context *context, const nm_piece *piece, nm_scene_sink *sink,
+                              nm_refusal_sink *refused, void *sink_context, nm_error *error) {
+    const nm_tfrecord frame = {piece->bytes, piece->size, piece->offset, piece->index};
+    const output to = {sink, refused, sink_context};
+    return read_frame(context, piece->name, &frame, &to, error);
 }

@@ -70,16 +70,9 @@ static void count_refusal(void *context, const nm_error *error) {
 }
 
 /// Times one document. One that is refused is left out and counted; the rest goes on.
-static nm_status measure(void *context, const char *name, const void *bytes, size_t size, nm_error *error) {
-    measurement *m = context;
+static nm_status measure(measurement *m, const char *name, const void *bytes, size_t size, nm_error *error) {
     double best[STAGE_COUNT] = {0};
     if (nm_cli_interrupted()) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
-    if (nm_detect_format(bytes, size) != NM_FORMAT_COMMONROAD) {
-        nm_error refusal;
-        NM_ERROR_AT(&refusal, NM_E_UNSUPPORTED, name, 0, -1, "not CommonRoad XML, which this bench measures");
-        count_refusal(m, &refusal);
-        return NM_OK;
-    }
     for (int pass = 0; pass <= m->repeats; ++pass) { // pass 0 warms up and checks
         for (int which = 0; which < STAGE_COUNT; ++which) {
             m->packer = nm_packer_create();
@@ -100,6 +93,16 @@ static nm_status measure(void *context, const char *name, const void *bytes, siz
     m->bytes += size;
     m->agent_states += m->pass_states;
     ++m->documents;
+    return NM_OK;
+}
+
+static nm_status measure_piece(void *context, const nm_piece *piece, nm_error *error) {
+    if (piece->kind == NM_PIECE_FILE) return measure(context, piece->name, piece->bytes, piece->size, error);
+    if (piece->kind == NM_PIECE_RECORDS) {
+        nm_error refusal;
+        NM_ERROR_AT(&refusal, NM_E_UNSUPPORTED, piece->name, 0, -1, "not CommonRoad XML, which this bench measures");
+        count_refusal(context, &refusal);
+    }
     return NM_OK;
 }
 
@@ -253,7 +256,7 @@ static nm_status run(nm_bench *bench, const nm_common *common, int argc, char **
     nm_importer *opener = nm_importer_create(NULL);
     nm_status status = m.importer && opener ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "no memory for the importer");
     for (int i = 0; status == NM_OK && i < argc; ++i)
-        status = nm_import_files(opener, argv[i], measure, count_refusal, &m, error);
+        status = nm_import_split(opener, argv[i], measure_piece, count_refusal, &m, error);
     if (status == NM_OK && argc == 0) status = measure_synthetic(&m, error);
     if (status == NM_OK && m.documents == 0 && error) *error = m.refusal;
     if (status == NM_OK && m.documents == 0) status = m.refusal.code;

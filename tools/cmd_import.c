@@ -113,11 +113,12 @@ static nm_status take(import_run *run, nm_item *item, nm_error *error) {
     case NM_ITEM_NONE:
         break;
     }
-    // between files where possible, so that a file's scenes and its mark go in together
+    // between files where possible (not in the middle of a large shard), so that a file's scenes and its mark go in
+    // together
     const int between = item->kind == NM_ITEM_FILE || item->kind == NM_ITEM_ARCHIVE || item->kind == NM_ITEM_NONE;
-    const double open = run->open && between ? nm_clock() - run->began : 0;
-    if (status == NM_OK &&
-        (open > TRANSACTION_SECONDS || run->uncommitted > TRANSACTION_BYTES || item->kind == NM_ITEM_END))
+    const double open = run->open ? nm_clock() - run->began : 0;
+    if (status == NM_OK && (open > (between ? 1 : 4) * TRANSACTION_SECONDS || run->uncommitted > TRANSACTION_BYTES ||
+                            item->kind == NM_ITEM_END))
         status = commit(run, error);
     return status;
 }

@@ -29,11 +29,13 @@ typedef struct result {
 
 typedef enum unit_state { UNIT_QUEUED, UNIT_PARSING, UNIT_DONE } unit_state;
 
-/// A file on its way, or the end of an archive.
+/// A file on its way, a record of one, or the end of an archive or of a file of records.
 typedef struct unit {
     struct unit *next;
     unit_state state;
     int archive, member, skipped, borrowed; ///< the end of an archive; inside one; known; bytes are the importer's
+    int record, sums;                       ///< inside a file of records; the end of one, which counts what was inside
+    uint64_t offset, index;                 ///< of a record
     char *input;    ///< as messages name it: a path, which the worker opens, or "archive!member"
     uint8_t *bytes; ///< of a member; NULL: a file of its own
     size_t size;
@@ -50,14 +52,15 @@ struct nm_pipeline {
     void *known_context;
 
     pthread_mutex_t lock;
-    pthread_cond_t changed; ///< anything below
-    int stop, walked;       ///< told to end; all inputs were walked
-    unit *first, *last;     ///< in order of the inputs
-    unit *work;             ///< the first queued one
-    unit *borrowed;         ///< the walking thread waits for this one
-    int in_archive;         ///< the walking thread's own
+    pthread_cond_t changed;     ///< anything below
+    int stop, walked;           ///< told to end; all inputs were walked
+    unit *first, *last;         ///< in order of the inputs
+    unit *work;                 ///< the first queued one
+    unit *borrowed;             ///< the walking thread waits for this one
+    int in_archive, in_records; ///< these are the walking thread's own
+    uint64_t records_size, records_hash;
     size_t unit_count, input_bytes, result_bytes;
-    uint64_t bytes, archive_refusals, archive_scenes;
+    uint64_t bytes, archive_refusals, archive_scenes, record_refusals, record_scenes;
     uint64_t lost; ///< refusals that there was no memory to pass on
 
     pthread_t walker, workers[THREADS_MAX];
@@ -107,7 +110,7 @@ static int enqueue(nm_pipeline *p, unit *u) {
         p->unit_count++;
         p->input_bytes += u->size;
         p->result_bytes += u->result_bytes;
-        p->bytes += u->archive ? 0 : u->identity_size;
+        p->bytes += u->archive || u->sums ? 0 : u->identity_size;
         pthread_cond_broadcast(&p->changed);
     }
     pthread_mutex_unlock(&p->lock);
@@ -237,7 +240,10 @@ static void *run_worker(void *context) {
         if (!importer || !w.packer)
             status = NM_ERROR_AT(&error, NM_E_MEMORY, u->input, 0, -1, "out of memory");
         else if (u->bytes)
-            status = nm_import_memory(importer, u->input, u->bytes, u->size, take_scene, take_refusal, &w, &error);
+            status = nm_import_piece(importer,
+                                     &(nm_piece){u->record ? NM_PIECE_RECORD : NM_PIECE_FILE, u->input, u->bytes,
+                                                 u->size, u->offset, u->index},
+                                     take_scene, take_refusal, &w, &error);
         else
             status = nm_import_file(importer, u->input, take_scene, take_refusal, &w, NULL, &error);
         if (status != NM_OK && status != NM_E_CANCELLED) (void)add_refusal(p, u, &error);
@@ -265,62 +271,111 @@ static uint64_t hash_content(uint64_t hash, const uint8_t *bytes, size_t size) {
     return nm_hash64((hash ^ rest) * prime + (size - i));
 }
 
-/// Size and content hash of a file, 0 when it cannot be read; 1 when it is an archive. One pass in small pieces: the
-/// file may be larger than memory.
-static int identify(const char *path, uint64_t *size, uint64_t *hash) {
+/// Size and content hash of a file, 0 when it cannot be read; and its format. One pass in small pieces: the file may be
+/// larger than memory.
+static nm_format identify(const char *path, uint64_t *size, uint64_t *hash) {
     enum { CHUNK = 1 << 18 };
     struct stat about;
+    nm_format format = NM_FORMAT_UNKNOWN;
     *size = *hash = 0;
     // a pipe can be read only once: by its reader
-    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return 0;
+    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return format;
     uint8_t *chunk = malloc(CHUNK);
     int file = chunk ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
-    int archive = 0;
     for (ssize_t got = 1; file >= 0 && got > 0;) {
         size_t held = 0; // whole chunks, so that reads of any length hash the same
         while (held < CHUNK && (got = read(file, chunk + held, CHUNK - held)) > 0) held += (size_t)got;
-        if (*size == 0 && held > 0) archive = nm_detect_format(chunk, held) == NM_FORMAT_ARCHIVE;
+        if (*size == 0 && held > 0) format = nm_detect_format(chunk, held);
         *hash = hash_content(*hash, chunk, held);
         *size += held;
         if (got < 0) *size = 0;
     }
     if (file >= 0) close(file);
     free(chunk);
-    return archive;
+    return format;
 }
 
 static int is_known(const nm_pipeline *p, const char *input, uint64_t size, uint64_t hash, uint64_t *scenes) {
     return p->known && p->known(p->known_context, nm_base_name(input), size, hash, scenes);
 }
 
-/// Called with each member of an archive.
-static nm_status take_member(void *context, const char *input, const void *bytes, size_t size, nm_error *error) {
-    nm_pipeline *p = context;
-    const uint64_t hash = hash_content(0, bytes, size);
-    uint64_t scenes = 0;
-    const int skip = is_known(p, input, size, hash, &scenes);
-    unit *u = new_unit(input, skip ? UNIT_DONE : UNIT_QUEUED);
-    if (!u) return NM_ERROR_AT(error, NM_E_MEMORY, input, 0, -1, "out of memory");
-    u->identity_size = size;
-    u->hash = hash;
-    u->skipped = skip;
-    u->scenes = scenes;
-    u->member = 1;
-    if (!skip) {
-        u->size = size;
-        u->borrowed = size > BORROW_BYTES;
-        u->bytes = u->borrowed ? (uint8_t *)(uintptr_t)bytes : malloc(size);
-        if (!u->bytes) {
-            free_unit(u);
-            return NM_ERROR_AT(error, NM_E_MEMORY, input, 0, -1, "out of memory: %zu bytes", size);
-        }
-        if (!u->borrowed) memcpy(u->bytes, bytes, size);
+static nm_status no_memory(const nm_piece *piece, nm_error *error) {
+    return NM_ERROR_AT(error, NM_E_MEMORY, piece->name, 0, -1, "out of memory: %zu bytes", piece->size);
+}
+
+/// Queues bytes to be read, a copy of them where they are few, and waits for their reader where they are not.
+static nm_status take_bytes(nm_pipeline *p, const nm_piece *piece, unit *u, nm_error *error) {
+    u->size = piece->size;
+    u->borrowed = piece->size > BORROW_BYTES;
+    u->bytes = u->borrowed ? (uint8_t *)(uintptr_t)piece->bytes : malloc(piece->size ? piece->size : 1);
+    if (!u->bytes) {
+        free_unit(u);
+        return no_memory(piece, error);
     }
+    if (!u->borrowed && piece->size > 0) memcpy(u->bytes, piece->bytes, piece->size);
     if (!enqueue(p, u)) return NM_ERROR(error, NM_E_CANCELLED, "the import ends");
     pthread_mutex_lock(&p->lock); // a worker that has begun with borrowed bytes must end, whatever happens
     while (p->borrowed && !(p->stop && p->borrowed->state == UNIT_QUEUED)) pthread_cond_wait(&p->changed, &p->lock);
     pthread_mutex_unlock(&p->lock);
     return NM_OK;
+}
+
+static nm_status take_file(nm_pipeline *p, const nm_piece *piece, nm_error *error) {
+    const uint64_t hash = hash_content(0, piece->bytes, piece->size);
+    uint64_t scenes = 0;
+    const int skip = is_known(p, piece->name, piece->size, hash, &scenes);
+    unit *u = new_unit(piece->name, skip ? UNIT_DONE : UNIT_QUEUED);
+    if (!u) return no_memory(piece, error);
+    u->identity_size = piece->size;
+    u->hash = hash;
+    u->skipped = skip;
+    u->scenes = scenes;
+    u->member = p->in_archive;
+    if (!skip) return take_bytes(p, piece, u, error);
+    return enqueue(p, u) ? NM_OK : NM_ERROR(error, NM_E_CANCELLED, "the import ends");
+}
+
+static nm_status take_record(nm_pipeline *p, const nm_piece *piece, nm_error *error) {
+    unit *u = new_unit(piece->name, UNIT_QUEUED);
+    if (!u) return no_memory(piece, error);
+    u->record = 1;
+    u->offset = piece->offset;
+    u->index = piece->index;
+    u->identity_size = piece->size;
+    p->records_size += piece->size;
+    p->records_hash = hash_content(p->records_hash, piece->bytes, piece->size);
+    return take_bytes(p, piece, u, error);
+}
+
+/// The end of a file of records. One that is a member of an archive gets an identity like others, but it is known only
+/// now: when the archive is read again its scenes are recognised one by one.
+static nm_status end_records(nm_pipeline *p, const nm_piece *piece, nm_error *error) {
+    if (!p->in_archive) return NM_OK; // the walker marks the end of a file
+    p->in_records = 0;
+    unit *u = new_unit(piece->name, UNIT_DONE);
+    if (!u) return no_memory(piece, error);
+    u->sums = u->member = 1;
+    u->identity_size = p->records_size;
+    u->hash = p->records_hash;
+    return enqueue(p, u) ? NM_OK : NM_ERROR(error, NM_E_CANCELLED, "the import ends");
+}
+
+/// Called with each member of an archive and each record of a file.
+static nm_status take_piece(void *context, const nm_piece *piece, nm_error *error) {
+    nm_pipeline *p = context;
+    switch (piece->kind) {
+    case NM_PIECE_FILE:
+        return take_file(p, piece, error);
+    case NM_PIECE_RECORD:
+        return take_record(p, piece, error);
+    case NM_PIECE_RECORDS:
+        p->in_records = 1;
+        p->records_size = p->records_hash = 0;
+        return NM_OK;
+    case NM_PIECE_END:
+        break;
+    }
+    return end_records(p, piece, error);
 }
 
 /// A file that could not even be read: a unit that is done and holds nothing but the refusal.
@@ -337,20 +392,22 @@ static void refuse_file(void *context, const nm_error *error) {
     u->result_bytes = r->bytes;
     u->refusals = 1;
     u->member = p->in_archive;
+    u->record = p->in_records;
     (void)enqueue(p, u);
 }
 
-/// A file of its own, or the end of an archive. 0 when told to stop.
-static int put_input(nm_pipeline *p, const char *path, uint64_t size, uint64_t hash, int archive, int skip,
-                     uint64_t scenes) {
-    unit *u = new_unit(path, archive || skip ? UNIT_DONE : UNIT_QUEUED);
+/// A file of its own, or the end of one that was split. 0 when told to stop.
+static int put_input(nm_pipeline *p, const char *path, uint64_t size, uint64_t hash, int skip, uint64_t scenes) {
+    unit *u = new_unit(path, p->in_archive || p->in_records || skip ? UNIT_DONE : UNIT_QUEUED);
     if (!u) {
         nm_error error;
+        p->in_records = 0;
         NM_ERROR_AT(&error, NM_E_MEMORY, path, 0, -1, "out of memory");
         refuse_file(p, &error);
         return 1;
     }
-    u->archive = archive;
+    u->archive = p->in_archive;
+    u->sums = p->in_records && !skip;
     u->identity_size = size;
     u->hash = hash;
     u->skipped = skip;
@@ -358,11 +415,11 @@ static int put_input(nm_pipeline *p, const char *path, uint64_t size, uint64_t h
     return enqueue(p, u);
 }
 
-/// The members of an archive. 0 when told to stop.
-static int walk_archive(nm_pipeline *p, nm_importer *importer, const char *path) {
+/// The members of an archive or the records of a file. 0 when told to stop.
+static int walk_pieces(nm_pipeline *p, nm_importer *importer, const char *path) {
     nm_error error;
     nm_error_clear(&error);
-    nm_status status = importer ? nm_import_files(importer, path, take_member, refuse_file, p, &error)
+    nm_status status = importer ? nm_import_split(importer, path, take_piece, refuse_file, p, &error)
                                 : NM_ERROR_AT(&error, NM_E_MEMORY, path, 0, -1, "out of memory");
     if (status == NM_E_CANCELLED) return 0;
     if (status != NM_OK) refuse_file(p, &error);
@@ -375,11 +432,13 @@ static void *run_walker(void *context) {
     for (size_t i = 0, going = 1; i < p->path_count && going; i++) {
         const char *path = p->paths[i];
         uint64_t size, hash, scenes = 0;
-        const int archive = identify(path, &size, &hash);
+        const nm_format format = identify(path, &size, &hash);
         const int skip = size > 0 && is_known(p, path, size, hash, &scenes);
-        p->in_archive = archive;
-        if (archive && !skip) going = (size_t)walk_archive(p, importer, path);
-        if (going) going = (size_t)put_input(p, path, size, hash, archive, skip, scenes);
+        p->in_archive = format == NM_FORMAT_ARCHIVE;
+        p->in_records = format == NM_FORMAT_WOMD_SCENARIO;
+        if ((p->in_archive || p->in_records) && !skip) going = (size_t)walk_pieces(p, importer, path);
+        if (p->in_archive) p->in_records = 0; // also where a member broke off
+        if (going) going = (size_t)put_input(p, path, size, hash, skip, scenes);
     }
     nm_importer_destroy(importer);
     pthread_mutex_lock(&p->lock);
@@ -469,22 +528,34 @@ static void take_result(nm_pipeline *p, unit *u, nm_item *item) {
     pthread_cond_broadcast(&p->changed);
 }
 
-/// The first unit is done and empty: it leaves the queue.
-static void take_unit(nm_pipeline *p, unit *u, nm_item *item) {
+/// The first unit is done and empty: it leaves the queue. 0 when it was a record, of which nobody is told.
+static int take_unit(nm_pipeline *p, unit *u, nm_item *item) {
     p->first = u->next;
     if (!p->first) p->last = NULL;
     p->unit_count--;
+    if (u->sums || u->archive) { // an archive's, too: one of its members may have broken off
+        u->scenes += p->record_scenes;
+        u->refusals += p->record_refusals;
+    }
+    p->record_scenes = u->record ? p->record_scenes + u->scenes : 0;
+    p->record_refusals = u->record ? p->record_refusals + u->refusals : 0;
+    if (u->record) {
+        free_unit(u);
+        pthread_cond_broadcast(&p->changed);
+        return 0;
+    }
     item->kind = u->archive ? NM_ITEM_ARCHIVE : NM_ITEM_FILE;
     snprintf(item->file, sizeof item->file, "%s", nm_base_name(u->input));
     item->size = u->identity_size;
     item->hash = u->hash;
     item->skipped = u->skipped;
-    item->scenes = u->archive ? p->archive_scenes : u->scenes;
-    item->refusals = (u->archive ? p->archive_refusals : u->refusals) + p->lost;
+    item->scenes = u->archive ? p->archive_scenes + u->scenes : u->scenes;
+    item->refusals = (u->archive ? p->archive_refusals + u->refusals : u->refusals) + p->lost;
     p->archive_scenes = u->member ? p->archive_scenes + u->scenes : 0;
     p->archive_refusals = u->member ? p->archive_refusals + u->refusals : 0;
     free_unit(u);
     pthread_cond_broadcast(&p->changed);
+    return 1;
 }
 
 void nm_pipeline_next(nm_pipeline *p, double seconds, nm_item *item) {
@@ -498,8 +569,8 @@ void nm_pipeline_next(nm_pipeline *p, double seconds, nm_item *item) {
             break;
         }
         if (u && u->state == UNIT_DONE) {
-            take_unit(p, u, item);
-            break;
+            if (take_unit(p, u, item)) break;
+            continue;
         }
         if (!u && p->walked) {
             item->kind = NM_ITEM_END;

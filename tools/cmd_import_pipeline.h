@@ -1,8 +1,9 @@
 /// Reading scene files with many threads while keeping their order: the machinery behind `nearmiss import`.
 ///
-/// One thread walks the inputs (unpacking archives), `threads` threads parse, encode and compress, and the caller takes
-/// the results in the order of the inputs, whatever finished first. Memory is bounded: readers wait while about 100 MB
-/// of input and results lie unprocessed (a single larger file passes through alone).
+/// One thread walks the inputs (unpacking archives, cutting TFRecord files into records), `threads` threads parse,
+/// encode and compress, and the caller takes the results in the order of the inputs, whatever finished first. Memory is
+/// bounded: readers wait while about 100 MB of input and results lie unprocessed (a single larger file or record passes
+/// through alone).
 #ifndef NM_TOOLS_CMD_IMPORT_PIPELINE_H
 #define NM_TOOLS_CMD_IMPORT_PIPELINE_H
 

@@ -273,12 +273,13 @@ static void refuse_file(void *context, const nm_error *error) {
 }
 
 /// Reads each file that is handed over with an importer of its own.
-static nm_status take_file(void *context, const char *name, const void *bytes, size_t size, nm_error *error) {
+static nm_status take_file(void *context, const nm_piece *piece, nm_error *error) {
     files *f = context;
+    assert_int_equal(piece->kind, NM_PIECE_FILE);
     ++f->count;
-    f->bytes += size;
+    f->bytes += piece->size;
     nm_importer *importer = nm_importer_create(NULL);
-    nm_status status = nm_import_memory(importer, name, bytes, size, catch_scene, catch_refusal, &f->scenes, error);
+    nm_status status = nm_import_piece(importer, piece, catch_scene, catch_refusal, &f->scenes, error);
     nm_importer_destroy(importer);
     return f->count < 3 ? status : NM_ERROR(error, NM_E_CANCELLED, "enough");
 }
@@ -296,11 +297,11 @@ static void test_files(void **state) {
     files f = {0};
     nm_error error;
     nm_importer *importer = nm_importer_create(NULL);
-    assert_int_equal(nm_import_files(importer, in_folder("files.tar.gz"), take_file, NULL, &f, &error), NM_E_FORMAT);
+    assert_int_equal(nm_import_split(importer, in_folder("files.tar.gz"), take_file, NULL, &f, &error), NM_E_FORMAT);
     assert_int_equal(f.count, 1); // two.dat stops it without a sink for refusals
     release_catch(&f.scenes);
     memset(&f, 0, sizeof f);
-    nm_status status = nm_import_files(importer, in_folder("files.tar.gz"), take_file, refuse_file, &f, &error);
+    nm_status status = nm_import_split(importer, in_folder("files.tar.gz"), take_file, refuse_file, &f, &error);
     assert_int_equal(status, NM_E_CANCELLED); // the sink's own
     assert_string_equal(error.message, "enough");
     assert_int_equal(f.count, 3);

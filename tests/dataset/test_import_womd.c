@@ -77,6 +77,39 @@ static void expect_path(const char *path, const seen *expected, uint64_t bytes_e
     assert_true(bytes == bytes_expected);
 }
 
+typedef struct pieces {
+    seen seen;
+    int begun, ended;
+} pieces;
+
+static nm_status note_piece(void *context, const nm_piece *piece, nm_error *error) {
+    pieces *p = context;
+    p->begun += piece->kind == NM_PIECE_RECORDS;
+    p->ended += piece->kind == NM_PIECE_END;
+    if (piece->kind != NM_PIECE_RECORD) return NM_OK;
+    assert_int_equal(p->begun, 1);
+    assert_int_equal(p->ended, 0);
+    nm_importer *reader = nm_importer_create(NULL);
+    nm_status status = nm_import_piece(reader, piece, note_scene, note_refusal, &p->seen, error);
+    nm_importer_destroy(reader);
+    return status;
+}
+static void note_piece_refusal(void *context, const nm_error *error) {
+    note_refusal(&((pieces *)context)->seen, error);
+}
+
+/// Cut into records that are read one by one, a file gives the same.
+static void expect_pieces(const char *path, const seen *expected) {
+    nm_importer *importer = nm_importer_create(NULL);
+    nm_error error;
+    pieces got = {0};
+    assert_int_equal(nm_import_split(importer, path, note_piece, note_piece_refusal, &got, &error), NM_OK);
+    nm_importer_destroy(importer);
+    assert_memory_equal(&got.seen, expected, sizeof *expected);
+    assert_int_equal(got.begun, 1);
+    assert_int_equal(got.ended, 1);
+}
+
 static void test_same_everywhere(void **state) {
     (void)state;
     size_t size;
@@ -98,10 +131,13 @@ static void test_same_everywhere(void **state) {
     assert_int_equal(fwrite(bytes, 1, size, file), size);
     fclose(file);
     expect_path(path, &expected, size);
+    expect_pieces(path, &expected);
     write_tar(path, ARCHIVE_FILTER_NONE, bytes, size);
     expect_path(path, &expected, size);
+    expect_pieces(path, &expected);
     write_tar(path, ARCHIVE_FILTER_GZIP, bytes, size);
     expect_path(path, &expected, size);
+    expect_pieces(path, &expected);
 
     // a record damaged in the middle is refused, the others come
     bytes[size / 2] ^= 1;
