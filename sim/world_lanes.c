@@ -138,7 +138,9 @@ static float bend_ahead(const nm_world *world, uint32_t slot, int at, int last) 
     const nm_map *map = world->map;
     const nm_lane *lane = &map->lanes[world->lane[slot]];
     const float preview = NM_STEER_DELAY + NM_STEER_BUILD_UP * NM_STEP_SECONDS / world->curvature_step[slot];
-    int ahead = at + (int)(world->speed[slot] * preview * lane->rail_inverse);
+    // recordings may go backwards, and as fast as their errors make them
+    int ahead = at + (int)nm_clampf(world->speed[slot] * preview * lane->rail_inverse, -1e6f, 1e6f);
+    if (ahead < 0) ahead = 0;
     if (ahead > last && world->path_count[slot] > 0) {
         ahead -= last;
         lane = &map->lanes[world->path[(size_t)slot * NM_PATH_MAX]];
