@@ -13,9 +13,12 @@
 
 #define MAX_DEPTH 64
 
+/// Looks into regular files only: what is read from a pipe is gone.
 static nm_format format_of(const char *path) {
     uint8_t head[4096];
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct stat about;
+    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode)) return NM_FORMAT_UNKNOWN;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     ssize_t got = file >= 0 ? read(file, head, sizeof head) : -1;
     if (file >= 0) close(file);
     return got > 0 ? nm_detect_format(head, (size_t)got) : NM_FORMAT_UNKNOWN;
