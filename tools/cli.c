@@ -45,6 +45,7 @@ void nm_cli_start(void) {
     action.sa_handler = SIG_IGN;
     action.sa_flags = 0;
     sigaction(SIGPIPE, &action, NULL); // a closed pipe is an error to report and clean up after, not a sudden death
+    sigaction(SIGXFSZ, &action, NULL); // so is a file that may not grow (ulimit -f)
 }
 
 /// "nearmiss COMMAND: TEXT" on standard error. `text` is escaped already.
