@@ -72,18 +72,29 @@ static nm_status record_step(nm_scene_builder *builder, const nm_world *world, n
     return NM_OK;
 }
 
+/// Names go into JSON as they are: without what would end the string.
+static void plain(char text[64], const char *name) {
+    size_t n = 0;
+    for (; name && name[n] && n < 60; ++n)
+        text[n] = (unsigned char)name[n] < 32 || strchr("\"\\", name[n]) ? '_' : name[n];
+    text[n] = '\0';
+}
+
 static nm_status describe(nm_scene_builder *builder, const nm_scene *scene, const nm_world_config *config,
                           uint32_t steps, nm_error *error) {
     // A parent that was generated is no file one could go back to: its own recipe travels along.
     const int generated = scene->provenance.file[0] == '\0' && scene->provenance.parameters[0] == '{';
-    char parameters[4096];
-    const int length = snprintf(
-        parameters, sizeof parameters,
-        "{\"start_step\":%u,\"steps\":%u,\"agents\":\"%s\",\"ego\":\"%s\",\"idm\":\"%s\",\"custom\":\"%.60s\","
-        "\"spawn_later\":%d,\"remove_on_collision\":%d,\"parent_source\":\"%.60s\",\"parent_parameters\":%s}",
-        config->start_step, steps, nm_policy_name(config->agents), nm_policy_name(config->ego), config->idm->name,
-        config->custom ? config->custom->name : "", config->spawn_later, config->remove_on_collision,
-        scene->provenance.source, generated ? scene->provenance.parameters : "{}");
+    char parameters[4096], custom[64], source[64];
+    plain(custom, config->custom ? config->custom->name : "");
+    plain(source, scene->provenance.source);
+    const int length =
+        snprintf(parameters, sizeof parameters,
+                 "{\"start_step\":%u,\"steps\":%u,\"agents\":\"%s\",\"ego\":\"%s\",\"idm\":\"%s\",\"custom\":\"%s\","
+                 "\"spawn_later\":%d,\"remove_on_collision\":%d,\"resampled\":%d,\"parent_source\":\"%s\",\"parent_"
+                 "parameters\":%s}",
+                 config->start_step, steps, nm_policy_name(config->agents), nm_policy_name(config->ego),
+                 config->idm->name, custom, config->spawn_later, config->remove_on_collision, config->parent != 0,
+                 source, generated ? scene->provenance.parameters : "{}");
     if (length < 0 || (size_t)length >= sizeof parameters)
         return NM_ERROR(error, NM_E_LIMIT, "the recipe of the scene's parent is longer than 4 KiB");
     const nm_provenance provenance = {.source = "simulate",
@@ -92,7 +103,7 @@ static nm_status describe(nm_scene_builder *builder, const nm_scene *scene, cons
                                       .record = scene->provenance.record,
                                       .program = "nearmiss " NM_VERSION,
                                       .seed = config->seed,
-                                      .parent = scene->hash,
+                                      .parent = config->parent ? config->parent : scene->hash,
                                       .parameters = parameters};
     nm_status status = nm_scene_builder_set_provenance(builder, &provenance, error);
     for (uint32_t i = 0; status == NM_OK && i < scene->tag_count; ++i)

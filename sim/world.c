@@ -41,7 +41,7 @@ static size_t cut_block(nm_world *world, char *block) {
     CUT(events, uint32_t, scene->track_count);
     CUT(taken, uint8_t, scene->track_count);
     CUT(entries, nm_entry, world->entry_capacity);
-    CUT(waiting, uint32_t, scene->track_count);
+    CUT(waiting, nm_entry, world->entry_capacity);
     CUT(lane_end, uint8_t, map->lane_count);
     CUT(lane_first, uint32_t, map->lane_count);
     CUT(lane_agents, uint32_t, map->lane_count);
@@ -247,6 +247,13 @@ static nm_status check_config(const nm_scene *scene, const nm_world_config *conf
     if (!config->idm) return NM_ERROR(error, NM_E_ARGUMENT, "no IDM parameters given");
     if ((config->agents == NM_POLICY_CUSTOM || config->ego == NM_POLICY_CUSTOM) && !config->custom)
         return NM_ERROR(error, NM_E_ARGUMENT, "a custom policy was asked for but none was given");
+    if (config->agents >= NM_POLICY_COUNT || config->ego >= NM_POLICY_COUNT)
+        return NM_ERROR(error, NM_E_ARGUMENT, "policy %d or %d does not exist", (int)config->agents, (int)config->ego);
+    if (config->checks & ~NM_CHECK_ALL)
+        return NM_ERROR(error, NM_E_ARGUMENT, "unknown checks 0x%x", config->checks & ~NM_CHECK_ALL);
+    if (!(config->off_road_margin >= 0.0f && config->off_road_margin <= 100.0f))
+        return NM_ERROR(error, NM_E_ARGUMENT, "off-road margin %g m is outside [0, 100]",
+                        (double)config->off_road_margin);
     if (!(config->ttc_horizon > 0.0f && config->ttc_horizon <= 30.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "TTC horizon %g s is outside (0, 30]", (double)config->ttc_horizon);
     return NM_OK;
@@ -263,7 +270,8 @@ nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, 
     world->scene = scene;
     world->map = scene->map;
     world->config = *config;
-    world->capacity = config->max_agents ? config->max_agents : scene->track_count;
+    world->capacity =
+        config->max_agents && config->max_agents < scene->track_count ? config->max_agents : scene->track_count;
     world->entry_capacity = config->spawn_later ? nm_world_count_entries(scene, config->start_step) : 0;
     world->contact_capacity = 64 + 16 * world->capacity;
     world->bytes = cut_block(world, NULL);
@@ -335,6 +343,11 @@ void nm_world_set_control(nm_world *world, uint32_t track, float accel, float cu
     NM_ASSERT(track < world->scene->track_count);
     const uint32_t slot = world->slot_of[track];
     if (slot == NM_NONE || world->policy[slot] != NM_POLICY_EXTERNAL) return;
+    if (!isfinite(accel) || !isfinite(curvature)) {
+        nm_world_note_event(world, slot, NM_AGENT_FROZEN);
+        accel = -world->brake_max[slot];
+        curvature = 0.0f;
+    }
     world->accel_command[slot] = accel;
     world->curvature_command[slot] = curvature;
 }

@@ -50,7 +50,8 @@ typedef struct nm_world_config {
     float ttc_horizon;     ///< s, default 3
     float off_road_margin; ///< m that corners may lie beyond the border; default 0.0
     int remove_on_collision; ///< 1 = both leave after the step of their collision; default 0: they stay, stopped
-    uint32_t max_agents;     ///< capacity; default 0 = the scene's tracks
+    uint64_t parent;     ///< hash recorded as the parent of a kept rollout, for a scene that was resampled; 0 = its own
+    uint32_t max_agents; ///< capacity; default 0 = the scene's tracks
     /// Nullable: nm_rollout asks it every step, from the thread it runs in, and ends with NM_E_CANCELLED when it is not
     /// 0.
     int (*stop)(void *context);
@@ -135,7 +136,8 @@ NM_API nm_world_stats nm_world_get_stats(const nm_world *world);
 /// Events (NM_AGENT_...) of a track so far, present or gone.
 NM_API uint32_t nm_world_track_events(const nm_world *world, uint32_t track);
 
-/// For NM_POLICY_EXTERNAL: the command of the next step. Ignored when the track is not present.
+/// For NM_POLICY_EXTERNAL: the command of the next step. Ignored when the track is not present. A command that is not
+/// finite counts as NM_AGENT_FROZEN and brakes.
 NM_API void nm_world_set_control(nm_world *world, uint32_t track, float accel, float curvature);
 /// For NM_POLICY_EXTERNAL: the state after the next step, taken as it is (perfect tracking, a diffusion model's
 /// output).

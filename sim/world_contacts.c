@@ -140,10 +140,6 @@ static void note_ttc(nm_world *w, uint32_t a, uint32_t b, float ttc) {
     if (dx * w->cos_h[b] + dy * w->sin_h[b] < -0.3f * w->length[b]) w->brake_ttc[b] = nm_minf(w->brake_ttc[b], ttc);
 }
 
-static int pair_before(nm_pair p, nm_pair q) {
-    return p.a != q.a ? p.a < q.a : p.b < q.b;
-}
-
 static void examine_pair(nm_world *w, uint32_t a, uint32_t b, float horizon) {
     float enter, leave;
     if (!sweep_boxes(w, a, b, horizon, &enter, &leave) || (w->fixed[a] && w->fixed[b])) return;
@@ -230,7 +226,8 @@ static void sort_contacts(nm_world *w) {
         for (uint32_t i = gap; i < w->contact_count; ++i) {
             const nm_pair pair = w->contacts[i];
             uint32_t j = i;
-            for (; j >= gap && pair_before(pair, w->contacts[j - gap]); j -= gap) w->contacts[j] = w->contacts[j - gap];
+            for (; j >= gap && nm_pair_before(pair, w->contacts[j - gap]); j -= gap)
+                w->contacts[j] = w->contacts[j - gap];
             w->contacts[j] = pair;
         }
     }
@@ -241,8 +238,8 @@ static void judge_contacts(nm_world *w) {
     uint32_t before = 0;
     for (uint32_t i = 0; i < w->contact_count; ++i) {
         const nm_pair pair = w->contacts[i];
-        while (before < w->contact_before_count && pair_before(w->contacts_before[before], pair)) ++before;
-        const int held = before < w->contact_before_count && !pair_before(pair, w->contacts_before[before]);
+        while (before < w->contact_before_count && nm_pair_before(w->contacts_before[before], pair)) ++before;
+        const int held = before < w->contact_before_count && !nm_pair_before(pair, w->contacts_before[before]);
         const uint32_t a = w->slot_of[pair.a], b = w->slot_of[pair.b];
         const int entered = w->entered_step[a] == w->step || w->entered_step[b] == w->step;
         w->contact_since_entry[i] = (uint8_t)(held ? w->contact_before_since_entry[before] : entered);

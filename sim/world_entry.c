@@ -77,12 +77,13 @@ static void enter(nm_world *world) {
     const nm_scene *scene = world->scene;
     uint32_t still = 0;
     for (uint32_t i = 0; i < world->waiting_count; ++i) {
-        const uint32_t track = world->waiting[i];
+        const nm_entry entry = world->waiting[i];
+        const uint32_t track = entry.track;
         const int present = world->step < scene->step_count && scene->valid[nm_scene_at(scene, track, world->step)];
-        const int patient = world->step - scene->tracks[track].first_step <= NM_ENTRY_PATIENCE;
+        const int patient = world->step - entry.step <= NM_ENTRY_PATIENCE;
         if (present && patient && try_enter(world, track)) continue;
         if (present && patient)
-            world->waiting[still++] = track;
+            world->waiting[still++] = entry;
         else
             world->stats.held_back++;
     }
@@ -93,7 +94,7 @@ static void enter(nm_world *world) {
         const nm_policy_kind policy = entry.track == scene->ego ? world->config.ego : world->config.agents;
         if (world->taken[entry.track] && policy != NM_POLICY_LOG) continue; // one life each
         if (world->slot_of[entry.track] != NM_NONE) continue;
-        if (!try_enter(world, entry.track)) world->waiting[world->waiting_count++] = entry.track;
+        if (!try_enter(world, entry.track)) world->waiting[world->waiting_count++] = entry;
     }
 }
 

@@ -95,6 +95,9 @@
     X(float, merge_gap, 1) /* m to the projected leader of a merge */                                                  \
     X(float, merge_speed, 1)                                                                                           \
     X(uint32_t, order_position, 1)                                                                                     \
+    X(float, before_x, 1) /* where it was before this step */                                                          \
+    X(float, before_y, 1)                                                                                              \
+    X(float, before_heading, 1)                                                                                        \
     X(float, along, 1) /* position, velocity, half extent along the contact axis */                                    \
     X(float, along_v, 1)                                                                                               \
     X(float, along_half, 1)                                                                                            \
@@ -149,6 +152,10 @@ typedef struct nm_pair {
     uint32_t a, b; ///< slots, a < b
 } nm_pair;
 
+static inline int nm_pair_before(nm_pair p, nm_pair q) {
+    return p.a != q.a ? p.a < q.a : p.b < q.b;
+}
+
 struct nm_world {
     const nm_scene *scene;
     const nm_map *map;
@@ -174,7 +181,7 @@ struct nm_world {
     uint8_t *taken;    ///< [tracks] has entered (and perhaps left)
     nm_entry *entries; ///< [entry_capacity] who enters later, ordered by (step, track)
     uint32_t entry_capacity, entry_count, entry_next;
-    uint32_t *waiting; ///< [tracks] those that found no room yet
+    nm_entry *waiting; ///< [entry_capacity] those that found no room yet
     uint32_t waiting_count;
     // by lane
     uint32_t *lane_first;    ///< [lanes] index into order; valid where lane_agents > 0

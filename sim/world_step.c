@@ -1,4 +1,6 @@
 /// One step, as a list of stages.
+#include <string.h>
+
 #include "sim/world_internal.h"
 
 /// Who decides how, listed again only after somebody came, went or changed policy.
@@ -100,7 +102,8 @@ static int any_broken(const nm_world *w, uint32_t count) {
     return broken;
 }
 
-/// A state that is no number is caught before anything is derived from it: the agent is put back and stays.
+/// A state that is no number is caught before anything is derived from it: the agent is put back to where it was and
+/// stays.
 static nm_status freeze_broken(nm_world *w) {
     nm_status status = NM_OK;
     if (NM_LIKELY(!any_broken(w, w->count))) return NM_OK;
@@ -108,12 +111,9 @@ static nm_status freeze_broken(nm_world *w) {
         if (!is_broken(w, slot)) continue;
         nm_world_note_event(w, slot, NM_AGENT_FROZEN);
         status = NM_E_NUMERIC;
-        const nm_scene *scene = w->scene;
-        const uint32_t track = w->track[slot], last = w->entered_step[slot];
-        const nm_state state = nm_world_log_state(scene, track, last < scene->step_count ? last : 0);
-        w->x[slot] = isfinite(w->x[slot]) ? w->x[slot] : state.x;
-        w->y[slot] = isfinite(w->y[slot]) ? w->y[slot] : state.y;
-        w->heading[slot] = isfinite(w->heading[slot]) ? w->heading[slot] : state.heading;
+        w->x[slot] = w->before_x[slot];
+        w->y[slot] = w->before_y[slot];
+        w->heading[slot] = w->before_heading[slot];
         nm_sincosf(w->heading[slot], &w->sin_h[slot], &w->cos_h[slot]);
         w->speed[slot] = w->accel[slot] = w->curvature[slot] = w->vx[slot] = w->vy[slot] = 0.0f;
         w->fixed[slot] = 1;
@@ -138,11 +138,26 @@ static void count_step(nm_world *w) {
     w->stats.recorded_agent_steps += moving;
 }
 
+/// Both lists are ordered by (first, second): what is in this one only began now.
+static void list_contacts(const nm_world *w, nm_contact *contacts, size_t max_contacts) {
+    uint32_t before = 0;
+    for (uint32_t i = 0; i < w->contact_count && i < max_contacts; ++i) {
+        const nm_pair pair = w->contacts[i];
+        while (before < w->contact_before_count && nm_pair_before(w->contacts_before[before], pair)) ++before;
+        const int held = before < w->contact_before_count && !nm_pair_before(pair, w->contacts_before[before]);
+        contacts[i] = (nm_contact){pair.a, pair.b, !held};
+    }
+}
+
 nm_status nm_world_step(nm_world *w, nm_contact *contacts, size_t max_contacts, size_t *count) {
     NM_ASSERT(w && (contacts || max_contacts == 0));
     nm_world_right_of_way(w);
     act(w);
     nm_world_prefetch_rails(w);
+    const size_t bytes = sizeof(float) * w->count;
+    memcpy(w->before_x, w->x, bytes);
+    memcpy(w->before_y, w->y, bytes);
+    memcpy(w->before_heading, w->heading, bytes);
     nm_world_integrate(w);
     w->step++;
     place_led(w);
@@ -155,13 +170,7 @@ nm_status nm_world_step(nm_world *w, nm_contact *contacts, size_t max_contacts, 
     nm_world_find_contacts(w);
     nm_world_check_road(w);
     count_step(w);
-    for (uint32_t i = 0; i < w->contact_count && i < max_contacts; ++i) {
-        const nm_pair pair = w->contacts[i];
-        uint32_t k = 0;
-        while (k < w->contact_before_count && (w->contacts_before[k].a != pair.a || w->contacts_before[k].b != pair.b))
-            ++k;
-        contacts[i] = (nm_contact){pair.a, pair.b, k == w->contact_before_count};
-    }
+    list_contacts(w, contacts, max_contacts);
     if (contacts && w->contact_count > max_contacts)
         w->stats.contacts_dropped += w->contact_count - (uint32_t)max_contacts;
     if (count) *count = w->contact_count;

@@ -23,7 +23,8 @@ typedef struct sim_job {
     int64_t scene_id; ///< 0 = built-in
     uint64_t seed;
     const nm_scene *scene;
-    int owns_scene; ///< several rollouts share one: the last of them releases it
+    uint64_t parent; ///< hash of the stored scene when this one was resampled from it, else 0
+    int owns_scene;  ///< several rollouts share one: the last of them releases it
     nm_rollout_result result;
     nm_packed_scene *packed;
     double log_speed_sum;
@@ -74,6 +75,7 @@ static void sum_log_speed(sim_job *job, uint32_t start, uint32_t steps) {
 static nm_status roll_out(sim_run *run, sim_job *job, nm_packer *packer) {
     nm_world_config config = run->config;
     config.seed = job->seed;
+    config.parent = job->parent;
     const uint32_t steps = (uint32_t)lround(run->options.seconds / (double)NM_STEP_SECONDS);
     const int keep = !run->options.no_save;
     nm_status status = nm_rollout(job->scene, &config, steps, keep, &job->result, &job->error);
@@ -192,19 +194,22 @@ static nm_status flush_jobs(sim_run *run, nm_error *error) {
 }
 
 /// A stored scene at the time step of the simulation.
-static nm_status fetch_scene(const sim_run *run, int64_t id, const nm_scene **ready, nm_error *error) {
+static nm_status fetch_scene(const sim_run *run, int64_t id, const nm_scene **ready, uint64_t *parent,
+                             nm_error *error) {
+    *parent = 0;
     const nm_scene *scene;
     nm_status status = nm_store_get_scene(run->store, id, &scene, error);
     if (status != NM_OK) return status;
     *ready = scene;
     if (fabsf(scene->dt - NM_STEP_SECONDS) <= 1e-4f) return NM_OK;
+    *parent = scene->hash; // what is simulated is not what is stored
     status = nm_scene_resample(scene, (double)NM_STEP_SECONDS, ready, error);
     nm_scene_destroy(scene);
     return status;
 }
 
 /// Queues one scene (ownership passes) for `count` rollouts.
-static nm_status queue_scene(sim_run *run, int64_t id, const nm_scene *ready, nm_error *error) {
+static nm_status queue_scene(sim_run *run, int64_t id, const nm_scene *ready, uint64_t parent, nm_error *error) {
     nm_status status = NM_OK;
     if (run->config.start_step >= ready->step_count) {
         nm_scene_destroy(ready);
@@ -214,8 +219,11 @@ static nm_status queue_scene(sim_run *run, int64_t id, const nm_scene *ready, nm
     }
     for (int64_t k = 0; k < run->options.count; ++k) {
         const int last = k + 1 == run->options.count;
-        run->jobs[run->job_count++] =
-            (sim_job){.scene_id = id, .seed = (uint64_t)(run->options.seed + k), .scene = ready, .owns_scene = last};
+        run->jobs[run->job_count++] = (sim_job){.scene_id = id,
+                                                .seed = (uint64_t)(run->options.seed + k),
+                                                .scene = ready,
+                                                .owns_scene = last,
+                                                .parent = parent};
         if (run->job_count < BATCH) continue;
         status = flush_jobs(run, error);
         if (status == NM_OK || last) continue;
@@ -260,9 +268,10 @@ static nm_status run_stored(sim_run *run, int id_count, char **ids, nm_error *er
                                       run->common->quiet || run->common->json);
     for (size_t i = 0; status == NM_OK && i < count; ++i) {
         const nm_scene *scene;
-        status = fetch_scene(run, all[i], &scene, error);
+        uint64_t parent;
+        status = fetch_scene(run, all[i], &scene, &parent, error);
         if (status == NM_OK) {
-            status = queue_scene(run, all[i], scene, error);
+            status = queue_scene(run, all[i], scene, parent, error);
         } else if (status != NM_E_CANCELLED) {
             report_failed(run, all[i], 0, error);
             nm_error_clear(error);
