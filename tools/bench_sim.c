@@ -55,6 +55,7 @@ static int by_value(const void *a, const void *b) {
 static nm_status measure(nm_thread_pool *pool, bench_worlds *b, double *rate, uint64_t *hash, nm_error *error) {
     double rates[REPEATS];
     for (int r = -1; r < REPEATS; ++r) { // the first one warms up
+        if (nm_cli_interrupted()) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
         const double start = nm_clock();
         nm_status status = nm_thread_pool_for(pool, b->count, 1, roll, b, error);
         const double seconds = nm_clock() - start;
