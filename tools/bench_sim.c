@@ -51,22 +51,42 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/// Median agent-steps per second over the repeats; checks that every repeat gives the first one's bits.
-static nm_status measure(nm_thread_pool *pool, bench_worlds *b, double *rate, uint64_t *hash, nm_error *error) {
-    double rates[REPEATS];
-    for (int r = -1; r < REPEATS; ++r) { // the first one warms up
-        if (nm_cli_interrupted()) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
-        const double start = nm_clock();
-        nm_status status = nm_thread_pool_for(pool, b->count, 1, roll, b, error);
-        const double seconds = nm_clock() - start;
-        if (status != NM_OK) return status;
-        const uint64_t now = hash_all(b);
-        if (r < 0 && *hash == 0) *hash = now;
-        if (now != *hash) return NM_ERROR(error, NM_E_NUMERIC, "two runs of the same rollouts differ");
-        if (r >= 0) rates[r] = (double)steps_done(b) / seconds;
+static double median(double *values) {
+    qsort(values, REPEATS, sizeof *values, by_value);
+    return values[REPEATS / 2];
+}
+
+/// All rollouts once; *rate receives agent-steps per second. *hash holds what they have to give, 0 = not known yet.
+static nm_status pass(nm_thread_pool *pool, bench_worlds *b, double *rate, uint64_t *hash, nm_error *error) {
+    if (nm_cli_interrupted()) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+    const double start = nm_clock();
+    const nm_status status = nm_thread_pool_for(pool, b->count, 1, roll, b, error);
+    *rate = (double)steps_done(b) / (nm_clock() - start);
+    if (status != NM_OK) return status;
+    const uint64_t now = hash_all(b);
+    if (*hash == 0) *hash = now;
+    return now == *hash ? NM_OK : NM_ERROR(error, NM_E_NUMERIC, "two runs of the same rollouts differ");
+}
+
+/// Medians over the repeats: agent-steps per second on one thread, and, with a second pool, the ratio of both, taken
+/// side by side because a shared machine is not equally fast from one second to the next. Every pass has to give the
+/// same bits.
+static nm_status measure(nm_thread_pool *one, nm_thread_pool *two, bench_worlds *b, double *rate, double *scaling,
+                         nm_error *error) {
+    double rates[REPEATS], ratios[REPEATS];
+    uint64_t hash = 0;
+    nm_status status = NM_OK;
+    for (int r = -1; status == NM_OK && r < REPEATS; ++r) { // the first one warms up
+        double single = 0.0, both = 0.0;
+        status = pass(one, b, &single, &hash, error);
+        if (status == NM_OK && two) status = pass(two, b, &both, &hash, error);
+        if (r < 0) continue;
+        rates[r] = single;
+        ratios[r] = both / single;
     }
-    qsort(rates, REPEATS, sizeof *rates, by_value);
-    *rate = rates[REPEATS / 2];
+    if (status != NM_OK) return status;
+    *rate = median(rates);
+    *scaling = median(ratios);
     return NM_OK;
 }
 
@@ -90,7 +110,8 @@ static nm_status create_worlds(const nm_scene *scene, uint32_t max_agents, size_
 }
 
 typedef struct case_result {
-    double one, two; ///< agent-steps/s with one and two threads
+    double rate;    ///< agent-steps/s on one thread
+    double scaling; ///< two threads over one
     uint32_t agents;
     double collided_percent;
 } case_result;
@@ -102,14 +123,10 @@ static nm_status run_case(const nm_scene *scene, uint32_t max_agents, int two_th
     const size_t worlds = 2 + 400000u / (ROLLOUT_STEPS * (agents ? agents : 1));
     bench_worlds b = {0};
     nm_thread_pool *one = NULL, *two = NULL;
-    uint64_t hash = 0;
     nm_status status = create_worlds(scene, max_agents, worlds, &b, error);
     if (status == NM_OK) status = nm_thread_pool_create(1, &one, error);
-    if (status == NM_OK) status = measure(one, &b, &result->one, &hash, error);
-    if (status == NM_OK && two_threads) {
-        status = nm_thread_pool_create(2, &two, error);
-        if (status == NM_OK) status = measure(two, &b, &result->two, &hash, error);
-    }
+    if (status == NM_OK && two_threads) status = nm_thread_pool_create(2, &two, error);
+    if (status == NM_OK) status = measure(one, two, &b, &result->rate, &result->scaling, error);
     if (status == NM_OK) {
         uint64_t took_part = 0, collided = 0;
         for (size_t i = 0; i < b.count; ++i) {
@@ -186,10 +203,10 @@ static nm_status bench_sim(nm_bench *bench, const nm_common *common, int argc, c
     if (status == NM_OK) status = run_case(small, 64, 1, &at64, error);
     if (status == NM_OK) status = run_case(large, 1000, 0, &at1000, error);
     if (status == NM_OK) {
-        nm_bench_row(bench, "agent_steps_per_s_per_core.64", at64.one, "agent-steps/s");
-        nm_bench_row(bench, "agent_steps_per_s_per_core.1000", at1000.one, "agent-steps/s");
-        nm_bench_row(bench, "thread_scaling.2", at64.two / at64.one, "x");
-        nm_bench_row(bench, "cost_ratio.1000_to_64", at64.one / at1000.one, "x");
+        nm_bench_row(bench, "agent_steps_per_s_per_core.64", at64.rate, "agent-steps/s");
+        nm_bench_row(bench, "agent_steps_per_s_per_core.1000", at1000.rate, "agent-steps/s");
+        nm_bench_row(bench, "thread_scaling.2", at64.scaling, "x");
+        nm_bench_row(bench, "cost_ratio.1000_to_64", at64.rate / at1000.rate, "x");
         nm_bench_row(bench, "agents.64", at64.agents, "agents");
         nm_bench_row(bench, "agents.1000", at1000.agents, "agents");
         char note[256];
