@@ -6,9 +6,9 @@
 /// shortening.
 #include "sim/world_internal.h"
 
-/// Values: acceleration, braking, friction from Waymax' and nuPlan's kinematic bounds and common dry-road figures;
-/// curvature at full lock from turning circles (car 11 m, truck 18 m, bus 22 m); steering rate from R157-class lane
-/// keeping actuators.
+/// Chosen, not fitted: what healthy vehicles do on a dry road, inside the bounds that Waymax calls infeasible (10.4
+/// m/s^2, and 0.3 1/m for cars). Curvature at full lock belongs to turning circles of 10 m (car), 17 m (truck) and 20 m
+/// (bus). In the order of the struct.
 nm_dynamics_limits nm_dynamics_limits_of(nm_agent_type type) {
     const nm_dynamics_limits car = {4.0f, 8.0f, 25.0f, 0.20f, 0.20f, 0.9f, 60.0f, 0.30f};
     const nm_dynamics_limits truck = {1.5f, 6.5f, 15.0f, 0.12f, 0.10f, 0.75f, 33.0f, 0.28f};

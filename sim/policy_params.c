@@ -3,9 +3,9 @@
 #include <string.h>
 
 /// Published values. Waymax: IDM defaults of its reactive agents (T 2 s, s0 2 m, a 2, b 4, v0 30 m/s). nuPlan: IDM
-/// agents (T 1.5, s0 1, a 1, b 2, v0 10 m/s). MetaDrive: IDM policy (T 1.5, s0 10, a 1, b 5). Ours: Treiber and
-/// Kesting, "Traffic Flow Dynamics" (2013), table 11.2 (city and highway in between), shorter gaps as observed in
-/// congested traffic, drivers that differ.
+/// agents (T 1.5, s0 1, a 1, b 2, v0 10 m/s). MetaDrive: IDM policy (T 1.5, s0 10, a 1, b 5). Ours:
+/// brisker than the textbook's highway values (Treiber and Kesting, "Traffic Flow Dynamics", 2013), and drivers that
+/// differ; chosen, not fitted.
 static const nm_idm_params sets[] = {
     {"nearmiss", 1.1f, 2.0f, 1.8f, 2.5f, 0.0f, 1.0f, 0.08f, 0.2f, 0.3f, 3.0f, 1, 1},
     {"nuplan", 1.5f, 1.0f, 1.0f, 2.0f, 10.0f, 1.0f, 0.0f, 0.0f, 0.2f, 2.0f, 0, 0},

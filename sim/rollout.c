@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "sim/world_internal.h"
 
 /// Track definitions and recorded states before start_step; that one and the later ones are read from the world.
@@ -72,21 +73,13 @@ static nm_status record_step(nm_scene_builder *builder, const nm_world *world, n
     return NM_OK;
 }
 
-/// Names go into JSON as they are: without what would end the string.
-static void plain(char text[64], const char *name) {
-    size_t n = 0;
-    for (; name && name[n] && n < 60; ++n)
-        text[n] = (unsigned char)name[n] < 32 || strchr("\"\\", name[n]) ? '_' : name[n];
-    text[n] = '\0';
-}
-
 static nm_status describe(nm_scene_builder *builder, const nm_scene *scene, const nm_world_config *config,
                           uint32_t steps, nm_error *error) {
     // A parent that was generated is no file one could go back to: its own recipe travels along.
     const int generated = scene->provenance.file[0] == '\0' && scene->provenance.parameters[0] == '{';
-    char parameters[4096], custom[64], source[64];
-    plain(custom, config->custom ? config->custom->name : "");
-    plain(source, scene->provenance.source);
+    char parameters[4096], custom[256], source[256];
+    nm_text_escape_json(custom, sizeof custom, config->custom && config->custom->name ? config->custom->name : "");
+    nm_text_escape_json(source, sizeof source, scene->provenance.source);
     const int length =
         snprintf(parameters, sizeof parameters,
                  "{\"start_step\":%u,\"steps\":%u,\"agents\":\"%s\",\"ego\":\"%s\",\"idm\":\"%s\",\"custom\":\"%s\","

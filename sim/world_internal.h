@@ -230,8 +230,6 @@ void nm_world_prefetch_rails(const nm_world *world);
 void nm_world_update_lanes(nm_world *world); ///< cursors after a move
 void nm_world_sort_lanes(nm_world *world);   ///< order, lane_first, lane_agents
 void nm_world_find_leads(nm_world *world);
-/// The lane `distance` m ahead on the path and the place on it; 0 when the path ends before.
-int nm_world_ahead(const nm_world *world, uint32_t slot, float distance, uint32_t *lane, float *s);
 void nm_world_follow_lane(nm_world *world, uint32_t slot, uint32_t lane, float s, float d); ///< new lane, path rebuilt
 /// First entry of `lane` with s > at (order index), or the end of the lane's range.
 uint32_t nm_world_order_after(const nm_world *world, uint32_t lane, float at);

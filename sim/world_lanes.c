@@ -309,24 +309,6 @@ void nm_world_update_lanes(nm_world *world) {
     }
 }
 
-int nm_world_ahead(const nm_world *world, uint32_t slot, float distance, uint32_t *lane, float *s) {
-    uint32_t at = world->lane[slot];
-    if (at == NM_NONE) return 0;
-    const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
-    float left = world->lane_s[slot] + distance;
-    for (uint32_t i = 0;; ++i) {
-        const float length = world->map->lanes[at].length;
-        if (left <= length) {
-            *lane = at;
-            *s = left;
-            return 1;
-        }
-        if (i == world->path_count[slot]) return 0;
-        left -= length;
-        at = path[i];
-    }
-}
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Order on lanes
 
