@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(layers base sim)
+set(layers base sim nexus)
 set(private_libraries "")
 if(NOT NM_CORE_ONLY)
   list(APPEND layers dataset scenarios)

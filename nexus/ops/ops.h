@@ -1,0 +1,108 @@
+/// The operations of the diffusion core as a table of functions: the network is written once over it.
+///
+/// Three backends fill the table:
+///   reference  scalar plain C in float64, one thread: the specification, and the path on which gradients are checked
+///   cpu        float32, or bf16 matrix products with a float32 residual stream; threads, vector instructions
+///   cuda       the same two on an NVIDIA GPU
+/// What a contract calls "stream type" is F32 (F64 in the reference): the residual stream and its gradient. "Compute
+/// type" is what goes into matrix products: BF16 or F32 (F64). "Parameter type" is F32 (F64).
+///
+/// Operations check shapes by assertion: a wrong shape is a bug of the caller. They allocate nothing (nm_backend_create
+/// and pack_weight do). They may run asynchronously; `synchronize` waits and tells what went wrong. One thread at a
+/// time per backend; several backends may be used at once.
+///
+/// Determinism: the same input gives the same bits, every time, for any number of threads.
+#ifndef NM_NEXUS_OPS_OPS_H
+#define NM_NEXUS_OPS_OPS_H
+
+#include "nexus/ops/attention.h"
+#include "nexus/ops/embed.h"
+#include "nexus/ops/linear.h"
+#include "nexus/ops/norm.h"
+#include "nexus/ops/train.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct nm_ops {
+    // memory
+    // -----------------------------------------------------------------------------------------------------------
+    /// Zeroed memory of the backend, aligned to 256 bytes; NULL when there is none.
+    void *(*allocate)(nm_backend *backend, size_t bytes);
+    void (*release)(nm_backend *backend, void *memory);
+    /// Host floats to a tensor of any float type, and back; rounding to nearest even. `host` is [rows][cols]
+    /// contiguous.
+    void (*upload)(nm_backend *backend, const float *host, nm_tensor to);
+    void (*download)(nm_backend *backend, nm_tensor from, float *host);
+    void (*upload_u32)(nm_backend *backend, const uint32_t *host, size_t count, uint32_t *to);
+    void (*zero)(nm_backend *backend, nm_tensor t);
+    /// to = from, converting between float types; the same shape.
+    void (*convert)(nm_backend *backend, nm_tensor from, nm_tensor to);
+    /// Makes or renews weight->packed out of weight->value.
+    nm_status (*pack_weight)(nm_backend *backend, nm_weight *weight, nm_error *error);
+    void (*release_weight)(nm_backend *backend, nm_weight *weight);
+    /// Waits for everything; the first failure since the last call.
+    nm_status (*synchronize)(nm_backend *backend, nm_error *error);
+
+    // network
+    // ----------------------------------------------------------------------------------------------------------
+    nm_linear_forward *linear;
+    nm_linear_backward *linear_backward;
+    nm_epilogue_backward *epilogue_backward;
+    nm_layer_norm_forward *layer_norm;
+    nm_layer_norm_backward *layer_norm_backward;
+    nm_silu_forward *silu;
+    nm_silu_backward *silu_backward;
+    nm_attention_forward *attention;
+    nm_attention_backward *attention_backward;
+    nm_rotary *rotary;
+    nm_assemble_forward *assemble;
+    nm_sinusoid_forward *sinusoid;
+    nm_lookup_forward *lookup;
+    nm_lookup_backward *lookup_backward;
+    nm_repeat_forward *repeat;
+    nm_repeat_backward *repeat_backward;
+
+    // training
+    // ---------------------------------------------------------------------------------------------------------
+    nm_noise_loss_forward *noise_loss;
+    nm_adamw_step *adamw;
+    nm_square_sum *square_sum;
+} nm_ops;
+
+/// Every backend's struct begins with this.
+struct nm_backend {
+    const nm_ops *ops;
+    const char *name; ///< such as "cpu: oneDNN 2.6, AVX-512, bf16, 2 threads"; owned by the backend
+    nm_dtype stream, compute, parameter;
+    void (*destroy)(nm_backend *backend);
+};
+
+/// threads      cpu: 1..256, 0 = one per core
+/// compute      NM_F32 or NM_BF16
+/// device       cuda: its number
+typedef struct nm_backend_config {
+    int threads;
+    nm_dtype compute;
+    int device;
+} nm_backend_config;
+NM_API nm_backend_config nm_backend_config_default(void); ///< threads 0, NM_BF16, device 0
+
+NM_API nm_status nm_backend_create_reference(nm_backend **backend, nm_error *error);
+NM_API nm_status nm_backend_create_cpu(const nm_backend_config *config, nm_backend **backend, nm_error *error);
+/// NM_E_UNSUPPORTED, saying why, in a build without CUDA or on a machine without a usable GPU.
+NM_API nm_status nm_backend_create_cuda(const nm_backend_config *config, nm_backend **backend, nm_error *error);
+NM_API void nm_backend_destroy(nm_backend *backend); ///< NULL is fine
+
+/// A new [rows][cols] tensor, stride = cols, zeroed; data NULL when there is no memory. Release with ops->release.
+static inline nm_tensor nm_tensor_create(nm_backend *backend, uint32_t rows, uint32_t cols, nm_dtype dtype) {
+    nm_tensor t = {NULL, rows, cols, cols, dtype};
+    t.data = backend->ops->allocate(backend, ((size_t)rows * cols + 1) * nm_dtype_size(dtype));
+    return t;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif
