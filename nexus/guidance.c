@@ -431,6 +431,7 @@ static void add_adversaries(nm_guidance *g, const nm_denoise_input *in) {
         const nm_conflict_target target = nm_conflict_target_of(&g->view, a, e.ego, e.contact, e.ego_first, e.first);
         clear(g, g->term);
         nm_energy_conflict(&g->view, e.first, e.contact, &target, g->term);
+        nm_spread_conflict(&g->view, e.first, e.contact, g->term);
         const double acceleration = fmax((double)a->max_braking, (double)a->max_lateral);
         nm_energy_kinematic(&g->view, e.first, acceleration, (double)a->max_curvature, g->term);
         add(g, (double)g->config.adversarial);

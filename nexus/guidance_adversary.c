@@ -148,6 +148,40 @@ double nm_energy_conflict(const nm_guide_view *view, uint32_t first, uint32_t co
     return energy + 0.5 * dt2 * (dvx * dvx + dvy * dvy);
 }
 
+#define LOCAL 0.1
+
+void nm_spread_conflict(const nm_guide_view *view, uint32_t first, uint32_t contact,
+                        double *const gradient[NM_GUIDE_STATES]) {
+    uint32_t base = contact, tokens = 0; // tokens that may move, up to the contact
+    while (!view->fixed[base] && base != first) {
+        base = view->previous[base];
+        tokens++;
+    }
+    if (!tokens) return;
+    // Along the displacement r = (k / K)^2, r' = 2 k / (K^2 dt), a token that is s before the contact moves its miss by
+    // r
+    // + s r' <= 1; the weights of the misses sum up to less than 2, and the speed adds (2 / K)^2.
+    const double span = tokens, curvature = 2.0 + 4.0 / (span * span);
+    for (int axis = 0; axis < 2; axis++) {
+        double *gp = gradient[X + axis], *gv = gradient[VX + axis], slope = 0.0;
+        uint32_t n = base;
+        for (uint32_t k = 0; k <= tokens; k++, n = view->next[n]) {
+            slope += k * k / (span * span) * gp[n] + 2.0 * k / (span * span * view->dt) * gv[n];
+            gp[n] *= LOCAL;
+            gv[n] *= LOCAL;
+            if (n == contact) break;
+        }
+        const double c = slope / curvature;
+        n = base;
+        for (uint32_t k = 0; n != NM_NONE; k++, n = view->next[n]) { // past the contact in a straight line
+            const double share = k <= tokens ? k * k / (span * span) : 2.0 * k / span - 1.0;
+            const double rate = 2.0 * (k <= tokens ? k / span : 1.0) / (span * view->dt);
+            gp[n] += share * c;
+            gv[n] += view->dt * view->dt * rate * c;
+        }
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Drivable paths
 

@@ -12,54 +12,97 @@
 // ---------------------------------------------------------------------------------------------------------------------
 // Agents apart
 
-#define MOST_CIRCLES 8
+typedef struct vector {
+    double x, y;
+} vector;
 
-/// Circles of one box: `count` of them, `pitch` apart, the first at `start` from the centre along the heading.
-typedef struct circles {
-    uint32_t count;
-    double radius, start, pitch;
-} circles;
-
-static circles circles_of(double length, double width) {
-    const double ratio = ceil(length / fmax(width, 0.1));
-    const uint32_t count = ratio < 1.0 ? 1 : ratio > MOST_CIRCLES ? MOST_CIRCLES : (uint32_t)ratio;
-    const double pitch = length / count;
-    return (circles){count, 0.5 * sqrt(width * width + pitch * pitch), 0.5 * (pitch - length), pitch};
+static double dot(vector a, vector b) {
+    return a.x * b.x + a.y * b.y;
+}
+static vector left_of(vector a) {
+    return (vector){-a.y, a.x};
+}
+static vector right_of(vector a) {
+    return (vector){a.y, -a.x};
+}
+static vector plus(vector a, double factor, vector b) {
+    return (vector){a.x + factor * b.x, a.y + factor * b.y};
+}
+/// |x|, rounded off at 0.
+static double size_of(double x) {
+    return sqrt(x * x + 4e-4);
 }
 
-/// Adds -force on a circle `offset` along the heading of token n.
-static void push_circle(uint32_t n, double offset, double fx, double fy, double *const gradient[NM_GUIDE_STATES]) {
-    gradient[X][n] += fx;
-    gradient[Y][n] += fy;
-    gradient[COS][n] += offset * fx;
-    gradient[SIN][n] += offset * fy;
+/// One of the four directions that may separate two boxes, and how deep they are in each other along it.
+typedef struct separation {
+    double depth;
+    vector by_apart, by_own, by_other; ///< gradient by a - b, by the heading of the axis's box, by the other heading
+} separation;
+
+/// Along (0) or across (1) the box of heading `own` and half size `half`, the other being of `length` and `width`.
+static separation axis_of(vector apart, vector own, int across, double half, vector other, double length,
+                          double width) {
+    const vector n = across ? left_of(own) : own;
+    const double p = dot(apart, n), lengthwise = dot(other, n), sideways = dot(left_of(other), n);
+    const double reach = half + 0.5 * (length * size_of(lengthwise) + width * size_of(sideways));
+    const double by_p = -p / size_of(p);
+    const double by_length = 0.5 * length * lengthwise / size_of(lengthwise);
+    const double by_width = 0.5 * width * sideways / size_of(sideways);
+    const vector by_n =
+        plus(plus((vector){by_p * apart.x, by_p * apart.y}, by_length, other), by_width, left_of(other));
+    return (separation){.depth = reach - size_of(p),
+                        .by_apart = {by_p * n.x, by_p * n.y},
+                        .by_own = across ? right_of(by_n) : by_n,
+                        .by_other = plus((vector){by_length * n.x, by_length * n.y}, by_width, right_of(n))};
 }
+
+static vector heading_of(const nm_guide_view *view, uint32_t n, double *size) {
+    const double c = view->state[COS][n], s = view->state[SIN][n];
+    *size = sqrt(c * c + s * s + 1e-12);
+    return (vector){c / *size, s / *size};
+}
+
+/// The gradient by a heading made that by (cos, sin) of any size.
+static void turn(uint32_t n, vector heading, double size, vector g, double *const gradient[NM_GUIDE_STATES]) {
+    const double along = dot(g, heading);
+    gradient[COS][n] += (g.x - along * heading.x) / size;
+    gradient[SIN][n] += (g.y - along * heading.y) / size;
+}
+
+#define SIDEWAYS 0.25 ///< 1 / 2^2: a depth across a box counts as twice that along it, when the way out is chosen
 
 static double overlap_of(const nm_guide_view *view, uint32_t a, uint32_t b, double margin,
                          double *const gradient[NM_GUIDE_STATES]) {
     double *const *q = view->state;
-    const circles ca = circles_of(view->length[a], view->width[a]), cb = circles_of(view->length[b], view->width[b]);
-    const double dx = q[X][a] - q[X][b], dy = q[Y][a] - q[Y][b];
-    const double reach = ca.radius - ca.start + cb.radius - cb.start + margin;
-    if (dx * dx + dy * dy >= 2.25 * reach * reach) return 0.0; // headings not yet of length 1 reach a little farther
-    const double touch = ca.radius + cb.radius + margin;
-    // a box deep in another meets about half of its circles twice: this keeps the curvature of the sum near 1
-    const double weight = 0.5 / (ca.count + cb.count);
-    double energy = 0.0;
-    for (uint32_t i = 0; i < ca.count; i++) {
-        const double oa = ca.start + i * ca.pitch, xa = dx + oa * q[COS][a], ya = dy + oa * q[SIN][a];
-        for (uint32_t k = 0; k < cb.count; k++) {
-            const double ob = cb.start + k * cb.pitch;
-            const double ex = xa - ob * q[COS][b], ey = ya - ob * q[SIN][b];
-            const double distance = sqrt(ex * ex + ey * ey + 1e-6); // smooth where two centres meet
-            const double depth = touch - distance;
-            if (depth <= 0.0) continue;
-            const double force = -weight * depth / distance;
-            energy += 0.5 * weight * depth * depth;
-            push_circle(a, oa, force * ex, force * ey, gradient);
-            push_circle(b, ob, -force * ex, -force * ey, gradient);
-        }
+    const double la = view->length[a], wa = view->width[a], lb = view->length[b], wb = view->width[b];
+    const vector apart = {q[X][a] - q[X][b], q[Y][a] - q[Y][b]};
+    const double reach = 0.5 * (la + wa + lb + wb) + margin + 0.5;
+    if (dot(apart, apart) >= reach * reach) return 0.0;
+    double size_a, size_b;
+    const vector ha = heading_of(view, a, &size_a), hb = heading_of(view, b, &size_b);
+    const separation axes[4] = {
+        axis_of(apart, ha, 0, 0.5 * la + margin, hb, lb, wb), axis_of(apart, ha, 1, 0.5 * wa + margin, hb, lb, wb),
+        axis_of(apart, hb, 0, 0.5 * lb + margin, ha, la, wa), axis_of(apart, hb, 1, 0.5 * wb + margin, ha, la, wa)};
+    double sum = 0.0;
+    for (int i = 0; i < 4; i++) {
+        if (axes[i].depth <= 1e-9) return 0.0;
+        sum += (i % 2 ? SIDEWAYS : 1.0) / (axes[i].depth * axes[i].depth);
     }
+    const double energy = 0.25 * (2.0 + 2.0 * SIDEWAYS) / sum;
+    vector by_apart = {0}, by_a = {0}, by_b = {0};
+    for (int i = 0; i < 4; i++) {
+        const double depth3 = axes[i].depth * axes[i].depth * axes[i].depth;
+        const double slope = energy / sum * 2.0 * (i % 2 ? SIDEWAYS : 1.0) / depth3;
+        by_apart = plus(by_apart, slope, axes[i].by_apart);
+        by_a = plus(by_a, slope, i < 2 ? axes[i].by_own : axes[i].by_other);
+        by_b = plus(by_b, slope, i < 2 ? axes[i].by_other : axes[i].by_own);
+    }
+    gradient[X][a] += by_apart.x;
+    gradient[Y][a] += by_apart.y;
+    gradient[X][b] -= by_apart.x;
+    gradient[Y][b] -= by_apart.y;
+    turn(a, ha, size_a, by_a, gradient);
+    turn(b, hb, size_b, by_b, gradient);
     return energy;
 }
 

@@ -28,8 +28,11 @@ typedef struct nm_guide_view {
     const double *lane_half;           ///< [count] m from there to the border on the token's side
 } nm_guide_view;
 
-/// Boxes are covered by circles along them, as few as make squares of the pieces; every pair of circles of two agents
-/// of a group that is nearer than touching (and `margin`) by p counts p^2 / 2.
+/// Two boxes of a group that overlap, or are nearer than `margin`: with d the depths along the four axes that may
+/// separate them (Gottschalk et al. 1996), and f = 1 along a box, 1/4 across it,
+///   energy = (sum of f) / 4 / sum(f / d^2)
+/// which is about the square of the least depth, a way out along a box being preferred to one across it, and 0 as soon
+/// as any axis separates. A quarter, as both move. Where many agents meet, curvatures add up.
 double nm_energy_overlap(const nm_guide_view *view, double margin, double *const gradient[NM_GUIDE_STATES]);
 
 /// Half the square of how far a centre is beyond the border of its lane, with the lane as a straight line there.
@@ -62,6 +65,12 @@ nm_conflict_target nm_conflict_target_of(const nm_guide_view *view, const nm_adv
 /// The ego is a constant.
 double nm_energy_conflict(const nm_guide_view *view, uint32_t first, uint32_t contact, const nm_conflict_target *target,
                           double *const gradient[NM_GUIDE_STATES]);
+
+/// Turns the gradient of nm_energy_conflict, which pulls hardest at the contact, into one that bends the whole path:
+/// for positions and velocities a share LOCAL stays, and a displacement c (k / K)^2 of the k-th of K tokens since the
+/// last fixed one is added, c being the step of the energy along that displacement. Positive definite: still downwards.
+void nm_spread_conflict(const nm_guide_view *view, uint32_t first, uint32_t contact,
+                        double *const gradient[NM_GUIDE_STATES]);
 
 /// Makes the path from `first` on drivable within `limits`, token by token: each step keeps its length and its turn
 /// within what the step before allows, and heading and velocity are those of the path. Tokens that are `clean` stay;

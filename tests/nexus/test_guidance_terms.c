@@ -88,8 +88,8 @@ static double conflict(const nm_guide_view *view, double *const gradient[NM_GUID
 static const struct {
     const char *name;
     energy *energy;
-    double step; ///< of a full one, that must lead down
-} terms[] = {{"overlap", overlap, 0.5},
+    double step; ///< share of a full one that must lead down; of overlap little, as five agents meet at once
+} terms[] = {{"overlap", overlap, 0.1},
              {"road", nm_energy_road, 1.0},
              {"smooth", smooth, 1.0},
              {"smoother", smoother, 1.0},
