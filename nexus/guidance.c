@@ -115,6 +115,9 @@ static int allocate(nm_guidance *g) {
         g->term[f] = NM_ARENA_ARRAY(a, double, count);
         if (!g->view.state[f] || !g->sum[f] || !g->term[f]) return 0;
     }
+    for (int i = 0; i < 3; i++) {
+        if (!(g->view.scratch[i] = NM_ARENA_ARRAY(a, double, count))) return 0;
+    }
     return (g->scene = NM_ARENA_ARRAY(a, uint32_t, count)) && (g->agent = NM_ARENA_ARRAY(a, uint32_t, count)) &&
            (g->time = NM_ARENA_ARRAY(a, uint32_t, count)) &&
            (g->who = NM_ARENA_ARRAY(a, const nm_guided_agent *, count)) &&

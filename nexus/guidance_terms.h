@@ -26,6 +26,7 @@ typedef struct nm_guide_view {
     const double *lane_x, *lane_y;     ///< [count] nearest point of the lane's centreline
     const double *lane_cos, *lane_sin; ///< [count] its direction
     const double *lane_half;           ///< [count] m from there to the border on the token's side
+    double *scratch[3];                ///< [count] each, for nm_energy_overlap
 } nm_guide_view;
 
 /// Two boxes of a group that overlap, or are nearer than `margin`: with d the depths along the four axes that may
