@@ -30,6 +30,8 @@ typedef struct nm_token_ref {
     uint32_t scene, agent, time;
 } nm_token_ref;
 
+#define NM_BATCH_MAX_ROWS (1u << 30)
+
 /// Lists of rows, [offsets[g], offsets[g + 1]) of `rows` being group g.
 typedef struct nm_row_lists {
     uint32_t count;    ///< groups
@@ -52,7 +54,8 @@ typedef struct nm_batch {
     float *position;                 ///< [tokens] t, for rotary positions
     float *map;                      ///< [points][map_channels] packed
     uint32_t map_channels;
-    void *block; ///< owns all of the above
+    uint32_t *cursors; ///< [tokens] scratch of nm_batch_set
+    void *block;       ///< owns all of the above
 } nm_batch;
 
 /// Memory for a batch. NM_E_MEMORY, NM_E_LIMIT when sizes overflow 32-bit rows.

@@ -57,15 +57,15 @@ typedef struct nm_parameter {
     uint32_t rows, cols;
     int vector;    ///< one dimension in files
     int decay;     ///< weight decay applies: matrices of linear layers
-    float spread;  ///< standard deviation of its first values; 0 = zeros
-    float centre;  ///< and their mean (1 for gains of norms)
+    float spread;  ///< of its first values: uniform in centre +- spread; negative = normal with deviation -spread
+    float centre;  ///< 1 for gains of norms, else 0
     size_t offset; ///< elements
 } nm_parameter;
 
 typedef struct nm_model nm_model;
 
-/// The published initialisation: linear layers uniform with variance 1 / (3 inputs) as PyTorch's default, adaLN layers
-/// and the output zero (DiT), latents normal with deviation 0.02; a function of `seed` alone (NM_PURPOSE_INIT).
+/// First values, a function of `seed` alone (NM_PURPOSE_INIT): linear layers uniform in +-1 / sqrt(inputs), layers that
+/// modulate, and the output, zero (adaLN-Zero), latents normal with deviation 0.02.
 /// The backend is borrowed and must outlive the model.
 NM_API nm_status nm_model_create(const nm_model_config *config, nm_backend *backend, uint64_t seed, nm_model **model,
                                  nm_error *error);
