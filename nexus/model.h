@@ -53,7 +53,7 @@ NM_API nm_status nm_model_config_check(const nm_model_config *config, nm_error *
 
 /// A parameter in the flat array: [rows][cols] at `offset`; a vector of the file has rows 1 and `vector` set.
 typedef struct nm_parameter {
-    char name[112];
+    char name[160];
     uint32_t rows, cols;
     int vector;    ///< one dimension in files
     int decay;     ///< weight decay applies: matrices of linear layers

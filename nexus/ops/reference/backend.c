@@ -85,6 +85,14 @@ static void zero(nm_backend *backend, nm_tensor t) {
     for (uint32_t r = 0; r < t.rows; r++) memset((char *)t.data + (size_t)r * t.stride * size, 0, t.cols * size);
 }
 
+static void add(nm_backend *backend, nm_tensor from, nm_tensor to) {
+    (void)backend;
+    NM_ASSERT(nm_tensor_same_shape(from, to) && from.dtype == NM_F64 && to.dtype == NM_F64);
+    for (uint32_t r = 0; r < to.rows; r++)
+        for (uint32_t c = 0; c < to.cols; c++)
+            ((double *)to.data)[(size_t)r * to.stride + c] += ((double *)from.data)[(size_t)r * from.stride + c];
+}
+
 /// Products are taken out of `value` itself: nothing to make, renew or release.
 static nm_status pack_weight(nm_backend *backend, nm_weight *weight, nm_error *error) {
     (void)backend;
@@ -117,6 +125,7 @@ static const nm_ops reference_ops = {
     .upload_u32 = upload_u32,
     .zero = zero,
     .convert = convert,
+    .add = add,
     .pack_weight = pack_weight,
     .release_weight = release_weight,
     .synchronize = synchronize,
