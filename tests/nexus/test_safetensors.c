@@ -388,6 +388,29 @@ static void lists_the_golden_files(void **state) {
     nm_safetensors_close(file);
 }
 
+/// A file that the format's own library wrote.
+static void reads_the_published_golden_file(void **state) {
+    (void)state;
+    char path[512];
+    nm_safetensors *file = NULL;
+    nm_error error;
+    if (!nm_test_have(path, sizeof path, "reference/nexus-small-weights.safetensors")) skip();
+    assert_int_equal(nm_safetensors_open(path, &file, &error), NM_OK);
+    nm_safetensors *ours = NULL;
+    assert_int_equal(nm_safetensors_open(GOLDEN "small-weights.safetensors", &ours, &error), NM_OK);
+    assert_int_equal(nm_safetensors_count(file), nm_safetensors_count(ours)); // as many blocks: the same names
+    for (size_t i = 0; i < nm_safetensors_count(file); i++)
+        assert_non_null(nm_safetensors_find(ours, nm_safetensors_at(file, i)->name));
+    assert_string_equal(nm_safetensors_metadata(file, "hidden"), "64");
+    for (size_t i = 0; i < nm_safetensors_metadata_count(file); i++) {
+        const char *key, *value;
+        nm_safetensors_metadata_at(file, i, &key, &value);
+        assert_non_null(nm_safetensors_metadata(ours, key));
+    }
+    nm_safetensors_close(ours);
+    nm_safetensors_close(file);
+}
+
 static void says_why_a_path_can_not_be_opened(void **state) {
     (void)state;
     nm_safetensors *file;
@@ -436,6 +459,7 @@ int main(void) {
         cmocka_unit_test(reads_numbers_of_the_metadata),
         cmocka_unit_test(compares_with_what_is_wanted),
         cmocka_unit_test(lists_the_golden_files),
+        cmocka_unit_test(reads_the_published_golden_file),
         cmocka_unit_test_setup_teardown(says_why_a_path_can_not_be_opened, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(notices_a_file_cut_off_while_open, make_folder, remove_folder),
     };
