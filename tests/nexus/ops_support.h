@@ -182,6 +182,26 @@ static inline uint32_t *nm_test_indices(nm_test_bench *bench, const uint32_t *ho
     return memory;
 }
 
+/// A table of `entries`, read by `rows` rows at random (the last entry by none), with its inverse lists.
+static inline nm_lookup nm_test_lookup(nm_test_bench *bench, uint32_t entries, uint32_t rows, uint32_t cols) {
+    uint32_t *host = malloc((2 * (size_t)rows + entries + 1) * sizeof *host);
+    assert_non_null(host);
+    uint32_t *index = host, *listed = host + rows, *offsets = listed + rows, count = 0;
+    for (uint32_t r = 0; r < rows; r++) index[r] = nm_test_below(&bench->random, entries > 1 ? entries - 1 : 1);
+    for (uint32_t e = 0; e < entries; e++) {
+        offsets[e] = count;
+        for (uint32_t r = 0; r < rows; r++)
+            if (index[r] == e) listed[count++] = r;
+    }
+    offsets[entries] = count;
+    nm_lookup lookup = {.table = nm_test_tensor(bench, entries, cols, NM_TEST_STREAM, 1)};
+    lookup.index = nm_test_indices(bench, index, rows);
+    lookup.offsets = nm_test_indices(bench, offsets, entries + 1);
+    lookup.rows = nm_test_indices(bench, listed, rows);
+    free(host);
+    return lookup;
+}
+
 /// Waits and keeps what `t` holds now, under a name (static string).
 static inline void nm_test_keep(nm_test_bench *bench, const char *name, nm_test_kind kind, nm_tensor t) {
     nm_error error;
