@@ -1,17 +1,5 @@
 // Every backward operation against central differences of its forward operation, in float64 on the reference backend.
-#include "ops_support.h"
-
-static nm_backend *reference;
-
-static int make_reference(void **state) {
-    (void)state;
-    return nm_backend_create_reference(&reference, NULL) == NM_OK ? 0 : -1;
-}
-static int destroy_reference(void **state) {
-    (void)state;
-    nm_backend_destroy(reference);
-    return 0;
-}
+#include "reference_support.h"
 
 /// A function of some tensors, and a direction in the space of its output: their product is a number to differentiate.
 typedef struct differentiable {
@@ -19,12 +7,6 @@ typedef struct differentiable {
     const void *op;
     nm_tensor output, direction;
 } differentiable;
-
-/// The reference backend's memory is the host's.
-static double *at(nm_tensor t, uint32_t row, uint32_t col) {
-    assert_true(t.dtype == NM_F64 && row < t.rows && col < t.cols);
-    return (double *)t.data + (size_t)row * t.stride + col;
-}
 
 static double value_of(const differentiable *f) {
     f->forward(f->op);
