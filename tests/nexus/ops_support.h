@@ -61,7 +61,7 @@ enum { NM_TEST_MAX_BLOCKS = 96, NM_TEST_MAX_OUTPUTS = 24 };
 typedef struct nm_test_output {
     const char *name;
     uint32_t rows, cols;
-    nm_test_kind kind;
+    int full;      ///< in bf16, too, all that made it was in float32 or better
     float *values; ///< [rows][cols]
 } nm_test_output;
 
@@ -182,13 +182,34 @@ static inline uint32_t *nm_test_indices(nm_test_bench *bench, const uint32_t *ho
     return memory;
 }
 
-/// Waits and keeps what `t` holds now, under a name (static string).
-static inline void nm_test_keep(nm_test_bench *bench, const char *name, nm_test_kind kind, nm_tensor t) {
+/// A table of `entries`, read by `rows` rows at random (the last entry by none), with its inverse lists.
+static inline nm_lookup nm_test_lookup(nm_test_bench *bench, uint32_t entries, uint32_t rows, uint32_t cols) {
+    uint32_t *host = malloc((2 * (size_t)rows + entries + 1) * sizeof *host);
+    assert_non_null(host);
+    uint32_t *index = host, *listed = host + rows, *offsets = listed + rows, count = 0;
+    for (uint32_t r = 0; r < rows; r++) index[r] = nm_test_below(&bench->random, entries > 1 ? entries - 1 : 1);
+    for (uint32_t e = 0; e < entries; e++) {
+        offsets[e] = count;
+        for (uint32_t r = 0; r < rows; r++)
+            if (index[r] == e) listed[count++] = r;
+    }
+    offsets[entries] = count;
+    nm_lookup lookup = {.table = nm_test_tensor(bench, entries, cols, NM_TEST_STREAM, 1)};
+    lookup.index = nm_test_indices(bench, index, rows);
+    lookup.offsets = nm_test_indices(bench, offsets, entries + 1);
+    lookup.rows = nm_test_indices(bench, listed, rows);
+    free(host);
+    return lookup;
+}
+
+/// Waits and keeps what `t` holds now, under a name (static string). `full`: see the field.
+static inline void nm_test_keep(nm_test_bench *bench, const char *name, int full, nm_tensor t) {
     nm_error error;
-    assert_int_equal(bench->backend->ops->synchronize(bench->backend, &error), NM_OK);
+    const nm_status status = bench->backend->ops->synchronize(bench->backend, &error);
+    if (status != NM_OK) fail_msg("%s of %s: %s", name, bench->backend->name, error.message);
     assert_true(bench->outputs < NM_TEST_MAX_OUTPUTS);
     nm_test_output *output = &bench->output[bench->outputs++];
-    *output = (nm_test_output){.name = name, .rows = t.rows, .cols = t.cols, .kind = kind};
+    *output = (nm_test_output){.name = name, .rows = t.rows, .cols = t.cols, .full = full};
     output->values = malloc(((size_t)t.rows * t.cols + 1) * sizeof(float));
     assert_non_null(output->values);
     bench->backend->ops->download(bench->backend, t, output->values);
@@ -252,23 +273,22 @@ static inline double nm_test_distance(const float *expected, const float *actual
     return distance;
 }
 
-/// Fails when an output of `actual` is further than `tolerance` from that of `expected`. Returns the largest distance.
-static inline double nm_test_expect_close(const char *recipe, const nm_test_bench *expected,
-                                          const nm_test_bench *actual, double tolerance) {
-    double largest = 0;
+/// Fails when an output of `actual` is further from that of `expected` than the tolerance of the type it was made in.
+static inline void nm_test_expect_close(const char *recipe, const nm_test_bench *expected,
+                                        const nm_test_bench *actual) {
     assert_int_equal(expected->outputs, actual->outputs);
     for (uint32_t o = 0; o < expected->outputs; o++) {
         const nm_test_output *e = &expected->output[o], *a = &actual->output[o];
         assert_true(e->rows == a->rows && e->cols == a->cols);
+        const nm_dtype compute = actual->backend->compute;
+        const double tolerance = nm_test_tolerance(a->full && compute == NM_BF16 ? NM_F32 : compute);
         size_t where;
         const double distance = nm_test_distance(e->values, a->values, (size_t)e->rows * e->cols, &where);
-        largest = fmax(largest, distance);
         if (!(distance <= tolerance))
             fail_msg("%s, %s of %s: %.3g off at row %zu column %zu (expected %.9g, got %.9g), allowed %.3g", recipe,
                      e->name, actual->backend->name, distance, where / e->cols, where % e->cols,
                      (double)e->values[where], (double)a->values[where], tolerance);
     }
-    return largest;
 }
 
 /// Fails when an output differs in a bit.
