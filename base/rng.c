@@ -1,26 +1,9 @@
 #include "base/rng.h"
 
-#include <math.h>
-#include <string.h>
+#include "base/rng_inline.h"
 
 void nm_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
-    // Multipliers and Weyl increments: Salmon et al. 2011, table 2 and section 4.3.
-    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
-    uint32_t k0 = key[0], k1 = key[1];
-    for (int round = 0; round < 10; round++) {
-        const uint64_t product0 = UINT64_C(0xD2511F53) * c0;
-        const uint64_t product1 = UINT64_C(0xCD9E8D57) * c2;
-        c0 = (uint32_t)(product1 >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)product1;
-        c2 = (uint32_t)(product0 >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)product0;
-        k0 += UINT32_C(0x9E3779B9);
-        k1 += UINT32_C(0xBB67AE85);
-    }
-    out[0] = c0;
-    out[1] = c1;
-    out[2] = c2;
-    out[3] = c3;
+    nm_philox_rounds(counter[0], counter[1], counter[2], counter[3], key[0], key[1], out, 1);
 }
 
 uint64_t nm_hash64(uint64_t value) {
@@ -63,48 +46,19 @@ uint32_t nm_rng_below(const nm_rng_key *key, uint32_t draw, uint32_t bound) {
     return (uint32_t)((high + (low >> 32)) >> 32);
 }
 
-// The normal draw does not call libm's log and cos: their last bits differ between libraries, and a stored seed must
-// give the same scene on every machine. Both below are good to about 1e-12, far under the float that is returned.
-
-/// Natural logarithm of a normal number x > 0: x = m 2^e, log m = 2 artanh((m - 1) / (m + 1)) with m in [0.7, 1.42).
-static double exact_log(double x) {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    int exponent = (int)(bits >> 52) - 1023;
-    bits = (bits & UINT64_C(0x000FFFFFFFFFFFFF)) | UINT64_C(0x3FF0000000000000);
-    double m;
-    memcpy(&m, &bits, sizeof m);
-    if (m > 1.4142135623730951) {
-        m *= 0.5;
-        exponent++;
-    }
-    const double t = (m - 1.0) / (m + 1.0), t2 = t * t;
-    double sum = 1.0 / 15.0;
-    for (int odd = 13; odd >= 1; odd -= 2) sum = sum * t2 + 1.0 / odd;
-    return exponent * 0.6931471805599453 + 2.0 * t * sum;
-}
-
-/// cos(x) for x in [0, pi/2]: the Taylor series to x^18.
-static double exact_cos(double x) {
-    const double x2 = x * x;
-    double sum = 1.0;
-    for (int n = 18; n >= 2; n -= 2) sum = 1.0 - sum * x2 / (double)(n * (n - 1));
-    return sum;
-}
-
-/// cos of the angle 2 pi (word + 0.5) / 2^32: the top two bits are the quadrant.
-static double cos_of_turn(uint32_t word) {
-    const uint32_t quadrant = word >> 30;
-    const double part = ((double)(word & UINT32_C(0x3FFFFFFF)) + 0.5) * 0x1p-30;
-    const double angle = ((quadrant & 1) ? 1.0 - part : part) * 1.5707963267948966;
-    const double value = exact_cos(angle);
-    return quadrant == 1 || quadrant == 2 ? -value : value;
-}
-
 float nm_rng_normal(const nm_rng_key *key, uint32_t draw) {
     uint32_t words[4];
     nm_rng_words(key, draw, words);
-    // Box and Muller 1958. The half keeps the uniform off 0 and 1; the largest magnitude is sqrt(66 ln 2) = 6.76.
-    const double uniform = ((double)words[0] + 0.5) * 0x1p-32;
-    return (float)(sqrt(-2.0 * exact_log(uniform)) * cos_of_turn(words[1]));
+    return (float)(nm_normal_radius(words[0]) * nm_cos_of_turn(words[1])); // Box and Muller 1958
+}
+
+void nm_rng_normal4(const nm_rng_key *key, uint32_t draw, float out[4]) {
+    uint32_t words[4];
+    nm_rng_words(key, draw, words);
+    for (int pair = 0; pair < 2; pair++) {
+        const double radius = nm_normal_radius(words[2 * pair]);
+        out[2 * pair] = (float)(radius * nm_cos_of_turn(words[2 * pair + 1]));
+        // the sine: the cosine a quarter of a turn back
+        out[2 * pair + 1] = (float)(radius * nm_cos_of_turn(words[2 * pair + 1] - UINT32_C(0x40000000)));
+    }
 }

@@ -41,6 +41,9 @@ NM_API void nm_rng_words(const nm_rng_key *key, uint32_t draw, uint32_t out[4]);
 
 NM_API float nm_rng_uniform(const nm_rng_key *key, uint32_t draw); ///< [0, 1), 24 bits
 NM_API float nm_rng_normal(const nm_rng_key *key, uint32_t draw);  ///< mean 0, variance 1 (Box-Muller, first value)
+/// Four independent normals of one draw, both values of Box-Muller of words (0, 1) and of words (2, 3). out[0] is
+/// nm_rng_normal(key, draw).
+NM_API void nm_rng_normal4(const nm_rng_key *key, uint32_t draw, float out[4]);
 NM_API uint32_t nm_rng_below(const nm_rng_key *key, uint32_t draw,
                              uint32_t bound); ///< [0, bound), bound > 0, unbiased to 2^-32
 

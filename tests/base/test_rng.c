@@ -144,12 +144,37 @@ static void normal_agrees_with_libm(void **state) {
     }
 }
 
+/// The other three values of a block: the sine of the first pair, and the second pair, each uncorrelated with the rest.
+static void four_normals_are_box_muller_twice(void **state) {
+    (void)state;
+    const double pi = 3.14159265358979323846;
+    double product[4][4] = {{0}};
+    for (uint32_t i = 0; i < 50000; i++) {
+        const nm_rng_key key = {.seed = 23, .agent = i};
+        uint32_t words[4];
+        float got[4];
+        nm_rng_words(&key, 2, words);
+        nm_rng_normal4(&key, 2, got);
+        assert_true(got[0] == nm_rng_normal(&key, 2));
+        for (int k = 0; k < 4; k++) {
+            const double radius = sqrt(-2.0 * log((words[k & 2] + 0.5) * 0x1p-32));
+            const double angle = 2.0 * pi * ((words[k | 1] + 0.5) * 0x1p-32);
+            const double expected = radius * (k & 1 ? sin(angle) : cos(angle));
+            assert_true(fabs((double)got[k] - expected) <= 1e-7 * fabs(expected) + 1e-9);
+            for (int l = 0; l < 4; l++) product[k][l] += (double)got[k] * (double)got[l] / 50000.0;
+        }
+    }
+    for (int k = 0; k < 4; k++) {
+        for (int l = 0; l < 4; l++) assert_true(fabs(product[k][l] - (k == l)) < 0.025);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_known_answers),    cmocka_unit_test(hash_known_answers),
         cmocka_unit_test(uniform_is_uniform),      cmocka_unit_test(every_part_of_the_key_matters),
         cmocka_unit_test(below_is_unbiased),       cmocka_unit_test(normal_has_its_moments),
-        cmocka_unit_test(normal_agrees_with_libm),
+        cmocka_unit_test(normal_agrees_with_libm), cmocka_unit_test(four_normals_are_box_muller_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
