@@ -4,10 +4,10 @@
 /// (network.h holds all that changes in a pass), and changed only by loading and by an optimiser between passes. Passes
 /// of one backend run one at a time; threads that sample side by side have a backend and a model each.
 ///
-/// Published configuration: Nexus (arXiv 2504.10485), 10.27 M parameters: a transformer over (agent, time) tokens with
-/// temporal and spatial attention in turn, modulated per token (DiT, Peebles and Xie 2023), conditioned on a map that a
-/// Perceiver (Jaegle et al. 2021) sums up in latents. Names and shapes of the parameters are those of the published
-/// weights; options that the published model lacks add parameters of their own.
+/// Published configuration: Nexus (arXiv 2504.10485), 10.27 M parameters and 1.09 M in the map encoder: a transformer
+/// over (agent, time) tokens with temporal and spatial attention in turn, modulated per token (DiT, Peebles and Xie
+/// 2023), conditioned on a map that a Perceiver (Jaegle et al. 2021) sums up in latents. Names and shapes of the
+/// parameters are those of the published weights; options that the published model lacks add parameters of their own.
 #ifndef NM_NEXUS_MODEL_H
 #define NM_NEXUS_MODEL_H
 

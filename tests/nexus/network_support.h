@@ -36,9 +36,13 @@ static inline float random_value(uint64_t seed, uint32_t what, size_t index) {
 /// Values for all parameters, none of them zero, so that every part of the network matters.
 static inline void randomise_model(nm_model *model, uint64_t seed) {
     const nm_tensor values = nm_model_values(model);
-    float *host = malloc(values.cols * sizeof *host);
+    float *host = calloc(values.cols, sizeof *host); // gaps between parameters stay 0
     assert_non_null(host);
-    for (uint32_t i = 0; i < values.cols; ++i) host[i] = 0.4f * random_value(seed, 1, i);
+    for (size_t i = 0; i < model->parameter_count; ++i) {
+        const nm_parameter *p = &model->parameters[i];
+        for (size_t k = p->offset; k < p->offset + (size_t)p->rows * p->cols; ++k)
+            host[k] = 0.4f * random_value(seed, 1, k);
+    }
     model->backend->ops->upload(model->backend, host, values);
     free(host);
     nm_error error;
