@@ -105,7 +105,7 @@ static void plan_release(plan *p) {
 }
 
 static int good_text(const char *text) {
-    return nm_is_utf8(text, strlen(text), NULL);
+    return nm_safetensors_is_utf8(text, strlen(text), NULL);
 }
 
 static nm_status plan_items(plan *p, const nm_safetensors_item *items, nm_error *error) {
