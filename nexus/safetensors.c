@@ -306,7 +306,7 @@ nm_status nm_safetensors_metadata_number(const nm_safetensors *file, const char 
 
 nm_status nm_safetensors_read(const nm_safetensors *file, const nm_stored_tensor *tensor, void *out, nm_error *error) {
     NM_ASSERT(tensor->file < file->source_count);
-    return nm_source_read(&file->sources[tensor->file], tensor->offset, out, tensor->bytes, error);
+    return nm_safetensors_source_read(&file->sources[tensor->file], tensor->offset, out, tensor->bytes, error);
 }
 
 static float from_bits(uint32_t bits) {
@@ -346,7 +346,8 @@ static nm_status read_converted(const nm_safetensors_source *source, const nm_st
     for (uint64_t done = 0; done < tensor->elements;) {
         const uint64_t left = tensor->elements - done;
         const size_t count = left < most ? (size_t)left : most;
-        nm_status status = nm_source_read(source, tensor->offset + done * element, piece, count * element, error);
+        nm_status status =
+            nm_safetensors_source_read(source, tensor->offset + done * element, piece, count * element, error);
         if (status != NM_OK) return status;
         convert(tensor->type, piece, count, out + done);
         done += count;

@@ -75,6 +75,8 @@ typedef struct nm_safetensors nm_safetensors;
 /// NM_E_LIMIT: a header of more than 4 million JSON values, more than NM_SAFETENSORS_MAX_FILES shards. NM_E_ARGUMENT: a
 /// folder with both names.
 ///
+/// Open from one thread at a time: cJSON keeps its last error in a global variable.
+///
 /// file   [out] release with nm_safetensors_close; NULL on failure
 NM_API nm_status nm_safetensors_open(const char *path, nm_safetensors **file, nm_error *error);
 /// The same for files listed one by one, without an index.
@@ -165,7 +167,7 @@ NM_API nm_status nm_safetensors_encode(const nm_safetensors_item *items, size_t 
 ///
 /// Files are written under temporary names, flushed to the disk and then renamed. A failure before the renaming leaves
 /// everything as it was; one during it leaves whole files only and, with shards, no index until all of them are there:
-/// never a set that mixes old and new. Errors as above, and NM_E_IO.
+/// never a set that mixes old and new. Errors as above, and NM_E_IO, also when `path` is a folder.
 NM_API nm_status nm_safetensors_write(const char *path, const nm_safetensors_item *items, size_t count,
                                       const nm_safetensors_config *config, nm_error *error);
 

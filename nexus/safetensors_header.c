@@ -58,7 +58,7 @@ int nm_stored_extent(nm_stored_type type, uint32_t rank, const uint64_t *shape, 
     return !__builtin_mul_overflow(product, (uint64_t)nm_stored_type_size(type), bytes);
 }
 
-int nm_is_utf8(const char *text, size_t length, size_t *bad) {
+int nm_safetensors_is_utf8(const char *text, size_t length, size_t *bad) {
     for (size_t at = 0; at < length;) {
         size_t step = nm_utf8_next(text + at, length - at);
         if (step == 0) {
@@ -70,7 +70,7 @@ int nm_is_utf8(const char *text, size_t length, size_t *bad) {
     return 1;
 }
 
-int nm_grow(void **array, size_t *capacity, size_t count, size_t element) {
+int nm_safetensors_grow(void **array, size_t *capacity, size_t count, size_t element) {
     if (count < *capacity) return 1;
     size_t wanted = *capacity ? 2 * *capacity : 64;
     void *larger = wanted <= SIZE_MAX / 2 / element ? realloc(*array, wanted * element) : NULL;
@@ -80,8 +80,8 @@ int nm_grow(void **array, size_t *capacity, size_t count, size_t element) {
     return 1;
 }
 
-nm_status nm_source_read(const nm_safetensors_source *source, uint64_t offset, void *out, uint64_t size,
-                         nm_error *error) {
+nm_status nm_safetensors_source_read(const nm_safetensors_source *source, uint64_t offset, void *out, uint64_t size,
+                                     nm_error *error) {
     NM_ASSERT(offset <= source->size && size <= source->size - offset);
     if (source->descriptor < 0) {
         if (size) memcpy(out, source->bytes + offset, size);
@@ -134,11 +134,11 @@ static nm_status document_read(const nm_safetensors_source *source, uint64_t off
     *doc = (document){.path = source->path, .offset = offset, .size = (size_t)size};
     doc->text = malloc(doc->size + 1);
     if (!doc->text) return NM_ERROR_AT(error, NM_E_MEMORY, source->path, 0, -1, "out of memory for the %s", what);
-    nm_status status = nm_source_read(source, offset, doc->text, size, error);
+    nm_status status = nm_safetensors_source_read(source, offset, doc->text, size, error);
     if (status != NM_OK) return status;
     doc->text[size] = '\0';
     size_t bad = 0;
-    if (!nm_is_utf8(doc->text, doc->size, &bad))
+    if (!nm_safetensors_is_utf8(doc->text, doc->size, &bad))
         return FORMAT_ERROR(error, doc, offset + bad, "the %s is not UTF-8", what);
     if (doc->size == 0 || doc->text[0] != '{')
         return FORMAT_ERROR(error, doc, offset, "the %s is not a JSON object", what);
@@ -239,7 +239,8 @@ static nm_status parse_tensor(nm_safetensors *file, uint32_t index, const docume
     if (status != NM_OK) return status;
     nm_stored_tensor tensor = {.file = index};
     tensor.name = nm_arena_strndup(file->arena, entry->string, strlen(entry->string));
-    if (!tensor.name || !nm_grow((void **)&file->tensors, &file->tensor_capacity, file->tensor_count, sizeof tensor))
+    if (!tensor.name ||
+        !nm_safetensors_grow((void **)&file->tensors, &file->tensor_capacity, file->tensor_count, sizeof tensor))
         return NM_ERROR_AT(error, NM_E_MEMORY, doc->path, 0, -1, "out of memory for the list of tensors");
     if ((status = parse_type(doc, members[0], &tensor, error)) != NM_OK) return status;
     if ((status = parse_shape(doc, members[1], &tensor, error)) != NM_OK) return status;
@@ -258,7 +259,7 @@ static nm_status parse_metadata(nm_safetensors *file, uint32_t index, const docu
         meta.key = nm_arena_strndup(file->arena, item->string, strlen(item->string));
         meta.value = nm_arena_strndup(file->arena, item->valuestring, strlen(item->valuestring));
         if (!meta.key || !meta.value ||
-            !nm_grow((void **)&file->meta, &file->meta_capacity, file->meta_count, sizeof meta))
+            !nm_safetensors_grow((void **)&file->meta, &file->meta_capacity, file->meta_count, sizeof meta))
             return NM_ERROR_AT(error, NM_E_MEMORY, doc->path, 0, -1, "out of memory for the metadata");
         file->meta[file->meta_count++] = meta;
     }
@@ -312,7 +313,7 @@ nm_status nm_safetensors_parse(nm_safetensors *file, uint32_t index, nm_error *e
     if (source->size < LENGTH_BYTES)
         return NM_ERROR_AT(error, NM_E_FORMAT, source->path, 0, 0, "%" PRIu64 " bytes are no safetensors file",
                            source->size);
-    nm_status status = nm_source_read(source, 0, &length, LENGTH_BYTES, error);
+    nm_status status = nm_safetensors_source_read(source, 0, &length, LENGTH_BYTES, error);
     if (status != NM_OK) return status;
     if (length > NM_SAFETENSORS_MAX_HEADER)
         return NM_ERROR_AT(error, NM_E_FORMAT, source->path, 0, 0,
@@ -333,7 +334,8 @@ nm_status nm_safetensors_parse(nm_safetensors *file, uint32_t index, nm_error *e
 int nm_safetensors_is_index(const nm_safetensors_source *source) {
     // Eight bytes of JSON text are all over 0x08, which makes a length over 5e17.
     uint64_t length = 0;
-    if (source->size < LENGTH_BYTES || nm_source_read(source, 0, &length, LENGTH_BYTES, NULL) != NM_OK) return 0;
+    if (source->size < LENGTH_BYTES || nm_safetensors_source_read(source, 0, &length, LENGTH_BYTES, NULL) != NM_OK)
+        return 0;
     return length > NM_SAFETENSORS_MAX_HEADER && (length & 0xff) == '{';
 }
 

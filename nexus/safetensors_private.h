@@ -46,14 +46,14 @@ nm_shown nm_show_shape(uint32_t rank, const uint64_t *shape);
 int nm_stored_extent(nm_stored_type type, uint32_t rank, const uint64_t *shape, uint64_t *elements, uint64_t *bytes);
 
 /// Whether all `length` bytes are UTF-8; `bad` [out, nullable]: the first that is not.
-int nm_is_utf8(const char *text, size_t length, size_t *bad);
+int nm_safetensors_is_utf8(const char *text, size_t length, size_t *bad);
 
 /// Makes room for one more element of a growing array. 0: out of memory, `array` unchanged.
-int nm_grow(void **array, size_t *capacity, size_t count, size_t element);
+int nm_safetensors_grow(void **array, size_t *capacity, size_t count, size_t element);
 
 /// Copies `size` bytes at `offset` out of a source.
-nm_status nm_source_read(const nm_safetensors_source *source, uint64_t offset, void *out, uint64_t size,
-                         nm_error *error);
+nm_status nm_safetensors_source_read(const nm_safetensors_source *source, uint64_t offset, void *out, uint64_t size,
+                                     nm_error *error);
 
 /// Parses the header of source number `index` and appends its tensors and metadata, in the order of their data.
 nm_status nm_safetensors_parse(nm_safetensors *file, uint32_t index, nm_error *error);

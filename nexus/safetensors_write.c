@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -105,7 +106,7 @@ static void plan_release(plan *p) {
 }
 
 static int good_text(const char *text) {
-    return nm_is_utf8(text, strlen(text), NULL);
+    return nm_safetensors_is_utf8(text, strlen(text), NULL);
 }
 
 static nm_status plan_items(plan *p, const nm_safetensors_item *items, nm_error *error) {
@@ -444,6 +445,11 @@ nm_status nm_safetensors_write(const char *path, const nm_safetensors_item *item
     plan p;
     output out = {.files = NULL};
     nm_status status = plan_make(&p, items, count, config, config->shard_bytes, error);
+    struct stat about;
+    if (status == NM_OK && stat(path, &about) == 0 && S_ISDIR(about.st_mode)) {
+        errno = EISDIR;
+        status = system_error(error, path);
+    }
     if (status == NM_OK) {
         out.count = p.shards > 1 ? (size_t)p.shards + 1 : 1;
         out.files = calloc(out.count, sizeof *out.files);

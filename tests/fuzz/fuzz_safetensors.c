@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nexus/safetensors.h"
+#include "nexus/safetensors_private.h"
 
 /// No more than the input's bytes as tensors: what is read here is small.
 static void check_tensor(const nm_safetensors *file, const nm_stored_tensor *tensor, const uint8_t *data, size_t size) {
@@ -89,18 +89,49 @@ static void open_bytes(const uint8_t *data, size_t size) {
     nm_safetensors_close(file);
 }
 
+/// The JSON text in the input as a header, its length right, and as many bytes of data as the text speaks of: mutations
+/// of the text get past the first checks. What is read is refused, or sound.
+static void open_fitted(const uint8_t *data, size_t size) {
+    size_t begin = 0, end = size, numbers = 0;
+    while (begin < size && data[begin] != '{') begin++;
+    while (end > begin && data[end - 1] != '}') end--;
+    for (size_t i = begin, number = 0; i + 1 < end; i++) {
+        number = data[i] >= '0' && data[i] <= '9' ? number % 1000 * 10 + (size_t)(data[i] - '0') : 0;
+        if (number > numbers && number <= 256 && data[i + 1] == ']') numbers = number; // an END, if all is well
+    }
+    const uint64_t length = end - begin;
+    uint8_t *file = calloc(1, sizeof length + length + numbers);
+    if (!file) abort();
+    memcpy(file, &length, sizeof length);
+    memcpy(file + sizeof length, data + begin, length);
+    open_bytes(file, sizeof length + length + numbers);
+    free(file);
+}
+
+/// Entries come out sorted, once each, and name files in the index's own folder.
+static void open_index(const uint8_t *data, size_t size) {
+    const nm_safetensors_source source = {.path = "index", .descriptor = -1, .bytes = data, .size = size};
+    nm_arena *arena = nm_arena_create(0);
+    nm_shard_entry *entries = NULL;
+    size_t count = 0;
+    if (!arena) abort();
+    if (nm_shard_index_parse(&source, arena, &entries, &count, NULL) == NM_OK) {
+        if (count == 0) abort();
+        for (size_t i = 0; i < count; i++) {
+            if (strchr(entries[i].file, '/') || !strcmp(entries[i].file, "..") || !entries[i].file[0]) abort();
+            if (i && strcmp(entries[i - 1].tensor, entries[i].tensor) >= 0) abort();
+        }
+    } else if (entries) {
+        abort();
+    }
+    free(entries);
+    nm_arena_destroy(arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     open_bytes(data, size);
-    // The same with a length that fits and what follows the header as long as the last offset says is beyond guessing:
-    // give the header the place of the whole input but `data` bytes.
-    if (size < 9) return 0;
-    const uint64_t tail = data[0], length = size - 8 > tail ? size - 8 - tail : size - 8;
-    uint8_t *fitted = malloc(size);
-    if (!fitted) abort();
-    memcpy(fitted, data, size);
-    memcpy(fitted, &length, 8);
-    open_bytes(fitted, size);
-    free(fitted);
+    open_fitted(data, size);
+    open_index(data, size);
     return 0;
 }
 
@@ -114,6 +145,8 @@ size_t nm_fuzz_seed(size_t index, uint8_t *buffer, size_t capacity) {
     };
     const nm_safetensors_config config = {.metadata = texts, .metadata_count = index % 3};
     size_t size = 0;
-    if (index > 5 || nm_safetensors_encode(items, index, &config, buffer, capacity, &size, NULL) != NM_OK) return 0;
+    static const char shards[] = "{\"weight_map\":{\"model.bias\":\"a\",\"scalar\":\"b\",\"empty\":\"a\"}}";
+    if (index == 6) return memcpy(buffer, shards, sizeof shards - 1), sizeof shards - 1;
+    if (index > 6 || nm_safetensors_encode(items, index, &config, buffer, capacity, &size, NULL) != NM_OK) return 0;
     return size <= capacity ? size : 0;
 }

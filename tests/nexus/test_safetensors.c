@@ -342,7 +342,7 @@ static void compares_with_what_is_wanted(void **state) {
                 "2 tensors missing: y, z; 1 tensor not expected: c; 2 tensors of another shape: a is [2, 3], expected "
                 "[3, 2], b is [4], expected [4, 1]");
     nm_wanted_tensor *many = calloc(5000, sizeof *many);
-    char(*names)[100] = calloc(5000, sizeof *names);
+    char(*names)[128] = calloc(5000, sizeof *names);
     for (int i = 0; i < 5000; i++) {
         snprintf(names[i], sizeof names[i], "%04d.%090d", i, 0);
         many[i].name = names[i];

@@ -268,6 +268,9 @@ static void refuses_what_can_not_be_a_file(void **state) {
                     &error, "", "the metadata 'k'");
     check_error("no folder", nm_safetensors_write(at("none/x.safetensors"), items, 6, &config, &error), NM_E_IO, &error,
                 "none/x.safetensors", "cannot be written");
+    const nm_safetensors_config cut = with_texts(10);
+    check_error("a folder", nm_safetensors_write(folder, items, 6, &cut, &error), NM_E_IO, &error, folder, "cannot be");
+    assert_int_equal(access(strcat(strcpy((char[96]){0}, folder), ".index.json"), F_OK), -1);
     assert_int_equal(files_in_folder(), 0);
 }
 
