@@ -127,7 +127,7 @@ typedef enum nm_row_channel {
     NM_ROW_LIMIT,        ///< m/s / 20
     NM_ROW_LEFT,         ///< m to the left border, mean of the polyline's points / 4
     NM_ROW_RIGHT,        ///< m to the right border / 4
-    NM_ROW_CHANGE_LEFT,  ///< 1 = has a left neighbour that one may change to
+    NM_ROW_CHANGE_LEFT,  ///< 1 = has a left neighbour of its direction that one may change to
     NM_ROW_CHANGE_RIGHT, ///< 1 = the same on the right
     NM_ROW_TO_END,       ///< m from the polyline's end to the lane's / 50
     NM_ROW_LENGTH,       ///< m of the polyline / 50

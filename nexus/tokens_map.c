@@ -66,8 +66,10 @@ static int next_feature(const nm_map *map, unsigned wanted, uint32_t *at, featur
 }
 
 static int may_change(const nm_map *map, nm_range neighbours) {
-    for (uint32_t i = 0; i < neighbours.count; i++)
-        if (map->neighbours[neighbours.first + i].may_change) return 1;
+    for (uint32_t i = 0; i < neighbours.count; i++) {
+        const nm_neighbour *n = &map->neighbours[neighbours.first + i];
+        if (n->may_change && !n->opposite) return 1;
+    }
     return 0;
 }
 
