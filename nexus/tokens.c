@@ -14,7 +14,7 @@ nm_token_config nm_token_config_default(nm_token_encoding encoding) {
                              .agents = 32,
                              .range = own ? 150.0 : 104.0,
                              .statics = 1,
-                             .map_features = NM_MAP_LANES | NM_MAP_LINES | NM_MAP_AREAS,
+                             .map_features = NM_MAP_LANES | NM_MAP_AREAS | (own ? 0 : NM_MAP_LINES),
                              .map_polylines = own ? 48 : 128,
                              .map_points = own ? 10 : 21,
                              .map_piece = own ? 30.0 : 40.0,

@@ -147,7 +147,7 @@ typedef struct nm_token_config {
     uint32_t agents;        ///< at most, the ego first, then the nearest to it, 1..65536; default 32
     double range;           ///< m from the ego, box centres; farther agents are left out, > 0; default 104 (EGO), 150
     int statics;            ///< 1 = tracks that stand still by their role count as agents; default 1
-    unsigned map_features;  ///< NM_MAP_...; default all
+    unsigned map_features;  ///< NM_MAP_...; default all (EGO), lanes and areas (AGENT: rows of lanes have borders)
     uint32_t map_polylines; ///< EGO: of a scene, default 128; AGENT: of each agent, default 48; 0..4096
     uint32_t map_points;    ///< of a polyline, 2..64; default 21 (EGO), 10
     double map_piece;      ///< m: a feature is cut into equal polylines of at most this, 1..10000; default 40 (EGO), 30

@@ -96,6 +96,7 @@ static void test_kinds(void **state) {
     (void)state;
     const nm_scene *scene = nm_test_scene(furnished_map(), &at_origin, 1, 40);
     nm_token_config config = nm_token_config_default(NM_TOKENS_AGENT);
+    config.map_features = NM_MAP_LANES | NM_MAP_LINES | NM_MAP_AREAS;
     tokens_fixture f = tokens_begin(scene, &config, &(nm_token_request){.current_step = 25, .focus = NM_NONE});
     assert_int_equal(f.tokens.shape.points, 5); // lane, line, edge, sidewalk, crosswalk: by distance
     static const nm_polyline_kind kinds[5] = {NM_POLYLINE_LANE, NM_POLYLINE_LINE, NM_POLYLINE_EDGE, NM_POLYLINE_LANE,
@@ -287,6 +288,7 @@ static void test_rigid_motion(void **state) {
     const nm_map *map = rigid_map(scene->map, &motion);
     const nm_scene *moved = rigid_scene(scene, map, &motion, NULL);
     nm_token_config config = nm_token_config_default(NM_TOKENS_AGENT);
+    config.map_features = NM_MAP_LANES | NM_MAP_LINES | NM_MAP_AREAS;
     config.map_polylines = 4096; // all in range, so that a tie at the end decides nothing
     const nm_token_request request = {.current_step = 30, .focus = NM_NONE};
     tokens_fixture a = tokens_begin(scene, &config, &request), b = tokens_begin(moved, &config, &request);
@@ -391,6 +393,7 @@ static void test_too_many_pieces(void **state) {
     nm_token_config config = nm_token_config_default(NM_TOKENS_AGENT);
     nm_token_map *pieces;
     config.map_piece = 1.0;
+    config.map_features = NM_MAP_LINES;
     assert_int_equal(nm_token_map_create(map, &config, &pieces, &error), NM_E_LIMIT);
     assert_non_null(strstr(error.message, "pieces"));
     assert_null(pieces);
