@@ -420,6 +420,7 @@ static void test_refused(void **state) {
     nm_token_map_destroy(other_map);
     assert_int_equal(nm_token_map_create(empty->map, &config, &other_map, &error), NM_OK);
     refuse(empty, other_map, &(nm_token_request){.focus = NM_NONE}, NM_E_NOT_FOUND, "no agent");
+    nm_token_map_destroy(other_map);
     config.map_points = 1;
     assert_int_equal(nm_token_map_create(empty->map, &config, &other_map, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "map_points"));
