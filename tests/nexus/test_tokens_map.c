@@ -44,6 +44,8 @@ static void test_rows_by_hand(void **state) {
     wanted[NM_ROW_LENGTH] = 27.5f / 50.0f;
     wanted[NM_ROW_DISTANCE] = 0.5f / 50.0f;
     wanted[NM_ROW_CHANGE_LEFT] = wanted[NM_ROW_CHANGE_RIGHT] = 1.0f;
+    for (uint32_t i = 0; i < 12; i++)
+        NEAR(row_of(&f.tokens, i)[NM_ROW_TO_END], 27.5 * (3 - f.tokens.map_piece[i] % 4) / 50.0);
     const float *row = row_of(&f.tokens, 0), *left = row_of(&f.tokens, 2), *right = row_of(&f.tokens, 1);
     for (uint32_t k = 0; k < NM_ROW_POINTS; k++) NEAR(row[k], wanted[k]);
     for (uint32_t j = 0; j < config.map_points; j++) { // seen from behind: x runs backwards
@@ -55,6 +57,28 @@ static void test_rows_by_hand(void **state) {
     NEAR(right[NM_ROW_CHANGE_LEFT], 1.0);
     NEAR(right[NM_ROW_CHANGE_RIGHT], 0.0);
     tokens_end(&f);
+    nm_scene_destroy(scene);
+}
+
+/// The same road: of each lane the first two pieces lie within 13.5 m, the third one within 15.6 m, the last beyond 40.
+static void test_range(void **state) {
+    (void)state;
+    const nm_test_agent one = {.x = 40.0, .y = 3.0, .heading = NM_PI, .speed = 0.0};
+    const nm_scene *scene = nm_test_scene(nm_test_road(110.0), &one, 1, 1);
+    static const struct {
+        double range;
+        uint32_t pieces;
+    } cases[] = {{0.4, 0}, {0.6, 1}, {3.5, 2}, {11.0, 3}, {13.5, 6}, {15.6, 9}, {42.0, 9}, {43.0, 12}};
+    for (int e = 0; e < 2; e++) {
+        nm_token_config config = lanes_only(e ? NM_TOKENS_AGENT : NM_TOKENS_EGO);
+        config.map_piece = 30.0;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            config.map_range = cases[i].range;
+            tokens_fixture f = tokens_begin(scene, &config, &(nm_token_request){.focus = NM_NONE});
+            assert_int_equal(f.tokens.map_polylines, cases[i].pieces);
+            tokens_end(&f);
+        }
+    }
     nm_scene_destroy(scene);
 }
 
@@ -402,11 +426,11 @@ static void test_too_many_pieces(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows_by_hand),    cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_signal_ahead),    cmocka_unit_test(test_rows_on_lanes),
-        cmocka_unit_test(test_few_of_all),      cmocka_unit_test(test_rigid_motion),
-        cmocka_unit_test(test_published_rows),  cmocka_unit_test(test_no_map),
-        cmocka_unit_test(test_too_many_pieces),
+        cmocka_unit_test(test_rows_by_hand),  cmocka_unit_test(test_range),
+        cmocka_unit_test(test_kinds),         cmocka_unit_test(test_signal_ahead),
+        cmocka_unit_test(test_rows_on_lanes), cmocka_unit_test(test_few_of_all),
+        cmocka_unit_test(test_rigid_motion),  cmocka_unit_test(test_published_rows),
+        cmocka_unit_test(test_no_map),        cmocka_unit_test(test_too_many_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
