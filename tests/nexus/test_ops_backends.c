@@ -1,5 +1,5 @@
 // Every operation on every backend of this build, against the reference backend; and the same bits whenever and on
-// however many threads it is run.
+// however many threads (base/thread_pool.h) it is run.
 #include "ops_recipes.h"
 
 static const nm_test_shape shapes[] = {
