@@ -210,9 +210,10 @@ static int is_finite(const float *values, size_t count) {
     return sum == 0.0f;
 }
 
-static nm_status check_delay(uint32_t n, int32_t delay, nm_error *error) {
-    if (delay >= 0 && delay <= NM_SCHEDULE_MAX_DELAY) return NM_OK;
-    return NM_ERROR(error, NM_E_ARGUMENT, "token %u has delay %d, not in 0..2^28", (unsigned)n, (int)delay);
+static nm_status check_delay(uint32_t n, int32_t delay, int32_t least, nm_error *error) {
+    if (delay >= least && delay <= NM_SCHEDULE_MAX_DELAY) return NM_OK;
+    return NM_ERROR(error, NM_E_ARGUMENT, "token %u has delay %d, not in %d..2^28", (unsigned)n, (int)delay,
+                    (int)least);
 }
 
 static void set_step(nm_sampler *s, tokens *t, uint32_t n) {
@@ -258,18 +259,27 @@ static void add_noise_key(nm_sampler *s, const tokens *t, uint32_t n, uint32_t r
     s->noise_step[row] = nm_noise_step(t->frame[n], level);
 }
 
-/// Gives the tokens that `is_new` says their first noise. They have alpha(1) = 4e-4 of a signal that nobody knows:
-/// pure noise is within that of the truth.
+/// Gives the tokens that `is_new` says their first noise, over the z that they have. At level 1, with
+/// alpha = 4e-4 of a value that nobody knows, the noise is all.
 static void draw_first(nm_sampler *s, tokens *t, const uint8_t *is_new) {
     const size_t channels = s->config.channels;
+    const uint32_t levels = s->config.levels;
     uint32_t rows = 0;
     for (uint32_t n = 0; n < s->count; n++) {
-        if (is_new[n]) add_noise_key(s, t, n, rows++, s->config.levels);
+        if (is_new[n] && t->step[n]) add_noise_key(s, t, n, rows++, t->step[n]);
     }
     nm_noise_fill(s->config.seed, rows, s->config.channels, s->noise_scene, s->noise_agent, s->noise_step, s->noise);
-    rows = 0;
+    const float *noise = s->noise;
     for (uint32_t n = 0; n < s->count; n++) {
-        if (is_new[n]) memcpy(t->z + n * channels, s->noise + channels * rows++, channels * sizeof(float));
+        if (!is_new[n] || !t->step[n]) continue;
+        float *z = t->z + n * channels;
+        if (t->step[n] == levels) {
+            memcpy(z, noise, channels * sizeof(float));
+        } else {
+            const float alpha = s->alpha_of[t->step[n]], sigma = s->sigma_of[t->step[n]];
+            for (size_t c = 0; c < channels; c++) z[c] = alpha * z[c] + sigma * noise[c];
+        }
+        noise += channels;
     }
 }
 
@@ -286,7 +296,7 @@ nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *layout, c
     for (uint32_t n = 0; n < layout->count; n++) {
         if (clean[n] && !is_finite(values + n * channels, channels))
             return NM_ERROR(error, NM_E_NUMERIC, "the value given for token %u is not finite", (unsigned)n);
-        if (!clean[n] && delay && (status = check_delay(n, delay[n], error))) return status;
+        if (!clean[n] && delay && (status = check_delay(n, delay[n], 0, error))) return status;
     }
 
     tokens *t = &s->now;
@@ -307,12 +317,16 @@ nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *layout, c
 }
 
 static nm_status check_from(nm_sampler *s, const nm_token_layout *layout, const uint32_t *from, const int32_t *delay,
-                            nm_error *error) {
+                            const float *guess, nm_error *error) {
     nm_status status = check_layout(s, layout, error);
     memset(s->used, 0, s->config.max_tokens);
     for (uint32_t n = 0; !status && n < layout->count; n++) {
         if (from[n] == NM_TOKEN_NEW) {
-            if (delay) status = check_delay(n, delay[n], error);
+            if (!delay) continue;
+            status = check_delay(n, delay[n], -(int32_t)s->config.levels, error);
+            NM_ASSERT(status || delay[n] >= 0 || guess);
+            if (!status && delay[n] < 0 && !is_finite(guess + (size_t)n * s->config.channels, s->config.channels))
+                status = NM_ERROR(error, NM_E_NUMERIC, "the value given for token %u is not finite", (unsigned)n);
         } else if (from[n] >= s->count) {
             status = NM_ERROR(error, NM_E_ARGUMENT, "token %u continues token %u, of %u", (unsigned)n,
                               (unsigned)from[n], (unsigned)s->count);
@@ -324,9 +338,9 @@ static nm_status check_from(nm_sampler *s, const nm_token_layout *layout, const 
 }
 
 nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout *layout, const uint32_t *from,
-                               const int32_t *delay, nm_error *error) {
+                               const int32_t *delay, const float *guess, nm_error *error) {
     nm_sampler *s = sampler;
-    const nm_status status = check_from(s, layout, from, delay, error);
+    const nm_status status = check_from(s, layout, from, delay, guess, error);
     if (status) return status;
     const size_t channels = s->config.channels, bytes = channels * sizeof(float);
     tokens *t = &s->other;
@@ -337,6 +351,7 @@ nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout *layou
         if (s->used[n]) {
             t->left[n] = (int32_t)s->config.levels + (delay ? delay[n] : 0);
             t->history[n] = 0;
+            if (delay && delay[n] < 0) memcpy(t->z + n * channels, guess + n * channels, bytes);
         } else {
             t->left[n] = old->left[from[n]];
             t->history[n] = old->history[from[n]];

@@ -65,12 +65,15 @@ NM_API nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *la
                                   const float *values, const int32_t *delay, nm_error *error);
 
 /// Goes on with another layout: agents came or went, a window moved. from [count]: the token of the old layout that
-/// this one continues (its value, its level, what is left of its delay), or NM_TOKEN_NEW: pure noise, with delay
-/// [count] (NULL = 0; elsewhere ignored). Each old token is continued at most once. Errors as above; on error nothing
-/// has changed.
+/// this one continues (its value, its level, what is left of its delay), or NM_TOKEN_NEW. Each old token is continued
+/// at most once. A new token has
+///   delay 0 ..           pure noise, and that delay
+///   delay -levels .. -1  guess [channels] of its value, noised to level levels + delay; -levels: it is given
+/// delay, guess  [count], [count][channels], nullable (delay 0); read for new tokens only, guess where delay < 0
+/// Errors as above; on error nothing has changed.
 #define NM_TOKEN_NEW UINT32_MAX
 NM_API nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout *layout, const uint32_t *from,
-                                      const int32_t *delay, nm_error *error);
+                                      const int32_t *delay, const float *guess, nm_error *error);
 
 /// Overwrites a token, at whatever level it is: level 0 from now on, seen by the very next pass. The solver's memory of
 /// its scene, predicted before this was known, is dropped when the value is news (the next pass is first order there).

@@ -390,12 +390,12 @@ static void rearranging_keeps_what_goes_on(void **state) {
         int32_t delay[24];
         for (uint32_t n = 0; n < 24; n++) {
             from[n] = n < 8 ? 16 + n : n < 16 ? n - 8 : NM_TOKEN_NEW;
-            delay[n] = n < 16 ? -1 : (int32_t)n - 16;
+            delay[n] = n < 16 ? -99 : (int32_t)n - 16;
         }
         nm_token_layout next = r.layout;
         next.scene_key = key;
         nm_error error;
-        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, delay, &error), NM_OK);
+        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, delay, NULL, &error), NM_OK);
         for (int i = 0; i < 3; i++) {
             step(&r);
             step(&good);
@@ -417,17 +417,17 @@ static void rearranging_keeps_what_goes_on(void **state) {
         next.count = 16;
         next.scene_count = 2;
         for (uint32_t n = 0; n < 16; n++) from[n] = n;
-        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, NULL, &error), NM_OK);
+        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, NULL, NULL, &error), NM_OK);
         step(&r);
         assert_true(s.layout != layout);
         from[3] = 2;
-        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, NULL, &error), NM_E_ARGUMENT);
+        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, NULL, NULL, &error), NM_E_ARGUMENT);
         assert_non_null(strstr(error.message, "token 2 is continued twice"));
         from[3] = 16;
-        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, NULL, &error), NM_E_ARGUMENT);
+        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, NULL, NULL, &error), NM_E_ARGUMENT);
         from[3] = NM_TOKEN_NEW;
         delay[3] = NM_SCHEDULE_MAX_DELAY + 1;
-        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, delay, &error), NM_E_ARGUMENT);
+        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, delay, NULL, &error), NM_E_ARGUMENT);
         assert_int_equal(nm_sampler_get(r.sampler).in.count, 16);
         step(&r);
         finish(&r);
@@ -494,6 +494,47 @@ static void bad_input_is_refused(void **state) {
     assert_non_null(strstr(error.message, "no solver \"euler\"; known are ancestral, ddim, 2m"));
 }
 
+/// New tokens may come with a guess, noised to their level, or given.
+static void new_tokens_may_come_with_a_guess(void **state) {
+    (void)state;
+    const nm_sampler_config config = small(3);
+    run r;
+    start(&r, 1, 5, "full", &config);
+    uint32_t from[8];
+    int32_t delay[8];
+    float guess[8 * 3];
+    for (uint32_t n = 0; n < 8; n++) {
+        from[n] = n < 2 ? n : NM_TOKEN_NEW;
+        delay[n] = 2 * (int32_t)n - 12; // -8 .. 2; of token 0 and 1 ignored
+        for (int c = 0; c < 3; c++) guess[n * 3 + (uint32_t)c] = n < 6 ? 0.1f * (float)n - 0.2f * (float)c : NAN;
+    }
+    delay[2] = -12;
+    nm_error error;
+    assert_int_equal(nm_sampler_rearrange(r.sampler, &r.layout, from, delay, guess, &error), NM_OK);
+    const nm_sampler_state at = nm_sampler_get(r.sampler);
+    assert_int_equal(at.step[2], 0);
+    assert_memory_equal(at.in.known + 6, guess + 6, 3 * sizeof(float));
+    for (uint32_t n = 3; n < 8; n++) {
+        const uint32_t level = n < 6 ? 2 * n : 12;
+        float noise[4];
+        const nm_rng_key key = {config.seed, 5, at.in.agent[n], nm_noise_step(at.in.time[n], level), NM_PURPOSE_NOISE};
+        nm_rng_normal4(&key, 0, noise);
+        const nm_noise_level l = nm_noise_level_at(NM_SNR_COSINE, level / 12.0);
+        assert_int_equal(at.step[n], level);
+        for (uint32_t c = 0; c < 3; c++) {
+            const double z = (double)at.in.noised[n * 3 + c];
+            const double expected =
+                n < 6 ? l.alpha * (double)guess[n * 3 + c] + l.sigma * (double)noise[c] : (double)noise[c];
+            assert_true(fabs(z - expected) < 1e-6);
+        }
+    }
+    guess[5 * 3] = NAN;
+    assert_int_equal(nm_sampler_rearrange(r.sampler, &r.layout, from, delay, guess, &error), NM_E_NUMERIC);
+    delay[5] = -13;
+    assert_int_equal(nm_sampler_rearrange(r.sampler, &r.layout, from, delay, guess, &error), NM_E_ARGUMENT);
+    finish(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_follow_the_schedule_and_clean_tokens_stay),
@@ -504,6 +545,7 @@ int main(void) {
         cmocka_unit_test(a_failed_pass_changes_nothing),
         cmocka_unit_test(guidance_changes_x0_but_no_clean_token),
         cmocka_unit_test(rearranging_keeps_what_goes_on),
+        cmocka_unit_test(new_tokens_may_come_with_a_guess),
         cmocka_unit_test(bad_input_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

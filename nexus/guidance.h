@@ -1,0 +1,120 @@
+/// Guidance: nudges the predicted x0 of every pass towards what scenes must be like, or towards what somebody asks for
+/// (nexus-core section 7). Behaviour terms keep agents apart, on the road, smooth and consistent; adversaries are
+/// steered into a conflict with the ego while staying drivable.
+///
+/// Each term is an energy in m^2 of the decoded states of all tokens (guidance_terms.h), scaled so that its curvature
+/// is about 1 or less; a pass makes a few steps down the sum of the energies, each weighted by its strength in [0, 1].
+/// Tokens at level 0 and tokens slower than `min_speed` are never changed, but the others mind them.
+///
+/// A guidance holds scratch memory: one thread at a time. Nothing allocates after the creation.
+#ifndef NM_NEXUS_GUIDANCE_H
+#define NM_NEXUS_GUIDANCE_H
+
+#include "nexus/denoiser.h"
+#include "sim/map.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum nm_token_field {
+    NM_FIELD_X = 0, ///< m
+    NM_FIELD_Y,
+    NM_FIELD_COS, ///< of the heading
+    NM_FIELD_SIN,
+    NM_FIELD_VX, ///< m/s
+    NM_FIELD_VY,
+    NM_FIELD_LENGTH, ///< m
+    NM_FIELD_WIDTH,
+    NM_FIELD_COUNT
+} nm_token_field;
+
+/// How states are written into channels: channel[f] = (value - mean[f]) / scale[f].
+typedef struct nm_token_encoding {
+    int32_t channel[NM_FIELD_COUNT]; ///< -1 = not encoded (length and width only)
+    float mean[NM_FIELD_COUNT], scale[NM_FIELD_COUNT];
+} nm_token_encoding;
+/// nexus-core section 1: eight channels in the order of the fields; scale = 2 std.
+NM_API nm_token_encoding nm_token_encoding_published(void);
+
+/// Frame of tokens in the frame of the map: value_map = position + rotation value. Unit (cos_h, sin_h).
+typedef struct nm_token_pose {
+    double x, y, cos_h, sin_h;
+} nm_token_pose;
+
+typedef struct nm_guided_agent {
+    uint32_t agent;      ///< id, as in nm_denoise_input
+    uint32_t lane_mask;  ///< lane types it drives on (NM_LANE_MASK_VEHICLE); 0 = it is not bound to lanes
+    float length, width; ///< m; 0 = as decoded
+    nm_token_pose pose;  ///< of its tokens
+} nm_guided_agent;
+
+/// Borrowed, and must stay as they are until they are set anew.
+typedef struct nm_guided_scene {
+    const nm_map *map; ///< nullable: no lanes then. Prepared (nm_map_prepare)
+    uint32_t agent_count;
+    const nm_guided_agent *agents; ///< by rising id; all those that have tokens
+} nm_guided_scene;
+
+/// What an adversary is steered into. Poses are the adversary's, seen from the ego, at the moment of contact.
+typedef enum nm_conflict_aim {
+    NM_AIM_REAR_END = 0, ///< bumper before the ego's, slower: the ego runs into it
+    NM_AIM_CUT_IN,       ///< the same, still turning in from the side that it is on
+    NM_AIM_CROSSING,     ///< its front in the ego's flank, at a right angle, from the side that it is on
+    NM_AIM_HEAD_ON,      ///< bumper to bumper, opposed
+    NM_AIM_COUNT
+} nm_conflict_aim;
+NM_API const char *nm_conflict_aim_name(nm_conflict_aim aim); ///< "rear_end", "cut_in", "crossing", "head_on"
+
+typedef struct nm_adversary {
+    uint32_t scene, ego, adversary; ///< index of the scene in the batch, ids of the agents
+    uint32_t time;                  ///< time of the contact, as in nm_denoise_input
+    nm_conflict_aim aim;
+    float closing_speed;                 ///< m/s, rear_end and cut_in: how much slower it is than the ego; default 5
+    float max_acceleration, max_braking; ///< m/s^2 > 0, along its path; default 4, 8
+    float max_lateral;                   ///< m/s^2 > 0, across its path; default 5
+    float max_curvature;                 ///< 1/m > 0; default 0.2
+} nm_adversary;
+NM_API nm_adversary nm_adversary_default(void);
+
+typedef struct nm_guidance_config {
+    uint32_t max_tokens;        ///< >= 1; no default
+    nm_token_encoding encoding; ///< default published
+    float dt;                   ///< s between time tokens, > 0; default 0.5
+    float overlap;       ///< strength of pushing overlapping agents apart, mostly along their lanes, [0, 1]; default 0
+    float road;          ///< of pulling to the nearest lane beyond half its width, [0, 1]; default 0
+    float smooth;        ///< of the moving window, [0, 1]; default 0
+    float consistent;    ///< of making velocity and heading agree with the positions, [0, 1]; default 0
+    float adversarial;   ///< of the adversaries, [0, 1]; default 0
+    float margin;        ///< m kept between agents, [0, 10]; default 0.2
+    uint32_t window;     ///< half width of the moving window, in tokens, [1, 8]; default 1
+    float min_speed;     ///< m/s, [0, inf); default 0.7
+    float lane_radius;   ///< m, how far lanes are looked for, > 0; default 15
+    float step;          ///< share of a full step down, (0, 1]; default 0.5
+    uint32_t iterations; ///< steps a pass, [1, 100]; default 5
+    float max_move;      ///< most that a pass moves a token, m (headings count as 4 m a radian, velocities as dt), > 0;
+                         ///< default 3
+} nm_guidance_config;
+NM_API nm_guidance_config nm_guidance_config_default(void); ///< behaves as 0 strengths: set those that are wanted
+
+typedef struct nm_guidance nm_guidance;
+NM_API nm_status nm_guidance_create(const nm_guidance_config *config, nm_guidance **guidance, nm_error *error);
+NM_API void nm_guidance_destroy(nm_guidance *guidance); ///< NULL is fine
+
+/// scenes [count] in the order of the batch. Call again when agents or maps changed.
+NM_API void nm_guidance_set_scenes(nm_guidance *guidance, const nm_guided_scene *scenes, uint32_t count);
+/// Borrowed, as scenes are. NM_E_ARGUMENT for a limit that is not positive or an aim that there is not; the adversaries
+/// are then as before.
+NM_API nm_status nm_guidance_set_adversaries(nm_guidance *guidance, const nm_adversary *adversaries, uint32_t count,
+                                             nm_error *error);
+
+/// The nm_guide of a guidance: pass it with the nm_guidance as context. x0 is changed in place; rows of clean and of
+/// slow tokens keep their bits, and all do when every strength is 0. NM_E_NOT_FOUND when a token's scene or agent was
+/// not set, or an adversary or its ego has no token at the time of the contact; NM_E_LIMIT for too many tokens or a
+/// time over 4095.
+NM_API nm_status nm_guidance_apply(void *guidance, const nm_denoise_input *in, float *x0, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
