@@ -19,7 +19,8 @@ typedef enum nm_purpose {
     NM_PURPOSE_BEHAVIOUR = 2, ///< per-agent parameters: desired speed, time gap, politeness
     NM_PURPOSE_DECISION = 3,  ///< per-step choices: lane changes, gaps accepted, pedestrians stepping out
     NM_PURPOSE_ROUTE = 4,     ///< which successor at a fork
-    NM_PURPOSE_NOISE = 5      ///< diffusion noise
+    NM_PURPOSE_NOISE = 5,     ///< diffusion noise
+    NM_PURPOSE_INIT = 6       ///< first values of a network's parameters
 } nm_purpose;
 
 /// Who draws. `scene` is a stable hash or id of the scene, `agent` its index there, `step` the simulation step.

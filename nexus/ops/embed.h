@@ -34,8 +34,8 @@ typedef void nm_lookup_forward(nm_backend *backend, const nm_lookup *a, const nm
 /// dtable [out, E x C] compute type = sum of dx [N][C] stream type over the rows that use the entry.
 typedef void nm_lookup_backward(nm_backend *backend, const nm_lookup *lookup, nm_tensor dx, nm_tensor dtable);
 
-/// x[n] = table[index[n]]: copies rows (latents to every scene). backward: dtable [E][C] parameter type +=.
-/// x [out, N x C] stream type; table parameter type.
+/// x[t E + e] = table[e], t < times: the whole table once per scene (latents). backward: dtable[e] += sum over t of
+/// dx[t E + e]. x [out, times E x C], dx stream type; table, dtable [E][C] parameter type.
 typedef void nm_repeat_forward(nm_backend *backend, nm_tensor table, uint32_t times, nm_tensor x);
 typedef void nm_repeat_backward(nm_backend *backend, nm_tensor dx, uint32_t times, nm_tensor dtable);
 

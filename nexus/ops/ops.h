@@ -39,6 +39,8 @@ typedef struct nm_ops {
     void (*zero)(nm_backend *backend, nm_tensor t);
     /// to = from, converting between float types; the same shape.
     void (*convert)(nm_backend *backend, nm_tensor from, nm_tensor to);
+    /// to += from, both of the stream type; the same shape.
+    void (*add)(nm_backend *backend, nm_tensor from, nm_tensor to);
     /// Makes or renews weight->packed out of weight->value.
     nm_status (*pack_weight)(nm_backend *backend, nm_weight *weight, nm_error *error);
     void (*release_weight)(nm_backend *backend, nm_weight *weight);

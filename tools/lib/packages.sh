@@ -2,7 +2,7 @@
 
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libxml2-dev libarchive-dev libprotobuf-c-dev
     protobuf-c-compiler libsqlite3-dev libzstd-dev)
-test_packages=(libcmocka-dev python3 sqlite3)
+test_packages=(libcmocka-dev python3 python3-numpy sqlite3)
 # Stages of tools/check that are skipped where these are missing.
 optional_packages=(clang clang-format g++ ccache shellcheck)
 

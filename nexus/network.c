@@ -1,0 +1,340 @@
+#include "nexus/network.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nexus/network_private.h"
+
+static nm_pass_sizes sizes_at(const nm_batch_capacity *capacity) {
+    return (nm_pass_sizes){.tokens = capacity->tokens,
+                           .scenes = capacity->scenes,
+                           .points = capacity->points,
+                           .token_groups = capacity->tokens,
+                           .time_groups = capacity->tokens};
+}
+
+/// The parts of a pass that a cut needs: arrays of acts. 0 when memory is out.
+static int prepare(nm_pass *p, const nm_model *model, int training) {
+    const nm_model_config *c = &model->config;
+    *p = (nm_pass){.model = (nm_model *)model, .backend = model->backend, .training = training};
+    p->layers = calloc(nm_model_layers(c), sizeof *p->layers);
+    p->encoder = calloc((size_t)c->encoder_rounds * c->encoder_layers + 1, sizeof *p->encoder);
+    return p->layers && p->encoder;
+}
+
+static void release_arrays(nm_pass *p) {
+    free(p->layers);
+    free(p->encoder);
+}
+
+size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, int training) {
+    nm_pass unused;
+    const nm_pass_sizes sizes = sizes_at(capacity);
+    size_t bytes = 0;
+    if (prepare(&unused, model, training)) bytes = nm_pass_cut(&unused, &sizes, NULL);
+    release_arrays(&unused);
+    return bytes + (training ? model->flat_size * nm_dtype_size(model->backend->parameter) : 0);
+}
+
+/// Row numbers of the latents, the same for every batch.
+static nm_status make_latent_lists(nm_pass *p, const nm_batch_capacity *capacity, nm_error *error) {
+    const size_t latents = p->model->config.latents, rows = capacity->scenes * latents;
+    if (rows >= NM_BATCH_MAX_ROWS)
+        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %zu latents are too many", capacity->scenes, latents);
+    p->latent_offsets_host = malloc(((size_t)capacity->scenes + 1) * sizeof *p->latent_offsets_host);
+    p->latent_rows_host = malloc((rows + 1) * sizeof *p->latent_rows_host);
+    if (!p->latent_offsets_host || !p->latent_rows_host)
+        return NM_ERROR(error, NM_E_MEMORY, "out of memory for the latents of %u scenes", capacity->scenes);
+    for (size_t i = 0; i <= capacity->scenes; ++i) p->latent_offsets_host[i] = (uint32_t)(i * latents);
+    for (size_t i = 0; i < rows; ++i) p->latent_rows_host[i] = (uint32_t)i;
+    return NM_OK;
+}
+
+static nm_status fill_pass(nm_pass *p, const nm_batch_capacity *capacity, nm_error *error) {
+    nm_backend *backend = p->backend;
+    nm_status status = nm_batch_create(capacity, p->model->config.map_channels, &p->batch, error);
+    if (status == NM_OK) status = nm_levels_create(capacity->tokens, &p->level.distinct, error);
+    if (status == NM_OK) status = nm_levels_create(capacity->tokens, &p->time.distinct, error);
+    if (status == NM_OK && p->model->config.map_encoder == NM_MAP_PERCEIVER)
+        status = make_latent_lists(p, capacity, error);
+    if (status != NM_OK) return status;
+    const nm_pass_sizes sizes = sizes_at(capacity);
+    p->bytes = nm_pass_cut(p, &sizes, NULL);
+    p->block = backend->ops->allocate(backend, p->bytes);
+    if (!p->block) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a pass of %zu bytes", p->bytes);
+    if (p->training) {
+        p->gradients = nm_tensor_create(backend, 1, (uint32_t)p->model->flat_size, backend->parameter);
+        if (!p->gradients.data) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the gradients of a model");
+    }
+    return nm_pass_set_scenes(p, NULL, 0, error);
+}
+
+nm_status nm_pass_create(nm_model *model, const nm_batch_capacity *capacity, int training, nm_pass **pass,
+                         nm_error *error) {
+    *pass = NULL;
+    nm_pass *p = malloc(sizeof *p);
+    if (!p) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a pass");
+    nm_status status = prepare(p, model, training) ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for a pass");
+    if (status == NM_OK) status = fill_pass(p, capacity, error);
+    if (status != NM_OK) {
+        nm_pass_destroy(p);
+        return status;
+    }
+    *pass = p;
+    return NM_OK;
+}
+
+void nm_pass_destroy(nm_pass *pass) {
+    if (!pass) return;
+    const nm_ops *ops = pass->backend->ops;
+    if (pass->block) ops->release(pass->backend, pass->block);
+    if (pass->gradients.data) ops->release(pass->backend, pass->gradients.data);
+    nm_batch_destroy(&pass->batch);
+    nm_levels_destroy(&pass->level.distinct);
+    nm_levels_destroy(&pass->time.distinct);
+    free(pass->latent_offsets_host);
+    free(pass->latent_rows_host);
+    release_arrays(pass);
+    free(pass);
+}
+
+const nm_batch *nm_pass_batch(const nm_pass *pass) {
+    return &pass->batch;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What a batch brings along
+
+static void upload_indices(nm_pass *p, const uint32_t *host, size_t count, const uint32_t *to) {
+    p->backend->ops->upload_u32(p->backend, host, count, (uint32_t *)to);
+}
+
+static void upload_queries(nm_pass *p, const nm_row_lists *lists, nm_groups *groups) {
+    groups->count = lists->count;
+    groups->max_queries = lists->longest;
+    upload_indices(p, lists->offsets, (size_t)lists->count + 1, groups->query_offsets);
+    upload_indices(p, lists->rows, lists->offsets[lists->count], groups->query_rows);
+}
+static void upload_keys(nm_pass *p, const nm_row_lists *lists, nm_groups *groups) {
+    groups->max_keys = lists->longest;
+    upload_indices(p, lists->offsets, (size_t)lists->count + 1, groups->key_offsets);
+    upload_indices(p, lists->rows, lists->offsets[lists->count], groups->key_rows);
+}
+
+static void upload_latents(nm_pass *p) {
+    const uint32_t scenes = p->batch.scenes, latents = p->model->config.latents;
+    upload_indices(p, p->latent_offsets_host, (size_t)scenes + 1, p->among_latents.query_offsets);
+    upload_indices(p, p->latent_rows_host, (size_t)scenes * latents, p->among_latents.query_rows);
+    p->among_latents.count = p->to_points.count = scenes;
+    p->among_latents.max_queries = p->among_latents.max_keys = latents;
+    p->to_points.max_queries = p->to_map.max_keys = latents;
+    upload_keys(p, &p->batch.map_by_scene, &p->to_points);
+    upload_queries(p, &p->batch.by_scene, &p->to_map);
+}
+
+static void upload_groups(nm_pass *p) {
+    upload_queries(p, &p->batch.by_agent, &p->by_agent);
+    upload_queries(p, &p->batch.by_time, &p->by_time);
+    p->by_agent.max_keys = p->by_agent.max_queries; // among themselves: keys are the queries
+    p->by_time.max_keys = p->by_time.max_queries;
+    if (p->model->config.map_encoder == NM_MAP_PERCEIVER) {
+        upload_latents(p);
+        return;
+    }
+    p->to_map.count = p->by_agent.count;
+    p->to_map.max_queries = p->by_agent.max_queries;
+    upload_keys(p, &p->batch.map_by_agent, &p->to_map);
+}
+
+static void upload_levels(nm_pass *p, nm_embedding_acts *a, const float *values) {
+    const uint32_t tokens = p->batch.tokens;
+    nm_levels_find(&a->distinct, values, tokens);
+    p->backend->ops->upload(p->backend, a->distinct.values, nm_tensor_rows(a->values, 0, a->distinct.count));
+    upload_indices(p, a->distinct.index, tokens, a->index);
+    upload_indices(p, a->distinct.offsets, (size_t)a->distinct.count + 1, a->offsets);
+    upload_indices(p, a->distinct.rows, tokens, a->rows);
+}
+
+nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
+    const nm_model_config *c = &p->model->config;
+    const nm_ops *ops = p->backend->ops;
+    nm_status status = nm_batch_set(&p->batch, scenes, count, c->map_mask == NM_MAP_MASK_PADDING, error);
+    const nm_pass_sizes sizes = {.tokens = p->batch.tokens,
+                                 .scenes = p->batch.scenes,
+                                 .points = p->batch.points,
+                                 .token_groups = p->batch.by_agent.count,
+                                 .time_groups = p->batch.by_time.count};
+    const size_t used = nm_pass_cut(p, &sizes, p->block);
+    NM_ASSERT(used <= p->bytes);
+    upload_groups(p);
+    ops->upload(p->backend, p->batch.map, p->map);
+    if (c->rotary) ops->upload(p->backend, p->batch.position, p->position);
+    upload_levels(p, &p->time, p->batch.time);
+    if (status != NM_OK) return status;
+    nm_pass_embed(p, &p->time, &p->model->time);
+    nm_pass_encode_map(p);
+    return ops->synchronize(p->backend, error);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Prediction
+
+/// The first value of [N][cols] that is not finite is refused by name of its token.
+static nm_status check_finite(const nm_pass *p, const char *what, const float *values, uint32_t cols, nm_error *error) {
+    const size_t count = (size_t)p->batch.tokens * cols;
+    float zero = 0.0f; // stays 0 as long as all are finite; a loop without branches
+    for (size_t i = 0; i < count; ++i) zero += values[i] * 0.0f;
+    if (zero == 0.0f) return NM_OK;
+    for (size_t i = 0; i < count; ++i) {
+        if (isfinite(values[i])) continue;
+        const nm_token_ref ref = p->batch.refs[i / cols];
+        return NM_ERROR(error, NM_E_NUMERIC, "%s of scene %u, agent %u, step %u, channel %zu: not a finite number",
+                        what, ref.scene, ref.agent, ref.time, i % cols);
+    }
+    return NM_OK;
+}
+
+static nm_status check_levels(const nm_pass *p, const float *levels, nm_error *error) {
+    for (uint32_t i = 0; i < p->batch.tokens; ++i) {
+        if (levels[i] >= 0.0f && levels[i] <= 1.0f) continue;
+        const nm_token_ref ref = p->batch.refs[i];
+        return NM_ERROR(error, NM_E_NUMERIC, "level of scene %u, agent %u, step %u: %g, not in 0..1", ref.scene,
+                        ref.agent, ref.time, (double)levels[i]);
+    }
+    return NM_OK;
+}
+
+static nm_status check_input(const nm_pass *p, const nm_pass_input *in, nm_error *error) {
+    const nm_model_config *c = &p->model->config;
+    NM_ASSERT(p->batch.tokens == 0 || (in->known && in->mask && in->noised && in->level));
+    NM_ASSERT(!c->conditions || in->condition || p->batch.tokens == 0);
+    NM_ASSERT(!c->pose_bias || in->pose || p->batch.tokens == 0);
+    nm_status status = check_finite(p, "known value", in->known, c->channels, error);
+    if (status == NM_OK) status = check_finite(p, "mask", in->mask, c->channels, error);
+    if (status == NM_OK) status = check_finite(p, "noised value", in->noised, c->channels, error);
+    if (status == NM_OK && c->conditions) status = check_finite(p, "condition", in->condition, c->conditions, error);
+    if (status == NM_OK && c->pose_bias) status = check_finite(p, "pose", in->pose, 4, error);
+    if (status == NM_OK) status = check_levels(p, in->level, error);
+    return status;
+}
+
+static nm_status upload_input(nm_pass *p, const nm_pass_input *in, nm_error *error) {
+    const nm_model_config *c = &p->model->config;
+    const nm_ops *ops = p->backend->ops;
+    const nm_status status = check_input(p, in, error);
+    if (status != NM_OK) return status;
+    ops->upload(p->backend, in->known, p->known);
+    ops->upload(p->backend, in->mask, p->mask);
+    ops->upload(p->backend, in->noised, p->noised);
+    if (c->conditions) ops->upload(p->backend, in->condition, p->condition);
+    if (c->pose_bias) ops->upload(p->backend, in->pose, p->pose);
+    upload_levels(p, &p->level, in->level);
+    return NM_OK;
+}
+
+nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, nm_error *error) {
+    if (pass->batch.tokens == 0) return NM_OK;
+    nm_status status = upload_input(pass, input, error);
+    if (status != NM_OK) return status;
+    nm_pass_forward(pass);
+    pass->backend->ops->download(pass->backend, pass->v, v);
+    status = pass->backend->ops->synchronize(pass->backend, error);
+    if (status == NM_OK) status = check_finite(pass, "prediction", v, pass->model->config.channels, error);
+    return status;
+}
+
+nm_status nm_pass_latents(nm_pass *pass, float *latents, nm_error *error) {
+    NM_ASSERT(pass->model->config.map_encoder == NM_MAP_PERCEIVER);
+    pass->backend->ops->download(pass->backend, pass->keys, latents);
+    return pass->backend->ops->synchronize(pass->backend, error);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Training
+
+void nm_pass_zero_gradients(nm_pass *pass) {
+    NM_ASSERT(pass->training);
+    pass->backend->ops->zero(pass->backend, pass->gradients);
+}
+
+nm_tensor nm_pass_gradients(const nm_pass *pass) {
+    return pass->gradients;
+}
+
+static nm_status upload_target(nm_pass *p, const nm_pass_target *target, nm_error *error) {
+    const nm_ops *ops = p->backend->ops;
+    nm_status status = check_finite(p, "noise", target->noise, p->model->config.channels, error);
+    if (status == NM_OK) status = check_finite(p, "alpha", target->alpha, 1, error);
+    if (status == NM_OK) status = check_finite(p, "sigma", target->sigma, 1, error);
+    if (status == NM_OK) status = check_finite(p, "weight", target->weight, 1, error);
+    if (status != NM_OK) return status;
+    ops->upload(p->backend, target->noise, p->noise);
+    ops->upload(p->backend, target->alpha, p->alpha);
+    ops->upload(p->backend, target->sigma, p->sigma);
+    ops->upload(p->backend, target->weight, p->weight);
+    return NM_OK;
+}
+
+nm_status nm_pass_train(nm_pass *pass, const nm_pass_input *input, const nm_pass_target *target, double *loss,
+                        nm_error *error) {
+    NM_ASSERT(pass->training);
+    *loss = 0.0;
+    if (pass->batch.tokens == 0) return NM_OK;
+    nm_status status = upload_input(pass, input, error);
+    if (status == NM_OK) status = upload_target(pass, target, error);
+    if (status != NM_OK) return status;
+    nm_pass_embed(pass, &pass->time, &pass->model->time); // the weights have changed since set_scenes
+    nm_pass_encode_map(pass);
+    nm_pass_forward(pass);
+    const nm_noise_loss op = {.v = pass->v,
+                              .z = pass->noised,
+                              .e = pass->noise,
+                              .alpha = pass->alpha,
+                              .sigma = pass->sigma,
+                              .row_weight = pass->weight,
+                              .loss = pass->loss,
+                              .dv = pass->d.output};
+    pass->backend->ops->noise_loss(pass->backend, &op);
+    nm_pass_backward(pass);
+    float value = 0.0f;
+    pass->backend->ops->download(pass->backend, pass->loss, &value);
+    status = pass->backend->ops->synchronize(pass->backend, error);
+    *loss = (double)value;
+    if (status == NM_OK && !isfinite(value)) status = NM_ERROR(error, NM_E_NUMERIC, "the loss is not a finite number");
+    return status;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+static double linear_flops(const nm_weight *w, double rows) {
+    return 2.0 * rows * w->value.rows * w->value.cols;
+}
+
+/// Queries times keys over all groups.
+static double pairs(const nm_row_lists *queries, const nm_row_lists *keys) {
+    double sum = 0.0;
+    for (uint32_t g = 0; g < queries->count; ++g)
+        sum += (double)(queries->offsets[g + 1] - queries->offsets[g]) * (keys->offsets[g + 1] - keys->offsets[g]);
+    return sum;
+}
+
+double nm_pass_flops(const nm_pass *p) {
+    const nm_model *m = p->model;
+    const nm_batch *b = &p->batch;
+    const double n = b->tokens;
+    double sum = linear_flops(&m->input, n) + linear_flops(&m->modulation, n) + linear_flops(&m->output, n);
+    sum += linear_flops(&m->level.first, p->level.distinct.count) +
+           linear_flops(&m->level.second, p->level.distinct.count);
+    sum += linear_flops(&m->cross.query, n) + linear_flops(&m->cross.projection, n) +
+           linear_flops(&m->cross.mlp.up, n) + linear_flops(&m->cross.mlp.down, n);
+    double pair_sum =
+        m->config.map_encoder == NM_MAP_PERCEIVER ? n * m->config.latents : pairs(&b->by_agent, &b->map_by_agent);
+    for (uint32_t i = 0; i < nm_model_layers(&m->config); ++i) {
+        const nm_layer_weights *w = &m->layers[i];
+        sum += linear_flops(&w->modulation, n) + linear_flops(&w->qkv, n) + linear_flops(&w->projection, n) +
+               linear_flops(&w->mlp.up, n) + linear_flops(&w->mlp.down, n);
+        pair_sum += i % 2 ? pairs(&b->by_time, &b->by_time) : pairs(&b->by_agent, &b->by_agent);
+    }
+    return sum + 4.0 * m->config.hidden * pair_sum; // scores and weighted values
+}

@@ -1,0 +1,70 @@
+/// Passes of the denoising network over a batch: prediction, and gradients for training.
+///
+/// A pass object holds all memory a pass needs, made once for a capacity; passes allocate nothing. The network is
+/// written once over ops/ops.h, so the backend of the model decides where and in which precision it runs.
+///
+/// The network (nexus-core 5), per packed token n with clean values, mask of what is known, noised values, level u:
+///   h = W_in [known * mask, mask, noised, condition] + E_u(u) + E_t(t / T)
+///   fused = h + Attn(LN(h); LN(latents)), fused += MLP(LN(fused)), c = SiLU(fused)
+///   per block, a temporal layer (tokens of one agent attend to each other), then a spatial one (tokens of one time):
+///       shift1, scale1, gate1, shift2, scale2, gate2 = W_ada c
+///       h += gate1 Attn(LN(h) (1 + scale1) + shift1);  h += gate2 MLP(LN(h) (1 + scale2) + shift2)
+///   v = W_out (LN(h) (1 + scale) + shift)
+#ifndef NM_NEXUS_NETWORK_H
+#define NM_NEXUS_NETWORK_H
+
+#include "nexus/batch.h"
+#include "nexus/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct nm_pass nm_pass;
+
+/// What a pass is told of each packed token; host memory.
+typedef struct nm_pass_input {
+    const float *known;     ///< [N][C] clean values, read where the mask is not 0 (nan elsewhere is an error: finite)
+    const float *mask;      ///< [N][C] 1 = known, 0 = not
+    const float *noised;    ///< [N][C]
+    const float *condition; ///< [N][K], NULL when K = 0
+    const float *level;     ///< [N] u in [0, 1]
+    const float *pose;      ///< [N][4] x, y in m, cos, sin of heading; NULL without pose_bias
+} nm_pass_input;
+
+/// training  1: keeps activations of every layer and holds gradients (nm_pass_train)
+NM_API nm_status nm_pass_create(nm_model *model, const nm_batch_capacity *capacity, int training, nm_pass **pass,
+                                nm_error *error);
+NM_API void nm_pass_destroy(nm_pass *pass); ///< NULL is fine
+/// Bytes of the backend's memory that nm_pass_create takes, for printing before a run.
+NM_API size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, int training);
+
+/// Packs scenes and encodes their maps: what does not change from pass to pass. See nm_batch_set for what is refused.
+NM_API nm_status nm_pass_set_scenes(nm_pass *pass, const nm_token_scene *scenes, uint32_t count, nm_error *error);
+NM_API const nm_batch *nm_pass_batch(const nm_pass *pass);
+
+/// v [out, N x C], host memory. Levels that occur often cost once. A level outside [0, 1] or a value that is not
+/// finite: NM_E_NUMERIC naming the token. A NaN that comes out: NM_E_NUMERIC too.
+NM_API nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, nm_error *error);
+/// The latents [scenes * M][H] of nm_pass_set_scenes (Perceiver), host memory.
+NM_API nm_status nm_pass_latents(nm_pass *pass, float *latents, nm_error *error);
+
+/// What training compares with (ops/train.h, nm_noise_loss); host memory.
+typedef struct nm_pass_target {
+    const float *noise;                  ///< [N][C] e
+    const float *alpha, *sigma, *weight; ///< [N]
+} nm_pass_target;
+/// Forward and backward, map encoder included. Adds to the gradients; `loss` receives the loss. nm_pass_zero_gradients
+/// first, unless gradients of several batches are to be added up.
+NM_API nm_status nm_pass_train(nm_pass *pass, const nm_pass_input *input, const nm_pass_target *target, double *loss,
+                               nm_error *error);
+NM_API void nm_pass_zero_gradients(nm_pass *pass);
+NM_API nm_tensor nm_pass_gradients(const nm_pass *pass); ///< [1][n], laid out as nm_model_values
+
+/// Multiply-adds times two of one nm_pass_predict over the batch that is set, matrix products and attention.
+NM_API double nm_pass_flops(const nm_pass *pass);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

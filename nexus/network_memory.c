@@ -1,0 +1,212 @@
+/// The memory of a pass: which views there are, and the block they are cut from.
+#include "nexus/network_private.h"
+
+#define ALIGNMENT 256
+
+typedef struct cutter {
+    char *block; ///< NULL: only sums
+    size_t used;
+    nm_dtype stream, compute;
+    int training;
+} cutter;
+
+static nm_tensor cut(cutter *c, uint32_t rows, uint32_t cols, nm_dtype dtype) {
+    nm_tensor t = {c->block ? c->block + c->used : NULL, rows, cols, cols, dtype};
+    const size_t bytes = ((size_t)rows * cols + 1) * nm_dtype_size(dtype);
+    c->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return t;
+}
+static nm_tensor cut_stream(cutter *c, uint32_t rows, uint32_t cols) {
+    return cut(c, rows, cols, c->stream);
+}
+static nm_tensor cut_compute(cutter *c, uint32_t rows, uint32_t cols) {
+    return cut(c, rows, cols, c->compute);
+}
+/// What only the backward pass reads.
+static nm_tensor kept(cutter *c, uint32_t rows, uint32_t cols, nm_dtype dtype) {
+    return c->training ? cut(c, rows, cols, dtype) : nm_tensor_none();
+}
+/// The stream after a step: a new matrix in training, in place else.
+static nm_tensor next_stream(cutter *c, nm_tensor before) {
+    return c->training ? cut_stream(c, before.rows, before.cols) : before;
+}
+static uint32_t *cut_indices(cutter *c, size_t count) {
+    return cut(c, 1, (uint32_t)count, NM_U32).data;
+}
+
+static void cut_groups(cutter *c, nm_groups *groups, size_t offsets, size_t rows) {
+    groups->query_offsets = groups->key_offsets = cut_indices(c, offsets + 1);
+    groups->query_rows = groups->key_rows = cut_indices(c, rows);
+}
+
+static nm_mlp_acts cut_mlp(cutter *c, uint32_t rows, uint32_t channels, uint32_t inner) {
+    nm_mlp_acts a;
+    a.normed = cut_compute(c, rows, channels);
+    a.statistics = kept(c, rows, 2, c->stream);
+    a.pre = kept(c, rows, inner, c->compute);
+    a.hidden = cut_compute(c, rows, inner);
+    return a;
+}
+
+static nm_layer_acts cut_layer(cutter *c, const nm_model_config *config, nm_tensor before) {
+    const uint32_t rows = before.rows, hidden = config->hidden;
+    nm_layer_acts a;
+    a.modulation = cut_compute(c, rows, 6 * hidden);
+    a.normed = cut_compute(c, rows, hidden);
+    a.statistics = kept(c, rows, 2, c->stream);
+    a.qkv = cut_compute(c, rows, 3 * hidden);
+    a.attended = cut_compute(c, rows, hidden);
+    a.logsumexp = kept(c, rows, config->heads, c->stream);
+    a.projected = kept(c, rows, hidden, c->compute);
+    a.middle = next_stream(c, before);
+    a.mlp = cut_mlp(c, rows, hidden, config->widening * hidden);
+    a.mlp_out = kept(c, rows, hidden, c->compute);
+    a.out = next_stream(c, a.middle);
+    return a;
+}
+
+/// `key_type`: of the normed keys. `apart`: the input lives on beside the output.
+static nm_cross_acts cut_cross(cutter *c, nm_tensor x, uint32_t keys, uint32_t key_channels, nm_dtype key_type,
+                               uint32_t heads, int apart) {
+    const uint32_t rows = x.rows, hidden = x.cols;
+    nm_cross_acts a;
+    a.key_normed = cut(c, keys, key_channels, key_type);
+    a.key_statistics = kept(c, keys, 2, c->stream);
+    a.kv = cut_compute(c, keys, 2 * hidden);
+    a.normed = cut_compute(c, rows, hidden);
+    a.statistics = kept(c, rows, 2, c->stream);
+    a.q = cut_compute(c, rows, hidden);
+    a.attended = cut_compute(c, rows, hidden);
+    a.logsumexp = kept(c, rows, heads, c->stream);
+    a.middle = apart ? cut_stream(c, rows, hidden) : next_stream(c, x);
+    a.mlp = cut_mlp(c, rows, hidden, hidden);
+    a.out = next_stream(c, a.middle);
+    return a;
+}
+
+static nm_self_acts cut_self(cutter *c, nm_tensor x, uint32_t heads) {
+    const uint32_t rows = x.rows, hidden = x.cols;
+    nm_self_acts a;
+    a.normed = cut_compute(c, rows, hidden);
+    a.statistics = kept(c, rows, 2, c->stream);
+    a.qkv = cut_compute(c, rows, 3 * hidden);
+    a.attended = cut_compute(c, rows, hidden);
+    a.logsumexp = kept(c, rows, heads, c->stream);
+    a.middle = next_stream(c, x);
+    a.mlp = cut_mlp(c, rows, hidden, hidden);
+    a.out = next_stream(c, a.middle);
+    return a;
+}
+
+static void cut_embedding(cutter *c, nm_embedding_acts *a, const nm_model_config *config, uint32_t tokens) {
+    a->values = cut_stream(c, tokens, 1);
+    a->sinusoid = cut_stream(c, tokens, config->frequencies);
+    a->pre = kept(c, tokens, config->hidden, c->compute);
+    a->hidden = cut_compute(c, tokens, config->hidden);
+    a->table = cut_stream(c, tokens, config->hidden);
+    a->index = cut_indices(c, tokens);
+    a->offsets = cut_indices(c, (size_t)tokens + 1);
+    a->rows = cut_indices(c, tokens);
+}
+
+static void cut_inputs(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
+    const nm_model_config *config = &p->model->config;
+    const uint32_t tokens = s->tokens, channels = config->channels;
+    p->known = cut_stream(c, tokens, channels);
+    p->mask = cut_stream(c, tokens, channels);
+    p->noised = cut_stream(c, tokens, channels);
+    p->condition = config->conditions ? cut_stream(c, tokens, config->conditions) : nm_tensor_none();
+    p->pose = config->pose_bias ? cut_stream(c, tokens, 4) : nm_tensor_none();
+    p->position = config->rotary ? cut_stream(c, tokens, 1) : nm_tensor_none();
+    p->map = cut_stream(c, s->points, config->map_channels);
+    p->assembled = cut_stream(c, tokens, nm_model_inputs(config));
+    cut_embedding(c, &p->level, config, tokens);
+    cut_embedding(c, &p->time, config, tokens);
+    cut_groups(c, &p->by_agent, s->token_groups, tokens);
+    cut_groups(c, &p->by_time, s->time_groups, tokens);
+}
+
+/// The map side, and p->keys: what tokens attend to.
+static void cut_perceiver(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
+    const nm_model_config *config = &p->model->config;
+    const uint32_t rows = s->scenes * config->latents;
+    p->first_latents = cut_stream(c, rows, config->hidden);
+    p->encoder_cross =
+        cut_cross(c, p->first_latents, s->points, config->map_channels, c->stream, config->encoder_cross_heads, 0);
+    p->keys = p->encoder_cross.out;
+    for (uint32_t i = 0; i < config->encoder_rounds * config->encoder_layers; ++i) {
+        p->encoder[i] = i == 0 || c->training ? cut_self(c, p->keys, config->encoder_self_heads) : p->encoder[0];
+        p->keys = p->encoder[i].out;
+    }
+    cut_groups(c, &p->among_latents, s->scenes, rows);
+    p->to_points = p->to_map = p->among_latents;
+    p->to_points.key_offsets = cut_indices(c, (size_t)s->scenes + 1);
+    p->to_points.key_rows = cut_indices(c, s->points);
+    p->to_map.query_offsets = cut_indices(c, (size_t)s->scenes + 1);
+    p->to_map.query_rows = cut_indices(c, s->tokens);
+}
+
+static void cut_polylines(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
+    const uint32_t hidden = p->model->config.hidden;
+    p->polyline_pre = kept(c, s->points, hidden, c->compute);
+    p->polyline_hidden = cut_compute(c, s->points, hidden);
+    p->keys = p->polylines = cut_stream(c, s->points, hidden);
+    p->to_map = p->by_agent;
+    p->to_map.key_offsets = cut_indices(c, (size_t)s->token_groups + 1);
+    p->to_map.key_rows = cut_indices(c, s->points);
+}
+
+static void cut_gradients(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
+    const nm_model_config *config = &p->model->config;
+    const uint32_t n = s->tokens, hidden = config->hidden, keys = p->keys.rows;
+    nm_pass_grads *d = &p->d;
+    p->noise = cut_stream(c, n, config->channels);
+    p->alpha = cut_stream(c, n, 1);
+    p->sigma = cut_stream(c, n, 1);
+    p->weight = cut_stream(c, n, 1);
+    p->loss = cut(c, 1, 1, NM_F64);
+    d->stream = cut_stream(c, n, hidden);
+    d->fused = cut_stream(c, n, hidden);
+    d->condition = cut_stream(c, n, hidden);
+    d->modulation = cut_compute(c, n, 6 * hidden);
+    d->narrow = cut_compute(c, n, hidden);
+    d->normed = cut_compute(c, n, hidden);
+    d->inner = cut_compute(c, n, config->widening * hidden);
+    d->qkv = cut_compute(c, n, 3 * hidden);
+    d->output = cut_compute(c, n, config->channels);
+    d->table = cut_compute(c, n, hidden);
+    d->hidden = cut_compute(c, n, hidden);
+    d->keys = cut_stream(c, keys, hidden);
+    d->map_narrow = cut_compute(c, keys, hidden);
+    d->map_normed = cut_compute(c, keys, hidden);
+    d->map_inner = cut_compute(c, keys, hidden);
+    d->map_qkv = cut_compute(c, keys, 3 * hidden);
+    d->point_kv = cut_compute(c, s->points, 2 * hidden);
+    d->point_normed = cut_stream(c, s->points, config->map_channels);
+}
+
+size_t nm_pass_cut(nm_pass *p, const nm_pass_sizes *sizes, void *block) {
+    const nm_model_config *config = &p->model->config;
+    const nm_backend *backend = p->model->backend;
+    const uint32_t tokens = sizes->tokens;
+    cutter c = {block, 0, backend->stream, backend->compute, p->training};
+    cut_inputs(&c, p, sizes);
+    if (config->map_encoder == NM_MAP_PERCEIVER)
+        cut_perceiver(&c, p, sizes);
+    else
+        cut_polylines(&c, p, sizes);
+    p->entry = cut_stream(&c, tokens, config->hidden);
+    p->cross = cut_cross(&c, p->entry, p->keys.rows, config->hidden, c.compute, config->heads, 1);
+    p->modulator = cut_compute(&c, tokens, config->hidden);
+    nm_tensor stream = p->entry;
+    for (uint32_t i = 0; i < nm_model_layers(config); ++i) {
+        p->layers[i] = i == 0 || p->training ? cut_layer(&c, config, stream) : p->layers[0];
+        stream = p->layers[i].out;
+    }
+    p->final_modulation = cut_compute(&c, tokens, 2 * config->hidden);
+    p->final_normed = cut_compute(&c, tokens, config->hidden);
+    p->final_statistics = kept(&c, tokens, 2, c.stream);
+    p->v = cut_stream(&c, tokens, config->channels);
+    if (p->training) cut_gradients(&c, p, sizes);
+    return c.used;
+}

@@ -1,0 +1,124 @@
+/// What a pass keeps: activations and their gradients as views into one block of the backend's memory.
+///
+/// The block is cut for the batch at hand (nm_pass_cut), never larger than for the capacity it was made for, so that
+/// every view has exactly the rows that are computed. In inference all layers share one set of activations and the
+/// residual stream is updated in place; in training every layer has its own, and what only the backward pass reads
+/// (statistics, values before epilogues) exists.
+#ifndef NM_NEXUS_NETWORK_PRIVATE_H
+#define NM_NEXUS_NETWORK_PRIVATE_H
+
+#include "nexus/levels.h"
+#include "nexus/model_private.h"
+#include "nexus/network.h"
+
+/// y = x + down(GELU(up(norm(x)))).
+typedef struct nm_mlp_acts {
+    nm_tensor normed, statistics;
+    nm_tensor pre, hidden; ///< before and after GELU
+} nm_mlp_acts;
+
+typedef struct nm_layer_acts {
+    nm_tensor modulation; ///< [N][6 H] shift1, scale1, gate1, shift2, scale2, gate2
+    nm_tensor normed, statistics, qkv, attended, logsumexp;
+    nm_tensor projected; ///< attention's output before its gate
+    nm_tensor middle;    ///< the stream after attention
+    nm_mlp_acts mlp;
+    nm_tensor mlp_out; ///< the MLP's output before its gate
+    nm_tensor out;     ///< the stream after the layer
+} nm_layer_acts;
+
+typedef struct nm_cross_acts {
+    nm_tensor key_normed, key_statistics, kv;
+    nm_tensor normed, statistics, q, attended, logsumexp;
+    nm_tensor middle;
+    nm_mlp_acts mlp;
+    nm_tensor out;
+} nm_cross_acts;
+
+typedef struct nm_self_acts {
+    nm_tensor normed, statistics, qkv, attended, logsumexp;
+    nm_tensor middle;
+    nm_mlp_acts mlp;
+    nm_tensor out;
+} nm_self_acts;
+
+/// A table of embeddings, one row per distinct value (level or time), and which token uses which.
+typedef struct nm_embedding_acts {
+    nm_levels distinct; ///< host
+    nm_tensor values;   ///< [E][1]
+    nm_tensor sinusoid, pre, hidden, table;
+    uint32_t *index, *offsets, *rows; ///< nm_lookup, backend memory
+} nm_embedding_acts;
+
+/// Gradients while they flow back; one set, reused layer by layer.
+typedef struct nm_pass_grads {
+    nm_tensor stream;     ///< [N][H] of the residual stream
+    nm_tensor fused;      ///< [N][H] stream type
+    nm_tensor condition;  ///< [N][H] stream type: of c = SiLU(fused), added up over layers
+    nm_tensor modulation; ///< [N][6 H]
+    nm_tensor narrow;     ///< [N][H] compute: of a branch's output, then of its input
+    nm_tensor normed;     ///< [N][H] compute: of a normed input
+    nm_tensor inner;      ///< [N][widening H] compute
+    nm_tensor qkv;        ///< [N][3 H] compute
+    nm_tensor output;     ///< [N][C] compute: dv
+    nm_tensor keys;       ///< [map side rows][H] stream: of what tokens attend to (latents or polylines)
+    nm_tensor map_narrow, map_normed, map_inner, map_qkv; ///< as above for the map side, rows of the map side
+    nm_tensor point_kv, point_normed;                     ///< [P][2 H] compute, [P][map channels] stream
+    nm_tensor table;                                      ///< [N][H] compute: of an embedding table
+    nm_tensor hidden;                                     ///< [N][H] compute
+} nm_pass_grads;
+
+struct nm_pass {
+    nm_model *model;
+    nm_backend *backend;
+    int training;
+    nm_batch batch;
+    void *block; ///< backend memory
+    size_t bytes;
+
+    nm_tensor known, mask, noised, condition, pose, position, map;
+    nm_tensor assembled; ///< [N][3 C + K]
+    nm_embedding_acts level, time;
+    nm_tensor entry; ///< [N][H] the stream at the start of the trunk
+    nm_cross_acts cross;
+    nm_tensor modulator; ///< [N][H] c = SiLU(fused)
+    nm_layer_acts *layers;
+    nm_tensor final_modulation, final_normed, final_statistics;
+    nm_tensor v;
+
+    nm_tensor first_latents;
+    nm_cross_acts encoder_cross;
+    nm_self_acts *encoder; ///< [rounds * layers]
+    nm_tensor polyline_pre, polyline_hidden, polylines;
+    nm_tensor keys; ///< what tokens attend to: latents or polylines, [rows][H]
+
+    nm_groups by_agent, by_time, to_map, among_latents, to_points;
+    uint32_t *latent_offsets_host, *latent_rows_host; ///< for among_latents and to_map
+
+    nm_tensor noise, alpha, sigma, weight, loss; ///< training
+    nm_pass_grads d;
+    nm_tensor gradients;
+};
+
+/// Sizes of a batch; at capacity or as it is.
+typedef struct nm_pass_sizes {
+    uint32_t tokens, scenes, points, token_groups, time_groups;
+} nm_pass_sizes;
+
+/// Cuts the block (NULL: only sums) and returns the bytes used.
+size_t nm_pass_cut(nm_pass *pass, const nm_pass_sizes *sizes, void *block);
+
+void nm_pass_encode_map(nm_pass *pass);
+/// From uploaded inputs to pass->v.
+void nm_pass_forward(nm_pass *pass);
+/// From d.output to the gradients of all parameters.
+void nm_pass_backward(nm_pass *pass);
+/// The gradient that belongs to a view of the model's values; none for none.
+nm_tensor nm_pass_gradient_of(const nm_pass *pass, nm_tensor parameter);
+
+/// Tables of distinct levels and times: values, then the embeddings.
+void nm_pass_embed(nm_pass *pass, nm_embedding_acts *acts, const nm_embedding_weights *weights);
+nm_lookup nm_pass_lookup(const nm_embedding_acts *acts);
+nm_attention nm_pass_layer_attention(const nm_pass *pass, uint32_t layer);
+
+#endif

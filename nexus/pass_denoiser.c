@@ -1,0 +1,34 @@
+#include "nexus/pass_denoiser.h"
+
+static nm_status check_tokens(const nm_pass *pass, const nm_denoise_input *in, nm_error *error) {
+    const nm_batch *batch = nm_pass_batch(pass);
+    if (in->count != batch->tokens)
+        return NM_ERROR(error, NM_E_ARGUMENT, "the sampler has %u tokens, the pass %u", in->count, batch->tokens);
+    for (uint32_t i = 0; i < in->count; ++i) {
+        const nm_token_ref ref = batch->refs[i];
+        if (in->scene[i] == ref.scene && in->agent[i] == ref.agent && in->time[i] == ref.time) continue;
+        return NM_ERROR(
+            error, NM_E_ARGUMENT,
+            "token %u is scene %u, agent %u, time %u to the sampler, and scene %u, agent %u, time %u to the "
+            "pass",
+            i, in->scene[i], in->agent[i], in->time[i], ref.scene, ref.agent, ref.time);
+    }
+    return NM_OK;
+}
+
+static nm_status predict(void *context, const nm_denoise_input *in, float *v, nm_error *error) {
+    const nm_pass_denoiser *d = context;
+    const nm_status status = check_tokens(d->pass, in, error);
+    if (status != NM_OK) return status;
+    const nm_pass_input input = {.known = in->known,
+                                 .mask = in->mask,
+                                 .noised = in->noised,
+                                 .condition = d->condition,
+                                 .level = in->level,
+                                 .pose = d->pose};
+    return nm_pass_predict(d->pass, &input, v, error);
+}
+
+nm_denoiser nm_denoiser_of_pass(nm_pass_denoiser *context) {
+    return (nm_denoiser){.context = context, .predict = predict};
+}

@@ -1,0 +1,27 @@
+/// A pass of the network as what the sampler asks for (denoiser.h).
+#ifndef NM_NEXUS_PASS_DENOISER_H
+#define NM_NEXUS_PASS_DENOISER_H
+
+#include "nexus/denoiser.h"
+#include "nexus/network.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// What the sampler does not know of its tokens. Borrowed. The pass holds the scenes (nm_pass_set_scenes) whose valid
+/// tokens are the sampler's, in the same order.
+typedef struct nm_pass_denoiser {
+    nm_pass *pass;
+    const float *condition; ///< [N][K], NULL when K = 0
+    const float *pose;      ///< [N][4], NULL without pose_bias
+} nm_pass_denoiser;
+
+/// `context` is borrowed by the denoiser. A prediction is refused (NM_E_ARGUMENT) when the sampler's tokens are not the
+/// pass's: another count, or another scene, agent or time.
+NM_API nm_denoiser nm_denoiser_of_pass(nm_pass_denoiser *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

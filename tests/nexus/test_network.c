@@ -1,0 +1,313 @@
+/// What a pass promises, on every backend.
+#include "backends_support.h"
+#include "network_support.h"
+
+enum { CHANNELS = 3 };
+
+typedef struct fixture {
+    nm_model *model;
+    nm_pass *pass;
+} fixture;
+
+static fixture make(nm_backend *backend, int variant, int training) {
+    nm_error error;
+    fixture f;
+    const nm_model_config config = small_config(variant);
+    const nm_batch_capacity capacity = {4, 4 * SCENE_AGENTS * SCENE_STEPS, 4 * SCENE_POINTS};
+    assert_int_equal(nm_model_create(&config, backend, 1, &f.model, &error), NM_OK);
+    randomise_model(f.model, 5);
+    assert_int_equal(nm_pass_create(f.model, &capacity, training, &f.pass, &error), NM_OK);
+    return f;
+}
+
+static void destroy(fixture *f) {
+    nm_pass_destroy(f->pass);
+    nm_model_destroy(f->model);
+}
+
+/// Predicts for scenes with tokens made from `seed`; v has room for all.
+static void predict(fixture *f, const nm_token_scene *scenes, uint32_t count, uint64_t seed, float *v) {
+    nm_error error;
+    if (nm_pass_set_scenes(f->pass, scenes, count, &error) != NM_OK) fail_msg("%s", error.message);
+    random_tokens t = make_tokens(nm_pass_batch(f->pass), &f->model->config, seed);
+    if (nm_pass_predict(f->pass, &t.input, v, &error) != NM_OK) fail_msg("%s", error.message);
+    free_tokens(&t);
+}
+
+static void on_every_backend(void (*check)(nm_backend *backend, double tolerance, int variant)) {
+    test_backend backends[TEST_BACKENDS];
+    const int count = open_backends(backends);
+    for (int i = 0; i < count; ++i)
+        for (int variant = 0; variant < 3; ++variant) check(backends[i].backend, backends[i].tolerance, variant);
+    close_backends(backends, count);
+}
+
+static void alone_and_in_a_batch(nm_backend *backend, double tolerance, int variant) {
+    (void)tolerance;
+    fixture f = make(backend, variant, 0);
+    random_scene memory[3];
+    nm_token_scene scenes[3];
+    // random_value of a token depends on its scene's number, so the scene under test is the first
+    for (uint32_t i = 0; i < 3; ++i)
+        scenes[i] = make_scene(&memory[i], 20 + i, SCENE_AGENTS - i, SCENE_POINTS - 3 * i, &f.model->config);
+    float alone[SCENE_AGENTS * SCENE_STEPS * CHANNELS], together[3 * SCENE_AGENTS * SCENE_STEPS * CHANNELS];
+    predict(&f, scenes, 1, 9, alone);
+    const size_t size = (size_t)nm_pass_batch(f.pass)->tokens * CHANNELS * sizeof *alone;
+    predict(&f, scenes, 3, 9, together);
+    if (memcmp(alone, together, size) != 0)
+        fail_msg("%s, variant %d: a batch changes its scenes", backend->name, variant);
+    destroy(&f);
+}
+
+static void a_scene_alone_equals_the_scene_in_a_batch(void **state) {
+    (void)state;
+    on_every_backend(alone_and_in_a_batch);
+}
+
+static void with_padding(nm_backend *backend, double tolerance, int variant) {
+    (void)tolerance;
+    fixture f = make(backend, variant, 0);
+    random_scene memory;
+    uint8_t padded[(SCENE_AGENTS + 40) * SCENE_STEPS] = {0};
+    nm_token_scene scene = make_scene(&memory, 30, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
+    float plain[SCENE_AGENTS * SCENE_STEPS * CHANNELS], more[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
+    predict(&f, &scene, 1, 9, plain);
+    const uint32_t tokens = nm_pass_batch(f.pass)->tokens;
+    const double flops = nm_pass_flops(f.pass);
+    memcpy(padded, memory.valid, sizeof memory.valid);
+    scene.agents += 40;
+    scene.valid = padded;
+    predict(&f, &scene, 1, 9, more);
+    assert_int_equal(nm_pass_batch(f.pass)->tokens, tokens);
+    assert_true(nm_pass_flops(f.pass) == flops);
+    assert_memory_equal(plain, more, (size_t)tokens * CHANNELS * sizeof *plain);
+    destroy(&f);
+}
+
+static void padding_is_not_computed(void **state) {
+    (void)state;
+    on_every_backend(with_padding);
+}
+
+/// Scenes that are almost not there, one after the other in the same pass.
+static void bare_scenes(nm_backend *backend, double tolerance, int variant) {
+    (void)tolerance;
+    fixture f = make(backend, variant, 0);
+    random_scene memory[4];
+    float v[2 * SCENE_AGENTS * SCENE_STEPS * CHANNELS];
+    const nm_model_config *config = &f.model->config;
+    nm_token_scene no_map = make_scene(&memory[0], 40, SCENE_AGENTS, 0, config);
+    nm_token_scene no_token = make_scene(&memory[1], 41, SCENE_AGENTS, SCENE_POINTS, config);
+    memset(memory[1].valid, 0, sizeof memory[1].valid);
+    nm_token_scene no_agent = make_scene(&memory[2], 42, 0, 0, config);
+    nm_token_scene one = make_scene(&memory[3], 43, 1, SCENE_POINTS, config);
+    one.steps = 1;
+    memory[3].valid[0] = 1;
+    predict(&f, NULL, 0, 1, v);
+    predict(&f, &no_token, 1, 1, v);
+    predict(&f, &no_agent, 1, 1, v);
+    assert_int_equal(nm_pass_batch(f.pass)->tokens, 0);
+    predict(&f, &no_map, 1, 1, v);
+    for (size_t i = 0; i < (size_t)nm_pass_batch(f.pass)->tokens * CHANNELS; ++i) assert_true(isfinite(v[i]));
+    predict(&f, &one, 1, 1, v);
+    assert_int_equal(nm_pass_batch(f.pass)->tokens, 1);
+    const nm_token_scene all[] = {no_token, one, no_agent, no_map};
+    predict(&f, all, 4, 1, v);
+    assert_int_equal(nm_pass_batch(f.pass)->scenes, 4);
+    destroy(&f);
+}
+
+static void scenes_without_map_tokens_or_agents(void **state) {
+    (void)state;
+    on_every_backend(bare_scenes);
+}
+
+/// Every backend predicts what the reference predicts.
+static void fast_backends_agree_with_the_reference(void **state) {
+    (void)state;
+    test_backend backends[TEST_BACKENDS];
+    const int count = open_backends(backends);
+    for (int variant = 0; variant < 3; ++variant) {
+        float expected[SCENE_AGENTS * SCENE_STEPS * CHANNELS], got[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
+        for (int i = 0; i < count; ++i) {
+            fixture f = make(backends[i].backend, variant, 0);
+            random_scene memory;
+            const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
+            predict(&f, &scene, 1, 9, i == 0 ? expected : got);
+            double worst = 0.0, largest = 0.0;
+            for (size_t k = 0; i > 0 && k < (size_t)nm_pass_batch(f.pass)->tokens * CHANNELS; ++k) {
+                worst = fmax(worst, fabs((double)got[k] - expected[k]));
+                largest = fmax(largest, fabs((double)expected[k]));
+            }
+            if (worst > backends[i].tolerance * largest)
+                fail_msg("%s, variant %d: off by %g of %g", backends[i].backend->name, variant, worst, largest);
+            destroy(&f);
+        }
+    }
+    close_backends(backends, count);
+}
+
+/// Gradients too: of the whole network, relative to the largest of their tensor.
+static void fast_backends_train_like_the_reference(void **state) {
+    (void)state;
+    test_backend backends[TEST_BACKENDS];
+    const int count = open_backends(backends);
+    for (int variant = 0; variant < 3; ++variant) {
+        float *expected = NULL;
+        for (int i = 0; i < count; ++i) {
+            nm_error error;
+            double loss;
+            fixture f = make(backends[i].backend, variant, 1);
+            random_scene memory;
+            const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
+            assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_OK);
+            random_tokens t = make_tokens(nm_pass_batch(f.pass), &f.model->config, 9);
+            nm_pass_zero_gradients(f.pass);
+            assert_int_equal(nm_pass_train(f.pass, &t.input, &t.target, &loss, &error), NM_OK);
+            const nm_tensor gradients = nm_pass_gradients(f.pass);
+            float *got = malloc(gradients.cols * sizeof *got);
+            assert_non_null(got);
+            backends[i].backend->ops->download(backends[i].backend, gradients, got);
+            assert_int_equal(backends[i].backend->ops->synchronize(backends[i].backend, &error), NM_OK);
+            double square = 0.0, difference = 0.0;
+            for (uint32_t k = 0; i > 0 && k < gradients.cols; ++k) {
+                square += (double)expected[k] * expected[k];
+                difference += ((double)got[k] - expected[k]) * ((double)got[k] - expected[k]);
+            }
+            if (sqrt(difference) > backends[i].tolerance * sqrt(square))
+                fail_msg("%s, variant %d: gradients off by %g of %g", backends[i].backend->name, variant,
+                         sqrt(difference), sqrt(square));
+            if (i == 0)
+                expected = got;
+            else
+                free(got);
+            free_tokens(&t);
+            destroy(&f);
+        }
+        free(expected);
+    }
+    close_backends(backends, count);
+}
+
+static void bad_input_is_refused_by_name(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    fixture f = make(backend, 2, 0);
+    random_scene memory;
+    nm_token_scene scene = make_scene(&memory, 60, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
+    memset(memory.valid, 1, sizeof memory.valid);
+    memset(memory.map_valid, 1, sizeof memory.map_valid);
+    float v[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
+
+    memory.map[7 * f.model->config.map_channels + 2] = NAN;
+    assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_E_NUMERIC);
+    assert_non_null(strstr(error.message, "scene 0, map row 7, channel 2"));
+    assert_int_equal(nm_pass_batch(f.pass)->tokens, 0); // and nothing is left of it
+    memory.map[7 * f.model->config.map_channels + 2] = 0.0f;
+    memory.map_agent[3] = SCENE_AGENTS;
+    assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "map row 3"));
+    memory.map_agent[3] = 0;
+    const nm_token_scene five[5] = {scene, scene, scene, scene, scene};
+    assert_int_equal(nm_pass_set_scenes(f.pass, five, 5, &error), NM_E_LIMIT);
+
+    assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_OK);
+    random_tokens t = make_tokens(nm_pass_batch(f.pass), &f.model->config, 9);
+    const uint32_t row = 2 * SCENE_STEPS + 3; // agent 2, step 3
+    t.noised[row * CHANNELS + 1] = INFINITY;
+    assert_int_equal(nm_pass_predict(f.pass, &t.input, v, &error), NM_E_NUMERIC);
+    assert_non_null(strstr(error.message, "noised value of scene 0, agent 2, step 3, channel 1"));
+    t.noised[row * CHANNELS + 1] = 0.0f;
+    t.level[row] = 1.5f;
+    assert_int_equal(nm_pass_predict(f.pass, &t.input, v, &error), NM_E_NUMERIC);
+    assert_non_null(strstr(error.message, "level of scene 0, agent 2, step 3: 1.5"));
+    t.level[row] = NAN;
+    assert_int_equal(nm_pass_predict(f.pass, &t.input, v, &error), NM_E_NUMERIC);
+    t.level[row] = 1.0f;
+    assert_int_equal(nm_pass_predict(f.pass, &t.input, v, &error), NM_OK);
+    free_tokens(&t);
+    destroy(&f);
+    nm_backend_destroy(backend);
+}
+
+static void bad_configurations_are_refused_by_name(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    nm_model *model;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    nm_model_config c = small_config(0);
+    c.heads = 3;
+    assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "heads"));
+    assert_null(model);
+    c = small_config(0);
+    c.blocks = 0;
+    assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "blocks"));
+    c = small_config(1);
+    c.heads = c.hidden;
+    assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "rotary"));
+    nm_backend_destroy(backend);
+}
+
+static void the_published_configuration_has_its_size(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    nm_model *model;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    const nm_model_config c = nm_model_config_default();
+    assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_OK);
+    const nm_parameter *parameters;
+    const size_t count = nm_model_parameters(model, &parameters);
+    size_t encoder = 0;
+    for (size_t i = 0; i < count; ++i)
+        if (strstr(parameters[i].name, "global_encoder")) encoder += (size_t)parameters[i].rows * parameters[i].cols;
+    assert_int_equal(nm_model_parameter_count(model) - encoder, 10267144); // published as 10.27 M
+    assert_int_equal(encoder, 1092622);                                    // and 1.09 M
+    nm_model_destroy(model);
+    nm_backend_destroy(backend);
+}
+
+static void levels_are_counted_once(void **state) {
+    (void)state;
+    nm_error error;
+    nm_levels levels;
+    enum { TOKENS = 1000 };
+    float values[TOKENS];
+    assert_int_equal(nm_levels_create(TOKENS, &levels, &error), NM_OK);
+    for (uint32_t distinct = 1; distinct <= TOKENS; distinct = 3 * distinct + 1) {
+        for (uint32_t i = 0; i < TOKENS; ++i) values[i] = (float)((i * 7919) % distinct) / 64.0f;
+        nm_levels_find(&levels, values, TOKENS);
+        assert_int_equal(levels.count, distinct);
+        uint32_t next = 0;
+        for (uint32_t e = 0; e < levels.count; ++e) {
+            for (uint32_t k = levels.offsets[e]; k < levels.offsets[e + 1]; ++k, ++next) {
+                assert_int_equal(levels.index[levels.rows[k]], e);
+                assert_true(levels.values[e] == values[levels.rows[k]]);
+                assert_true(k == levels.offsets[e] || levels.rows[k] > levels.rows[k - 1]);
+            }
+        }
+        assert_int_equal(next, TOKENS);
+    }
+    nm_levels_destroy(&levels);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_scene_alone_equals_the_scene_in_a_batch),
+        cmocka_unit_test(padding_is_not_computed),
+        cmocka_unit_test(scenes_without_map_tokens_or_agents),
+        cmocka_unit_test(fast_backends_agree_with_the_reference),
+        cmocka_unit_test(fast_backends_train_like_the_reference),
+        cmocka_unit_test(bad_input_is_refused_by_name),
+        cmocka_unit_test(bad_configurations_are_refused_by_name),
+        cmocka_unit_test(the_published_configuration_has_its_size),
+        cmocka_unit_test(levels_are_counted_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
