@@ -4,6 +4,7 @@
 
 #include "base/rng.h"
 #include "nexus/noise.h"
+#include "nexus/safetensors.h"
 
 #define EDGE 1e-9
 
@@ -58,21 +59,64 @@ static void ancestral_step_keeps_the_marginals(void **state) {
     }
 }
 
-/// Single values of the published implementation, run in float32 (a token at u = 0.98248279 stepping to 0.95123279, one
-/// at 0.47247118 to 0.44122118, one at 0.18997759 to 0.15872759); the whole file is compared where weights are read.
-static void golden_values(void **state) {
-    (void)state;
-    static const double from[3] = {0.98248279, 0.47247118, 0.18997759}, to[3] = {0.95123279, 0.44122118, 0.15872759};
-    static const double logsnr[2][3] = {{-7.15870905, 0.17226967, 2.35392189}, {-8.54500389, -1.21402466, 0.96762753}};
-    static const double variance[2][3] = {{0.86394083, 0.07340056, 0.01921377}, {0.86778587, 0.13193448, 0.06493782}};
-    for (int schedule = 0; schedule < 2; schedule++) {
-        for (int i = 0; i < 3; i++) {
-            const double a = nm_logsnr((nm_snr_schedule)schedule, from[i]);
-            assert_true(fabs(a - logsnr[schedule][i]) < 1e-5);
-            const nm_ancestral step = nm_ancestral_step(a, nm_logsnr((nm_snr_schedule)schedule, to[i]));
-            assert_true(fabs(step.variance - variance[schedule][i]) < 1e-5);
+static float *values_of(const nm_safetensors *file, const char *what, const char *schedule, size_t count) {
+    char name[64];
+    snprintf(name, sizeof name, "%s%s", what, schedule);
+    const nm_stored_tensor *t = nm_safetensors_find(file, name);
+    if (!t || t->elements != count) fail_msg("the golden file has no %s of %d values", name, (int)count);
+    float *values = malloc(count * sizeof *values);
+    nm_error error;
+    assert_int_equal(nm_safetensors_read_f32(file, name, t->rank, t->shape, values, &error), NM_OK);
+    return values;
+}
+
+/// Log-SNR, clipped x0 and one ancestral step of every token of a golden file, against a run in float32: to 1e-5.
+static void compare_schedule(const nm_safetensors *file, nm_snr_schedule schedule) {
+    const char *name = schedule == NM_SNR_COSINE ? "_cosine" : "_shifted_cosine";
+    const uint32_t count = (uint32_t)nm_safetensors_find(file, "u")->elements;
+    float *u = values_of(file, "u", "", count), *next = values_of(file, "u_next", "", count);
+    float *z = values_of(file, "z", "", count * 8), *v = values_of(file, "v_valid_mask", "", count * 8);
+    float *logsnr = values_of(file, "logsnr", name, count), *variance = values_of(file, "var", name, count);
+    float *x0 = values_of(file, "x0", name, count * 8), *mean = values_of(file, "mean", name, count * 8);
+    float *alpha = malloc(count * sizeof *alpha), *sigma = malloc(count * sizeof *sigma);
+    for (uint32_t n = 0; n < count; n++) {
+        const double from = nm_logsnr(schedule, (double)u[n]);
+        const nm_noise_level level = nm_noise_level_of(from);
+        assert_true(fabs(from - (double)logsnr[n]) < 1e-5);
+        alpha[n] = (float)level.alpha;
+        sigma[n] = (float)level.sigma;
+    }
+    nm_x0_of_v(count, 8, z, v, alpha, sigma, 1.0f, v);
+    for (uint32_t n = 0; n < count; n++) {
+        assert_true(next[n] <= u[n]);
+        // by the schedule itself also at u = 0, as published; the sampler's own level 0 is cleaner
+        const nm_ancestral step =
+            nm_ancestral_step(nm_logsnr(schedule, (double)u[n]), nm_logsnr(schedule, (double)next[n]));
+        assert_true(fabs(step.variance - (double)variance[n]) < 1e-5);
+        for (uint32_t i = n * 8; i < n * 8 + 8; i++) {
+            assert_true(fabsf(v[i] - x0[i]) < 1e-5f);
+            const double got = step.z_weight * (double)z[i] + step.x0_weight * (double)v[i];
+            assert_true(fabs(got - (double)mean[i]) < 1e-5);
         }
     }
+    float *all[] = {u, next, z, v, logsnr, variance, x0, mean, alpha, sigma};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+static void compare_file(const char *path) {
+    nm_safetensors *file;
+    nm_error error;
+    if (nm_safetensors_open(path, &file, &error)) fail_msg("%s", error.message);
+    compare_schedule(file, NM_SNR_COSINE);
+    compare_schedule(file, NM_SNR_SHIFTED_COSINE);
+    nm_safetensors_close(file);
+}
+
+static void golden_files_agree(void **state) {
+    (void)state;
+    compare_file(NM_SOURCE_DIR "/tests/nexus/golden/small-io.safetensors");
+    char path[600];
+    if (nm_test_have(path, sizeof path, "reference/nexus-small-io.safetensors")) compare_file(path);
 }
 
 static void prediction_undoes_the_noising(void **state) {
@@ -143,7 +187,7 @@ static void noise_is_drawn_by_key(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_are_what_the_schedule_says),  cmocka_unit_test(level_zero_is_exactly_clean),
-        cmocka_unit_test(ancestral_step_keeps_the_marginals), cmocka_unit_test(golden_values),
+        cmocka_unit_test(ancestral_step_keeps_the_marginals), cmocka_unit_test(golden_files_agree),
         cmocka_unit_test(prediction_undoes_the_noising),      cmocka_unit_test(noise_is_drawn_by_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
