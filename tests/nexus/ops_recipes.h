@@ -212,10 +212,12 @@ static inline void nm_test_attention(nm_test_bench *bench, const nm_test_shape *
     grad.dv = nm_test_noise(bench, keys, width, NM_TEST_COMPUTE);
     if (poses) grad.dpose_weight = nm_test_noise(bench, shape->heads, NM_POSE_FEATURES, NM_TEST_PARAMETER);
     ops->attention_backward(bench->backend, &grad);
-    nm_test_keep(bench, "dq", 0, grad.dq);
-    nm_test_keep(bench, "dk", 0, grad.dk);
-    nm_test_keep(bench, "dv", 0, grad.dv);
-    if (poses) nm_test_keep(bench, "dpose_weight", 0, grad.dpose_weight);
+    // dout . v - dout . out cancels where one key has nearly all the weight, down to the rounding of out: the terms are
+    // products of two or three normal numbers, divided by the root of the depth where their sum grows with it
+    nm_test_keep_sum(bench, "dq", 0, 1, grad.dq);
+    nm_test_keep_sum(bench, "dk", 0, 1, grad.dk);
+    nm_test_keep_sum(bench, "dv", 0, 1, grad.dv);
+    if (poses) nm_test_keep_sum(bench, "dpose_weight", 0, sqrt(shape->depth), grad.dpose_weight);
 }
 
 /// variant: direction

