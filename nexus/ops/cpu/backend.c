@@ -205,7 +205,7 @@ static nm_status choose_gemm(const nm_backend_config *config, uint32_t threads, 
     const int bf16 = config->compute == NM_BF16;
     switch (config->gemm) {
     case NM_GEMM_PORTABLE:
-        return nm_gemm_create_portable(cpu->kernels, &cpu->gemm, error);
+        return nm_gemm_create_portable(cpu->kernels, bf16, &cpu->gemm, error);
     case NM_GEMM_CBLAS:
         return nm_gemm_create_cblas(threads, &cpu->gemm, error);
     case NM_GEMM_DNNL:
@@ -213,9 +213,12 @@ static nm_status choose_gemm(const nm_backend_config *config, uint32_t threads, 
     case NM_GEMM_AUTO:
         break;
     }
+    if (bf16 && nm_gemm_portable_has_bf16(cpu->kernels)) {
+        return nm_gemm_create_portable(cpu->kernels, bf16, &cpu->gemm, error);
+    }
     if (nm_gemm_create_dnnl(threads, bf16, &cpu->gemm, NULL) == NM_OK) return NM_OK;
     if (nm_gemm_cblas_is_fast() && nm_gemm_create_cblas(threads, &cpu->gemm, NULL) == NM_OK) return NM_OK;
-    return nm_gemm_create_portable(cpu->kernels, &cpu->gemm, error);
+    return nm_gemm_create_portable(cpu->kernels, bf16, &cpu->gemm, error);
 }
 
 static nm_status set_up(const nm_backend_config *config, nm_cpu *cpu, nm_error *error) {

@@ -11,7 +11,8 @@
 typedef struct nm_gemm nm_gemm;
 typedef struct nm_gemm_weight nm_gemm_weight; ///< each back end's own
 
-/// y [rows][O] = x [rows][I] W^T (+ bias). Strides in elements.
+/// y [rows][O] = x [rows][I] W^T (+ bias). Strides in elements. Rows filled up as the traits want;
+/// y may be written up to the next multiple of 16 columns unless `direct`.
 typedef struct nm_gemm_shape {
     uint32_t rows;
     size_t x_stride, y_stride;
@@ -26,13 +27,21 @@ typedef struct nm_gemm_outer {
     size_t dp_stride, x_stride, dw_stride;
 } nm_gemm_outer;
 
+/// What products want of their operands.
+typedef struct nm_gemm_traits {
+    uint32_t round; ///< rows of the last block are filled up to a multiple of this
+    uint32_t depth; ///< columns of x are filled up to a multiple of this, with zeros
+    uint32_t strip; ///< columns O per call, so that the sums stay in the first-level cache; UINT32_MAX: all
+    int direct;     ///< product adds the bias and writes bf16 too
+} nm_gemm_traits;
+
 struct nm_gemm {
-    char name[48];    ///< such as "oneDNN 2.6"
-    nm_dtype bf16;    ///< the type that products in bf16 take x in: BF16, or F32 where the machine does no better
-    uint32_t block;   ///< rows of a block; fixed, so that results do not depend on the number of threads
-    uint32_t round;   ///< rows of the last block are filled up to a multiple of this, so that shapes stay few
-    uint32_t columns; ///< columns O of a block of `outer`
-    int direct;       ///< product adds the bias and writes bf16 too
+    char name[48];          ///< such as "oneDNN 2.6"
+    nm_dtype bf16;          ///< the type that products in bf16 take x in: BF16, or F32 where that is no slower
+    nm_dtype outer_bf16;    ///< the same for outer
+    uint32_t block;         ///< rows of a block; fixed, so that results do not depend on the number of threads
+    uint32_t columns;       ///< columns O of a block of `outer`
+    nm_gemm_traits of_f32, of_bf16; ///< by the type of x
 
     void (*destroy)(nm_gemm *gemm);
     void (*begin_thread)(void);  ///< nullable: first thing in every thread that calls product or outer
@@ -47,8 +56,9 @@ struct nm_gemm {
                       nm_error *error);
     /// Makes what products of that shape need, if it is not there; cheap if it is.
     nm_status (*prepare)(nm_gemm *gemm, nm_gemm_weight *weight, const nm_gemm_shape *shape, nm_error *error);
-    void (*product)(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_shape *shape, const void *x,
-                    const float *bias, void *y, uint32_t worker);
+    /// Columns [o, o + count) of y, which begins at the first of them.
+    void (*product)(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_shape *shape, uint32_t o, uint32_t count,
+                    const void *x, const float *bias, void *y, uint32_t worker);
     nm_status (*prepare_outer)(nm_gemm *gemm, const nm_gemm_outer *shape, nm_error *error);
     void (*outer)(nm_gemm *gemm, const nm_gemm_outer *shape, const void *dp, const void *x, float *dw,
                   uint32_t worker);
@@ -56,9 +66,11 @@ struct nm_gemm {
 
 /// Each fails with NM_E_UNSUPPORTED, saying what is missing, in a build or on a machine without it; and with
 /// NM_E_MEMORY. bf16 = 1: products in bf16 will be asked for. `threads`: workers that will call.
-nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, nm_gemm **gemm, nm_error *error);
+nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_gemm **gemm, nm_error *error);
 nm_status nm_gemm_create_cblas(uint32_t threads, nm_gemm **gemm, nm_error *error);
 nm_status nm_gemm_create_dnnl(uint32_t threads, int bf16, nm_gemm **gemm, nm_error *error);
+/// Whether the machine has instructions for bf16 that our own loops use.
+int nm_gemm_portable_has_bf16(const nm_cpu_kernels *kernels);
 /// Whether the CBLAS that was linked is one of the fast ones (OpenBLAS, BLIS, MKL), not the reference.
 int nm_gemm_cblas_is_fast(void);
 

@@ -84,11 +84,11 @@ static nm_status prepare(nm_gemm *gemm, nm_gemm_weight *weight, const nm_gemm_sh
     (void)gemm, (void)weight, (void)shape, (void)error;
     return NM_OK;
 }
-static void product(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_shape *shape, const void *x,
-                    const float *bias, void *y, uint32_t worker) {
+static void product(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_shape *shape, uint32_t o, uint32_t count,
+                    const void *x, const float *bias, void *y, uint32_t worker) {
     (void)gemm, (void)bias, (void)worker;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)shape->rows, (int)weight->O, (int)weight->I, 1.0f, x,
-                (int)shape->x_stride, weight->value, (int)weight->I, 0.0f, y, (int)shape->y_stride);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)shape->rows, (int)count, (int)weight->I, 1.0f, x,
+                (int)shape->x_stride, weight->value + (size_t)o * weight->I, (int)weight->I, 0.0f, y, (int)shape->y_stride);
 }
 
 static nm_status prepare_outer(nm_gemm *gemm, const nm_gemm_outer *shape, nm_error *error) {
@@ -112,9 +112,10 @@ nm_status nm_gemm_create_cblas(uint32_t threads, nm_gemm **gemm, nm_error *error
     *gemm = NULL;
     if (!made) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the CPU backend");
     made->base = (nm_gemm){.bf16 = NM_F32,
+                           .outer_bf16 = NM_F32,
                            .block = 64,
-                           .round = 1,
                            .columns = 64,
+                           .of_f32 = {.round = 1, .depth = 1, .strip = UINT32_MAX},
                            .destroy = destroy,
                            .enter = enter,
                            .leave = leave,

@@ -97,14 +97,15 @@ typedef struct call {
 
 typedef struct product_call {
     nm_gemm_shape shape;
+    int plain; ///< reads the weight's plain copy
     call call;
 } product_call;
 
 struct nm_gemm_weight {
     uint32_t O, I;
     dnnl_data_type_t type;
-    layout packed;
-    void *data;
+    layout packed, simple; ///< as the product of a full block wants it, and [O][I]
+    void *data, *plain;    ///< in these layouts: some shapes are refused with the first
     product_call *calls;
     size_t count, capacity;
 };
@@ -255,8 +256,10 @@ static void release_weight(nm_gemm *gemm, nm_gemm_weight *weight) {
     if (!weight) return;
     for (size_t i = 0; i < weight->count; i++) call_release(&weight->calls[i].call, ((dnnl *)gemm)->threads);
     layout_release(&weight->packed);
+    layout_release(&weight->simple);
     free(weight->calls);
     free(weight->data);
+    free(weight->plain);
     free(weight);
 }
 
@@ -272,6 +275,10 @@ static dnnl_status_t choose_layout(dnnl *d, nm_gemm_weight *weight) {
     return status;
 }
 
+static void *room_for(const layout *l) {
+    return aligned_alloc(4096, (dnnl_memory_desc_get_size(view(l)) + 4096) / 4096 * 4096);
+}
+
 static nm_gemm_weight *create_weight(nm_gemm *gemm, uint32_t O, uint32_t I, nm_dtype type, nm_error *error) {
     nm_gemm_weight *weight = calloc(1, sizeof *weight);
     if (!weight) {
@@ -285,9 +292,12 @@ static nm_gemm_weight *create_weight(nm_gemm *gemm, uint32_t O, uint32_t I, nm_d
     dnnl_status_t status = choose_layout((dnnl *)gemm, weight);
     leave(gemm);
     if (status == dnnl_success) {
-        const size_t size = dnnl_memory_desc_get_size(view(&weight->packed));
-        weight->data = aligned_alloc(4096, (size + 4096) / 4096 * 4096);
-        if (!weight->data) status = dnnl_out_of_memory;
+        status = layout_strided(&weight->simple, (dnnl_dims_t){I, O}, weight->type, (dnnl_dims_t){1, I});
+    }
+    if (status == dnnl_success) {
+        weight->data = room_for(&weight->packed);
+        weight->plain = room_for(&weight->simple);
+        if (!weight->data || !weight->plain) status = dnnl_out_of_memory;
     }
     if (status == dnnl_success) return weight;
     refuse(error, status, "take a weight", O, I);
@@ -326,6 +336,7 @@ static nm_status pack(nm_gemm *gemm, nm_gemm_weight *weight, const float *value,
                        (dnnl_dims_t){transposed ? step : 1, transposed ? 1 : step});
     enter(gemm);
     if (status == dnnl_success) status = reorder((dnnl *)gemm, &plain, value, &weight->packed, weight->data);
+    if (status == dnnl_success) status = reorder((dnnl *)gemm, &plain, value, &weight->simple, weight->plain);
     leave(gemm);
     layout_release(&plain);
     return status == dnnl_success ? NM_OK : refuse(error, status, "pack a weight", weight->O, weight->I);
@@ -334,12 +345,12 @@ static nm_status pack(nm_gemm *gemm, nm_gemm_weight *weight, const float *value,
 // Products
 // ---------------------------------------------------------------------------------------------------------------------
 
-static const call *find_product(const nm_gemm_weight *weight, const nm_gemm_shape *s) {
+static const product_call *find_product(const nm_gemm_weight *weight, const nm_gemm_shape *s) {
     for (size_t i = 0; i < weight->count; i++) {
         const nm_gemm_shape *c = &weight->calls[i].shape;
         if (c->rows == s->rows && c->x_stride == s->x_stride && c->y_stride == s->y_stride && c->y_type == s->y_type &&
             c->biased == s->biased) {
-            return &weight->calls[i].call;
+            return &weight->calls[i];
         }
     }
     return NULL;
@@ -361,18 +372,20 @@ static nm_status prepare(nm_gemm *gemm, nm_gemm_weight *weight, const nm_gemm_sh
     weight->calls = calls;
     call c;
     enter(gemm);
-    const dnnl_status_t status = create_call((dnnl *)gemm, weight, shape, &weight->packed, NULL, &c);
+    dnnl_status_t status = create_call((dnnl *)gemm, weight, shape, &weight->packed, NULL, &c);
+    const int plain = status == dnnl_unimplemented; // few rows may ask for kernels that do not know that layout
+    if (plain) status = create_call((dnnl *)gemm, weight, shape, &weight->simple, NULL, &c);
     leave(gemm);
     if (status != dnnl_success) return refuse(error, status, "multiply a weight", weight->O, weight->I);
-    calls[weight->count++] = (product_call){*shape, c};
+    calls[weight->count++] = (product_call){*shape, plain, c};
     return NM_OK;
 }
 
-static void product(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_shape *shape, const void *x,
-                    const float *bias, void *y, uint32_t worker) {
-    const call *c = find_product(weight, shape);
-    NM_ASSERT(c);
-    call_run((const dnnl *)gemm, c, x, weight->data, bias, y, worker);
+static void product(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_shape *shape, uint32_t o, uint32_t count,
+                    const void *x, const float *bias, void *y, uint32_t worker) {
+    const product_call *c = find_product(weight, shape);
+    NM_ASSERT(c && o == 0 && count == weight->O);
+    call_run((const dnnl *)gemm, &c->call, x, c->plain ? weight->plain : weight->data, bias, y, worker);
 }
 
 static const call *find_outer(const dnnl *d, const nm_gemm_outer *s) {
@@ -448,11 +461,13 @@ nm_status nm_gemm_create_dnnl(uint32_t threads, int bf16, nm_gemm **gemm, nm_err
     dnnl *d = calloc(1, sizeof *d);
     if (!d) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the CPU backend");
     d->threads = threads;
-    d->base = (nm_gemm){.bf16 = bf16 && has_bf16() ? NM_BF16 : NM_F32,
+    const nm_dtype type = bf16 && has_bf16() ? NM_BF16 : NM_F32;
+    d->base = (nm_gemm){.bf16 = type,
+                        .outer_bf16 = type,
                         .block = 64,
-                        .round = 16,
                         .columns = 64,
-                        .direct = 1,
+                        .of_f32 = {.round = 16, .depth = 1, .strip = UINT32_MAX, .direct = 1},
+                        .of_bf16 = {.round = 16, .depth = 1, .strip = UINT32_MAX, .direct = 1},
                         .destroy = destroy,
                         .begin_thread = begin_thread,
                         .enter = enter,

@@ -3,6 +3,7 @@
 #include "nexus/ops/cpu/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // Weights
 // ---------------------------------------------------------------------------------------------------------------------
@@ -63,37 +64,59 @@ typedef struct run {
     const nm_linear *op;
     nm_gemm_weight *weight;
     nm_dtype type;
-    uint32_t O, I;
+    nm_gemm_traits traits;
+    uint32_t O, I, depth;     ///< depth: I, filled up
+    uint32_t width, stride;   ///< columns of a strip, and that filled up to whole panels
     int direct;               ///< the product writes y itself
-    int copies;               ///< x has another type than the product takes
+    int copies;               ///< x does not have the type or the columns that the product takes
     nm_gemm_shape full, last; ///< of a block, and of the last one where it is smaller
     uint32_t last_rows;       ///< rows that count in the last; last.rows may be more
 } run;
 
+static nm_tensor cut_strip(nm_tensor t, uint32_t first, uint32_t rows, uint32_t o, uint32_t count) {
+    return t.data ? nm_tensor_cols(nm_tensor_rows(t, first, rows), o, count) : t;
+}
+
+/// x of a block as the product wants it, in `to`.
+static void copy_block(const run *r, nm_tensor x, void *to) {
+    const nm_tensor copy = {to, x.rows, r->I, r->depth, r->type};
+    r->cpu->kernels->convert(x, copy);
+    if (r->depth == r->I) return;
+    const size_t size = nm_dtype_size(r->type);
+    for (size_t n = 0; n < x.rows; n++) {
+        memset((char *)to + (n * r->depth + r->I) * size, 0, (r->depth - r->I) * size);
+    }
+}
+
+/// One block of rows, strip by strip of its columns.
 static void run_block(const run *r, uint32_t block, uint32_t worker) {
-    nm_cpu *cpu = r->cpu;
-    nm_gemm *gemm = cpu->gemm;
+    nm_gemm *gemm = r->cpu->gemm;
     const uint32_t size = gemm->block, first = block * size;
     const int is_last = r->last_rows && first + r->last_rows == r->op->y.rows;
     const uint32_t rows = is_last ? r->last_rows : size;
     const nm_gemm_shape *shape = is_last ? &r->last : &r->full;
-    float *sums = nm_cpu_scratch(cpu, worker);
-
-    nm_linear op = *r->op;
-    op.x = nm_cut(op.x, first, rows);
-    op.residual = nm_cut(op.residual, first, rows);
-    op.gate = nm_cut(op.gate, first, rows);
-    op.y = nm_cut(op.y, first, rows);
-    op.pre = nm_cut(op.pre, first, rows);
-    const void *x = op.x.data;
+    float *sums = nm_cpu_scratch(r->cpu, worker);
+    const nm_tensor x = nm_cut(r->op->x, first, rows), y = nm_cut(r->op->y, first, rows);
+    const void *source = x.data;
     if (r->copies || shape->rows != rows) {
-        const nm_tensor copy = {sums + (size_t)size * r->O, rows, r->I, r->I, r->type};
-        cpu->kernels->convert(op.x, copy);
-        x = copy.data;
+        source = sums + (size_t)size * r->stride;
+        copy_block(r, x, sums + (size_t)size * r->stride);
     }
-    const int direct = r->direct && shape->rows == rows;
-    gemm->product(gemm, r->weight, shape, x, op.weight.bias.data, direct ? op.y.data : sums, worker);
-    if (!direct) cpu->kernels->epilogue(&op, sums, r->O);
+    if (r->direct && shape->rows == rows) {
+        gemm->product(gemm, r->weight, shape, 0, r->O, source, r->op->weight.bias.data, y.data, worker);
+        return;
+    }
+    for (uint32_t o = 0; o < r->O; o += r->width) {
+        const uint32_t count = r->O - o < r->width ? r->O - o : r->width;
+        gemm->product(gemm, r->weight, shape, o, count, source, NULL, sums, worker);
+        nm_linear op = *r->op;
+        op.residual = cut_strip(op.residual, first, rows, o, count);
+        op.gate = cut_strip(op.gate, first, rows, o, count);
+        op.y = cut_strip(op.y, first, rows, o, count);
+        op.pre = cut_strip(op.pre, first, rows, o, count);
+        if (op.weight.bias.data) op.weight.bias = nm_tensor_cols(op.weight.bias, o, count);
+        r->cpu->kernels->epilogue(&op, sums, r->stride);
+    }
 }
 
 static void run_blocks(void *context, uint32_t worker, uint32_t workers) {
@@ -109,10 +132,14 @@ static void run_blocks(void *context, uint32_t worker, uint32_t workers) {
 static void plan(run *r) {
     const nm_linear *op = r->op;
     const nm_gemm *gemm = r->cpu->gemm;
-    const uint32_t N = op->y.rows, rest = N % gemm->block, round = gemm->round;
-    r->copies = op->x.dtype != r->type;
-    r->direct = gemm->direct && op->epilogue == NM_EPILOGUE_NONE && !op->pre.data;
-    const nm_gemm_shape inside = {gemm->block, r->I, r->O, NM_F32, 0};
+    r->traits = r->type == NM_BF16 ? gemm->of_bf16 : gemm->of_f32;
+    const uint32_t rest = op->y.rows % gemm->block, round = r->traits.round;
+    r->depth = (r->I + r->traits.depth - 1) / r->traits.depth * r->traits.depth;
+    r->width = r->O < r->traits.strip ? r->O : r->traits.strip;
+    r->stride = (r->width + NM_CPU_PANEL - 1) / NM_CPU_PANEL * NM_CPU_PANEL;
+    r->copies = op->x.dtype != r->type || r->depth != r->I;
+    r->direct = r->traits.direct && op->epilogue == NM_EPILOGUE_NONE && !op->pre.data;
+    const nm_gemm_shape inside = {gemm->block, r->depth, r->stride, NM_F32, 0};
     r->full = inside;
     if (!r->copies) r->full.x_stride = op->x.stride;
     if (r->direct) {
@@ -131,7 +158,7 @@ static void run_linear(nm_cpu *cpu, const nm_linear *op, nm_gemm_weight *weight,
     nm_error error;
     nm_error_clear(&error);
     plan(&r);
-    const size_t cells = (size_t)gemm->block * ((size_t)r.O + r.I);
+    const size_t cells = (size_t)gemm->block * ((size_t)r.stride + r.depth);
     if (!nm_cpu_need_scratch(cpu, cells * sizeof(float))) return;
     nm_status status = NM_OK;
     if (op->y.rows >= gemm->block) status = gemm->prepare(gemm, weight, &r.full, &error);
@@ -246,7 +273,8 @@ static nm_status prepare_outers(const weight_run *r, nm_error *error) {
 }
 
 static void weight_grad(nm_cpu *cpu, const nm_linear_grad *op) {
-    const nm_dtype type = ((const nm_cpu_weight *)op->weight.packed)->type;
+    const nm_dtype packed = ((const nm_cpu_weight *)op->weight.packed)->type;
+    const nm_dtype type = packed == NM_BF16 ? cpu->gemm->outer_bf16 : NM_F32;
     weight_run r = {cpu, op, type, op->dp.dtype != type, op->x.dtype != type};
     const size_t cells = (size_t)CHUNK * (cpu->gemm->columns + op->x.cols);
     nm_error error;

@@ -11,26 +11,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "nexus/ops/bf16.h"
+
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
 #define WIDE 16
 #define W_INLINE static inline __attribute__((always_inline))
-
-/// bf16 is the upper half of a float: rounded to nearest even; a NaN stays one.
-W_INLINE uint16_t bf16_of(float x) {
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((u >> 16) | 0x40u);
-    return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
-}
-W_INLINE float of_bf16(uint16_t x) {
-    const uint32_t u = (uint32_t)x << 16;
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 
@@ -275,17 +263,22 @@ W_INLINE float w_sum(wide a) {
 
 #else
 
+/// Four vectors of four: what every processor of the last decades has, in the compilers' own notation.
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t four_bits __attribute__((vector_size(16)));
+typedef uint32_t four_unsigned __attribute__((vector_size(16)));
 typedef struct wide {
-    float v[WIDE];
+    four v[4];
 } wide;
 typedef struct wide_mask {
-    uint32_t v[WIDE];
+    four_bits v[4];
 } wide_mask;
 
 #define W_EACH(expression)                                                                                             \
     wide r;                                                                                                            \
-    for (int i = 0; i < WIDE; i++) r.v[i] = (expression);                                                              \
+    for (int i = 0; i < 4; i++) r.v[i] = (expression);                                                                 \
     return r
+#define W_ALL(x) ((four){(x), (x), (x), (x)})
 
 W_INLINE wide w_load(const float *p) {
     wide r;
@@ -296,29 +289,45 @@ W_INLINE void w_store(float *p, wide a) {
     memcpy(p, a.v, sizeof a.v);
 }
 W_INLINE wide w_load_n(const float *p, uint32_t n) {
-    wide r = {{0}};
-    memcpy(r.v, p, n * sizeof *p);
-    return r;
+    float t[WIDE] = {0};
+    memcpy(t, p, n * sizeof *t);
+    return w_load(t);
 }
 W_INLINE void w_store_n(float *p, wide a, uint32_t n) {
-    memcpy(p, a.v, n * sizeof *p);
+    float t[WIDE];
+    w_store(t, a);
+    memcpy(p, t, n * sizeof *t);
 }
 W_INLINE wide w_load_bf16(const uint16_t *p) {
-    W_EACH(of_bf16(p[i]));
-}
-W_INLINE void w_store_bf16(uint16_t *p, wide a) {
-    for (int i = 0; i < WIDE; i++) p[i] = bf16_of(a.v[i]);
-}
-W_INLINE wide w_load_bf16_n(const uint16_t *p, uint32_t n) {
-    wide r = {{0}};
-    for (uint32_t i = 0; i < n; i++) r.v[i] = of_bf16(p[i]);
+    uint32_t t[WIDE];
+    for (int i = 0; i < WIDE; i++) t[i] = (uint32_t)p[i] << 16;
+    wide r;
+    memcpy(r.v, t, sizeof r.v);
     return r;
 }
+W_INLINE void w_store_bf16(uint16_t *p, wide a) {
+    uint32_t t[WIDE];
+    for (int i = 0; i < 4; i++) {
+        const four_unsigned u = (four_unsigned)a.v[i];
+        const four_unsigned rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+        const four_unsigned nan = (four_unsigned)(a.v[i] != a.v[i]);
+        const four_unsigned half = (nan & ((u >> 16) | 0x40u)) | (~nan & rounded);
+        memcpy(t + 4 * i, &half, sizeof half);
+    }
+    for (int i = 0; i < WIDE; i++) p[i] = (uint16_t)t[i];
+}
+W_INLINE wide w_load_bf16_n(const uint16_t *p, uint32_t n) {
+    uint16_t t[WIDE] = {0};
+    memcpy(t, p, n * sizeof *t);
+    return w_load_bf16(t);
+}
 W_INLINE void w_store_bf16_n(uint16_t *p, wide a, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) p[i] = bf16_of(a.v[i]);
+    uint16_t t[WIDE];
+    w_store_bf16(t, a);
+    memcpy(p, t, n * sizeof *t);
 }
 W_INLINE wide w_set(float x) {
-    W_EACH(x);
+    W_EACH(W_ALL(x));
 }
 W_INLINE wide w_add(wide a, wide b) {
     W_EACH(a.v[i] + b.v[i]);
@@ -333,7 +342,7 @@ W_INLINE wide w_div(wide a, wide b) {
     W_EACH(a.v[i] / b.v[i]);
 }
 W_INLINE wide w_reciprocal(wide a) {
-    W_EACH(1.0f / a.v[i]);
+    W_EACH(W_ALL(1.0f) / a.v[i]);
 }
 W_INLINE wide w_fma(wide a, wide b, wide c) {
     W_EACH(a.v[i] * b.v[i] + c.v[i]);
@@ -341,59 +350,49 @@ W_INLINE wide w_fma(wide a, wide b, wide c) {
 W_INLINE wide w_fnma(wide a, wide b, wide c) {
     W_EACH(c.v[i] - a.v[i] * b.v[i]);
 }
+W_INLINE four four_select(four_bits mask, four a, four b) {
+    return (four)((mask & (four_bits)a) | (~mask & (four_bits)b));
+}
 W_INLINE wide w_max(wide a, wide b) {
-    W_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+    W_EACH(four_select(a.v[i] > b.v[i], a.v[i], b.v[i]));
 }
 W_INLINE wide w_min(wide a, wide b) {
-    W_EACH(a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+    W_EACH(four_select(a.v[i] < b.v[i], a.v[i], b.v[i]));
 }
 W_INLINE wide w_sqrt(wide a) {
-    W_EACH(sqrtf(a.v[i]));
+    float t[WIDE];
+    w_store(t, a);
+    for (int i = 0; i < WIDE; i++) t[i] = sqrtf(t[i]);
+    return w_load(t);
 }
 W_INLINE wide w_abs(wide a) {
-    W_EACH(fabsf(a.v[i]));
+    W_EACH((four)((four_bits)a.v[i] & 0x7fffffff));
 }
 /// For |a| < 2^22: the addition leaves no room for a fraction.
 W_INLINE wide w_round(wide a) {
-    W_EACH((a.v[i] + 12582912.0f) - 12582912.0f);
+    W_EACH((a.v[i] + W_ALL(12582912.0f)) - W_ALL(12582912.0f));
 }
 W_INLINE wide_mask w_less(wide a, wide b) {
     wide_mask r;
-    for (int i = 0; i < WIDE; i++) r.v[i] = a.v[i] < b.v[i];
+    for (int i = 0; i < 4; i++) r.v[i] = a.v[i] < b.v[i];
     return r;
 }
 W_INLINE wide w_select(wide_mask mask, wide a, wide b) {
-    W_EACH(mask.v[i] ? a.v[i] : b.v[i]);
+    W_EACH(four_select(mask.v[i], a.v[i], b.v[i]));
 }
+/// n + 1.5 2^23 holds n in its lowest bits, so that no conversion, undefined for a NaN, is needed.
 W_INLINE wide w_scale2(wide a, wide n) {
-    wide r;
-    for (int i = 0; i < WIDE; i++) {
-        // a NaN in n must not reach the conversion to an integer, where it is undefined
-        const float integral = n.v[i] >= -126.0f ? n.v[i] : -126.0f;
-        const uint32_t u = (uint32_t)((int32_t)integral + 127) << 23;
-        float power;
-        memcpy(&power, &u, 4);
-        r.v[i] = a.v[i] * power;
-    }
-    return r;
+    W_EACH(a.v[i] * (four)(((four_bits)(n.v[i] + W_ALL(12582912.0f)) - 0x4b400000 + 127) << 23));
 }
 W_INLINE wide w_exponent(wide x) {
-    uint32_t u[WIDE];
-    memcpy(u, x.v, sizeof u);
-    W_EACH((float)((int32_t)(u[i] >> 23) - 127));
+    W_EACH(__builtin_convertvector((four_bits)((four_unsigned)x.v[i] >> 23) - 127, four));
 }
 W_INLINE wide w_mantissa(wide x) {
-    uint32_t u[WIDE];
-    memcpy(u, x.v, sizeof u);
-    for (int i = 0; i < WIDE; i++) u[i] = (u[i] & 0x7fffffu) | 0x3f800000u;
-    memcpy(x.v, u, sizeof u);
-    return x;
+    W_EACH((four)(((four_bits)x.v[i] & 0x7fffff) | 0x3f800000));
 }
 W_INLINE float w_sum(wide a) {
-    for (int half = WIDE / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++) a.v[i] += a.v[i + half];
-    }
-    return a.v[0];
+    const four q = (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]);
+    return (q[0] + q[2]) + (q[1] + q[3]);
 }
 
 #endif
