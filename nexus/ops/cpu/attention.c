@@ -61,7 +61,8 @@ static void forward_parts(void *context, uint32_t worker, uint32_t workers) {
                 // position within the group by the share of its rows and heads that came before
                 const uint64_t here = group_at + all * ((uint64_t)h * queries + (uint64_t)q * r->heads_per_part) /
                                                      ((uint64_t)queries * r->op->heads);
-                if (here >= begin && here < end) r->cpu->kernels->attention(r->op, part, nm_cpu_scratch(r->cpu, worker));
+                if (here >= begin && here < end)
+                    r->cpu->kernels->attention(r->op, part, nm_cpu_scratch(r->cpu, worker));
             }
         }
         at = group_at + all;

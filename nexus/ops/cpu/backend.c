@@ -91,8 +91,10 @@ static void convert(nm_backend *backend, nm_tensor from, nm_tensor to) {
     NM_ASSERT(nm_tensor_same_shape(from, to) && from.dtype != NM_U32 && to.dtype != NM_U32);
     nm_cpu *cpu = nm_cpu_of(backend);
     const copy c = {from, to};
-    if (is_fast(from.dtype) && is_fast(to.dtype)) nm_cpu_for_rows(cpu, to.rows, to.cols, copy_rows, &c);
-    else copy_f64(from, to, cpu);
+    if (is_fast(from.dtype) && is_fast(to.dtype))
+        nm_cpu_for_rows(cpu, to.rows, to.cols, copy_rows, &c);
+    else
+        copy_f64(from, to, cpu);
 }
 static void upload(nm_backend *backend, const float *host, nm_tensor to) {
     // a view of what is only read; tensors have no const form
@@ -248,7 +250,7 @@ nm_status nm_backend_create_cpu(const nm_backend_config *config, nm_backend **ba
         destroy(&cpu->base);
         return status;
     }
-    const char *compute = config->compute == NM_F32           ? "float32"
+    const char *compute = config->compute == NM_F32    ? "float32"
                           : cpu->gemm->bf16 == NM_BF16 ? "bf16"
                                                        : "bf16 by float32";
     snprintf(cpu->name, sizeof cpu->name, "cpu: %s, %s, %s, %u thread%s", cpu->gemm->name, cpu->kernels->name, compute,

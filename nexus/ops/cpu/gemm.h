@@ -16,8 +16,8 @@ typedef struct nm_gemm_weight nm_gemm_weight; ///< each back end's own
 typedef struct nm_gemm_shape {
     uint32_t rows;
     size_t x_stride, y_stride;
-    nm_dtype y_type; ///< F32, or BF16 where `direct`
-    int biased;      ///< only where `direct`
+    nm_dtype y_type; ///< F32, or one that is `direct`
+    int biased;      ///< only where y_type is `direct`
 } nm_gemm_shape;
 
 /// dw [O][I] += dp [rows][O]^T x [rows][I]; dp and x of type `type`, dw F32.
@@ -32,19 +32,19 @@ typedef struct nm_gemm_traits {
     uint32_t round; ///< rows of the last block are filled up to a multiple of this
     uint32_t depth; ///< columns of x are filled up to a multiple of this, with zeros
     uint32_t strip; ///< columns O per call, so that the sums stay in the first-level cache; UINT32_MAX: all
-    int direct;     ///< product adds the bias and writes bf16 too
+    int direct;     ///< set of types (1 << nm_dtype) of y in which product adds the bias, too
 } nm_gemm_traits;
 
 struct nm_gemm {
-    char name[48];          ///< such as "oneDNN 2.6"
-    nm_dtype bf16;          ///< the type that products in bf16 take x in: BF16, or F32 where that is no slower
-    nm_dtype outer_bf16;    ///< the same for outer
-    uint32_t block;         ///< rows of a block; fixed, so that results do not depend on the number of threads
-    uint32_t columns;       ///< columns O of a block of `outer`
+    char name[48];                  ///< such as "oneDNN 2.6"
+    nm_dtype bf16;                  ///< the type that products in bf16 take x in: BF16, or F32 where that is no slower
+    nm_dtype outer_bf16;            ///< the same for outer
+    uint32_t block;                 ///< rows of a block; fixed, so that results do not depend on the number of threads
+    uint32_t columns;               ///< columns O of a block of `outer`
     nm_gemm_traits of_f32, of_bf16; ///< by the type of x
 
     void (*destroy)(nm_gemm *gemm);
-    void (*begin_thread)(void);  ///< nullable: first thing in every thread that calls product or outer
+    void (*begin_thread)(void);   ///< nullable: first thing in every thread that calls product or outer
     void (*enter)(nm_gemm *gemm); ///< nullable: in the caller's thread, before product or outer are called in it,
     void (*leave)(nm_gemm *gemm); ///< and after
 
@@ -60,8 +60,7 @@ struct nm_gemm {
     void (*product)(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_shape *shape, uint32_t o, uint32_t count,
                     const void *x, const float *bias, void *y, uint32_t worker);
     nm_status (*prepare_outer)(nm_gemm *gemm, const nm_gemm_outer *shape, nm_error *error);
-    void (*outer)(nm_gemm *gemm, const nm_gemm_outer *shape, const void *dp, const void *x, float *dw,
-                  uint32_t worker);
+    void (*outer)(nm_gemm *gemm, const nm_gemm_outer *shape, const void *dp, const void *x, float *dw, uint32_t worker);
 };
 
 /// Each fails with NM_E_UNSUPPORTED, saying what is missing, in a build or on a machine without it; and with

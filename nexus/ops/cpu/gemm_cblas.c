@@ -88,7 +88,8 @@ static void product(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_s
                     const void *x, const float *bias, void *y, uint32_t worker) {
     (void)gemm, (void)bias, (void)worker;
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)shape->rows, (int)count, (int)weight->I, 1.0f, x,
-                (int)shape->x_stride, weight->value + (size_t)o * weight->I, (int)weight->I, 0.0f, y, (int)shape->y_stride);
+                (int)shape->x_stride, weight->value + (size_t)o * weight->I, (int)weight->I, 0.0f, y,
+                (int)shape->y_stride);
 }
 
 static nm_status prepare_outer(nm_gemm *gemm, const nm_gemm_outer *shape, nm_error *error) {

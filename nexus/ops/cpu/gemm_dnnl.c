@@ -27,7 +27,8 @@ typedef const_dnnl_memory_desc_t layout_view; ///< borrowed
 static layout_view view(const layout *l) {
     return *l;
 }
-static dnnl_status_t layout_strided(layout *l, const dnnl_dims_t dims, dnnl_data_type_t type, const dnnl_dims_t strides) {
+static dnnl_status_t layout_strided(layout *l, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                    const dnnl_dims_t strides) {
     return dnnl_memory_desc_create_with_strides(l, 2, dims, type, strides);
 }
 static dnnl_status_t layout_any(layout *l, const dnnl_dims_t dims, dnnl_data_type_t type) {
@@ -55,7 +56,8 @@ typedef const dnnl_memory_desc_t *layout_view;
 static layout_view view(const layout *l) {
     return l;
 }
-static dnnl_status_t layout_strided(layout *l, const dnnl_dims_t dims, dnnl_data_type_t type, const dnnl_dims_t strides) {
+static dnnl_status_t layout_strided(layout *l, const dnnl_dims_t dims, dnnl_data_type_t type,
+                                    const dnnl_dims_t strides) {
     return dnnl_memory_desc_init_by_strides(l, 2, dims, type, strides);
 }
 static dnnl_status_t layout_any(layout *l, const dnnl_dims_t dims, dnnl_data_type_t type) {
@@ -97,15 +99,14 @@ typedef struct call {
 
 typedef struct product_call {
     nm_gemm_shape shape;
-    int plain; ///< reads the weight's plain copy
     call call;
 } product_call;
 
 struct nm_gemm_weight {
     uint32_t O, I;
     dnnl_data_type_t type;
-    layout packed, simple; ///< as the product of a full block wants it, and [O][I]
-    void *data, *plain;    ///< in these layouts: some shapes are refused with the first
+    layout packed;
+    void *data;
     product_call *calls;
     size_t count, capacity;
 };
@@ -236,8 +237,8 @@ static dnnl_status_t create_call(const dnnl *d, const nm_gemm_weight *weight, co
                                  const layout *w, layout *chosen, call *c) {
     const dnnl_dim_t rows = shape->rows, O = weight->O, I = weight->I;
     layout x = {0}, y = {0}, bias = {0};
-    dnnl_status_t status = layout_strided(&x, (dnnl_dims_t){rows, I}, weight->type,
-                                          (dnnl_dims_t){(dnnl_dim_t)shape->x_stride, 1});
+    dnnl_status_t status =
+        layout_strided(&x, (dnnl_dims_t){rows, I}, weight->type, (dnnl_dims_t){(dnnl_dim_t)shape->x_stride, 1});
     if (status == dnnl_success) {
         status = layout_strided(&y, (dnnl_dims_t){rows, O}, shape->y_type == NM_BF16 ? dnnl_bf16 : dnnl_f32,
                                 (dnnl_dims_t){(dnnl_dim_t)shape->y_stride, 1});
@@ -256,27 +257,20 @@ static void release_weight(nm_gemm *gemm, nm_gemm_weight *weight) {
     if (!weight) return;
     for (size_t i = 0; i < weight->count; i++) call_release(&weight->calls[i].call, ((dnnl *)gemm)->threads);
     layout_release(&weight->packed);
-    layout_release(&weight->simple);
     free(weight->calls);
     free(weight->data);
-    free(weight->plain);
     free(weight);
 }
 
 static dnnl_status_t choose_layout(dnnl *d, nm_gemm_weight *weight) {
     const nm_gemm_shape block = {d->base.block, weight->I, weight->O, NM_F32, 0};
     layout any = {0};
-    dnnl_status_t status =
-        layout_any(&any, (dnnl_dims_t){(dnnl_dim_t)weight->I, (dnnl_dim_t)weight->O}, weight->type);
+    dnnl_status_t status = layout_any(&any, (dnnl_dims_t){(dnnl_dim_t)weight->I, (dnnl_dim_t)weight->O}, weight->type);
     call c = {0};
     if (status == dnnl_success) status = create_call(d, weight, &block, &any, &weight->packed, &c);
     layout_release(&any);
     call_release(&c, d->threads);
     return status;
-}
-
-static void *room_for(const layout *l) {
-    return aligned_alloc(4096, (dnnl_memory_desc_get_size(view(l)) + 4096) / 4096 * 4096);
 }
 
 static nm_gemm_weight *create_weight(nm_gemm *gemm, uint32_t O, uint32_t I, nm_dtype type, nm_error *error) {
@@ -292,12 +286,9 @@ static nm_gemm_weight *create_weight(nm_gemm *gemm, uint32_t O, uint32_t I, nm_d
     dnnl_status_t status = choose_layout((dnnl *)gemm, weight);
     leave(gemm);
     if (status == dnnl_success) {
-        status = layout_strided(&weight->simple, (dnnl_dims_t){I, O}, weight->type, (dnnl_dims_t){1, I});
-    }
-    if (status == dnnl_success) {
-        weight->data = room_for(&weight->packed);
-        weight->plain = room_for(&weight->simple);
-        if (!weight->data || !weight->plain) status = dnnl_out_of_memory;
+        const size_t size = dnnl_memory_desc_get_size(view(&weight->packed));
+        weight->data = aligned_alloc(4096, (size + 4096) / 4096 * 4096);
+        if (!weight->data) status = dnnl_out_of_memory;
     }
     if (status == dnnl_success) return weight;
     refuse(error, status, "take a weight", O, I);
@@ -331,12 +322,10 @@ static nm_status pack(nm_gemm *gemm, nm_gemm_weight *weight, const float *value,
                       nm_error *error) {
     const dnnl_dim_t step = (dnnl_dim_t)stride;
     layout plain = {0};
-    dnnl_status_t status =
-        layout_strided(&plain, (dnnl_dims_t){(dnnl_dim_t)weight->I, (dnnl_dim_t)weight->O}, dnnl_f32,
-                       (dnnl_dims_t){transposed ? step : 1, transposed ? 1 : step});
+    dnnl_status_t status = layout_strided(&plain, (dnnl_dims_t){(dnnl_dim_t)weight->I, (dnnl_dim_t)weight->O}, dnnl_f32,
+                                          (dnnl_dims_t){transposed ? step : 1, transposed ? 1 : step});
     enter(gemm);
     if (status == dnnl_success) status = reorder((dnnl *)gemm, &plain, value, &weight->packed, weight->data);
-    if (status == dnnl_success) status = reorder((dnnl *)gemm, &plain, value, &weight->simple, weight->plain);
     leave(gemm);
     layout_release(&plain);
     return status == dnnl_success ? NM_OK : refuse(error, status, "pack a weight", weight->O, weight->I);
@@ -372,12 +361,10 @@ static nm_status prepare(nm_gemm *gemm, nm_gemm_weight *weight, const nm_gemm_sh
     weight->calls = calls;
     call c;
     enter(gemm);
-    dnnl_status_t status = create_call((dnnl *)gemm, weight, shape, &weight->packed, NULL, &c);
-    const int plain = status == dnnl_unimplemented; // few rows may ask for kernels that do not know that layout
-    if (plain) status = create_call((dnnl *)gemm, weight, shape, &weight->simple, NULL, &c);
+    const dnnl_status_t status = create_call((dnnl *)gemm, weight, shape, &weight->packed, NULL, &c);
     leave(gemm);
     if (status != dnnl_success) return refuse(error, status, "multiply a weight", weight->O, weight->I);
-    calls[weight->count++] = (product_call){*shape, plain, c};
+    calls[weight->count++] = (product_call){*shape, c};
     return NM_OK;
 }
 
@@ -385,14 +372,14 @@ static void product(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_s
                     const void *x, const float *bias, void *y, uint32_t worker) {
     const product_call *c = find_product(weight, shape);
     NM_ASSERT(c && o == 0 && count == weight->O);
-    call_run((const dnnl *)gemm, &c->call, x, c->plain ? weight->plain : weight->data, bias, y, worker);
+    call_run((const dnnl *)gemm, &c->call, x, weight->data, bias, y, worker);
 }
 
 static const call *find_outer(const dnnl *d, const nm_gemm_outer *s) {
     for (size_t i = 0; i < d->outer_count; i++) {
         const nm_gemm_outer *c = &d->outers[i].shape;
-        if (c->type == s->type && c->rows == s->rows && c->O == s->O && c->I == s->I &&
-            c->dp_stride == s->dp_stride && c->x_stride == s->x_stride && c->dw_stride == s->dw_stride) {
+        if (c->type == s->type && c->rows == s->rows && c->O == s->O && c->I == s->I && c->dp_stride == s->dp_stride &&
+            c->x_stride == s->x_stride && c->dw_stride == s->dw_stride) {
             return &d->outers[i].call;
         }
     }
@@ -466,8 +453,8 @@ nm_status nm_gemm_create_dnnl(uint32_t threads, int bf16, nm_gemm **gemm, nm_err
                         .outer_bf16 = type,
                         .block = 64,
                         .columns = 64,
-                        .of_f32 = {.round = 16, .depth = 1, .strip = UINT32_MAX, .direct = 1},
-                        .of_bf16 = {.round = 16, .depth = 1, .strip = UINT32_MAX, .direct = 1},
+                        .of_f32 = {.round = 16, .depth = 1, .strip = UINT32_MAX, .direct = 1 << NM_F32},
+                        .of_bf16 = {.round = 16, .depth = 1, .strip = UINT32_MAX, .direct = 1 << NM_F32 | 1 << NM_BF16},
                         .destroy = destroy,
                         .begin_thread = begin_thread,
                         .enter = enter,

@@ -67,8 +67,10 @@ static nm_status pack(nm_gemm *gemm, nm_gemm_weight *weight, const float *value,
                       nm_error *error) {
     (void)error;
     const portable *p = (const portable *)gemm;
-    if (weight->type == NM_BF16) pack_bf16(weight, value, stride, transposed);
-    else p->kernels->pack(value, stride, weight->O, weight->I, transposed, weight->packed);
+    if (weight->type == NM_BF16)
+        pack_bf16(weight, value, stride, transposed);
+    else
+        p->kernels->pack(value, stride, weight->O, weight->I, transposed, weight->packed);
     return NM_OK;
 }
 
@@ -82,9 +84,10 @@ static void product(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_s
     (void)worker;
     NM_DEBUG_ASSERT(o % NM_CPU_PANEL == 0);
     if (weight->type == NM_BF16) {
-        const uint32_t deep = round_up(weight->I, NM_BF16_DEPTH), panels = round_up(count, NM_BF16_PANEL) / NM_BF16_PANEL;
-        p->product(x, shape->x_stride, shape->rows, (const uint16_t *)weight->packed + (size_t)o * deep, panels, deep, y,
-                   shape->y_stride, 0);
+        const uint32_t deep = round_up(weight->I, NM_BF16_DEPTH),
+                       panels = round_up(count, NM_BF16_PANEL) / NM_BF16_PANEL;
+        p->product(x, shape->x_stride, shape->rows, (const uint16_t *)weight->packed + (size_t)o * deep, panels, deep,
+                   y, shape->y_stride, 0);
         return;
     }
     const float *packed = (const float *)weight->packed + (size_t)o * weight->I;
@@ -98,8 +101,7 @@ static nm_status prepare_outer(nm_gemm *gemm, const nm_gemm_outer *shape, nm_err
 }
 static void outer(nm_gemm *gemm, const nm_gemm_outer *s, const void *dp, const void *x, float *dw, uint32_t worker) {
     (void)worker;
-    ((const portable *)gemm)
-        ->kernels->outer(dp, s->dp_stride, x, s->x_stride, s->rows, s->O, s->I, dw, s->dw_stride);
+    ((const portable *)gemm)->kernels->outer(dp, s->dp_stride, x, s->x_stride, s->rows, s->O, s->I, dw, s->dw_stride);
 }
 
 /// The best there is; with other kernels than the machine's best, which tests ask for, none.
@@ -126,24 +128,25 @@ nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_ge
     if (!made) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the CPU backend");
     const char *name = "own loops";
     nm_bf16_product *found = bf16 ? find_bf16(kernels, &name) : NULL;
-    *made = (portable){.base = {.bf16 = found ? NM_BF16 : NM_F32,
-                                .outer_bf16 = NM_F32,
-                                // float32: a multiple of every variant's rows per inner loop
-                                .block = found ? 64 : 48,
-                                .columns = 48,
-                                .of_f32 = {.round = 1, .depth = 1, .strip = UINT32_MAX, .direct = 1},
-                                // 64 x 128 sums are 32 KiB
-                                .of_bf16 = {.round = NM_BF16_ROWS, .depth = NM_BF16_DEPTH, .strip = 128},
-                                .destroy = destroy,
-                                .create_weight = create_weight,
-                                .release_weight = release_weight,
-                                .pack = pack,
-                                .prepare = prepare,
-                                .product = product,
-                                .prepare_outer = prepare_outer,
-                                .outer = outer},
-                       .kernels = kernels,
-                       .product = found};
+    *made = (portable){
+        .base = {.bf16 = found ? NM_BF16 : NM_F32,
+                 .outer_bf16 = NM_F32,
+                 // float32: a multiple of every variant's rows per inner loop
+                 .block = found ? 64 : 48,
+                 .columns = 48,
+                 .of_f32 = {.round = 1, .depth = 1, .strip = UINT32_MAX, .direct = 1 << NM_F32 | 1 << NM_BF16},
+                 // 64 x 128 sums are 32 KiB
+                 .of_bf16 = {.round = NM_BF16_ROWS, .depth = NM_BF16_DEPTH, .strip = 128},
+                 .destroy = destroy,
+                 .create_weight = create_weight,
+                 .release_weight = release_weight,
+                 .pack = pack,
+                 .prepare = prepare,
+                 .product = product,
+                 .prepare_outer = prepare_outer,
+                 .outer = outer},
+        .kernels = kernels,
+        .product = found};
     snprintf(made->base.name, sizeof made->base.name, "%s", found ? name : "own loops");
     *gemm = &made->base;
     return NM_OK;

@@ -1,8 +1,8 @@
 /// The loops over numbers, once per instruction set; what calls them is shared.
 ///
 /// Every kernel works on what it is given, in one thread, in an order that does not depend on anything else. Ops come
-/// as views of the rows to treat (see rows.h), float types F32 or BF16 as ops/*.h state. A kernel of one table gives the
-/// same bits for a row whatever other rows it is called with.
+/// as views of the rows to treat (see rows.h), float types F32 or BF16 as ops/*.h state. A kernel of one table gives
+/// the same bits for a row whatever other rows it is called with.
 #ifndef NM_NEXUS_OPS_CPU_KERNELS_H
 #define NM_NEXUS_OPS_CPU_KERNELS_H
 

@@ -16,7 +16,8 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
-#define TILES(n) {n, n, n, n, n, n, n, n}
+#define TILES(n)                                                                                                       \
+    { n, n, n, n, n, n, n, n }
 static const tile_config full_tiles = {.palette = 1, .bytes_per_row = TILES(64), .rows = TILES(16)};
 
 /// 32 rows by two panels: four sums share two tiles of rows and two of columns, so that loads keep up.
@@ -54,8 +55,10 @@ static void four_tiles(const uint16_t *x, size_t x_bytes, const uint16_t *first,
 /// 16 rows by one panel: what is left over.
 static void one_tile(const uint16_t *x, size_t x_bytes, const uint16_t *panel, uint32_t depth, float *y, size_t y_bytes,
                      int add) {
-    if (add) _tile_loadd(0, y, y_bytes);
-    else _tile_zero(0);
+    if (add)
+        _tile_loadd(0, y, y_bytes);
+    else
+        _tile_zero(0);
     for (uint32_t i = 0; i < depth; i += 32) {
         _tile_loadd(4, x + i, x_bytes);
         _tile_loadd(6, panel + (size_t)i * 16, 64);

@@ -49,8 +49,10 @@ static void product(const uint16_t *x, size_t x_stride, uint32_t rows, const uin
         for (uint32_t r = 0; r < rows; r += ROWS) {
             const uint16_t *from = x + r * x_stride;
             float *to = y + r * y_stride + (size_t)p * NM_BF16_PANEL;
-            if (wide == PANELS) tile(from, x_stride, packed + p * panel, panel, PANELS, depth, to, y_stride, add);
-            else tile(from, x_stride, packed + p * panel, panel, 1, depth, to, y_stride, add);
+            if (wide == PANELS)
+                tile(from, x_stride, packed + p * panel, panel, PANELS, depth, to, y_stride, add);
+            else
+                tile(from, x_stride, packed + p * panel, panel, 1, depth, to, y_stride, add);
         }
         p += wide;
     }

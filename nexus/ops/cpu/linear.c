@@ -138,7 +138,7 @@ static void plan(run *r) {
     r->width = r->O < r->traits.strip ? r->O : r->traits.strip;
     r->stride = (r->width + NM_CPU_PANEL - 1) / NM_CPU_PANEL * NM_CPU_PANEL;
     r->copies = op->x.dtype != r->type || r->depth != r->I;
-    r->direct = r->traits.direct && op->epilogue == NM_EPILOGUE_NONE && !op->pre.data;
+    r->direct = (r->traits.direct >> op->y.dtype & 1) && op->epilogue == NM_EPILOGUE_NONE && !op->pre.data;
     const nm_gemm_shape inside = {gemm->block, r->depth, r->stride, NM_F32, 0};
     r->full = inside;
     if (!r->copies) r->full.x_stride = op->x.stride;
@@ -310,7 +310,8 @@ static void epilogue_rows(nm_cpu *cpu, const void *context, uint32_t first, uint
     cpu->kernels->epilogue_grad(&op);
 }
 void nm_cpu_epilogue_backward(nm_backend *backend, const nm_epilogue_grad *op) {
-    NM_ASSERT(op->epilogue == NM_EPILOGUE_GELU || op->epilogue == NM_EPILOGUE_SILU || op->epilogue == NM_EPILOGUE_GATED);
+    NM_ASSERT(op->epilogue == NM_EPILOGUE_GELU || op->epilogue == NM_EPILOGUE_SILU ||
+              op->epilogue == NM_EPILOGUE_GATED);
     NM_ASSERT(nm_tensor_same_shape(op->dy, op->pre) && nm_tensor_same_shape(op->dy, op->dp));
     NM_ASSERT(op->epilogue != NM_EPILOGUE_GATED ||
               (nm_tensor_same_shape(op->dy, op->gate) && nm_tensor_same_shape(op->dy, op->dgate)));

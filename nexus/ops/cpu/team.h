@@ -1,6 +1,6 @@
 /// Threads that stand ready between the operations of a pass: about 90 hand-overs in a few milliseconds, so a thread
-/// without work first spins for some tens of microseconds and only then sleeps. base/thread_pool.h, made for long tasks,
-/// wakes through a condition variable each time, which costs more than a small operation.
+/// without work first spins for some tens of microseconds and only then sleeps. base/thread_pool.h, made for long
+/// tasks, wakes through a condition variable each time, which costs more than a small operation.
 #ifndef NM_NEXUS_OPS_CPU_TEAM_H
 #define NM_NEXUS_OPS_CPU_TEAM_H
 

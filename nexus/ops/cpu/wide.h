@@ -1,7 +1,7 @@
 /// Sixteen floats at once: the tiny vector type that the kernels are written in.
 ///
-/// Always 16 lanes, whatever the machine: one AVX-512 register, two of AVX2, or an array that the compiler vectorises as
-/// it can. So layouts (panels of packed weights, transposed keys) and the order of sums over lanes are the same
+/// Always 16 lanes, whatever the machine: one AVX-512 register, two of AVX2, or an array that the compiler vectorises
+/// as it can. So layouts (panels of packed weights, transposed keys) and the order of sums over lanes are the same
 /// everywhere; variants differ only in that the first two fuse a multiplication with the addition that follows.
 /// Included by kernels.inc alone, which is compiled once per instruction set.
 #ifndef NM_NEXUS_OPS_CPU_WIDE_H

@@ -5,8 +5,8 @@
 
 #include "nexus/ops/cpu/wide.h"
 
-/// e^x to 3e-7 relative; 0 below -80, so that products of it stay clear of the slow subnormal numbers; not above e^88.3.
-/// x = n ln 2 + r, Taylor in r.
+/// e^x to 3e-7 relative; 0 below -80, so that products of it stay clear of the slow subnormal numbers; not above
+/// e^88.3. x = n ln 2 + r, Taylor in r.
 W_INLINE wide w_exp(wide x) {
     const wide lowest = w_set(-80.0f);
     const wide_mask tiny = w_less(x, lowest);
