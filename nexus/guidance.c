@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_TIME 4096u
-#define ACROSS 0.3 ///< overlapping agents give way across their lane this much as readily as along it
+#define MOST_TIME 4096u ///< times of states: time tokens times the states in each
+#define ACROSS 0.3      ///< overlapping agents give way across their lane this much as readily as along it
 
 struct nm_guidance {
     nm_guidance_config config;
@@ -22,8 +22,10 @@ struct nm_guidance {
 
     // links, valid while `linked` and the tokens are these
     int linked;
-    uint32_t *scene, *agent, *time;
-    const nm_guided_agent **who; ///< [max_tokens]
+    uint32_t count;                 ///< tokens
+    uint32_t *scene, *agent, *time; ///< [max_tokens]
+    const nm_guided_agent **who;    ///< [max_tokens]
+    // all that follows is [max_tokens * states]: state i of token n at n * states + i
     uint32_t *previous, *next, *group_offsets, *group_tokens, *bucket;
 
     // of one pass
@@ -34,10 +36,19 @@ struct nm_guidance {
     uint8_t *fixed, *clean, *on_lane, *touched;
 };
 
-nm_token_encoding nm_token_encoding_published(void) {
-    return (nm_token_encoding){.channel = {0, 1, 2, 3, 4, 5, 6, 7},
+nm_guide_encoding nm_guide_encoding_published(void) {
+    return (nm_guide_encoding){.states = 1,
+                               .channel = {0, 1, 2, 3, 4, 5, 6, 7},
                                .mean = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 4.5f, 2.0f},
                                .scale = {104.0f, 104.0f, 1.0f, 1.0f, 4.0f, 4.0f, 5.0f, 1.6f}};
+}
+
+nm_guide_encoding nm_guide_encoding_own(float position_scale, float heading_scale, float speed_scale) {
+    return (nm_guide_encoding){
+        .states = 5,
+        .stride = 5,
+        .channel = {0, 1, 2, 3, 4, -1, -1, -1},
+        .scale = {position_scale, position_scale, heading_scale, heading_scale, speed_scale, 1.0f, 1.0f, 1.0f}};
 }
 
 const char *nm_conflict_aim_name(nm_conflict_aim aim) {
@@ -55,7 +66,7 @@ nm_adversary nm_adversary_default(void) {
 }
 
 nm_guidance_config nm_guidance_config_default(void) {
-    return (nm_guidance_config){.encoding = nm_token_encoding_published(),
+    return (nm_guidance_config){.encoding = nm_guide_encoding_published(),
                                 .dt = 0.5f,
                                 .margin = 0.2f,
                                 .window = 1,
@@ -97,10 +108,13 @@ static nm_status check_config(const nm_guidance_config *c, nm_error *error) {
     }
     if (c->max_tokens < 1 || c->max_tokens > (1u << 28))
         return NM_ERROR(error, NM_E_ARGUMENT, "guidance: max_tokens is %u, not in 1..2^28", (unsigned)c->max_tokens);
+    if (c->encoding.states < 1 || c->encoding.states > 16)
+        return NM_ERROR(error, NM_E_ARGUMENT, "guidance: %u states in a token, not in 1..16",
+                        (unsigned)c->encoding.states);
     for (int f = 0; f < NM_FIELD_COUNT; f++) {
         if (!(fabsf(c->encoding.scale[f]) > 0.0f && isfinite(c->encoding.scale[f]) && isfinite(c->encoding.mean[f])))
             return NM_ERROR(error, NM_E_ARGUMENT, "guidance: field %d has no usable encoding", f);
-        if (c->encoding.channel[f] < 0 && f < NM_GUIDE_STATES)
+        if (c->encoding.channel[f] < 0 && f < NM_FIELD_VY)
             return NM_ERROR(error, NM_E_ARGUMENT, "guidance: field %d is not encoded", f);
     }
     return NM_OK;
@@ -108,16 +122,19 @@ static nm_status check_config(const nm_guidance_config *c, nm_error *error) {
 
 static int allocate(nm_guidance *g) {
     nm_arena *a = g->arena;
-    const size_t count = g->config.max_tokens;
+    const size_t tokens = g->config.max_tokens, count = tokens * g->config.encoding.states;
     for (int f = 0; f < NM_GUIDE_STATES; f++) {
         g->view.state[f] = NM_ARENA_ARRAY(a, double, count);
         g->sum[f] = NM_ARENA_ARRAY(a, double, count);
         g->term[f] = NM_ARENA_ARRAY(a, double, count);
         if (!g->view.state[f] || !g->sum[f] || !g->term[f]) return 0;
     }
-    return (g->scene = NM_ARENA_ARRAY(a, uint32_t, count)) && (g->agent = NM_ARENA_ARRAY(a, uint32_t, count)) &&
-           (g->time = NM_ARENA_ARRAY(a, uint32_t, count)) &&
-           (g->who = NM_ARENA_ARRAY(a, const nm_guided_agent *, count)) &&
+    for (int i = 0; i < 3; i++) {
+        if (!(g->view.scratch[i] = NM_ARENA_ARRAY(a, double, count))) return 0;
+    }
+    return (g->scene = NM_ARENA_ARRAY(a, uint32_t, tokens)) && (g->agent = NM_ARENA_ARRAY(a, uint32_t, tokens)) &&
+           (g->time = NM_ARENA_ARRAY(a, uint32_t, tokens)) &&
+           (g->who = NM_ARENA_ARRAY(a, const nm_guided_agent *, tokens)) &&
            (g->previous = NM_ARENA_ARRAY(a, uint32_t, count)) && (g->next = NM_ARENA_ARRAY(a, uint32_t, count)) &&
            (g->group_offsets = NM_ARENA_ARRAY(a, uint32_t, count + 1)) &&
            (g->group_tokens = NM_ARENA_ARRAY(a, uint32_t, count)) &&
@@ -143,7 +160,7 @@ nm_status nm_guidance_create(const nm_guidance_config *config, nm_guidance **gui
         return NM_ERROR(error, NM_E_MEMORY, "no memory for guidance of %u tokens", (unsigned)config->max_tokens);
     }
     nm_guide_view *v = &g->view;
-    v->dt = (double)config->dt;
+    v->dt = (double)config->dt / config->encoding.states;
     v->length = g->length;
     v->width = g->width;
     v->previous = g->previous;
@@ -205,12 +222,14 @@ static const nm_guided_agent *find_agent(const nm_guided_scene *scene, uint32_t 
 }
 
 static nm_status link_agents(nm_guidance *g, const nm_denoise_input *in, nm_error *error) {
+    const uint32_t states = g->config.encoding.states;
     for (uint32_t n = 0; n < in->count; n++) {
-        g->previous[n] = g->next[n] = NM_NONE;
         const int same = n && in->scene[n] == in->scene[n - 1] && in->agent[n] == in->agent[n - 1];
-        if (same && in->time[n] == in->time[n - 1] + 1) {
-            g->previous[n] = n - 1;
-            g->next[n - 1] = n;
+        const int adjacent = same && in->time[n] == in->time[n - 1] + 1;
+        for (uint32_t p = n * states; p < (n + 1) * states; p++) {
+            g->previous[p] = p > n * states || adjacent ? p - 1 : NM_NONE;
+            g->next[p] = NM_NONE;
+            if (g->previous[p] != NM_NONE) g->next[p - 1] = p;
         }
         g->who[n] = same                            ? g->who[n - 1]
                     : in->scene[n] < g->scene_count ? find_agent(&g->scenes[in->scene[n]], in->agent[n])
@@ -218,29 +237,33 @@ static nm_status link_agents(nm_guidance *g, const nm_denoise_input *in, nm_erro
         if (!g->who[n])
             return NM_ERROR(error, NM_E_NOT_FOUND, "guidance knows no agent %u of scene %u", (unsigned)in->agent[n],
                             (unsigned)in->scene[n]);
-        if (in->time[n] >= MOST_TIME)
-            return NM_ERROR(error, NM_E_LIMIT, "guidance: token %u is at time %u, over %u", (unsigned)n,
-                            (unsigned)in->time[n], MOST_TIME - 1);
+        if (in->time[n] >= MOST_TIME / states)
+            return NM_ERROR(error, NM_E_LIMIT, "guidance: token %u is at time %u, not below %u", (unsigned)n,
+                            (unsigned)in->time[n], (unsigned)(MOST_TIME / states));
     }
     return NM_OK;
 }
 
-/// Sorts the tokens [first, end) of a scene by time, stably (counting sort), and appends their groups.
+/// Sorts the states of the tokens [first, end) of a scene by time, stably (counting sort), and appends their groups.
 static void link_times(nm_guidance *g, const nm_denoise_input *in, uint32_t first, uint32_t end) {
+    const uint32_t states = g->config.encoding.states, from = first * states;
     uint32_t times = 0;
     for (uint32_t n = first; n < end; n++) times = in->time[n] + 1 > times ? in->time[n] + 1 : times;
+    times *= states;
     memset(g->bucket, 0, (times + 1) * sizeof *g->bucket);
-    for (uint32_t n = first; n < end; n++) g->bucket[in->time[n] + 1]++;
+    for (uint32_t p = from; p < end * states; p++) g->bucket[in->time[p / states] * states + p % states + 1]++;
     for (uint32_t t = 0; t < times; t++) {
-        if (g->bucket[t + 1]) g->group_offsets[g->view.group_count++] = first + g->bucket[t];
+        if (g->bucket[t + 1]) g->group_offsets[g->view.group_count++] = from + g->bucket[t];
         g->bucket[t + 1] += g->bucket[t];
     }
-    for (uint32_t n = first; n < end; n++) g->group_tokens[first + g->bucket[in->time[n]]++] = n;
+    for (uint32_t p = from; p < end * states; p++) {
+        g->group_tokens[from + g->bucket[in->time[p / states] * states + p % states]++] = p;
+    }
 }
 
 static nm_status link_tokens(nm_guidance *g, const nm_denoise_input *in, nm_error *error) {
     const size_t bytes = in->count * sizeof(uint32_t);
-    if (g->linked && g->view.count == in->count && !memcmp(g->scene, in->scene, bytes) &&
+    if (g->linked && g->count == in->count && !memcmp(g->scene, in->scene, bytes) &&
         !memcmp(g->agent, in->agent, bytes) && !memcmp(g->time, in->time, bytes)) {
         return NM_OK;
     }
@@ -250,14 +273,15 @@ static nm_status link_tokens(nm_guidance *g, const nm_denoise_input *in, nm_erro
                         (unsigned)g->config.max_tokens);
     const nm_status status = link_agents(g, in, error);
     if (status) return status;
-    g->view.count = in->count;
+    g->count = in->count;
+    g->view.count = in->count * g->config.encoding.states;
     g->view.group_count = 0;
     for (uint32_t first = 0, n = 0; n < in->count; n++) {
         if (n + 1 < in->count && in->scene[n + 1] == in->scene[first]) continue;
         link_times(g, in, first, n + 1);
         first = n + 1;
     }
-    g->group_offsets[g->view.group_count] = in->count;
+    g->group_offsets[g->view.group_count] = g->view.count;
     memcpy(g->scene, in->scene, bytes);
     memcpy(g->agent, in->agent, bytes);
     memcpy(g->time, in->time, bytes);
@@ -268,7 +292,7 @@ static nm_status link_tokens(nm_guidance *g, const nm_denoise_input *in, nm_erro
 /// The token of an agent at a time, or NM_NONE.
 static uint32_t find_token(const nm_guidance *g, const nm_denoise_input *in, uint32_t scene, uint32_t agent,
                            uint32_t time) {
-    uint32_t low = 0, high = g->view.count;
+    uint32_t low = 0, high = g->count;
     while (low < high) {
         const uint32_t n = low + (high - low) / 2;
         const int less = in->scene[n] != scene   ? in->scene[n] < scene
@@ -279,72 +303,97 @@ static uint32_t find_token(const nm_guidance *g, const nm_denoise_input *in, uin
         else
             high = n;
     }
-    return low < g->view.count && in->scene[low] == scene && in->agent[low] == agent && in->time[low] == time ? low
-                                                                                                              : NM_NONE;
+    return low < g->count && in->scene[low] == scene && in->agent[low] == agent && in->time[low] == time ? low
+                                                                                                         : NM_NONE;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Decoding and encoding
 
-static double decoded(const nm_token_encoding *e, const float *row, int field) {
+static double decoded(const nm_guide_encoding *e, const float *row, int field) {
     return (double)e->mean[field] + (double)e->scale[field] * (double)row[e->channel[field]];
 }
 
-static double size_of(const nm_token_encoding *e, const float *row, int field, float given, double otherwise) {
+static double size_of(const nm_guide_encoding *e, const float *row, int field, float given, double otherwise) {
     if (given > 0.0f) return (double)given;
     const double size = e->channel[field] < 0 ? otherwise : decoded(e, row, field);
     return fmax(0.3, fmin(30.0, size)); // early predictions may be anything
 }
 
+/// One state from the channels at `row` into point p.
+static void decode_state(nm_guidance *g, const float *row, const nm_guide_pose *pose, uint32_t p) {
+    const nm_guide_encoding *e = &g->config.encoding;
+    double local[NM_GUIDE_STATES] = {0};
+    for (int f = 0; f < NM_GUIDE_STATES; f++) {
+        if (e->channel[f] >= 0) local[f] = decoded(e, row, f);
+    }
+    if (e->channel[NM_FIELD_VY] < 0) { // a speed along the heading
+        const double size = fmax(1e-6, hypot(local[NM_FIELD_COS], local[NM_FIELD_SIN]));
+        const double speed = local[NM_FIELD_VX];
+        local[NM_FIELD_VX] = speed * local[NM_FIELD_COS] / size;
+        local[NM_FIELD_VY] = speed * local[NM_FIELD_SIN] / size;
+    }
+    for (int f = 0; f < NM_GUIDE_STATES; f += 2) {
+        g->view.state[f][p] = pose->cos_h * local[f] - pose->sin_h * local[f + 1];
+        g->view.state[f + 1][p] = pose->sin_h * local[f] + pose->cos_h * local[f + 1];
+    }
+    g->view.state[NM_FIELD_X][p] += pose->x;
+    g->view.state[NM_FIELD_Y][p] += pose->y;
+}
+
 static void decode(nm_guidance *g, const nm_denoise_input *in, const float *x0) {
-    const nm_token_encoding *e = &g->config.encoding;
-    double *const *q = g->view.state;
-    for (uint32_t n = 0; n < in->count; n++) {
-        const float *row = x0 + (size_t)n * in->channels;
-        const nm_token_pose *p = &g->who[n]->pose;
-        for (int f = 0; f < NM_GUIDE_STATES; f += 2) {
-            const double a = decoded(e, row, f), b = decoded(e, row, f + 1);
-            q[f][n] = p->cos_h * a - p->sin_h * b;
-            q[f + 1][n] = p->sin_h * a + p->cos_h * b;
-        }
-        q[NM_FIELD_X][n] += p->x;
-        q[NM_FIELD_Y][n] += p->y;
-        g->length[n] = size_of(e, row, NM_FIELD_LENGTH, g->who[n]->length, 4.5);
-        g->width[n] = size_of(e, row, NM_FIELD_WIDTH, g->who[n]->width, 2.0);
-        const double vx = q[NM_FIELD_VX][n], vy = q[NM_FIELD_VY][n], least = (double)g->config.min_speed;
-        g->clean[n] = in->level[n] == 0.0f;
-        g->fixed[n] = g->clean[n] || vx * vx + vy * vy < least * least;
-        g->touched[n] = 0;
+    const nm_guide_encoding *e = &g->config.encoding;
+    const double least = (double)g->config.min_speed;
+    for (uint32_t p = 0; p < g->view.count; p++) {
+        const uint32_t n = p / e->states;
+        const float *row = x0 + (size_t)n * in->channels + p % e->states * e->stride;
+        decode_state(g, row, &g->who[n]->pose, p);
+        g->length[p] = size_of(e, row, NM_FIELD_LENGTH, g->who[n]->length, 4.5);
+        g->width[p] = size_of(e, row, NM_FIELD_WIDTH, g->who[n]->width, 2.0);
+        const double vx = g->view.state[NM_FIELD_VX][p], vy = g->view.state[NM_FIELD_VY][p];
+        g->clean[p] = in->level[n] == 0.0f;
+        g->fixed[p] = g->clean[p] || vx * vx + vy * vy < least * least;
+        g->touched[p] = 0;
     }
 }
 
 static void encode(const nm_guidance *g, const nm_denoise_input *in, float *x0) {
-    const nm_token_encoding *e = &g->config.encoding;
+    const nm_guide_encoding *e = &g->config.encoding;
     double *const *q = g->view.state;
-    for (uint32_t n = 0; n < in->count; n++) {
-        if (!g->touched[n]) continue;
-        float *row = x0 + (size_t)n * in->channels;
-        const nm_token_pose *p = &g->who[n]->pose;
+    for (uint32_t p = 0; p < g->view.count; p++) {
+        if (!g->touched[p]) continue;
+        const uint32_t n = p / e->states;
+        float *row = x0 + (size_t)n * in->channels + p % e->states * e->stride;
+        const nm_guide_pose *pose = &g->who[n]->pose;
+        double local[NM_GUIDE_STATES];
         for (int f = 0; f < NM_GUIDE_STATES; f += 2) {
-            const double a = q[f][n] - (f ? 0.0 : p->x), b = q[f + 1][n] - (f ? 0.0 : p->y);
-            const double back[2] = {p->cos_h * a + p->sin_h * b, -p->sin_h * a + p->cos_h * b};
-            for (int i = 0; i < 2; i++) {
-                row[e->channel[f + i]] = (float)((back[i] - (double)e->mean[f + i]) / (double)e->scale[f + i]);
-            }
+            const double a = q[f][p] - (f ? 0.0 : pose->x), b = q[f + 1][p] - (f ? 0.0 : pose->y);
+            local[f] = pose->cos_h * a + pose->sin_h * b;
+            local[f + 1] = -pose->sin_h * a + pose->cos_h * b;
+        }
+        if (e->channel[NM_FIELD_VY] < 0) {
+            const double size = fmax(1e-6, hypot(local[NM_FIELD_COS], local[NM_FIELD_SIN]));
+            local[NM_FIELD_VX] =
+                (local[NM_FIELD_VX] * local[NM_FIELD_COS] + local[NM_FIELD_VY] * local[NM_FIELD_SIN]) / size;
+        }
+        for (int f = 0; f < NM_GUIDE_STATES; f++) {
+            if (e->channel[f] < 0) continue;
+            row[e->channel[f]] = (float)((local[f] - (double)e->mean[f]) / (double)e->scale[f]);
         }
     }
 }
 
-/// The nearest lane of every token that is bound to one, as it is before the first step of the pass.
+/// The nearest lane of every state that is bound to one, as it is before the first step of the pass.
 static void sample_lanes(nm_guidance *g, const nm_denoise_input *in) {
     double *const *q = g->view.state;
-    for (uint32_t n = 0; n < in->count; n++) {
+    for (uint32_t n = 0; n < g->view.count; n++) {
+        const uint32_t token = n / g->config.encoding.states;
         g->on_lane[n] = 0;
-        const nm_map *map = g->scenes[in->scene[n]].map;
-        if (g->fixed[n] || !map || !g->who[n]->lane_mask) continue;
+        const nm_map *map = g->scenes[in->scene[token]].map;
+        if (g->fixed[n] || !map || !g->who[token]->lane_mask) continue;
         const float x = (float)q[NM_FIELD_X][n], y = (float)q[NM_FIELD_Y][n];
         const float heading = nm_atan2f((float)q[NM_FIELD_SIN][n], (float)q[NM_FIELD_COS][n]);
-        const nm_frenet at = nm_map_match(map, x, y, heading, g->config.lane_radius, g->who[n]->lane_mask);
+        const nm_frenet at = nm_map_match(map, x, y, heading, g->config.lane_radius, g->who[token]->lane_mask);
         if (at.lane == NM_NONE) continue;
         float lane_x, lane_y, lane_heading;
         nm_map_position(map, at.lane, at.s, 0.0f, &lane_x, &lane_y, &lane_heading);
@@ -387,7 +436,7 @@ static void favour_lanes(nm_guidance *g) {
 
 typedef struct encounter {
     const nm_adversary *what;
-    uint32_t contact, ego, first, ego_first; ///< tokens
+    uint32_t contact, ego, first, ego_first; ///< states
 } encounter;
 
 static uint32_t first_of(const nm_guidance *g, uint32_t n) {
@@ -404,6 +453,9 @@ static nm_status find_encounter(const nm_guidance *g, const nm_denoise_input *in
         return NM_ERROR(error, NM_E_NOT_FOUND, "agent %u of scene %u has no token at time %u, where it shall be met",
                         (unsigned)(e->ego == NM_NONE ? a->ego : a->adversary), (unsigned)a->scene, (unsigned)a->time);
     }
+    const uint32_t states = g->config.encoding.states; // the last of a token is at its time
+    e->contact = e->contact * states + states - 1;
+    e->ego = e->ego * states + states - 1;
     e->first = first_of(g, e->contact);
     e->ego_first = first_of(g, e->ego);
     return NM_OK;
@@ -411,13 +463,16 @@ static nm_status find_encounter(const nm_guidance *g, const nm_denoise_input *in
 
 /// Marks who may touch whom, so that overlap does not undo what adversarial wants; checks the adversaries.
 static nm_status mark_foes(nm_guidance *g, const nm_denoise_input *in, nm_error *error) {
-    for (uint32_t n = 0; n < in->count; n++) g->foe[n] = NM_NONE;
+    const uint32_t states = g->config.encoding.states;
+    for (uint32_t n = 0; n < g->view.count; n++) g->foe[n] = NM_NONE;
     for (uint32_t i = 0; g->config.adversarial > 0.0f && i < g->adversary_count; i++) {
         encounter e;
         const nm_status status = find_encounter(g, in, &g->adversaries[i], &e, error);
         if (status) return status;
-        for (uint32_t n = e.first; n != NM_NONE; n = g->next[n])
-            g->foe[n] = find_token(g, in, e.what->scene, e.what->ego, in->time[n]);
+        for (uint32_t n = e.first; n != NM_NONE; n = g->next[n]) {
+            const uint32_t foe = find_token(g, in, e.what->scene, e.what->ego, in->time[n / states]);
+            g->foe[n] = foe == NM_NONE ? NM_NONE : foe * states + n % states;
+        }
     }
     return NM_OK;
 }
@@ -494,7 +549,8 @@ nm_status nm_guidance_apply(void *guidance, const nm_denoise_input *in, float *x
     const nm_guidance_config *c = &g->config;
     if (!(c->overlap > 0.0f || c->road > 0.0f || c->smooth > 0.0f || c->consistent > 0.0f || c->adversarial > 0.0f))
         return NM_OK;
-    for (int f = 0; f < NM_FIELD_COUNT; f++) NM_ASSERT(c->encoding.channel[f] < (int32_t)in->channels);
+    const int64_t last_state = (int64_t)(c->encoding.states - 1) * c->encoding.stride;
+    for (int f = 0; f < NM_FIELD_COUNT; f++) NM_ASSERT(last_state + c->encoding.channel[f] < (int64_t)in->channels);
     nm_status status = link_tokens(g, in, error);
     if (!status) status = mark_foes(g, in, error);
     if (status) return status;
@@ -502,7 +558,7 @@ nm_status nm_guidance_apply(void *guidance, const nm_denoise_input *in, float *x
     if (c->overlap > 0.0f || c->road > 0.0f)
         sample_lanes(g, in);
     else
-        memset(g->on_lane, 0, in->count);
+        memset(g->on_lane, 0, g->view.count);
     for (uint32_t i = 0; i < c->iterations; i++) descend(g, gather(g, in));
     for (uint32_t i = 0; c->adversarial > 0.0f && i < g->adversary_count; i++) {
         encounter e;

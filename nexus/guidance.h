@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-typedef enum nm_token_field {
+typedef enum nm_guide_field {
     NM_FIELD_X = 0, ///< m
     NM_FIELD_Y,
     NM_FIELD_COS, ///< of the heading
@@ -27,26 +27,32 @@ typedef enum nm_token_field {
     NM_FIELD_LENGTH, ///< m
     NM_FIELD_WIDTH,
     NM_FIELD_COUNT
-} nm_token_field;
+} nm_guide_field;
 
-/// How states are written into channels: channel[f] = (value - mean[f]) / scale[f].
-typedef struct nm_token_encoding {
-    int32_t channel[NM_FIELD_COUNT]; ///< -1 = not encoded (length and width only)
+/// How states are written into channels. A token holds `states` of them at equal steps of time, the last one at the
+/// token's time; field f of state i is in channel i * stride + channel[f], as (value - mean[f]) / scale[f].
+typedef struct nm_guide_encoding {
+    uint32_t states; ///< [1, 16]
+    uint32_t stride; ///< channels from one state to the next; of no meaning with one state
+    int32_t
+        channel[NM_FIELD_COUNT]; ///< -1 = not encoded: length, width, and vy: then vx is the speed along the heading
     float mean[NM_FIELD_COUNT], scale[NM_FIELD_COUNT];
-} nm_token_encoding;
+} nm_guide_encoding;
 /// nexus-core section 1: eight channels in the order of the fields; scale = 2 std.
-NM_API nm_token_encoding nm_token_encoding_published(void);
+NM_API nm_guide_encoding nm_guide_encoding_published(void);
+/// Five states of x, y, cos, sin and speed, each with its scale and mean 0.
+NM_API nm_guide_encoding nm_guide_encoding_own(float position_scale, float heading_scale, float speed_scale);
 
 /// Frame of tokens in the frame of the map: value_map = position + rotation value. Unit (cos_h, sin_h).
-typedef struct nm_token_pose {
+typedef struct nm_guide_pose {
     double x, y, cos_h, sin_h;
-} nm_token_pose;
+} nm_guide_pose;
 
 typedef struct nm_guided_agent {
     uint32_t agent;      ///< id, as in nm_denoise_input
     uint32_t lane_mask;  ///< lane types it drives on (NM_LANE_MASK_VEHICLE); 0 = it is not bound to lanes
     float length, width; ///< m; 0 = as decoded
-    nm_token_pose pose;  ///< of its tokens
+    nm_guide_pose pose;  ///< of its tokens
 } nm_guided_agent;
 
 /// Borrowed, and must stay as they are until they are set anew.
@@ -79,7 +85,7 @@ NM_API nm_adversary nm_adversary_default(void);
 
 typedef struct nm_guidance_config {
     uint32_t max_tokens;        ///< >= 1; no default
-    nm_token_encoding encoding; ///< default published
+    nm_guide_encoding encoding; ///< default published
     float dt;                   ///< s between time tokens, > 0; default 0.5
     float overlap;       ///< strength of pushing overlapping agents apart, mostly along their lanes, [0, 1]; default 0
     float road;          ///< of pulling to the nearest lane beyond half its width, [0, 1]; default 0
@@ -87,13 +93,13 @@ typedef struct nm_guidance_config {
     float consistent;    ///< of making velocity and heading agree with the positions, [0, 1]; default 0
     float adversarial;   ///< of the adversaries, [0, 1]; default 0
     float margin;        ///< m kept between agents, [0, 10]; default 0.2
-    uint32_t window;     ///< half width of the moving window, in tokens, [1, 8]; default 1
+    uint32_t window;     ///< half width of the moving window, in states, [1, 8]; default 1
     float min_speed;     ///< m/s, [0, inf); default 0.7
     float lane_radius;   ///< m, how far lanes are looked for, > 0; default 15
     float step;          ///< share of a full step down, (0, 1]; default 0.5
     uint32_t iterations; ///< steps a pass, [1, 100]; default 5
-    float max_move;      ///< most that a pass moves a token, m (headings count as 4 m a radian, velocities as dt), > 0;
-                         ///< default 3
+    float max_move; ///< most that a pass moves a token, m (headings count as 4 m a radian, velocities as dt / states),
+                    ///< > 0; default 3
 } nm_guidance_config;
 NM_API nm_guidance_config nm_guidance_config_default(void); ///< behaves as 0 strengths: set those that are wanted
 

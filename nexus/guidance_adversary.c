@@ -160,8 +160,8 @@ void nm_spread_conflict(const nm_guide_view *view, uint32_t first, uint32_t cont
     if (!tokens) return;
     // Along the displacement r = (k / K)^2, r' = 2 k / (K^2 dt), a token that is s before the contact moves its miss by
     // r
-    // + s r' <= 1; the weights of the misses sum up to less than 2, and the speed adds (2 / K)^2.
-    const double span = tokens, curvature = 2.0 + 4.0 / (span * span);
+    // + s r' <= 1; the weights of the misses sum up to less than 2.1, and the speed adds (2 / K)^2.
+    const double span = tokens, curvature = 2.1 + 4.0 / (span * span);
     for (int axis = 0; axis < 2; axis++) {
         double *gp = gradient[X + axis], *gv = gradient[VX + axis], slope = 0.0;
         uint32_t n = base;

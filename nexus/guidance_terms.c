@@ -76,8 +76,6 @@ static double overlap_of(const nm_guide_view *view, uint32_t a, uint32_t b, doub
     double *const *q = view->state;
     const double la = view->length[a], wa = view->width[a], lb = view->length[b], wb = view->width[b];
     const vector apart = {q[X][a] - q[X][b], q[Y][a] - q[Y][b]};
-    const double reach = 0.5 * (la + wa + lb + wb) + margin + 0.5;
-    if (dot(apart, apart) >= reach * reach) return 0.0;
     double size_a, size_b;
     const vector ha = heading_of(view, a, &size_a), hb = heading_of(view, b, &size_b);
     const separation axes[4] = {
@@ -108,11 +106,21 @@ static double overlap_of(const nm_guide_view *view, uint32_t a, uint32_t b, doub
 
 double nm_energy_overlap(const nm_guide_view *view, double margin, double *const gradient[NM_GUIDE_STATES]) {
     double energy = 0.0;
+    // places and reaches in the order of the groups: almost all pairs are far apart, and seen to be so in one sweep
+    double *x = view->scratch[0], *y = view->scratch[1], *reach = view->scratch[2];
+    for (uint32_t i = 0; i < view->count; i++) {
+        const uint32_t n = view->group_tokens[i];
+        x[i] = view->state[X][n];
+        y[i] = view->state[Y][n];
+        reach[i] = 0.5 * (view->length[n] + view->width[n] + margin) + 0.25; // 0.25: what size_of rounds off, and more
+    }
     for (uint32_t g = 0; g < view->group_count; g++) {
         const uint32_t end = view->group_offsets[g + 1];
         for (uint32_t i = view->group_offsets[g]; i < end; i++) {
             const uint32_t a = view->group_tokens[i];
             for (uint32_t k = i + 1; k < end; k++) {
+                const double dx = x[k] - x[i], dy = y[k] - y[i], near = reach[i] + reach[k];
+                if (NM_LIKELY(dx * dx + dy * dy >= near * near)) continue;
                 const uint32_t b = view->group_tokens[k];
                 if (view->foe[a] == b || view->foe[b] == a) continue;
                 if (!(view->fixed[a] & view->fixed[b])) energy += overlap_of(view, a, b, margin, gradient);

@@ -1,8 +1,9 @@
 /// The energies of guidance and their gradients, on flat arrays: private to guidance.c, its tests and its GPU mirror.
 ///
-/// All in double. A function returns its energy in m^2 and ADDS its gradient to `gradient`. Positions are measured in
-/// m, headings (cos, sin) times NM_GUIDE_ARM, velocities times dt: in these units the curvature of every energy is
-/// about 1 or less, so that a step of 1 / (sum of strengths) does not overshoot.
+/// All in double. What is called a token here is one state of one agent. A function returns its energy in m^2 and ADDS
+/// its gradient to `gradient`. Positions are measured in m, headings (cos, sin) times NM_GUIDE_ARM, velocities times
+/// dt: in these units the curvature of every energy is about 1 or less, so that a step of 1 / (sum of strengths) does
+/// not overshoot.
 #ifndef NM_NEXUS_GUIDANCE_TERMS_H
 #define NM_NEXUS_GUIDANCE_TERMS_H
 
@@ -26,6 +27,7 @@ typedef struct nm_guide_view {
     const double *lane_x, *lane_y;     ///< [count] nearest point of the lane's centreline
     const double *lane_cos, *lane_sin; ///< [count] its direction
     const double *lane_half;           ///< [count] m from there to the border on the token's side
+    double *scratch[3];                ///< [count] each, for nm_energy_overlap
 } nm_guide_view;
 
 /// Two boxes of a group that overlap, or are nearer than `margin`: with d the depths along the four axes that may

@@ -185,8 +185,8 @@ size_t nm_schedule_draw(const nm_schedule *schedule, uint32_t levels, uint32_t w
             const int64_t pass = shown > 1 ? i * passes / (shown - 1) : passes;
             const uint32_t level = nm_schedule_level(levels, delay, pass);
             const uint32_t tenths = (10 * level + levels - 1) / levels;
-            const char *cell = level == levels ? "#" : ".123456789" + (tenths < 9 ? tenths : 9);
-            if (used + 1 < size) text[used] = i == shown ? '\n' : *cell;
+            const char cell = level == levels ? '#' : ".123456789"[tenths < 9 ? tenths : 9];
+            if (used + 1 < size) text[used] = i == shown ? '\n' : cell;
             used++;
         }
     }

@@ -13,6 +13,7 @@ typedef struct world {
     double lane_x[COUNT], lane_y[COUNT], lane_cos[COUNT], lane_sin[COUNT], lane_half[COUNT];
     uint32_t previous[COUNT], next[COUNT], offsets[TIMES + 1], tokens[COUNT], foe[COUNT];
     uint8_t fixed[COUNT], on_lane[COUNT];
+    double scratch[3][COUNT];
 } world;
 
 static double uniform(uint64_t seed, uint32_t *counter, double low, double high) {
@@ -63,6 +64,7 @@ static void make_world(world *w, uint64_t seed) {
                               .lane_sin = w->lane_sin,
                               .lane_half = w->lane_half};
     for (int f = 0; f < NM_GUIDE_STATES; f++) w->view.state[f] = w->state[f];
+    for (int i = 0; i < 3; i++) w->view.scratch[i] = w->scratch[i];
 }
 
 typedef double energy(const nm_guide_view *view, double *const gradient[NM_GUIDE_STATES]);
@@ -191,6 +193,7 @@ static void overlap_is_seen(void **state) {
             for (uint32_t b = a + TIMES; b < COUNT; b += TIMES) {
                 const uint32_t offsets[2] = {0, 2}, tokens[2] = {a, b};
                 nm_guide_view two = w.view;
+                two.count = 2;
                 two.group_count = 1;
                 two.group_offsets = offsets;
                 two.group_tokens = tokens;
@@ -269,6 +272,49 @@ static void paths_are_made_drivable(void **state) {
     }
 }
 
+/// The spread gradient leads down as the gradient itself does, and what it adds to positions and velocities is one and
+/// the same bend of the path: it begins at the last fixed token, and the velocities are the slope of the positions.
+static void conflicts_bend_the_whole_path(void **state) {
+    (void)state;
+    static world w;
+    const nm_conflict_target target = {3.0, -2.0, 0.6, 0.8, 7.0};
+    const uint32_t contact = 5;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        make_world(&w, seed);
+        w.fixed[0] = w.fixed[1] = 1;
+        double before = INFINITY;
+        for (int i = 0; i < 10; i++) {
+            memset(gradient_store, 0, sizeof gradient_store);
+            const double now = nm_energy_conflict(&w.view, 0, contact, &target, exact);
+            assert_true(now <= before);
+            before = now;
+            memcpy(gradient_store[1], gradient_store[0], sizeof gradient_store[1]);
+            nm_spread_conflict(&w.view, 0, contact, exact);
+            for (int f = 0; f < 2; f++) {
+                double bend[TIMES], rate[TIMES];
+                for (uint32_t n = 1; n < TIMES; n++) {
+                    bend[n] = exact[f][n] - 0.1 * unused[f][n];
+                    rate[n] = (exact[4 + f][n] - 0.1 * unused[4 + f][n]) / 0.25;
+                }
+                assert_true(fabs(bend[1]) < 1e-12 && fabs(bend[contact]) > 1e-9);
+                for (uint32_t n = 2; n < contact; n++)
+                    assert_true(fabs(rate[n] - (bend[n + 1] - bend[n - 1])) < 1e-9 * (1.0 + fabs(rate[n])));
+                assert_true(fabs(rate[TIMES - 1] - 2.0 * (bend[TIMES - 1] - bend[TIMES - 2])) < 1e-9);
+                for (int n = 2; n < TIMES; n++) w.state[f][n] -= 0.5 * exact[f][n];
+                for (int n = 2; n < TIMES; n++) w.state[4 + f][n] -= 0.5 / 0.25 * exact[4 + f][n];
+            }
+            for (int f = 2; f < 4; f++) assert_memory_equal(exact[f], unused[f], sizeof w.state[f]);
+        }
+    }
+    make_world(&w, 1);
+    for (uint32_t n = 0; n < TIMES; n++) w.fixed[n] = 1; // nothing to bend
+    memset(gradient_store, 0, sizeof gradient_store);
+    nm_energy_conflict(&w.view, 0, contact, &target, exact);
+    memcpy(gradient_store[1], gradient_store[0], sizeof gradient_store[1]);
+    nm_spread_conflict(&w.view, 0, contact, exact);
+    assert_memory_equal(gradient_store[0], gradient_store[1], sizeof gradient_store[0]);
+}
+
 static void targets_touch_the_ego(void **state) {
     (void)state;
     static world w;
@@ -306,6 +352,7 @@ int main(void) {
         cmocka_unit_test(full_steps_lead_down),
         cmocka_unit_test(good_driving_costs_nothing),
         cmocka_unit_test(overlap_is_seen),
+        cmocka_unit_test(conflicts_bend_the_whole_path),
         cmocka_unit_test(paths_are_made_drivable),
         cmocka_unit_test(targets_touch_the_ego),
     };
