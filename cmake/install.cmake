@@ -11,6 +11,9 @@ if(NOT NM_CORE_ONLY)
   set(private_libraries "-lxml2 -larchive -lprotobuf-c -lsqlite3 -lzstd ")
 endif()
 
+get_property(products GLOBAL PROPERTY NM_PRIVATE_LIBRARIES)
+string(APPEND private_libraries "${products}")
+
 list(TRANSFORM layers PREPEND nm_ OUTPUT_VARIABLE archives)
 list(TRANSFORM archives REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
 

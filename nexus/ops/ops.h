@@ -81,15 +81,24 @@ struct nm_backend {
     void (*destroy)(nm_backend *backend);
 };
 
+/// Who takes the CPU backend's matrix products. AUTO: oneDNN, else a fast CBLAS (OpenBLAS, BLIS, MKL), else our own
+/// loops. All but oneDNN compute in float32 what is asked for in bf16, as oneDNN does where the processor has no bf16.
+typedef enum nm_gemm_kind { NM_GEMM_AUTO = 0, NM_GEMM_DNNL, NM_GEMM_CBLAS, NM_GEMM_PORTABLE } nm_gemm_kind;
+/// Instructions of the CPU backend's own kernels. AUTO: the best that the processor has.
+typedef enum nm_cpu_isa { NM_CPU_ISA_AUTO = 0, NM_CPU_ISA_PORTABLE, NM_CPU_ISA_AVX2, NM_CPU_ISA_AVX512 } nm_cpu_isa;
+
 /// threads      cpu: 1..256, 0 = one per core
 /// compute      NM_F32 or NM_BF16
 /// device       cuda: its number
+/// gemm, isa    cpu: for tests and benches; what the build or the machine lacks is refused with NM_E_UNSUPPORTED
 typedef struct nm_backend_config {
     int threads;
     nm_dtype compute;
     int device;
+    nm_gemm_kind gemm;
+    nm_cpu_isa isa;
 } nm_backend_config;
-NM_API nm_backend_config nm_backend_config_default(void); ///< threads 0, NM_BF16, device 0
+NM_API nm_backend_config nm_backend_config_default(void); ///< threads 0, NM_BF16, device 0, AUTO, AUTO
 
 NM_API nm_status nm_backend_create_reference(nm_backend **backend, nm_error *error);
 NM_API nm_status nm_backend_create_cpu(const nm_backend_config *config, nm_backend **backend, nm_error *error);

@@ -60,8 +60,8 @@ static inline void nm_test_linear(nm_test_bench *bench, const nm_test_shape *sha
     op.y = nm_test_noise(bench, rows, outputs, onto_stream || full ? NM_TEST_STREAM : NM_TEST_COMPUTE);
     if (onto_stream) op.residual = types == 1 ? op.y : nm_test_noise(bench, rows, outputs, NM_TEST_STREAM);
     ops->linear(bench->backend, &op);
-    nm_test_keep(bench, "y", full, op.y);
-    if (op.pre.data) nm_test_keep(bench, "pre", 0, op.pre);
+    nm_test_keep_sum(bench, "y", full, 1, op.y); // sums of products of size 1; far left, GELU is a difference
+    if (op.pre.data) nm_test_keep_sum(bench, "pre", 0, 1, op.pre);
 
     // a weight that changed and was packed again
     float *values = malloc(((size_t)outputs * shape->inputs + 1) * sizeof *values);
@@ -70,7 +70,7 @@ static inline void nm_test_linear(nm_test_bench *bench, const nm_test_shape *sha
     ops->upload(bench->backend, values, op.weight.value);
     assert_int_equal(ops->pack_weight(bench->backend, &op.weight, NULL), NM_OK);
     ops->linear(bench->backend, &op);
-    nm_test_keep(bench, "y of the renewed weight", full, op.y);
+    nm_test_keep_sum(bench, "y of the renewed weight", full, 1, op.y);
     free(values);
     ops->release_weight(bench->backend, &op.weight);
 }
@@ -90,9 +90,9 @@ static inline void nm_test_linear_backward(nm_test_bench *bench, const nm_test_s
     if (!alone || variant == 9) op.dweight = nm_test_noise(bench, outputs, inputs, NM_TEST_PARAMETER);
     if (!alone || variant == 10) op.dbias = nm_test_noise(bench, 1, outputs, NM_TEST_PARAMETER);
     ops->linear_backward(bench->backend, &op);
-    if (op.dx.data) nm_test_keep(bench, "dx", 0, op.dx);
-    if (op.dweight.data) nm_test_keep(bench, "dweight", 0, op.dweight);
-    if (op.dbias.data) nm_test_keep(bench, "dbias", 0, op.dbias);
+    if (op.dx.data) nm_test_keep_sum(bench, "dx", 0, 1, op.dx);
+    if (op.dweight.data) nm_test_keep_sum(bench, "dweight", 0, 1, op.dweight);
+    if (op.dbias.data) nm_test_keep_sum(bench, "dbias", 0, 1, op.dbias);
     ops->release_weight(bench->backend, &op.weight);
 }
 
@@ -111,7 +111,7 @@ static inline void nm_test_epilogue_backward(nm_test_bench *bench, const nm_test
         op.dgate = nm_test_noise(bench, rows, cols, NM_TEST_COMPUTE);
     }
     bench->backend->ops->epilogue_backward(bench->backend, &op);
-    nm_test_keep(bench, "dp", 0, op.dp);
+    nm_test_keep_sum(bench, "dp", 0, 1, op.dp); // slopes are differences, too
     if (gated) nm_test_keep(bench, "dgate", 0, op.dgate);
 }
 
@@ -135,12 +135,12 @@ static inline void nm_test_layer_norm(nm_test_bench *bench, const nm_test_shape 
     op.y = nm_test_noise(bench, rows, cols, compute ? NM_TEST_COMPUTE : NM_TEST_STREAM);
     if (bare) {
         ops->layer_norm(bench->backend, &op);
-        nm_test_keep(bench, "y alone", !compute, op.y);
+        nm_test_keep_sum(bench, "y alone", !compute, 1, op.y);
     }
     op.statistics = nm_test_noise(bench, rows, 2, NM_TEST_PLAIN);
     ops->layer_norm(bench->backend, &op);
-    nm_test_keep(bench, "y", !compute, op.y);
-    nm_test_keep(bench, "mean", 1, nm_tensor_cols(op.statistics, 0, 1));
+    nm_test_keep_sum(bench, "y", !compute, 1, op.y);
+    nm_test_keep_sum(bench, "mean", 1, 1, nm_tensor_cols(op.statistics, 0, 1));
     nm_test_keep(bench, "1 / deviation", 1, nm_tensor_cols(op.statistics, 1, 1));
 
     nm_layer_norm_grad grad = {.x = op.x, .weight = op.weight, .scale = op.scale, .statistics = op.statistics};
@@ -152,7 +152,7 @@ static inline void nm_test_layer_norm(nm_test_bench *bench, const nm_test_shape 
     *da = nm_test_noise(bench, own, cols, kind);
     *db = nm_test_noise(bench, own, cols, kind);
     ops->layer_norm_backward(bench->backend, &grad);
-    if (!bare) nm_test_keep(bench, "dx", 1, grad.dx);
+    if (!bare) nm_test_keep_sum(bench, "dx", 1, 1, grad.dx);
     nm_test_keep(bench, modulated ? "dscale" : "dweight", !modulated, *da);
     nm_test_keep(bench, modulated ? "dshift" : "dbias", !modulated, *db);
 }
@@ -168,7 +168,7 @@ static inline void nm_test_silu(nm_test_bench *bench, const nm_test_shape *shape
     ops->silu(bench->backend, x, y);
     ops->silu_backward(bench->backend, x, dy, dx);
     nm_test_keep(bench, "y", 0, y);
-    nm_test_keep(bench, "dx", 1, dx);
+    nm_test_keep_sum(bench, "dx", 1, 1, dx);
 }
 
 // attention
@@ -200,11 +200,11 @@ static inline void nm_test_attention(nm_test_bench *bench, const nm_test_shape *
     }
     op.out = nm_test_noise(bench, queries, width, NM_TEST_COMPUTE);
     ops->attention(bench->backend, &op); // logsumexp is optional
-    nm_test_keep(bench, "out alone", 0, op.out);
+    nm_test_keep_sum(bench, "out alone", 0, 1, op.out);
     op.logsumexp = nm_test_noise(bench, queries, shape->heads, NM_TEST_PLAIN);
     ops->attention(bench->backend, &op);
-    nm_test_keep(bench, "out", 0, op.out);
-    nm_test_keep(bench, "logsumexp", 0, op.logsumexp);
+    nm_test_keep_sum(bench, "out", 0, 1, op.out);
+    nm_test_keep_sum(bench, "logsumexp", 0, 1, op.logsumexp);
 
     nm_attention_grad grad = {.forward = op, .dout = nm_test_noise(bench, queries, width, NM_TEST_COMPUTE)};
     grad.dq = nm_test_noise(bench, queries, width, NM_TEST_COMPUTE);
@@ -226,7 +226,7 @@ static inline void nm_test_rotary(nm_test_bench *bench, const nm_test_shape *sha
     const nm_tensor x = nm_test_noise(bench, shape->rows, shape->heads * depth, NM_TEST_COMPUTE);
     const nm_tensor time = nm_test_tensor(bench, shape->rows, 1, NM_TEST_PLAIN, 8);
     bench->backend->ops->rotary(bench->backend, x, time, shape->heads, variant ? -1 : 1);
-    nm_test_keep(bench, "x", 0, x);
+    nm_test_keep_sum(bench, "x", 0, 1, x);
 }
 
 // inputs
@@ -261,7 +261,7 @@ static inline void nm_test_tables(nm_test_bench *bench, const nm_test_shape *sha
     const nm_lookup a = nm_test_lookup(bench, 5, rows, cols), b = nm_test_lookup(bench, 1 + rows, rows, cols);
     const nm_tensor x = nm_test_noise(bench, rows, cols, NM_TEST_STREAM);
     ops->lookup(bench->backend, &a, &b, x);
-    nm_test_keep(bench, "x", 1, x);
+    nm_test_keep_sum(bench, "x", 1, 1, x);
     const nm_tensor dx = nm_test_noise(bench, rows, cols, NM_TEST_STREAM);
     const nm_tensor da = nm_test_noise(bench, 5, cols, NM_TEST_COMPUTE);
     const nm_tensor db = nm_test_noise(bench, 1 + rows, cols, NM_TEST_COMPUTE);

@@ -1,0 +1,169 @@
+/// Attention: who takes which groups, heads and queries. The arithmetic is in kernels_attention.inc.
+#include "nexus/ops/cpu/internal.h"
+
+#include <string.h>
+
+/// One operation, cut into parts in a fixed order. A forward part is one head of one group, or, where few groups hold
+/// many queries, of a tile of its queries; with poses it is all heads of a tile, which share the features. Queries do
+/// not depend on each other, so how finely they are cut changes no bit.
+typedef struct run {
+    nm_cpu *cpu;
+    const nm_attention *op;
+    const nm_attention_grad *grad;
+    uint32_t heads_per_part, queries_per_part;
+    double *dpose;  ///< [groups][heads][NM_POSE_FEATURES]
+    float *dk, *dv; ///< float accumulators for shared keys, or NULL
+    uint64_t cost;  ///< of all groups
+} run;
+
+static uint32_t queries_of(const nm_groups *g, uint32_t group) {
+    return g->query_offsets[group + 1] - g->query_offsets[group];
+}
+static uint32_t keys_of(const nm_groups *g, uint32_t group) {
+    return g->key_offsets[group + 1] - g->key_offsets[group];
+}
+/// Roughly, in products of one head: a row has to be fetched and put away, too.
+static uint64_t cost_of(uint32_t queries, uint32_t keys) {
+    return (uint64_t)queries * (keys + 16) + (uint64_t)keys * 8;
+}
+static uint64_t cost_of_all(const nm_groups *g) {
+    uint64_t cost = 0;
+    for (uint32_t i = 0; i < g->count; i++) cost += cost_of(queries_of(g, i), keys_of(g, i));
+    return cost;
+}
+static void check(const nm_attention *op) {
+    NM_ASSERT(op->heads && op->q.cols % op->heads == 0 && op->k.cols == op->q.cols);
+    NM_ASSERT(nm_tensor_same_shape(op->k, op->v) && nm_tensor_same_shape(op->q, op->out));
+    NM_ASSERT(!op->logsumexp.data || (op->logsumexp.rows == op->q.rows && op->logsumexp.cols == op->heads));
+    NM_ASSERT(!op->pose_weight.data || (op->query_pose.data && op->key_pose.data && op->pose_weight.rows == op->heads &&
+                                        op->pose_weight.cols == NM_POSE_FEATURES));
+}
+
+/// Worker w takes the parts that begin in its share of the cost, counted part by part.
+static void forward_parts(void *context, uint32_t worker, uint32_t workers) {
+    const run *r = context;
+    const nm_groups *g = r->op->groups;
+    const uint64_t total = r->cost * r->op->heads;
+    const uint64_t begin = total * worker / workers, end = total * (worker + 1) / workers;
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < g->count && at < end; i++) {
+        const uint32_t queries = queries_of(g, i), keys = keys_of(g, i);
+        const uint64_t all = cost_of(queries, keys) * r->op->heads;
+        if (at + all <= begin) {
+            at += all;
+            continue;
+        }
+        const uint64_t group_at = at;
+        for (uint32_t h = 0; h < r->op->heads; h += r->heads_per_part) {
+            for (uint32_t q = 0; q < queries; q += r->queries_per_part) {
+                const uint32_t count = queries - q < r->queries_per_part ? queries - q : r->queries_per_part;
+                const nm_cpu_attention_part part = {i, q, count, h, r->heads_per_part};
+                // position within the group by the share of its rows and heads that came before
+                const uint64_t here = group_at + all * ((uint64_t)h * queries + (uint64_t)q * r->heads_per_part) /
+                                                     ((uint64_t)queries * r->op->heads);
+                if (here >= begin && here < end)
+                    r->cpu->kernels->attention(r->op, part, nm_cpu_scratch(r->cpu, worker));
+            }
+        }
+        at = group_at + all;
+    }
+}
+
+void nm_cpu_attention(nm_backend *backend, const nm_attention *op) {
+    nm_cpu *cpu = nm_cpu_of(backend);
+    check(op);
+    const nm_groups *g = op->groups;
+    run r = {.cpu = cpu, .op = op, .cost = cost_of_all(g)};
+    if (!nm_cpu_need_scratch(cpu, cpu->kernels->attention_scratch(op, 0) * sizeof(float))) return;
+    const int posed = op->pose_weight.data != NULL;
+    const int few = (uint64_t)g->count * op->heads < 4 * (uint64_t)cpu->threads;
+    r.heads_per_part = posed ? op->heads : 1;
+    r.queries_per_part = posed || few ? NM_CPU_QUERIES : UINT32_MAX;
+    if (r.cost == 0) return;
+    const uint64_t work = r.cost * op->q.cols;
+    nm_team_run(cpu->team, work < 65536 ? 1 : cpu->threads, forward_parts, &r);
+}
+
+// Backward
+// ---------------------------------------------------------------------------------------------------------------------
+
+static void backward_part(const run *r, uint32_t group, uint32_t head, uint32_t worker) {
+    const nm_attention *op = r->op;
+    const nm_cpu_attention_part part = {group, 0, queries_of(op->groups, group), head, 1};
+    const nm_cpu_attention_sums sums = {
+        .dpose = r->dpose ? r->dpose + ((size_t)group * op->heads + head) * NM_POSE_FEATURES : NULL,
+        .dk = r->dk,
+        .dv = r->dv};
+    r->cpu->kernels->attention_grad(r->grad, part, sums, nm_cpu_scratch(r->cpu, worker));
+}
+
+/// Keys of one group each: groups and heads are independent.
+static void backward_groups(void *context, uint32_t worker, uint32_t workers) {
+    const run *r = context;
+    const nm_groups *g = r->op->groups;
+    const uint64_t begin = r->cost * worker / workers, end = r->cost * (worker + 1) / workers;
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < g->count && at < end; i++) {
+        const uint64_t cost = cost_of(queries_of(g, i), keys_of(g, i));
+        for (uint32_t h = 0; h < r->op->heads; h++) {
+            const uint64_t here = at + cost * h / r->op->heads;
+            if (here >= begin && here < end) backward_part(r, i, h, worker);
+        }
+        at += cost;
+    }
+}
+
+/// Shared keys: a worker takes whole heads, whose columns are its own, and goes through the groups in order.
+static void backward_heads(void *context, uint32_t worker, uint32_t workers) {
+    const run *r = context;
+    const nm_range share = nm_share(r->op->heads, worker, workers);
+    for (uint32_t h = share.first; h < share.end; h++) {
+        for (uint32_t i = 0; i < r->op->groups->count; i++) backward_part(r, i, h, worker);
+    }
+}
+
+static void add_pose_grads(const run *r) {
+    const nm_tensor *to = &r->grad->dpose_weight;
+    for (uint32_t h = 0; h < to->rows; h++) {
+        for (uint32_t k = 0; k < NM_POSE_FEATURES; k++) {
+            double sum = 0.0;
+            for (size_t i = 0; i < r->op->groups->count; i++) {
+                sum += r->dpose[(i * r->op->heads + h) * NM_POSE_FEATURES + k];
+            }
+            ((float *)to->data)[(size_t)h * to->stride + k] += (float)sum;
+        }
+    }
+}
+
+void nm_cpu_attention_backward(nm_backend *backend, const nm_attention_grad *grad) {
+    nm_cpu *cpu = nm_cpu_of(backend);
+    const nm_attention *op = &grad->forward;
+    const nm_ops *ops = backend->ops;
+    check(op);
+    NM_ASSERT(op->logsumexp.data && nm_tensor_same_shape(grad->dout, op->q) && nm_tensor_same_shape(grad->dq, op->q) &&
+              nm_tensor_same_shape(grad->dk, op->k) && nm_tensor_same_shape(grad->dv, op->k));
+    ops->zero(backend, grad->dq);
+    ops->zero(backend, grad->dk);
+    ops->zero(backend, grad->dv);
+    run r = {.cpu = cpu, .op = op, .grad = grad, .cost = cost_of_all(op->groups)};
+    if (r.cost == 0) return;
+    const int posed = op->pose_weight.data && grad->dpose_weight.data, shared = op->groups->shared_keys;
+    const size_t poses = posed ? (size_t)op->groups->count * op->heads * NM_POSE_FEATURES : 0;
+    const size_t keys = shared ? (size_t)op->k.rows * op->k.cols : 0;
+    if (!nm_cpu_need_scratch(cpu, cpu->kernels->attention_scratch(op, 1) * sizeof(float))) return;
+    if (!nm_cpu_need_shared(cpu, poses * sizeof(double) + 2 * keys * sizeof(float))) return;
+    if (posed) r.dpose = (double *)(void *)cpu->shared;
+    if (shared) {
+        r.dk = (float *)(void *)(cpu->shared + poses * sizeof(double));
+        r.dv = r.dk + keys;
+        memset(r.dk, 0, 2 * keys * sizeof(float));
+    }
+    nm_team_run(cpu->team, cpu->threads, shared ? backward_heads : backward_groups, &r);
+    if (posed) add_pose_grads(&r);
+    if (shared) {
+        const nm_tensor dk = {r.dk, op->k.rows, op->k.cols, op->k.cols, NM_F32};
+        const nm_tensor dv = {r.dv, op->k.rows, op->k.cols, op->k.cols, NM_F32};
+        ops->convert(backend, dk, grad->dk);
+        ops->convert(backend, dv, grad->dv);
+    }
+}
