@@ -360,16 +360,37 @@ static void adversaries_meet_the_ego_and_stay_drivable(void **state) {
     nm_map_release(road);
 }
 
+enum { CARS = 4, LONG = 6, STATES = 5, POINTS = CARS * LONG * STATES }; ///< the first two tokens of each are clean
+
+/// One token a state in the map's frame, and tokens of five in the agents': the same scene.
+static void check_same(const float *single, const float *several, const float *kept, const nm_guide_encoding *one,
+                       const nm_guide_encoding *own, const nm_guided_agent *agents) {
+    double moved = 0.0;
+    for (uint32_t p = 0; p < POINTS; p++) {
+        const nm_guide_pose pose = agents[p / (LONG * STATES)].pose;
+        double x[8], l[5];
+        for (int f = 0; f < 8; f++) x[f] = (double)(one->mean[f] + one->scale[f] * single[p * 8 + (uint32_t)f]);
+        for (int f = 0; f < 5; f++) l[f] = (double)(own->scale[f] * several[p * 5 + (uint32_t)f]);
+        assert_true(fabs(pose.x + pose.cos_h * l[0] - pose.sin_h * l[1] - x[0]) < 2e-4);
+        assert_true(fabs(pose.y + pose.sin_h * l[0] + pose.cos_h * l[1] - x[1]) < 2e-4);
+        assert_true(fabs(pose.cos_h * l[2] - pose.sin_h * l[3] - x[2]) < 2e-4);
+        assert_true(fabs(pose.sin_h * l[2] + pose.cos_h * l[3] - x[3]) < 2e-4);
+        assert_true(fabs(l[4] - (x[2] * x[4] + x[3] * x[5]) / hypot(x[2], x[3])) < 1e-3);
+        if (p % (LONG * STATES) < 2 * STATES) assert_memory_equal(several + p * 5, kept + p * 5, 5 * sizeof(float));
+        moved = fmax(moved, fabs(l[0] - 20.0 * (double)kept[p * 5]));
+    }
+    assert_true(moved > 0.3);
+}
+
 /// Tokens of five states in each agent's own frame, with speeds, against one token for each state in one frame, with
 /// velocities: the same scene, guided by everything, must come out the same.
 static void tokens_of_several_states_are_guided_as_single_ones(void **state) {
     (void)state;
-    enum { AGENTS = 4, LONG = 6, STATES = 5, POINTS = AGENTS * LONG * STATES };
     const nm_map *map = nm_test_road(400.0);
     static float single[POINTS * 8], several[POINTS * 5], kept[POINTS * 5], level[2][POINTS];
     static uint32_t zero[POINTS], agent[2][POINTS], time[2][POINTS];
-    static const double begin[AGENTS][4] = {{100, 3.5, 0, 12}, {111, 0.5, 0.05, 11}, {103, 3, 0, 10}, {90, -3, 0.1, 9}};
-    nm_guided_agent guided[2][AGENTS];
+    static const double begin[CARS][4] = {{100, 3.5, 0, 12}, {111, 0.5, 0.05, 11}, {103, 3, 0, 10}, {90, -3, 0.1, 9}};
+    nm_guided_agent guided[2][CARS];
     nm_guide_encoding one = nm_guide_encoding_published(), own = nm_guide_encoding_own(20.0f, 1.0f, 10.0f);
     for (uint32_t i = 0; i < 6; i++) one.mean[i] = 0.01f * (float)i; // not 0
     for (uint32_t p = 0; p < POINTS; p++) {
@@ -400,7 +421,7 @@ static void tokens_of_several_states_are_guided_as_single_ones(void **state) {
         config.dt = i ? 0.5f : 0.1f;
         config.overlap = config.road = config.smooth = config.consistent = config.adversarial = 0.8f;
         a.time = i ? LONG - 1 : LONG * STATES - 1;
-        const nm_guided_scene scene = {map, AGENTS, guided[i]};
+        const nm_guided_scene scene = {map, CARS, guided[i]};
         const nm_denoise_input in = {.count = i ? POINTS / STATES : POINTS,
                                      .channels = i ? 25 : 8,
                                      .scene_count = 1,
@@ -416,22 +437,27 @@ static void tokens_of_several_states_are_guided_as_single_ones(void **state) {
         if (nm_guidance_apply(guidance, &in, i ? several : single, &error)) fail_msg("%s", error.message);
         nm_guidance_destroy(guidance);
     }
-    double moved = 0.0;
-    for (uint32_t p = 0; p < POINTS; p++) {
-        const nm_guide_pose pose = guided[1][agent[0][p]].pose;
-        double x[8], l[5];
-        for (int f = 0; f < 8; f++) x[f] = (double)(one.mean[f] + one.scale[f] * single[p * 8 + (uint32_t)f]);
-        for (int f = 0; f < 5; f++) l[f] = (double)(own.scale[f] * several[p * 5 + (uint32_t)f]);
-        assert_true(fabs(pose.x + pose.cos_h * l[0] - pose.sin_h * l[1] - x[0]) < 2e-4);
-        assert_true(fabs(pose.y + pose.sin_h * l[0] + pose.cos_h * l[1] - x[1]) < 2e-4);
-        assert_true(fabs(pose.cos_h * l[2] - pose.sin_h * l[3] - x[2]) < 2e-4);
-        assert_true(fabs(pose.sin_h * l[2] + pose.cos_h * l[3] - x[3]) < 2e-4);
-        assert_true(fabs(l[4] - (x[2] * x[4] + x[3] * x[5]) / hypot(x[2], x[3])) < 1e-3);
-        if (level[0][p] == 0.0f) assert_memory_equal(several + p * 5, kept + p * 5, 5 * sizeof(float));
-        moved = fmax(moved, fabs(l[0] - 20.0 * (double)kept[p * 5]));
-    }
-    assert_true(moved > 0.3);
+    check_same(single, several, kept, &one, &own, guided[1]);
     nm_map_release(map);
+}
+
+static void bad_adversaries_are_refused(void **state) {
+    (void)state;
+    static play p;
+    start(&p, NULL);
+    nm_guidance_config config = config_of(&p);
+    nm_adversary a = nm_adversary_default();
+    a.ego = 10;
+    a.adversary = 11;
+    nm_guidance *guidance;
+    nm_error error;
+    assert_int_equal(nm_guidance_create(&config, &guidance, &error), NM_OK);
+    a.max_braking = 0.0f;
+    assert_int_equal(nm_guidance_set_adversaries(guidance, &a, 1, &error), NM_E_ARGUMENT);
+    a.max_braking = 8.0f;
+    a.ego = a.adversary;
+    assert_int_equal(nm_guidance_set_adversaries(guidance, &a, 1, &error), NM_E_ARGUMENT);
+    nm_guidance_destroy(guidance);
 }
 
 static void bad_input_is_refused(void **state) {
@@ -486,15 +512,6 @@ static void bad_input_is_refused(void **state) {
     p.time[2 * TIMES - 1] = TIMES - 1;
     config.max_tokens = 5;
     assert_int_equal(run(&p, &config, &a, 1, &error), NM_E_LIMIT);
-
-    config.max_tokens = MOST;
-    assert_int_equal(nm_guidance_create(&config, &guidance, &error), NM_OK);
-    a.max_braking = 0.0f;
-    assert_int_equal(nm_guidance_set_adversaries(guidance, &a, 1, &error), NM_E_ARGUMENT);
-    a.max_braking = 8.0f;
-    a.ego = a.adversary;
-    assert_int_equal(nm_guidance_set_adversaries(guidance, &a, 1, &error), NM_E_ARGUMENT);
-    nm_guidance_destroy(guidance);
 }
 
 int main(void) {
@@ -506,6 +523,7 @@ int main(void) {
         cmocka_unit_test(no_strength_changes_nothing),
         cmocka_unit_test(adversaries_meet_the_ego_and_stay_drivable),
         cmocka_unit_test(tokens_of_several_states_are_guided_as_single_ones),
+        cmocka_unit_test(bad_adversaries_are_refused),
         cmocka_unit_test(bad_input_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

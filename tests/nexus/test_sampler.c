@@ -369,6 +369,28 @@ static void guidance_changes_x0_but_no_clean_token(void **state) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+/// Fewer tokens make another layout; nonsense is refused and nothing changes.
+static void check_refusals(run *r, const spy *s, nm_token_layout *next, uint32_t *from, int32_t *delay,
+                           uint64_t layout) {
+    nm_error error;
+    next->count = 16;
+    next->scene_count = 2;
+    for (uint32_t n = 0; n < 16; n++) from[n] = n;
+    assert_int_equal(nm_sampler_rearrange(r->sampler, next, from, NULL, NULL, &error), NM_OK);
+    step(r);
+    assert_true(s->layout != layout);
+    from[3] = 2;
+    assert_int_equal(nm_sampler_rearrange(r->sampler, next, from, NULL, NULL, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "token 2 is continued twice"));
+    from[3] = 16;
+    assert_int_equal(nm_sampler_rearrange(r->sampler, next, from, NULL, NULL, &error), NM_E_ARGUMENT);
+    from[3] = NM_TOKEN_NEW;
+    delay[3] = NM_SCHEDULE_MAX_DELAY + 1;
+    assert_int_equal(nm_sampler_rearrange(r->sampler, next, from, delay, NULL, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_sampler_get(r->sampler).in.count, 16);
+    step(r);
+}
+
 static void rearranging_keeps_what_goes_on(void **state) {
     (void)state;
     for (int solver = 0; solver < 3; solver++) {
@@ -413,23 +435,7 @@ static void rearranging_keeps_what_goes_on(void **state) {
             nm_rng_normal4(&noise, 0, first);
             if (delay[n] >= 3) assert_memory_equal(a.in.noised + n * 4, first, sizeof first);
         }
-        // fewer tokens: another layout
-        next.count = 16;
-        next.scene_count = 2;
-        for (uint32_t n = 0; n < 16; n++) from[n] = n;
-        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, NULL, NULL, &error), NM_OK);
-        step(&r);
-        assert_true(s.layout != layout);
-        from[3] = 2;
-        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, NULL, NULL, &error), NM_E_ARGUMENT);
-        assert_non_null(strstr(error.message, "token 2 is continued twice"));
-        from[3] = 16;
-        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, NULL, NULL, &error), NM_E_ARGUMENT);
-        from[3] = NM_TOKEN_NEW;
-        delay[3] = NM_SCHEDULE_MAX_DELAY + 1;
-        assert_int_equal(nm_sampler_rearrange(r.sampler, &next, from, delay, NULL, &error), NM_E_ARGUMENT);
-        assert_int_equal(nm_sampler_get(r.sampler).in.count, 16);
-        step(&r);
+        check_refusals(&r, &s, &next, from, delay, layout);
         finish(&r);
         finish(&good);
     }

@@ -174,6 +174,24 @@ static void what_happened_is_seen_by_the_next_pass(void **state) {
     nm_window_destroy(window);
 }
 
+/// Rows go by not being alive, and by being taken out; an empty window goes on.
+static void check_leaving(nm_window *window, prophet *p, float *frame, uint8_t *present) {
+    nm_error error;
+    const uint8_t alive[4] = {0, 1, 1, 1};
+    assert_int_equal(nm_window_slide(window, frame, alive, &error), NM_OK);
+    assert_int_equal(nm_window_find(window, 0, 3), NM_TOKEN_NEW);
+    assert_int_equal(nm_window_remove(window, 1, &error), NM_OK);
+    assert_int_equal(nm_window_find(window, 0, 8), NM_TOKEN_NEW);
+    assert_int_equal(nm_window_rows(window), 2);
+    until_ready(window, p);
+    nm_window_frame(window, frame, present);
+    assert_true(fabsf(frame[0] - (3.5f + 0.5f * FUTURE)) < 1e-4f);
+    assert_int_equal(nm_window_remove(window, 0, &error), NM_OK);
+    assert_int_equal(nm_window_remove(window, 0, &error), NM_OK);
+    assert_int_equal(nm_window_slide(window, NULL, NULL, &error), NM_OK);
+    assert_int_equal(until_ready(window, p), 1);
+}
+
 static void agents_come_and_go(void **state) {
     (void)state;
     nm_window *window = make(1, NM_SOLVER_2M, 2);
@@ -224,20 +242,7 @@ static void agents_come_and_go(void **state) {
     assert_true(fabsf(frame[4] - (6.5f + 0.5f * FUTURE)) < 1e-4f && fabsf(frame[6] - (7.5f + 0.5f * FUTURE)) < 1e-4f);
     assert_int_equal(p.count, 4 * LENGTH);
 
-    // going: by not being alive, and by being taken out
-    const uint8_t alive[4] = {0, 1, 1, 1};
-    assert_int_equal(nm_window_slide(window, frame, alive, &error), NM_OK);
-    assert_int_equal(nm_window_find(window, 0, 3), NM_TOKEN_NEW);
-    assert_int_equal(nm_window_remove(window, 1, &error), NM_OK);
-    assert_int_equal(nm_window_find(window, 0, 8), NM_TOKEN_NEW);
-    assert_int_equal(nm_window_rows(window), 2);
-    until_ready(window, &p);
-    nm_window_frame(window, frame, present);
-    assert_true(fabsf(frame[0] - (3.5f + 0.5f * FUTURE)) < 1e-4f);
-    assert_int_equal(nm_window_remove(window, 0, &error), NM_OK);
-    assert_int_equal(nm_window_remove(window, 0, &error), NM_OK);
-    assert_int_equal(nm_window_slide(window, NULL, NULL, &error), NM_OK); // an empty road goes on
-    assert_int_equal(until_ready(window, &p), 1);
+    check_leaving(window, &p, frame, present);
     nm_window_destroy(window);
 }
 
