@@ -19,6 +19,7 @@
 
 #define NM_BENCHES(CORE, FULL) \
     CORE(sim) \
+    CORE(denoise) \
     FULL(import) \
     FULL(store)
 // clang-format on

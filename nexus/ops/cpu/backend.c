@@ -96,6 +96,18 @@ static void convert(nm_backend *backend, nm_tensor from, nm_tensor to) {
     else
         copy_f64(from, to, cpu);
 }
+static void add_rows(nm_cpu *cpu, const void *op, uint32_t first, uint32_t count, uint32_t worker) {
+    const copy *c = op;
+    (void)worker;
+    for (uint32_t r = first; r < first + count; r++) {
+        cpu->kernels->sum_rows(c->from, NULL, r, 1, 1, 1, nm_tensor_rows(c->to, r, 1));
+    }
+}
+static void add(nm_backend *backend, nm_tensor from, nm_tensor to) {
+    NM_ASSERT(nm_tensor_same_shape(from, to) && from.dtype == NM_F32 && to.dtype == NM_F32);
+    const copy c = {from, to};
+    nm_cpu_for_rows(nm_cpu_of(backend), to.rows, to.cols, add_rows, &c);
+}
 static void upload(nm_backend *backend, const float *host, nm_tensor to) {
     // a view of what is only read; tensors have no const form
     const nm_tensor from = {(void *)(uintptr_t)host, to.rows, to.cols, to.cols, NM_F32};
@@ -156,6 +168,7 @@ static const nm_ops cpu_ops = {
     .upload_u32 = upload_u32,
     .zero = zero,
     .convert = convert,
+    .add = add,
     .pack_weight = nm_cpu_pack_weight,
     .release_weight = nm_cpu_release_weight,
     .synchronize = synchronize,
