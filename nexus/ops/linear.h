@@ -10,9 +10,9 @@ extern "C" {
 
 /// A weight and what a backend made of it. `value` and `bias` are the parameters (F32; F64 in the reference backend);
 /// `packed` is the backend's own copy in the layout and type its matrix product wants (bf16, blocked), or NULL; it is
-/// made and renewed by nm_ops.pack_weight, and must be renewed after `value` changed. `product` is the type its
-/// products are taken in: the compute type, or the stream type where bf16 would lose what matters (coordinates, noise
-/// levels).
+/// made and renewed by nm_ops.pack_weight, and must be renewed after `value` or `bias` changed. `product` is the type
+/// its products are taken in: the compute type, or the stream type where bf16 would lose what matters (coordinates,
+/// noise levels).
 typedef struct nm_weight {
     nm_tensor value; ///< [O][I], row-major as in the weights file
     nm_tensor bias;  ///< [1][O], or absent

@@ -25,6 +25,14 @@
 extern "C" {
 #endif
 
+/// A sequence of operations recorded once and replayed as a whole, which spares the cost of starting each one (a CUDA
+/// graph). Between capture_begin and capture_end, network and training operations, `zero`, `convert` and `add` are
+/// recorded and do not run; nothing else may be called. Replaying runs them with the same addresses and shapes and the
+/// same values of everything that was given by value (an optimiser's step, for one); what the addresses hold may change
+/// between replays. Run the same sequence once before it is recorded: backends prepare each shape the first time they
+/// see it. Recordings end before the backend does.
+typedef struct nm_recording nm_recording;
+
 typedef struct nm_ops {
     // memory
     // -----------------------------------------------------------------------------------------------------------
@@ -71,6 +79,13 @@ typedef struct nm_ops {
     nm_noise_loss_forward *noise_loss;
     nm_adamw_step *adamw;
     nm_square_sum *square_sum;
+
+    // recording of a pass, NULL where the backend has none; see nm_recording
+    // ------------------------------------------------------------------------------------------------------------
+    nm_status (*capture_begin)(nm_backend *backend, nm_error *error);
+    nm_status (*capture_end)(nm_backend *backend, nm_recording **recording, nm_error *error);
+    void (*replay)(nm_backend *backend, const nm_recording *recording);
+    void (*release_recording)(nm_backend *backend, nm_recording *recording);
 } nm_ops;
 
 /// Every backend's struct begins with this.
