@@ -16,6 +16,10 @@ string(APPEND private_libraries "${products}")
 
 list(TRANSFORM layers PREPEND nm_ OUTPUT_VARIABLE archives)
 list(TRANSFORM archives REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+if(NM_CUDA_USED)
+  list(APPEND objects $<TARGET_OBJECTS:nm_cuda>)
+  string(APPEND private_libraries "-L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt ")
+endif()
 
 set(public "")
 set(umbrella "/// Everything public in nearmiss ${PROJECT_VERSION}. Made by CMake from the list of installed headers.\n")
@@ -60,7 +64,7 @@ set_target_properties(nearmiss_shared PROPERTIES EXPORT_NAME nearmiss VERSION ${
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 # The objects are all there, so nothing is taken out of the archives: they bring what they link.
 target_link_libraries(nearmiss_shared PRIVATE ${archives})
-target_link_options(nearmiss_shared PRIVATE -Wl,--no-undefined)
+target_link_options(nearmiss_shared PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,libcudart_static.a)
 
 install(TARGETS nearmiss RUNTIME)
 install(TARGETS nearmiss_shared EXPORT nearmiss-targets LIBRARY)
