@@ -88,6 +88,7 @@ nm_status nm_pass_create(nm_model *model, const nm_batch_capacity *capacity, int
 void nm_pass_destroy(nm_pass *pass) {
     if (!pass) return;
     const nm_ops *ops = pass->backend->ops;
+    if (pass->recording) ops->release_recording(pass->backend, pass->recording);
     if (pass->block) ops->release(pass->backend, pass->block);
     if (pass->gradients.data) ops->release(pass->backend, pass->gradients.data);
     nm_batch_destroy(&pass->batch);
@@ -156,6 +157,13 @@ static void upload_levels(nm_pass *p, nm_embedding_acts *a, const float *values)
     upload_indices(p, a->distinct.rows, tokens, a->rows);
 }
 
+/// Whatever was recorded has addresses and shapes of another batch.
+static void forget_recording(nm_pass *p) {
+    if (p->recording) p->backend->ops->release_recording(p->backend, p->recording);
+    p->recording = NULL;
+    p->recorded_levels = p->warm_levels = 0;
+}
+
 nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
     const nm_model_config *c = &p->model->config;
     const nm_ops *ops = p->backend->ops;
@@ -165,6 +173,7 @@ nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t 
                                  .points = p->batch.points,
                                  .token_groups = p->batch.by_agent.count,
                                  .time_groups = p->batch.by_time.count};
+    forget_recording(p);
     const size_t used = nm_pass_cut(p, &sizes, p->block);
     NM_ASSERT(used <= p->bytes);
     upload_groups(p);
@@ -233,11 +242,35 @@ static nm_status upload_input(nm_pass *p, const nm_pass_input *in, nm_error *err
     return NM_OK;
 }
 
+/// The forward pass, replayed where the same shapes have run before and the backend can record.
+static nm_status forward(nm_pass *p, nm_error *error) {
+    const nm_ops *ops = p->backend->ops;
+    const uint32_t levels = p->level.distinct.count;
+    if (!ops->capture_begin || p->training || p->warm_levels != levels) {
+        nm_pass_forward(p);
+        p->warm_levels = levels;
+        return NM_OK;
+    }
+    if (p->recorded_levels != levels) {
+        forget_recording(p);
+        p->warm_levels = levels;
+        nm_status status = ops->capture_begin(p->backend, error);
+        if (status != NM_OK) return status;
+        nm_pass_forward(p);
+        status = ops->capture_end(p->backend, &p->recording, error);
+        if (status != NM_OK) return status;
+        p->recorded_levels = levels;
+    }
+    ops->replay(p->backend, p->recording);
+    return NM_OK;
+}
+
 nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, nm_error *error) {
     if (pass->batch.tokens == 0) return NM_OK;
     nm_status status = upload_input(pass, input, error);
     if (status != NM_OK) return status;
-    nm_pass_forward(pass);
+    status = forward(pass, error);
+    if (status != NM_OK) return status;
     pass->backend->ops->download(pass->backend, pass->v, v);
     status = pass->backend->ops->synchronize(pass->backend, error);
     if (status == NM_OK) status = check_finite(pass, "prediction", v, pass->model->config.channels, error);

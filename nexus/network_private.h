@@ -95,6 +95,11 @@ struct nm_pass {
     nm_groups by_agent, by_time, to_map, among_latents, to_points;
     uint32_t *latent_offsets_host, *latent_rows_host; ///< for among_latents and to_map
 
+    /// Where the backend can record (nm_ops.capture_begin): the forward pass over the batch that is set, and for how
+    /// many distinct levels it was recorded; and for how many it last ran, which prepared it for recording. 0 = none.
+    nm_recording *recording;
+    uint32_t recorded_levels, warm_levels;
+
     nm_tensor noise, alpha, sigma, weight, loss; ///< training
     nm_pass_grads d;
     nm_tensor gradients;
