@@ -33,6 +33,7 @@ typedef struct nm_gemm_traits {
     uint32_t depth; ///< columns of x are filled up to a multiple of this, with zeros
     uint32_t strip; ///< columns O per call, so that the sums stay in the first-level cache; UINT32_MAX: all
     int direct;     ///< set of types (1 << nm_dtype) of y in which product adds the bias, too
+    int contiguous; ///< strides are as small as they can be
 } nm_gemm_traits;
 
 struct nm_gemm {
