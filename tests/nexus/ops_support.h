@@ -68,6 +68,7 @@ typedef struct nm_test_output {
 
 typedef struct nm_test_bench {
     nm_backend *backend; ///< borrowed
+    const char *recipe;  ///< what runs, for messages; set it after nm_test_bench_begin
     nm_dtype compute;    ///< what COMPUTE inputs are rounded to, on the host: that of the faster backend
     int ragged;          ///< views start anywhere and have any stride; else both are multiples of 16 elements
     nm_test_random random;
@@ -103,6 +104,7 @@ static inline void nm_test_bench_begin(nm_test_bench *bench, nm_backend *backend
                                        uint64_t seed) {
     memset(bench, 0, sizeof *bench);
     bench->backend = backend;
+    bench->recipe = "a recipe";
     bench->compute = compute;
     bench->ragged = ragged;
     bench->random = nm_test_random_of(seed);
@@ -207,7 +209,7 @@ static inline nm_lookup nm_test_lookup(nm_test_bench *bench, uint32_t entries, u
 static inline void nm_test_keep_sum(nm_test_bench *bench, const char *name, int full, double least, nm_tensor t) {
     nm_error error;
     const nm_status status = bench->backend->ops->synchronize(bench->backend, &error);
-    if (status != NM_OK) fail_msg("%s of %s: %s", name, bench->backend->name, error.message);
+    if (status != NM_OK) fail_msg("%s, %s of %s: %s", bench->recipe, name, bench->backend->name, error.message);
     assert_true(bench->outputs < NM_TEST_MAX_OUTPUTS);
     nm_test_output *output = &bench->output[bench->outputs++];
     *output = (nm_test_output){.name = name, .rows = t.rows, .cols = t.cols, .full = full, .least = least};
@@ -235,8 +237,8 @@ static inline void nm_test_check_outside(nm_test_bench *bench) {
             const size_t column = i % whole.cols;
             if (column >= first && column < first + view.cols) continue;
             if (host[i] != NM_TEST_OUTSIDE)
-                fail_msg("%s: tensor %u of the recipe: written outside of the view, row %zu column %zu of %u",
-                         bench->backend->name, (unsigned)b, i / whole.cols, column, (unsigned)whole.cols);
+                fail_msg("%s, tensor %u of %s: written outside of the view, row %zu column %zu of %u", bench->recipe,
+                         (unsigned)b, bench->backend->name, i / whole.cols, column, (unsigned)whole.cols);
         }
         free(host);
     }
@@ -280,8 +282,7 @@ static inline double nm_test_distance(const float *expected, const float *actual
 }
 
 /// Fails when an output of `actual` is further from that of `expected` than the tolerance of the type it was made in.
-static inline void nm_test_expect_close(const char *recipe, const nm_test_bench *expected,
-                                        const nm_test_bench *actual) {
+static inline void nm_test_expect_close(const nm_test_bench *expected, const nm_test_bench *actual) {
     assert_int_equal(expected->outputs, actual->outputs);
     for (uint32_t o = 0; o < expected->outputs; o++) {
         const nm_test_output *e = &expected->output[o], *a = &actual->output[o];
@@ -291,21 +292,20 @@ static inline void nm_test_expect_close(const char *recipe, const nm_test_bench 
         size_t where;
         const double distance = nm_test_distance(e->values, a->values, (size_t)e->rows * e->cols, e->least, &where);
         if (!(distance <= tolerance))
-            fail_msg("%s, %s of %s: %.3g off at row %zu column %zu (expected %.9g, got %.9g), allowed %.3g", recipe,
-                     e->name, actual->backend->name, distance, where / e->cols, where % e->cols,
+            fail_msg("%s, %s of %s: %.3g off at row %zu column %zu (expected %.9g, got %.9g), allowed %.3g",
+                     actual->recipe, e->name, actual->backend->name, distance, where / e->cols, where % e->cols,
                      (double)e->values[where], (double)a->values[where], tolerance);
     }
 }
 
 /// Fails when an output differs in a bit.
-static inline void nm_test_expect_same_bits(const char *recipe, const nm_test_bench *first,
-                                            const nm_test_bench *second) {
+static inline void nm_test_expect_same_bits(const nm_test_bench *first, const nm_test_bench *second) {
     assert_int_equal(first->outputs, second->outputs);
     for (uint32_t o = 0; o < first->outputs; o++) {
         const nm_test_output *a = &first->output[o], *b = &second->output[o];
         assert_true(a->rows == b->rows && a->cols == b->cols);
         if (memcmp(a->values, b->values, (size_t)a->rows * a->cols * sizeof(float)) != 0)
-            fail_msg("%s, %s: other bits on %s than on %s", recipe, a->name, second->backend->name,
+            fail_msg("%s, %s: other bits on %s than on %s", second->recipe, a->name, second->backend->name,
                      first->backend->name);
     }
 }

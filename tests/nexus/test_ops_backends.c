@@ -55,7 +55,7 @@ static nm_backend *create(const entry *under_test, int threads) {
 }
 
 /// Called with two benches on which a recipe has run.
-typedef void compare(const char *recipe, const nm_test_bench *a, const nm_test_bench *b);
+typedef void compare(const nm_test_bench *a, const nm_test_bench *b);
 
 /// Runs every recipe on both backends at every shape from the given one on. The reference is its own judge at the small
 /// ones: it is slow, and there it has nothing to hide.
@@ -74,10 +74,11 @@ static void run_all(nm_backend *a, nm_backend *b, nm_dtype compute, uint32_t fir
                 snprintf(name, sizeof name, "%s (variant %d, %u rows)", recipe->name, variant, (unsigned)shape.rows);
                 nm_test_bench_begin(bench_a, a, compute, shape.ragged, seed);
                 nm_test_bench_begin(bench_b, b, compute, shape.ragged, seed);
+                bench_a->recipe = bench_b->recipe = name;
                 recipe->run(bench_a, &shape, variant);
                 recipe->run(bench_b, &shape, variant);
                 assert_true(bench_a->outputs > 0);
-                judge(name, bench_a, bench_b);
+                judge(bench_a, bench_b);
                 nm_test_bench_end(bench_a);
                 nm_test_bench_end(bench_b);
             }
