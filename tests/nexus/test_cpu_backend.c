@@ -70,7 +70,7 @@ static nm_backend *create(nm_gemm_kind gemm, nm_cpu_isa isa, nm_dtype compute, i
     return NULL;
 }
 
-typedef void compare(const char *recipe, const nm_test_bench *a, const nm_test_bench *b);
+typedef void compare(const nm_test_bench *a, const nm_test_bench *b);
 
 /// Runs the recipes, or only those of matrix products, on both backends.
 static void run_both(nm_backend *a, nm_backend *b, const nm_test_shape *shape, int products, compare *judge) {
@@ -86,10 +86,11 @@ static void run_both(nm_backend *a, nm_backend *b, const nm_test_shape *shape, i
             const uint64_t seed = (uint64_t)r * 100 + (uint64_t)variant;
             nm_test_bench_begin(&bench_a, a, a->compute, shape->ragged, seed);
             nm_test_bench_begin(&bench_b, b, b->compute, shape->ragged, seed);
+            bench_a.recipe = bench_b.recipe = name;
             recipe->run(&bench_a, shape, variant);
             recipe->run(&bench_b, shape, variant);
             assert_true(bench_a.outputs > 0);
-            judge(name, &bench_a, &bench_b);
+            judge(&bench_a, &bench_b);
             nm_test_bench_end(&bench_a);
             nm_test_bench_end(&bench_b);
         }
