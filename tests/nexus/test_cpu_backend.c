@@ -238,6 +238,40 @@ static void bf16_products_agree(void **state) {
     }
 }
 
+static void renewed_weights_are_used_both_ways(void **state) {
+    (void)state;
+    static nm_test_bench bench;
+    for (int gemm = NM_GEMM_DNNL; gemm <= NM_GEMM_PORTABLE; gemm++) {
+        nm_backend *backend = create((nm_gemm_kind)gemm, NM_CPU_ISA_AUTO, NM_F32, 1);
+        if (!backend) continue;
+        nm_test_bench_begin(&bench, backend, NM_F32, 0, 8);
+        nm_weight weight = nm_test_weight(&bench, 2, 1, 0, 0);
+        const nm_tensor x = nm_test_noise(&bench, 1, 1, NM_TEST_COMPUTE),
+                        y = nm_test_noise(&bench, 1, 2, NM_TEST_COMPUTE);
+        const nm_linear forward = {.x = x, .weight = weight, .y = y};
+        const nm_linear_grad back = {
+            .x = x, .weight = weight, .dp = y, .dx = nm_test_noise(&bench, 1, 1, NM_TEST_STREAM)};
+        for (int i = 0; i < 3; i++) {
+            const float one = 1, values[2] = {(float)(i + 1), 10};
+            float out[2], gradient;
+            backend->ops->upload(backend, &one, x);
+            backend->ops->upload(backend, values, weight.value);
+            assert_int_equal(backend->ops->pack_weight(backend, &weight, NULL), NM_OK);
+            backend->ops->linear(backend, &forward);
+            backend->ops->linear_backward(backend, &back);
+            backend->ops->download(backend, y, out);
+            backend->ops->download(backend, back.dx, &gradient);
+            assert_int_equal(backend->ops->synchronize(backend, NULL), NM_OK);
+            assert_true(out[0] == values[0] && out[1] == values[1]);
+            assert_true(gradient == values[0] * values[0] + values[1] * values[1]);
+        }
+        backend->ops->release_weight(backend, &weight);
+        assert_null(weight.packed);
+        nm_test_bench_end(&bench);
+        nm_backend_destroy(backend);
+    }
+}
+
 static void threads_change_no_bit(void **state) {
     (void)state;
     static const nm_test_shape shape = {200, 32, 70, 2, 16, 0};
@@ -412,6 +446,7 @@ int main(void) {
         cmocka_unit_test(products_agree),
         cmocka_unit_test(bf16_products_agree),
         cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(renewed_weights_are_used_both_ways),
         cmocka_unit_test(second_pass_allocates_nothing),
         cmocka_unit_test(team_runs_every_share_once),
         cmocka_unit_test(refuses_what_makes_no_sense),
