@@ -96,8 +96,9 @@ struct nm_backend {
     void (*destroy)(nm_backend *backend);
 };
 
-/// Who takes the CPU backend's matrix products. AUTO: oneDNN, else a fast CBLAS (OpenBLAS, BLIS, MKL), else our own
-/// loops. All but oneDNN compute in float32 what is asked for in bf16, as oneDNN does where the processor has no bf16.
+/// Who takes the CPU backend's matrix products. AUTO: in bf16 our own loops where the processor has AMX; else oneDNN,
+/// else a fast CBLAS (OpenBLAS, BLIS, MKL), else our own loops. Where a library or the processor does no better, what
+/// is asked for in bf16 is computed in float32.
 typedef enum nm_gemm_kind { NM_GEMM_AUTO = 0, NM_GEMM_DNNL, NM_GEMM_CBLAS, NM_GEMM_PORTABLE } nm_gemm_kind;
 /// Instructions of the CPU backend's own kernels. AUTO: the best that the processor has.
 typedef enum nm_cpu_isa { NM_CPU_ISA_AUTO = 0, NM_CPU_ISA_PORTABLE, NM_CPU_ISA_AVX2, NM_CPU_ISA_AVX512 } nm_cpu_isa;

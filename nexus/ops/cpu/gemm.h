@@ -33,6 +33,7 @@ typedef struct nm_gemm_traits {
     uint32_t depth; ///< columns of x are filled up to a multiple of this, with zeros
     uint32_t strip; ///< columns O per call, so that the sums stay in the first-level cache; UINT32_MAX: all
     int direct;     ///< set of types (1 << nm_dtype) of y in which product adds the bias, too
+    int contiguous; ///< strides are as small as they can be
 } nm_gemm_traits;
 
 struct nm_gemm {
@@ -68,8 +69,8 @@ struct nm_gemm {
 nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_gemm **gemm, nm_error *error);
 nm_status nm_gemm_create_cblas(uint32_t threads, nm_gemm **gemm, nm_error *error);
 nm_status nm_gemm_create_dnnl(uint32_t threads, int bf16, nm_gemm **gemm, nm_error *error);
-/// Whether the machine has instructions for bf16 that our own loops use.
-int nm_gemm_portable_has_bf16(const nm_cpu_kernels *kernels);
+/// Whether our own loops would use AMX.
+int nm_gemm_portable_has_amx(const nm_cpu_kernels *kernels);
 /// Whether the CBLAS that was linked is one of the fast ones (OpenBLAS, BLIS, MKL), not the reference.
 int nm_gemm_cblas_is_fast(void);
 

@@ -82,6 +82,10 @@ static dnnl_status_t append_sum(dnnl_post_ops_t ops) {
 
 #endif
 
+/// Rows of every product: with one number of rows every product of a weight wants the same layout of it. Version 2 has
+/// its fast path for matrices without gaps only, so operands with gaps are copied.
+#define DNNL_BLOCK 64
+
 // Products of one shape
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -354,6 +358,22 @@ static void *reserve(void *array, size_t count, size_t *capacity, size_t size) {
     return moved;
 }
 
+/// Version 2 takes its fast path only when it may choose the layout of the weight itself, even if it then chooses the
+/// one that it would have been given. So it is let choose, and told only if it chose another than the weight has.
+static dnnl_status_t create_fast_call(const dnnl *d, const nm_gemm_weight *weight, const nm_gemm_shape *shape,
+                                      call *c) {
+    layout any = {0}, chosen = {0};
+    dnnl_status_t status = layout_any(&any, (dnnl_dims_t){(dnnl_dim_t)weight->I, (dnnl_dim_t)weight->O}, weight->type);
+    if (status == dnnl_success) status = create_call(d, weight, shape, &any, &chosen, c);
+    if (status == dnnl_success && !dnnl_memory_desc_equal(view(&chosen), view(&weight->packed))) {
+        call_release(c, d->threads);
+        status = create_call(d, weight, shape, &weight->packed, NULL, c);
+    }
+    layout_release(&any);
+    layout_release(&chosen);
+    return status;
+}
+
 static nm_status prepare(nm_gemm *gemm, nm_gemm_weight *weight, const nm_gemm_shape *shape, nm_error *error) {
     if (find_product(weight, shape)) return NM_OK;
     product_call *calls = reserve(weight->calls, weight->count, &weight->capacity, sizeof *calls);
@@ -361,7 +381,7 @@ static nm_status prepare(nm_gemm *gemm, nm_gemm_weight *weight, const nm_gemm_sh
     weight->calls = calls;
     call c;
     enter(gemm);
-    const dnnl_status_t status = create_call((dnnl *)gemm, weight, shape, &weight->packed, NULL, &c);
+    const dnnl_status_t status = create_fast_call((dnnl *)gemm, weight, shape, &c);
     leave(gemm);
     if (status != dnnl_success) return refuse(error, status, "multiply a weight", weight->O, weight->I);
     calls[weight->count++] = (product_call){*shape, c};
@@ -451,10 +471,10 @@ nm_status nm_gemm_create_dnnl(uint32_t threads, int bf16, nm_gemm **gemm, nm_err
     const nm_dtype type = bf16 && has_bf16() ? NM_BF16 : NM_F32;
     d->base = (nm_gemm){.bf16 = type,
                         .outer_bf16 = type,
-                        .block = 64,
+                        .block = DNNL_BLOCK,
                         .columns = 64,
-                        .of_f32 = {.round = 16, .depth = 1, .strip = UINT32_MAX, .direct = 1 << NM_F32},
-                        .of_bf16 = {.round = 16, .depth = 1, .strip = UINT32_MAX, .direct = 1 << NM_F32 | 1 << NM_BF16},
+                        .of_f32 = {DNNL_BLOCK, 1, UINT32_MAX, 1 << NM_F32, 1},
+                        .of_bf16 = {DNNL_BLOCK, 1, UINT32_MAX, 1 << NM_F32 | 1 << NM_BF16, 1},
                         .destroy = destroy,
                         .begin_thread = begin_thread,
                         .enter = enter,

@@ -117,9 +117,10 @@ static nm_bf16_product *find_bf16(const nm_cpu_kernels *kernels, const char **na
     *name = "own loops";
     return NULL;
 }
-int nm_gemm_portable_has_bf16(const nm_cpu_kernels *kernels) {
+int nm_gemm_portable_has_amx(const nm_cpu_kernels *kernels) {
     const char *name;
-    return find_bf16(kernels, &name) != NULL;
+    nm_bf16_product *found = find_bf16(kernels, &name);
+    return found && found == nm_bf16_find_amx();
 }
 
 nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_gemm **gemm, nm_error *error) {

@@ -41,7 +41,7 @@ typedef struct nm_cpu_kernels {
     void (*layer_norm_grad)(const nm_layer_norm_grad *op, float *sums);
     void (*silu)(nm_tensor x, nm_tensor y);
     void (*silu_grad)(nm_tensor x, nm_tensor dy, nm_tensor dx);
-    /// frequency [D / 2]; scratch [D]
+    /// frequency [D / 2]; scratch [3 D]
     void (*rotary)(nm_tensor x, nm_tensor time, uint32_t heads, float sign, const float *frequency, float *scratch);
     void (*assemble)(const nm_assemble *op);
     /// frequency [F]

@@ -136,9 +136,11 @@ static void plan(run *r) {
     const uint32_t rest = op->y.rows % gemm->block, round = r->traits.round;
     r->depth = (r->I + r->traits.depth - 1) / r->traits.depth * r->traits.depth;
     r->width = r->O < r->traits.strip ? r->O : r->traits.strip;
-    r->stride = (r->width + NM_CPU_PANEL - 1) / NM_CPU_PANEL * NM_CPU_PANEL;
-    r->copies = op->x.dtype != r->type || r->depth != r->I;
-    r->direct = (r->traits.direct >> op->y.dtype & 1) && op->epilogue == NM_EPILOGUE_NONE && !op->pre.data;
+    const int contiguous = r->traits.contiguous;
+    r->stride = contiguous ? r->width : (r->width + NM_CPU_PANEL - 1) / NM_CPU_PANEL * NM_CPU_PANEL;
+    r->copies = op->x.dtype != r->type || r->depth != r->I || (contiguous && op->x.stride != r->I);
+    r->direct = (r->traits.direct >> op->y.dtype & 1) && op->epilogue == NM_EPILOGUE_NONE && !op->pre.data &&
+                (!contiguous || op->y.stride == r->O);
     const nm_gemm_shape inside = {gemm->block, r->depth, r->stride, NM_F32, 0};
     r->full = inside;
     if (!r->copies) r->full.x_stride = op->x.stride;

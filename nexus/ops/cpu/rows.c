@@ -129,7 +129,7 @@ void nm_cpu_rotary(nm_backend *backend, nm_tensor x, nm_tensor time, uint32_t he
     nm_cpu *cpu = nm_cpu_of(backend);
     NM_ASSERT(heads && x.cols % (2 * heads) == 0 && time.rows == x.rows && time.dtype == NM_F32);
     const uint32_t width = x.cols / heads;
-    if (!nm_cpu_need_scratch(cpu, width * sizeof(float))) return;
+    if (!nm_cpu_need_scratch(cpu, 3 * (size_t)width * sizeof(float))) return;
     const turn t = {x, time, heads, direction < 0 ? -1.0f : 1.0f, frequencies(cpu, width / 2)};
     if (t.frequency) nm_cpu_for_rows(cpu, x.rows, x.cols, rotary_rows, &t);
 }

@@ -126,6 +126,10 @@ W_INLINE wide w_exponent(wide x) {
 W_INLINE wide w_mantissa(wide x) {
     return _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
 }
+/// Lanes 2 i and 2 i + 1 change places.
+W_INLINE wide w_exchange(wide a) {
+    return _mm512_permute_ps(a, 0xb1);
+}
 /// Adds lane i and i + 8, then i and i + 4, ...: the order on every machine.
 W_INLINE float w_sum(wide a) {
     const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
@@ -253,6 +257,9 @@ W_INLINE wide w_exponent(wide x) {
 }
 W_INLINE wide w_mantissa(wide x) {
     return (wide){w_mantissa8(x.a), w_mantissa8(x.b)};
+}
+W_INLINE wide w_exchange(wide a) {
+    return (wide){_mm256_permute_ps(a.a, 0xb1), _mm256_permute_ps(a.b, 0xb1)};
 }
 W_INLINE float w_sum(wide a) {
     const __m256 h = _mm256_add_ps(a.a, a.b);
@@ -389,6 +396,9 @@ W_INLINE wide w_exponent(wide x) {
 }
 W_INLINE wide w_mantissa(wide x) {
     W_EACH((four)(((four_bits)x.v[i] & 0x7fffff) | 0x3f800000));
+}
+W_INLINE wide w_exchange(wide a) {
+    W_EACH(((four){a.v[i][1], a.v[i][0], a.v[i][3], a.v[i][2]}));
 }
 W_INLINE float w_sum(wide a) {
     const four q = (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]);
