@@ -312,5 +312,6 @@ static nm_status bench_denoise(nm_bench *bench, const nm_common *common, int arg
 const nm_bench_entry nm_bench_denoise = {
     .name = "denoise",
     .summary = "One pass of the denoising network: milliseconds, FLOP/s, share of the matrix product's peak.",
+    .cuda = 1,
     .run = bench_denoise,
 };

@@ -53,6 +53,7 @@ typedef struct nm_command {
     const char *summary;                                                 ///< one line
     const char *usage;                                                   ///< "import FILE... --store S.db"
     const char *example;                                                 ///< a line that works
+    int cuda;                                                            ///< 1: some of it can run with --device cuda
     int (*run)(const struct nm_command *command, int argc, char **argv); ///< argv after the command's name
 } nm_command;
 
@@ -119,6 +120,7 @@ void nm_bench_discard(nm_bench *bench);                                    ///< 
 typedef struct nm_bench_entry {
     const char *name;
     const char *summary;
+    int cuda; ///< 1: can run with --device cuda
     nm_status (*run)(nm_bench *bench, const nm_common *common, int argc, char **argv, nm_error *error);
 } nm_bench_entry;
 

@@ -155,7 +155,8 @@ static int is_number(const char *text) {
 static int check_common(const option_set *set, const nm_common *common) {
     if (strcmp(common->device, "cpu") == 0) return -1;
     if (strcmp(common->device, "cuda") == 0) {
-        return nm_cli_usage(set->command, "--device cuda: this program was built without CUDA");
+        if (set->command->cuda) return -1;
+        return nm_cli_usage(set->command, "--device cuda: this command runs on the CPU only");
     }
     return nm_cli_usage(set->command, "--device wants cpu or cuda, not '%s'", common->device);
 }

@@ -42,6 +42,8 @@ static int run(const nm_command *command, int argc, char **argv) {
     if (status >= 0) return status == NM_EXIT_OK ? nm_cli_finish(command) : status;
     const nm_bench_entry *entry = find_bench(argv[0]);
     if (!entry) return unknown_bench(command, argv[0]);
+    if (!entry->cuda && strcmp(common.device, "cuda") == 0)
+        return nm_cli_usage(command, "--device cuda: bench %s runs on the CPU only", entry->name);
     nm_bench *bench = nm_bench_start(entry->name);
     nm_error error;
     nm_error_clear(&error);
@@ -60,5 +62,6 @@ const nm_command nm_command_bench = {
     .summary = "Measures the speed of a part of the program, after checking its results.",
     .usage = "bench NAME [ARGUMENT...]",
     .example = "nearmiss bench sim --json",
+    .cuda = 1,
     .run = run,
 };

@@ -5,6 +5,8 @@ build_packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libxml2-
 test_packages=(libcmocka-dev python3 python3-numpy sqlite3)
 # Stages of tools/check that are skipped where these are missing.
 optional_packages=(clang clang-format g++ ccache shellcheck)
+# Matrix products that the build uses where they are there (it has loops of its own).
+product_packages=(libdnnl-dev)
 
 # Prints those of its arguments that are not installed.
 missing_packages() {
