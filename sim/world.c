@@ -52,6 +52,7 @@ static size_t cut_block(nm_world *world, char *block) {
     CUT(approaches, nm_approach, n * NM_APPROACH_MAX);
     CUT(signal_now, uint8_t, map->signal_count);
     CUT(sweep, nm_sweep_entry, n);
+    CUT(rows, nm_row, n + 1);
     CUT(contacts, nm_pair, world->contact_capacity);
     CUT(contacts_before, nm_pair, world->contact_capacity);
     CUT(contact_since_entry, uint8_t, world->contact_capacity);

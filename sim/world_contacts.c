@@ -4,8 +4,8 @@
 /// Broad phase: two agents can only meet within the horizon when, along each of two fixed axes, their relative motion
 /// brings their extents together. The axes are along and across the direction in which most of the map's lanes run, so
 /// that on a straight road lanes are told apart by them. Agents are sorted by (row, x), rows being strips across, high
-/// enough that partners lie in the same row or the next one. Within a row all that counts is how much speeds differ
-/// from the row's mean: who drives with the others looks a few metres ahead, not the hundred it covers. Windows are
+/// enough that partners lie in the same row or the next one. How far an agent has to look along its row is a matter of
+/// how speeds differ there: who drives with the others looks a few metres ahead, not the hundred it covers. Windows are
 /// contiguous in memory and are compared eight at a time. From step to step the order hardly changes, so an insertion
 /// sort keeps it in nearly linear time; rows only grow higher during a rollout (by powers of two), since another height
 /// would reorder everything.
@@ -69,17 +69,21 @@ static void sort_sweep(nm_sweep_entry *order, uint32_t count, int shuffled) {
     }
 }
 
-/// Brings w->sweep up to date and copies what the pair loop reads in its order.
-static void sort_agents(nm_world *w, float horizon) {
-    float mean = 0.0f, highest = 0.5f * NM_ROW_LEAST;
-    for (uint32_t i = 0; i < w->count; ++i) mean += w->across_v[i];
-    mean /= (float)w->count;
-    for (uint32_t i = 0; i < w->count; ++i)
-        highest = nm_maxf(highest, w->across_half[i] + fabsf(w->across_v[i] - mean) * horizon);
-    int shuffled = w->count > w->sweep_count + w->sweep_count / 4 + 16;
-    for (; w->row_height < 2.0f * highest; w->row_height *= 2.0f) shuffled = 1;
-    for (uint32_t slot = w->sweep_count; slot < w->count; ++slot) w->sweep[slot].slot = slot; // newcomers are last
-    w->sweep_count = w->count;
+/// How high rows have to be, halved: nobody may get further across, relative to the mean, within the horizon.
+static float highest_reach(const nm_world *w, float mean, float horizon) {
+    float lanes[8]; // eight maxima at once: a maximum does not mind the order
+    for (uint32_t q = 0; q < 8; ++q) lanes[q] = 0.5f * NM_ROW_LEAST;
+    uint32_t i = 0;
+    for (; i + 8 <= w->count; i += 8)
+        for (uint32_t q = 0; q < 8; ++q)
+            lanes[q] = nm_maxf(lanes[q], w->across_half[i + q] + fabsf(w->across_v[i + q] - mean) * horizon);
+    for (; i < w->count; ++i) lanes[0] = nm_maxf(lanes[0], w->across_half[i] + fabsf(w->across_v[i] - mean) * horizon);
+    for (uint32_t q = 1; q < 8; ++q) lanes[0] = nm_maxf(lanes[0], lanes[q]);
+    return lanes[0];
+}
+
+/// Rows and places along the axis of the agents in the order of the step before.
+static void place_in_rows(nm_world *w) {
     const float inverse = 1.0f / w->row_height;
     for (uint32_t k = 0; k < w->count; ++k) {
         nm_sweep_entry *entry = &w->sweep[k];
@@ -87,16 +91,54 @@ static void sort_agents(nm_world *w, float horizon) {
         entry->row = (int32_t)row - (row < 0.0f);
         entry->x = w->along[entry->slot];
     }
-    sort_sweep(w->sweep, w->count, shuffled);
+}
+
+/// Copies what the pair loop reads into the order of w->sweep: where an agent is half-way through the horizon, how far
+/// it gets in half of it, its half extents. Lists the rows on the way; one without agents ends the list.
+static void copy_in_order(nm_world *w, float horizon) {
+    const float half_horizon = 0.5f * horizon;
+    nm_row row = {.index = w->sweep[0].row, .slowest = INFINITY, .fastest = -INFINITY};
+    uint32_t rows = 0;
     for (uint32_t k = 0; k < w->count; ++k) {
         const uint32_t i = w->sweep[k].slot;
-        w->sorted_x[k] = w->along[i];
-        w->sorted_y[k] = w->across[i];
-        w->sorted_vx[k] = w->along_v[i];
-        w->sorted_vy[k] = w->across_v[i];
-        w->sorted_ex[k] = w->along_half[i];
+        const float v = w->along_v[i], ex = w->along_half[i];
+        const float move = v * half_horizon, move_across = w->across_v[i] * half_horizon;
+        w->sorted_x[k] = w->along[i] + move;
+        w->sorted_y[k] = w->across[i] + move_across;
+        w->sorted_vx[k] = move;
+        w->sorted_vy[k] = move_across;
+        w->sorted_ex[k] = ex;
         w->sorted_ey[k] = w->across_half[i];
+        if (w->sweep[k].row != row.index) {
+            row.end = k;
+            w->rows[rows++] = row;
+            row = (nm_row){.first = k, .index = w->sweep[k].row, .slowest = INFINITY, .fastest = -INFINITY};
+        }
+        row.slowest = nm_minf(row.slowest, v);
+        row.fastest = nm_maxf(row.fastest, v);
+        row.half = nm_maxf(row.half, ex);
     }
+    row.end = w->count;
+    w->rows[rows++] = row;
+    w->rows[rows] = (nm_row){.first = w->count, .end = w->count};
+}
+
+/// Brings w->sweep up to date and lays out what the pair loop reads.
+static void sort_agents(nm_world *w, float horizon) {
+    int shuffled = w->count > w->sweep_count + w->sweep_count / 4 + 16;
+    for (uint32_t slot = w->sweep_count; slot < w->count; ++slot) w->sweep[slot].slot = slot; // newcomers are last
+    w->sweep_count = w->count;
+    place_in_rows(w);
+    float mean = 0.0f;
+    for (uint32_t i = 0; i < w->count; ++i) mean += w->across_v[i];
+    mean /= (float)w->count;
+    const float highest = highest_reach(w, mean, horizon);
+    if (NM_UNLIKELY(w->row_height < 2.0f * highest)) {
+        for (; w->row_height < 2.0f * highest; w->row_height *= 2.0f) shuffled = 1;
+        place_in_rows(w);
+    }
+    sort_sweep(w->sweep, w->count, shuffled);
+    copy_in_order(w, horizon);
 }
 
 /// One axis of the sweep: when the projections start and stop to overlap. `p` separation, `v` its rate, `r` half
@@ -153,70 +195,63 @@ static void examine_pair(nm_world *w, uint32_t a, uint32_t b, float horizon) {
     w->contacts[w->contact_count++] = first < second ? (nm_pair){first, second} : (nm_pair){second, first};
 }
 
-/// Compares agent p (in sorted order) with the window [from, to), eight at a time; what lies past `to` is masked.
-static inline __attribute__((always_inline)) void compare_window(nm_world *w, uint32_t p, uint32_t from, uint32_t to,
-                                                                 float horizon) {
-    const float px = w->sorted_x[p], py = w->sorted_y[p], pvx = w->sorted_vx[p], pvy = w->sorted_vy[p];
-    const float pex = w->sorted_ex[p], pey = w->sorted_ey[p];
-    for (uint32_t base = from; base < to; base += 8) {
-        const float *restrict x = w->sorted_x + base, *restrict y = w->sorted_y + base;
-        const float *restrict vx = w->sorted_vx + base, *restrict vy = w->sorted_vy + base;
-        const float *restrict ex = w->sorted_ex + base, *restrict ey = w->sorted_ey + base;
-        uint32_t near[8];
-        for (uint32_t q = 0; q < 8; ++q) {
-            const float dx = x[q] - px, dy = y[q] - py;
-            const float mx = (vx[q] - pvx) * horizon, my = (vy[q] - pvy) * horizon;
-            const float rx = ex[q] + pex, ry = ey[q] + pey;
-            const uint32_t left = dx + nm_minf(mx, 0.0f) <= rx, right = dx + nm_maxf(mx, 0.0f) >= -rx;
-            const uint32_t below = dy + nm_minf(my, 0.0f) <= ry, above = dy + nm_maxf(my, 0.0f) >= -ry;
-            near[q] = left & right & below & above; // without branches: all eight at once
-        }
-        uint64_t pairs[4];
-        memcpy(pairs, near, sizeof pairs);
-        if (!(pairs[0] | pairs[1] | pairs[2] | pairs[3])) continue;
-        const uint32_t count = to - base < 8 ? to - base : 8;
-        for (uint32_t q = 0; q < count; ++q)
-            if (near[q]) examine_pair(w, w->sweep[p].slot, w->sweep[base + q].slot, horizon);
-    }
+/// Eight floats, and the result of comparing them: all bits set where it holds. Vectors of the compiler, since loops of
+/// eight are as likely to be unrolled into single comparisons.
+typedef float nm_float8 __attribute__((vector_size(32)));
+typedef int32_t nm_int8 __attribute__((vector_size(32)));
+
+/// *near: may `p` and each of the eight from `base` on meet within the horizon, as far as one axis tells? Their
+/// distance goes from c - m to c + m, c half-way and m how far it gets in half of the horizon: it comes below r when
+/// |c| - |m| <= r.
+static inline __attribute__((always_inline)) void near_along(const float *place, const float *move, const float *half,
+                                                             uint32_t p, uint32_t base, nm_int8 *near) {
+    const nm_int8 magnitude = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX};
+    nm_float8 c, m, r;
+    memcpy(&c, place + base, sizeof c);
+    memcpy(&m, move + base, sizeof m);
+    memcpy(&r, half + base, sizeof r);
+    c = (nm_float8)((nm_int8)(c - place[p]) & magnitude);
+    m = (nm_float8)((nm_int8)(m - move[p]) & magnitude);
+    *near = c - m <= r + half[p];
 }
 
-/// One row of the sorted agents: its range, mean speed along, and how far anybody strays from it within the horizon.
-typedef struct nm_row {
-    uint32_t first, end;
-    int32_t index;
-    float mean, stray;
-} nm_row;
-
-static nm_row read_row(const nm_world *w, uint32_t first, float horizon) {
-    nm_row row = {first, first, 0, 0.0f, 0.0f};
-    if (first == w->count) return row;
-    row.index = w->sweep[first].row;
-    for (; row.end < w->count && w->sweep[row.end].row == row.index; ++row.end) row.mean += w->sorted_vx[row.end];
-    row.mean /= (float)(row.end - row.first);
-    for (uint32_t k = row.first; k < row.end; ++k)
-        row.stray = nm_maxf(row.stray, w->sorted_ex[k] + fabsf(w->sorted_vx[k] - row.mean) * horizon);
-    return row;
+/// Compares agent p (in sorted order) with eight from `base` on, all at once; those past `end` are left out.
+static inline __attribute__((always_inline)) void compare_eight(nm_world *w, uint32_t p, uint32_t base, uint32_t end,
+                                                                float horizon) {
+    nm_int8 along, across;
+    near_along(w->sorted_x, w->sorted_vx, w->sorted_ex, p, base, &along);
+    near_along(w->sorted_y, w->sorted_vy, w->sorted_ey, p, base, &across);
+    along &= across;
+    uint64_t pairs[4];
+    memcpy(pairs, &along, sizeof pairs);
+    if (NM_LIKELY(!(pairs[0] | pairs[1] | pairs[2] | pairs[3]))) return;
+    const uint32_t count = end - base < 8 ? end - base : 8;
+    for (uint32_t q = 0; q < count; ++q)
+        if (along[q]) examine_pair(w, w->sweep[p].slot, w->sweep[base + q].slot, horizon);
 }
 
+/// Every agent with those that follow it in its row, and with the next row. How far ahead that has to look depends on
+/// how much faster it is than the slowest there; behind, on how much faster those there are than the slowest here.
+/// Windows end at a multiple of eight agents: testing a few too many costs less than an exact end, which the processor
+/// can not foresee.
 NM_TARGET_CLONES
 static void compare_all(nm_world *w, float horizon) {
-    nm_row row = read_row(w, 0, horizon);
-    while (row.first < w->count) {
-        const nm_row next = read_row(w, row.end, horizon);
-        const int adjacent = next.first < next.end && next.index == row.index + 1;
-        const float reach = 2.0f * row.stray;
-        const float reach_next = row.stray + next.stray + fabsf(row.mean - next.mean) * horizon;
-        uint32_t to = row.first, next_from = next.first, next_to = next.first;
-        for (uint32_t p = row.first; p < row.end; ++p) {
-            const float x = w->sorted_x[p];
-            while (to < row.end && w->sorted_x[to] <= x + reach) ++to;
-            compare_window(w, p, p + 1, to, horizon);
+    for (const nm_row *row = w->rows; row->first < row->end; ++row) {
+        const nm_row *next = row + 1;
+        const int adjacent = next->first < next->end && next->index == row->index + 1;
+        const float behind = row->half + next->half + nm_maxf(next->fastest - row->slowest, 0.0f) * horizon;
+        uint32_t from = next->first;
+        for (uint32_t p = row->first; p < row->end; ++p) {
+            const float x = w->sweep[p].x, v = w->along_v[w->sweep[p].slot];
+            const float to = x + row->half + w->sorted_ex[p] + nm_maxf(v - row->slowest, 0.0f) * horizon;
+            for (uint32_t base = p + 1; base < row->end && w->sweep[base].x <= to; base += 8)
+                compare_eight(w, p, base, row->end, horizon);
             if (!adjacent) continue;
-            while (next_from < next.end && w->sorted_x[next_from] < x - reach_next) ++next_from;
-            while (next_to < next.end && w->sorted_x[next_to] <= x + reach_next) ++next_to;
-            compare_window(w, p, next_from, next_to, horizon);
+            while (from < next->end && w->sweep[from].x < x - behind) ++from;
+            const float to_next = x + next->half + w->sorted_ex[p] + nm_maxf(v - next->slowest, 0.0f) * horizon;
+            for (uint32_t base = from; base < next->end && w->sweep[base].x <= to_next; base += 8)
+                compare_eight(w, p, base, next->end, horizon);
         }
-        row = next;
     }
 }
 

@@ -148,6 +148,14 @@ typedef struct nm_sweep_entry {
     uint32_t slot;
 } nm_sweep_entry;
 
+/// One row of the broad phase: its agents in the order of the sweep, the range of their speeds along the axis, m/s, and
+/// the longest of their half extents along it, m.
+typedef struct nm_row {
+    uint32_t first, end;
+    int32_t index;
+    float slowest, fastest, half;
+} nm_row;
+
 typedef struct nm_pair {
     uint32_t a, b; ///< slots, a < b
 } nm_pair;
@@ -203,6 +211,7 @@ struct nm_world {
     // contacts
     nm_sweep_entry *sweep; ///< [capacity] sorted by (row, x)
     uint32_t sweep_count;
+    nm_row *rows;             ///< [capacity + 1]
     float row_height;         ///< m
     float axis_cos, axis_sin; ///< direction of the contact axis
     uint32_t contact_capacity;
