@@ -313,16 +313,15 @@ static void look_ahead(nm_world *w, uint32_t slot) {
 
 nm_lane_end nm_world_path_end(const nm_world *w, uint32_t slot, float *distance) {
     const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
-    uint32_t lane = w->lane[slot];
+    const uint32_t lane = w->lane[slot], count = w->path_count[slot];
     *distance = INFINITY;
-    if (lane == NM_NONE || w->path_count[slot] == NM_PATH_MAX) return NM_LANE_GOES_ON;
+    if (lane == NM_NONE || count == NM_PATH_MAX) return NM_LANE_GOES_ON;
+    const nm_lane_end end = (nm_lane_end)w->lane_end[count > 0 ? path[count - 1] : lane];
+    if (NM_LIKELY(end != NM_LANE_MUST_CHANGE)) return end;
     float length = w->map->lanes[lane].length - w->lane_s[slot];
-    for (uint32_t i = 0; i < w->path_count[slot]; ++i) {
-        lane = path[i];
-        length += w->map->lanes[lane].length;
-    }
+    for (uint32_t i = 0; i < count; ++i) length += w->map->lanes[path[i]].length;
     *distance = length;
-    return (nm_lane_end)w->lane_end[lane];
+    return end;
 }
 
 void nm_world_right_of_way(nm_world *w) {

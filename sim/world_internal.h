@@ -110,6 +110,9 @@
     X(float, sorted_vy, 1)                                                                                             \
     X(float, sorted_ex, 1)                                                                                             \
     X(float, sorted_ey, 1)                                                                                             \
+    X(float, acts, 1)       /* 1 = a driver that has not crashed */                                                    \
+    X(float, lead_speed, 1) /* m/s of the leader along this agent's heading */                                         \
+    X(float, rest, 1)       /* m left of the centreline where it wants to be */                                        \
     X(uint8_t, flag, 1)                                                                                                \
     X(uint32_t, list, 1)                                                                                               \
     X(uint32_t, drivers, 1) /* slots under IDM on wheels, ascending; kept until somebody comes or goes */              \
@@ -264,7 +267,8 @@ void nm_policy_change_lanes(nm_world *world, const uint32_t *slots, uint32_t cou
 void nm_policy_walk_act(nm_world *world, const uint32_t *slots, uint32_t count);
 /// The lane that a walker against its lane's direction comes to next, or NM_NONE.
 uint32_t nm_walk_back_lane(const nm_world *world, uint32_t slot);
-/// Lanes ahead within `reach`, and whether the path ends (nm_lane_end), for right of way and lane changes.
+/// How the path ends, for right of way and lane changes; *distance receives the m to where a change has to be made by,
+/// INFINITY where none has to.
 nm_lane_end nm_world_path_end(const nm_world *world, uint32_t slot, float *distance);
 /// IDM acceleration of `slot` behind something `gap` m ahead that moves at `speed`; gap INFINITY = free road.
 float nm_idm_acceleration(const nm_world *world, uint32_t slot, float speed, float gap, float lead_speed);
