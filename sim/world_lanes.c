@@ -352,26 +352,35 @@ static inline int reaches_over(const nm_world *world, uint32_t slot) {
     return d + half > world->lane_left[slot] || half - d > world->lane_right[slot];
 }
 
+/// A ghost's entry after a move; 0 when it is over.
+static int refresh_ghost(nm_world *world, uint32_t slot, nm_order_entry *entry) {
+    entry->lane = NM_NONE;
+    if (world->lane[slot] != NM_NONE && reaches_over(world, slot))
+        entry->lane = overlapped_lane(world, slot, &entry->s, &entry->d);
+    world->has_ghost[slot] = entry->lane != NM_NONE;
+    return entry->lane != NM_NONE;
+}
+
 /// Refreshes the entries in their old order; ghosts that are over drop out, new ones come last.
 static uint32_t refresh_order(nm_world *world) {
     nm_order_entry *order = world->order;
     uint32_t kept = 0, fresh = 0;
     for (uint32_t i = 0; i < world->order_count; ++i) {
-        nm_order_entry entry = order[i];
-        const uint32_t slot = entry.slot & ~NM_GHOST;
-        if (entry.slot & NM_GHOST) {
-            entry.lane = NM_NONE;
-            if (world->lane[slot] != NM_NONE && reaches_over(world, slot))
-                entry.lane = overlapped_lane(world, slot, &entry.s, &entry.d);
-            world->has_ghost[slot] = entry.lane != NM_NONE;
-        } else {
-            entry.lane = world->lane[slot];
-            entry.s = world->lane_s[slot];
-            entry.d = world->lane_d[slot];
-            world->ordered[slot] = entry.lane != NM_NONE;
-            if (!world->has_ghost[slot] && reaches_over(world, slot)) world->list[fresh++] = slot;
+        const uint32_t name = order[i].slot, slot = name & ~NM_GHOST;
+        if (NM_UNLIKELY(name & NM_GHOST)) {
+            nm_order_entry ghost = order[i];
+            if (refresh_ghost(world, slot, &ghost)) order[kept++] = ghost;
+            continue;
         }
-        if (entry.lane != NM_NONE) order[kept++] = entry;
+        const uint32_t lane = world->lane[slot];
+        world->ordered[slot] = lane != NM_NONE;
+        if (!world->has_ghost[slot] && reaches_over(world, slot)) world->list[fresh++] = slot;
+        if (NM_UNLIKELY(lane == NM_NONE)) continue;
+        nm_order_entry *entry = &order[kept++]; // field by field: copied whole, it would have to wait for its parts
+        entry->lane = lane;
+        entry->s = world->lane_s[slot];
+        entry->d = world->lane_d[slot];
+        entry->slot = slot;
     }
     for (uint32_t i = 0; i < fresh; ++i) {
         nm_order_entry ghost = {.lane = NM_NONE, .slot = world->list[i] | NM_GHOST};
@@ -382,6 +391,20 @@ static uint32_t refresh_order(nm_world *world) {
         order[kept++] = ghost;
     }
     return kept;
+}
+
+/// Where each lane's agents begin in the sorted order, how many they are, and where each agent is.
+static void index_order(nm_world *world) {
+    const nm_order_entry *order = world->order;
+    for (uint32_t i = 0; i < world->order_count;) {
+        const uint32_t lane = order[i].lane, first = i;
+        do {
+            if (!(order[i].slot & NM_GHOST)) world->order_position[order[i].slot] = i;
+            ++i;
+        } while (i < world->order_count && order[i].lane == lane);
+        world->lane_first[lane] = first;
+        world->lane_agents[lane] = i - first;
+    }
 }
 
 /// Brings the order of agents on lanes up to date and sorts it by insertion: nearly sorted, so nearly linear.
@@ -406,11 +429,7 @@ void nm_world_sort_lanes(nm_world *world) {
         for (; j > 0 && entry_before(&entry, &order[j - 1]); --j) order[j] = order[j - 1];
         order[j] = entry;
     }
-    for (uint32_t i = 0; i < kept; ++i) {
-        const uint32_t lane = order[i].lane;
-        if (world->lane_agents[lane]++ == 0) world->lane_first[lane] = i;
-        if (!(order[i].slot & NM_GHOST)) world->order_position[order[i].slot] = i;
-    }
+    index_order(world);
 }
 
 uint32_t nm_world_order_after(const nm_world *world, uint32_t lane, float at) {
