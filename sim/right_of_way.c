@@ -20,6 +20,7 @@
 #define NM_COMFORT_STOP 3.0f   ///< m/s^2, for an amber light
 #define NM_FIRM_STOP 5.5f      ///< m/s^2, harder than that nobody stops for a line
 #define NM_YIELD_BRAKE 3.0f    ///< m/s^2 expected of who has to yield
+#define NM_SUM_MARGIN 1.0f     ///< m, more than sums of lane lengths differ by the order of adding
 #define NM_STALEMATE_STEPS 60u ///< after 6 s of waiting for others that wait, too, one goes
 
 static void announce(nm_world *w, uint32_t slot, uint32_t lane, float distance) {
@@ -62,6 +63,7 @@ static void announce_all(nm_world *w) {
         }
         const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
         const float reach = 15.0f + NM_LOOK_SECONDS * w->speed[slot];
+        if (w->conflict_ahead[slot] - w->lane_s[slot] > reach + NM_SUM_MARGIN) continue;
         // in a queue only the first one comes: the others wait behind it
         const float queue = w->speed[slot] < 1.0f && !walks ? w->lead_gap[slot] : INFINITY;
         float start = -w->lane_s[slot];
@@ -276,6 +278,10 @@ static void look_ahead(nm_world *w, uint32_t slot) {
     const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
     const float v = w->speed[slot], half = 0.5f * w->length[slot];
     const float reach = 15.0f + v * v * 0.25f + v;
+    if (w->rule_ahead[slot] - w->lane_s[slot] > reach + NM_SUM_MARGIN) {
+        w->held[slot] = 0;
+        return;
+    }
     uint32_t lane = w->lane[slot];
     float start = -w->lane_s[slot], line = INFINITY; // m to where this lane starts, to the last stop line before it
     uint8_t held = 0;

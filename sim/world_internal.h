@@ -52,6 +52,9 @@
     X(float, cruise, 1, 0)            /* m/s the lane allows here, curves ahead included */                            \
     X(float, limit, 1, 0)             /* m/s speed limit here */                                                       \
     X(uint32_t, path, NM_PATH_MAX, 0) /* lanes after `lane` on the route */                                            \
+    X(float, conflict_ahead, 1, 0) /* m from the start of `lane` to the first lane of the path that has conflicts; */  \
+                                   /* -INFINITY = `lane` itself has, INFINITY = none */                                \
+    X(float, rule_ahead, 1, 0)     /* likewise, conflicts, signals or stop signs */                                    \
     X(uint8_t, path_count, 1, 0)                                                                                       \
     X(uint32_t, entered_step, 1, 0)                                                                                    \
     X(uint8_t, was_on_road, 1, 0)                                                                                      \

@@ -119,7 +119,7 @@ static uint32_t choose_successor(const nm_world *world, uint32_t slot, uint32_t 
     return choices[count - 1];
 }
 
-static void fill_path(nm_world *world, uint32_t slot) {
+static void extend_path(nm_world *world, uint32_t slot) {
     uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
     const nm_lane *lanes = world->map->lanes;
     float distance = lanes[world->lane[slot]].length - world->lane_s[slot];
@@ -131,6 +131,32 @@ static void fill_path(nm_world *world, uint32_t slot) {
         path[world->path_count[slot]++] = next;
         distance += lanes[next].length;
     }
+}
+
+/// Looks up, once for every change of the path, where right of way begins to matter: most agents are far from it.
+static void note_rules_ahead(nm_world *world, uint32_t slot) {
+    const nm_lane *lanes = world->map->lanes;
+    const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX, count = world->path_count[slot];
+    world->conflict_ahead[slot] = world->rule_ahead[slot] = INFINITY;
+    uint32_t lane = world->lane[slot];
+    float start = -INFINITY; // on it
+    for (uint32_t i = 0; i <= count; ++i) {
+        const nm_lane *l = &lanes[lane];
+        const int conflicts = l->conflicts.count > 0;
+        const int controlled = l->signals.count > 0 || l->control >= NM_CONTROL_STOP;
+        if (conflicts || controlled) world->rule_ahead[slot] = nm_minf(world->rule_ahead[slot], start);
+        if (conflicts) {
+            world->conflict_ahead[slot] = start;
+            return;
+        }
+        start = (i == 0 ? 0.0f : start) + l->length;
+        if (i < count) lane = path[i];
+    }
+}
+
+static void fill_path(nm_world *world, uint32_t slot) {
+    extend_path(world, slot);
+    note_rules_ahead(world, slot);
 }
 
 /// Curvature where the agent will be when steering that begins now has taken effect.
@@ -186,6 +212,7 @@ static void read_rail(nm_world *world, uint32_t slot, float s) {
 static void no_lane(nm_world *world, uint32_t slot) {
     world->lane[slot] = NM_NONE;
     world->path_count[slot] = 0;
+    world->conflict_ahead[slot] = world->rule_ahead[slot] = INFINITY;
     world->lane_s[slot] = world->lane_d[slot] = world->lane_curvature[slot] = world->bend_ahead[slot] = 0.0f;
     world->lane_left[slot] = world->lane_right[slot] = world->limit[slot] = 0.0f;
     world->cruise[slot] = world->speed_max[slot];
