@@ -195,6 +195,15 @@ static void mind_body(nm_world *w, uint32_t slot, const nm_lane *l, float start,
         w->stop_gap[slot] = nm_minf(w->stop_gap[slot], nm_maxf(gap - 0.5f, 0.0f));
 }
 
+/// Does `other`, `in` m before the shared ground, let pass whoever meets it at `c`, however long they take? Says so
+/// without the times of must_wait_for(), which would come to the same: well before that ground it takes some time to
+/// get there.
+static inline int gives_way(const nm_world *w, const nm_conflict *c, uint32_t other, float in) {
+    if (in < 0.5f || w->speed[other] > 100.0f) return 0;
+    if (c->precedence != NM_PRECEDENCE_MINE) return waits_itself(w, other, c->lane);
+    return !nm_is_walker(w->type[other]) || w->map->lanes[c->lane].type != NM_LANE_CROSSWALK;
+}
+
 /// Has `slot`, `start` m before lane `l`, to wait for anybody on a conflicting lane? *place receives how far into the
 /// lane the first such ground begins.
 static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float start, float *place) {
@@ -228,7 +237,7 @@ static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float st
                 if (m.in < 0.0f) mind_body(w, slot, l, start, c, &m);
             } else if (c->kind == NM_CONFLICT_MERGE) {
                 wait = merge_holds(w, slot, c, in, out, start + c->self_out, half, &m, a->distance + c->other_out);
-            } else {
+            } else if (!gives_way(w, c, m.other, m.in)) {
                 if (mine.in < 0.0f) mine = (nm_window){time_to(in, v, pace), time_to(out, v, pace)};
                 const nm_window theirs = {m.in < 0.0f ? 0.0f : time_to(m.in, w->speed[m.other], 1.0f),
                                           time_to(m.out, w->speed[m.other], 1.0f)};
