@@ -99,6 +99,7 @@ static void place_limits(nm_world *world, uint32_t slot, nm_agent_type type) {
     world->jerk_step[slot] = limits.jerk_max * NM_STEP_SECONDS;
     world->curvature_max[slot] = limits.curvature_max;
     world->curvature_step[slot] = limits.curvature_rate_max * NM_STEP_SECONDS;
+    world->steer_preview[slot] = nm_world_steer_preview(world->curvature_step[slot]);
     world->grip_squared[slot] = (limits.friction * 9.81f) * (limits.friction * 9.81f);
     world->speed_max[slot] = limits.speed_max;
     world->rear[slot] = limits.rear_axle * world->length[slot];

@@ -308,10 +308,6 @@ void nm_world_find_contacts(nm_world *w) {
     judge_contacts(w);
 }
 
-static int drives(uint8_t type) {
-    return type != NM_AGENT_PEDESTRIAN && type != NM_AGENT_OBSTACLE;
-}
-
 /// Against the lane it is on, and no other lane there runs its way.
 static int against_traffic(const nm_world *w, uint32_t i) {
     if (w->lane[i] == NM_NONE || w->speed[i] < 1.0f) return 0;
@@ -330,23 +326,53 @@ static int against_traffic(const nm_world *w, uint32_t i) {
     return on_lane;
 }
 
+/// Whose heading is against its lane's: flag[] = 1. Few ever are, and only those need against_traffic().
+NM_TARGET_CLONES
+static void flag_turned(const nm_world *w, uint32_t count) {
+    const float *restrict lane_cos = w->lane_cos, *restrict lane_sin = w->lane_sin, *restrict speed = w->speed;
+    const float *restrict cos_h = w->cos_h, *restrict sin_h = w->sin_h;
+    uint8_t *restrict flag = w->flag;
+    NM_INDEPENDENT
+    for (uint32_t i = 0; i < count; ++i)
+        flag[i] = (speed[i] >= 1.0f) & (lane_cos[i] * cos_h[i] + lane_sin[i] * sin_h[i] < 0.0f);
+}
+
+/// What holds for nearly everybody, for all at once: on the road, and with the traffic. Who neither drives nor moves is
+/// not judged. Returns whether anybody is left to be looked at: off_road[] or flag[] set.
+NM_TARGET_CLONES
+static int clear_the_good(const nm_world *w, uint32_t count) {
+    const uint8_t *restrict type = w->type, *restrict fixed = w->fixed;
+    uint8_t *restrict off_road = w->off_road, *restrict wrong_way = w->wrong_way, *restrict flag = w->flag;
+    uint8_t *restrict was_on_road = w->was_on_road;
+    uint8_t left = 0;
+    NM_INDEPENDENT
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint8_t drives = (type[i] != NM_AGENT_PEDESTRIAN) & (type[i] != NM_AGENT_OBSTACLE) & (fixed[i] == 0);
+        off_road[i] &= drives;
+        flag[i] &= drives;
+        wrong_way[i] = 0;
+        was_on_road[i] |= drives & (off_road[i] ^ 1u);
+        left |= off_road[i] | flag[i];
+    }
+    return left;
+}
+
 void nm_world_check_road(nm_world *w) {
     const unsigned checks = w->config.checks;
     if (checks & NM_CHECK_OFF_ROAD)
         nm_map_boxes_off_road(w->map, w->x, w->y, w->cos_h, w->sin_h, w->length, w->width, w->config.off_road_margin,
                               w->count, w->off_road);
+    if (checks & NM_CHECK_WRONG_WAY)
+        flag_turned(w, w->count);
+    else
+        memset(w->flag, 0, w->count);
+    if (!clear_the_good(w, w->count)) return;
     for (uint32_t i = 0; i < w->count; ++i) {
-        if (!drives(w->type[i]) || w->fixed[i]) {
-            w->off_road[i] = w->wrong_way[i] = 0;
-            continue;
-        }
-        if (!w->off_road[i])
-            w->was_on_road[i] = 1;
-        else if (w->was_on_road[i])
+        if (w->off_road[i] && w->was_on_road[i])
             nm_world_note_event(w, i, NM_AGENT_WENT_OFF_ROAD);
-        else if (w->entered_step[i] == w->step)
+        else if (w->off_road[i] && w->entered_step[i] == w->step)
             nm_world_note_event(w, i, NM_AGENT_STARTED_OFF_ROAD);
-        if (!(checks & NM_CHECK_WRONG_WAY)) continue;
+        if (!w->flag[i]) continue;
         w->wrong_way[i] = (uint8_t)against_traffic(w, i);
         if (w->wrong_way[i]) nm_world_note_event(w, i, NM_AGENT_WENT_WRONG_WAY);
     }

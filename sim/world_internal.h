@@ -37,6 +37,7 @@
     X(float, curvature_step, 1, 0) /* 1/m that curvature may change in one step */                                     \
     X(float, grip_squared, 1, 0)   /* (mu g)^2 */                                                                      \
     X(float, speed_max, 1, 0)                                                                                          \
+    X(float, steer_preview, 1, 0) /* s until steering that begins now has taken effect */                              \
     X(float, accel_command, 1, 0)                                                                                      \
     X(float, curvature_command, 1, 0)                                                                                  \
     X(float, mobile, 1, 0) /* 1 = moved by the bicycle, 0 = placed by the log or from outside */                       \
@@ -240,6 +241,7 @@ void nm_world_integrate(nm_world *world);
 
 // world_lanes.c
 void nm_world_prepare_lanes(nm_world *world);
+float nm_world_steer_preview(float curvature_step); ///< of an agent whose curvature may change by that in one step
 void nm_world_enter_lane(nm_world *world, uint32_t slot); ///< finds lane and path of a newly placed agent
 void nm_world_prefetch_rails(const nm_world *world);
 void nm_world_update_lanes(nm_world *world); ///< cursors after a move

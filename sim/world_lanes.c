@@ -159,13 +159,16 @@ static void fill_path(nm_world *world, uint32_t slot) {
     note_rules_ahead(world, slot);
 }
 
+float nm_world_steer_preview(float curvature_step) {
+    return NM_STEER_DELAY + NM_STEER_BUILD_UP * NM_STEP_SECONDS / curvature_step;
+}
+
 /// Curvature where the agent will be when steering that begins now has taken effect.
 static float bend_ahead(const nm_world *world, uint32_t slot, int at, int last) {
     const nm_map *map = world->map;
     const nm_lane *lane = &map->lanes[world->lane[slot]];
-    const float preview = NM_STEER_DELAY + NM_STEER_BUILD_UP * NM_STEP_SECONDS / world->curvature_step[slot];
     // recordings may go backwards, and as fast as their errors make them
-    int ahead = at + (int)nm_clampf(world->speed[slot] * preview * lane->rail_inverse, -1e6f, 1e6f);
+    int ahead = at + (int)nm_clampf(world->speed[slot] * world->steer_preview[slot] * lane->rail_inverse, -1e6f, 1e6f);
     if (ahead < 0) ahead = 0;
     if (ahead > last && world->path_count[slot] > 0) {
         ahead -= last;
