@@ -39,6 +39,7 @@ static void slow_for_route(nm_world *w, uint32_t slot) {
     const nm_map *map = w->map;
     const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
     const float v = w->speed[slot], reach = v * v * (0.5f / NM_ROUTE_BRAKE) + v;
+    if (w->slowest_ahead[slot] >= w->cruise[slot]) return;
     float distance = map->lanes[w->lane[slot]].length - w->lane_s[slot];
     for (uint32_t i = 0; distance < reach && i < w->path_count[slot]; ++i) {
         const nm_lane *lane = &map->lanes[path[i]];

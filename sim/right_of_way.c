@@ -23,12 +23,17 @@
 #define NM_SUM_MARGIN 1.0f     ///< m, more than sums of lane lengths differ by the order of adding
 #define NM_STALEMATE_STEPS 60u ///< after 6 s of waiting for others that wait, too, one goes
 
-static void announce(nm_world *w, uint32_t slot, uint32_t lane, float distance) {
-    if (w->approach_count >= w->capacity * NM_APPROACH_MAX) return;
-    const uint32_t at = w->approach_count++;
-    if (w->approach_head[lane] == NM_NONE) w->touched[w->touched_count++] = lane;
-    w->approaches[at] = (nm_approach){slot, w->approach_head[lane], distance};
-    w->approach_head[lane] = at;
+/// Puts an agent at the head of the list of `lane`, if that has conflicts; returns 1 if so. Without branches: whether
+/// the next lane of somebody's path has any is a toss-up. An agent announces itself on NM_APPROACH_MAX lanes at most.
+static inline uint32_t announce(nm_world *w, uint32_t slot, uint32_t lane, float distance) {
+    const uint32_t at = w->approach_count, head = w->approach_head[lane];
+    const uint32_t conflicts = w->map->lanes[lane].conflicts.count > 0;
+    w->approaches[at] = (nm_approach){slot, head, distance};
+    w->approach_head[lane] = conflicts ? at : head;
+    w->approach_count = at + conflicts;
+    w->touched[w->touched_count] = lane;
+    w->touched_count += conflicts & (head == NM_NONE);
+    return conflicts;
 }
 
 /// The stretch that `c` takes of an approaching agent's way: m from its centre to where it begins and ends. A walker
@@ -42,11 +47,10 @@ static inline void stretch_ahead(const nm_world *w, const nm_approach *a, const 
 /// A walker against its lane's direction: on this lane, and on the one it comes to next.
 static void announce_back(nm_world *w, uint32_t slot) {
     const uint32_t lane = w->lane[slot];
-    if (w->map->lanes[lane].conflicts.count > 0) announce(w, slot, lane, -w->lane_s[slot]);
+    announce(w, slot, lane, -w->lane_s[slot]);
     if (w->lane_s[slot] > 15.0f) return;
     const uint32_t next = nm_walk_back_lane(w, slot);
-    if (next != NM_NONE && w->map->lanes[next].conflicts.count > 0)
-        announce(w, slot, next, -w->lane_s[slot] - w->map->lanes[next].length);
+    if (next != NM_NONE) announce(w, slot, next, -w->lane_s[slot] - w->map->lanes[next].length);
 }
 
 static void announce_all(nm_world *w) {
@@ -69,10 +73,8 @@ static void announce_all(nm_world *w) {
         float start = -w->lane_s[slot];
         uint32_t announced = 0;
         for (uint32_t i = 0; start < queue; ++i) {
-            if (w->map->lanes[lane].conflicts.count > 0) {
-                announce(w, slot, lane, start);
-                if (++announced == NM_APPROACH_MAX) break;
-            }
+            announced += announce(w, slot, lane, start);
+            if (announced == NM_APPROACH_MAX) break;
             start += w->map->lanes[lane].length;
             if (start > reach || i == w->path_count[slot]) break;
             if (w->fixed[slot]) break; // parked: it blocks where it is, it does not come

@@ -56,6 +56,7 @@
     X(float, conflict_ahead, 1, 0) /* m from the start of `lane` to the first lane of the path that has conflicts; */  \
                                    /* -INFINITY = `lane` itself has, INFINITY = none */                                \
     X(float, rule_ahead, 1, 0)     /* likewise, conflicts, signals or stop signs */                                    \
+    X(float, slowest_ahead, 1, 0)  /* m/s, the least that a lane of the path allows where it begins */                 \
     X(uint8_t, path_count, 1, 0)                                                                                       \
     X(uint32_t, entered_step, 1, 0)                                                                                    \
     X(uint8_t, was_on_road, 1, 0)                                                                                      \

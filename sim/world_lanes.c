@@ -133,11 +133,14 @@ static void extend_path(nm_world *world, uint32_t slot) {
     }
 }
 
-/// Looks up, once for every change of the path, where right of way begins to matter: most agents are far from it.
+/// Looks up, once for every change of the path, where right of way begins to matter and whether there is anything to
+/// slow down for: most agents are far from both.
 static void note_rules_ahead(nm_world *world, uint32_t slot) {
     const nm_lane *lanes = world->map->lanes;
     const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX, count = world->path_count[slot];
-    world->conflict_ahead[slot] = world->rule_ahead[slot] = INFINITY;
+    world->conflict_ahead[slot] = world->rule_ahead[slot] = world->slowest_ahead[slot] = INFINITY;
+    for (uint32_t i = 0; i < count; ++i)
+        world->slowest_ahead[slot] = nm_minf(world->slowest_ahead[slot], world->cruise_at[lanes[path[i]].rail.first]);
     uint32_t lane = world->lane[slot];
     float start = -INFINITY; // on it
     for (uint32_t i = 0; i <= count; ++i) {
@@ -514,9 +517,8 @@ static void find_lead(nm_world *world, uint32_t slot) {
     world->lead[slot] = NM_NONE;
     world->lead_gap[slot] = INFINITY;
     for (uint32_t i = 0;; ++i) {
-        const uint32_t agents = world->lane_agents[lane];
-        const uint32_t end = agents ? world->lane_first[lane] + agents : 0;
-        if (i > 0) from = agents ? world->lane_first[lane] : 0;
+        const uint32_t first = world->lane_first[lane], end = first + world->lane_agents[lane];
+        if (i > 0) from = first; // of an empty lane anything, but then it is the end as well
         for (uint32_t p = from; p < end; ++p) {
             const nm_order_entry *entry = &world->order[p];
             const uint32_t other = entry->slot & ~NM_GHOST;
