@@ -106,9 +106,7 @@ static float change_gain(const nm_world *w, uint32_t slot, nm_gap gap, int urgen
 
 static int consider(nm_world *w, uint32_t slot, const uint32_t *changed, uint32_t changed_count) {
     const nm_lane *lane = &w->map->lanes[w->lane[slot]];
-    float to_end;
-    const nm_lane_end end = nm_world_path_end(w, slot, &to_end);
-    const int urgent = end == NM_LANE_MUST_CHANGE && to_end < NM_URGENT;
+    const int urgent = w->path_end[slot] == NM_LANE_MUST_CHANGE && nm_world_path_length(w, slot) < NM_URGENT;
     if (!urgent && (w->speed[slot] < 3.0f || lane->flags & NM_LANE_JUNCTION)) return 0;
     const nm_range sides[2] = {lane->left, lane->right};
     float best = urgent ? -4.0f : w->config.idm->change_gain;

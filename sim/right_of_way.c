@@ -328,17 +328,11 @@ static void look_ahead(nm_world *w, uint32_t slot) {
     w->held[slot] = held;
 }
 
-nm_lane_end nm_world_path_end(const nm_world *w, uint32_t slot, float *distance) {
+float nm_world_path_length(const nm_world *w, uint32_t slot) {
     const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
-    const uint32_t lane = w->lane[slot], count = w->path_count[slot];
-    *distance = INFINITY;
-    if (lane == NM_NONE || count == NM_PATH_MAX) return NM_LANE_GOES_ON;
-    const nm_lane_end end = (nm_lane_end)w->lane_end[count > 0 ? path[count - 1] : lane];
-    if (NM_LIKELY(end != NM_LANE_MUST_CHANGE)) return end;
-    float length = w->map->lanes[lane].length - w->lane_s[slot];
-    for (uint32_t i = 0; i < count; ++i) length += w->map->lanes[path[i]].length;
-    *distance = length;
-    return end;
+    float length = w->map->lanes[w->lane[slot]].length - w->lane_s[slot];
+    for (uint32_t i = 0; i < w->path_count[slot]; ++i) length += w->map->lanes[path[i]].length;
+    return length;
 }
 
 void nm_world_right_of_way(nm_world *w) {
@@ -351,9 +345,8 @@ void nm_world_right_of_way(nm_world *w) {
         w->merge_speed[slot] = 0.0f;
         if (w->policy[slot] != NM_POLICY_IDM || w->fixed[slot] || w->lane[slot] == NM_NONE) continue;
         if (nm_is_walker(w->type[slot])) continue; // they look for themselves: policy_walk.c
-        float distance;
-        if (nm_world_path_end(w, slot, &distance) == NM_LANE_MUST_CHANGE)
-            w->stop_gap[slot] = nm_maxf(distance - 0.5f * w->length[slot] - 1.0f, 0.0f);
+        if (w->path_end[slot] == NM_LANE_MUST_CHANGE)
+            w->stop_gap[slot] = nm_maxf(nm_world_path_length(w, slot) - 0.5f * w->length[slot] - 1.0f, 0.0f);
         if (junctions) look_ahead(w, slot);
     }
 }

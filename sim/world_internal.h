@@ -57,6 +57,7 @@
                                    /* -INFINITY = `lane` itself has, INFINITY = none */                                \
     X(float, rule_ahead, 1, 0)     /* likewise, conflicts, signals or stop signs */                                    \
     X(float, slowest_ahead, 1, 0)  /* m/s, the least that a lane of the path allows where it begins */                 \
+    X(uint8_t, path_end, 1, 0)     /* nm_lane_end of the last lane known of the path */                                \
     X(uint8_t, path_count, 1, 0)                                                                                       \
     X(uint32_t, entered_step, 1, 0)                                                                                    \
     X(uint8_t, was_on_road, 1, 0)                                                                                      \
@@ -273,9 +274,8 @@ void nm_policy_change_lanes(nm_world *world, const uint32_t *slots, uint32_t cou
 void nm_policy_walk_act(nm_world *world, const uint32_t *slots, uint32_t count);
 /// The lane that a walker against its lane's direction comes to next, or NM_NONE.
 uint32_t nm_walk_back_lane(const nm_world *world, uint32_t slot);
-/// How the path ends, for right of way and lane changes; *distance receives the m to where a change has to be made by,
-/// INFINITY where none has to.
-nm_lane_end nm_world_path_end(const nm_world *world, uint32_t slot, float *distance);
+/// m to the end of the path as far as it is known; with path_end NM_LANE_MUST_CHANGE a change has to be made by there.
+float nm_world_path_length(const nm_world *world, uint32_t slot);
 /// IDM acceleration of `slot` behind something `gap` m ahead that moves at `speed`; gap INFINITY = free road.
 float nm_idm_acceleration(const nm_world *world, uint32_t slot, float speed, float gap, float lead_speed);
 

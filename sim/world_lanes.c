@@ -133,15 +133,17 @@ static void extend_path(nm_world *world, uint32_t slot) {
     }
 }
 
-/// Looks up, once for every change of the path, where right of way begins to matter and whether there is anything to
-/// slow down for: most agents are far from both.
-static void note_rules_ahead(nm_world *world, uint32_t slot) {
+/// Looks up, once for every change of the path, how it ends, where right of way begins to matter and whether there is
+/// anything to slow down for: most agents are far from all of it.
+static void note_what_comes(nm_world *world, uint32_t slot) {
     const nm_lane *lanes = world->map->lanes;
     const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX, count = world->path_count[slot];
     world->conflict_ahead[slot] = world->rule_ahead[slot] = world->slowest_ahead[slot] = INFINITY;
     for (uint32_t i = 0; i < count; ++i)
         world->slowest_ahead[slot] = nm_minf(world->slowest_ahead[slot], world->cruise_at[lanes[path[i]].rail.first]);
     uint32_t lane = world->lane[slot];
+    world->path_end[slot] =
+        count == NM_PATH_MAX ? NM_LANE_GOES_ON : world->lane_end[count > 0 ? path[count - 1] : lane];
     float start = -INFINITY; // on it
     for (uint32_t i = 0; i <= count; ++i) {
         const nm_lane *l = &lanes[lane];
@@ -159,7 +161,7 @@ static void note_rules_ahead(nm_world *world, uint32_t slot) {
 
 static void fill_path(nm_world *world, uint32_t slot) {
     extend_path(world, slot);
-    note_rules_ahead(world, slot);
+    note_what_comes(world, slot);
 }
 
 float nm_world_steer_preview(float curvature_step) {
