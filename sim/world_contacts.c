@@ -56,11 +56,10 @@ static inline int sweep_before(const nm_sweep_entry *a, const nm_sweep_entry *b)
     return a->slot < b->slot;
 }
 
-/// Insertion sort; for an order that is known to be bad, gaps first (Shell).
-static void sort_sweep(nm_sweep_entry *order, uint32_t count, int shuffled) {
-    for (uint32_t gap = shuffled ? count / 2 : 1; gap > 0; gap /= 2) {
+/// Shell sort, for an order that is known to be bad.
+static void sort_anew(nm_sweep_entry *order, uint32_t count) {
+    for (uint32_t gap = count / 2; gap > 0; gap /= 2) {
         for (uint32_t i = gap; i < count; ++i) {
-            if (!sweep_before(&order[i], &order[i - gap])) continue;
             const nm_sweep_entry entry = order[i];
             uint32_t j = i;
             for (; j >= gap && sweep_before(&entry, &order[j - gap]); j -= gap) order[j] = order[j - gap];
@@ -82,14 +81,24 @@ static float highest_reach(const nm_world *w, float mean, float horizon) {
     return lanes[0];
 }
 
-/// Rows and places along the axis of the agents in the order of the step before.
-static void place_in_rows(nm_world *w) {
-    const float inverse = 1.0f / w->row_height;
+/// Row and place along the axis of an agent in the order of the step before.
+static inline void place_entry(const nm_world *w, nm_sweep_entry *entry) {
+    const float row =
+        w->across[entry->slot] * (1.0f / w->row_height); // within 1e6 m of the origin and rows of 8 m: fits
+    entry->row = (int32_t)row - (row < 0.0f);
+    entry->x = w->along[entry->slot];
+}
+
+/// Places everybody and sorts by insertion on the way.
+static void place_in_order(nm_world *w) {
+    nm_sweep_entry *order = w->sweep;
     for (uint32_t k = 0; k < w->count; ++k) {
-        nm_sweep_entry *entry = &w->sweep[k];
-        const float row = w->across[entry->slot] * inverse; // within 1e6 m of the origin and rows of 8 m: fits
-        entry->row = (int32_t)row - (row < 0.0f);
-        entry->x = w->along[entry->slot];
+        place_entry(w, &order[k]);
+        if (k == 0 || !sweep_before(&order[k], &order[k - 1])) continue;
+        const nm_sweep_entry entry = order[k];
+        uint32_t j = k;
+        for (; j > 0 && sweep_before(&entry, &order[j - 1]); --j) order[j] = order[j - 1];
+        order[j] = entry;
     }
 }
 
@@ -128,16 +137,17 @@ static void sort_agents(nm_world *w, float horizon) {
     int shuffled = w->count > w->sweep_count + w->sweep_count / 4 + 16;
     for (uint32_t slot = w->sweep_count; slot < w->count; ++slot) w->sweep[slot].slot = slot; // newcomers are last
     w->sweep_count = w->count;
-    place_in_rows(w);
     float mean = 0.0f;
     for (uint32_t i = 0; i < w->count; ++i) mean += w->across_v[i];
     mean /= (float)w->count;
     const float highest = highest_reach(w, mean, horizon);
-    if (NM_UNLIKELY(w->row_height < 2.0f * highest)) {
-        for (; w->row_height < 2.0f * highest; w->row_height *= 2.0f) shuffled = 1;
-        place_in_rows(w);
+    for (; w->row_height < 2.0f * highest; w->row_height *= 2.0f) shuffled = 1;
+    if (NM_LIKELY(!shuffled)) {
+        place_in_order(w);
+    } else {
+        for (uint32_t k = 0; k < w->count; ++k) place_entry(w, &w->sweep[k]);
+        sort_anew(w->sweep, w->count);
     }
-    sort_sweep(w->sweep, w->count, shuffled);
     copy_in_order(w, horizon);
 }
 
