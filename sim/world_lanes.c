@@ -9,6 +9,9 @@
 #define NM_CURVE_BRAKE 1.5f     ///< m/s^2 with which they slow down before them
 #define NM_STEER_DELAY 0.1f     ///< s
 #define NM_STEER_BUILD_UP 0.05f ///< 1/m of curvature, half of a tight bend's: it has to be built up before the bend
+#define NM_RECORDED_STEPS 5u    ///< over which the recorded curvature is taken
+#define NM_STEER_TRUST 2.0f     ///< m^2, see take_over_steering
+#define NM_TAKEN_LATERAL 4.0f   ///< m/s^2 sideways that are taken over from a recording
 #define NM_MATCH_RADIUS 4.0f    ///< m to the nearest lane for an agent to be on it
 
 static unsigned lane_mask(uint8_t type) {
@@ -206,7 +209,7 @@ void nm_world_follow_lane(nm_world *world, uint32_t slot, uint32_t lane, float s
 /// Curvature of the recorded path just before `step`, and whether it is known.
 static int recorded_curvature(const nm_world *world, uint32_t slot, float *curvature) {
     const nm_scene *scene = world->scene;
-    const uint32_t track = world->track[slot], past = 5;
+    const uint32_t track = world->track[slot], past = NM_RECORDED_STEPS;
     if (world->speed[slot] < 2.0f || world->step < past || world->step >= scene->step_count) return 0;
     if (world->entered_step[slot] != world->step) return 0;
     const size_t then = nm_scene_at(scene, track, world->step - past), now = nm_scene_at(scene, track, world->step);
@@ -214,6 +217,18 @@ static int recorded_curvature(const nm_world *world, uint32_t slot, float *curva
     const float turned = nm_wrap_angle(scene->heading[now] - scene->heading[then]);
     *curvature = turned / (world->speed[slot] * (float)past * NM_STEP_SECONDS);
     return 1;
+}
+
+/// The wheels of a driver who takes over from a recording are turned as the recording drives, not straight ahead:
+/// turning them takes half a second, in which a car would run out of a tight bend. Recorded headings are noisy: with
+/// their difference off by 0.07 rad and curvatures spread by 0.05 1/m (chosen, not fitted), the best linear estimate
+/// weights what was measured over `way` m by way^2 / (way^2 + (0.07 / 0.05)^2 m^2).
+static void take_over_steering(nm_world *world, uint32_t slot) {
+    float curvature;
+    if (world->policy[slot] != NM_POLICY_IDM || !recorded_curvature(world, slot, &curvature)) return;
+    const float v = world->speed[slot], way = (float)NM_RECORDED_STEPS * NM_STEP_SECONDS * v;
+    const float most = nm_minf(world->curvature_max[slot], NM_TAKEN_LATERAL / (v * v)); // known from 2 m/s on
+    world->curvature[slot] = nm_clampf(curvature * way * way / (way * way + NM_STEER_TRUST), -most, most);
 }
 
 /// Where lanes lie over one another, as in a junction, the one that is driven shows in heading, curvature and speed.
@@ -250,6 +265,7 @@ void nm_world_enter_lane(nm_world *world, uint32_t slot) {
         return;
     }
     nm_world_follow_lane(world, slot, match.lane, match.s, match.d);
+    take_over_steering(world, slot);
 }
 
 /// Onto the next lane of the path once past the end. Returns 0 at the end of the road.

@@ -1,0 +1,152 @@
+/// Drivers who take over where a recording left them: beside the middle of the lane, in a bend, too fast for it, beside
+/// somebody who reaches into their lane. They get back without leaving the road or hitting anybody.
+#include "world_scenes.h"
+
+#define MOST_POINTS 400
+
+typedef struct piece {
+    double length, curvature; ///< m, 1/m to the left
+} piece;
+
+/// A centreline from the origin to the east, a point every half metre.
+static size_t draw(const piece *pieces, size_t count, nm_point3 *points) {
+    double x = 0, y = 0, heading = 0;
+    size_t used = 0;
+    points[used++] = (nm_point3){0, 0, 0};
+    for (size_t i = 0; i < count; ++i) {
+        const int steps = (int)lround(pieces[i].length / 0.5);
+        for (int k = 0; k < steps; ++k) {
+            assert_true(used < MOST_POINTS);
+            const double turn = 0.5 * pieces[i].curvature;
+            x += 0.5 * cos(heading + 0.5 * turn);
+            y += 0.5 * sin(heading + 0.5 * turn);
+            heading += turn;
+            points[used++] = (nm_point3){x, y, 0};
+        }
+    }
+    return used;
+}
+
+static void add_lane(nm_map_builder *builder, nm_lane_def *def, int64_t id, const nm_point3 *centre, size_t count,
+                     double width) {
+    nm_error error;
+    nm_error_clear(&error);
+    def->id = id;
+    def->centre = centre;
+    def->point_count = count;
+    def->width = width;
+    if (!(def->speed_limit > 0)) def->speed_limit = 14;
+    def->type = NM_LANE_STREET;
+    if (nm_map_builder_add_lane(builder, def, &error) != NM_OK) fail_msg("%s", error.message);
+}
+
+static nm_map_builder *new_builder(void) {
+    nm_map_builder *builder = nm_map_builder_create();
+    assert_non_null(builder);
+    nm_map_builder_set_origin(builder, (nm_point3){0, 0, 0});
+    return builder;
+}
+
+static const nm_map *finish(nm_map_builder *builder) {
+    const nm_map *map = NULL;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_map_builder_build(builder, &map, &error) != NM_OK) fail_msg("%s", error.message);
+    nm_map_builder_destroy(builder);
+    return map;
+}
+
+static const nm_map *one_lane(const piece *pieces, size_t count, double width) {
+    nm_point3 centre[MOST_POINTS];
+    nm_map_builder *builder = new_builder();
+    nm_lane_def def = nm_lane_def_default();
+    add_lane(builder, &def, 1, centre, draw(pieces, count, centre), width);
+    return finish(builder);
+}
+
+typedef struct driver {
+    nm_agent_type type;
+    float length, width;
+    float x, y, heading, speed, curvature; ///< at the last recorded step
+    int parked;
+} driver;
+
+/// Each was recorded for `steps` steps on a circle or straight line. Takes over the map's reference.
+static const nm_scene *recorded(const nm_map *map, const driver *drivers, size_t count, uint32_t steps) {
+    nm_scene_builder *builder = nm_scene_builder_create();
+    assert_non_null(builder);
+    nm_error error;
+    nm_error_clear(&error);
+    assert_int_equal(nm_scene_builder_begin(builder, map, 0.1, steps, &error), NM_OK);
+    for (size_t i = 0; i < count; ++i) {
+        const driver *d = &drivers[i];
+        const nm_track_def def = {.id = (int64_t)i + 1,
+                                  .type = d->type,
+                                  .flags = d->parked ? NM_TRACK_STATIC : 0,
+                                  .length = d->length,
+                                  .width = d->width,
+                                  .height = 1.5f};
+        uint32_t track;
+        assert_int_equal(nm_scene_builder_add_track(builder, &def, &track, &error), NM_OK);
+        for (uint32_t t = 0; t < steps; ++t) {
+            const double way = (double)d->speed * 0.1 * ((double)t - (double)(steps - 1)),
+                         turn = way * (double)d->curvature;
+            const double chord = fabs(turn) > 1e-6 ? way * sin(0.5 * turn) / (0.5 * turn) : way;
+            const double mid = (double)d->heading + 0.5 * turn, heading = (double)d->heading + turn;
+            const nm_state_def state = {.x = (double)d->x + chord * cos(mid),
+                                        .y = (double)d->y + chord * sin(mid),
+                                        .heading = heading,
+                                        .vx = (double)d->speed * cos(heading),
+                                        .vy = (double)d->speed * sin(heading)};
+            assert_int_equal(nm_scene_builder_add_state(builder, track, t, &state, &error), NM_OK);
+        }
+    }
+    nm_scene_builder_set_current(builder, steps - 1, NM_NONE);
+    const nm_scene *scene = NULL;
+    if (nm_scene_builder_build(builder, &scene, &error) != NM_OK) fail_msg("%s", error.message);
+    nm_scene_builder_destroy(builder);
+    nm_map_release(map);
+    return scene;
+}
+
+/// A world that begins at the last recorded step.
+static nm_world *taken_over(const nm_scene *scene, nm_policy_kind policy) {
+    nm_world_config config = nm_world_config_default();
+    config.agents = config.ego = policy;
+    config.start_step = scene->step_count - 1;
+    nm_world *world = NULL;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_world_create(scene, &config, &world, &error) != NM_OK) fail_msg("%s", error.message);
+    return world;
+}
+
+/// The estimate over half a second: way^2 / (way^2 + 2 m^2) of what was measured, for IDM drivers only.
+static void wheels_are_turned_as_the_recording_drives(void **state) {
+    (void)state;
+    const piece circle[1] = {{40, 0.1}};
+    static const struct {
+        float speed, curvature;
+        nm_policy_kind policy;
+        float expected;
+    } cases[] = {{5, 0.1f, NM_POLICY_IDM, 0.1f * 6.25f / 8.25f},
+                 {2.5f, 0.1f, NM_POLICY_IDM, 0.1f * 1.5625f / 3.5625f},
+                 {1, 0.1f, NM_POLICY_IDM, 0},           // nothing to measure
+                 {10, 0.1f, NM_POLICY_IDM, 4 / 100.0f}, // no more than 4 m/s^2 sideways
+                 {5, 0.1f, NM_POLICY_CONSTANT_VELOCITY, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        const driver car = {NM_AGENT_CAR, 4.5f, 1.8f, 8.4147f, 4.597f, 1, cases[i].speed, cases[i].curvature, 0};
+        const nm_scene *scene = recorded(one_lane(circle, 1, 3.5), &car, 1, 11);
+        nm_world *world = taken_over(scene, cases[i].policy);
+        assert_float_equal(nm_world_get_view(world).curvature[0], cases[i].expected, 1e-3f);
+        nm_world_destroy(world);
+        nm_scene_destroy(scene);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wheels_are_turned_as_the_recording_drives),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
