@@ -2,8 +2,13 @@
 /// to).
 #include "sim/world_internal.h"
 
-#define NM_RECENTRE 0.4f    ///< m/s back to the centre of the lane
-#define NM_CHANGE_RATE 1.2f ///< m/s sideways in a lane change
+#define NM_RECENTRE 0.4f       ///< m/s back to the centre of the lane
+#define NM_RECENTRE_SLIP 0.06f ///< and at most this slip (sine of the angle to the lane)
+#define NM_CHANGE_RATE 1.2f    ///< m/s sideways in a lane change
+#define NM_CHANGE_SLIP 0.25f   ///< and at most this slip
+#define NM_RETURN_SLIP 0.1f    ///< for who reaches over a border behind which no lane is known
+#define NM_LEAST_SLIP 0.03f    ///< with which everybody gets where it wants to be
+#define NM_STRAIGHTEN 0.5f     ///< of the look-ahead are driven to straighten up
 #define NM_BLOCKED_STEPS 25u
 #define NM_ROUTE_BRAKE 1.5f   ///< m/s^2 before a turn
 #define NM_EMERGENCY_TTC 1.0f ///< s: below it the brakes come first
@@ -99,22 +104,55 @@ static float resting_offset(const nm_world *w, uint32_t slot) {
     return nm_clampf(w->offset_target[slot], margin - w->lane_right[slot], w->lane_left[slot] - margin);
 }
 
+/// The slip with which a vehicle may move sideways by `change` m without sweeping a corner over a border: the front
+/// corner that leads, over the border it comes to, as long as it has not straightened up; the rear corner that swings
+/// out behind it, over the one it comes from, unless a lane is known there.
+static float slip_allowed(const nm_world *w, uint32_t slot, float change, float look) {
+    const float half = 0.5f * w->length[slot], side = 0.5f * w->width[slot], d = w->lane_d[slot];
+    const nm_lane *lane = &w->map->lanes[w->lane[slot]];
+    const int to_left = change > 0.0f;
+    const float end = w->offset_target[slot] + change;
+    const float arrive = to_left ? w->lane_left[slot] - end - side : w->lane_right[slot] + end - side;
+    const float leave = to_left ? w->lane_right[slot] + d - side : w->lane_left[slot] - d - side;
+    const float front = (fabsf(change) + nm_maxf(arrive, 0.0f)) / (half + NM_STRAIGHTEN * look);
+    // quicker again once the box is over the border: that corner is out, and back in soonest that way
+    const int open = (to_left ? lane->right.count : lane->left.count) > 0 || leave < -side;
+    const float rear = open ? NM_CHANGE_SLIP : leave < 0.0f ? NM_RETURN_SLIP : leave / half;
+    return nm_clampf(nm_minf(front, rear), NM_LEAST_SLIP, NM_CHANGE_SLIP);
+}
+
+/// Moves the offset that is steered for towards where the agent wants to be; returns the rate, m/s to the left.
+static float move_target(nm_world *w, uint32_t slot, float look) {
+    const float v = w->speed[slot], d = w->lane_d[slot], side = 0.5f * w->width[slot];
+    float *target = &w->offset_target[slot];
+    const float rest = nm_world_elbow_room(w, slot, resting_offset(w, slot));
+    w->offset_rate[slot] = 0.0f;
+    if (rest == *target) return 0.0f;
+    // Further on its way than planned, as who takes over from a recording that moves sideways: nobody steers back to
+    // where it came from.
+    if ((d - *target) * (rest - d) > 0.0f) *target = d;
+    const float far = fabsf(rest - *target);
+    const int over = d + side > w->lane_left[slot] || side - d > w->lane_right[slot];
+    const float slip = slip_allowed(w, slot, rest - *target, look);
+    // Back to the middle at a slip of a few degrees only: a box that turns swings its rear corner out.
+    const int brisk = over || far > 1.0f || w->length[slot] > 5.5f;
+    const float top =
+        brisk ? nm_minf(NM_CHANGE_RATE, slip * v) : nm_minf(NM_RECENTRE, nm_minf(slip, NM_RECENTRE_SLIP) * v);
+    const float rate = nm_clampf((rest - *target) / NM_STEP_SECONDS, -top, top);
+    *target += rate * NM_STEP_SECONDS;
+    w->offset_rate[slot] = rate;
+    return rate;
+}
+
 /// Pure pursuit about the rail, linearised: with a look-ahead L, curvature = lane's - 2 e / L^2 - 2 sin(psi_e) / L,
 /// which is a second-order system with damping 1/sqrt(2) in the distance driven (Coulter 1992 for the geometry).
 static float steer_command(nm_world *w, uint32_t slot) {
     if (w->lane[slot] == NM_NONE) return 0.0f;
     const float v = w->speed[slot];
-    float *target = &w->offset_target[slot];
-    const float rest = nm_world_elbow_room(w, slot, resting_offset(w, slot)), far = fabsf(rest - *target);
-    // Back to the middle at a slip of a few degrees only: a box that turns swings its rear corner out.
-    const int brisk = far > 1.0f || w->length[slot] > 5.5f;
-    const float top = brisk ? nm_minf(NM_CHANGE_RATE, 0.25f * v) : nm_minf(NM_RECENTRE, 0.06f * v);
-    const float rate = nm_clampf((rest - *target) / NM_STEP_SECONDS, -top, top);
-    *target += rate * NM_STEP_SECONDS;
-    w->offset_rate[slot] = rate;
     // long bodies swing their corners out when they straighten up quickly
     const float look = 3.0f + 0.6f * v + 0.6f * nm_maxf(w->length[slot] - 5.0f, 0.0f);
-    const float offset = w->lane_d[slot] - *target;
+    const float rate = move_target(w, slot, look);
+    const float offset = w->lane_d[slot] - w->offset_target[slot];
     const float slip = w->sin_h[slot] * w->lane_cos[slot] - w->cos_h[slot] * w->lane_sin[slot]; // sin of heading error
     const float bend = w->bend_ahead[slot] / nm_maxf(1.0f - w->bend_ahead[slot] * w->lane_d[slot], 0.3f);
     // In a bend the centre, ahead of the axle, moves along the lane only if the body points outwards by rear *

@@ -144,9 +144,83 @@ static void wheels_are_turned_as_the_recording_drives(void **state) {
     }
 }
 
+static nm_world_stats run(nm_world *world, int steps) {
+    for (int t = 0; t < steps; ++t) assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+    return nm_world_get_stats(world);
+}
+
+/// The left lane ends, and the right one is hardly wider than the vehicles.
+static const nm_map *lane_that_ends(void) {
+    const piece long_way[1] = {{190, 0}}, short_way[1] = {{100, 0}};
+    nm_point3 right[MOST_POINTS], left[MOST_POINTS];
+    const size_t right_count = draw(long_way, 1, right), left_count = draw(short_way, 1, left);
+    for (size_t i = 0; i < left_count; ++i) left[i].y = 2.94;
+    nm_map_builder *builder = new_builder();
+    nm_lane_def def = nm_lane_def_default();
+    const nm_neighbour_def up = {.lane = 2, .self_end = 100, .other_end = 100};
+    const nm_neighbour_def down = {.lane = 1, .self_end = 100, .other_end = 100};
+    def.left_marking = def.right_marking = NM_MARKING_DASHED;
+    def.left_neighbours = &up, def.left_neighbour_count = 1;
+    add_lane(builder, &def, 1, right, right_count, 2.94);
+    def.left_neighbours = NULL, def.left_neighbour_count = 0;
+    def.right_neighbours = &down, def.right_neighbour_count = 1;
+    add_lane(builder, &def, 2, left, left_count, 2.94);
+    return finish(builder);
+}
+
+static void a_lane_change_ends_inside_the_lane(void **state) {
+    (void)state;
+    for (float length = 4; length <= 9; length += 1)
+        for (float speed = 3; speed <= 12; speed += 1) {
+            const driver car = {NM_AGENT_CAR, length, 2.1f, 20, 2.94f, 0, speed, 0, 0};
+            const nm_scene *scene = recorded(lane_that_ends(), &car, 1, 21);
+            nm_world *world = taken_over(scene, NM_POLICY_IDM);
+            const nm_world_stats stats = run(world, 120);
+            assert_int_equal(stats.lane_changes, 1);
+            if (stats.off_road) fail_msg("%g m long, %g m/s: left the road", (double)length, (double)speed);
+            nm_world_destroy(world);
+            nm_scene_destroy(scene);
+        }
+}
+
+/// Beside the middle, with the side a hand's breadth from the kerb: the rear corner does not swing over it.
+static void nobody_swings_the_rear_over_the_kerb(void **state) {
+    (void)state;
+    const piece straight[1] = {{190, 0}};
+    for (float length = 6; length <= 12; length += 1)
+        for (float side = -1; side <= 1; side += 2)
+            for (float speed = 2; speed <= 12; speed += 2) {
+                const driver car = {NM_AGENT_CAR, length, 2.1f, 20, side * 0.43f, 0, speed, 0, 0};
+                const nm_scene *scene = recorded(one_lane(straight, 1, 3), &car, 1, 21);
+                nm_world *world = taken_over(scene, NM_POLICY_IDM);
+                const nm_world_stats stats = run(world, 100);
+                if (stats.off_road) fail_msg("%g m long, %g m/s: left the road", (double)length, (double)speed);
+                nm_world_destroy(world);
+                nm_scene_destroy(scene);
+            }
+}
+
+/// The recording moves towards the middle: the driver goes on, and does not steer back to where it was.
+static void who_moves_sideways_goes_on(void **state) {
+    (void)state;
+    const piece straight[1] = {{190, 0}};
+    const driver car = {NM_AGENT_CAR, 4.5f, 1.8f, 20, 1, -0.3f, 8, 0, 0};
+    const nm_scene *scene = recorded(one_lane(straight, 1, 4.2), &car, 1, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_IDM);
+    run(world, 8);
+    assert_true(nm_world_get_view(world).y[0] < 0.12f);
+    run(world, 80);
+    assert_float_equal(nm_world_get_view(world).y[0], 0, 0.1f);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wheels_are_turned_as_the_recording_drives),
+        cmocka_unit_test(a_lane_change_ends_inside_the_lane),
+        cmocka_unit_test(nobody_swings_the_rear_over_the_kerb),
+        cmocka_unit_test(who_moves_sideways_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
