@@ -12,6 +12,7 @@
 #define NM_BLOCKED_STEPS 25u
 #define NM_ROUTE_BRAKE 1.5f   ///< m/s^2 before a turn
 #define NM_EMERGENCY_TTC 1.0f ///< s: below it the brakes come first
+#define NM_CLOSING_IN 3.0f    ///< s to the leader, as things are, from which on the way past it is looked for
 
 float nm_idm_acceleration(const nm_world *w, uint32_t slot, float speed, float gap, float lead_speed) {
     const nm_idm_params *idm = w->config.idm;
@@ -53,17 +54,19 @@ static void slow_for_route(nm_world *w, uint32_t slot) {
     }
 }
 
-static float speed_command(nm_world *w, uint32_t slot) {
+/// *closing_in: 1 when the leader will be reached within three seconds as things are.
+static float speed_command(nm_world *w, uint32_t slot, int *closing_in) {
     const float v = w->speed[slot];
     float accel;
+    *closing_in = 0;
     if (w->lane[slot] == NM_NONE) {
         accel = 0.0f; // off the lanes there is nothing to follow: keeps its speed, and brakes for what is in front
     } else {
         slow_for_route(w, slot);
         const uint32_t lead = w->lead[slot];
-        // what the leader moves along our heading: one that crosses counts with what it contributes
-        const float lead_speed = lead == NM_NONE ? 0.0f : w->vx[lead] * w->cos_h[slot] + w->vy[lead] * w->sin_h[slot];
-        accel = nm_idm_acceleration(w, slot, v, w->lead_gap[slot], nm_maxf(lead_speed, 0.0f));
+        const float lead_speed = lead == NM_NONE ? 0.0f : nm_world_speed_along(w, slot, lead);
+        accel = nm_idm_acceleration(w, slot, v, w->lead_gap[slot], lead_speed);
+        *closing_in = w->lead_gap[slot] < NM_CLOSING_IN * (v - lead_speed);
         if (w->merge_gap[slot] < 1e6f) {
             const float merge = nm_idm_acceleration(w, slot, v, w->merge_gap[slot], w->merge_speed[slot]);
             accel = nm_minf(accel, nm_maxf(merge, -4.0f)); // there is time: both still come closer
@@ -106,15 +109,16 @@ static float resting_offset(const nm_world *w, uint32_t slot) {
 
 /// The slip with which a vehicle may move sideways by `change` m without sweeping a corner over a border: the front
 /// corner that leads, over the border it comes to, as long as it has not straightened up; the rear corner that swings
-/// out behind it, over the one it comes from, unless a lane is known there.
-static float slip_allowed(const nm_world *w, uint32_t slot, float change, float look) {
+/// out behind it, over the one it comes from, unless a lane is known there. `beside`: it comes not to a border but to
+/// somebody else.
+static float slip_allowed(const nm_world *w, uint32_t slot, float change, float look, int beside) {
     const float half = 0.5f * w->length[slot], side = 0.5f * w->width[slot], d = w->lane_d[slot];
     const nm_lane *lane = &w->map->lanes[w->lane[slot]];
     const int to_left = change > 0.0f;
     const float end = w->offset_target[slot] + change;
     const float arrive = to_left ? w->lane_left[slot] - end - side : w->lane_right[slot] + end - side;
     const float leave = to_left ? w->lane_right[slot] + d - side : w->lane_left[slot] - d - side;
-    const float front = (fabsf(change) + nm_maxf(arrive, 0.0f)) / (half + NM_STRAIGHTEN * look);
+    const float front = (fabsf(change) + (beside ? 0.0f : nm_maxf(arrive, 0.0f))) / (half + NM_STRAIGHTEN * look);
     // quicker again once the box is over the border: that corner is out, and back in soonest that way
     const int open = (to_left ? lane->right.count : lane->left.count) > 0 || leave < -side;
     const float rear = open ? NM_CHANGE_SLIP : leave < 0.0f ? NM_RETURN_SLIP : leave / half;
@@ -122,36 +126,38 @@ static float slip_allowed(const nm_world *w, uint32_t slot, float change, float 
 }
 
 /// Moves the offset that is steered for towards where the agent wants to be; returns the rate, m/s to the left.
-static float move_target(nm_world *w, uint32_t slot, float look) {
+static float move_target(nm_world *w, uint32_t slot, float look, int closing_in) {
     const float v = w->speed[slot], d = w->lane_d[slot], side = 0.5f * w->width[slot];
     float *target = &w->offset_target[slot];
-    const float rest = nm_world_elbow_room(w, slot, resting_offset(w, slot));
-    w->offset_rate[slot] = 0.0f;
+    const float wish = resting_offset(w, slot);
+    // who is where it wants to be has nothing to pull over to, unless it comes up to somebody
+    const int settled = fabsf(wish - d) < 0.1f && !closing_in;
+    const float rest = settled ? wish : nm_world_elbow_room(w, slot, wish);
+    w->offset_rest[slot] = rest;
     if (rest == *target) return 0.0f;
     // Further on its way than planned, as who takes over from a recording that moves sideways: nobody steers back to
     // where it came from.
     if ((d - *target) * (rest - d) > 0.0f) *target = d;
     const float far = fabsf(rest - *target);
     const int over = d + side > w->lane_left[slot] || side - d > w->lane_right[slot];
-    const float slip = slip_allowed(w, slot, rest - *target, look);
+    const float slip = slip_allowed(w, slot, rest - *target, look, rest != wish);
     // Back to the middle at a slip of a few degrees only: a box that turns swings its rear corner out.
     const int brisk = over || far > 1.0f || w->length[slot] > 5.5f;
     const float top =
         brisk ? nm_minf(NM_CHANGE_RATE, slip * v) : nm_minf(NM_RECENTRE, nm_minf(slip, NM_RECENTRE_SLIP) * v);
     const float rate = nm_clampf((rest - *target) / NM_STEP_SECONDS, -top, top);
     *target += rate * NM_STEP_SECONDS;
-    w->offset_rate[slot] = rate;
     return rate;
 }
 
 /// Pure pursuit about the rail, linearised: with a look-ahead L, curvature = lane's - 2 e / L^2 - 2 sin(psi_e) / L,
 /// which is a second-order system with damping 1/sqrt(2) in the distance driven (Coulter 1992 for the geometry).
-static float steer_command(nm_world *w, uint32_t slot) {
+static float steer_command(nm_world *w, uint32_t slot, int closing_in) {
     if (w->lane[slot] == NM_NONE) return 0.0f;
     const float v = w->speed[slot];
     // long bodies swing their corners out when they straighten up quickly
     const float look = 3.0f + 0.6f * v + 0.6f * nm_maxf(w->length[slot] - 5.0f, 0.0f);
-    const float rate = move_target(w, slot, look);
+    const float rate = move_target(w, slot, look, closing_in);
     const float offset = w->lane_d[slot] - w->offset_target[slot];
     const float slip = w->sin_h[slot] * w->lane_cos[slot] - w->cos_h[slot] * w->lane_sin[slot]; // sin of heading error
     const float bend = w->bend_ahead[slot] / nm_maxf(1.0f - w->bend_ahead[slot] * w->lane_d[slot], 0.3f);
@@ -165,7 +171,13 @@ void nm_policy_idm_act(nm_world *w, const uint32_t *slots, uint32_t count) {
     for (uint32_t k = 0; k < count; ++k) {
         const uint32_t slot = slots[k];
         const int crashed = (w->events[w->track[slot]] & NM_AGENT_COLLIDED) != 0;
-        w->accel_command[slot] = crashed ? -6.0f : speed_command(w, slot);
-        w->curvature_command[slot] = crashed ? 0.0f : steer_command(w, slot);
+        if (crashed) {
+            w->accel_command[slot] = -6.0f;
+            w->curvature_command[slot] = 0.0f;
+            continue;
+        }
+        int closing_in;
+        w->accel_command[slot] = speed_command(w, slot, &closing_in);
+        w->curvature_command[slot] = steer_command(w, slot, closing_in);
     }
 }

@@ -66,7 +66,7 @@
     X(float, pending_heading, 1, 0)                                                                                    \
     X(float, pending_speed, 1, 0)                                                                                      \
     X(float, offset_target, 1, 1)    /* m left of the centreline that the agent steers for */                          \
-    X(float, offset_rate, 1, 0)      /* m/s at which the target moves now */                                           \
+    X(float, offset_rest, 1, 0)      /* and where it wants to end up */                                                \
     X(float, idm_accel, 1, 0)        /* a_max of this vehicle */                                                       \
     X(float, idm_root, 1, 0)         /* 1 / (2 sqrt(a_max b)) */                                                       \
     X(float, desired_factor, 1, 0)   /* on the lane's speed */                                                         \
@@ -264,6 +264,12 @@ float nm_idm_acceleration(const nm_world *world, uint32_t slot, float speed, flo
 void nm_world_choose_axis(nm_world *world);
 void nm_world_find_contacts(nm_world *world);
 void nm_world_check_road(nm_world *world);
+
+/// What `other` moves along the heading of `slot`, m/s: one that crosses counts with what it contributes, one that
+/// comes towards it as standing.
+static inline float nm_world_speed_along(const nm_world *w, uint32_t slot, uint32_t other) {
+    return nm_maxf(w->vx[other] * w->cos_h[slot] + w->vy[other] * w->sin_h[slot], 0.0f);
+}
 
 static inline int nm_is_walker(uint8_t type) {
     return type == NM_AGENT_PEDESTRIAN;

@@ -334,8 +334,9 @@ static inline int entry_before(const nm_order_entry *a, const nm_order_entry *b)
     return a->slot < b->slot;
 }
 
-/// The lane beside `slot`'s that its box reaches into, and where it is there; NM_NONE when there is none.
-static uint32_t overlapped_lane(const nm_world *world, uint32_t slot, float *s, float *d) {
+/// The lane beside `slot`'s that its box reaches into, and where it is there, in that lane's own direction; NM_NONE
+/// when there is none. *opposite: that lane runs the other way.
+static uint32_t overlapped_lane(const nm_world *world, uint32_t slot, float *s, float *d, int *opposite) {
     const float half = 0.5f * world->width[slot] - NM_MIRROR;
     const float offset = world->lane_d[slot];
     const nm_lane *lane = &world->map->lanes[world->lane[slot]];
@@ -350,13 +351,15 @@ static uint32_t overlapped_lane(const nm_world *world, uint32_t slot, float *s, 
     }
     for (uint32_t k = 0; k < beside.count; ++k) {
         const nm_neighbour *n = &world->map->neighbours[beside.first + k];
-        if (n->opposite || world->lane_s[slot] < n->self_start || world->lane_s[slot] > n->self_end) continue;
+        if (world->lane_s[slot] < n->self_start || world->lane_s[slot] > n->self_end) continue;
         const float span = n->self_end - n->self_start;
         const float share = span > 0.1f ? (world->lane_s[slot] - n->self_start) / span : 0.0f;
         *s = n->other_start + share * (n->other_end - n->other_start);
         // the neighbour's centreline is half its width beyond the border; take this lane's own width for it
         const float width = 0.5f * (world->lane_left[slot] + world->lane_right[slot]);
         *d = offset - border + other_side * width;
+        *opposite = n->opposite;
+        if (n->opposite) *d = -*d;
         return n->lane;
     }
     return NM_NONE;
@@ -372,13 +375,14 @@ static inline int reaches_over(const nm_world *world, uint32_t slot) {
 static uint32_t refresh_order(nm_world *world) {
     nm_order_entry *order = world->order;
     uint32_t kept = 0, fresh = 0;
+    int opposite;
     for (uint32_t i = 0; i < world->order_count; ++i) {
         nm_order_entry entry = order[i];
         const uint32_t slot = entry.slot & ~NM_GHOST;
         if (entry.slot & NM_GHOST) {
             entry.lane = NM_NONE;
             if (world->lane[slot] != NM_NONE && reaches_over(world, slot))
-                entry.lane = overlapped_lane(world, slot, &entry.s, &entry.d);
+                entry.lane = overlapped_lane(world, slot, &entry.s, &entry.d, &opposite);
             world->has_ghost[slot] = entry.lane != NM_NONE;
         } else {
             entry.lane = world->lane[slot];
@@ -392,7 +396,7 @@ static uint32_t refresh_order(nm_world *world) {
     for (uint32_t i = 0; i < fresh; ++i) {
         nm_order_entry ghost = {.lane = NM_NONE, .slot = world->list[i] | NM_GHOST};
         if (world->lane[world->list[i]] != NM_NONE && !world->has_ghost[world->list[i]])
-            ghost.lane = overlapped_lane(world, world->list[i], &ghost.s, &ghost.d);
+            ghost.lane = overlapped_lane(world, world->list[i], &ghost.s, &ghost.d, &opposite);
         if (ghost.lane == NM_NONE) continue;
         world->has_ghost[world->list[i]] = 1;
         order[kept++] = ghost;
@@ -451,8 +455,9 @@ static inline int in_the_way(const nm_world *world, uint32_t slot, float low, fl
 /// Who reaches over a border still has those of the lane it reaches into before it.
 static void find_lead_beside(nm_world *world, uint32_t slot, float reach) {
     float s, d;
-    const uint32_t lane = overlapped_lane(world, slot, &s, &d);
-    if (lane == NM_NONE || world->lane_agents[lane] == 0) return;
+    int opposite;
+    const uint32_t lane = overlapped_lane(world, slot, &s, &d, &opposite);
+    if (lane == NM_NONE || opposite || world->lane_agents[lane] == 0) return;
     const uint32_t end = world->lane_first[lane] + world->lane_agents[lane];
     for (uint32_t p = nm_world_order_after(world, lane, s); p < end; ++p) {
         const nm_order_entry *entry = &world->order[p];
@@ -471,8 +476,7 @@ static void find_lead(nm_world *world, uint32_t slot) {
     // All that lies between where it is and where it will be matters while it moves sideways. The target creeps there
     // in a lane change: only two-wheelers stay away from the middle.
     const float here = world->lane_d[slot], target = world->offset_target[slot];
-    const int beside = world->type[slot] == NM_AGENT_CYCLIST || world->type[slot] == NM_AGENT_MOTORCYCLE;
-    const float rest = beside ? target : 0.0f;
+    const float rest = world->offset_rest[slot];
     const float low = nm_minf(nm_minf(here, target), rest), high = nm_maxf(nm_maxf(here, target), rest);
     const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
     uint32_t lane = world->lane[slot];

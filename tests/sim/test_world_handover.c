@@ -215,12 +215,67 @@ static void who_moves_sideways_goes_on(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// Two ways, 3 m each, the second to the west.
+static const nm_map *two_ways(void) {
+    const piece straight[1] = {{150, 0}};
+    nm_point3 centre[MOST_POINTS], back[MOST_POINTS];
+    const size_t count = draw(straight, 1, centre);
+    for (size_t i = 0; i < count; ++i) back[i] = (nm_point3){centre[count - 1 - i].x, 3, 0};
+    nm_map_builder *builder = new_builder();
+    nm_lane_def def = nm_lane_def_default();
+    const nm_neighbour_def there = {.lane = 2, .opposite = 1}, here = {.lane = 1, .opposite = 1};
+    def.left_neighbours = &there, def.left_neighbour_count = 1;
+    add_lane(builder, &def, 1, centre, count, 3);
+    def.left_neighbours = &here;
+    add_lane(builder, &def, 2, back, count, 3);
+    return finish(builder);
+}
+
+/// A truck that has kept to the right of its lane meets a car that stands 0.3 m over the middle line: it keeps to the
+/// right, and goes on.
+static void nobody_pulls_over_to_who_reaches_across_the_line(void **state) {
+    (void)state;
+    for (int parked = 0; parked <= 1; ++parked)
+        for (float gap = 8; gap < 40; gap += 4) {
+            const driver pair[2] = {{NM_AGENT_TRUCK, 7, 2.1f, 30, -0.4f, 0, 9, 0, 0},
+                                    {NM_AGENT_CAR, 4.8f, 2.1f, 30 + gap, 2.25f, 3.14159f, 0, 0, parked}};
+            const nm_scene *scene = recorded(two_ways(), pair, 2, 21);
+            nm_world *world = taken_over(scene, NM_POLICY_IDM);
+            assert_int_equal(run(world, 40).collided, 0);
+            const nm_world_view view = nm_world_get_view(world);
+            assert_true(view.x[view.slot_of[0]] > 30 + 0.8f * 4 * 9); // hardly braked
+            assert_int_equal(run(world, 60).collided, 0);
+            assert_int_equal(nm_world_get_stats(world).off_road, 0);
+            nm_world_destroy(world);
+            nm_scene_destroy(scene);
+        }
+}
+
+/// Cyclists and cars abreast in one lane, with hardly room: neither goes over the kerb for the clearance's sake.
+static void clearance_is_not_sought_beyond_the_kerb(void **state) {
+    (void)state;
+    const piece straight[1] = {{150, 0}};
+    for (float ahead = 0; ahead < 30; ahead += 5) {
+        const driver pair[2] = {{NM_AGENT_CYCLIST, 1.8f, 0.6f, 30, -1.35f, 0, 5, 0, 0},
+                                {NM_AGENT_TRUCK, 7, 2.3f, 30 + ahead, 0.45f, 0, 0, 0, 1}};
+        const nm_scene *scene = recorded(one_lane(straight, 1, 3.5), pair, 2, 21);
+        nm_world *world = taken_over(scene, NM_POLICY_IDM);
+        const nm_world_stats stats = run(world, 80);
+        assert_int_equal(stats.collided, 0);
+        assert_int_equal(stats.off_road, 0);
+        nm_world_destroy(world);
+        nm_scene_destroy(scene);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wheels_are_turned_as_the_recording_drives),
         cmocka_unit_test(a_lane_change_ends_inside_the_lane),
         cmocka_unit_test(nobody_swings_the_rear_over_the_kerb),
         cmocka_unit_test(who_moves_sideways_goes_on),
+        cmocka_unit_test(nobody_pulls_over_to_who_reaches_across_the_line),
+        cmocka_unit_test(clearance_is_not_sought_beyond_the_kerb),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
