@@ -18,7 +18,7 @@ typedef struct golden {
 } golden;
 
 static const golden expected[] = {
-    {"junction_signal:lanes=2,length=150,density=40,pedestrians=6,cyclists=3", NM_POLICY_IDM, 0xab5265924df24c44,
+    {"junction_signal:lanes=2,length=150,density=40,pedestrians=6,cyclists=3", NM_POLICY_IDM, 0xa7c57cd6613813d3,
      NM_NONE},
     {"on_ramp:lanes=3,length=600,density=30", NM_POLICY_IDM, 0xaf2f73492ec69a90, NM_NONE},
     {"roundabout:density=40", NM_POLICY_IDM, 0x48c5d8aa1d92edc4, NM_NONE},
