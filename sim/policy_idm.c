@@ -13,8 +13,10 @@
 #define NM_ROUTE_BRAKE 1.5f   ///< m/s^2 before a turn
 #define NM_EMERGENCY_TTC 1.0f ///< s: below it the brakes come first
 #define NM_CLOSING_IN 3.0f    ///< s to the leader, as things are, from which on the way past it is looked for
+#define NM_BEND_HARSH 4.0f    ///< m/s^2 sideways from which on nobody brakes comfortably for a bend
+#define NM_BEND_BRAKE 4.0f    ///< m/s^2 with which they brake then
 
-float nm_idm_acceleration(const nm_world *w, uint32_t slot, float speed, float gap, float lead_speed) {
+static inline float idm_acceleration(const nm_world *w, uint32_t slot, float speed, float gap, float lead_speed) {
     const nm_idm_params *idm = w->config.idm;
     const float a = w->idm_accel[slot]; // heavy vehicles accelerate less than the set says
     const float wanted = nm_minf(w->cruise[slot] * w->desired_factor[slot], w->desired_cap[slot]);
@@ -28,6 +30,10 @@ float nm_idm_acceleration(const nm_world *w, uint32_t slot, float speed, float g
     const float desired = idm->min_gap + nm_maxf(dynamic, 0.0f);
     const float share = desired / nm_maxf(gap, 0.3f);
     return a * (free - share * share);
+}
+
+float nm_idm_acceleration(const nm_world *w, uint32_t slot, float speed, float gap, float lead_speed) {
+    return idm_acceleration(w, slot, speed, gap, lead_speed);
 }
 
 /// To stand with the bumper at a line `gap` m ahead: no standing gap is kept to paint.
@@ -54,8 +60,16 @@ static void slow_for_route(nm_world *w, uint32_t slot) {
     }
 }
 
-/// *closing_in: 1 when the leader will be reached within three seconds as things are.
-static float speed_command(nm_world *w, uint32_t slot, int *closing_in) {
+/// The lanes' profile brakes comfortably and in time. Who takes over in the bend, or has to turn harder than the lane
+/// to get back to it, has no time left: it would slide, or run wide as far as the steering lags behind.
+static inline int too_fast_for_bend(const nm_world *w, uint32_t slot, float bend) {
+    const float command = fabsf(w->curvature_command[slot]); // of the step before
+    return w->speed[slot] * w->speed[slot] * nm_maxf(bend, command) > NM_BEND_HARSH;
+}
+
+/// `bend`: the tightest of the lane, here and in a moment, 1/m. *closing_in: 1 when the leader will be reached within
+/// three seconds as things are.
+static float speed_command(nm_world *w, uint32_t slot, float bend, int *closing_in) {
     const float v = w->speed[slot];
     float accel;
     *closing_in = 0;
@@ -65,13 +79,14 @@ static float speed_command(nm_world *w, uint32_t slot, int *closing_in) {
         slow_for_route(w, slot);
         const uint32_t lead = w->lead[slot];
         const float lead_speed = lead == NM_NONE ? 0.0f : nm_world_speed_along(w, slot, lead);
-        accel = nm_idm_acceleration(w, slot, v, w->lead_gap[slot], lead_speed);
+        accel = idm_acceleration(w, slot, v, w->lead_gap[slot], lead_speed);
         *closing_in = w->lead_gap[slot] < NM_CLOSING_IN * (v - lead_speed);
         if (w->merge_gap[slot] < 1e6f) {
             const float merge = nm_idm_acceleration(w, slot, v, w->merge_gap[slot], w->merge_speed[slot]);
             accel = nm_minf(accel, nm_maxf(merge, -4.0f)); // there is time: both still come closer
         }
         if (w->stop_gap[slot] < 1e6f) accel = nm_minf(accel, stop_acceleration(w, slot, w->stop_gap[slot]));
+        if (too_fast_for_bend(w, slot, bend)) accel = nm_minf(accel, -NM_BEND_BRAKE);
     }
     const float ttc = w->brake_ttc[slot];
     if (ttc < NM_EMERGENCY_TTC) accel = nm_minf(accel, -v / nm_maxf(ttc, 0.2f) - 1.0f);
@@ -81,15 +96,18 @@ static float speed_command(nm_world *w, uint32_t slot, int *closing_in) {
     return accel;
 }
 
-/// Long vehicles swing out with the front and cut in with the rear: m left of the centreline that keeps them off the
-/// kerb, which is on the right, and then, as far as there is room, off what is on the left.
-static float swing_offset(const nm_world *w, uint32_t slot) {
-    const float h = 0.5f * w->length[slot], rear = w->rear[slot], here = w->lane_curvature[slot];
-    const float k = fabsf(here) > fabsf(w->bend_ahead[slot]) ? here : w->bend_ahead[slot];
-    const float front = h * (rear + 0.5f * h) * k,
-                inner = 0.5f * rear * rear * k; // to the right when positive, to the left
-    const float right = nm_maxf(front, -inner) + 0.5f * w->width[slot] + 0.15f - w->lane_right[slot];
-    const float left = nm_maxf(-front, inner) + 0.5f * w->width[slot] + 0.15f - w->lane_left[slot];
+/// Vehicles swing out with the front and cut in with the rear, long ones most: m left of the centreline that keeps them
+/// off the kerb, which is on the right, and then, as far as there is room, off what is on the left.
+static float swing_offset(const nm_world *w, uint32_t slot, float bend) {
+    const float h = 0.5f * w->length[slot], rear = w->rear[slot], side = 0.5f * w->width[slot] + 0.15f;
+    const float swing = h * (rear + 0.5f * h);
+    if (swing * bend + side <= nm_minf(w->lane_left[slot], w->lane_right[slot])) return 0.0f; // mostly; inner is less
+    const float here = w->lane_curvature[slot], soon = w->bend_ahead[slot];
+    const float k = fabsf(here) > fabsf(soon) ? here : soon;
+    const float front = swing * k;
+    const float inner = 0.5f * rear * rear * k; // to the right when positive, to the left
+    const float right = nm_maxf(front, -inner) + side - w->lane_right[slot];
+    const float left = nm_maxf(-front, inner) + side - w->lane_left[slot];
     if (right <= 0.0f && left <= 0.0f) return 0.0f;
     // a turn in a junction is open to its left
     const uint8_t turn = w->map->lanes[w->lane[slot]].turn;
@@ -100,9 +118,8 @@ static float swing_offset(const nm_world *w, uint32_t slot) {
 
 /// Where in its lane an agent wants to be: cars in the middle; two-wheelers keep the side they ride on, so that what
 /// passes them and what they pass stays clear.
-static float resting_offset(const nm_world *w, uint32_t slot) {
-    if (w->type[slot] != NM_AGENT_CYCLIST && w->type[slot] != NM_AGENT_MOTORCYCLE)
-        return w->length[slot] > 5.5f ? swing_offset(w, slot) : 0.0f;
+static float resting_offset(const nm_world *w, uint32_t slot, float bend) {
+    if (w->type[slot] != NM_AGENT_CYCLIST && w->type[slot] != NM_AGENT_MOTORCYCLE) return swing_offset(w, slot, bend);
     const float margin = 0.5f * w->width[slot] + 0.3f;
     return nm_clampf(w->offset_target[slot], margin - w->lane_right[slot], w->lane_left[slot] - margin);
 }
@@ -126,10 +143,10 @@ static float slip_allowed(const nm_world *w, uint32_t slot, float change, float 
 }
 
 /// Moves the offset that is steered for towards where the agent wants to be; returns the rate, m/s to the left.
-static float move_target(nm_world *w, uint32_t slot, float look, int closing_in) {
+static float move_target(nm_world *w, uint32_t slot, float look, float bend, int closing_in) {
     const float v = w->speed[slot], d = w->lane_d[slot], side = 0.5f * w->width[slot];
     float *target = &w->offset_target[slot];
-    const float wish = resting_offset(w, slot);
+    const float wish = resting_offset(w, slot, bend);
     // who is where it wants to be has nothing to pull over to, unless it comes up to somebody
     const int settled = fabsf(wish - d) < 0.1f && !closing_in;
     const float rest = settled ? wish : nm_world_elbow_room(w, slot, wish);
@@ -152,12 +169,12 @@ static float move_target(nm_world *w, uint32_t slot, float look, int closing_in)
 
 /// Pure pursuit about the rail, linearised: with a look-ahead L, curvature = lane's - 2 e / L^2 - 2 sin(psi_e) / L,
 /// which is a second-order system with damping 1/sqrt(2) in the distance driven (Coulter 1992 for the geometry).
-static float steer_command(nm_world *w, uint32_t slot, int closing_in) {
+static float steer_command(nm_world *w, uint32_t slot, float tightest, int closing_in) {
     if (w->lane[slot] == NM_NONE) return 0.0f;
     const float v = w->speed[slot];
     // long bodies swing their corners out when they straighten up quickly
     const float look = 3.0f + 0.6f * v + 0.6f * nm_maxf(w->length[slot] - 5.0f, 0.0f);
-    const float rate = move_target(w, slot, look, closing_in);
+    const float rate = move_target(w, slot, look, tightest, closing_in);
     const float offset = w->lane_d[slot] - w->offset_target[slot];
     const float slip = w->sin_h[slot] * w->lane_cos[slot] - w->cos_h[slot] * w->lane_sin[slot]; // sin of heading error
     const float bend = w->bend_ahead[slot] / nm_maxf(1.0f - w->bend_ahead[slot] * w->lane_d[slot], 0.3f);
@@ -176,8 +193,9 @@ void nm_policy_idm_act(nm_world *w, const uint32_t *slots, uint32_t count) {
             w->curvature_command[slot] = 0.0f;
             continue;
         }
+        const float bend = nm_maxf(fabsf(w->lane_curvature[slot]), fabsf(w->bend_ahead[slot]));
         int closing_in;
-        w->accel_command[slot] = speed_command(w, slot, &closing_in);
-        w->curvature_command[slot] = steer_command(w, slot, closing_in);
+        w->accel_command[slot] = speed_command(w, slot, bend, &closing_in);
+        w->curvature_command[slot] = steer_command(w, slot, bend, closing_in);
     }
 }

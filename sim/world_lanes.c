@@ -8,7 +8,10 @@
 #define NM_TURN_BRAKE 1.8f      ///< m/s^2 at most to make a turn that was drawn
 #define NM_CURVE_BRAKE 1.5f     ///< m/s^2 with which they slow down before them
 #define NM_STEER_DELAY 0.1f     ///< s
-#define NM_STEER_BUILD_UP 0.05f ///< 1/m of curvature, half of a tight bend's: it has to be built up before the bend
+#define NM_STEER_BUILD_UP 0.05f ///< 1/m of curvature, half of a tight bend's: it has to be built up before a corner
+#define NM_CORNER 0.02f         ///< rad between one lane and the next that are no rounding error
+#define NM_CORNER_FROM 0.5f     ///< s before it: the slowest wheels, those of a bus, take that long
+#define NM_CORNER_LEAST 0.7f    ///< m over which a corner is driven at least
 #define NM_RECORDED_STEPS 5u    ///< over which the recorded curvature is taken
 #define NM_STEER_TRUST 2.0f     ///< m^2, see take_over_steering
 #define NM_TAKEN_LATERAL 4.0f   ///< m/s^2 sideways that are taken over from a recording
@@ -136,20 +139,36 @@ static void fill_path(nm_world *world, uint32_t slot) {
     }
 }
 
-/// Curvature where the agent will be when steering that begins now has taken effect.
-static float bend_ahead(const nm_world *world, uint32_t slot, int at, int last) {
+/// Maps have corners between lanes, and no arc on which curvature could be built up: it has to be before. Curvature to
+/// begin with now for the corner from `lane` to `after`, `to_end` m ahead.
+static float corner_ahead(const nm_world *world, uint32_t slot, const nm_lane *lane, const nm_lane *after,
+                          float to_end) {
+    const float preview = NM_STEER_DELAY + NM_STEER_BUILD_UP * NM_STEP_SECONDS / world->curvature_step[slot];
+    const float way = world->speed[slot] * preview;
+    if (to_end >= way) return 0.0f;
+    const nm_rail_point *p = &world->map->rail[lane->rail.first + lane->rail.count - 1];
+    const nm_rail_point *q = &world->map->rail[after->rail.first];
+    const float turn = p->cos_h * q->sin_h - p->sin_h * q->cos_h; // sine of the angle
+    return fabsf(turn) > NM_CORNER ? turn / nm_maxf(way, NM_CORNER_LEAST) : 0.0f;
+}
+
+/// Curvature where the agent will be when the wheels begin to turn.
+static float bend_ahead(const nm_world *world, uint32_t slot) {
     const nm_map *map = world->map;
     const nm_lane *lane = &map->lanes[world->lane[slot]];
-    const float preview = NM_STEER_DELAY + NM_STEER_BUILD_UP * NM_STEP_SECONDS / world->curvature_step[slot];
-    // recordings may go backwards, and as fast as their errors make them
-    int ahead = at + (int)nm_clampf(world->speed[slot] * preview * lane->rail_inverse, -1e6f, 1e6f);
-    if (ahead < 0) ahead = 0;
-    if (ahead > last && world->path_count[slot] > 0) {
-        ahead -= last;
-        lane = &map->lanes[world->path[(size_t)slot * NM_PATH_MAX]];
-        last = (int)lane->rail.count - 1;
+    const float v = world->speed[slot];
+    float ahead = world->lane_s[slot] + NM_STEER_DELAY * v, corner = 0.0f;
+    if (ahead + NM_CORNER_FROM * v > lane->length && world->path_count[slot] > 0) {
+        const nm_lane *next = &map->lanes[world->path[(size_t)slot * NM_PATH_MAX]];
+        corner = corner_ahead(world, slot, lane, next, lane->length - world->lane_s[slot]);
+        if (ahead > lane->length) {
+            ahead -= lane->length;
+            lane = next;
+        }
     }
-    return map->rail[lane->rail.first + (uint32_t)(ahead > last ? last : ahead)].curvature;
+    // recordings may go backwards, and as fast as their errors make them
+    const float at = nm_clampf(ahead * lane->rail_inverse + 0.5f, 0.0f, (float)((int32_t)lane->rail.count - 1));
+    return corner + map->rail[lane->rail.first + (uint32_t)(int32_t)at].curvature;
 }
 
 /// Nearest rail point by tangent projection, iterated: converges to the foot on curves as well. Mostly the first guess
@@ -179,7 +198,7 @@ static void read_rail(nm_world *world, uint32_t slot, float s) {
     world->lane_cos[slot] = p->cos_h * shrink - p->sin_h * turn;
     world->lane_sin[slot] = p->sin_h * shrink + p->cos_h * turn;
     world->lane_curvature[slot] = p->curvature;
-    world->bend_ahead[slot] = bend_ahead(world, slot, at, last);
+    world->bend_ahead[slot] = bend_ahead(world, slot);
     world->lane_left[slot] = p->left;
     world->lane_right[slot] = p->right;
     world->limit[slot] = p->speed_limit;

@@ -268,6 +268,71 @@ static void clearance_is_not_sought_beyond_the_kerb(void **state) {
     }
 }
 
+/// Drives along a lane and tells whether that went well.
+static int stays_in(const piece *pieces, size_t count, double width, driver car, int steps) {
+    const nm_scene *scene = recorded(one_lane(pieces, count, width), &car, 1, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_IDM);
+    const nm_world_stats stats = run(world, steps);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+    return stats.off_road == 0;
+}
+
+/// Cars, too, swing out with the front in a tight bend: they drive it on its inside.
+static void cars_keep_their_corners_inside_tight_bends(void **state) {
+    (void)state;
+    for (int side = -1; side <= 1; side += 2) {
+        const piece bend[3] = {{20, 0}, {12, 0.11 * side}, {20, 0}};
+        for (float length = 4; length <= 5.2f; length += 0.3f)
+            for (float speed = 1; speed <= 6; speed += 1) {
+                const driver car = {NM_AGENT_CAR, length, 2.0f, 6, 0, 0, speed, 0, 0};
+                if (!stays_in(bend, 3, 3.3, car, 150))
+                    fail_msg("%g m long, %g m/s: left the road", (double)length, (double)speed);
+            }
+    }
+}
+
+/// More than twice as fast as comfortable, 4 m before the bend.
+static void who_is_too_fast_for_a_bend_brakes(void **state) {
+    (void)state;
+    for (int side = -1; side <= 1; side += 2) {
+        const piece bend[3] = {{40, 0}, {30, 0.07 * side}, {20, 0}};
+        for (float speed = 8; speed <= 14; speed += 1) {
+            const driver car = {NM_AGENT_CAR, 4.8f, 1.9f, 36, 0, 0, speed, 0, 0};
+            if (!stays_in(bend, 3, 3.5, car, 80)) fail_msg("%g m/s: left the road", (double)speed);
+        }
+    }
+}
+
+/// Two lanes that meet at an angle, as maps of turn pockets have them: steering begins before the corner.
+static void corners_between_lanes_are_rounded(void **state) {
+    (void)state;
+    for (int side = -1; side <= 1; side += 2)
+        for (float speed = 4; speed <= 7; speed += 1) {
+            nm_point3 before[2] = {{0, 0, 0}, {40, 0, 0}};
+            nm_point3 after[2] = {{40, 0, 0}, {40 + 60 * cos(0.35), 60 * sin(0.35) * side, 0}};
+            const int64_t first = 1, second = 2;
+            nm_map_builder *builder = new_builder();
+            nm_lane_def def = nm_lane_def_default();
+            def.successors = &second, def.successor_count = 1;
+            add_lane(builder, &def, 1, before, 2, 3.6);
+            def.successor_count = 0;
+            def.predecessors = &first, def.predecessor_count = 1;
+            add_lane(builder, &def, 2, after, 2, 3.6);
+            const driver car = {NM_AGENT_CAR, 4.5f, 1.8f, 25, 0, 0, speed, 0, 0};
+            const nm_scene *scene = recorded(finish(builder), &car, 1, 21);
+            nm_world *world = taken_over(scene, NM_POLICY_IDM);
+            float most = 0.0f;
+            for (int t = 0; t < 60 && nm_world_get_view(world).count; ++t) {
+                run(world, 1);
+                most = fmaxf(most, fabsf(nm_world_get_view(world).lane_d[0]));
+            }
+            if (!(most < 0.5f)) fail_msg("%g m/s: %g m off the middle", (double)speed, (double)most);
+            nm_world_destroy(world);
+            nm_scene_destroy(scene);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wheels_are_turned_as_the_recording_drives),
@@ -276,6 +341,9 @@ int main(void) {
         cmocka_unit_test(who_moves_sideways_goes_on),
         cmocka_unit_test(nobody_pulls_over_to_who_reaches_across_the_line),
         cmocka_unit_test(clearance_is_not_sought_beyond_the_kerb),
+        cmocka_unit_test(cars_keep_their_corners_inside_tight_bends),
+        cmocka_unit_test(who_is_too_fast_for_a_bend_brakes),
+        cmocka_unit_test(corners_between_lanes_are_rounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
