@@ -88,7 +88,7 @@ static float change_gain(const nm_world *w, uint32_t slot, nm_gap gap, int urgen
     const float v = w->speed[slot];
     if (gap.ahead < 1.5f || gap.behind < 1.5f) return -INFINITY;
     const float safe = urgent ? -(idm->safe_brake + 1.0f) : -idm->safe_brake;
-    const float lead_speed = gap.lead == NM_NONE ? 0.0f : w->speed[gap.lead];
+    const float lead_speed = gap.lead == NM_NONE ? 0.0f : nm_world_speed_along(w, slot, gap.lead);
     const float mine = nm_idm_acceleration(w, slot, v, gap.ahead, lead_speed);
     if (mine < safe) return -INFINITY;
     float others = 0.0f;

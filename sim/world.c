@@ -145,7 +145,8 @@ void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     world->groups_stale = 1;
     nm_world_enter_lane(world, slot);
     world->offset_target[slot] = world->lane_d[slot];
-    world->offset_rate[slot] = 0.0f;
+    const int rides = info->type == NM_AGENT_CYCLIST || info->type == NM_AGENT_MOTORCYCLE; // keeps its side
+    world->offset_rest[slot] = rides ? world->lane_d[slot] : 0.0f;
     nm_world_seat_driver(world, slot);
     world->mobile[slot] = world->fixed[slot] || world->policy[slot] == NM_POLICY_LOG ? 0.0f : 1.0f;
     if (!is_static) world->stats.agents++;

@@ -37,7 +37,7 @@
     X(float, curvature_step, 1, 0) /* 1/m that curvature may change in one step */                                     \
     X(float, grip_squared, 1, 0)   /* (mu g)^2 */                                                                      \
     X(float, speed_max, 1, 0)                                                                                          \
-    X(float, steer_preview, 1, 0) /* s until steering that begins now has taken effect */                              \
+    X(float, steer_preview, 1, 0) /* s before a corner at which steering for it begins */                              \
     X(float, accel_command, 1, 0)                                                                                      \
     X(float, curvature_command, 1, 0)                                                                                  \
     X(float, mobile, 1, 0) /* 1 = moved by the bicycle, 0 = placed by the log or from outside */                       \
@@ -72,7 +72,7 @@
     X(float, pending_heading, 1, 0)                                                                                    \
     X(float, pending_speed, 1, 0)                                                                                      \
     X(float, offset_target, 1, 1)    /* m left of the centreline that the agent steers for */                          \
-    X(float, offset_rate, 1, 0)      /* m/s at which the target moves now */                                           \
+    X(float, offset_rest, 1, 0)      /* and where it wants to end up */                                                \
     X(float, idm_accel, 1, 0)        /* a_max of this vehicle */                                                       \
     X(float, idm_root, 1, 0)         /* 1 / (2 sqrt(a_max b)) */                                                       \
     X(float, desired_factor, 1, 0)   /* on the lane's speed */                                                         \
@@ -116,9 +116,9 @@
     X(float, sorted_vy, 1)                                                                                             \
     X(float, sorted_ex, 1)                                                                                             \
     X(float, sorted_ey, 1)                                                                                             \
-    X(float, acts, 1)       /* 1 = a driver that has not crashed */                                                    \
-    X(float, lead_speed, 1) /* m/s of the leader along this agent's heading */                                         \
-    X(float, rest, 1)       /* m left of the centreline where it wants to be */                                        \
+    X(float, acts, 1)        /* 1 = a driver that has not crashed */                                                   \
+    X(float, lead_speed, 1)  /* m/s of the leader along this agent's heading */                                        \
+    X(float, offset_rate, 1) /* m/s at which offset_target moves in this step */                                       \
     X(uint8_t, flag, 1)                                                                                                \
     X(uint32_t, list, 1)                                                                                               \
     X(uint32_t, drivers, 1) /* slots under IDM on wheels, ascending; kept until somebody comes or goes */              \
@@ -283,6 +283,12 @@ float nm_idm_acceleration(const nm_world *world, uint32_t slot, float speed, flo
 void nm_world_choose_axis(nm_world *world);
 void nm_world_find_contacts(nm_world *world);
 void nm_world_check_road(nm_world *world);
+
+/// What `other` moves along the heading of `slot`, m/s: one that crosses counts with what it contributes, one that
+/// comes towards it as standing.
+static inline float nm_world_speed_along(const nm_world *w, uint32_t slot, uint32_t other) {
+    return nm_maxf(w->vx[other] * w->cos_h[slot] + w->vy[other] * w->sin_h[slot], 0.0f);
+}
 
 static inline int nm_is_walker(uint8_t type) {
     return type == NM_AGENT_PEDESTRIAN;
