@@ -114,13 +114,11 @@ static inline void stand_if_blocked(nm_world *w, uint32_t slot) {
 
 /// Vehicles swing out with the front and cut in with the rear, long ones most: m left of the centreline that keeps them
 /// off the kerb, which is on the right, and then, as far as there is room, off what is on the left.
-static float swing_offset(const nm_world *w, uint32_t slot, float bend) {
+static float swing_offset(const nm_world *w, uint32_t slot) {
     const float h = 0.5f * w->length[slot], rear = w->rear[slot], side = 0.5f * w->width[slot] + 0.15f;
-    const float swing = h * (rear + 0.5f * h);
-    if (swing * bend + side <= nm_minf(w->lane_left[slot], w->lane_right[slot])) return 0.0f; // mostly; inner is less
     const float here = w->lane_curvature[slot], soon = w->bend_ahead[slot];
     const float k = fabsf(here) > fabsf(soon) ? here : soon;
-    const float front = swing * k;
+    const float front = h * (rear + 0.5f * h) * k;
     const float inner = 0.5f * rear * rear * k; // to the right when positive, to the left
     const float right = nm_maxf(front, -inner) + side - w->lane_right[slot];
     const float left = nm_maxf(-front, inner) + side - w->lane_left[slot];
@@ -133,11 +131,48 @@ static float swing_offset(const nm_world *w, uint32_t slot, float bend) {
 }
 
 /// Where in its lane an agent wants to be: cars in the middle; two-wheelers keep the side they ride on, so that what
-/// passes them and what they pass stays clear.
-static float resting_offset(const nm_world *w, uint32_t slot, float bend) {
-    if (w->type[slot] != NM_AGENT_CYCLIST && w->type[slot] != NM_AGENT_MOTORCYCLE) return swing_offset(w, slot, bend);
-    const float margin = 0.5f * w->width[slot] + 0.3f;
-    return nm_clampf(w->offset_target[slot], margin - w->lane_right[slot], w->lane_left[slot] - margin);
+/// passes them and what they pass stays clear. Nearly everybody is there already, comes up to nobody and does not swing
+/// out of its lane: that is found for all slots at once, and only the others, in unsettled[], are looked at one by one.
+/// Where acts[] is 0 nothing changes.
+NM_TARGET_CLONES
+static void find_settled(const nm_world *w, uint32_t count) {
+    const float *restrict speed = w->speed, *restrict length = w->length, *restrict width = w->width;
+    const float *restrict rear = w->rear, *restrict here = w->lane_curvature, *restrict ahead = w->bend_ahead;
+    const float *restrict lane_d = w->lane_d, *restrict left = w->lane_left, *restrict right = w->lane_right;
+    const float *restrict lead_gap = w->lead_gap, *restrict lead_speed = w->lead_speed, *restrict acts = w->acts;
+    const float *restrict target = w->offset_target;
+    const uint32_t *restrict lane = w->lane;
+    const uint8_t *restrict type = w->type;
+    float *restrict wish = w->wish, *restrict rest = w->offset_rest, *restrict unsettled = w->unsettled;
+    NM_INDEPENDENT
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint32_t kind = type[i];
+        const int rides = (kind == NM_AGENT_CYCLIST) | (kind == NM_AGENT_MOTORCYCLE);
+        const float margin = 0.5f * width[i] + 0.3f;
+        const float ridden = nm_clampf(target[i], margin - right[i], left[i] - margin);
+        const float place = rides ? ridden : 0.0f;
+        // the front swings out by more than the rear cuts in
+        const float half = 0.5f * length[i], bend = nm_maxf(fabsf(here[i]), fabsf(ahead[i]));
+        const float swing = half * (rear[i] + 0.5f * half) * bend + (0.5f * width[i] + 0.15f);
+        const int narrow = (rides == 0) & !(swing <= nm_minf(left[i], right[i]));
+        const int closing_in = lead_gap[i] < NM_CLOSING_IN * (speed[i] - lead_speed[i]);
+        const int away = !(fabsf(place - lane_d[i]) < 0.1f);
+        const int drives = (acts[i] != 0.0f) & (lane[i] != NM_NONE);
+        wish[i] = place;
+        rest[i] = drives ? place : rest[i];
+        unsettled[i] = (drives & (narrow | closing_in | away)) ? 1.0f : 0.0f;
+    }
+}
+
+/// Where an agent that is unsettled wants to be. Who is where it wants to be has nothing to pull over to, unless it
+/// comes up to somebody.
+static void settle(nm_world *w, uint32_t slot) {
+    if (w->type[slot] != NM_AGENT_CYCLIST && w->type[slot] != NM_AGENT_MOTORCYCLE)
+        w->wish[slot] = swing_offset(w, slot);
+    const float wish = w->wish[slot];
+    const int closing_in = w->lead_gap[slot] < NM_CLOSING_IN * (w->speed[slot] - w->lead_speed[slot]);
+    const int settled = fabsf(wish - w->lane_d[slot]) < 0.1f && !closing_in;
+    w->offset_rest[slot] = settled ? wish : nm_world_elbow_room(w, slot, wish);
 }
 
 /// m ahead that an agent steers for: long bodies swing their corners out when they straighten up quickly.
@@ -145,50 +180,45 @@ static inline float look_distance(float speed, float length) {
     return 3.0f + 0.6f * speed + 0.6f * nm_maxf(length - 5.0f, 0.0f);
 }
 
-/// The slip with which a vehicle may move sideways by `change` m without sweeping a corner over a border: the front
-/// corner that leads, over the border it comes to, as long as it has not straightened up; the rear corner that swings
-/// out behind it, over the one it comes from, unless a lane is known there. `beside`: it comes not to a border but to
-/// somebody else.
-static float slip_allowed(const nm_world *w, uint32_t slot, float change, float look, int beside) {
-    const float half = 0.5f * w->length[slot], side = 0.5f * w->width[slot], d = w->lane_d[slot];
-    const nm_lane *lane = &w->map->lanes[w->lane[slot]];
-    const int to_left = change > 0.0f;
-    const float end = w->offset_target[slot] + change;
-    const float arrive = to_left ? w->lane_left[slot] - end - side : w->lane_right[slot] + end - side;
-    const float leave = to_left ? w->lane_right[slot] + d - side : w->lane_left[slot] - d - side;
-    const float front = (fabsf(change) + (beside ? 0.0f : nm_maxf(arrive, 0.0f))) / (half + NM_STRAIGHTEN * look);
-    // quicker again once the box is over the border: that corner is out, and back in soonest that way
-    const int open = (to_left ? lane->right.count : lane->left.count) > 0 || leave < -side;
-    const float rear = open ? NM_CHANGE_SLIP : leave < 0.0f ? NM_RETURN_SLIP : leave / half;
-    return nm_clampf(nm_minf(front, rear), NM_LEAST_SLIP, NM_CHANGE_SLIP);
-}
-
-/// Moves the offset that is steered for towards where the agent wants to be; returns the rate, m/s to the left.
-static float move_target(nm_world *w, uint32_t slot) {
-    const float v = w->speed[slot], d = w->lane_d[slot], side = 0.5f * w->width[slot];
-    float *target = &w->offset_target[slot];
-    const float bend = nm_maxf(fabsf(w->lane_curvature[slot]), fabsf(w->bend_ahead[slot]));
-    const float wish = resting_offset(w, slot, bend);
-    const int closing_in = w->lead_gap[slot] < NM_CLOSING_IN * (v - w->lead_speed[slot]);
-    // who is where it wants to be has nothing to pull over to, unless it comes up to somebody
-    const int settled = fabsf(wish - d) < 0.1f && !closing_in;
-    const float rest = settled ? wish : nm_world_elbow_room(w, slot, wish);
-    w->offset_rest[slot] = rest;
-    if (rest == *target) return 0.0f;
-    // Further on its way than planned, as who takes over from a recording that moves sideways: nobody steers back to
-    // where it came from.
-    if ((d - *target) * (rest - d) > 0.0f) *target = d;
-    const float far = fabsf(rest - *target);
-    const int over = d + side > w->lane_left[slot] || side - d > w->lane_right[slot];
-    const float look = look_distance(v, w->length[slot]);
-    const float slip = slip_allowed(w, slot, rest - *target, look, rest != wish);
-    // Back to the middle at a slip of a few degrees only: a box that turns swings its rear corner out.
-    const int brisk = over || far > 1.0f || w->length[slot] > 5.5f;
-    const float top =
-        brisk ? nm_minf(NM_CHANGE_RATE, slip * v) : nm_minf(NM_RECENTRE, nm_minf(slip, NM_RECENTRE_SLIP) * v);
-    const float rate = nm_clampf((rest - *target) / NM_STEP_SECONDS, -top, top);
-    *target += rate * NM_STEP_SECONDS;
-    return rate;
+/// Moves the offset that is steered for towards offset_rest[], with a slip that sweeps no corner over a border: not the
+/// front corner that leads, over the border it comes to, as long as it has not straightened up; nor the rear corner
+/// that swings out behind it, over the one it comes from, unless a lane is known there. For all slots at once; where
+/// acts[] is 0 nothing changes.
+NM_TARGET_CLONES
+static void move_targets(const nm_world *w, uint32_t count) {
+    const float *restrict speed = w->speed, *restrict length = w->length, *restrict width = w->width;
+    const float *restrict lane_d = w->lane_d, *restrict left = w->lane_left, *restrict right = w->lane_right;
+    const float *restrict wish = w->wish, *restrict rest = w->offset_rest, *restrict acts = w->acts;
+    const uint32_t *restrict lane = w->lane, *restrict lanes_beside = w->lanes_beside;
+    float *restrict target = w->offset_target, *restrict offset_rate = w->offset_rate;
+    NM_INDEPENDENT
+    for (uint32_t i = 0; i < count; ++i) {
+        const float v = speed[i], d = lane_d[i], half = 0.5f * length[i], side = 0.5f * width[i];
+        // Further on its way than planned, as who takes over from a recording that moves sideways: nobody steers back
+        // to where it came from.
+        const float from = (d - target[i]) * (rest[i] - d) > 0.0f ? d : target[i];
+        const float change = rest[i] - from, end = from + change;
+        const int to_left = change > 0.0f;
+        const float arrive = to_left ? left[i] - end - side : right[i] + end - side;
+        const float leave = to_left ? right[i] + d - side : left[i] - d - side;
+        // no border is come to where it stops beside somebody else
+        const float room = rest[i] != wish[i] ? 0.0f : nm_maxf(arrive, 0.0f);
+        const float front = (fabsf(change) + room) / (half + NM_STRAIGHTEN * look_distance(v, length[i]));
+        // quicker again once the box is over the border: that corner is out, and back in soonest that way
+        const uint32_t known = lanes_beside[i] & (to_left ? (uint32_t)NM_BESIDE_RIGHT : (uint32_t)NM_BESIDE_LEFT);
+        const float kept = leave < 0.0f ? NM_RETURN_SLIP : leave / half;
+        const float rear = ((known != 0) | (leave < -side)) ? NM_CHANGE_SLIP : kept;
+        const float slip = nm_clampf(nm_minf(front, rear), NM_LEAST_SLIP, NM_CHANGE_SLIP);
+        // Back to the middle at a slip of a few degrees only: a box that turns swings its rear corner out.
+        const int over = (d + side > left[i]) | (side - d > right[i]);
+        const float brisk = nm_minf(NM_CHANGE_RATE, slip * v);
+        const float gentle = nm_minf(NM_RECENTRE, nm_minf(slip, NM_RECENTRE_SLIP) * v);
+        const float top = (over | (fabsf(change) > 1.0f) | (length[i] > 5.5f)) ? brisk : gentle;
+        const float rate = nm_clampf(change / NM_STEP_SECONDS, -top, top);
+        const int moves = (acts[i] != 0.0f) & (lane[i] != NM_NONE) & (rest[i] != target[i]);
+        target[i] = moves ? from + rate * NM_STEP_SECONDS : target[i];
+        offset_rate[i] = moves ? rate : 0.0f;
+    }
 }
 
 /// Pure pursuit about the rail, linearised: with a look-ahead L, curvature = lane's - 2 e / L^2 - 2 sin(psi_e) / L,
@@ -235,9 +265,12 @@ void nm_policy_idm_act(nm_world *w, const uint32_t *slots, uint32_t count) {
         slow_for_route(w, slot);
         const uint32_t lead = w->lead[slot];
         w->lead_speed[slot] = lead == NM_NONE ? 0.0f : nm_world_speed_along(w, slot, lead);
-        w->offset_rate[slot] = move_target(w, slot);
     }
+    find_settled(w, w->count);
+    for (uint32_t k = 0; k < count; ++k)
+        if (w->unsettled[slots[k]] != 0.0f) settle(w, slots[k]);
     command_speeds(w, w->count);
+    move_targets(w, w->count);
     command_steering(w, w->count);
     for (uint32_t k = 0; k < count; ++k)
         if (w->acts[slots[k]] != 0.0f) stand_if_blocked(w, slots[k]);

@@ -53,11 +53,13 @@
     X(float, cruise, 1, 0)            /* m/s the lane allows here, curves ahead included */                            \
     X(float, limit, 1, 0)             /* m/s speed limit here */                                                       \
     X(uint32_t, path, NM_PATH_MAX, 0) /* lanes after `lane` on the route */                                            \
-    X(float, conflict_ahead, 1, 0) /* m from the start of `lane` to the first lane of the path that has conflicts; */  \
-                                   /* -INFINITY = `lane` itself has, INFINITY = none */                                \
-    X(float, rule_ahead, 1, 0)     /* likewise, conflicts, signals or stop signs */                                    \
-    X(float, slowest_ahead, 1, 0)  /* m/s, the least that a lane of the path allows where it begins */                 \
-    X(uint8_t, path_end, 1, 0)     /* nm_lane_end of the last lane known of the path */                                \
+    X(float, conflict_ahead, 1, 0)  /* m from the start of `lane` to the first lane of the path that has conflicts; */ \
+                                    /* -INFINITY = `lane` itself has, INFINITY = none */                               \
+    X(float, rule_ahead, 1, 0)      /* likewise, conflicts, signals or stop signs */                                   \
+    X(float, slowest_ahead, 1, 0)   /* m/s, the least that a lane of the path allows where it begins */                \
+    X(float, corner, 1, 0)          /* sine of the angle to the next lane of the path, 0 = less than a corner */       \
+    X(uint32_t, lanes_beside, 1, 0) /* bits of nm_beside: a lane is known beside `lane` */                             \
+    X(uint8_t, path_end, 1, 0)      /* nm_lane_end of the last lane known of the path */                               \
     X(uint8_t, path_count, 1, 0)                                                                                       \
     X(uint32_t, entered_step, 1, 0)                                                                                    \
     X(uint8_t, was_on_road, 1, 0)                                                                                      \
@@ -118,6 +120,8 @@
     X(float, sorted_ey, 1)                                                                                             \
     X(float, acts, 1)        /* 1 = a driver that has not crashed */                                                   \
     X(float, lead_speed, 1)  /* m/s of the leader along this agent's heading */                                        \
+    X(float, wish, 1)        /* m left of the centreline where it would want to be alone */                            \
+    X(float, unsettled, 1)   /* 1 = where it wants to be depends on others, or on a bend */                            \
     X(float, offset_rate, 1) /* m/s at which offset_target moves in this step */                                       \
     X(uint8_t, flag, 1)                                                                                                \
     X(uint32_t, list, 1)                                                                                               \
@@ -129,6 +133,7 @@ typedef enum nm_walk_way {
     NM_WALK_ALONG,
     NM_WALK_BACK
 } nm_walk_way; ///< along the lane, against it
+typedef enum nm_beside { NM_BESIDE_LEFT = 1, NM_BESIDE_RIGHT = 2 } nm_beside;
 typedef enum nm_lane_end { NM_LANE_GOES_ON = 0, NM_LANE_LEAVES, NM_LANE_MUST_CHANGE } nm_lane_end;
 
 /// The start of one stretch of valid states after the world's first step.

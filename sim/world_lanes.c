@@ -139,8 +139,17 @@ static void extend_path(nm_world *world, uint32_t slot) {
     }
 }
 
-/// Looks up, once for every change of the path, how it ends, where right of way begins to matter and whether there is
-/// anything to slow down for: most agents are far from all of it.
+/// Maps have corners between lanes, and no arc on which curvature could be built up: it has to be before. The sine of
+/// the angle between `lane` and the one after it, 0 where that is no corner.
+static float corner_between(const nm_map *map, const nm_lane *lane, const nm_lane *after) {
+    const nm_rail_point *p = &map->rail[lane->rail.first + lane->rail.count - 1];
+    const nm_rail_point *q = &map->rail[after->rail.first];
+    const float turn = p->cos_h * q->sin_h - p->sin_h * q->cos_h;
+    return fabsf(turn) > NM_CORNER ? turn : 0.0f;
+}
+
+/// Looks up, once for every change of the path, how it ends, where right of way begins to matter, whether there is a
+/// corner or anything to slow down for, and what is beside it: most agents are far from all of it.
 static void note_what_comes(nm_world *world, uint32_t slot) {
     const nm_lane *lanes = world->map->lanes;
     const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX, count = world->path_count[slot];
@@ -148,6 +157,9 @@ static void note_what_comes(nm_world *world, uint32_t slot) {
     for (uint32_t i = 0; i < count; ++i)
         world->slowest_ahead[slot] = nm_minf(world->slowest_ahead[slot], world->cruise_at[lanes[path[i]].rail.first]);
     uint32_t lane = world->lane[slot];
+    world->corner[slot] = count > 0 ? corner_between(world->map, &lanes[lane], &lanes[path[0]]) : 0.0f;
+    world->lanes_beside[slot] =
+        (lanes[lane].left.count > 0 ? NM_BESIDE_LEFT : 0u) | (lanes[lane].right.count > 0 ? NM_BESIDE_RIGHT : 0u);
     world->path_end[slot] =
         count == NM_PATH_MAX ? NM_LANE_GOES_ON : world->lane_end[count > 0 ? path[count - 1] : lane];
     float start = -INFINITY; // on it
@@ -174,30 +186,19 @@ float nm_world_steer_preview(float curvature_step) {
     return NM_STEER_DELAY + NM_STEER_BUILD_UP * NM_STEP_SECONDS / curvature_step;
 }
 
-/// Maps have corners between lanes, and no arc on which curvature could be built up: it has to be before. Curvature to
-/// begin with now for the corner from `lane` to `after`, `to_end` m ahead.
-static float corner_ahead(const nm_world *world, uint32_t slot, const nm_lane *lane, const nm_lane *after,
-                          float to_end) {
-    const float way = world->speed[slot] * world->steer_preview[slot];
-    if (to_end >= way) return 0.0f;
-    const nm_rail_point *p = &world->map->rail[lane->rail.first + lane->rail.count - 1];
-    const nm_rail_point *q = &world->map->rail[after->rail.first];
-    const float turn = p->cos_h * q->sin_h - p->sin_h * q->cos_h; // sine of the angle
-    return fabsf(turn) > NM_CORNER ? turn / nm_maxf(way, NM_CORNER_LEAST) : 0.0f;
-}
-
-/// Curvature where the agent will be when the wheels begin to turn.
-static float bend_ahead(const nm_world *world, uint32_t slot) {
+/// Curvature where the agent will be when the wheels begin to turn, and what has to be begun with for a corner.
+static inline float bend_ahead(const nm_world *world, uint32_t slot) {
     const nm_map *map = world->map;
     const nm_lane *lane = &map->lanes[world->lane[slot]];
-    const float v = world->speed[slot];
-    float ahead = world->lane_s[slot] + NM_STEER_DELAY * v, corner = 0.0f;
-    if (ahead + NM_CORNER_FROM * v > lane->length && world->path_count[slot] > 0) {
-        const nm_lane *next = &map->lanes[world->path[(size_t)slot * NM_PATH_MAX]];
-        corner = corner_ahead(world, slot, lane, next, lane->length - world->lane_s[slot]);
-        if (ahead > lane->length) {
-            ahead -= lane->length;
-            lane = next;
+    const float v = world->speed[slot], length = lane->length, way = v * world->steer_preview[slot];
+    const float start = world->lane_s[slot];
+    float ahead = start + NM_STEER_DELAY * v, corner = 0.0f;
+    if (ahead + NM_CORNER_FROM * v > length) {
+        if (world->corner[slot] != 0.0f && length - start < way)
+            corner = world->corner[slot] / nm_maxf(way, NM_CORNER_LEAST);
+        if (ahead > length && world->path_count[slot] > 0) {
+            ahead -= length;
+            lane = &map->lanes[world->path[(size_t)slot * NM_PATH_MAX]];
         }
     }
     // recordings may go backwards, and as fast as their errors make them
