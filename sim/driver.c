@@ -45,7 +45,7 @@ static void fit_driver(nm_world *world, uint32_t slot) {
     float share = 0.0f;
     const uint32_t lead = world->lead[slot];
     if (lead != NM_NONE) {
-        const float closing = v - world->speed[lead];
+        const float closing = v - nm_world_speed_along(world, slot, lead);
         const float dynamic = v * idm->time_gap * world->gap_factor[slot] + v * closing * world->idm_root[slot];
         share = (idm->min_gap + nm_maxf(dynamic, 0.0f)) / nm_maxf(world->lead_gap[slot], 0.5f);
     }

@@ -88,7 +88,7 @@ static float change_gain(const nm_world *w, uint32_t slot, nm_gap gap, int urgen
     const float v = w->speed[slot];
     if (gap.ahead < 1.5f || gap.behind < 1.5f) return -INFINITY;
     const float safe = urgent ? -(idm->safe_brake + 1.0f) : -idm->safe_brake;
-    const float lead_speed = gap.lead == NM_NONE ? 0.0f : w->speed[gap.lead];
+    const float lead_speed = gap.lead == NM_NONE ? 0.0f : nm_world_speed_along(w, slot, gap.lead);
     const float mine = nm_idm_acceleration(w, slot, v, gap.ahead, lead_speed);
     if (mine < safe) return -INFINITY;
     float others = 0.0f;
@@ -106,9 +106,7 @@ static float change_gain(const nm_world *w, uint32_t slot, nm_gap gap, int urgen
 
 static int consider(nm_world *w, uint32_t slot, const uint32_t *changed, uint32_t changed_count) {
     const nm_lane *lane = &w->map->lanes[w->lane[slot]];
-    float to_end;
-    const nm_lane_end end = nm_world_path_end(w, slot, &to_end);
-    const int urgent = end == NM_LANE_MUST_CHANGE && to_end < NM_URGENT;
+    const int urgent = w->path_end[slot] == NM_LANE_MUST_CHANGE && nm_world_path_length(w, slot) < NM_URGENT;
     if (!urgent && (w->speed[slot] < 3.0f || lane->flags & NM_LANE_JUNCTION)) return 0;
     const nm_range sides[2] = {lane->left, lane->right};
     float best = urgent ? -4.0f : w->config.idm->change_gain;

@@ -20,14 +20,20 @@
 #define NM_COMFORT_STOP 3.0f   ///< m/s^2, for an amber light
 #define NM_FIRM_STOP 5.5f      ///< m/s^2, harder than that nobody stops for a line
 #define NM_YIELD_BRAKE 3.0f    ///< m/s^2 expected of who has to yield
+#define NM_SUM_MARGIN 1.0f     ///< m, more than sums of lane lengths differ by the order of adding
 #define NM_STALEMATE_STEPS 60u ///< after 6 s of waiting for others that wait, too, one goes
 
-static void announce(nm_world *w, uint32_t slot, uint32_t lane, float distance) {
-    if (w->approach_count >= w->capacity * NM_APPROACH_MAX) return;
-    const uint32_t at = w->approach_count++;
-    if (w->approach_head[lane] == NM_NONE) w->touched[w->touched_count++] = lane;
-    w->approaches[at] = (nm_approach){slot, w->approach_head[lane], distance};
-    w->approach_head[lane] = at;
+/// Puts an agent at the head of the list of `lane`, if that has conflicts; returns 1 if so. Without branches: whether
+/// the next lane of somebody's path has any is a toss-up. An agent announces itself on NM_APPROACH_MAX lanes at most.
+static inline uint32_t announce(nm_world *w, uint32_t slot, uint32_t lane, float distance) {
+    const uint32_t at = w->approach_count, head = w->approach_head[lane];
+    const uint32_t conflicts = w->map->lanes[lane].conflicts.count > 0;
+    w->approaches[at] = (nm_approach){slot, head, distance};
+    w->approach_head[lane] = conflicts ? at : head;
+    w->approach_count = at + conflicts;
+    w->touched[w->touched_count] = lane;
+    w->touched_count += conflicts & (head == NM_NONE);
+    return conflicts;
 }
 
 /// The stretch that `c` takes of an approaching agent's way: m from its centre to where it begins and ends. A walker
@@ -41,11 +47,10 @@ static inline void stretch_ahead(const nm_world *w, const nm_approach *a, const 
 /// A walker against its lane's direction: on this lane, and on the one it comes to next.
 static void announce_back(nm_world *w, uint32_t slot) {
     const uint32_t lane = w->lane[slot];
-    if (w->map->lanes[lane].conflicts.count > 0) announce(w, slot, lane, -w->lane_s[slot]);
+    announce(w, slot, lane, -w->lane_s[slot]);
     if (w->lane_s[slot] > 15.0f) return;
     const uint32_t next = nm_walk_back_lane(w, slot);
-    if (next != NM_NONE && w->map->lanes[next].conflicts.count > 0)
-        announce(w, slot, next, -w->lane_s[slot] - w->map->lanes[next].length);
+    if (next != NM_NONE) announce(w, slot, next, -w->lane_s[slot] - w->map->lanes[next].length);
 }
 
 static void announce_all(nm_world *w) {
@@ -62,15 +67,14 @@ static void announce_all(nm_world *w) {
         }
         const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
         const float reach = 15.0f + NM_LOOK_SECONDS * w->speed[slot];
+        if (w->conflict_ahead[slot] - w->lane_s[slot] > reach + NM_SUM_MARGIN) continue;
         // in a queue only the first one comes: the others wait behind it
         const float queue = w->speed[slot] < 1.0f && !walks ? w->lead_gap[slot] : INFINITY;
         float start = -w->lane_s[slot];
         uint32_t announced = 0;
         for (uint32_t i = 0; start < queue; ++i) {
-            if (w->map->lanes[lane].conflicts.count > 0) {
-                announce(w, slot, lane, start);
-                if (++announced == NM_APPROACH_MAX) break;
-            }
+            announced += announce(w, slot, lane, start);
+            if (announced == NM_APPROACH_MAX) break;
             start += w->map->lanes[lane].length;
             if (start > reach || i == w->path_count[slot]) break;
             if (w->fixed[slot]) break; // parked: it blocks where it is, it does not come
@@ -193,6 +197,15 @@ static void mind_body(nm_world *w, uint32_t slot, const nm_lane *l, float start,
         w->stop_gap[slot] = nm_minf(w->stop_gap[slot], nm_maxf(gap - 0.5f, 0.0f));
 }
 
+/// Does `other`, `in` m before the shared ground, let pass whoever meets it at `c`, however long they take? Says so
+/// without the times of must_wait_for(), which would come to the same: well before that ground it takes some time to
+/// get there.
+static inline int gives_way(const nm_world *w, const nm_conflict *c, uint32_t other, float in) {
+    if (in < 0.5f || w->speed[other] > 100.0f) return 0;
+    if (c->precedence != NM_PRECEDENCE_MINE) return waits_itself(w, other, c->lane);
+    return !nm_is_walker(w->type[other]) || w->map->lanes[c->lane].type != NM_LANE_CROSSWALK;
+}
+
 /// Has `slot`, `start` m before lane `l`, to wait for anybody on a conflicting lane? *place receives how far into the
 /// lane the first such ground begins.
 static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float start, float *place) {
@@ -226,7 +239,7 @@ static int conflicts_hold(nm_world *w, uint32_t slot, const nm_lane *l, float st
                 if (m.in < 0.0f) mind_body(w, slot, l, start, c, &m);
             } else if (c->kind == NM_CONFLICT_MERGE) {
                 wait = merge_holds(w, slot, c, in, out, start + c->self_out, half, &m, a->distance + c->other_out);
-            } else {
+            } else if (!gives_way(w, c, m.other, m.in)) {
                 if (mine.in < 0.0f) mine = (nm_window){time_to(in, v, pace), time_to(out, v, pace)};
                 const nm_window theirs = {m.in < 0.0f ? 0.0f : time_to(m.in, w->speed[m.other], 1.0f),
                                           time_to(m.out, w->speed[m.other], 1.0f)};
@@ -276,6 +289,10 @@ static void look_ahead(nm_world *w, uint32_t slot) {
     const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
     const float v = w->speed[slot], half = 0.5f * w->length[slot];
     const float reach = 15.0f + v * v * 0.25f + v;
+    if (w->rule_ahead[slot] - w->lane_s[slot] > reach + NM_SUM_MARGIN) {
+        w->held[slot] = 0;
+        return;
+    }
     uint32_t lane = w->lane[slot];
     float start = -w->lane_s[slot], line = INFINITY; // m to where this lane starts, to the last stop line before it
     uint8_t held = 0;
@@ -311,18 +328,11 @@ static void look_ahead(nm_world *w, uint32_t slot) {
     w->held[slot] = held;
 }
 
-nm_lane_end nm_world_path_end(const nm_world *w, uint32_t slot, float *distance) {
+float nm_world_path_length(const nm_world *w, uint32_t slot) {
     const uint32_t *path = w->path + (size_t)slot * NM_PATH_MAX;
-    uint32_t lane = w->lane[slot];
-    *distance = INFINITY;
-    if (lane == NM_NONE || w->path_count[slot] == NM_PATH_MAX) return NM_LANE_GOES_ON;
-    float length = w->map->lanes[lane].length - w->lane_s[slot];
-    for (uint32_t i = 0; i < w->path_count[slot]; ++i) {
-        lane = path[i];
-        length += w->map->lanes[lane].length;
-    }
-    *distance = length;
-    return (nm_lane_end)w->lane_end[lane];
+    float length = w->map->lanes[w->lane[slot]].length - w->lane_s[slot];
+    for (uint32_t i = 0; i < w->path_count[slot]; ++i) length += w->map->lanes[path[i]].length;
+    return length;
 }
 
 void nm_world_right_of_way(nm_world *w) {
@@ -335,9 +345,8 @@ void nm_world_right_of_way(nm_world *w) {
         w->merge_speed[slot] = 0.0f;
         if (w->policy[slot] != NM_POLICY_IDM || w->fixed[slot] || w->lane[slot] == NM_NONE) continue;
         if (nm_is_walker(w->type[slot])) continue; // they look for themselves: policy_walk.c
-        float distance;
-        if (nm_world_path_end(w, slot, &distance) == NM_LANE_MUST_CHANGE)
-            w->stop_gap[slot] = nm_maxf(distance - 0.5f * w->length[slot] - 1.0f, 0.0f);
+        if (w->path_end[slot] == NM_LANE_MUST_CHANGE)
+            w->stop_gap[slot] = nm_maxf(nm_world_path_length(w, slot) - 0.5f * w->length[slot] - 1.0f, 0.0f);
         if (junctions) look_ahead(w, slot);
     }
 }

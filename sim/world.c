@@ -52,6 +52,7 @@ static size_t cut_block(nm_world *world, char *block) {
     CUT(approaches, nm_approach, n * NM_APPROACH_MAX);
     CUT(signal_now, uint8_t, map->signal_count);
     CUT(sweep, nm_sweep_entry, n);
+    CUT(rows, nm_row, n + 1);
     CUT(contacts, nm_pair, world->contact_capacity);
     CUT(contacts_before, nm_pair, world->contact_capacity);
     CUT(contact_since_entry, uint8_t, world->contact_capacity);
@@ -98,6 +99,7 @@ static void place_limits(nm_world *world, uint32_t slot, nm_agent_type type) {
     world->jerk_step[slot] = limits.jerk_max * NM_STEP_SECONDS;
     world->curvature_max[slot] = limits.curvature_max;
     world->curvature_step[slot] = limits.curvature_rate_max * NM_STEP_SECONDS;
+    world->steer_preview[slot] = nm_world_steer_preview(world->curvature_step[slot]);
     world->grip_squared[slot] = (limits.friction * 9.81f) * (limits.friction * 9.81f);
     world->speed_max[slot] = limits.speed_max;
     world->rear[slot] = limits.rear_axle * world->length[slot];
@@ -143,7 +145,8 @@ void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     world->groups_stale = 1;
     nm_world_enter_lane(world, slot);
     world->offset_target[slot] = world->lane_d[slot];
-    world->offset_rate[slot] = 0.0f;
+    const int rides = info->type == NM_AGENT_CYCLIST || info->type == NM_AGENT_MOTORCYCLE; // keeps its side
+    world->offset_rest[slot] = rides ? world->lane_d[slot] : 0.0f;
     nm_world_seat_driver(world, slot);
     world->mobile[slot] = world->fixed[slot] || world->policy[slot] == NM_POLICY_LOG ? 0.0f : 1.0f;
     if (!is_static) world->stats.agents++;

@@ -60,6 +60,12 @@ typedef struct nm_world_config {
 NM_API nm_world_config nm_world_config_default(void);
 
 /// Events of one agent's life, as bits.
+///
+/// Off the road is a vehicle with a corner of its box outside the drivable area: the union of all lanes on which one
+/// drives and of driveways, grown by NM_SURFACE_TOLERANCE (5 cm, so that lanes that share a border leave no gap).
+/// Waymo's sim agents metric takes corners without a tolerance, too; nuPlan's drivable area compliance lets them lie
+/// 0.3 m outside, Nexus tests only the centre, 2.75 m from any map point. Who is off already when it enters (recorded
+/// boxes do not always fit the map) is counted as that, and comes off only after it has been on.
 #define NM_AGENT_COLLIDED 1u      ///< was in a contact at some step of the simulation (not at its first)
 #define NM_AGENT_WENT_OFF_ROAD 2u ///< came off the road (it had been on it since it entered)
 #define NM_AGENT_WENT_WRONG_WAY 4u

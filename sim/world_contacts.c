@@ -4,8 +4,8 @@
 /// Broad phase: two agents can only meet within the horizon when, along each of two fixed axes, their relative motion
 /// brings their extents together. The axes are along and across the direction in which most of the map's lanes run, so
 /// that on a straight road lanes are told apart by them. Agents are sorted by (row, x), rows being strips across, high
-/// enough that partners lie in the same row or the next one. Within a row all that counts is how much speeds differ
-/// from the row's mean: who drives with the others looks a few metres ahead, not the hundred it covers. Windows are
+/// enough that partners lie in the same row or the next one. How far an agent has to look along its row is a matter of
+/// how speeds differ there: who drives with the others looks a few metres ahead, not the hundred it covers. Windows are
 /// contiguous in memory and are compared eight at a time. From step to step the order hardly changes, so an insertion
 /// sort keeps it in nearly linear time; rows only grow higher during a rollout (by powers of two), since another height
 /// would reorder everything.
@@ -56,11 +56,10 @@ static inline int sweep_before(const nm_sweep_entry *a, const nm_sweep_entry *b)
     return a->slot < b->slot;
 }
 
-/// Insertion sort; for an order that is known to be bad, gaps first (Shell).
-static void sort_sweep(nm_sweep_entry *order, uint32_t count, int shuffled) {
-    for (uint32_t gap = shuffled ? count / 2 : 1; gap > 0; gap /= 2) {
+/// Shell sort, for an order that is known to be bad.
+static void sort_anew(nm_sweep_entry *order, uint32_t count) {
+    for (uint32_t gap = count / 2; gap > 0; gap /= 2) {
         for (uint32_t i = gap; i < count; ++i) {
-            if (!sweep_before(&order[i], &order[i - gap])) continue;
             const nm_sweep_entry entry = order[i];
             uint32_t j = i;
             for (; j >= gap && sweep_before(&entry, &order[j - gap]); j -= gap) order[j] = order[j - gap];
@@ -69,34 +68,87 @@ static void sort_sweep(nm_sweep_entry *order, uint32_t count, int shuffled) {
     }
 }
 
-/// Brings w->sweep up to date and copies what the pair loop reads in its order.
-static void sort_agents(nm_world *w, float horizon) {
-    float mean = 0.0f, highest = 0.5f * NM_ROW_LEAST;
-    for (uint32_t i = 0; i < w->count; ++i) mean += w->across_v[i];
-    mean /= (float)w->count;
-    for (uint32_t i = 0; i < w->count; ++i)
-        highest = nm_maxf(highest, w->across_half[i] + fabsf(w->across_v[i] - mean) * horizon);
-    int shuffled = w->count > w->sweep_count + w->sweep_count / 4 + 16;
-    for (; w->row_height < 2.0f * highest; w->row_height *= 2.0f) shuffled = 1;
-    for (uint32_t slot = w->sweep_count; slot < w->count; ++slot) w->sweep[slot].slot = slot; // newcomers are last
-    w->sweep_count = w->count;
-    const float inverse = 1.0f / w->row_height;
+/// How high rows have to be, halved: nobody may get further across, relative to the mean, within the horizon.
+static float highest_reach(const nm_world *w, float mean, float horizon) {
+    float lanes[8]; // eight maxima at once: a maximum does not mind the order
+    for (uint32_t q = 0; q < 8; ++q) lanes[q] = 0.5f * NM_ROW_LEAST;
+    uint32_t i = 0;
+    for (; i + 8 <= w->count; i += 8)
+        for (uint32_t q = 0; q < 8; ++q)
+            lanes[q] = nm_maxf(lanes[q], w->across_half[i + q] + fabsf(w->across_v[i + q] - mean) * horizon);
+    for (; i < w->count; ++i) lanes[0] = nm_maxf(lanes[0], w->across_half[i] + fabsf(w->across_v[i] - mean) * horizon);
+    for (uint32_t q = 1; q < 8; ++q) lanes[0] = nm_maxf(lanes[0], lanes[q]);
+    return lanes[0];
+}
+
+/// Row and place along the axis of an agent in the order of the step before.
+static inline void place_entry(const nm_world *w, nm_sweep_entry *entry) {
+    const float row =
+        w->across[entry->slot] * (1.0f / w->row_height); // within 1e6 m of the origin and rows of 8 m: fits
+    entry->row = (int32_t)row - (row < 0.0f);
+    entry->x = w->along[entry->slot];
+}
+
+/// Places everybody and sorts by insertion on the way.
+static void place_in_order(nm_world *w) {
+    nm_sweep_entry *order = w->sweep;
     for (uint32_t k = 0; k < w->count; ++k) {
-        nm_sweep_entry *entry = &w->sweep[k];
-        const float row = w->across[entry->slot] * inverse; // within 1e6 m of the origin and rows of 8 m: fits
-        entry->row = (int32_t)row - (row < 0.0f);
-        entry->x = w->along[entry->slot];
+        place_entry(w, &order[k]);
+        if (k == 0 || !sweep_before(&order[k], &order[k - 1])) continue;
+        const nm_sweep_entry entry = order[k];
+        uint32_t j = k;
+        for (; j > 0 && sweep_before(&entry, &order[j - 1]); --j) order[j] = order[j - 1];
+        order[j] = entry;
     }
-    sort_sweep(w->sweep, w->count, shuffled);
+}
+
+/// Copies what the pair loop reads into the order of w->sweep: where an agent is half-way through the horizon, how far
+/// it gets in half of it, its half extents. Lists the rows on the way; one without agents ends the list.
+static void copy_in_order(nm_world *w, float horizon) {
+    const float half_horizon = 0.5f * horizon;
+    nm_row row = {.index = w->sweep[0].row, .slowest = INFINITY, .fastest = -INFINITY};
+    uint32_t rows = 0;
     for (uint32_t k = 0; k < w->count; ++k) {
         const uint32_t i = w->sweep[k].slot;
-        w->sorted_x[k] = w->along[i];
-        w->sorted_y[k] = w->across[i];
-        w->sorted_vx[k] = w->along_v[i];
-        w->sorted_vy[k] = w->across_v[i];
-        w->sorted_ex[k] = w->along_half[i];
+        const float v = w->along_v[i], ex = w->along_half[i];
+        const float move = v * half_horizon, move_across = w->across_v[i] * half_horizon;
+        w->sorted_x[k] = w->along[i] + move;
+        w->sorted_y[k] = w->across[i] + move_across;
+        w->sorted_vx[k] = move;
+        w->sorted_vy[k] = move_across;
+        w->sorted_ex[k] = ex;
         w->sorted_ey[k] = w->across_half[i];
+        if (w->sweep[k].row != row.index) {
+            row.end = k;
+            w->rows[rows++] = row;
+            row = (nm_row){.first = k, .index = w->sweep[k].row, .slowest = INFINITY, .fastest = -INFINITY};
+        }
+        row.slowest = nm_minf(row.slowest, v);
+        row.fastest = nm_maxf(row.fastest, v);
+        row.half = nm_maxf(row.half, ex);
     }
+    row.end = w->count;
+    w->rows[rows++] = row;
+    w->rows[rows] = (nm_row){.first = w->count, .end = w->count};
+}
+
+/// Brings w->sweep up to date and lays out what the pair loop reads.
+static void sort_agents(nm_world *w, float horizon) {
+    int shuffled = w->count > w->sweep_count + w->sweep_count / 4 + 16;
+    for (uint32_t slot = w->sweep_count; slot < w->count; ++slot) w->sweep[slot].slot = slot; // newcomers are last
+    w->sweep_count = w->count;
+    float mean = 0.0f;
+    for (uint32_t i = 0; i < w->count; ++i) mean += w->across_v[i];
+    mean /= (float)w->count;
+    const float highest = highest_reach(w, mean, horizon);
+    for (; w->row_height < 2.0f * highest; w->row_height *= 2.0f) shuffled = 1;
+    if (NM_LIKELY(!shuffled)) {
+        place_in_order(w);
+    } else {
+        for (uint32_t k = 0; k < w->count; ++k) place_entry(w, &w->sweep[k]);
+        sort_anew(w->sweep, w->count);
+    }
+    copy_in_order(w, horizon);
 }
 
 /// One axis of the sweep: when the projections start and stop to overlap. `p` separation, `v` its rate, `r` half
@@ -153,70 +205,63 @@ static void examine_pair(nm_world *w, uint32_t a, uint32_t b, float horizon) {
     w->contacts[w->contact_count++] = first < second ? (nm_pair){first, second} : (nm_pair){second, first};
 }
 
-/// Compares agent p (in sorted order) with the window [from, to), eight at a time; what lies past `to` is masked.
-static inline __attribute__((always_inline)) void compare_window(nm_world *w, uint32_t p, uint32_t from, uint32_t to,
-                                                                 float horizon) {
-    const float px = w->sorted_x[p], py = w->sorted_y[p], pvx = w->sorted_vx[p], pvy = w->sorted_vy[p];
-    const float pex = w->sorted_ex[p], pey = w->sorted_ey[p];
-    for (uint32_t base = from; base < to; base += 8) {
-        const float *restrict x = w->sorted_x + base, *restrict y = w->sorted_y + base;
-        const float *restrict vx = w->sorted_vx + base, *restrict vy = w->sorted_vy + base;
-        const float *restrict ex = w->sorted_ex + base, *restrict ey = w->sorted_ey + base;
-        uint32_t near[8];
-        for (uint32_t q = 0; q < 8; ++q) {
-            const float dx = x[q] - px, dy = y[q] - py;
-            const float mx = (vx[q] - pvx) * horizon, my = (vy[q] - pvy) * horizon;
-            const float rx = ex[q] + pex, ry = ey[q] + pey;
-            const uint32_t left = dx + nm_minf(mx, 0.0f) <= rx, right = dx + nm_maxf(mx, 0.0f) >= -rx;
-            const uint32_t below = dy + nm_minf(my, 0.0f) <= ry, above = dy + nm_maxf(my, 0.0f) >= -ry;
-            near[q] = left & right & below & above; // without branches: all eight at once
-        }
-        uint64_t pairs[4];
-        memcpy(pairs, near, sizeof pairs);
-        if (!(pairs[0] | pairs[1] | pairs[2] | pairs[3])) continue;
-        const uint32_t count = to - base < 8 ? to - base : 8;
-        for (uint32_t q = 0; q < count; ++q)
-            if (near[q]) examine_pair(w, w->sweep[p].slot, w->sweep[base + q].slot, horizon);
-    }
+/// Eight floats, and the result of comparing them: all bits set where it holds. Vectors of the compiler, since loops of
+/// eight are as likely to be unrolled into single comparisons.
+typedef float nm_float8 __attribute__((vector_size(32)));
+typedef int32_t nm_int8 __attribute__((vector_size(32)));
+
+/// *near: may `p` and each of the eight from `base` on meet within the horizon, as far as one axis tells? Their
+/// distance goes from c - m to c + m, c half-way and m how far it gets in half of the horizon: it comes below r when
+/// |c| - |m| <= r.
+static inline __attribute__((always_inline)) void near_along(const float *place, const float *move, const float *half,
+                                                             uint32_t p, uint32_t base, nm_int8 *near) {
+    const nm_int8 magnitude = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX};
+    nm_float8 c, m, r;
+    memcpy(&c, place + base, sizeof c);
+    memcpy(&m, move + base, sizeof m);
+    memcpy(&r, half + base, sizeof r);
+    c = (nm_float8)((nm_int8)(c - place[p]) & magnitude);
+    m = (nm_float8)((nm_int8)(m - move[p]) & magnitude);
+    *near = c - m <= r + half[p];
 }
 
-/// One row of the sorted agents: its range, mean speed along, and how far anybody strays from it within the horizon.
-typedef struct nm_row {
-    uint32_t first, end;
-    int32_t index;
-    float mean, stray;
-} nm_row;
-
-static nm_row read_row(const nm_world *w, uint32_t first, float horizon) {
-    nm_row row = {first, first, 0, 0.0f, 0.0f};
-    if (first == w->count) return row;
-    row.index = w->sweep[first].row;
-    for (; row.end < w->count && w->sweep[row.end].row == row.index; ++row.end) row.mean += w->sorted_vx[row.end];
-    row.mean /= (float)(row.end - row.first);
-    for (uint32_t k = row.first; k < row.end; ++k)
-        row.stray = nm_maxf(row.stray, w->sorted_ex[k] + fabsf(w->sorted_vx[k] - row.mean) * horizon);
-    return row;
+/// Compares agent p (in sorted order) with eight from `base` on, all at once; those past `end` are left out.
+static inline __attribute__((always_inline)) void compare_eight(nm_world *w, uint32_t p, uint32_t base, uint32_t end,
+                                                                float horizon) {
+    nm_int8 along, across;
+    near_along(w->sorted_x, w->sorted_vx, w->sorted_ex, p, base, &along);
+    near_along(w->sorted_y, w->sorted_vy, w->sorted_ey, p, base, &across);
+    along &= across;
+    uint64_t pairs[4];
+    memcpy(pairs, &along, sizeof pairs);
+    if (NM_LIKELY(!(pairs[0] | pairs[1] | pairs[2] | pairs[3]))) return;
+    const uint32_t count = end - base < 8 ? end - base : 8;
+    for (uint32_t q = 0; q < count; ++q)
+        if (along[q]) examine_pair(w, w->sweep[p].slot, w->sweep[base + q].slot, horizon);
 }
 
+/// Every agent with those that follow it in its row, and with the next row. How far ahead that has to look depends on
+/// how much faster it is than the slowest there; behind, on how much faster those there are than the slowest here.
+/// Windows end at a multiple of eight agents: testing a few too many costs less than an exact end, which the processor
+/// can not foresee.
 NM_TARGET_CLONES
 static void compare_all(nm_world *w, float horizon) {
-    nm_row row = read_row(w, 0, horizon);
-    while (row.first < w->count) {
-        const nm_row next = read_row(w, row.end, horizon);
-        const int adjacent = next.first < next.end && next.index == row.index + 1;
-        const float reach = 2.0f * row.stray;
-        const float reach_next = row.stray + next.stray + fabsf(row.mean - next.mean) * horizon;
-        uint32_t to = row.first, next_from = next.first, next_to = next.first;
-        for (uint32_t p = row.first; p < row.end; ++p) {
-            const float x = w->sorted_x[p];
-            while (to < row.end && w->sorted_x[to] <= x + reach) ++to;
-            compare_window(w, p, p + 1, to, horizon);
+    for (const nm_row *row = w->rows; row->first < row->end; ++row) {
+        const nm_row *next = row + 1;
+        const int adjacent = next->first < next->end && next->index == row->index + 1;
+        const float behind = row->half + next->half + nm_maxf(next->fastest - row->slowest, 0.0f) * horizon;
+        uint32_t from = next->first;
+        for (uint32_t p = row->first; p < row->end; ++p) {
+            const float x = w->sweep[p].x, v = w->along_v[w->sweep[p].slot];
+            const float to = x + row->half + w->sorted_ex[p] + nm_maxf(v - row->slowest, 0.0f) * horizon;
+            for (uint32_t base = p + 1; base < row->end && w->sweep[base].x <= to; base += 8)
+                compare_eight(w, p, base, row->end, horizon);
             if (!adjacent) continue;
-            while (next_from < next.end && w->sorted_x[next_from] < x - reach_next) ++next_from;
-            while (next_to < next.end && w->sorted_x[next_to] <= x + reach_next) ++next_to;
-            compare_window(w, p, next_from, next_to, horizon);
+            while (from < next->end && w->sweep[from].x < x - behind) ++from;
+            const float to_next = x + next->half + w->sorted_ex[p] + nm_maxf(v - next->slowest, 0.0f) * horizon;
+            for (uint32_t base = from; base < next->end && w->sweep[base].x <= to_next; base += 8)
+                compare_eight(w, p, base, next->end, horizon);
         }
-        row = next;
     }
 }
 
@@ -273,10 +318,6 @@ void nm_world_find_contacts(nm_world *w) {
     judge_contacts(w);
 }
 
-static int drives(uint8_t type) {
-    return type != NM_AGENT_PEDESTRIAN && type != NM_AGENT_OBSTACLE;
-}
-
 /// Against the lane it is on, and no other lane there runs its way.
 static int against_traffic(const nm_world *w, uint32_t i) {
     if (w->lane[i] == NM_NONE || w->speed[i] < 1.0f) return 0;
@@ -295,23 +336,53 @@ static int against_traffic(const nm_world *w, uint32_t i) {
     return on_lane;
 }
 
+/// Whose heading is against its lane's: flag[] = 1. Few ever are, and only those need against_traffic().
+NM_TARGET_CLONES
+static void flag_turned(const nm_world *w, uint32_t count) {
+    const float *restrict lane_cos = w->lane_cos, *restrict lane_sin = w->lane_sin, *restrict speed = w->speed;
+    const float *restrict cos_h = w->cos_h, *restrict sin_h = w->sin_h;
+    uint8_t *restrict flag = w->flag;
+    NM_INDEPENDENT
+    for (uint32_t i = 0; i < count; ++i)
+        flag[i] = (speed[i] >= 1.0f) & (lane_cos[i] * cos_h[i] + lane_sin[i] * sin_h[i] < 0.0f);
+}
+
+/// What holds for nearly everybody, for all at once: on the road, and with the traffic. Who neither drives nor moves is
+/// not judged. Returns whether anybody is left to be looked at: off_road[] or flag[] set.
+NM_TARGET_CLONES
+static int clear_the_good(const nm_world *w, uint32_t count) {
+    const uint8_t *restrict type = w->type, *restrict fixed = w->fixed;
+    uint8_t *restrict off_road = w->off_road, *restrict wrong_way = w->wrong_way, *restrict flag = w->flag;
+    uint8_t *restrict was_on_road = w->was_on_road;
+    uint8_t left = 0;
+    NM_INDEPENDENT
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint8_t drives = (type[i] != NM_AGENT_PEDESTRIAN) & (type[i] != NM_AGENT_OBSTACLE) & (fixed[i] == 0);
+        off_road[i] &= drives;
+        flag[i] &= drives;
+        wrong_way[i] = 0;
+        was_on_road[i] |= drives & (off_road[i] ^ 1u);
+        left |= off_road[i] | flag[i];
+    }
+    return left;
+}
+
 void nm_world_check_road(nm_world *w) {
     const unsigned checks = w->config.checks;
     if (checks & NM_CHECK_OFF_ROAD)
         nm_map_boxes_off_road(w->map, w->x, w->y, w->cos_h, w->sin_h, w->length, w->width, w->config.off_road_margin,
                               w->count, w->off_road);
+    if (checks & NM_CHECK_WRONG_WAY)
+        flag_turned(w, w->count);
+    else
+        memset(w->flag, 0, w->count);
+    if (!clear_the_good(w, w->count)) return;
     for (uint32_t i = 0; i < w->count; ++i) {
-        if (!drives(w->type[i]) || w->fixed[i]) {
-            w->off_road[i] = w->wrong_way[i] = 0;
-            continue;
-        }
-        if (!w->off_road[i])
-            w->was_on_road[i] = 1;
-        else if (w->was_on_road[i])
+        if (w->off_road[i] && w->was_on_road[i])
             nm_world_note_event(w, i, NM_AGENT_WENT_OFF_ROAD);
-        else if (w->entered_step[i] == w->step)
+        else if (w->off_road[i] && w->entered_step[i] == w->step)
             nm_world_note_event(w, i, NM_AGENT_STARTED_OFF_ROAD);
-        if (!(checks & NM_CHECK_WRONG_WAY)) continue;
+        if (!w->flag[i]) continue;
         w->wrong_way[i] = (uint8_t)against_traffic(w, i);
         if (w->wrong_way[i]) nm_world_note_event(w, i, NM_AGENT_WENT_WRONG_WAY);
     }

@@ -119,9 +119,8 @@ void nm_world_come_and_go(nm_world *world) {
     uint32_t gone = 0;
     for (uint32_t slot = 0; slot < world->count; ++slot) {
         uint8_t leave = (uint8_t)leaves(world, slot);
-        const uint32_t events = world->events[world->track[slot]];
         if (leave && world->policy[slot] != NM_POLICY_LOG) nm_world_note_event(world, slot, NM_AGENT_LEFT);
-        if (world->config.remove_on_collision && (events & NM_AGENT_COLLIDED)) leave = 1;
+        if (world->config.remove_on_collision && (world->events[world->track[slot]] & NM_AGENT_COLLIDED)) leave = 1;
         world->flag[slot] = leave;
         gone += leave;
     }

@@ -37,6 +37,7 @@
     X(float, curvature_step, 1, 0) /* 1/m that curvature may change in one step */                                     \
     X(float, grip_squared, 1, 0)   /* (mu g)^2 */                                                                      \
     X(float, speed_max, 1, 0)                                                                                          \
+    X(float, steer_preview, 1, 0) /* s before a corner at which steering for it begins */                              \
     X(float, accel_command, 1, 0)                                                                                      \
     X(float, curvature_command, 1, 0)                                                                                  \
     X(float, mobile, 1, 0) /* 1 = moved by the bicycle, 0 = placed by the log or from outside */                       \
@@ -52,6 +53,13 @@
     X(float, cruise, 1, 0)            /* m/s the lane allows here, curves ahead included */                            \
     X(float, limit, 1, 0)             /* m/s speed limit here */                                                       \
     X(uint32_t, path, NM_PATH_MAX, 0) /* lanes after `lane` on the route */                                            \
+    X(float, conflict_ahead, 1, 0)  /* m from the start of `lane` to the first lane of the path that has conflicts; */ \
+                                    /* -INFINITY = `lane` itself has, INFINITY = none */                               \
+    X(float, rule_ahead, 1, 0)      /* likewise, conflicts, signals or stop signs */                                   \
+    X(float, slowest_ahead, 1, 0)   /* m/s, the least that a lane of the path allows where it begins */                \
+    X(float, corner, 1, 0)          /* sine of the angle to the next lane of the path, 0 = less than a corner */       \
+    X(uint32_t, lanes_beside, 1, 0) /* bits of nm_beside: a lane is known beside `lane` */                             \
+    X(uint8_t, path_end, 1, 0)      /* nm_lane_end of the last lane known of the path */                               \
     X(uint8_t, path_count, 1, 0)                                                                                       \
     X(uint32_t, entered_step, 1, 0)                                                                                    \
     X(uint8_t, was_on_road, 1, 0)                                                                                      \
@@ -66,7 +74,7 @@
     X(float, pending_heading, 1, 0)                                                                                    \
     X(float, pending_speed, 1, 0)                                                                                      \
     X(float, offset_target, 1, 1)    /* m left of the centreline that the agent steers for */                          \
-    X(float, offset_rate, 1, 0)      /* m/s at which the target moves now */                                           \
+    X(float, offset_rest, 1, 0)      /* and where it wants to end up */                                                \
     X(float, idm_accel, 1, 0)        /* a_max of this vehicle */                                                       \
     X(float, idm_root, 1, 0)         /* 1 / (2 sqrt(a_max b)) */                                                       \
     X(float, desired_factor, 1, 0)   /* on the lane's speed */                                                         \
@@ -110,6 +118,11 @@
     X(float, sorted_vy, 1)                                                                                             \
     X(float, sorted_ex, 1)                                                                                             \
     X(float, sorted_ey, 1)                                                                                             \
+    X(float, acts, 1)        /* 1 = a driver that has not crashed */                                                   \
+    X(float, lead_speed, 1)  /* m/s of the leader along this agent's heading */                                        \
+    X(float, wish, 1)        /* m left of the centreline where it would want to be alone */                            \
+    X(float, unsettled, 1)   /* 1 = where it wants to be depends on others, or on a bend */                            \
+    X(float, offset_rate, 1) /* m/s at which offset_target moves in this step */                                       \
     X(uint8_t, flag, 1)                                                                                                \
     X(uint32_t, list, 1)                                                                                               \
     X(uint32_t, drivers, 1) /* slots under IDM on wheels, ascending; kept until somebody comes or goes */              \
@@ -120,6 +133,7 @@ typedef enum nm_walk_way {
     NM_WALK_ALONG,
     NM_WALK_BACK
 } nm_walk_way; ///< along the lane, against it
+typedef enum nm_beside { NM_BESIDE_LEFT = 1, NM_BESIDE_RIGHT = 2 } nm_beside;
 typedef enum nm_lane_end { NM_LANE_GOES_ON = 0, NM_LANE_LEAVES, NM_LANE_MUST_CHANGE } nm_lane_end;
 
 /// The start of one stretch of valid states after the world's first step.
@@ -147,6 +161,14 @@ typedef struct nm_sweep_entry {
     float x; ///< along the axis
     uint32_t slot;
 } nm_sweep_entry;
+
+/// One row of the broad phase: its agents in the order of the sweep, the range of their speeds along the axis, m/s, and
+/// the longest of their half extents along it, m.
+typedef struct nm_row {
+    uint32_t first, end;
+    int32_t index;
+    float slowest, fastest, half;
+} nm_row;
 
 typedef struct nm_pair {
     uint32_t a, b; ///< slots, a < b
@@ -203,6 +225,7 @@ struct nm_world {
     // contacts
     nm_sweep_entry *sweep; ///< [capacity] sorted by (row, x)
     uint32_t sweep_count;
+    nm_row *rows;             ///< [capacity + 1]
     float row_height;         ///< m
     float axis_cos, axis_sin; ///< direction of the contact axis
     uint32_t contact_capacity;
@@ -225,6 +248,7 @@ void nm_world_integrate(nm_world *world);
 
 // world_lanes.c
 void nm_world_prepare_lanes(nm_world *world);
+float nm_world_steer_preview(float curvature_step); ///< of an agent whose curvature may change by that in one step
 void nm_world_enter_lane(nm_world *world, uint32_t slot); ///< finds lane and path of a newly placed agent
 void nm_world_prefetch_rails(const nm_world *world);
 void nm_world_update_lanes(nm_world *world); ///< cursors after a move
@@ -255,8 +279,8 @@ void nm_policy_change_lanes(nm_world *world, const uint32_t *slots, uint32_t cou
 void nm_policy_walk_act(nm_world *world, const uint32_t *slots, uint32_t count);
 /// The lane that a walker against its lane's direction comes to next, or NM_NONE.
 uint32_t nm_walk_back_lane(const nm_world *world, uint32_t slot);
-/// Lanes ahead within `reach`, and whether the path ends (nm_lane_end), for right of way and lane changes.
-nm_lane_end nm_world_path_end(const nm_world *world, uint32_t slot, float *distance);
+/// m to the end of the path as far as it is known; with path_end NM_LANE_MUST_CHANGE a change has to be made by there.
+float nm_world_path_length(const nm_world *world, uint32_t slot);
 /// IDM acceleration of `slot` behind something `gap` m ahead that moves at `speed`; gap INFINITY = free road.
 float nm_idm_acceleration(const nm_world *world, uint32_t slot, float speed, float gap, float lead_speed);
 
@@ -264,6 +288,12 @@ float nm_idm_acceleration(const nm_world *world, uint32_t slot, float speed, flo
 void nm_world_choose_axis(nm_world *world);
 void nm_world_find_contacts(nm_world *world);
 void nm_world_check_road(nm_world *world);
+
+/// What `other` moves along the heading of `slot`, m/s: one that crosses counts with what it contributes, one that
+/// comes towards it as standing.
+static inline float nm_world_speed_along(const nm_world *w, uint32_t slot, uint32_t other) {
+    return nm_maxf(w->vx[other] * w->cos_h[slot] + w->vy[other] * w->sin_h[slot], 0.0f);
+}
 
 static inline int nm_is_walker(uint8_t type) {
     return type == NM_AGENT_PEDESTRIAN;

@@ -8,7 +8,13 @@
 #define NM_TURN_BRAKE 1.8f      ///< m/s^2 at most to make a turn that was drawn
 #define NM_CURVE_BRAKE 1.5f     ///< m/s^2 with which they slow down before them
 #define NM_STEER_DELAY 0.1f     ///< s
-#define NM_STEER_BUILD_UP 0.05f ///< 1/m of curvature, half of a tight bend's: it has to be built up before the bend
+#define NM_STEER_BUILD_UP 0.05f ///< 1/m of curvature, half of a tight bend's: it has to be built up before a corner
+#define NM_CORNER 0.02f         ///< rad between one lane and the next that are no rounding error
+#define NM_CORNER_FROM 0.5f     ///< s before it: the slowest wheels, those of a bus, take that long
+#define NM_CORNER_LEAST 0.7f    ///< m over which a corner is driven at least
+#define NM_RECORDED_STEPS 5u    ///< over which the recorded curvature is taken
+#define NM_STEER_TRUST 2.0f     ///< m^2, see take_over_steering
+#define NM_TAKEN_LATERAL 4.0f   ///< m/s^2 sideways that are taken over from a recording
 #define NM_MATCH_RADIUS 4.0f    ///< m to the nearest lane for an agent to be on it
 
 static unsigned lane_mask(uint8_t type) {
@@ -119,7 +125,7 @@ static uint32_t choose_successor(const nm_world *world, uint32_t slot, uint32_t 
     return choices[count - 1];
 }
 
-static void fill_path(nm_world *world, uint32_t slot) {
+static void extend_path(nm_world *world, uint32_t slot) {
     uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
     const nm_lane *lanes = world->map->lanes;
     float distance = lanes[world->lane[slot]].length - world->lane_s[slot];
@@ -133,20 +139,71 @@ static void fill_path(nm_world *world, uint32_t slot) {
     }
 }
 
-/// Curvature where the agent will be when steering that begins now has taken effect.
-static float bend_ahead(const nm_world *world, uint32_t slot, int at, int last) {
+/// Maps have corners between lanes, and no arc on which curvature could be built up: it has to be before. The sine of
+/// the angle between `lane` and the one after it, 0 where that is no corner.
+static float corner_between(const nm_map *map, const nm_lane *lane, const nm_lane *after) {
+    const nm_rail_point *p = &map->rail[lane->rail.first + lane->rail.count - 1];
+    const nm_rail_point *q = &map->rail[after->rail.first];
+    const float turn = p->cos_h * q->sin_h - p->sin_h * q->cos_h;
+    return fabsf(turn) > NM_CORNER ? turn : 0.0f;
+}
+
+/// Looks up, once for every change of the path, how it ends, where right of way begins to matter, whether there is a
+/// corner or anything to slow down for, and what is beside it: most agents are far from all of it.
+static void note_what_comes(nm_world *world, uint32_t slot) {
+    const nm_lane *lanes = world->map->lanes;
+    const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX, count = world->path_count[slot];
+    world->conflict_ahead[slot] = world->rule_ahead[slot] = world->slowest_ahead[slot] = INFINITY;
+    for (uint32_t i = 0; i < count; ++i)
+        world->slowest_ahead[slot] = nm_minf(world->slowest_ahead[slot], world->cruise_at[lanes[path[i]].rail.first]);
+    uint32_t lane = world->lane[slot];
+    world->corner[slot] = count > 0 ? corner_between(world->map, &lanes[lane], &lanes[path[0]]) : 0.0f;
+    world->lanes_beside[slot] =
+        (lanes[lane].left.count > 0 ? NM_BESIDE_LEFT : 0u) | (lanes[lane].right.count > 0 ? NM_BESIDE_RIGHT : 0u);
+    world->path_end[slot] =
+        count == NM_PATH_MAX ? NM_LANE_GOES_ON : world->lane_end[count > 0 ? path[count - 1] : lane];
+    float start = -INFINITY; // on it
+    for (uint32_t i = 0; i <= count; ++i) {
+        const nm_lane *l = &lanes[lane];
+        const int conflicts = l->conflicts.count > 0;
+        const int controlled = l->signals.count > 0 || l->control >= NM_CONTROL_STOP;
+        if (conflicts || controlled) world->rule_ahead[slot] = nm_minf(world->rule_ahead[slot], start);
+        if (conflicts) {
+            world->conflict_ahead[slot] = start;
+            return;
+        }
+        start = (i == 0 ? 0.0f : start) + l->length;
+        if (i < count) lane = path[i];
+    }
+}
+
+static void fill_path(nm_world *world, uint32_t slot) {
+    extend_path(world, slot);
+    note_what_comes(world, slot);
+}
+
+float nm_world_steer_preview(float curvature_step) {
+    return NM_STEER_DELAY + NM_STEER_BUILD_UP * NM_STEP_SECONDS / curvature_step;
+}
+
+/// Curvature where the agent will be when the wheels begin to turn, and what has to be begun with for a corner.
+static inline float bend_ahead(const nm_world *world, uint32_t slot) {
     const nm_map *map = world->map;
     const nm_lane *lane = &map->lanes[world->lane[slot]];
-    const float preview = NM_STEER_DELAY + NM_STEER_BUILD_UP * NM_STEP_SECONDS / world->curvature_step[slot];
-    // recordings may go backwards, and as fast as their errors make them
-    int ahead = at + (int)nm_clampf(world->speed[slot] * preview * lane->rail_inverse, -1e6f, 1e6f);
-    if (ahead < 0) ahead = 0;
-    if (ahead > last && world->path_count[slot] > 0) {
-        ahead -= last;
-        lane = &map->lanes[world->path[(size_t)slot * NM_PATH_MAX]];
-        last = (int)lane->rail.count - 1;
+    const float v = world->speed[slot], length = lane->length, way = v * world->steer_preview[slot];
+    const float start = world->lane_s[slot];
+    float ahead = start + NM_STEER_DELAY * v, corner = 0.0f;
+    if (ahead + NM_CORNER_FROM * v > length) {
+        if (world->corner[slot] != 0.0f && length - start < way)
+            corner = world->corner[slot] / nm_maxf(way, NM_CORNER_LEAST);
+        if (ahead > length && world->path_count[slot] > 0) {
+            ahead -= length;
+            lane = &map->lanes[world->path[(size_t)slot * NM_PATH_MAX]];
+        }
     }
-    return map->rail[lane->rail.first + (uint32_t)(ahead > last ? last : ahead)].curvature;
+    // recordings may go backwards, and as fast as their errors make them
+    const float at = nm_clampf(ahead * lane->rail_inverse + 0.5f, 0.0f, (float)((int32_t)lane->rail.count - 1));
+    return corner + map->rail[lane->rail.first + (uint32_t)(int32_t)at].curvature;
 }
 
 /// Nearest rail point by tangent projection, iterated: converges to the foot on curves as well. Mostly the first guess
@@ -176,7 +233,7 @@ static void read_rail(nm_world *world, uint32_t slot, float s) {
     world->lane_cos[slot] = p->cos_h * shrink - p->sin_h * turn;
     world->lane_sin[slot] = p->sin_h * shrink + p->cos_h * turn;
     world->lane_curvature[slot] = p->curvature;
-    world->bend_ahead[slot] = bend_ahead(world, slot, at, last);
+    world->bend_ahead[slot] = bend_ahead(world, slot);
     world->lane_left[slot] = p->left;
     world->lane_right[slot] = p->right;
     world->limit[slot] = p->speed_limit;
@@ -186,6 +243,7 @@ static void read_rail(nm_world *world, uint32_t slot, float s) {
 static void no_lane(nm_world *world, uint32_t slot) {
     world->lane[slot] = NM_NONE;
     world->path_count[slot] = 0;
+    world->conflict_ahead[slot] = world->rule_ahead[slot] = INFINITY;
     world->lane_s[slot] = world->lane_d[slot] = world->lane_curvature[slot] = world->bend_ahead[slot] = 0.0f;
     world->lane_left[slot] = world->lane_right[slot] = world->limit[slot] = 0.0f;
     world->cruise[slot] = world->speed_max[slot];
@@ -206,7 +264,7 @@ void nm_world_follow_lane(nm_world *world, uint32_t slot, uint32_t lane, float s
 /// Curvature of the recorded path just before `step`, and whether it is known.
 static int recorded_curvature(const nm_world *world, uint32_t slot, float *curvature) {
     const nm_scene *scene = world->scene;
-    const uint32_t track = world->track[slot], past = 5;
+    const uint32_t track = world->track[slot], past = NM_RECORDED_STEPS;
     if (world->speed[slot] < 2.0f || world->step < past || world->step >= scene->step_count) return 0;
     if (world->entered_step[slot] != world->step) return 0;
     const size_t then = nm_scene_at(scene, track, world->step - past), now = nm_scene_at(scene, track, world->step);
@@ -214,6 +272,18 @@ static int recorded_curvature(const nm_world *world, uint32_t slot, float *curva
     const float turned = nm_wrap_angle(scene->heading[now] - scene->heading[then]);
     *curvature = turned / (world->speed[slot] * (float)past * NM_STEP_SECONDS);
     return 1;
+}
+
+/// The wheels of a driver who takes over from a recording are turned as the recording drives, not straight ahead:
+/// turning them takes half a second, in which a car would run out of a tight bend. Recorded headings are noisy: with
+/// their difference off by 0.07 rad and curvatures spread by 0.05 1/m (chosen, not fitted), the best linear estimate
+/// weights what was measured over `way` m by way^2 / (way^2 + (0.07 / 0.05)^2 m^2).
+static void take_over_steering(nm_world *world, uint32_t slot) {
+    float curvature;
+    if (world->policy[slot] != NM_POLICY_IDM || !recorded_curvature(world, slot, &curvature)) return;
+    const float v = world->speed[slot], way = (float)NM_RECORDED_STEPS * NM_STEP_SECONDS * v;
+    const float most = nm_minf(world->curvature_max[slot], NM_TAKEN_LATERAL / (v * v)); // known from 2 m/s on
+    world->curvature[slot] = nm_clampf(curvature * way * way / (way * way + NM_STEER_TRUST), -most, most);
 }
 
 /// Where lanes lie over one another, as in a junction, the one that is driven shows in heading, curvature and speed.
@@ -250,6 +320,7 @@ void nm_world_enter_lane(nm_world *world, uint32_t slot) {
         return;
     }
     nm_world_follow_lane(world, slot, match.lane, match.s, match.d);
+    take_over_steering(world, slot);
 }
 
 /// Onto the next lane of the path once past the end. Returns 0 at the end of the road.
@@ -318,8 +389,9 @@ static inline int entry_before(const nm_order_entry *a, const nm_order_entry *b)
     return a->slot < b->slot;
 }
 
-/// The lane beside `slot`'s that its box reaches into, and where it is there; NM_NONE when there is none.
-static uint32_t overlapped_lane(const nm_world *world, uint32_t slot, float *s, float *d) {
+/// The lane beside `slot`'s that its box reaches into, and where it is there, in that lane's own direction; NM_NONE
+/// when there is none. *opposite: that lane runs the other way.
+static uint32_t overlapped_lane(const nm_world *world, uint32_t slot, float *s, float *d, int *opposite) {
     const float half = 0.5f * world->width[slot] - NM_MIRROR;
     const float offset = world->lane_d[slot];
     const nm_lane *lane = &world->map->lanes[world->lane[slot]];
@@ -334,13 +406,15 @@ static uint32_t overlapped_lane(const nm_world *world, uint32_t slot, float *s, 
     }
     for (uint32_t k = 0; k < beside.count; ++k) {
         const nm_neighbour *n = &world->map->neighbours[beside.first + k];
-        if (n->opposite || world->lane_s[slot] < n->self_start || world->lane_s[slot] > n->self_end) continue;
+        if (world->lane_s[slot] < n->self_start || world->lane_s[slot] > n->self_end) continue;
         const float span = n->self_end - n->self_start;
         const float share = span > 0.1f ? (world->lane_s[slot] - n->self_start) / span : 0.0f;
         *s = n->other_start + share * (n->other_end - n->other_start);
         // the neighbour's centreline is half its width beyond the border; take this lane's own width for it
         const float width = 0.5f * (world->lane_left[slot] + world->lane_right[slot]);
         *d = offset - border + other_side * width;
+        *opposite = n->opposite;
+        if (n->opposite) *d = -*d;
         return n->lane;
     }
     return NM_NONE;
@@ -352,36 +426,61 @@ static inline int reaches_over(const nm_world *world, uint32_t slot) {
     return d + half > world->lane_left[slot] || half - d > world->lane_right[slot];
 }
 
+/// A ghost's entry after a move; 0 when it is over.
+static int refresh_ghost(nm_world *world, uint32_t slot, nm_order_entry *entry) {
+    int opposite;
+    entry->lane = NM_NONE;
+    if (world->lane[slot] != NM_NONE && reaches_over(world, slot))
+        entry->lane = overlapped_lane(world, slot, &entry->s, &entry->d, &opposite);
+    world->has_ghost[slot] = entry->lane != NM_NONE;
+    return entry->lane != NM_NONE;
+}
+
 /// Refreshes the entries in their old order; ghosts that are over drop out, new ones come last.
 static uint32_t refresh_order(nm_world *world) {
     nm_order_entry *order = world->order;
     uint32_t kept = 0, fresh = 0;
+    int opposite;
     for (uint32_t i = 0; i < world->order_count; ++i) {
-        nm_order_entry entry = order[i];
-        const uint32_t slot = entry.slot & ~NM_GHOST;
-        if (entry.slot & NM_GHOST) {
-            entry.lane = NM_NONE;
-            if (world->lane[slot] != NM_NONE && reaches_over(world, slot))
-                entry.lane = overlapped_lane(world, slot, &entry.s, &entry.d);
-            world->has_ghost[slot] = entry.lane != NM_NONE;
-        } else {
-            entry.lane = world->lane[slot];
-            entry.s = world->lane_s[slot];
-            entry.d = world->lane_d[slot];
-            world->ordered[slot] = entry.lane != NM_NONE;
-            if (!world->has_ghost[slot] && reaches_over(world, slot)) world->list[fresh++] = slot;
+        const uint32_t name = order[i].slot, slot = name & ~NM_GHOST;
+        if (NM_UNLIKELY(name & NM_GHOST)) {
+            nm_order_entry ghost = order[i];
+            if (refresh_ghost(world, slot, &ghost)) order[kept++] = ghost;
+            continue;
         }
-        if (entry.lane != NM_NONE) order[kept++] = entry;
+        const uint32_t lane = world->lane[slot];
+        world->ordered[slot] = lane != NM_NONE;
+        if (!world->has_ghost[slot] && reaches_over(world, slot)) world->list[fresh++] = slot;
+        if (NM_UNLIKELY(lane == NM_NONE)) continue;
+        nm_order_entry *entry = &order[kept++]; // field by field: copied whole, it would have to wait for its parts
+        entry->lane = lane;
+        entry->s = world->lane_s[slot];
+        entry->d = world->lane_d[slot];
+        entry->slot = slot;
     }
     for (uint32_t i = 0; i < fresh; ++i) {
         nm_order_entry ghost = {.lane = NM_NONE, .slot = world->list[i] | NM_GHOST};
         if (world->lane[world->list[i]] != NM_NONE && !world->has_ghost[world->list[i]])
-            ghost.lane = overlapped_lane(world, world->list[i], &ghost.s, &ghost.d);
+            ghost.lane = overlapped_lane(world, world->list[i], &ghost.s, &ghost.d, &opposite);
         if (ghost.lane == NM_NONE) continue;
         world->has_ghost[world->list[i]] = 1;
         order[kept++] = ghost;
     }
     return kept;
+}
+
+/// Where each lane's agents begin in the sorted order, how many they are, and where each agent is.
+static void index_order(nm_world *world) {
+    const nm_order_entry *order = world->order;
+    for (uint32_t i = 0; i < world->order_count;) {
+        const uint32_t lane = order[i].lane, first = i;
+        do {
+            if (!(order[i].slot & NM_GHOST)) world->order_position[order[i].slot] = i;
+            ++i;
+        } while (i < world->order_count && order[i].lane == lane);
+        world->lane_first[lane] = first;
+        world->lane_agents[lane] = i - first;
+    }
 }
 
 /// Brings the order of agents on lanes up to date and sorts it by insertion: nearly sorted, so nearly linear.
@@ -406,11 +505,7 @@ void nm_world_sort_lanes(nm_world *world) {
         for (; j > 0 && entry_before(&entry, &order[j - 1]); --j) order[j] = order[j - 1];
         order[j] = entry;
     }
-    for (uint32_t i = 0; i < kept; ++i) {
-        const uint32_t lane = order[i].lane;
-        if (world->lane_agents[lane]++ == 0) world->lane_first[lane] = i;
-        if (!(order[i].slot & NM_GHOST)) world->order_position[order[i].slot] = i;
-    }
+    index_order(world);
 }
 
 uint32_t nm_world_order_after(const nm_world *world, uint32_t lane, float at) {
@@ -435,8 +530,9 @@ static inline int in_the_way(const nm_world *world, uint32_t slot, float low, fl
 /// Who reaches over a border still has those of the lane it reaches into before it.
 static void find_lead_beside(nm_world *world, uint32_t slot, float reach) {
     float s, d;
-    const uint32_t lane = overlapped_lane(world, slot, &s, &d);
-    if (lane == NM_NONE || world->lane_agents[lane] == 0) return;
+    int opposite;
+    const uint32_t lane = overlapped_lane(world, slot, &s, &d, &opposite);
+    if (lane == NM_NONE || opposite || world->lane_agents[lane] == 0) return;
     const uint32_t end = world->lane_first[lane] + world->lane_agents[lane];
     for (uint32_t p = nm_world_order_after(world, lane, s); p < end; ++p) {
         const nm_order_entry *entry = &world->order[p];
@@ -455,8 +551,7 @@ static void find_lead(nm_world *world, uint32_t slot) {
     // All that lies between where it is and where it will be matters while it moves sideways. The target creeps there
     // in a lane change: only two-wheelers stay away from the middle.
     const float here = world->lane_d[slot], target = world->offset_target[slot];
-    const int beside = world->type[slot] == NM_AGENT_CYCLIST || world->type[slot] == NM_AGENT_MOTORCYCLE;
-    const float rest = beside ? target : 0.0f;
+    const float rest = world->offset_rest[slot];
     const float low = nm_minf(nm_minf(here, target), rest), high = nm_maxf(nm_maxf(here, target), rest);
     const uint32_t *path = world->path + (size_t)slot * NM_PATH_MAX;
     uint32_t lane = world->lane[slot];
@@ -465,9 +560,8 @@ static void find_lead(nm_world *world, uint32_t slot) {
     world->lead[slot] = NM_NONE;
     world->lead_gap[slot] = INFINITY;
     for (uint32_t i = 0;; ++i) {
-        const uint32_t agents = world->lane_agents[lane];
-        const uint32_t end = agents ? world->lane_first[lane] + agents : 0;
-        if (i > 0) from = agents ? world->lane_first[lane] : 0;
+        const uint32_t first = world->lane_first[lane], end = first + world->lane_agents[lane];
+        if (i > 0) from = first; // of an empty lane anything, but then it is the end as well
         for (uint32_t p = from; p < end; ++p) {
             const nm_order_entry *entry = &world->order[p];
             const uint32_t other = entry->slot & ~NM_GHOST;

@@ -18,10 +18,10 @@ typedef struct golden {
 } golden;
 
 static const golden expected[] = {
-    {"junction_signal:lanes=2,length=150,density=40,pedestrians=6,cyclists=3", NM_POLICY_IDM, 0x0417c1beff269d20,
+    {"junction_signal:lanes=2,length=150,density=40,pedestrians=6,cyclists=3", NM_POLICY_IDM, 0xb23164c1c1925cf6,
      NM_NONE},
-    {"on_ramp:lanes=3,length=600,density=30", NM_POLICY_IDM, 0x0a79fc82443417ce, NM_NONE},
-    {"roundabout:density=40", NM_POLICY_IDM, 0xa9bc386025bae889, NM_NONE},
+    {"on_ramp:lanes=3,length=600,density=30", NM_POLICY_IDM, 0x36c112c1588eb3ee, NM_NONE},
+    {"roundabout:density=40", NM_POLICY_IDM, 0x4ce63804e806ecdd, NM_NONE},
     // nobody reacts: collisions for certain, and all have to come at the same steps
     {"junction_all_way:lanes=2,density=60", NM_POLICY_CONSTANT_VELOCITY, 0xe5a59a6aa90b01e9, 45},
 };
