@@ -228,7 +228,7 @@ static nm_status choose_gemm(const nm_backend_config *config, uint32_t threads, 
     case NM_GEMM_AUTO:
         break;
     }
-    if (bf16 && nm_gemm_portable_has_amx(cpu->kernels)) { // faster than oneDNN, which allocates in every call
+    if (bf16 && nm_gemm_portable_has_amx(cpu->kernels)) { // about as fast as oneDNN, which allocates in every call
         return nm_gemm_create_portable(cpu->kernels, bf16, &cpu->gemm, error);
     }
     if (nm_gemm_create_dnnl(threads, bf16, &cpu->gemm, NULL) == NM_OK) return NM_OK;
