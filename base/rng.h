@@ -20,7 +20,9 @@ typedef enum nm_purpose {
     NM_PURPOSE_DECISION = 3,  ///< per-step choices: lane changes, gaps accepted, pedestrians stepping out
     NM_PURPOSE_ROUTE = 4,     ///< which successor at a fork
     NM_PURPOSE_NOISE = 5,     ///< diffusion noise
-    NM_PURPOSE_INIT = 6       ///< first values of a network's parameters
+    NM_PURPOSE_INIT = 6,      ///< first values of a network's parameters
+    NM_PURPOSE_MASK = 7,      ///< noise levels of training examples
+    NM_PURPOSE_EXAMPLE = 8    ///< which scene, moment and ego a training example shows
 } nm_purpose;
 
 /// Who draws. `scene` is a stable hash or id of the scene, `agent` its index there, `step` the simulation step.

@@ -1,0 +1,77 @@
+/// Training of a denoising network: examples, noise, gradients, steps, states in files.
+///
+/// Example number n of a run is a pure function of (seed, n), so a run does not depend on threads, on how it is cut
+/// into slices, or on when it was interrupted: saved and resumed it goes on bit for bit.
+#ifndef NM_NEXUS_TRAINER_H
+#define NM_NEXUS_TRAINER_H
+
+#include "base/thread_pool.h"
+#include "nexus/noise.h"
+#include "nexus/noise_mask.h"
+#include "nexus/optimizer.h"
+#include "nexus/tokens.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Makes example `number` in `arena`. Called from several threads at once, for different arenas; the same number gives
+/// the same tokens. History is what comes before token tokens->config.past + 1.
+typedef nm_status nm_make_example(void *context, uint64_t number, nm_arena *arena, nm_tokens *tokens, nm_error *error);
+typedef struct nm_example_source {
+    void *context;
+    nm_make_example *make;
+} nm_example_source;
+
+typedef struct nm_trainer_config {
+    uint64_t seed;
+    uint32_t scenes;       ///< examples in a pass, 1..4096; default 16
+    uint32_t accumulate;   ///< passes whose gradients make one step, 1..4096; default 1
+    uint32_t max_tokens;   ///< of an example; default 32 * 21
+    uint32_t max_map_rows; ///< of an example; default 32 * 48
+    float rate;            ///< largest learning rate, > 0; default 3e-4
+    uint64_t warm_up;      ///< steps of linear rise; default 200
+    uint64_t steps;        ///< of the whole run: the rate falls along half a cosine to final_rate * rate at its
+                           ///< end and stays there; default 10000
+    float final_rate;      ///< [0, 1]; default 0.02
+    nm_snr_schedule snr;   ///< default cosine
+    nm_noise_mask_config mask;
+    nm_optimizer_config optimizer;
+} nm_trainer_config;
+NM_API nm_trainer_config nm_trainer_config_default(void);
+/// NM_E_ARGUMENT naming the field.
+NM_API nm_status nm_trainer_config_check(const nm_trainer_config *config, nm_error *error);
+/// The rate of step `step`, from 1.
+NM_API float nm_trainer_rate(const nm_trainer_config *config, uint64_t step);
+
+typedef struct nm_trainer nm_trainer;
+
+/// The model, the source and the pool (which makes examples; NULL = the calling thread) are borrowed.
+NM_API nm_status nm_trainer_create(nm_model *model, nm_example_source source, const nm_trainer_config *config,
+                                   nm_thread_pool *pool, nm_trainer **trainer, nm_error *error);
+NM_API void nm_trainer_destroy(nm_trainer *trainer); ///< NULL is fine
+
+typedef struct nm_train_report {
+    uint64_t step;   ///< just taken, from 1
+    double loss;     ///< mean over the step's passes
+    double norm;     ///< of the gradients, before clipping
+    float rate;      ///< that was used
+    uint64_t tokens; ///< that went into it
+    uint64_t scenes;
+    double flops; ///< of forward passes; forward and backward take about three times as many
+} nm_train_report;
+/// One step. NM_E_NUMERIC when loss or gradients are not finite: the model is as it was before the step, which is
+/// not counted; the message says which examples were in it.
+NM_API nm_status nm_trainer_step(nm_trainer *trainer, nm_train_report *report, nm_error *error);
+NM_API uint64_t nm_trainer_steps(const nm_trainer *trainer);
+NM_API nm_optimizer *nm_trainer_optimizer(nm_trainer *trainer);
+
+/// Mean loss of examples [first, first + count) of `source`, with the noise of `seed`: the same examples and noise give
+/// comparable numbers from one moment of a run to another. average: with the averaged weights.
+NM_API nm_status nm_trainer_validate(nm_trainer *trainer, nm_example_source source, uint64_t seed, uint64_t first,
+                                     uint64_t count, int average, double *loss, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
