@@ -24,6 +24,13 @@
 #define NM_TARGET_CLONES
 #endif
 
+/// In front of inline functions that the kernels of a GPU call, too. What stands in them is C and C++ at once.
+#if defined(__CUDACC__)
+#define NM_HOST_DEVICE __host__ __device__
+#else
+#define NM_HOST_DEVICE
+#endif
+
 /// Before a loop: its iterations touch no memory of each other, whatever the pointers look like.
 #if defined(__clang__)
 #define NM_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")

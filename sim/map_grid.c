@@ -24,23 +24,6 @@ static void clip_edge(nm_vec2 a, nm_vec2 b, double bottom, double top, double *l
     *hi = nm_max(*hi, nm_max(x0, x1));
 }
 
-static int32_t clamp_index(double value, int32_t count) {
-    if (!(value > 0.0)) return 0;
-    return value < (double)count ? (int32_t)value : count - 1;
-}
-
-int nm_lattice_box(const nm_lattice *lattice, float lo_x, float lo_y, float hi_x, float hi_y, int32_t columns[2],
-                   int32_t rows[2]) {
-    double u0 = ((double)lo_x - lattice->x) / lattice->size, u1 = ((double)hi_x - lattice->x) / lattice->size;
-    double v0 = ((double)lo_y - lattice->y) / lattice->size, v1 = ((double)hi_y - lattice->y) / lattice->size;
-    if (!(u1 >= 0.0 && v1 >= 0.0 && u0 <= lattice->columns && v0 <= lattice->rows)) return 0;
-    columns[0] = clamp_index(u0, lattice->columns);
-    columns[1] = clamp_index(u1, lattice->columns);
-    rows[0] = clamp_index(v0, lattice->rows);
-    rows[1] = clamp_index(v1, lattice->rows);
-    return 1;
-}
-
 void nm_visit_cells(const nm_lattice *lattice, const nm_vec2 *points, size_t count, double reach, nm_row_visitor *visit,
                     void *context) {
     double lo_y = INFINITY, hi_y = -INFINITY, lo_x = INFINITY, hi_x = -INFINITY;
@@ -56,10 +39,10 @@ void nm_visit_cells(const nm_lattice *lattice, const nm_vec2 *points, size_t cou
     lo_y -= reach + lattice->y;
     hi_y += reach - lattice->y;
     if (!(hi_x >= 0.0 && lo_x <= width && hi_y >= 0.0 && lo_y <= height)) return;
-    int32_t first_row = clamp_index(lo_y / lattice->size, lattice->rows);
-    int32_t last_row = clamp_index(hi_y / lattice->size, lattice->rows);
-    int32_t first = clamp_index(lo_x / lattice->size, lattice->columns);
-    int32_t last = clamp_index(hi_x / lattice->size, lattice->columns);
+    int32_t first_row = nm_clamp_index(lo_y / lattice->size, lattice->rows);
+    int32_t last_row = nm_clamp_index(hi_y / lattice->size, lattice->rows);
+    int32_t first = nm_clamp_index(lo_x / lattice->size, lattice->columns);
+    int32_t last = nm_clamp_index(hi_x / lattice->size, lattice->columns);
     if (last_row - first_row < 2 || last == first) { // small: the box around it is as good
         for (int32_t row = first_row; row <= last_row; row++) visit(context, row, first, last);
         return;
@@ -73,8 +56,8 @@ void nm_visit_cells(const nm_lattice *lattice, const nm_vec2 *points, size_t cou
         lo -= reach + lattice->x;
         hi += reach - lattice->x;
         if (hi < 0.0 || lo > width) continue;
-        visit(context, row, clamp_index(lo / lattice->size, lattice->columns),
-              clamp_index(hi / lattice->size, lattice->columns));
+        visit(context, row, nm_clamp_index(lo / lattice->size, lattice->columns),
+              nm_clamp_index(hi / lattice->size, lattice->columns));
     }
 }
 

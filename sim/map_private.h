@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "sim/geometry.h"
+#include "sim/map_inline.h"
 #include "sim/pile.h"
 
 /// Every array of a map: element type, name, and the field with its length. Cuts the block, and nothing else has to
@@ -73,42 +73,9 @@ void nm_map_free_grid(nm_map_grid *grid);
 // ---------------------------------------------------------------------------------------------------------------------
 // Grid and raster
 
-/// What touches a cell: consecutive segments of one lane (segment i runs from point i to point i + 1 of the map), or an
-/// area (first and count unused).
-typedef struct nm_span {
-    uint32_t owner; // lane, or area | NM_SPAN_AREA
-    uint32_t first, count;
-} nm_span;
-#define NM_SPAN_AREA 0x80000000u
-
-/// A piece of the border of the drivable area, the area on its right.
-typedef struct nm_border {
-    nm_vec2 a, b;
-} nm_border;
-
 /// Raster: 2 bits a cell, row by row, 16 cells a word. The outermost cells are OUT, so that clamping an index is
 /// enough.
 enum { NM_CELL_OUT = 0, NM_CELL_IN = 1, NM_CELL_MIXED = 2 };
-
-struct nm_map_grid {
-    nm_vec2 origin; // of cell (0, 0)
-    float size;     // m, of a cell
-    float inverse;
-    int32_t columns, rows;
-    uint32_t *start; // [rows * columns + 1] into spans
-    nm_span *spans;  // within a cell: lanes ascending, then first ascending, then areas
-
-    uint32_t border_count;
-    nm_border *borders;
-    uint32_t *border_start; // [rows * columns + 1] into border_refs
-    uint32_t *border_refs;
-
-    nm_vec2 raster_origin;
-    float raster_inverse;                // cells per m
-    int32_t raster_columns, raster_rows; // columns a multiple of 16
-    uint32_t *raster;
-    size_t bytes;
-};
 
 /// The cell of a point; 0 when it is outside.
 static inline int nm_grid_cell(const nm_map_grid *grid, float x, float y, size_t *cell) {
@@ -119,11 +86,6 @@ static inline int nm_grid_cell(const nm_map_grid *grid, float x, float y, size_t
     return 1;
 }
 
-/// A regular lattice of square cells, to find those that a polygon touches.
-typedef struct nm_lattice {
-    double x, y, size; // corner of cell (0, 0)
-    int32_t columns, rows;
-} nm_lattice;
 typedef void nm_row_visitor(void *context, int32_t row, int32_t first, int32_t last);
 /// What float arithmetic on coordinates of this map may be off by, generously, m.
 static inline double nm_map_rounding(const nm_map *map) {
@@ -135,10 +97,6 @@ static inline double nm_map_rounding(const nm_map *map) {
 /// never too few, few too many. Cells outside the lattice are left out.
 void nm_visit_cells(const nm_lattice *lattice, const nm_vec2 *points, size_t count, double reach, nm_row_visitor *visit,
                     void *context);
-
-/// The cells of an axis-parallel box, first and last, clamped to the lattice; 0 when they do not meet.
-int nm_lattice_box(const nm_lattice *lattice, float lo_x, float lo_y, float hi_x, float hi_y, int32_t columns[2],
-                   int32_t rows[2]);
 
 /// Is the point on a span (of lane or area surface), tolerance included?
 int nm_span_contains(const nm_map *map, const nm_span *span, float x, float y);

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "base/export.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -18,27 +20,27 @@ extern "C" {
 #define NM_PI_F 3.14159274101257324219f ///< the float nearest to pi, the largest heading there is
 #define NM_HALF_PI_F 1.57079637050628662109f
 
-static inline float nm_minf(float a, float b) {
+NM_HOST_DEVICE static inline float nm_minf(float a, float b) {
     return a < b ? a : b;
 }
-static inline float nm_maxf(float a, float b) {
+NM_HOST_DEVICE static inline float nm_maxf(float a, float b) {
     return a > b ? a : b;
 }
-static inline float nm_clampf(float value, float low, float high) {
+NM_HOST_DEVICE static inline float nm_clampf(float value, float low, float high) {
     return nm_minf(nm_maxf(value, low), high);
 }
-static inline float nm_hypotf(float x, float y) {
+NM_HOST_DEVICE static inline float nm_hypotf(float x, float y) {
     return sqrtf(x * x + y * y);
 }
 
 /// The nearest integer to `x`, ties to even, as a float; |x| < 2^22.
-static inline float nm_nearest(float x) {
+NM_HOST_DEVICE static inline float nm_nearest(float x) {
     const float shifter = 12582912.0f; // 1.5 * 2^23: the sum has no fraction bits left
     return (x + shifter) - shifter;
 }
 
 /// Sine and cosine of x, rad; absolute error under 1e-7 for |x| <= 1e4.
-static inline void nm_sincosf(float x, float *sine, float *cosine) {
+NM_HOST_DEVICE static inline void nm_sincosf(float x, float *sine, float *cosine) {
     float turns = nm_nearest(x * 0.636619772f);
     int quadrant = (int)turns;
     // pi / 2 in three parts, the first two so short that the products are exact
@@ -55,7 +57,7 @@ static inline void nm_sincosf(float x, float *sine, float *cosine) {
 }
 
 /// Angle of the vector (x, y), rad in (-pi, pi]; absolute error under 3e-7. (0, 0) gives 0.
-static inline float nm_atan2f(float y, float x) {
+NM_HOST_DEVICE static inline float nm_atan2f(float y, float x) {
     float ax = x < 0.0f ? -x : x;
     float ay = y < 0.0f ? -y : y;
     float large = nm_maxf(ax, ay);
@@ -72,7 +74,7 @@ static inline float nm_atan2f(float y, float x) {
 }
 
 /// The same direction in (-pi, pi], for |x| <= 1e4 rad. Values already in range come back unchanged, -pi becomes pi.
-static inline float nm_wrap_angle(float x) {
+NM_HOST_DEVICE static inline float nm_wrap_angle(float x) {
     float turns = nm_nearest(x * 0.159154943f);
     float r = x - turns * 6.28125f; // 2 pi in three parts, as above
     r = r - turns * 1.9350051879882812e-3f;
@@ -85,7 +87,7 @@ static inline float nm_wrap_angle(float x) {
 }
 
 /// The same for any finite double, for what comes from files.
-static inline double nm_wrap_angle_d(double x) {
+NM_HOST_DEVICE static inline double nm_wrap_angle_d(double x) {
     if (!(x >= -4.0 * NM_PI && x <= 4.0 * NM_PI)) x = fmod(x, 2.0 * NM_PI); // exact in every libm
     while (x > NM_PI) x -= 2.0 * NM_PI;
     while (x <= -NM_PI) x += 2.0 * NM_PI;

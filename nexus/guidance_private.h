@@ -1,0 +1,54 @@
+/// Inside of a guidance: private to guidance*.c.
+#ifndef NM_NEXUS_GUIDANCE_PRIVATE_H
+#define NM_NEXUS_GUIDANCE_PRIVATE_H
+
+#include "nexus/guidance_paths.h"
+
+#include "base/arena.h"
+
+#define NM_GUIDE_MOST_TIME 4096u ///< times of states: time tokens times the states in each
+
+struct nm_guidance {
+    nm_guidance_config config;
+    nm_arena *arena;
+    const nm_guided_scene *scenes;
+    uint32_t scene_count;
+    const nm_adversary *adversaries;
+    uint32_t adversary_count;
+
+    // links, valid while `linked` and the tokens are these
+    int linked;
+    uint64_t link_count;            ///< how often they were made
+    uint32_t count;                 ///< tokens
+    uint32_t *scene, *agent, *time; ///< [max_tokens]
+    const nm_guided_agent **who;    ///< [max_tokens]
+    // all that follows is [max_tokens * states]: state i of token n at n * states + i
+    uint32_t *previous, *next, *group_offsets, *group_tokens, *bucket;
+
+    // of one pass
+    nm_guide_view view;
+    double *sum[NM_GUIDE_STATES], *term[NM_GUIDE_STATES];
+    double *length, *width, *lane_x, *lane_y, *lane_cos, *lane_sin, *lane_half;
+    uint32_t *foe;
+    uint8_t *fixed, *clean, *on_lane, *touched;
+};
+
+/// links_only: without what a pass of nm_guidance_apply needs.
+nm_status nm_guidance_create_part(const nm_guidance_config *config, int links_only, nm_guidance **guidance,
+                                  nm_error *error);
+
+/// Every strength is 0: a pass does nothing.
+int nm_guidance_idle(const nm_guidance_config *config);
+/// The encoding has no channel beyond these.
+int nm_guidance_fits(const nm_guidance_config *config, uint32_t channels);
+/// Of every step of a pass.
+nm_guide_descent nm_guidance_descent(const nm_guidance *guidance);
+
+/// Makes the links for these tokens unless they are made: then link_count stays.
+nm_status nm_guidance_link(nm_guidance *guidance, const nm_denoise_input *in, nm_error *error);
+/// Marks who may touch whom, so that overlap does not undo what adversarial wants; checks the adversaries.
+nm_status nm_guidance_mark_foes(nm_guidance *guidance, const nm_denoise_input *in, nm_error *error);
+nm_status nm_guidance_find_encounter(const nm_guidance *guidance, const nm_denoise_input *in, const nm_adversary *a,
+                                     nm_guide_encounter *e, nm_error *error);
+
+#endif
