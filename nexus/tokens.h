@@ -177,8 +177,8 @@ NM_API void nm_token_fit_model(const nm_token_config *config, nm_model_config *m
 typedef struct nm_token_map nm_token_map;
 
 /// Cuts every feature of the map into pieces of equal length, at most config->map_piece, each resampled to
-/// config->map_points points; prepares the map. Features without length are left out. NM_E_LIMIT for more than 2^20
-/// pieces; NM_E_MEMORY; what nm_token_config_check refuses. O(points of the map + points made).
+/// config->map_points points; prepares the map. Features without length (under 1 mm) are left out. NM_E_LIMIT for more
+/// than 2^20 pieces; NM_E_MEMORY; what nm_token_config_check refuses. O(points of the map + points made).
 NM_API nm_status nm_token_map_create(const nm_map *map, const nm_token_config *config, nm_token_map **token_map,
                                      nm_error *error);
 NM_API void nm_token_map_destroy(nm_token_map *token_map); ///< NULL is fine
