@@ -31,6 +31,13 @@ static void delays_follow_their_definition(void **state) {
     }
     const nm_schedule far = {.kind = NM_SCHEDULE_AUTOREGRESSIVE};
     assert_int_equal(nm_schedule_delay(&far, 4000, 4000000, 4000001), NM_SCHEDULE_MAX_DELAY);
+    const uint32_t time[3] = {2, 2, 2};
+    const int32_t own[3] = {INT32_MAX, NM_SCHEDULE_MAX_DELAY - 7, NM_SCHEDULE_MAX_DELAY - 9};
+    int32_t delay[3]; // 8 of the schedule, and so much more
+    nm_schedule_delays(&far, 4, 3, time, 0, 3, own, delay);
+    assert_int_equal(delay[0], NM_SCHEDULE_MAX_DELAY);
+    assert_int_equal(delay[1], NM_SCHEDULE_MAX_DELAY);
+    assert_int_equal(delay[2], NM_SCHEDULE_MAX_DELAY - 1);
 }
 
 /// For every schedule and any delays: starts at S, ends at 0, never rises, falls by at most one level a pass.

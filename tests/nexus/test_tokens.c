@@ -241,6 +241,29 @@ static void test_parabola(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// Where a turn ends, headings come to rest there (the monotone cubic's derivative is 0), and never overshoot.
+static void test_turn_that_ends(void **state) {
+    (void)state;
+    const nm_test_agent one = {.speed = 1.0};
+    const nm_scene *scene = nm_test_scene(nm_test_road(200.0), &one, 1, 101);
+    nm_token_config config = nm_token_config_default(NM_TOKENS_EGO);
+    tokens_fixture f = tokens_begin(scene, &config, &(nm_token_request){.current_step = 20, .focus = NM_NONE});
+    for (int t = 0; t < 21; t++) {
+        f.tokens.values[t * 8 + NM_EGO_COS] = (float)cos(t ? 0.4 : 0.0);
+        f.tokens.values[t * 8 + NM_EGO_SIN] = (float)sin(t ? 0.4 : 0.0);
+    }
+    nm_state states[101];
+    uint8_t valid[101];
+    nm_error error;
+    assert_int_equal(nm_tokens_decode(&f.tokens, f.tokens.values, NULL, NM_RATE_10HZ, states, valid, &error), NM_OK);
+    for (int i = 0; i < 101; i++) {
+        const double u = fmin(i / 5.0, 1.0); // from slope 0.4 to slope 0
+        NEAR(states[i].heading, 0.4 * u * (1.0 + u - u * u));
+    }
+    tokens_end(&f);
+    nm_scene_destroy(scene);
+}
+
 /// Agents of `b` by source id, in the order of `a`.
 static uint32_t same_agent(const nm_scene *from, const nm_tokens *a, uint32_t agent, const nm_scene *to,
                            const nm_tokens *b) {
@@ -670,15 +693,16 @@ static void test_fits_model(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ego_by_hand),     cmocka_unit_test(test_agent_by_hand),
-        cmocka_unit_test(test_lane_conditions), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_interpolation),   cmocka_unit_test(test_parabola),
-        cmocka_unit_test(test_rigid_motion),    cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_masks),           cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_thousand),
-        cmocka_unit_test(test_ranges),          cmocka_unit_test(test_no_ego),
-        cmocka_unit_test(test_who_takes_part),  cmocka_unit_test(test_one_step_far_out),
-        cmocka_unit_test(test_memory_reused),   cmocka_unit_test(test_fits_model),
+        cmocka_unit_test(test_ego_by_hand),      cmocka_unit_test(test_agent_by_hand),
+        cmocka_unit_test(test_lane_conditions),  cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_interpolation),    cmocka_unit_test(test_parabola),
+        cmocka_unit_test(test_turn_that_ends),   cmocka_unit_test(test_rigid_motion),
+        cmocka_unit_test(test_permutation),      cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_refused),          cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_thousand),         cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_no_ego),           cmocka_unit_test(test_who_takes_part),
+        cmocka_unit_test(test_one_step_far_out), cmocka_unit_test(test_memory_reused),
+        cmocka_unit_test(test_fits_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

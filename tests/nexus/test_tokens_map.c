@@ -244,6 +244,32 @@ static void test_which_signal(void **state) {
     }
 }
 
+/// A dashed line may be crossed to overtake: the oncoming lane behind it is none to change to.
+static void test_oncoming_neighbour(void **state) {
+    (void)state;
+    nm_map_builder *builder = nm_map_builder_create();
+    nm_map_builder_set_origin(builder, (nm_point3){0.0, 0.0, 0.0});
+    for (int i = 0; i < 2; i++) {
+        nm_lane_def def = nm_lane_def_default();
+        const nm_neighbour_def other = {.lane = 2 - i, .opposite = 1};
+        def.id = 1 + i;
+        def.type = NM_LANE_STREET;
+        def.left_marking = NM_MARKING_DASHED;
+        def.left_neighbours = &other;
+        def.left_neighbour_count = 1;
+        nm_test_lane(builder, &def, i ? (double[]){50.0, 3.5, 0.0, 3.5} : (double[]){0.0, 0.0, 50.0, 0.0}, 2, 3.5);
+    }
+    const nm_test_agent one = {.x = 20.0};
+    const nm_scene *scene = nm_test_scene(nm_test_build(builder), &one, 1, 1);
+    const nm_neighbour *left = &scene->map->neighbours[scene->map->lanes[0].left.first];
+    assert_true(left->opposite && left->may_change);
+    const nm_token_config config = nm_token_config_default(NM_TOKENS_AGENT);
+    tokens_fixture f = tokens_begin(scene, &config, &(nm_token_request){.focus = NM_NONE});
+    for (uint32_t i = 0; i < f.tokens.shape.points; i++) NEAR(row_of(&f.tokens, i)[NM_ROW_CHANGE_LEFT], 0.0);
+    tokens_end(&f);
+    nm_scene_destroy(scene);
+}
+
 /// A cyclist is on a bike lane, a car beside it is on none.
 static void test_bike_lane(void **state) {
     (void)state;
@@ -520,13 +546,13 @@ static void test_too_many_pieces(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows_by_hand),    cmocka_unit_test(test_range),
-        cmocka_unit_test(test_kinds),           cmocka_unit_test(test_signal_ahead),
-        cmocka_unit_test(test_which_signal),    cmocka_unit_test(test_bike_lane),
-        cmocka_unit_test(test_short_features),  cmocka_unit_test(test_rows_on_lanes),
-        cmocka_unit_test(test_few_of_all),      cmocka_unit_test(test_rigid_motion),
-        cmocka_unit_test(test_published_rows),  cmocka_unit_test(test_no_map),
-        cmocka_unit_test(test_too_many_pieces),
+        cmocka_unit_test(test_rows_by_hand),  cmocka_unit_test(test_range),
+        cmocka_unit_test(test_kinds),         cmocka_unit_test(test_signal_ahead),
+        cmocka_unit_test(test_which_signal),  cmocka_unit_test(test_oncoming_neighbour),
+        cmocka_unit_test(test_bike_lane),     cmocka_unit_test(test_short_features),
+        cmocka_unit_test(test_rows_on_lanes), cmocka_unit_test(test_few_of_all),
+        cmocka_unit_test(test_rigid_motion),  cmocka_unit_test(test_published_rows),
+        cmocka_unit_test(test_no_map),        cmocka_unit_test(test_too_many_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
