@@ -193,6 +193,7 @@ static void test_refused(void **state) {
         refuse(&f, scene, token + (e ? NM_OWN_SPEED : NM_EGO_VX), 3e38f, "token 6: moves at");
         if (e == 0) {
             refuse(&f, scene, token + NM_EGO_VY, -3e38f, "token 6: moves at");
+            refuse(&f, scene, token + NM_EGO_VY, -3e4f, "token 6: moves at");
             refuse(&f, scene, token + NM_EGO_WIDTH, 3e38f, "token 6: its size");
             // 50 km in half a second: both ends are places, but who drives between them is too fast, from token 5 on
             refuse(&f, scene, token, 5e4f / 104.0f, "agent 1 (track 1), token 5: moves at");
