@@ -14,7 +14,8 @@ extern "C" {
 typedef struct nm_denoise_input {
     uint32_t count, channels;
     uint32_t scene_count;
-    uint64_t layout;       ///< changes whenever count, scene, agent or time do: groups may be kept while it is the same
+    uint64_t layout;       ///< changes whenever count, scene, agent or time do: groups may be kept while it is the
+                           ///< same. Other samplers count anew
     const uint32_t *scene; ///< [count] index in the batch, rising
     const uint32_t *agent; ///< [count] the agent's id in its scene, rising within a scene
     const uint32_t *time;  ///< [count] place in the window, rising within an agent

@@ -175,11 +175,11 @@ void nm_sampler_destroy(nm_sampler *sampler) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Layouts
 
-/// Does token `n` follow token n - 1 in (scene, agent, time)?
+/// Does token `n` follow token n - 1 in (scene, agent, time), and in its frame?
 static int in_order(const nm_token_layout *l, uint32_t n) {
     if (l->scene[n] != l->scene[n - 1]) return l->scene[n] > l->scene[n - 1];
     if (l->agent[n] != l->agent[n - 1]) return l->agent[n] > l->agent[n - 1];
-    return l->time[n] > l->time[n - 1];
+    return l->time[n] > l->time[n - 1] && (!l->frame || l->frame[n] > l->frame[n - 1]);
 }
 
 static nm_status check_layout(const nm_sampler *s, const nm_token_layout *l, nm_error *error) {
@@ -208,6 +208,15 @@ static int is_finite(const float *values, size_t count) {
     float sum = 0.0f;
     for (size_t i = 0; i < count; i++) sum += values[i] * 0.0f;
     return sum == 0.0f;
+}
+
+/// The weights of a move and of x0 are of the order of 1: from values up to this one no infinity comes.
+#define MOST_VALUE 1e30f
+
+static int is_usable(const float *values, size_t count) {
+    int usable = 1;
+    for (size_t i = 0; i < count; i++) usable &= fabsf(values[i]) <= MOST_VALUE; // not of a NaN
+    return usable;
 }
 
 static nm_status check_delay(uint32_t n, int32_t delay, int32_t least, nm_error *error) {
@@ -409,11 +418,26 @@ static nm_denoise_input input_of(const nm_sampler *s) {
                               .level = t->level};
 }
 
+/// Rows of clean tokens become their values, whatever `fresh` has for them; the others must be usable.
+static nm_status settle_fresh(nm_sampler *s, const char *by, nm_error *error) {
+    const tokens *t = &s->now;
+    const size_t channels = s->config.channels;
+    for (uint32_t n = 0; n < s->count; n++) {
+        if (t->step[n] == 0) {
+            memcpy(s->fresh + n * channels, t->z + n * channels, channels * sizeof(float));
+        } else if (!is_usable(s->fresh + n * channels, channels)) {
+            return NM_ERROR(
+                error, NM_E_NUMERIC, "%s made token %u (scene %u, agent %u, time %u) not finite, or larger than %g", by,
+                (unsigned)n, (unsigned)t->scene[n], (unsigned)t->agent[n], (unsigned)t->time[n], (double)MOST_VALUE);
+        }
+    }
+    return NM_OK;
+}
+
 /// The predicted x0 of all tokens into `fresh`, guidance included.
 static nm_status predict(nm_sampler *s, const nm_denoiser *denoiser, nm_guide *guide, void *guide_context,
                          nm_error *error) {
     const tokens *t = &s->now;
-    const size_t channels = s->config.channels;
     const nm_denoise_input in = input_of(s);
     nm_status status = nm_denoise(denoiser, &in, s->v, error);
     if (status) return status;
@@ -422,20 +446,10 @@ static nm_status predict(nm_sampler *s, const nm_denoiser *denoiser, nm_guide *g
         s->sigma[n] = s->sigma_of[t->step[n]];
     }
     nm_x0_of_v(s->count, s->config.channels, t->z, s->v, s->alpha, s->sigma, s->config.clip, s->fresh);
-    for (uint32_t n = 0; n < s->count; n++) { // v of a clean token may be anything, and its value is not clipped
-        if (t->step[n] == 0) memcpy(s->fresh + n * channels, t->z + n * channels, channels * sizeof(float));
-    }
-    if (!guide) return NM_OK;
+    status = settle_fresh(s, "the prediction", error);
+    if (status || !guide) return status;
     status = guide(guide_context, &in, s->fresh, error);
-    for (uint32_t n = 0; !status && n < s->count; n++) {
-        if (t->step[n] == 0) {
-            memcpy(s->fresh + n * channels, t->z + n * channels, channels * sizeof(float));
-        } else if (!is_finite(s->fresh + n * channels, channels)) {
-            status = NM_ERROR(error, NM_E_NUMERIC, "guidance made token %u (scene %u, agent %u, time %u) not finite",
-                              (unsigned)n, (unsigned)t->scene[n], (unsigned)t->agent[n], (unsigned)t->time[n]);
-        }
-    }
-    return status;
+    return status ? status : settle_fresh(s, "guidance", error);
 }
 
 /// With `channels` a constant after inlining; see x0_rows in noise.c.

@@ -24,7 +24,8 @@ typedef enum nm_solver {
 NM_API const char *nm_solver_name(nm_solver solver);                                    ///< "ancestral", "ddim", "2m"
 NM_API nm_status nm_solver_parse(const char *text, nm_solver *solver, nm_error *error); ///< NM_E_ARGUMENT
 
-/// Called with the state before the first pass (pass 0) and after every pass: for a viewer. See nm_sampler_state.
+/// Called with the state before the first pass (pass 0) and after every pass that had something to do: for a viewer.
+/// See nm_sampler_state.
 typedef struct nm_sampler nm_sampler;
 typedef void nm_sampler_observer(void *context, const nm_sampler *sampler);
 
@@ -50,8 +51,10 @@ typedef struct nm_token_layout {
     uint32_t count, scene_count;
     const uint32_t *scene, *agent, *time; ///< [count]
     const uint32_t *frame;                ///< [count] number of the time token that never changes while a window moves,
-                                          ///< <= NM_NOISE_MAX_FRAME; keys the noise. NULL = time
-    const uint64_t *scene_key;            ///< [scene_count] stable ids of the scenes; key the noise
+                           ///< rising within an agent, <= NM_NOISE_MAX_FRAME; keys the noise. NULL = time
+    const uint64_t *scene_key; ///< [scene_count] stable ids of the scenes; key the noise. Scenes of one key,
+                               ///< and of one seed, get one noise: for several futures of a scene in a batch,
+                               ///< mix their number into the key (nm_hash64)
 } nm_token_layout;
 
 /// Starts a run.
@@ -80,8 +83,9 @@ NM_API nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout
 /// values [channels]; NM_E_NUMERIC when one is not finite.
 NM_API nm_status nm_sampler_set_token(nm_sampler *sampler, uint32_t token, const float *values, nm_error *error);
 
-/// One pass. guide NULL = none. On failure (of the denoiser, of the guide, NM_E_NUMERIC) nothing has changed, and the
-/// pass may be tried again. A pass without a token above level 0 calls nobody and counts all the same.
+/// One pass. guide NULL = none. On failure nothing has changed, and the pass may be tried again: of the denoiser, of
+/// the guide, or NM_E_NUMERIC when an x0 is not finite or beyond +-1e30, from where the next passes may overflow. A
+/// pass without a token above level 0 calls nobody and counts all the same.
 NM_API nm_status nm_sampler_step(nm_sampler *sampler, const nm_denoiser *denoiser, nm_guide *guide, void *guide_context,
                                  nm_error *error);
 /// Passes until all tokens are clean. On failure, the state before the failed pass.

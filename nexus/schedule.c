@@ -122,7 +122,10 @@ size_t nm_schedule_format(const nm_schedule *schedule, char *text, size_t size) 
 
 int32_t nm_schedule_delay(const nm_schedule *schedule, uint32_t levels, uint32_t t, uint32_t window) {
     NM_DEBUG_ASSERT(levels >= 1 && levels <= NM_SCHEDULE_MAX_LEVELS && t < window);
-    double delay = 0.0; // exact: below 2^53
+    NM_ASSERT(schedule->kind != NM_SCHEDULE_BLOCK || schedule->block >= 1);
+    NM_ASSERT((schedule->kind != NM_SCHEDULE_PYRAMID && schedule->kind != NM_SCHEDULE_TRAPEZOID) ||
+              (schedule->slope >= 0.0 && schedule->slope <= NM_SCHEDULE_MAX_LEVELS)); // no NaN either
+    double delay = 0.0;                                                               // exact: below 2^53
     switch (schedule->kind) {
     case NM_SCHEDULE_FULL:
         break;

@@ -38,7 +38,8 @@ NM_API nm_status nm_schedule_parse(const char *text, nm_schedule *schedule, nm_e
 /// Writes the text that parses to `schedule` (at most 40 bytes, always terminated); returns its length.
 NM_API size_t nm_schedule_format(const nm_schedule *schedule, char *text, size_t size);
 
-/// Passes that a token at time `t` of `window` waits, t < window. levels: S, [1, NM_SCHEDULE_MAX_LEVELS].
+/// Passes that a token at time `t` of `window` waits, t < window. levels: S, [1, NM_SCHEDULE_MAX_LEVELS]. A slope or
+/// block out of its range is a caller's bug.
 NM_API int32_t nm_schedule_delay(const nm_schedule *schedule, uint32_t levels, uint32_t t, uint32_t window);
 
 /// Delays of packed tokens. time [count] counts from the start of history; time `first` is the first to generate (t =
@@ -56,8 +57,8 @@ static inline uint32_t nm_schedule_level(uint32_t levels, int32_t delay, int64_t
 NM_API int64_t nm_schedule_passes(uint32_t levels, uint32_t count, const int32_t *delay);
 
 /// The matrix of levels as text, for people: a line per time token, a column per pass (at most `columns` of them,
-/// equally spaced, the last one included), '#' pure noise, 1..9 tenths of it rounded up, '.' clean. Always terminated;
-/// cut at `size`. Returns the length that the whole text has.
+/// equally spaced, the last one included), '#' pure noise, 1..9 tenths of it rounded up (9 up to pure noise), '.'
+/// clean. Always terminated; cut at `size`. Returns the length that the whole text has.
 NM_API size_t nm_schedule_draw(const nm_schedule *schedule, uint32_t levels, uint32_t window, uint32_t columns,
                                char *text, size_t size);
 

@@ -177,8 +177,8 @@ NM_API void nm_token_fit_model(const nm_token_config *config, nm_model_config *m
 typedef struct nm_token_map nm_token_map;
 
 /// Cuts every feature of the map into pieces of equal length, at most config->map_piece, each resampled to
-/// config->map_points points; prepares the map. Features without length are left out. NM_E_LIMIT for more than 2^20
-/// pieces; NM_E_MEMORY; what nm_token_config_check refuses. O(points of the map + points made).
+/// config->map_points points; prepares the map. Features without length (under 1 mm) are left out. NM_E_LIMIT for more
+/// than 2^20 pieces; NM_E_MEMORY; what nm_token_config_check refuses. O(points of the map + points made).
 NM_API nm_status nm_token_map_create(const nm_map *map, const nm_token_config *config, nm_token_map **token_map,
                                      nm_error *error);
 NM_API void nm_token_map_destroy(nm_token_map *token_map); ///< NULL is fine
@@ -287,8 +287,8 @@ NM_API int64_t nm_tokens_first_step(const nm_tokens *tokens, nm_token_rate rate)
 /// At token times exactly what nm_token_decode gives. EGO at 10 Hz: between two present tokens in succession positions
 /// follow the cubic Hermite curve of both positions and velocities, velocities its derivative, and headings a monotone
 /// cubic (Fritsch and Butland 1984) through the headings of the present run, turned the short way; sizes are linear.
-/// NM_E_NUMERIC naming agent and token of a present value that is not finite, or that decodes to more than 1e7 m from
-/// the origin.
+/// NM_E_NUMERIC naming agent and token of a present value that is not finite, or of a state, at or after it, that no
+/// scene takes: more than 1e7 m from the origin or 1e5 m/s along an axis, or (EGO) with a size that is not finite.
 NM_API nm_status nm_tokens_decode(const nm_tokens *tokens, const float *values, const uint8_t *present,
                                   nm_token_rate rate, nm_state *states, uint8_t *valid, nm_error *error);
 

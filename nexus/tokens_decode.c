@@ -5,6 +5,7 @@
 
 #define TOKEN_SECONDS 0.5f
 #define FARTHEST 1e7 // m from the origin, as far as scenes go
+#define FASTEST 1e5  // m/s along x or y, as they go
 
 // ---------------------------------------------------------------------------------------------------------------------
 // One token
@@ -112,6 +113,22 @@ int64_t nm_tokens_first_step(const nm_tokens *tokens, nm_token_rate rate) {
     return rate == NM_RATE_10HZ ? first - (int64_t)(nm_token_states(&tokens->config) - 1) : first;
 }
 
+/// Is it a state that a scene takes? `token` is the one that it is of, or the one before it.
+static nm_status check_state(const nm_tokens *tokens, const nm_state *state, uint32_t agent, uint32_t token,
+                             nm_error *error) {
+    const double x = (double)state->x, y = (double)state->y, vx = (double)state->vx, vy = (double)state->vy;
+    if (!(fabs(x) <= FARTHEST && fabs(y) <= FARTHEST))
+        return NM_ERROR(error, NM_E_NUMERIC, "agent %u (track %u), token %u: is %g, %g m away", agent,
+                        tokens->track[agent], token, x, y);
+    if (!(fabs(vx) <= FASTEST && fabs(vy) <= FASTEST))
+        return NM_ERROR(error, NM_E_NUMERIC, "agent %u (track %u), token %u: moves at %g, %g m/s", agent,
+                        tokens->track[agent], token, vx, vy);
+    if (!isfinite(state->length) || !isfinite(state->width))
+        return NM_ERROR(error, NM_E_NUMERIC, "agent %u (track %u), token %u: its size is not finite", agent,
+                        tokens->track[agent], token);
+    return NM_OK;
+}
+
 static nm_status check_token(const nm_tokens *tokens, const float *values, const nm_state *states, uint32_t agent,
                              uint32_t token, nm_error *error) {
     const uint32_t channels = nm_token_channels(&tokens->config);
@@ -120,12 +137,10 @@ static nm_status check_token(const nm_tokens *tokens, const float *values, const
             return NM_ERROR(error, NM_E_NUMERIC, "agent %u (track %u), token %u: channel %u is not finite", agent,
                             tokens->track[agent], token, c);
     }
-    for (uint32_t i = 0; i < nm_token_states(&tokens->config); i++) {
-        if (!(fabs((double)states[i].x) <= FARTHEST && fabs((double)states[i].y) <= FARTHEST))
-            return NM_ERROR(error, NM_E_NUMERIC, "agent %u (track %u), token %u: is %g, %g m away", agent,
-                            tokens->track[agent], token, (double)states[i].x, (double)states[i].y);
-    }
-    return NM_OK;
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < nm_token_states(&tokens->config); i++)
+        status = check_state(tokens, &states[i], agent, token, error);
+    return status;
 }
 
 nm_status nm_token_decode_agent(const nm_tokens *tokens, uint32_t agent, const float *values, const uint8_t *present,
@@ -147,8 +162,12 @@ nm_status nm_token_decode_agent(const nm_tokens *tokens, uint32_t agent, const f
         memcpy(states + to, made + (count - taken), taken * sizeof *made);
         memset(valid + to, 1, taken);
     }
-    if (rate == NM_RATE_10HZ && config->encoding == NM_TOKENS_EGO) interpolate(steps, states, valid);
-    return NM_OK;
+    if (rate == NM_RATE_2HZ || config->encoding != NM_TOKENS_EGO) return NM_OK;
+    interpolate(steps, states, valid);
+    nm_status status = NM_OK; // a curve may leave the bounds that its ends are in
+    for (uint32_t i = 0; status == NM_OK && i < places; i++)
+        status = check_state(tokens, &states[i], agent, i / NM_TOKEN_STEPS, error); // all 0 where not valid
+    return status;
 }
 
 nm_status nm_tokens_decode(const nm_tokens *tokens, const float *values, const uint8_t *present, nm_token_rate rate,

@@ -37,7 +37,8 @@ static double feature_length(const feature *f) {
 
 /// Pieces of a feature; 0 for one without length. As a double: maps may hold more than there are integers for.
 static double feature_pieces(double length, double piece) {
-    return length < 1e-3 ? 0.0 : ceil(length / piece - 1e-4); // a hair over a whole number is no piece of its own
+    return length < 1e-3 ? 0.0
+                         : nm_max(ceil(length / piece - 1e-4), 1.0); // a hair over a whole number is no piece more
 }
 
 /// Features of the map one by one: at = 0, 1, ...; 0 when there are no more.

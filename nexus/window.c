@@ -53,6 +53,10 @@ static nm_status check_config(const nm_window_config *c, nm_error *error) {
     return NM_OK;
 }
 
+static uint32_t levels_of(const nm_window *w) {
+    return w->config.stride * w->config.future;
+}
+
 static int allocate(nm_window *w) {
     nm_arena *a = w->arena;
     const size_t rows = w->config.max_rows, count = rows * w->length;
@@ -83,6 +87,7 @@ nm_status nm_window_create(const nm_window_config *config, nm_window **window, n
         w->config = *config;
         w->sampler = sampler;
         w->length = config->history + config->future;
+        w->left = levels_of(w);
         w->arena = nm_arena_create(0);
     } else {
         nm_sampler_destroy(sampler);
@@ -104,10 +109,6 @@ void nm_window_destroy(nm_window *window) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Changing the layout: next_rows, plans and present say what shall be; apply makes it so.
-
-static uint32_t levels_of(const nm_window *w) {
-    return w->config.stride * w->config.future;
-}
 
 static void plan_token(nm_window *w, uint32_t row, uint32_t position, uint32_t from, int32_t delay,
                        const float *value) {
@@ -166,11 +167,19 @@ static nm_status apply(nm_window *w, uint32_t rows, uint32_t frame, nm_error *er
     return NM_OK;
 }
 
+/// Can noise tell the frames of the window apart when the next to execute is `frame`?
+static nm_status check_frame(const nm_window *w, uint32_t frame, nm_error *error) {
+    const uint32_t most = NM_NOISE_MAX_FRAME - (w->length - 1);
+    if (frame <= most) return NM_OK;
+    return NM_ERROR(error, NM_E_ARGUMENT, "the window would be at frame %u, over %u", (unsigned)frame, (unsigned)most);
+}
+
 nm_status nm_window_begin(nm_window *window, uint32_t scenes, const uint64_t *scene_key, uint32_t frame,
                           nm_error *error) {
     nm_window *w = window;
     const nm_token_layout nothing = {.scene_count = scenes, .scene_key = scene_key};
-    const nm_status status = nm_sampler_begin(w->sampler, &nothing, NULL, NULL, NULL, error);
+    nm_status status = check_frame(w, frame, error);
+    if (!status) status = nm_sampler_begin(w->sampler, &nothing, NULL, NULL, NULL, error);
     if (status) return status;
     memcpy(w->scene_key, scene_key, scenes * sizeof *scene_key);
     w->scene_count = scenes;
@@ -334,7 +343,8 @@ nm_status nm_window_slide(nm_window *window, const float *actual, const uint8_t 
     nm_window *w = window;
     NM_ASSERT(nm_window_ready(w));
     const size_t channels = w->config.sampler.channels;
-    nm_status status = check_actual(w, actual, alive, error);
+    nm_status status = check_frame(w, w->frame + 1, error);
+    if (!status) status = check_actual(w, actual, alive, error);
     if (status) return status;
     const uint32_t rows = w->row_count;
     uint32_t made = 0;

@@ -31,8 +31,10 @@ NM_API nm_window_config nm_window_config_default(void);
 NM_API nm_status nm_window_create(const nm_window_config *config, nm_window **window, nm_error *error);
 NM_API void nm_window_destroy(nm_window *window); ///< NULL is fine
 
-/// Empties the window. frame: the number of the frame next to execute, counted from any fixed moment; it keys the noise
-/// and may grow to NM_NOISE_MAX_FRAME. scene_key [scenes]: stable ids, copied. No row yet: add them.
+/// Empties the window; call it first. frame: the number of the frame next to execute, counted from any fixed moment; it
+/// keys the noise and may grow to NM_NOISE_MAX_FRAME + 1 - H - W (NM_E_ARGUMENT here and from nm_window_slide).
+/// scene_key [scenes]: stable ids, copied. No row yet: add them. NM_E_LIMIT for too many scenes. On failure nothing has
+/// changed.
 NM_API nm_status nm_window_begin(nm_window *window, uint32_t scenes, const uint64_t *scene_key, uint32_t frame,
                                  nm_error *error);
 
@@ -47,7 +49,7 @@ typedef struct nm_window_row {
 /// Adds rows, in any order. Before the first pass the future is pure noise; the window is then ready after stride * W
 /// passes. Later the future is the guess, noised to the level that its frame is at; without a guess only frames that
 /// are pushed from now on are denoised, and until then the simulation alone drives the agent.
-/// NM_E_EXISTS, NM_E_LIMIT, NM_E_ARGUMENT, NM_E_NUMERIC: nothing was added.
+/// NM_E_EXISTS, NM_E_LIMIT, NM_E_ARGUMENT, NM_E_NUMERIC: nothing was added. O(all rows (count + H + W)).
 NM_API nm_status nm_window_add(nm_window *window, const nm_window_row *rows, uint32_t count, nm_error *error);
 /// Takes a row out; the rows after it move up.
 NM_API nm_status nm_window_remove(nm_window *window, uint32_t row, nm_error *error);

@@ -85,6 +85,8 @@ static void check_state(void *context, const nm_sampler *sampler) {
         }
         if (s->r->clean[n]) assert_memory_equal(state.in.noised + at, s->r->values + at, bytes);
         if (level == 0) assert_memory_equal(state.in.noised + at, state.in.known + at, bytes);
+        for (uint32_t c = 0; c < s->r->channels; c++) // the value of what is clean, the noise of what nobody predicted
+            if (level == 0 || state.passes == 0) assert_true(state.x0[at + c] == state.in.noised[at + c]);
     }
 }
 
@@ -106,8 +108,13 @@ static void levels_follow_the_schedule_and_clean_tokens_stay(void **state) {
             assert_int_equal(nm_sampler_run(r.sampler, &r.denoiser, NULL, NULL, &error), NM_OK);
             assert_true(nm_sampler_remaining(r.sampler) == 0);
             assert_true((int64_t)s.passes == passes + 1 && r.world.calls == passes);
-            step(&r); // nothing left to do: nobody is asked
-            assert_true(r.world.calls == passes);
+            step(&r); // nothing left to do: nobody is asked, the pass counts
+            assert_true(r.world.calls == passes && (int64_t)s.passes == passes + 1);
+            assert_true((int64_t)nm_sampler_get(r.sampler).passes == passes + 1);
+            s.passes = 0;    // another run
+            r.delay[0] = -1; // of a given token: ignored
+            assert_int_equal(nm_sampler_begin(r.sampler, &r.layout, r.clean, r.values, r.delay, &error), NM_OK);
+            assert_true(s.passes == 1);
             finish(&r);
         }
     }
@@ -247,6 +254,7 @@ static void an_overwritten_token_is_seen_by_the_next_pass(void **state) {
         const float value[2] = {1.75f, -0.0f};
         nm_error error;
         assert_int_equal(nm_sampler_set_token(r.sampler, s.token, value, &error), NM_OK);
+        assert_memory_equal(nm_sampler_get(r.sampler).x0 + s.token * 2, value, sizeof value);
         step(&r);
         assert_true(s.known == 1.75f && s.mask == 1.0f && s.noised == 1.75f && s.level == 0.0f);
         while (nm_sampler_remaining(r.sampler)) step(&r);
@@ -337,6 +345,40 @@ static void a_failed_pass_changes_nothing(void **state) {
                         16 * 3 * sizeof(float));
     finish(&r);
     finish(&good);
+}
+
+/// Far out, and on the other side in the second half: x0 = alpha z - sigma v is then larger than any float.
+static nm_status exaggerate(void *context, const nm_denoise_input *in, float *v, nm_error *error) {
+    (void)context, (void)error;
+    for (size_t i = 0; i < (size_t)in->count * in->channels; i++)
+        v[i] = in->level[i / in->channels] > 0.5f ? -3e38f : 3e38f;
+    return NM_OK;
+}
+
+static void values_that_would_overflow_are_refused(void **state) {
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        nm_sampler_config config = small(2);
+        config.solver = (nm_solver)(i % 3);
+        config.clip = i < 3 ? 0.0f : 0.5f; // clipped, any prediction is fine
+        run r;
+        nm_error error;
+        start(&r, 2, 5, "full", &config);
+        r.denoiser = (nm_denoiser){NULL, exaggerate};
+        const float before = nm_sampler_get(r.sampler).in.noised[4];
+        const nm_status status = nm_sampler_run(r.sampler, &r.denoiser, NULL, NULL, &error);
+        assert_int_equal(status, i < 3 ? NM_E_NUMERIC : NM_OK);
+        const nm_sampler_state at = nm_sampler_get(r.sampler);
+        for (uint32_t n = 0; n < 16 * 2; n++) assert_true(isfinite(at.in.noised[n]));
+        if (i < 3) {
+            assert_non_null(strstr(error.message, "the prediction made token 1 (scene 0, agent 0, time 1) not finite"));
+            assert_true(at.passes == 0 && at.in.noised[4] == before);
+        } else {
+            for (uint32_t n = 0; n < 16 * 2; n++) assert_true(fabsf(at.in.noised[n]) <= 0.5f);
+            assert_memory_equal(at.in.noised, r.values, 2 * sizeof(float));
+        }
+        finish(&r);
+    }
 }
 
 static nm_status push(void *context, const nm_denoise_input *in, float *x0, nm_error *error) {
@@ -441,6 +483,46 @@ static void rearranging_keeps_what_goes_on(void **state) {
     }
 }
 
+/// Whoever keeps groups of tokens must be told when they change, and only then.
+static void another_layout_has_another_number(void **state) {
+    (void)state;
+    nm_sampler_config config = small(2);
+    run r;
+    nm_error error;
+    start(&r, 4, 5, "full", &config);
+    r.layout.count = 16;
+    r.layout.scene_count = 2;
+    assert_int_equal(nm_sampler_begin(r.sampler, &r.layout, r.clean, r.values, r.delay, &error), NM_OK);
+    uint32_t *const fields[3] = {(uint32_t *)r.layout.scene, (uint32_t *)r.layout.agent, (uint32_t *)r.layout.time};
+    uint64_t last = nm_sampler_get(r.sampler).in.layout;
+    for (int i = 0; i < 8; i++) {
+        if (i % 2 && i < 6) fields[i / 2][15] += 1; // i = 1: scene 2, which is there from now on
+        if (i == 1 || i == 7) r.layout.scene_count++;
+        assert_int_equal(nm_sampler_begin(r.sampler, &r.layout, r.clean, r.values, r.delay, &error), NM_OK);
+        const uint64_t layout = nm_sampler_get(r.sampler).in.layout;
+        assert_int_equal(layout != last, i % 2);
+        last = layout;
+    }
+    finish(&r);
+}
+
+/// Two tokens of an agent with one number would get the same noise.
+static void frames_must_rise(void **state) {
+    (void)state;
+    nm_sampler_config config = small(2);
+    run r;
+    nm_error error;
+    start(&r, 2, 5, "full", &config);
+    uint32_t frame[16];
+    for (uint32_t n = 0; n < 16; n++) frame[n] = 7 + r.layout.time[n];
+    r.layout.frame = frame;
+    assert_int_equal(nm_sampler_begin(r.sampler, &r.layout, r.clean, r.values, r.delay, &error), NM_OK);
+    frame[6] = frame[5];
+    assert_int_equal(nm_sampler_begin(r.sampler, &r.layout, r.clean, r.values, r.delay, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "token 6 (scene 0, agent 1, time 2) does not come after"));
+    finish(&r);
+}
+
 static void bad_input_is_refused(void **state) {
     (void)state;
     nm_error error;
@@ -527,6 +609,7 @@ static void new_tokens_may_come_with_a_guess(void **state) {
         nm_rng_normal4(&key, 0, noise);
         const nm_noise_level l = nm_noise_level_at(NM_SNR_COSINE, level / 12.0);
         assert_int_equal(at.step[n], level);
+        assert_memory_equal(at.x0 + n * 3, at.in.noised + n * 3, 3 * sizeof(float)); // nobody predicted it yet
         for (uint32_t c = 0; c < 3; c++) {
             const double z = (double)at.in.noised[n * 3 + c];
             const double expected =
@@ -549,9 +632,12 @@ int main(void) {
         cmocka_unit_test(an_overwritten_token_is_seen_by_the_next_pass),
         cmocka_unit_test(news_make_the_solver_forget),
         cmocka_unit_test(a_failed_pass_changes_nothing),
+        cmocka_unit_test(values_that_would_overflow_are_refused),
         cmocka_unit_test(guidance_changes_x0_but_no_clean_token),
         cmocka_unit_test(rearranging_keeps_what_goes_on),
         cmocka_unit_test(new_tokens_may_come_with_a_guess),
+        cmocka_unit_test(another_layout_has_another_number),
+        cmocka_unit_test(frames_must_rise),
         cmocka_unit_test(bad_input_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,13 @@ static void delays_follow_their_definition(void **state) {
     }
     const nm_schedule far = {.kind = NM_SCHEDULE_AUTOREGRESSIVE};
     assert_int_equal(nm_schedule_delay(&far, 4000, 4000000, 4000001), NM_SCHEDULE_MAX_DELAY);
+    const uint32_t time[3] = {2, 2, 2};
+    const int32_t own[3] = {INT32_MAX, NM_SCHEDULE_MAX_DELAY - 7, NM_SCHEDULE_MAX_DELAY - 9};
+    int32_t delay[3]; // 8 of the schedule, and so much more
+    nm_schedule_delays(&far, 4, 3, time, 0, 3, own, delay);
+    assert_int_equal(delay[0], NM_SCHEDULE_MAX_DELAY);
+    assert_int_equal(delay[1], NM_SCHEDULE_MAX_DELAY);
+    assert_int_equal(delay[2], NM_SCHEDULE_MAX_DELAY - 1);
 }
 
 /// For every schedule and any delays: starts at S, ends at 0, never rises, falls by at most one level a pass.
@@ -130,6 +137,31 @@ static void errors_say_what_is_wrong(void **state) {
     }
 }
 
+static jmp_buf out_of_range;
+static void jump_out(const char *condition, const char *file, int line) {
+    (void)condition, (void)file, (void)line;
+    longjmp(out_of_range, 1);
+}
+
+/// Fields left at 0 or made of nonsense are a caller's bug that is found at once: no division by zero, no odd delays.
+static void fields_out_of_range_are_asserted(void **state) {
+    (void)state;
+    static const nm_schedule bad[] = {{.kind = NM_SCHEDULE_BLOCK, .slope = 1.0},
+                                      {.kind = NM_SCHEDULE_PYRAMID, .slope = -1.0},
+                                      {.kind = NM_SCHEDULE_PYRAMID, .slope = (double)NAN},
+                                      {.kind = NM_SCHEDULE_TRAPEZOID, .slope = 4096.0}};
+    nm_set_assert_handler(jump_out);
+    for (volatile size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (setjmp(out_of_range)) continue;
+        nm_schedule_delay(&bad[i], 8, 2, 4);
+        nm_set_assert_handler(NULL);
+        fail_msg("schedule %d was taken", (int)i);
+    }
+    nm_set_assert_handler(NULL);
+    const nm_schedule unused = {.kind = NM_SCHEDULE_FULL, .slope = (double)NAN}; // of no meaning there
+    assert_int_equal(nm_schedule_delay(&unused, 8, 2, 4), 0);
+}
+
 static void the_picture_shows_the_matrix(void **state) {
     (void)state;
     char text[256];
@@ -138,6 +170,9 @@ static void the_picture_shows_the_matrix(void **state) {
     assert_string_equal(text, "#5.....\n###5...\n#####5.\n");
     assert_int_equal(nm_schedule_draw(&pyramid, 2, 3, 3, text, sizeof text), 3 * 4);
     assert_string_equal(text, "#..\n#5.\n##.\n");
+    const nm_schedule full = {.kind = NM_SCHEDULE_FULL};
+    nm_schedule_draw(&full, 20, 1, 100, text, sizeof text); // 95 % is not full noise
+    assert_string_equal(text, "#9998877665544332211.\n");
     assert_int_equal(nm_schedule_draw(&pyramid, 2, 3, 100, text, 6), 3 * 8);
     assert_string_equal(text, "#5...");
 }
@@ -146,7 +181,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delays_follow_their_definition), cmocka_unit_test(levels_fall_one_by_one),
         cmocka_unit_test(names_are_read_and_written),     cmocka_unit_test(errors_say_what_is_wrong),
-        cmocka_unit_test(the_picture_shows_the_matrix),
+        cmocka_unit_test(the_picture_shows_the_matrix),   cmocka_unit_test(fields_out_of_range_are_asserted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

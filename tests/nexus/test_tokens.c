@@ -241,6 +241,29 @@ static void test_parabola(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// Where a turn ends, headings come to rest there (the monotone cubic's derivative is 0), and never overshoot.
+static void test_turn_that_ends(void **state) {
+    (void)state;
+    const nm_test_agent one = {.speed = 1.0};
+    const nm_scene *scene = nm_test_scene(nm_test_road(200.0), &one, 1, 101);
+    nm_token_config config = nm_token_config_default(NM_TOKENS_EGO);
+    tokens_fixture f = tokens_begin(scene, &config, &(nm_token_request){.current_step = 20, .focus = NM_NONE});
+    for (int t = 0; t < 21; t++) {
+        f.tokens.values[t * 8 + NM_EGO_COS] = (float)cos(t ? 0.4 : 0.0);
+        f.tokens.values[t * 8 + NM_EGO_SIN] = (float)sin(t ? 0.4 : 0.0);
+    }
+    nm_state states[101];
+    uint8_t valid[101];
+    nm_error error;
+    assert_int_equal(nm_tokens_decode(&f.tokens, f.tokens.values, NULL, NM_RATE_10HZ, states, valid, &error), NM_OK);
+    for (int i = 0; i < 101; i++) {
+        const double u = fmin(i / 5.0, 1.0); // from slope 0.4 to slope 0
+        NEAR(states[i].heading, 0.4 * u * (1.0 + u - u * u));
+    }
+    tokens_end(&f);
+    nm_scene_destroy(scene);
+}
+
 /// Agents of `b` by source id, in the order of `a`.
 static uint32_t same_agent(const nm_scene *from, const nm_tokens *a, uint32_t agent, const nm_scene *to,
                            const nm_tokens *b) {
@@ -540,6 +563,56 @@ static void test_no_ego(void **state) {
     }
 }
 
+/// Track 0 is the ego and gone when the window begins; 1 stands by its role; 2 drives, with a trailer from step 50 on.
+static const nm_scene *ego_that_left(void) {
+    const nm_map *map = nm_test_road(200.0);
+    nm_scene_builder *builder = nm_scene_builder_create();
+    nm_error error;
+    assert_int_equal(nm_scene_builder_begin(builder, map, 0.1, 60, &error), NM_OK);
+    for (int i = 0; i < 3; i++) {
+        const nm_track_def def = {
+            .id = i, .type = NM_AGENT_CAR, .flags = i == 1 ? NM_TRACK_STATIC : 0, .length = 4.5f, .width = 2.0f};
+        uint32_t track;
+        assert_int_equal(nm_scene_builder_add_track(builder, &def, &track, &error), NM_OK);
+        for (uint32_t t = 0; t < (i ? 60 : 20); t++) {
+            const int trailer = i == 2 && t >= 50;
+            const nm_state_def s = {.x = 10.0 * i, .length = trailer ? 9.5f : 4.5f, .width = trailer ? 2.8f : 2.0f};
+            assert_int_equal(nm_scene_builder_add_state(builder, track, t, &s, &error), NM_OK);
+        }
+    }
+    nm_scene_builder_set_current(builder, 50, 0);
+    const nm_scene *scene = NULL;
+    assert_int_equal(nm_scene_builder_build(builder, &scene, &error), NM_OK);
+    nm_scene_builder_destroy(builder);
+    nm_map_release(map);
+    return scene;
+}
+
+static void test_who_takes_part(void **state) {
+    (void)state;
+    const nm_scene *scene = ego_that_left();
+    const nm_token_request request = nm_token_request_default(scene);
+    nm_token_config config = nm_token_config_default(NM_TOKENS_EGO);
+    tokens_fixture f = tokens_begin(scene, &config, &request);
+    assert_int_equal(f.tokens.shape.agents, 2);
+    assert_int_equal(f.tokens.track[0], 2); // not the one that is gone, nor the one that stands
+    assert_int_equal(f.tokens.track[1], 1);
+    for (uint32_t t = 0; t <= 4; t++) { // sizes are those of the step where it has some
+        NEAR(f.tokens.values[t * 8 + NM_EGO_LENGTH], t == 4 ? 1.0 : 0.0);
+        NEAR(f.tokens.values[t * 8 + NM_EGO_WIDTH], t == 4 ? 0.5 : 0.0);
+    }
+    tokens_end(&f);
+    config.statics = 0;
+    f = tokens_begin(scene, &config, &request);
+    assert_int_equal(f.tokens.shape.agents, 1);
+    tokens_end(&f);
+    f = tokens_begin(scene, &config, &(nm_token_request){.current_step = 50, .focus = 1}); // but who is asked for
+    assert_int_equal(f.tokens.track[0], 1);
+    assert_int_equal(f.tokens.track[1], 2);
+    tokens_end(&f);
+    nm_scene_destroy(scene);
+}
+
 /// One step, and a million metres from the origin: built, decoded to where it was (floats there are 6 cm apart).
 static void test_one_step_far_out(void **state) {
     (void)state;
@@ -620,22 +693,15 @@ static void test_fits_model(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ego_by_hand),
-        cmocka_unit_test(test_agent_by_hand),
-        cmocka_unit_test(test_lane_conditions),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_interpolation),
-        cmocka_unit_test(test_parabola),
-        cmocka_unit_test(test_rigid_motion),
-        cmocka_unit_test(test_permutation),
-        cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_thousand),
-        cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_no_ego),
-        cmocka_unit_test(test_one_step_far_out),
-        cmocka_unit_test(test_memory_reused),
+        cmocka_unit_test(test_ego_by_hand),      cmocka_unit_test(test_agent_by_hand),
+        cmocka_unit_test(test_lane_conditions),  cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_interpolation),    cmocka_unit_test(test_parabola),
+        cmocka_unit_test(test_turn_that_ends),   cmocka_unit_test(test_rigid_motion),
+        cmocka_unit_test(test_permutation),      cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_refused),          cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_thousand),         cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_no_ego),           cmocka_unit_test(test_who_takes_part),
+        cmocka_unit_test(test_one_step_far_out), cmocka_unit_test(test_memory_reused),
         cmocka_unit_test(test_fits_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,6 +196,126 @@ static void test_signal_ahead(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// A street of 30 m and what comes after it: `ways` on, each of 30 m, the first with two signals, at caution and at
+/// stop.
+static const nm_map *street_on(uint32_t ways, double length) {
+    nm_map_builder *builder = nm_map_builder_create();
+    nm_map_builder_set_origin(builder, (nm_point3){0.0, 0.0, 0.0});
+    nm_lane_def def = nm_lane_def_default();
+    static const int64_t next[2] = {2, 3};
+    def.id = 1;
+    def.type = NM_LANE_STREET;
+    def.successors = next;
+    def.successor_count = ways;
+    nm_test_lane(builder, &def, (double[]){0.0, 0.0, length, 0.0}, 2, 3.5);
+    def.successor_count = 0;
+    for (uint32_t i = 0; i < ways; i++) {
+        def.id = next[i];
+        nm_test_lane(builder, &def, (double[]){length, 0.0, length + 30.0, 5.0 * i}, 2, 3.5);
+    }
+    const nm_phase phases[2] = {{10, NM_SIGNAL_FLASHING_CAUTION, {0}}, {10, NM_SIGNAL_ARROW_STOP, {0}}};
+    for (int i = 0; i < 2; i++) {
+        const nm_signal_def signal = {
+            .id = 9 + i, .phases = &phases[i], .phase_count = 1, .cycle_dt = 0.1, .lanes = next, .lane_count = 1};
+        nm_error error;
+        assert_int_equal(nm_map_builder_add_signal(builder, &signal, &error), NM_OK);
+    }
+    return nm_test_build(builder);
+}
+
+/// Of several signals the strictest counts; at a fork, or beyond 100 m, there is none.
+static void test_which_signal(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t ways;
+        double length, stop; ///< stop < 0: none
+    } cases[] = {{1, 30.0, 40.0}, {2, 30.0, -1.0}, {1, 89.0, 99.0}, {1, 91.0, -1.0}};
+    const nm_token_config config = nm_token_config_default(NM_TOKENS_AGENT);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const nm_test_agent one = {.x = 20.0};
+        const nm_scene *scene = nm_test_scene(street_on(cases[i].ways, cases[i].length), &one, 1, 1);
+        tokens_fixture f = tokens_begin(scene, &config, &(nm_token_request){.focus = NM_NONE});
+        const float *c = f.tokens.condition;
+        for (uint32_t k = 0; k < NM_LIGHT_COUNT; k++)
+            NEAR(c[NM_CONDITION_SIGNAL + k], k == NM_LIGHT_STOP && cases[i].stop >= 0.0);
+        assert_true(fabs((double)c[NM_CONDITION_STOP] - fmax(cases[i].stop, 0.0) / 50.0) < 1e-3);
+        tokens_end(&f);
+        nm_scene_destroy(scene);
+    }
+}
+
+/// A dashed line may be crossed to overtake: the oncoming lane behind it is none to change to.
+static void test_oncoming_neighbour(void **state) {
+    (void)state;
+    nm_map_builder *builder = nm_map_builder_create();
+    nm_map_builder_set_origin(builder, (nm_point3){0.0, 0.0, 0.0});
+    for (int i = 0; i < 2; i++) {
+        nm_lane_def def = nm_lane_def_default();
+        const nm_neighbour_def other = {.lane = 2 - i, .opposite = 1};
+        def.id = 1 + i;
+        def.type = NM_LANE_STREET;
+        def.left_marking = NM_MARKING_DASHED;
+        def.left_neighbours = &other;
+        def.left_neighbour_count = 1;
+        nm_test_lane(builder, &def, i ? (double[]){50.0, 3.5, 0.0, 3.5} : (double[]){0.0, 0.0, 50.0, 0.0}, 2, 3.5);
+    }
+    const nm_test_agent one = {.x = 20.0};
+    const nm_scene *scene = nm_test_scene(nm_test_build(builder), &one, 1, 1);
+    const nm_neighbour *left = &scene->map->neighbours[scene->map->lanes[0].left.first];
+    assert_true(left->opposite && left->may_change);
+    const nm_token_config config = nm_token_config_default(NM_TOKENS_AGENT);
+    tokens_fixture f = tokens_begin(scene, &config, &(nm_token_request){.focus = NM_NONE});
+    for (uint32_t i = 0; i < f.tokens.shape.points; i++) NEAR(row_of(&f.tokens, i)[NM_ROW_CHANGE_LEFT], 0.0);
+    tokens_end(&f);
+    nm_scene_destroy(scene);
+}
+
+/// A cyclist is on a bike lane, a car beside it is on none.
+static void test_bike_lane(void **state) {
+    (void)state;
+    nm_map_builder *builder = nm_map_builder_create();
+    nm_map_builder_set_origin(builder, (nm_point3){0.0, 0.0, 0.0});
+    nm_lane_def def = nm_lane_def_default();
+    def.id = 1;
+    def.type = NM_LANE_BIKE;
+    nm_test_lane(builder, &def, (double[]){0.0, 0.0, 50.0, 0.0}, 2, 2.0);
+    const nm_test_agent agents[2] = {{.x = 20.0, .type = NM_AGENT_CYCLIST}, {.x = 30.0}};
+    const nm_scene *scene = nm_test_scene(nm_test_build(builder), agents, 2, 1);
+    const nm_token_config config = nm_token_config_default(NM_TOKENS_AGENT);
+    tokens_fixture f = tokens_begin(scene, &config, &(nm_token_request){.focus = NM_NONE});
+    NEAR(f.tokens.condition[NM_CONDITION_LANE], 1.0);
+    NEAR(f.tokens.condition[21 * NM_CONDITION_COUNT + NM_CONDITION_LANE], 0.0);
+    tokens_end(&f);
+    nm_scene_destroy(scene);
+}
+
+/// However long pieces may be, a short feature is one, and a hair over a whole number is no piece more.
+static void test_short_features(void **state) {
+    (void)state;
+    static const struct {
+        double length, piece;
+        uint32_t count;
+    } cases[] = {{0.9, 1e4, 1},   {0.002, 40.0, 1},  {0.0005, 1.0, 0},
+                 {80.0, 40.0, 2}, {80.001, 40.0, 2}, {81.0, 40.0, 3}};
+    nm_token_config config = nm_token_config_default(NM_TOKENS_EGO);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        nm_map_builder *builder = nm_map_builder_create();
+        nm_map_builder_set_origin(builder, (nm_point3){0.0, 0.0, 0.0});
+        const nm_point3 line[2] = {{0.0, 0.0, 0.0}, {cases[i].length, 0.0, 0.0}};
+        nm_error error;
+        nm_token_map *pieces;
+        assert_int_equal(
+            nm_map_builder_add_line(builder, 1, NM_LINE_ROAD_LINE, NM_MARKING_SOLID, NM_COLOUR_WHITE, line, 2, &error),
+            NM_OK);
+        const nm_map *map = nm_test_build(builder);
+        config.map_piece = cases[i].piece;
+        assert_int_equal(nm_token_map_create(map, &config, &pieces, &error), NM_OK);
+        assert_int_equal(nm_token_map_pieces(pieces), cases[i].count);
+        nm_token_map_destroy(pieces);
+        nm_map_release(map);
+    }
+}
+
 /// Rows of one agent: [first, end).
 static uint32_t rows_end(const nm_tokens *tokens, uint32_t agent, uint32_t first) {
     uint32_t end = first;
@@ -428,6 +548,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_by_hand),  cmocka_unit_test(test_range),
         cmocka_unit_test(test_kinds),         cmocka_unit_test(test_signal_ahead),
+        cmocka_unit_test(test_which_signal),  cmocka_unit_test(test_oncoming_neighbour),
+        cmocka_unit_test(test_bike_lane),     cmocka_unit_test(test_short_features),
         cmocka_unit_test(test_rows_on_lanes), cmocka_unit_test(test_few_of_all),
         cmocka_unit_test(test_rigid_motion),  cmocka_unit_test(test_published_rows),
         cmocka_unit_test(test_no_map),        cmocka_unit_test(test_too_many_pieces),

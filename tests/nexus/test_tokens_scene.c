@@ -114,6 +114,47 @@ static void test_new_future(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// What tokens say nothing of stays: who is the ego, whichever agent the tokens were built around, heights, difficulty.
+static void test_kept(void **state) {
+    (void)state;
+    const nm_map *map = nm_test_road(200.0);
+    nm_scene_builder *builder = nm_scene_builder_create();
+    nm_error error;
+    assert_int_equal(nm_scene_builder_begin(builder, map, 0.1, 40, &error), NM_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        const nm_track_def def = {
+            .id = i, .type = NM_AGENT_CAR, .difficulty = 1 + i, .length = 4.5f, .width = 1.8f, .height = 1.5f};
+        uint32_t track;
+        assert_int_equal(nm_scene_builder_add_track(builder, &def, &track, &error), NM_OK);
+        for (uint32_t t = 0; t < 40; t++) {
+            const nm_state_def s = {.x = 20.0 * i + 0.5 * t, .z = 7.0 + i + 0.1 * t, .vx = 5.0};
+            assert_int_equal(nm_scene_builder_add_state(builder, track, t, &s, &error), NM_OK);
+        }
+    }
+    nm_scene_builder_set_current(builder, 25, 0);
+    const nm_scene *scene = NULL;
+    assert_int_equal(nm_scene_builder_build(builder, &scene, &error), NM_OK);
+    nm_scene_builder_destroy(builder);
+    nm_map_release(map);
+    const nm_token_config config = nm_token_config_default(NM_TOKENS_EGO);
+    tokens_fixture f = tokens_begin(scene, &config, &(nm_token_request){.current_step = 25, .focus = 1});
+    assert_int_equal(f.tokens.track[0], 1);
+    const nm_scene *out = made(&f, scene, f.tokens.values, NULL, 0);
+    assert_int_equal(out->ego, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(out->tracks[i].difficulty, 1 + i);
+        assert_true(out->tracks[i].height == 1.5f);
+        assert_true(out->z[nm_scene_at(out, i, 24)] == scene->z[nm_scene_at(scene, i, 24)]);
+        for (uint32_t t = 26; t < 36; t++) {
+            assert_true(out->valid[nm_scene_at(out, i, t)]);
+            assert_true(out->z[nm_scene_at(out, i, t)] == scene->z[nm_scene_at(scene, i, 25)]);
+        }
+    }
+    nm_scene_destroy(out);
+    tokens_end(&f);
+    nm_scene_destroy(scene);
+}
+
 static void refuse(tokens_fixture *f, const nm_scene *scene, float *value, float bad, const char *word) {
     nm_scene_builder *builder = nm_scene_builder_create();
     const nm_token_output output = {0};
@@ -147,6 +188,16 @@ static void test_refused(void **state) {
         refuse(&f, scene, token + 1, NAN, "agent 1 (track 1), token 6: channel 1");
         refuse(&f, scene, token, INFINITY, "token 6: channel 0");
         refuse(&f, scene, token, 1e7f, "m away");
+        refuse(&f, scene, token + 1, -1e7f, "m away"); // across, too
+        refuse(&f, scene, token + (e ? NM_OWN_SPEED : NM_EGO_VX), 3e5f, "agent 1 (track 1), token 6: moves at");
+        refuse(&f, scene, token + (e ? NM_OWN_SPEED : NM_EGO_VX), 3e38f, "token 6: moves at");
+        if (e == 0) {
+            refuse(&f, scene, token + NM_EGO_VY, -3e38f, "token 6: moves at");
+            refuse(&f, scene, token + NM_EGO_VY, -3e4f, "token 6: moves at");
+            refuse(&f, scene, token + NM_EGO_WIDTH, 3e38f, "token 6: its size");
+            // 50 km in half a second: both ends are places, but who drives between them is too fast, from token 5 on
+            refuse(&f, scene, token, 5e4f / 104.0f, "agent 1 (track 1), token 5: moves at");
+        }
         tokens_end(&f);
     }
     nm_scene_destroy(scene);
@@ -208,8 +259,11 @@ static void test_inverse(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_log_again), cmocka_unit_test(test_new_future),
-        cmocka_unit_test(test_refused),   cmocka_unit_test(test_heading_without_length),
+        cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_log_again),
+        cmocka_unit_test(test_new_future),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_heading_without_length),
         cmocka_unit_test(test_inverse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

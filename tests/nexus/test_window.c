@@ -59,6 +59,7 @@ static nm_window *make(uint32_t stride, nm_solver solver, uint32_t scenes) {
     nm_error error;
     const uint64_t keys[2] = {77, 78};
     if (nm_window_create(&config, &window, &error)) fail_msg("%s", error.message);
+    assert_false(nm_window_ready(window)); // not begun yet
     if (nm_window_begin(window, scenes, keys, 1000, &error)) fail_msg("%s", error.message);
     return window;
 }
@@ -246,22 +247,27 @@ static void agents_come_and_go(void **state) {
     nm_window_destroy(window);
 }
 
-/// The noise of a frame is that frame's, whenever the window began.
+/// The noise of a frame is that frame's and its scene's, whenever the window began.
 static void frames_keep_their_noise(void **state) {
     (void)state;
-    nm_window *window = make(2, NM_SOLVER_ANCESTRAL, 1);
-    past a;
-    const nm_window_row row = agent_at(&a, 0, 5, 2.0f);
+    nm_window *window = make(2, NM_SOLVER_ANCESTRAL, 2);
+    past a, b;
+    const nm_window_row rows[2] = {agent_at(&a, 0, 5, 2.0f), agent_at(&b, 1, 6, 3.0f)};
     nm_error error;
-    assert_int_equal(nm_window_add(window, &row, 1, &error), NM_OK);
+    assert_int_equal(nm_window_add(window, rows, 2, &error), NM_OK);
     prophet p = {0};
     for (uint32_t i = 0; i < 4; i++) {
-        const uint32_t token = nm_window_token(window, 0, FUTURE - 1);
-        float noise[4];
-        const nm_rng_key key = {4, 77, 5, nm_noise_step(1000 + i + LENGTH - 1, 2 * FUTURE), NM_PURPOSE_NOISE};
-        nm_rng_normal4(&key, 0, noise);
-        const float *z = nm_sampler_get(nm_window_sampler(window)).in.noised + token * CHANNELS;
-        assert_memory_equal(z, noise, CHANNELS * sizeof *z);
+        for (uint32_t k = 0; k < 2 * FUTURE; k++) { // at first all to come, later what was pushed
+            const uint32_t row = k % 2, frame = FUTURE - 1 - k / 2;
+            if (i && k >= 2) break;
+            const uint32_t token = nm_window_token(window, row, (int32_t)frame);
+            float noise[4];
+            const nm_rng_key key = {4, 77 + row, 5 + row, nm_noise_step(1000 + i + HISTORY + frame, 2 * FUTURE),
+                                    NM_PURPOSE_NOISE};
+            nm_rng_normal4(&key, 0, noise);
+            const float *z = nm_sampler_get(nm_window_sampler(window)).in.noised + token * CHANNELS;
+            assert_memory_equal(z, noise, CHANNELS * sizeof *z);
+        }
         until_ready(window, &p);
         assert_int_equal(nm_window_slide(window, NULL, NULL, &error), NM_OK);
     }
@@ -308,9 +314,22 @@ static void bad_input_is_refused(void **state) {
     assert_non_null(strstr(error.message, "agent 6 of scene 0 has no token at frame -3"));
     assert_int_equal(nm_window_begin(window, 3, keys, 0, &error), NM_E_LIMIT);
     assert_int_equal(nm_window_rows(window), 7);
-    assert_int_equal(nm_window_begin(window, 1, keys, NM_NOISE_MAX_FRAME, &error), NM_OK);
+    // frames beyond what noise can tell apart: at the beginning, or later
+    const uint32_t last = NM_NOISE_MAX_FRAME + 1 - LENGTH;
+    assert_int_equal(nm_window_begin(window, 1, keys, last + 1, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_window_begin(window, 1, keys, UINT32_MAX - 3, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "frame 4294967292"));
+    assert_int_equal(nm_window_rows(window), 7);
+    assert_int_equal(nm_window_begin(window, 1, keys, last - 1, &error), NM_OK);
     assert_int_equal(nm_window_rows(window), 0);
-    assert_int_equal(nm_window_add(window, rows, 1, &error), NM_E_ARGUMENT); // frames beyond what noise can tell apart
+    assert_int_equal(nm_window_add(window, rows, 1, &error), NM_OK);
+    prophet p2 = {0};
+    until_ready(window, &p2);
+    assert_int_equal(nm_window_slide(window, NULL, NULL, &error), NM_OK);
+    until_ready(window, &p2);
+    assert_int_equal(nm_window_slide(window, NULL, NULL, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_window_remove(window, 0, &error), NM_OK);
+    assert_int_equal(nm_window_slide(window, NULL, NULL, &error), NM_E_ARGUMENT);
     nm_window_destroy(window);
 }
 
