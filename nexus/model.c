@@ -141,6 +141,7 @@ static void pack(void *context, nm_weight *weight) {
 
 nm_status nm_model_repack(nm_model *model, nm_error *error) {
     packing p = {model->backend, NM_OK, error};
+    model->renewals++;
     nm_model_each_weight(model, pack, &p);
     return p.status;
 }

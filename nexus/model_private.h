@@ -48,8 +48,9 @@ struct nm_model {
     nm_backend *backend;
     nm_parameter *parameters;
     size_t parameter_count;
-    size_t flat_size; ///< elements of `values`, gaps between tensors included
-    nm_tensor values; ///< [1][flat_size]
+    size_t flat_size;  ///< elements of `values`, gaps between tensors included
+    nm_tensor values;  ///< [1][flat_size]
+    uint64_t renewals; ///< of the packed weights: passes see by it that what they hold of a map is out of date
 
     nm_weight input; ///< [H][3 C + K], no bias
     nm_embedding_weights level, time;

@@ -164,6 +164,18 @@ static void forget_recording(nm_pass *p) {
     p->recorded_levels = p->warm_levels = 0;
 }
 
+/// Embeds times and encodes maps: what depends on the scenes and the weights alone.
+static void encode_scenes(nm_pass *p) {
+    nm_pass_embed(p, &p->time, &p->model->time);
+    nm_pass_encode_map(p);
+    p->encoded = p->model->renewals;
+}
+
+/// The same where the weights were renewed since.
+static void keep_up(nm_pass *p) {
+    if (p->encoded != p->model->renewals) encode_scenes(p);
+}
+
 nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
     const nm_model_config *c = &p->model->config;
     const nm_ops *ops = p->backend->ops;
@@ -181,8 +193,7 @@ nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t 
     if (c->rotary) ops->upload(p->backend, p->batch.position, p->position);
     upload_levels(p, &p->time, p->batch.time);
     if (status != NM_OK) return status;
-    nm_pass_embed(p, &p->time, &p->model->time);
-    nm_pass_encode_map(p);
+    encode_scenes(p);
     return ops->synchronize(p->backend, error);
 }
 
@@ -269,6 +280,7 @@ nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, n
     if (pass->batch.tokens == 0) return NM_OK;
     nm_status status = upload_input(pass, input, error);
     if (status != NM_OK) return status;
+    keep_up(pass);
     status = forward(pass, error);
     if (status != NM_OK) return status;
     pass->backend->ops->download(pass->backend, pass->v, v);
@@ -279,6 +291,7 @@ nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, n
 
 nm_status nm_pass_latents(nm_pass *pass, float *latents, nm_error *error) {
     NM_ASSERT(pass->model->config.map_encoder == NM_MAP_PERCEIVER);
+    keep_up(pass);
     pass->backend->ops->download(pass->backend, pass->keys, latents);
     return pass->backend->ops->synchronize(pass->backend, error);
 }
@@ -317,8 +330,7 @@ nm_status nm_pass_train(nm_pass *pass, const nm_pass_input *input, const nm_pass
     nm_status status = upload_input(pass, input, error);
     if (status == NM_OK) status = upload_target(pass, target, error);
     if (status != NM_OK) return status;
-    nm_pass_embed(pass, &pass->time, &pass->model->time); // the weights have changed since set_scenes
-    nm_pass_encode_map(pass);
+    keep_up(pass);
     nm_pass_forward(pass);
     const nm_noise_loss op = {.v = pass->v,
                               .z = pass->noised,

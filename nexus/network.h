@@ -39,7 +39,9 @@ NM_API void nm_pass_destroy(nm_pass *pass); ///< NULL is fine
 /// Bytes of the backend's memory that nm_pass_create takes, for printing before a run.
 NM_API size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, int training);
 
-/// Packs scenes and encodes their maps: what does not change from pass to pass. See nm_batch_set for what is refused.
+/// Packs scenes and encodes their maps: what does not change from pass to pass. See nm_batch_set for what is refused;
+/// then the pass holds no scene. Where the model's weights are renewed later (nm_model_repack, an optimizer's step),
+/// the next use of the pass encodes the maps again.
 NM_API nm_status nm_pass_set_scenes(nm_pass *pass, const nm_token_scene *scenes, uint32_t count, nm_error *error);
 NM_API const nm_batch *nm_pass_batch(const nm_pass *pass);
 

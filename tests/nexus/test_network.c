@@ -189,6 +189,38 @@ static void fast_backends_train_like_the_reference(void **state) {
     close_backends(backends, count);
 }
 
+/// Weights that change under a pass are in its next prediction: times and maps too, which are encoded with the scenes.
+static void renewed_weights(nm_backend *backend, double tolerance, int variant) {
+    (void)tolerance;
+    nm_error error;
+    fixture f = make(backend, variant, 0);
+    random_scene memory;
+    const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
+    float expected[SCENE_AGENTS * SCENE_STEPS * CHANNELS], got[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
+    float latents[2][4 * 16];
+    predict(&f, &scene, 1, 9, got);
+    randomise_model(f.model, 6);
+    random_tokens t = make_tokens(nm_pass_batch(f.pass), &f.model->config, 9);
+    assert_int_equal(nm_pass_predict(f.pass, &t.input, got, &error), NM_OK);
+    predict(&f, &scene, 1, 9, expected);
+    if (memcmp(got, expected, (size_t)nm_pass_batch(f.pass)->tokens * CHANNELS * sizeof *got) != 0)
+        fail_msg("%s, variant %d: a pass goes on with old weights", backend->name, variant);
+    if (variant < 2) {
+        randomise_model(f.model, 7);
+        assert_int_equal(nm_pass_latents(f.pass, latents[0], &error), NM_OK);
+        assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_OK);
+        assert_int_equal(nm_pass_latents(f.pass, latents[1], &error), NM_OK);
+        assert_memory_equal(latents[0], latents[1], sizeof latents[0]);
+    }
+    free_tokens(&t);
+    destroy(&f);
+}
+
+static void a_pass_follows_its_weights(void **state) {
+    (void)state;
+    on_every_backend(renewed_weights);
+}
+
 static void bad_input_is_refused_by_name(void **state) {
     (void)state;
     nm_error error;
@@ -304,6 +336,7 @@ int main(void) {
         cmocka_unit_test(scenes_without_map_tokens_or_agents),
         cmocka_unit_test(fast_backends_agree_with_the_reference),
         cmocka_unit_test(fast_backends_train_like_the_reference),
+        cmocka_unit_test(a_pass_follows_its_weights),
         cmocka_unit_test(bad_input_is_refused_by_name),
         cmocka_unit_test(bad_configurations_are_refused_by_name),
         cmocka_unit_test(the_published_configuration_has_its_size),
