@@ -68,8 +68,10 @@ struct nm_model {
 /// Calls visit(context, weight) for every linear layer, in the order of the flat array.
 void nm_model_each_weight(nm_model *model, void (*visit)(void *context, nm_weight *weight), void *context);
 
-/// A model without values: configuration checked, table made, memory zeroed, weights not packed.
-nm_status nm_model_allocate(const nm_model_config *config, nm_backend *backend, nm_model **model, nm_error *error);
+/// A model without values: configuration checked, table made.
+nm_status nm_model_plan(const nm_model_config *config, nm_backend *backend, nm_model **model, nm_error *error);
+/// Its values, zeroed; weights are not packed. NM_E_LIMIT, NM_E_MEMORY: destroy the model.
+nm_status nm_model_allocate(nm_model *model, nm_error *error);
 
 static inline uint32_t nm_model_layers(const nm_model_config *config) {
     return 2 * config->blocks;
