@@ -57,6 +57,8 @@ nm_status nm_model_config_check(const nm_model_config *c, nm_error *error) {
         {"encoder_layers", c->encoder_layers, 0, 16},
         {"map_mask", (uint32_t)c->map_mask, 0, NM_MAP_MASK_PADDING},
         {"map_encoder", (uint32_t)c->map_encoder, 0, NM_MAP_POLYLINES},
+        {"rotary", (uint32_t)c->rotary, 0, 1},
+        {"pose_bias", (uint32_t)c->pose_bias, 0, 1},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; ++i) {
         const nm_status status = check_range(ranges[i].name, ranges[i].value, ranges[i].low, ranges[i].high, error);

@@ -44,8 +44,8 @@ typedef struct nm_model_config {
     uint32_t encoder_layers;      ///< of a round; published 2; 0..16
     nm_map_mask map_mask;         ///< default VALID
     nm_map_encoder map_encoder;   ///< default PERCEIVER
-    int rotary;                   ///< 1: rotary positions of time in temporal attention (Su et al. 2021); published 0
-    int pose_bias;                ///< 1: spatial attention is biased by relative poses (ops/attention.h); published 0
+    int rotary;    ///< 0 or 1: rotary positions of time in temporal attention (Su et al. 2021); published 0
+    int pose_bias; ///< 0 or 1: spatial attention is biased by relative poses (ops/attention.h); published 0
 } nm_model_config;
 NM_API nm_model_config nm_model_config_default(void); ///< the published one, with map_mask VALID
 /// NM_E_ARGUMENT naming the field that is out of its range.

@@ -176,10 +176,22 @@ static void keep_up(nm_pass *p) {
     if (p->encoded != p->model->renewals) encode_scenes(p);
 }
 
+/// Leaves an empty batch on failure.
+static nm_status pack_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
+    const nm_model_config *c = &p->model->config;
+    for (uint32_t i = 0; i < count && c->map_encoder == NM_MAP_POLYLINES; ++i) {
+        if (scenes[i].map_agent || scenes[i].points == 0) continue;
+        nm_batch_set(&p->batch, NULL, 0, 0, NULL);
+        return NM_ERROR(error, NM_E_ARGUMENT, "scene %u does not say which agents its %u polylines belong to", i,
+                        scenes[i].points);
+    }
+    return nm_batch_set(&p->batch, scenes, count, c->map_mask == NM_MAP_MASK_PADDING, error);
+}
+
 nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
     const nm_model_config *c = &p->model->config;
     const nm_ops *ops = p->backend->ops;
-    nm_status status = nm_batch_set(&p->batch, scenes, count, c->map_mask == NM_MAP_MASK_PADDING, error);
+    const nm_status status = pack_scenes(p, scenes, count, error);
     const nm_pass_sizes sizes = {.tokens = p->batch.tokens,
                                  .scenes = p->batch.scenes,
                                  .points = p->batch.points,

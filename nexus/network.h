@@ -40,7 +40,8 @@ NM_API void nm_pass_destroy(nm_pass *pass); ///< NULL is fine
 NM_API size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, int training);
 
 /// Packs scenes and encodes their maps: what does not change from pass to pass. See nm_batch_set for what is refused;
-/// then the pass holds no scene. Where the model's weights are renewed later (nm_model_repack, an optimizer's step),
+/// so are polylines without the agents they belong to (NM_E_ARGUMENT). The pass holds no scene then, and predictions do
+/// nothing. Where the model's weights are renewed later (nm_model_repack, an optimizer's step),
 /// the next use of the pass encodes the maps again.
 NM_API nm_status nm_pass_set_scenes(nm_pass *pass, const nm_token_scene *scenes, uint32_t count, nm_error *error);
 NM_API const nm_batch *nm_pass_batch(const nm_pass *pass);

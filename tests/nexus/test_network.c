@@ -242,6 +242,11 @@ static void bad_input_is_refused_by_name(void **state) {
     assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "map row 3"));
     memory.map_agent[3] = 0;
+    scene.map_agent = NULL; // polylines of nobody would have no influence
+    assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "scene 0"));
+    assert_int_equal(nm_pass_batch(f.pass)->tokens, 0);
+    scene.map_agent = memory.map_agent;
     const nm_token_scene five[5] = {scene, scene, scene, scene, scene};
     assert_int_equal(nm_pass_set_scenes(f.pass, five, 5, &error), NM_E_LIMIT);
 
@@ -283,6 +288,14 @@ static void bad_configurations_are_refused_by_name(void **state) {
     c.heads = c.hidden;
     assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "rotary"));
+    c = small_config(1);
+    c.rotary = 2; // which a file could not say
+    assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "rotary"));
+    c = small_config(1);
+    c.pose_bias = -1;
+    assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "pose_bias"));
     nm_backend_destroy(backend);
 }
 
