@@ -127,6 +127,89 @@ static void a_wrong_file_changes_nothing(void **state) {
     nm_backend_destroy(backend);
 }
 
+/// A state that is well-formed and would poison the run, or belongs to another model.
+static void a_state_that_can_not_be_is_refused(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    const nm_optimizer_config config = nm_optimizer_config_default();
+    fixture *f = make(backend, 1, &config);
+    train_step(f);
+    char path[] = "/tmp/nm_optimizer_XXXXXX";
+    const int file = mkstemp(path);
+    assert_true(file >= 0);
+    close(file);
+
+    assert_int_equal(nm_optimizer_save(f->optimizer, path, 0, &error), NM_OK);
+    nm_safetensors *saved;
+    assert_int_equal(nm_safetensors_open(path, &saved, &error), NM_OK);
+    const uint64_t place = nm_safetensors_find(saved, "optimizer.second")->offset;
+    nm_safetensors_close(saved);
+    const float negative = -1e-3f;
+    FILE *bytes = fopen(path, "r+b");
+    assert_non_null(bytes);
+    assert_int_equal(fseek(bytes, (long)place + 8, SEEK_SET), 0);
+    assert_int_equal(fwrite(&negative, sizeof negative, 1, bytes), 1);
+    assert_int_equal(fclose(bytes), 0);
+    assert_int_equal(nm_optimizer_load(f->optimizer, path, &error), NM_E_NUMERIC);
+    assert_non_null(strstr(error.message, "'optimizer.second' holds -0.001 at [2]"));
+    assert_string_equal(error.input, path);
+
+    // as many numbers, of another meaning: two inputs of a token fewer, one channel of the map more
+    nm_model *other;
+    nm_optimizer *others;
+    nm_model_config shape = small_config(1);
+    shape.map_channels++;
+    shape.conditions -= 2;
+    assert_int_equal(nm_model_create(&shape, backend, 1, &other, &error), NM_OK);
+    assert_int_equal(nm_model_values(other).cols, nm_model_values(f->model).cols);
+    assert_int_equal(nm_optimizer_create(other, &config, &others, &error), NM_OK);
+    assert_int_equal(nm_optimizer_save(others, path, 0, &error), NM_OK);
+    assert_int_equal(nm_optimizer_load(f->optimizer, path, &error), NM_E_FORMAT);
+    nm_optimizer_destroy(others);
+    nm_model_destroy(other);
+    assert_int_equal(nm_optimizer_steps(f->optimizer), 1);
+    unlink(path);
+    destroy(f);
+    nm_backend_destroy(backend);
+}
+
+static void rates_and_settings_that_make_no_sense_are_refused(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    nm_optimizer *none;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    const nm_optimizer_config config = nm_optimizer_config_default();
+    fixture *f = make(backend, 1, &config);
+    train_step(f);
+    float *before = values_of(backend, f->model);
+    const float rates[] = {NAN, INFINITY, -0.1f};
+    for (int i = 0; i < 3; ++i)
+        assert_int_equal(nm_optimizer_step(f->optimizer, f->pass, rates[i], NULL, &error), NM_E_ARGUMENT);
+    float *after = values_of(backend, f->model);
+    assert_memory_equal(before, after, nm_model_values(f->model).cols * sizeof *before);
+    assert_int_equal(nm_optimizer_steps(f->optimizer), 1);
+    free(before);
+    free(after);
+    for (int i = 0; i < 8; ++i) {
+        nm_optimizer_config bad = config;
+        if (i == 0) bad.beta1 = 1.0f;
+        if (i == 1) bad.beta2 = NAN;
+        if (i == 2) bad.epsilon = 0.0f;
+        if (i == 3) bad.epsilon = INFINITY;
+        if (i == 4) bad.decay = INFINITY;
+        if (i == 5) bad.decay = -0.1f;
+        if (i == 6) bad.clip = NAN;
+        if (i == 7) bad.ema_decay = 1.0f;
+        assert_int_equal(nm_optimizer_create(f->model, &bad, &none, &error), NM_E_ARGUMENT);
+        assert_null(none);
+    }
+    destroy(f);
+    nm_backend_destroy(backend);
+}
+
 /// Clipping scales the step's gradient to the norm that was asked for: with huge epsilon a step is proportional to it.
 static void gradients_are_clipped(void **state) {
     (void)state;
@@ -195,6 +278,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_resumed_run_equals_an_unbroken_one),
         cmocka_unit_test(a_wrong_file_changes_nothing),
+        cmocka_unit_test(a_state_that_can_not_be_is_refused),
+        cmocka_unit_test(rates_and_settings_that_make_no_sense_are_refused),
         cmocka_unit_test(gradients_are_clipped),
         cmocka_unit_test(a_saved_model_is_loaded_again),
     };
