@@ -64,8 +64,8 @@ typedef struct nm_pass_target {
 } nm_pass_target;
 /// Forward and backward, map encoder included. Adds to the gradients; `loss` receives the loss, rounded to a float.
 /// nm_pass_zero_gradients first, unless gradients of several batches are to be added up. NM_E_NUMERIC for inputs or
-/// targets as in nm_pass_predict, gradients untouched; or for a loss that is not finite: then the gradients are not
-/// either, and must be zeroed.
+/// targets as in nm_pass_predict, gradients untouched; or for a loss that is not finite: the gradients are of no use
+/// then, and must be zeroed.
 NM_API nm_status nm_pass_train(nm_pass *pass, const nm_pass_input *input, const nm_pass_target *target, double *loss,
                                nm_error *error);
 NM_API void nm_pass_zero_gradients(nm_pass *pass);
