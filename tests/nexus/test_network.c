@@ -9,15 +9,19 @@ typedef struct fixture {
     nm_pass *pass;
 } fixture;
 
-static fixture make(nm_backend *backend, int variant, int training) {
+static fixture make_of(nm_backend *backend, const nm_model_config *config, int training) {
     nm_error error;
     fixture f;
-    const nm_model_config config = small_config(variant);
     const nm_batch_capacity capacity = {4, 4 * SCENE_AGENTS * SCENE_STEPS, 4 * SCENE_POINTS};
-    assert_int_equal(nm_model_create(&config, backend, 1, &f.model, &error), NM_OK);
+    assert_int_equal(nm_model_create(config, backend, 1, &f.model, &error), NM_OK);
     randomise_model(f.model, 5);
     assert_int_equal(nm_pass_create(f.model, &capacity, training, &f.pass, &error), NM_OK);
     return f;
+}
+
+static fixture make(nm_backend *backend, int variant, int training) {
+    const nm_model_config config = small_config(variant);
+    return make_of(backend, &config, training);
 }
 
 static void destroy(fixture *f) {
@@ -176,15 +180,37 @@ static void scenes_without_map_tokens_or_agents(void **state) {
     on_every_backend(bare_scenes);
 }
 
+enum { ODD_CONFIGS = 6 };
+
+/// Widths that no vector or tile fits, down to the least that a model may have.
+static nm_model_config odd_config(int which) {
+    static const struct {
+        uint32_t hidden, heads, cross_heads, self_heads, frequencies, map_channels, latents, widening;
+    } sizes[ODD_CONFIGS] = {{8, 8, 8, 8, 2, 1, 1, 1},    {9, 3, 9, 1, 2, 2, 1, 3},       {25, 5, 1, 25, 6, 16, 5, 1},
+                            {40, 5, 2, 4, 10, 7, 17, 2}, {100, 4, 4, 10, 258, 3, 33, 1}, {66, 1, 1, 2, 34, 5, 3, 5}};
+    nm_model_config c = small_config(which % 3);
+    c.hidden = sizes[which].hidden;
+    c.heads = sizes[which].heads;
+    c.encoder_cross_heads = sizes[which].cross_heads;
+    c.encoder_self_heads = sizes[which].self_heads;
+    c.frequencies = sizes[which].frequencies;
+    c.map_channels = sizes[which].map_channels;
+    c.latents = sizes[which].latents;
+    c.widening = sizes[which].widening;
+    if (c.hidden / c.heads % 2) c.rotary = 0;
+    return c;
+}
+
 /// Every backend predicts what the reference predicts.
 static void fast_backends_agree_with_the_reference(void **state) {
     (void)state;
     test_backend backends[TEST_BACKENDS];
     const int count = open_backends(backends);
-    for (int variant = 0; variant < 3; ++variant) {
+    for (int variant = 0; variant < 3 + ODD_CONFIGS; ++variant) {
         float expected[SCENE_AGENTS * SCENE_STEPS * CHANNELS], got[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
         for (int i = 0; i < count; ++i) {
-            fixture f = make(backends[i].backend, variant, 0);
+            const nm_model_config config = variant < 3 ? small_config(variant) : odd_config(variant - 3);
+            fixture f = make_of(backends[i].backend, &config, 0);
             random_scene memory;
             const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
             predict(&f, &scene, 1, 9, i == 0 ? expected : got);
@@ -206,12 +232,13 @@ static void fast_backends_train_like_the_reference(void **state) {
     (void)state;
     test_backend backends[TEST_BACKENDS];
     const int count = open_backends(backends);
-    for (int variant = 0; variant < 3; ++variant) {
+    for (int variant = 0; variant < 3 + ODD_CONFIGS; ++variant) {
         float *expected = NULL;
         for (int i = 0; i < count; ++i) {
             nm_error error;
             double loss;
-            fixture f = make(backends[i].backend, variant, 1);
+            const nm_model_config config = variant < 3 ? small_config(variant) : odd_config(variant - 3);
+            fixture f = make_of(backends[i].backend, &config, 1);
             random_scene memory;
             const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
             assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_OK);
