@@ -40,8 +40,6 @@ size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, i
 /// Row numbers of the latents, the same for every batch.
 static nm_status make_latent_lists(nm_pass *p, const nm_batch_capacity *capacity, nm_error *error) {
     const size_t latents = p->model->config.latents, rows = capacity->scenes * latents;
-    if (rows >= NM_BATCH_MAX_ROWS)
-        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %zu latents are too many", capacity->scenes, latents);
     p->latent_offsets_host = malloc(((size_t)capacity->scenes + 1) * sizeof *p->latent_offsets_host);
     p->latent_rows_host = malloc((rows + 1) * sizeof *p->latent_rows_host);
     if (!p->latent_offsets_host || !p->latent_rows_host)
@@ -53,11 +51,14 @@ static nm_status make_latent_lists(nm_pass *p, const nm_batch_capacity *capacity
 
 static nm_status fill_pass(nm_pass *p, const nm_batch_capacity *capacity, nm_error *error) {
     nm_backend *backend = p->backend;
-    nm_status status = nm_batch_create(capacity, p->model->config.map_channels, &p->batch, error);
+    const nm_model_config *c = &p->model->config;
+    const int perceiver = c->map_encoder == NM_MAP_PERCEIVER;
+    if (perceiver && (uint64_t)capacity->scenes * c->latents >= NM_BATCH_MAX_ROWS)
+        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %u latents are too many", capacity->scenes, c->latents);
+    nm_status status = nm_batch_create(capacity, c->map_channels, &p->batch, error);
     if (status == NM_OK) status = nm_levels_create(capacity->tokens, &p->level.distinct, error);
     if (status == NM_OK) status = nm_levels_create(capacity->tokens, &p->time.distinct, error);
-    if (status == NM_OK && p->model->config.map_encoder == NM_MAP_PERCEIVER)
-        status = make_latent_lists(p, capacity, error);
+    if (status == NM_OK && perceiver) status = make_latent_lists(p, capacity, error);
     if (status != NM_OK) return status;
     const nm_pass_sizes sizes = sizes_at(capacity);
     p->bytes = nm_pass_cut(p, &sizes, NULL);

@@ -560,6 +560,29 @@ static void bad_configurations_are_refused_by_name(void **state) {
     nm_backend_destroy(backend);
 }
 
+static void capacities_over_the_limit_are_refused(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    nm_model *model;
+    nm_pass *pass;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    const nm_model_config config = small_config(0);
+    assert_int_equal(nm_model_create(&config, backend, 1, &model, &error), NM_OK);
+    const nm_batch_capacity bad[] = {{NM_BATCH_MAX_ROWS / 4, 1, 1}, // with 4 latents each
+                                     {1, NM_BATCH_MAX_ROWS, 1},
+                                     {1, 1, UINT32_MAX}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+        assert_int_equal(nm_pass_create(model, &bad[i], 0, &pass, &error), NM_E_LIMIT);
+        assert_null(pass);
+    }
+    const nm_batch_capacity none = {0, 0, 0};
+    assert_int_equal(nm_pass_create(model, &none, 1, &pass, &error), NM_OK);
+    nm_pass_destroy(pass);
+    nm_model_destroy(model);
+    nm_backend_destroy(backend);
+}
+
 static void the_published_configuration_has_its_size(void **state) {
     (void)state;
     nm_error error;
@@ -617,6 +640,7 @@ int main(void) {
         cmocka_unit_test(first_values_are_a_function_of_seed_and_name),
         cmocka_unit_test(bad_input_is_refused_by_name),
         cmocka_unit_test(bad_configurations_are_refused_by_name),
+        cmocka_unit_test(capacities_over_the_limit_are_refused),
         cmocka_unit_test(the_published_configuration_has_its_size),
         cmocka_unit_test(levels_are_counted_once),
     };
