@@ -233,6 +233,26 @@ static void refuses_an_index_that_lies(void **state) {
     nm_safetensors_close(file);
 }
 
+/// What several files say is kept once; a key that one of them repeats is not taken for that.
+static void a_key_twice_in_one_of_two_files_is_refused(void **state) {
+    (void)state;
+    static const char *const headers[] = {"{\"__metadata__\":{\"k\":\"1\"}}",
+                                          "{\"__metadata__\":{\"k\":\"1\",\"j\":\"2\",\"k\":\"1\"}}"};
+    const char *paths[3] = {at("x"), at("y"), at("z")};
+    nm_error error;
+    nm_safetensors *file;
+    for (int i = 0; i < 3; i++) {
+        size_t size;
+        unsigned char *bytes = with_header(headers[i == 2], 0, &size);
+        put_file(paths[i], bytes, size);
+        free(bytes);
+    }
+    assert_int_equal(nm_safetensors_open_list(paths, 2, &file, &error), NM_OK);
+    assert_int_equal(nm_safetensors_metadata_count(file), 1);
+    nm_safetensors_close(file);
+    check_error("twice", nm_safetensors_open_list(paths, 3, &file, &error), NM_E_FORMAT, &error, "z", "there twice");
+}
+
 /// A disk that is full after the first bytes: the set of before is untouched and nothing else lies about.
 static void a_failed_write_changes_nothing(void **state) {
     (void)state;
@@ -353,6 +373,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_large_tensor_has_a_file_of_its_own, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(one_form_replaces_the_other, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_an_index_that_lies, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_key_twice_in_one_of_two_files_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_failed_write_changes_nothing, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(no_set_mixes_old_and_new, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_can_not_be_a_file, make_folder, remove_folder),
