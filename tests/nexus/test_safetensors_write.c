@@ -15,6 +15,14 @@ static int switched_off(void) {
     errno = EIO;
     return 1;
 }
+/// Files and folders flushed to the disk.
+static int flushes;
+
+int fsync(int file) {
+    (void)file;
+    flushes++;
+    return 0;
+}
 int rename(const char *from, const char *to) {
     return switched_off() ? -1 : renameat(AT_FDCWD, from, AT_FDCWD, to);
 }
@@ -73,7 +81,9 @@ static void writes_what_it_reads(void **state) {
     (void)state;
     write_items(at("one.safetensors"), 6, 0);
     check_items(at("one.safetensors"), 6);
+    flushes = 0;
     write_items(at("one.safetensors"), 2, 0); // replaced
+    assert_int_equal(flushes, 2);             // the file, then the folder in which it was renamed
     check_items(at("one.safetensors"), 2);
     assert_int_equal(files_in_folder(), 1);
 }
@@ -142,7 +152,9 @@ static void two_writers_make_the_same_bytes(void **state) {
 
 static void cuts_a_set_into_shards(void **state) {
     (void)state;
+    flushes = 0;
     write_items(at("model.safetensors"), 6, 48); // by name: 1 + 16 + 0 + 3 + 6, then 48
+    assert_int_equal(flushes, 6); // three files; the folder without an index, with the shards, with the new index
     assert_true(exists("model-00001-of-00002.safetensors"));
     assert_true(exists("model-00002-of-00002.safetensors"));
     assert_int_equal(files_in_folder(), 3);
