@@ -468,6 +468,49 @@ static void bad_input_is_refused_by_name(void **state) {
     nm_backend_destroy(backend);
 }
 
+static void check_largest(const nm_groups *g, uint32_t queries, uint32_t keys) {
+    uint32_t most_queries = 0, most_keys = 0;
+    for (uint32_t i = 0; i < g->count; ++i) {
+        const uint32_t some = g->query_offsets[i + 1] - g->query_offsets[i];
+        const uint32_t others = g->key_offsets[i + 1] - g->key_offsets[i];
+        most_queries = some > most_queries ? some : most_queries;
+        most_keys = others > most_keys ? others : most_keys;
+    }
+    assert_int_equal(g->max_queries, most_queries);
+    assert_int_equal(g->max_keys, most_keys);
+    assert_int_equal(g->query_offsets[g->count], queries);
+    assert_int_equal(g->key_offsets[g->count], keys);
+}
+
+/// A backend may make room for the largest group: it is as large as is said, on both sides.
+static void groups_are_as_large_as_they_say(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    for (int variant = 0; variant < 3; variant += 2) {
+        random_scene memory[2];
+        fixture f = make(backend, variant, 0);
+        const nm_model_config *c = &f.model->config;
+        const nm_token_scene scenes[2] = {make_scene(&memory[0], 70, SCENE_AGENTS, SCENE_POINTS, c),
+                                          make_scene(&memory[1], 71, SCENE_AGENTS - 1, SCENE_POINTS - 5, c)};
+        assert_int_equal(nm_pass_set_scenes(f.pass, scenes, 2, &error), NM_OK);
+        const nm_batch *b = nm_pass_batch(f.pass);
+        const uint32_t latents = 2 * c->latents;
+        check_largest(&f.pass->by_agent, b->tokens, b->tokens);
+        check_largest(&f.pass->by_time, b->tokens, b->tokens);
+        if (variant == 0) {
+            check_largest(&f.pass->to_map, b->tokens, latents);
+            check_largest(&f.pass->to_points, latents, b->points);
+            check_largest(&f.pass->among_latents, latents, latents);
+        } else {
+            check_largest(&f.pass->to_map, b->tokens, b->map_by_agent.offsets[b->map_by_agent.count]);
+        }
+        destroy(&f);
+    }
+    nm_backend_destroy(backend);
+}
+
 static void capacities_over_the_limit_are_refused(void **state) {
     (void)state;
     nm_error error;
@@ -527,6 +570,7 @@ int main(void) {
         cmocka_unit_test(the_cost_of_a_pass_is_what_it_says),
         cmocka_unit_test(values_that_are_not_finite_are_refused),
         cmocka_unit_test(bad_input_is_refused_by_name),
+        cmocka_unit_test(groups_are_as_large_as_they_say),
         cmocka_unit_test(capacities_over_the_limit_are_refused),
         cmocka_unit_test(levels_are_counted_once),
     };
