@@ -105,6 +105,13 @@ static void place_limits(nm_world *world, uint32_t slot, nm_agent_type type) {
     world->rear[slot] = limits.rear_axle * world->length[slot];
 }
 
+void nm_world_set_size(nm_world *world, uint32_t slot, float length, float width) {
+    world->length[slot] = length;
+    world->width[slot] = width;
+    world->radius[slot] = 0.5f * sqrtf(length * length + width * width);
+    world->longest = nm_maxf(world->longest, length);
+}
+
 /// Puts a track into the next free slot. What it touches on this step does not count against it.
 void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     NM_ASSERT(world->count < world->capacity);
@@ -124,9 +131,7 @@ void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     world->speed[slot] = state->vx * world->cos_h[slot] + state->vy * world->sin_h[slot];
     world->accel[slot] = world->curvature[slot] = 0.0f;
     world->accel_command[slot] = world->curvature_command[slot] = 0.0f;
-    world->length[slot] = state->length;
-    world->width[slot] = state->width;
-    world->radius[slot] = 0.5f * sqrtf(state->length * state->length + state->width * state->width);
+    nm_world_set_size(world, slot, state->length, state->width);
     world->type[slot] = info->type;
     world->policy[slot] = (uint8_t)(is_ego ? world->config.ego : world->config.agents);
     world->entered_step[slot] = world->step;
@@ -215,6 +220,8 @@ void nm_world_reset(nm_world *world, uint64_t seed) {
     world->ordered_count = 0;
     world->lanes_found = 0;
     world->row_height = 8.0f;
+    world->longest = 0.0f;
+    world->groups_stale = 1;
     world->contact_count = world->contact_before_count = 0;
     world->waiting_count = world->touched_count = 0;
     world->stats = (nm_world_stats){.first_collision_step = NM_NONE};

@@ -171,7 +171,7 @@ typedef struct nm_row {
 } nm_row;
 
 typedef struct nm_pair {
-    uint32_t a, b; ///< slots, a < b
+    uint32_t a, b; ///< tracks, a < b
 } nm_pair;
 
 static inline int nm_pair_before(nm_pair p, nm_pair q) {
@@ -228,6 +228,7 @@ struct nm_world {
     nm_row *rows;             ///< [capacity + 1]
     float row_height;         ///< m
     float axis_cos, axis_sin; ///< direction of the contact axis
+    float longest;            ///< m, of all boxes there have been since the start
     uint32_t contact_capacity;
     nm_pair *contacts, *contacts_before; ///< by TRACK, sorted; [contact_capacity]
     uint32_t contact_count, contact_before_count;
@@ -239,6 +240,7 @@ struct nm_world {
 
 // world.c
 void nm_world_place(nm_world *world, uint32_t track, const nm_state *state);
+void nm_world_set_size(nm_world *world, uint32_t slot, float length, float width);
 void nm_world_remove(nm_world *world, const uint8_t *leave); ///< stable compaction; leave[slot]
 nm_state nm_world_log_state(const nm_scene *scene, uint32_t track, uint32_t step);
 void nm_world_note_event(nm_world *world, uint32_t slot, uint32_t event);

@@ -333,6 +333,26 @@ static void corners_between_lanes_are_rounded(void **state) {
         }
 }
 
+/// A truck behind on the right, a motorcycle between it and the car: sorted by their middles, the motorcycle comes
+/// first, but it is the truck whose front the car would pull over to.
+static void nobody_pulls_over_to_a_long_vehicle_behind_a_short_one(void **state) {
+    (void)state;
+    const piece straight[1] = {{190, 0}};
+    const driver three[3] = {{NM_AGENT_CAR, 4.5f, 1.8f, 80, 1.35f, 0, 8, 0, 0},
+                             {NM_AGENT_MOTORCYCLE, 2, 0.7f, 75, 2.6f, 0, 8, 0, 0},
+                             {NM_AGENT_TRUCK, 18, 2.5f, 70.5f, -1.35f, 0, 8, 0, 0}};
+    const nm_scene *scene = recorded(one_lane(straight, 1, 6.5), three, 3, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_IDM);
+    nm_world_set_policy(world, 2, NM_POLICY_CONSTANT_VELOCITY);
+    for (int t = 0; t < 40; ++t) {
+        run(world, 1);
+        assert_true(nm_world_get_view(world).y[0] > 1.0f);
+    }
+    assert_int_equal(nm_world_get_stats(world).collided, 0);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wheels_are_turned_as_the_recording_drives),
@@ -344,6 +364,7 @@ int main(void) {
         cmocka_unit_test(cars_keep_their_corners_inside_tight_bends),
         cmocka_unit_test(who_is_too_fast_for_a_bend_brakes),
         cmocka_unit_test(corners_between_lanes_are_rounded),
+        cmocka_unit_test(nobody_pulls_over_to_a_long_vehicle_behind_a_short_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
