@@ -366,7 +366,9 @@ void nm_world_set_state(nm_world *world, uint32_t track, float x, float y, float
     NM_ASSERT(track < world->scene->track_count);
     const uint32_t slot = world->slot_of[track];
     if (slot == NM_NONE || world->policy[slot] != NM_POLICY_EXTERNAL) return;
-    if (!isfinite(x) || !isfinite(y) || !isfinite(heading) || !isfinite(speed)) {
+    const int sound = fabsf(x) <= (float)NM_SCENE_MAX_DISTANCE && fabsf(y) <= (float)NM_SCENE_MAX_DISTANCE &&
+                      fabsf(heading) <= 1e4f && fabsf(speed) <= (float)NM_SCENE_MAX_SPEED; // NaN is not
+    if (!sound) {
         nm_world_note_event(world, slot, NM_AGENT_FROZEN);
         x = world->x[slot], y = world->y[slot], heading = world->heading[slot], speed = 0.0f;
     }

@@ -146,7 +146,9 @@ NM_API uint32_t nm_world_track_events(const nm_world *world, uint32_t track);
 /// finite counts as NM_AGENT_FROZEN and brakes.
 NM_API void nm_world_set_control(nm_world *world, uint32_t track, float accel, float curvature);
 /// For NM_POLICY_EXTERNAL: the state after the next step, taken as it is (perfect tracking, a diffusion model's
-/// output).
+/// output). Heading rad, wrapped here, within +-1e4. A state that is not finite or beyond NM_SCENE_MAX_DISTANCE or
+/// NM_SCENE_MAX_SPEED counts as NM_AGENT_FROZEN: the track stays where it is, without speed. Velocities follow from the
+/// way since the step before.
 NM_API void nm_world_set_state(nm_world *world, uint32_t track, float x, float y, float heading, float speed);
 NM_API void nm_world_set_policy(nm_world *world, uint32_t track, nm_policy_kind policy);
 

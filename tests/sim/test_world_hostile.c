@@ -1,0 +1,42 @@
+/// What callers and recordings can do to a world that nobody would do on purpose.
+#include "world_scenes.h"
+
+static void is_sound(const nm_world *world) {
+    const nm_world_view v = nm_world_get_view(world);
+    for (uint32_t i = 0; i < v.count; ++i) {
+        assert_true(isfinite(v.x[i]) && isfinite(v.y[i]) && isfinite(v.speed[i]) && isfinite(v.lane_s[i]));
+        assert_true(isfinite(v.vx[i]) && isfinite(v.vy[i]) && isfinite(v.accel[i]) && isfinite(v.curvature[i]));
+        assert_float_equal(v.cos_h[i] * v.cos_h[i] + v.sin_h[i] * v.sin_h[i], 1.0f, 1e-4f);
+        assert_true(v.heading[i] > -3.1416f && v.heading[i] < 3.1416f);
+    }
+}
+
+/// Finite, and yet no state: nothing of it may reach the others.
+static void states_out_of_this_world_are_refused(void **state) {
+    (void)state;
+    static const float wild[][4] = {{3e38f, 0, 0, 5}, {0, -3e38f, 0, 5}, {1.1e7f, 0, 0, 5}, {60, 0, 1e30f, 5},
+                                    {60, 0, 2e4f, 5}, {60, 0, 0, 3e38f}, {60, 0, 0, -2e5f}};
+    const test_vehicle cars[3] = {
+        {NM_AGENT_CAR, 60, 0, 0, 5}, {NM_AGENT_CAR, 40, 0, 0, 5}, {NM_AGENT_CAR, 90, 0, 0, 5}};
+    for (size_t i = 0; i < sizeof wild / sizeof *wild; ++i) {
+        const nm_scene *scene = scene_with(straight_road(2, 400, 20), cars, 3, 2);
+        nm_world *world = world_of(scene, NM_POLICY_IDM, 1);
+        nm_world_set_policy(world, 0, NM_POLICY_EXTERNAL);
+        nm_world_set_state(world, 0, wild[i][0], wild[i][1], wild[i][2], wild[i][3]);
+        assert_true(nm_world_track_events(world, 0) & NM_AGENT_FROZEN);
+        for (int t = 0; t < 20; ++t) {
+            assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+            is_sound(world);
+        }
+        assert_float_equal(nm_world_get_view(world).x[0], 60.0f, 0.0f);
+        nm_world_destroy(world);
+        nm_scene_destroy(scene);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(states_out_of_this_world_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
