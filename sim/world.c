@@ -149,9 +149,7 @@ void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     place_limits(world, slot, (nm_agent_type)info->type);
     world->groups_stale = 1;
     nm_world_enter_lane(world, slot);
-    world->offset_target[slot] = world->lane_d[slot];
-    const int rides = info->type == NM_AGENT_CYCLIST || info->type == NM_AGENT_MOTORCYCLE; // keeps its side
-    world->offset_rest[slot] = rides ? world->lane_d[slot] : 0.0f;
+    nm_world_aim_from_here(world, slot);
     nm_world_seat_driver(world, slot);
     world->mobile[slot] = world->fixed[slot] || world->policy[slot] == NM_POLICY_LOG ? 0.0f : 1.0f;
     if (!is_static) world->stats.agents++;
@@ -385,6 +383,11 @@ void nm_world_set_policy(nm_world *world, uint32_t track, nm_policy_kind policy)
     NM_ASSERT(policy != NM_POLICY_CUSTOM || world->config.custom);
     const uint32_t slot = world->slot_of[track];
     if (slot == NM_NONE) return;
+    if (policy == NM_POLICY_IDM && world->policy[slot] != NM_POLICY_IDM) {
+        nm_world_aim_from_here(world, slot);
+        if (world->policy[slot] == NM_POLICY_LOG) nm_world_take_over(world, slot);
+    }
+    world->pending[slot] = 0;
     world->policy[slot] = (uint8_t)policy;
     world->groups_stale = 1;
     world->mobile[slot] = world->fixed[slot] || policy == NM_POLICY_LOG ? 0.0f : 1.0f;

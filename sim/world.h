@@ -150,6 +150,8 @@ NM_API void nm_world_set_control(nm_world *world, uint32_t track, float accel, f
 /// NM_SCENE_MAX_SPEED counts as NM_AGENT_FROZEN: the track stays where it is, without speed. Velocities follow from the
 /// way since the step before.
 NM_API void nm_world_set_state(nm_world *world, uint32_t track, float x, float y, float heading, float speed);
+/// Who drives a track from the next step on. Ignored when the track is not present. A state set for the next step is
+/// dropped. Under IDM it goes on from where it is, with the wheels turned as it was recorded where it was replayed.
 NM_API void nm_world_set_policy(nm_world *world, uint32_t track, nm_policy_kind policy);
 
 /// Hash of all state, field by field over live slots (no padding, no addresses).

@@ -252,6 +252,10 @@ void nm_world_integrate(nm_world *world);
 void nm_world_prepare_lanes(nm_world *world);
 float nm_world_steer_preview(float curvature_step); ///< of an agent whose curvature may change by that in one step
 void nm_world_enter_lane(nm_world *world, uint32_t slot); ///< finds lane and path of a newly placed agent
+/// Where a driver wants to be who begins to follow a lane here: two-wheelers keep their side, the others come back to
+/// the middle from where they are.
+void nm_world_aim_from_here(nm_world *world, uint32_t slot);
+void nm_world_take_over(nm_world *world, uint32_t slot); ///< steering, of an agent that is where it was recorded
 void nm_world_prefetch_rails(const nm_world *world);
 void nm_world_update_lanes(nm_world *world); ///< cursors after a move
 void nm_world_sort_lanes(nm_world *world);   ///< order, lane_first, lane_agents

@@ -261,12 +261,12 @@ void nm_world_follow_lane(nm_world *world, uint32_t slot, uint32_t lane, float s
     read_rail(world, slot, s);
 }
 
-/// Curvature of the recorded path just before `step`, and whether it is known.
+/// Curvature of the recorded path just before this step, of an agent that is where it was recorded, and whether it is
+/// known.
 static int recorded_curvature(const nm_world *world, uint32_t slot, float *curvature) {
     const nm_scene *scene = world->scene;
     const uint32_t track = world->track[slot], past = NM_RECORDED_STEPS;
     if (world->speed[slot] < 2.0f || world->step < past || world->step >= scene->step_count) return 0;
-    if (world->entered_step[slot] != world->step) return 0;
     const size_t then = nm_scene_at(scene, track, world->step - past), now = nm_scene_at(scene, track, world->step);
     if (!scene->valid[then] || !scene->valid[now]) return 0;
     const float turned = nm_wrap_angle(scene->heading[now] - scene->heading[then]);
@@ -278,9 +278,10 @@ static int recorded_curvature(const nm_world *world, uint32_t slot, float *curva
 /// turning them takes half a second, in which a car would run out of a tight bend. Recorded headings are noisy: with
 /// their difference off by 0.07 rad and curvatures spread by 0.05 1/m (chosen, not fitted), the best linear estimate
 /// weights what was measured over `way` m by way^2 / (way^2 + (0.07 / 0.05)^2 m^2).
-static void take_over_steering(nm_world *world, uint32_t slot) {
+void nm_world_take_over(nm_world *world, uint32_t slot) {
     float curvature;
-    if (world->policy[slot] != NM_POLICY_IDM || !recorded_curvature(world, slot, &curvature)) return;
+    world->curvature[slot] = 0.0f;
+    if (!recorded_curvature(world, slot, &curvature)) return;
     const float v = world->speed[slot], way = (float)NM_RECORDED_STEPS * NM_STEP_SECONDS * v;
     const float most = nm_minf(world->curvature_max[slot], NM_TAKEN_LATERAL / (v * v)); // known from 2 m/s on
     world->curvature[slot] = nm_clampf(curvature * way * way / (way * way + NM_STEER_TRUST), -most, most);
@@ -292,7 +293,7 @@ static uint32_t best_of_overlapping(const nm_world *world, uint32_t slot, nm_fre
     const size_t found = nm_map_lanes_at(world->map, world->x[slot], world->y[slot], here, 12);
     const unsigned mask = lane_mask(world->type[slot]);
     float curvature = 0.0f, least = INFINITY;
-    const int known = recorded_curvature(world, slot, &curvature);
+    const int known = world->entered_step[slot] == world->step && recorded_curvature(world, slot, &curvature);
     for (size_t k = 0; k < found && k < 12; ++k) {
         const nm_lane *lane = &world->map->lanes[here[k].lane];
         const float turn = fabsf(nm_wrap_angle(here[k].heading - world->heading[slot]));
@@ -320,7 +321,14 @@ void nm_world_enter_lane(nm_world *world, uint32_t slot) {
         return;
     }
     nm_world_follow_lane(world, slot, match.lane, match.s, match.d);
-    take_over_steering(world, slot);
+    if (world->policy[slot] == NM_POLICY_IDM && world->entered_step[slot] == world->step)
+        nm_world_take_over(world, slot);
+}
+
+void nm_world_aim_from_here(nm_world *world, uint32_t slot) {
+    const int rides = world->type[slot] == NM_AGENT_CYCLIST || world->type[slot] == NM_AGENT_MOTORCYCLE;
+    world->offset_target[slot] = world->lane_d[slot];
+    world->offset_rest[slot] = rides ? world->lane_d[slot] : 0.0f;
 }
 
 /// Onto the next lane of the path once past the end. Returns 0 at the end of the road.

@@ -353,6 +353,63 @@ static void nobody_pulls_over_to_a_long_vehicle_behind_a_short_one(void **state)
     nm_scene_destroy(scene);
 }
 
+/// Recorded up to the end, in the bend with half a metre to the left of the middle; the driver takes over later than
+/// the world began, and from where the recording has come to: not from where that entered.
+static void a_driver_may_take_over_in_mid_run(void **state) {
+    (void)state;
+    const piece bend[1] = {{190, 0.04}};
+    const double radius = 25; // of the lane
+    const driver car = {NM_AGENT_CAR,
+                        4.5f,
+                        1.8f,
+                        (float)((radius - 0.4) * sin(2)),
+                        (float)(radius - (radius - 0.4) * cos(2)),
+                        2,
+                        7,
+                        (float)(1 / (radius - 0.4)),
+                        0};
+    const nm_scene *scene = recorded(one_lane(bend, 1, 4), &car, 1, 41);
+    nm_world_config config = nm_world_config_default();
+    config.agents = config.ego = NM_POLICY_LOG;
+    nm_world *world;
+    assert_int_equal(nm_world_create(scene, &config, &world, NULL), NM_OK);
+    run(world, 30);
+    nm_world_set_policy(world, 0, NM_POLICY_IDM);
+    float before = nm_world_get_view(world).lane_d[0];
+    assert_float_equal(before, 0.4f, 0.02f);
+    for (int t = 0; t < 25; ++t) { // back to the middle, and no detour
+        run(world, 1);
+        const float d = nm_world_get_view(world).lane_d[0];
+        if (!(d < before + 0.01f && d > -0.05f)) fail_msg("step %d: %g m, then %g m off", t, (double)before, (double)d);
+        before = d;
+    }
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
+/// Recorded changing from the right lane to the left one: the driver who takes over there stays there.
+static void who_takes_over_in_another_lane_stays_there(void **state) {
+    (void)state;
+    const driver car = {NM_AGENT_CAR, 4.5f, 1.8f, 60, 2.94f, 0.1f, 9, 0, 0};
+    const nm_scene *scene = recorded(lane_that_ends(), &car, 1, 41);
+    nm_idm_params idm = *nm_idm_named("nearmiss");
+    idm.lane_changes = 0;
+    nm_world_config config = nm_world_config_default();
+    config.agents = config.ego = NM_POLICY_LOG;
+    config.idm = &idm;
+    nm_world *world;
+    assert_int_equal(nm_world_create(scene, &config, &world, NULL), NM_OK);
+    run(world, 38);
+    assert_float_equal(nm_world_get_view(world).lane_d[0], -0.1f, 0.15f);
+    nm_world_set_policy(world, 0, NM_POLICY_IDM);
+    for (int t = 0; t < 40; ++t) {
+        run(world, 1);
+        assert_float_equal(nm_world_get_view(world).lane_d[0], 0, 0.35f);
+    }
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wheels_are_turned_as_the_recording_drives),
@@ -365,6 +422,8 @@ int main(void) {
         cmocka_unit_test(who_is_too_fast_for_a_bend_brakes),
         cmocka_unit_test(corners_between_lanes_are_rounded),
         cmocka_unit_test(nobody_pulls_over_to_a_long_vehicle_behind_a_short_one),
+        cmocka_unit_test(a_driver_may_take_over_in_mid_run),
+        cmocka_unit_test(who_takes_over_in_another_lane_stays_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,9 +34,30 @@ static void states_out_of_this_world_are_refused(void **state) {
     }
 }
 
+/// What was told of the next step counts only as long as nobody else drives.
+static void a_state_set_before_a_change_of_policy_is_dropped(void **state) {
+    (void)state;
+    const test_vehicle cars[2] = {{NM_AGENT_CAR, 60, 0, 0, 5}, {NM_AGENT_CAR, 20, 3.5f, 0, 5}};
+    for (int others = 0; others <= 1; ++others) {
+        const nm_scene *scene = scene_with(straight_road(2, 400, 20), cars, 2, 2);
+        nm_world *world = world_of(scene, NM_POLICY_IDM, 1);
+        if (others) nm_world_set_policy(world, 1, NM_POLICY_EXTERNAL);
+        nm_world_set_policy(world, 0, NM_POLICY_EXTERNAL);
+        nm_world_set_state(world, 0, 300, 0, 0, 5);
+        nm_world_set_policy(world, 0, NM_POLICY_IDM);
+        for (int t = 0; t < 10; ++t) assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+        nm_world_set_policy(world, 1, NM_POLICY_EXTERNAL);
+        assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+        assert_in_range((int)nm_world_get_view(world).x[0], 64, 70);
+        nm_world_destroy(world);
+        nm_scene_destroy(scene);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_out_of_this_world_are_refused),
+        cmocka_unit_test(a_state_set_before_a_change_of_policy_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
