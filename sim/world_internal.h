@@ -301,6 +301,11 @@ static inline float nm_world_speed_along(const nm_world *w, uint32_t slot, uint3
     return nm_maxf(w->vx[other] * w->cos_h[slot] + w->vy[other] * w->sin_h[slot], 0.0f);
 }
 
+/// m ahead that an agent steers for: long bodies swing their corners out when they straighten up quickly.
+static inline float nm_look_distance(float speed, float length) {
+    return 3.0f + 0.6f * speed + 0.6f * nm_maxf(length - 5.0f, 0.0f);
+}
+
 static inline int nm_is_walker(uint8_t type) {
     return type == NM_AGENT_PEDESTRIAN;
 }

@@ -349,7 +349,17 @@ static int pass_ends(nm_world *world, uint32_t slot) {
     return 1;
 }
 
-/// An agent that is not led by its lane (log, constant velocity, external) may have left it: look again, seldom.
+/// Who comes to a lane from beside it steers, as far as the middle, for where it is heading.
+static void aim_ahead(nm_world *world, uint32_t slot) {
+    nm_world_aim_from_here(world, slot);
+    const float d = world->lane_d[slot], rest = world->offset_rest[slot];
+    const float slip = world->sin_h[slot] * world->lane_cos[slot] - world->cos_h[slot] * world->lane_sin[slot];
+    const float there = d + slip * nm_look_distance(world->speed[slot], world->length[slot]);
+    world->offset_target[slot] = nm_clampf(there, nm_minf(d, rest), nm_maxf(d, rest));
+}
+
+/// An agent that is not led by its lane (log, constant velocity, external) may have left it, and one that has none may
+/// have come to one: look again, seldom.
 static void rematch(nm_world *world, uint32_t slot) {
     const int strayed = world->lane[slot] == NM_NONE || world->lane_d[slot] > world->lane_left[slot] + 0.2f ||
                         -world->lane_d[slot] > world->lane_right[slot] + 0.2f ||
@@ -357,6 +367,7 @@ static void rematch(nm_world *world, uint32_t slot) {
                         world->lane_s[slot] < -2.0f;
     if (!strayed || (world->step + world->track[slot]) % 5 != 0) return;
     nm_world_enter_lane(world, slot);
+    if (world->policy[slot] == NM_POLICY_IDM && world->lane[slot] != NM_NONE) aim_ahead(world, slot);
 }
 
 /// Rails of a large map do not fit the cache and agents touch a new line at almost every step: ask for the lines before

@@ -410,6 +410,27 @@ static void who_takes_over_in_another_lane_stays_there(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// From beside the road, too far off for a lane, onto it: as smoothly as from the border of a lane.
+static void who_comes_to_a_lane_from_beside_the_road_steers_gently(void **state) {
+    (void)state;
+    for (float heading = 0.02f; heading < 0.3f; heading += 0.09f)
+        for (float speed = 5; speed <= 20; speed += 5) {
+            const test_vehicle car = {NM_AGENT_CAR, 50, -6.2f, heading, speed};
+            const nm_scene *scene = scene_with(straight_road(1, 800, 20), &car, 1, 2);
+            nm_world *world = world_of(scene, NM_POLICY_IDM, 1);
+            assert_int_equal(nm_world_get_view(world).lane[0], NM_NONE);
+            for (int t = 0; t < 200; ++t) {
+                run(world, 1);
+                const nm_world_view v = nm_world_get_view(world);
+                const float sideways = v.speed[0] * v.speed[0] * fabsf(v.curvature[0]);
+                if (!(sideways < 6.5f)) fail_msg("%g rad, %g m/s: %g m/s2", heading, speed, (double)sideways);
+            }
+            assert_float_equal(nm_world_get_view(world).y[0], 0, 0.2f);
+            nm_world_destroy(world);
+            nm_scene_destroy(scene);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wheels_are_turned_as_the_recording_drives),
@@ -424,6 +445,7 @@ int main(void) {
         cmocka_unit_test(nobody_pulls_over_to_a_long_vehicle_behind_a_short_one),
         cmocka_unit_test(a_driver_may_take_over_in_mid_run),
         cmocka_unit_test(who_takes_over_in_another_lane_stays_there),
+        cmocka_unit_test(who_comes_to_a_lane_from_beside_the_road_steers_gently),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
