@@ -54,10 +54,40 @@ static void a_state_set_before_a_change_of_policy_is_dropped(void **state) {
     }
 }
 
+/// Recordings whose velocities are all zero are there: who is replayed moves along its lane all the same.
+static void who_is_replayed_without_velocities_moves_along_its_lane(void **state) {
+    (void)state;
+    nm_scene_builder *builder = nm_scene_builder_create();
+    assert_non_null(builder);
+    nm_error error;
+    nm_error_clear(&error);
+    const nm_map *map = straight_road(1, 400, 20);
+    assert_int_equal(nm_scene_builder_begin(builder, map, 0.1, 100, &error), NM_OK);
+    const nm_track_def def = {.id = 1, .type = NM_AGENT_CAR, .length = 4.5f, .width = 1.8f, .height = 1.5f};
+    uint32_t track;
+    assert_int_equal(nm_scene_builder_add_track(builder, &def, &track, &error), NM_OK);
+    for (uint32_t t = 0; t < 100; ++t) {
+        const nm_state_def at = {.x = 20 + 1.0 * t};
+        assert_int_equal(nm_scene_builder_add_state(builder, track, t, &at, &error), NM_OK);
+    }
+    const nm_scene *scene = NULL;
+    if (nm_scene_builder_build(builder, &scene, &error) != NM_OK) fail_msg("%s", error.message);
+    nm_scene_builder_destroy(builder);
+    nm_map_release(map);
+    nm_world *world = world_of(scene, NM_POLICY_LOG, 1);
+    for (uint32_t t = 1; t < 100; ++t) {
+        assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+        assert_float_equal(nm_world_get_view(world).lane_s[0], 20.0f + (float)t, 0.01f);
+    }
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_out_of_this_world_are_refused),
         cmocka_unit_test(a_state_set_before_a_change_of_policy_is_dropped),
+        cmocka_unit_test(who_is_replayed_without_velocities_moves_along_its_lane),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
