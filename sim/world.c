@@ -244,6 +244,30 @@ void nm_world_reset(nm_world *world, uint64_t seed) {
     nm_world_check_road(world);
 }
 
+/// The comparisons are written so that NaN fails.
+static nm_status check_drivers(const nm_idm_params *idm, nm_error *error) {
+    if (!idm) return NM_ERROR(error, NM_E_ARGUMENT, "no IDM parameters given");
+    if (!idm->name) return NM_ERROR(error, NM_E_ARGUMENT, "the IDM parameters have no name");
+    const struct {
+        const char *name;
+        float value, low, high;
+    } bounds[] = {{"time_gap", idm->time_gap, 0.0f, 100.0f},
+                  {"min_gap", idm->min_gap, 0.0f, 1000.0f},
+                  {"accel", idm->accel, 0.01f, 100.0f},
+                  {"brake", idm->brake, 0.01f, 100.0f},
+                  {"desired_speed", idm->desired_speed, 0.0f, 1000.0f},
+                  {"speed_factor", idm->speed_factor, 0.01f, 100.0f},
+                  {"spread", idm->spread, 0.0f, 10.0f},
+                  {"politeness", idm->politeness, 0.0f, 10.0f},
+                  {"change_gain", idm->change_gain, -100.0f, 100.0f},
+                  {"safe_brake", idm->safe_brake, 0.0f, 100.0f}};
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; ++i)
+        if (!(bounds[i].value >= bounds[i].low && bounds[i].value <= bounds[i].high))
+            return NM_ERROR(error, NM_E_ARGUMENT, "IDM set \"%s\": %s %g is outside [%g, %g]", idm->name,
+                            bounds[i].name, (double)bounds[i].value, (double)bounds[i].low, (double)bounds[i].high);
+    return NM_OK;
+}
+
 static nm_status check_config(const nm_scene *scene, const nm_world_config *config, nm_error *error) {
     const float dt = scene->dt;
     if (!(dt > 0.0999f && dt < 0.1001f))
@@ -252,7 +276,6 @@ static nm_status check_config(const nm_scene *scene, const nm_world_config *conf
     if (scene->step_count == 0 || config->start_step >= scene->step_count)
         return NM_ERROR(error, NM_E_ARGUMENT, "start step %u is outside the scene's %u steps", config->start_step,
                         scene->step_count);
-    if (!config->idm) return NM_ERROR(error, NM_E_ARGUMENT, "no IDM parameters given");
     if ((config->agents == NM_POLICY_CUSTOM || config->ego == NM_POLICY_CUSTOM) && !config->custom)
         return NM_ERROR(error, NM_E_ARGUMENT, "a custom policy was asked for but none was given");
     if (config->agents >= NM_POLICY_COUNT || config->ego >= NM_POLICY_COUNT)
@@ -264,7 +287,7 @@ static nm_status check_config(const nm_scene *scene, const nm_world_config *conf
                         (double)config->off_road_margin);
     if (!(config->ttc_horizon > 0.0f && config->ttc_horizon <= 30.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "TTC horizon %g s is outside (0, 30]", (double)config->ttc_horizon);
-    return NM_OK;
+    return check_drivers(config->idm, error);
 }
 
 nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, nm_world **out, nm_error *error) {

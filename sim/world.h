@@ -122,7 +122,8 @@ typedef struct nm_world_stats {
 typedef struct nm_world nm_world;
 
 /// Prepares the map (once per map, shared), sizes everything and places the agents of `start_step`.
-/// NM_E_ARGUMENT when scene->dt is not 0.1 s (use nm_scene_resample) or the configuration makes no sense. `scene` is
+/// NM_E_ARGUMENT when scene->dt is not 0.1 s (use nm_scene_resample) or the configuration, IDM parameters included,
+/// makes no sense. `scene` is
 /// borrowed and must outlive the world.
 NM_API nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, nm_world **world,
                                  nm_error *error);

@@ -83,11 +83,46 @@ static void who_is_replayed_without_velocities_moves_along_its_lane(void **state
     nm_scene_destroy(scene);
 }
 
+static void drivers_that_make_no_sense_are_refused(void **state) {
+    (void)state;
+    const test_vehicle car = {NM_AGENT_CAR, 50, 0, 0, 10};
+    const nm_scene *scene = scene_with(straight_road(1, 400, 20), &car, 1, 5);
+    nm_idm_params bad[9];
+    for (size_t i = 0; i < 9; ++i) bad[i] = *nm_idm_named("nearmiss");
+    bad[0].accel = 0.0f;
+    bad[1].brake = -1.0f;
+    bad[2].time_gap = NAN;
+    bad[3].min_gap = -2.0f;
+    bad[4].speed_factor = 0.0f;
+    bad[5].spread = INFINITY;
+    bad[6].desired_speed = -1.0f;
+    bad[7].politeness = NAN;
+    bad[8].name = NULL; // it goes into the provenance of what is kept
+    for (size_t i = 0; i < 9; ++i) {
+        nm_world_config config = nm_world_config_default();
+        config.idm = &bad[i];
+        nm_world *world;
+        nm_error error;
+        nm_error_clear(&error);
+        assert_int_equal(nm_world_create(scene, &config, &world, &error), NM_E_ARGUMENT);
+        assert_non_null(strstr(error.message, "IDM"));
+    }
+    for (size_t i = 0; nm_idm_at(i); ++i) {
+        nm_world_config config = nm_world_config_default();
+        config.idm = nm_idm_at(i);
+        nm_world *world;
+        assert_int_equal(nm_world_create(scene, &config, &world, NULL), NM_OK);
+        nm_world_destroy(world);
+    }
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_out_of_this_world_are_refused),
         cmocka_unit_test(a_state_set_before_a_change_of_policy_is_dropped),
         cmocka_unit_test(who_is_replayed_without_velocities_moves_along_its_lane),
+        cmocka_unit_test(drivers_that_make_no_sense_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
