@@ -117,12 +117,43 @@ static void drivers_that_make_no_sense_are_refused(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// Head on at 38 m/s, 24 m away: within 2 m and what closes in half a second there has to be nobody.
+static void nobody_enters_before_who_comes_fast(void **state) {
+    (void)state;
+    nm_scene_builder *builder = nm_scene_builder_create();
+    assert_non_null(builder);
+    nm_error error;
+    nm_error_clear(&error);
+    const nm_map *map = straight_road(1, 400, 50);
+    assert_int_equal(nm_scene_builder_begin(builder, map, 0.1, 3, &error), NM_OK);
+    const nm_track_def defs[2] = {{.id = 1, .type = NM_AGENT_CAR, .length = 4.5f, .width = 1.8f, .height = 1.5f},
+                                  {.id = 2, .type = NM_AGENT_CAR, .length = 4.5f, .width = 1.8f, .height = 1.5f}};
+    for (uint32_t i = 0; i < 2; ++i) {
+        uint32_t track;
+        assert_int_equal(nm_scene_builder_add_track(builder, &defs[i], &track, &error), NM_OK);
+        for (uint32_t t = i; t < 3; ++t) {
+            const nm_state_def at = i ? (nm_state_def){.x = 129} : (nm_state_def){.x = 100 + 4.0 * t, .vx = 40};
+            assert_int_equal(nm_scene_builder_add_state(builder, track, t, &at, &error), NM_OK);
+        }
+    }
+    const nm_scene *scene = NULL;
+    if (nm_scene_builder_build(builder, &scene, &error) != NM_OK) fail_msg("%s", error.message);
+    nm_scene_builder_destroy(builder);
+    nm_map_release(map);
+    nm_world *world = world_of(scene, NM_POLICY_CONSTANT_VELOCITY, 1);
+    assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK); // 25 m apart, 20.5 m between the bumpers, 22 needed
+    assert_int_equal(nm_world_get_view(world).count, 1);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_out_of_this_world_are_refused),
         cmocka_unit_test(a_state_set_before_a_change_of_policy_is_dropped),
         cmocka_unit_test(who_is_replayed_without_velocities_moves_along_its_lane),
         cmocka_unit_test(drivers_that_make_no_sense_are_refused),
+        cmocka_unit_test(nobody_enters_before_who_comes_fast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
