@@ -388,8 +388,10 @@ void nm_world_update_lanes(nm_world *world) {
     for (uint32_t slot = 0; slot < world->count; ++slot) {
         if (world->fixed[slot] && world->step % 10 != 0) continue;
         // who stands where it stood is still at the same place on the same lane
-        const int stands = world->x[slot] == world->before_x[slot] && world->y[slot] == world->before_y[slot];
-        if (stands && world->lane[slot] != NM_NONE) continue;
+        // (recordings also have those who move without a velocity)
+        if (world->vx[slot] == 0.0f && world->vy[slot] == 0.0f && world->lane[slot] != NM_NONE &&
+            world->x[slot] == world->before_x[slot] && world->y[slot] == world->before_y[slot])
+            continue;
         const int led = world->policy[slot] == NM_POLICY_IDM;
         if (world->lane[slot] != NM_NONE) {
             const float along = world->vx[slot] * world->lane_cos[slot] + world->vy[slot] * world->lane_sin[slot];
