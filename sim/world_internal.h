@@ -212,6 +212,7 @@ struct nm_world {
     uint32_t *touched;       ///< [capacity * NM_APPROACH_MAX] lanes with an approach list
     uint32_t touched_count;
     uint8_t *lane_end; ///< [lanes] nm_lane_end
+    int has_rules;     ///< some lane has conflicts, signals or a stop sign
     float *cruise_at;  ///< [rail_count] m/s allowed by limit and curvature, ahead included
     // order on lanes
     nm_order_entry *order; ///< [2 * capacity]

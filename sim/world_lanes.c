@@ -40,6 +40,11 @@ static nm_lane_end end_of_lane(const nm_map *map, const nm_lane *lane) {
     return NM_LANE_LEAVES;
 }
 
+/// Does anything but the traffic on it say who may go on at this lane, and when?
+static int has_rule(const nm_lane *lane) {
+    return lane->conflicts.count > 0 || lane->signals.count > 0 || lane->control >= NM_CONTROL_STOP;
+}
+
 /// Speed allowed at every rail point: the limit, what the curvature allows, and what is needed to slow down for what
 /// comes within the next lanes. Two sweeps over the graph carry a slow place back over short lanes.
 void nm_world_prepare_lanes(nm_world *world) {
@@ -65,7 +70,10 @@ void nm_world_prepare_lanes(nm_world *world) {
             }
         }
     }
-    for (uint32_t l = 0; l < map->lane_count; ++l) world->lane_end[l] = (uint8_t)end_of_lane(map, &map->lanes[l]);
+    for (uint32_t l = 0; l < map->lane_count; ++l) {
+        world->lane_end[l] = (uint8_t)end_of_lane(map, &map->lanes[l]);
+        world->has_rules |= has_rule(&map->lanes[l]);
+    }
 }
 
 /// Does the box stay on the lane's width and 0.6 m beside it, where the lane bends most? The front of a vehicle of
@@ -165,10 +173,8 @@ static void note_what_comes(nm_world *world, uint32_t slot) {
     float start = -INFINITY; // on it
     for (uint32_t i = 0; i <= count; ++i) {
         const nm_lane *l = &lanes[lane];
-        const int conflicts = l->conflicts.count > 0;
-        const int controlled = l->signals.count > 0 || l->control >= NM_CONTROL_STOP;
-        if (conflicts || controlled) world->rule_ahead[slot] = nm_minf(world->rule_ahead[slot], start);
-        if (conflicts) {
+        if (has_rule(l)) world->rule_ahead[slot] = nm_minf(world->rule_ahead[slot], start);
+        if (l->conflicts.count > 0) {
             world->conflict_ahead[slot] = start;
             return;
         }
