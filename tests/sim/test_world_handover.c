@@ -255,9 +255,10 @@ static void nobody_pulls_over_to_who_reaches_across_the_line(void **state) {
 static void clearance_is_not_sought_beyond_the_kerb(void **state) {
     (void)state;
     const piece straight[1] = {{150, 0}};
-    for (float ahead = 0; ahead < 30; ahead += 5) {
-        const driver pair[2] = {{NM_AGENT_CYCLIST, 1.8f, 0.6f, 30, -1.35f, 0, 5, 0, 0},
-                                {NM_AGENT_TRUCK, 7, 2.3f, 30 + ahead, 0.45f, 0, 0, 0, 1}};
+    for (int k = 0; k < 24; ++k) {
+        const float ahead = 5.0f * (float)(k % 6), side = k < 12 ? -1.0f : 1.0f, beside = k % 12 < 6 ? -0.45f : -0.2f;
+        const driver pair[2] = {{NM_AGENT_CYCLIST, 1.8f, 0.6f, 30, side * 1.35f, 0, 5, 0, 0},
+                                {NM_AGENT_TRUCK, 7, 2.3f, 30 + ahead, side * beside, 0, 0, 0, 1}};
         const nm_scene *scene = recorded(one_lane(straight, 1, 3.5), pair, 2, 21);
         nm_world *world = taken_over(scene, NM_POLICY_IDM);
         const nm_world_stats stats = run(world, 80);
@@ -266,6 +267,57 @@ static void clearance_is_not_sought_beyond_the_kerb(void **state) {
         nm_world_destroy(world);
         nm_scene_destroy(scene);
     }
+}
+
+/// Hardly room on either side: nobody seeks the middle of the lane then.
+static void who_is_between_two_stays_there(void **state) {
+    (void)state;
+    const piece straight[1] = {{190, 0}};
+    const driver three[3] = {{NM_AGENT_CAR, 4.5f, 1.8f, 40, 0.5f, 0, 8, 0, 0},
+                             {NM_AGENT_CAR, 4.5f, 1.8f, 41, 2.5f, 0, 8, 0, 0},
+                             {NM_AGENT_CAR, 4.5f, 1.8f, 40, -1.5f, 0, 8, 0, 0}};
+    const nm_scene *scene = recorded(one_lane(straight, 1, 8), three, 3, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_CONSTANT_VELOCITY);
+    nm_world_set_policy(world, 0, NM_POLICY_IDM);
+    for (int t = 0; t < 60; ++t) nm_world_step(world, NULL, 0, NULL);
+    assert_int_equal(nm_world_get_stats(world).collided, 0);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
+/// Over the middle line beside somebody who has gone by: in that lane it would be the next one ahead, on the own way it
+/// is behind.
+static void nobody_brakes_for_who_has_gone_by_in_the_opposite_lane(void **state) {
+    (void)state;
+    const driver pair[2] = {{NM_AGENT_CAR, 4.5f, 2.1f, 50, 0.6f, 0, 8, 0, 0},
+                            {NM_AGENT_CAR, 4.5f, 1.6f, 42, 2.6f, 3.14159f, 0, 0, 0}};
+    const nm_scene *scene = recorded(two_ways(), pair, 2, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_IDM);
+    nm_world_set_policy(world, 1, NM_POLICY_EXTERNAL);
+    for (int t = 0; t < 10; ++t) {
+        run(world, 1);
+        assert_int_equal(nm_world_get_view(world).lead[0], NM_NONE);
+        assert_true(nm_world_get_view(world).speed[0] > 7.9f);
+    }
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
+/// Askew on a straight road: getting back takes a harder turn than is comfortable, and speed is taken off for it.
+static void who_has_to_turn_hard_brakes(void **state) {
+    (void)state;
+    const piece straight[1] = {{190, 0}};
+    const driver car = {NM_AGENT_CAR, 4.5f, 1.8f, 40, 0, 0.3f, 13, 0, 0};
+    const nm_scene *scene = recorded(one_lane(straight, 1, 6), &car, 1, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_IDM);
+    float hardest = 0.0f;
+    for (int t = 0; t < 6; ++t) {
+        run(world, 1);
+        hardest = fminf(hardest, nm_world_get_view(world).accel[0]);
+    }
+    assert_true(hardest < -2.0f);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
 }
 
 /// Drives along a lane and tells whether that went well.
@@ -439,6 +491,9 @@ int main(void) {
         cmocka_unit_test(who_moves_sideways_goes_on),
         cmocka_unit_test(nobody_pulls_over_to_who_reaches_across_the_line),
         cmocka_unit_test(clearance_is_not_sought_beyond_the_kerb),
+        cmocka_unit_test(who_is_between_two_stays_there),
+        cmocka_unit_test(nobody_brakes_for_who_has_gone_by_in_the_opposite_lane),
+        cmocka_unit_test(who_has_to_turn_hard_brakes),
         cmocka_unit_test(cars_keep_their_corners_inside_tight_bends),
         cmocka_unit_test(who_is_too_fast_for_a_bend_brakes),
         cmocka_unit_test(corners_between_lanes_are_rounded),
