@@ -184,8 +184,8 @@ void nm_picture_set_options(nm_picture *picture, const nm_picture_options *optio
 
 static int panel_height(const nm_picture *picture, int height) {
     if (!picture->options.panel || height < 200) return 0;
-    const int wanted = (int)(0.27f * (float)height);
-    return wanted < 120 ? 120 : wanted > 300 ? 300 : wanted;
+    const int wanted = (int)(0.3f * (float)height);
+    return wanted < 120 ? 120 : wanted > 320 ? 320 : wanted;
 }
 
 nm_viewport nm_picture_world(const nm_picture *picture, nm_viewport viewport) {
@@ -286,7 +286,7 @@ nm_status nm_picture_draw(nm_picture *picture, nm_renderer *renderer, nm_viewpor
     const nm_theme *theme = nm_theme_of(picture->options.theme);
     const float scale = nm_camera_scale(camera, (float)world.width, (float)world.height);
     nm_frame_options frame = picture->options.frame;
-    frame.pixels_per_metre = scale, frame.up = camera->yaw;
+    frame.camera = camera, frame.view_width = (float)world.width, frame.view_height = (float)world.height;
     nm_drawing_clear(&picture->moving);
     nm_draw_frame(&picture->moving, picture->scene, step, &frame, theme);
     draw_overlay(picture, viewport, world, step, camera, scale);

@@ -20,7 +20,7 @@ typedef struct nm_picture_options {
     float span;             ///< m the picture is high, bird's-eye; 0 = fit what moves, or what the followed one needs
     uint32_t layers;        ///< default all but centres
     int panel;              ///< 1 = graphs and time line under it (default); 0 = title and time in the corner
-    nm_frame_options frame; ///< pixels_per_metre and up are set from the camera
+    nm_frame_options frame; ///< the view is filled in
 } nm_picture_options;
 NM_API nm_picture_options nm_picture_options_default(void);
 
