@@ -352,6 +352,7 @@ static void draw_warning(frame *f, const seen *a, const seen *b, float ttc) {
                               {b->pose.x - to * ux, b->pose.y - to * uy, 0}};
     nm_draw_stroke(f->drawing, ends, 2,
                    (nm_stroke){.width = 3.0f, .pixels = 1, .colour = f->theme->warning, .layer = NM_LAYER_HIGHLIGHTS});
+    if (f->options->labels <= 0) return;
     char text[32];
     snprintf(text, sizeof text, "%.1f s", (double)ttc);
     const nm_point middle = {0.5f * (ends[0].x + ends[1].x), 0.5f * (ends[0].y + ends[1].y), 0.4f};
@@ -374,7 +375,8 @@ static void draw_burst(frame *f, const seen *a, const seen *b) {
         before = point;
     }
     nm_draw_disc(f->drawing, NM_LAYER_HIGHLIGHTS, centre, 0.3f * radius, f->theme->text_halo);
-    nm_label_field_add(&f->labels, (nm_label_anchor){{centre.x, centre.y, 2.0f}, radius, radius},
+    if (f->options->labels > 0)
+        nm_label_field_add(&f->labels, (nm_label_anchor){{centre.x, centre.y, 2.0f}, radius, radius},
                        label_style(f, f->theme->collision, LABEL_SIZE), "collision");
 }
 
