@@ -194,7 +194,7 @@ static void the_panel_says_what_the_series_say(void **state) {
     float first = INFINITY;
     for (uint32_t i = 0; i < d.vertex_count; i++)
         if (d.vertices[i].colour.a == 110) first = fminf(first, d.vertices[i].x);
-    assert_true(fabsf(first - p[35].x) < 1.1f * (p[1].x - p[0].x));
+    assert_true(fabsf(first - p[35].x) < 0.2f * (p[1].x - p[0].x));
     nm_drawing_free(&d);
     nm_series_destroy(&series);
     stage_strike(&s);
