@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 #include "nexus/ops/cpu/kernels.h"
-#include "nexus/ops/cpu/kernels_bf16.h"
+#include "nexus/ops/cpu/products_bf16.h"
 #include "nexus/ops/cpu/team.h"
 
 /// Allocations are counted where the C library lets its functions be replaced, and sanitizers do not do so themselves.
@@ -178,7 +178,7 @@ static void instruction_sets_agree(void **state) {
     for (int type = NM_F32; type <= NM_BF16; type++) {
         nm_backend *plain = create(NM_GEMM_PORTABLE, NM_CPU_ISA_PORTABLE, (nm_dtype)type, 1);
         assert_non_null(plain);
-        for (int isa = NM_CPU_ISA_AVX2; isa <= NM_CPU_ISA_AVX512; isa++) {
+        for (int isa = NM_CPU_ISA_AVX2; isa <= NM_CPU_ISA_AVX512BF16; isa++) {
             nm_backend *fast = create(NM_GEMM_PORTABLE, (nm_cpu_isa)isa, (nm_dtype)type, 1);
             if (!fast) continue;
             for (int s = 0; s < 2; s++) run_both(plain, fast, &shapes[s], 0, nm_test_expect_close);
@@ -215,7 +215,7 @@ static void bf16_products_agree(void **state) {
     for (int r = 0; r < ROWS; r++)
         for (int i = 0; i < DEPTH; i++) x[r][i] = nm_bf16_of_float(nm_test_normal(&random));
     for (int i = 0; i < PANELS * DEPTH * 16; i++) (&w[0][0][0][0])[i] = nm_bf16_of_float(nm_test_normal(&random));
-    nm_bf16_product *const found[] = {nm_bf16_find_amx(), nm_bf16_find_avx512()};
+    const nm_bf16_products *const found[] = {nm_bf16_find_amx(), nm_bf16_find_avx512()};
     for (int f = 0; f < 2; f++) {
         if (!found[f]) {
             printf("left out: %s\n", f ? "AVX512-BF16" : "AMX");
@@ -223,7 +223,9 @@ static void bf16_products_agree(void **state) {
         }
         for (int add = 0; add < 2; add++) {
             for (int i = 0; i < ROWS * COLS; i++) (&y[0][0])[i] = 3;
-            found[f](&x[0][0], DEPTH, ROWS, &w[0][0][0][0], PANELS, DEPTH, &y[0][0], COLS, add);
+            if (found[f]->begin) found[f]->begin();
+            found[f]->product(&x[0][0], DEPTH, ROWS, &w[0][0][0][0], PANELS, DEPTH, &y[0][0], COLS, add);
+            if (found[f]->end) found[f]->end();
             for (int r = 0; r < ROWS; r++) {
                 for (int c = 0; c < COLS; c++) {
                     double sum = add ? 3 : 0;

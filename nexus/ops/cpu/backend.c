@@ -208,11 +208,14 @@ static const nm_cpu_kernels *choose_kernels(nm_cpu_isa isa, nm_error *error) {
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    const int bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+    if (bf16 && (isa == NM_CPU_ISA_AUTO || isa == NM_CPU_ISA_AVX512BF16)) return &nm_cpu_kernels_avx512bf16;
     if (avx512 && (isa == NM_CPU_ISA_AUTO || isa == NM_CPU_ISA_AVX512)) return &nm_cpu_kernels_avx512;
     if (avx2 && (isa == NM_CPU_ISA_AUTO || isa == NM_CPU_ISA_AVX2)) return &nm_cpu_kernels_avx2;
 #endif
     if (isa == NM_CPU_ISA_AUTO || isa == NM_CPU_ISA_PORTABLE) return &nm_cpu_kernels_portable;
-    NM_ERROR(error, NM_E_UNSUPPORTED, "this processor has no %s", isa == NM_CPU_ISA_AVX2 ? "AVX2 and FMA" : "AVX-512");
+    const char *name = isa == NM_CPU_ISA_AVX2 ? "AVX2 and FMA" : isa == NM_CPU_ISA_AVX512 ? "AVX-512" : "AVX512-BF16";
+    NM_ERROR(error, NM_E_UNSUPPORTED, "this processor has no %s", name);
     return NULL;
 }
 

@@ -29,12 +29,17 @@ typedef struct nm_cpu_attention_sums {
     float *dk, *dv;
 } nm_cpu_attention_sums;
 
+/// A part of a matrix: rows [row, row + rows), columns [col, col + cols).
+typedef struct nm_cpu_part {
+    uint32_t row, rows, col, cols;
+} nm_cpu_part;
+
 typedef struct nm_cpu_kernels {
     const char *name; ///< such as "AVX-512"
 
     void (*convert)(nm_tensor from, nm_tensor to);
-    /// What follows a product p [rows][cols] (stride `stride`) without bias; the op is cut to the same rows.
-    void (*epilogue)(const nm_linear *op, const float *product, size_t stride);
+    /// What follows a product p [rows][cols] (stride `stride`) without bias, for that part of y; the op is whole.
+    void (*epilogue)(const nm_linear *op, nm_cpu_part part, const float *product, size_t stride);
     void (*epilogue_grad)(const nm_epilogue_grad *op);
     void (*layer_norm)(const nm_layer_norm *op);
     /// sums [2][C]: what these rows add to dweight and dbias, written. NULL when modulated.
@@ -71,8 +76,8 @@ typedef struct nm_cpu_kernels {
     void (*attention_grad)(const nm_attention_grad *op, nm_cpu_attention_part part, nm_cpu_attention_sums sums,
                            float *scratch);
 
-    /// out[i] = f(x[i]) for the tests of accuracy: 'e' exp, 'g' gelu, 'G' its slope, 's' sigmoid, 'S' slope of SiLU,
-    /// 'l' log2, 'n' sin, 'c' cos. count is a multiple of 16.
+    /// out[i] = f(x[i]) for the tests of accuracy: 'e' exp, 'g' gelu, 'h' gelu for results in bf16, 'G' its slope, 's'
+    /// sigmoid, 'S' slope of SiLU, 'l' log2, 'n' sin, 'c' cos. count is a multiple of 16.
     void (*evaluate)(char function, const float *x, float *out, size_t count);
 } nm_cpu_kernels;
 
@@ -80,6 +85,7 @@ extern const nm_cpu_kernels nm_cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const nm_cpu_kernels nm_cpu_kernels_avx2;
 extern const nm_cpu_kernels nm_cpu_kernels_avx512;
+extern const nm_cpu_kernels nm_cpu_kernels_avx512bf16; ///< AVX-512 with its instructions for bf16
 #endif
 
 #endif
