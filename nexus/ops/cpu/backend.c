@@ -231,7 +231,8 @@ static nm_status choose_gemm(const nm_backend_config *config, uint32_t threads, 
     case NM_GEMM_AUTO:
         break;
     }
-    if (bf16 && nm_gemm_portable_has_amx(cpu->kernels)) { // about as fast as oneDNN, which allocates in every call
+    if (cpu->products &&
+        cpu->products == nm_bf16_find_amx()) { // about as fast as oneDNN, which allocates in every call
         return nm_gemm_create_portable(cpu->kernels, bf16, &cpu->gemm, error);
     }
     if (nm_gemm_create_dnnl(threads, bf16, &cpu->gemm, NULL) == NM_OK) return NM_OK;
@@ -242,6 +243,7 @@ static nm_status choose_gemm(const nm_backend_config *config, uint32_t threads, 
 static nm_status set_up(const nm_backend_config *config, nm_cpu *cpu, nm_error *error) {
     cpu->kernels = choose_kernels(config->isa, error);
     if (!cpu->kernels) return NM_E_UNSUPPORTED;
+    if (config->compute == NM_BF16) cpu->products = nm_gemm_portable_bf16(cpu->kernels);
     int threads = config->threads;
     if (threads < 0 || threads > 256) {
         return NM_ERROR(error, NM_E_ARGUMENT, "the number of threads is %d, not in 0..256", threads);

@@ -77,8 +77,8 @@ struct nm_gemm {
 nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_gemm **gemm, nm_error *error);
 nm_status nm_gemm_create_cblas(uint32_t threads, nm_gemm **gemm, nm_error *error);
 nm_status nm_gemm_create_dnnl(uint32_t threads, int bf16, nm_gemm **gemm, nm_error *error);
-/// Whether our own loops would use AMX.
-int nm_gemm_portable_has_amx(const nm_cpu_kernels *kernels);
+/// What our own loops take products in bf16 with: the best there is for these kernels, or NULL.
+const nm_bf16_products *nm_gemm_portable_bf16(const nm_cpu_kernels *kernels);
 /// Whether the CBLAS that was linked is one of the fast ones (OpenBLAS, BLIS, MKL), not the reference.
 int nm_gemm_cblas_is_fast(void);
 

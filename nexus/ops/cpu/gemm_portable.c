@@ -116,7 +116,7 @@ static void outer(nm_gemm *gemm, const nm_gemm_outer *s, const void *dp, const v
 }
 
 /// The best there is; with other kernels than the machine's best, which tests ask for, none.
-static const nm_bf16_products *find_bf16(const nm_cpu_kernels *kernels) {
+const nm_bf16_products *nm_gemm_portable_bf16(const nm_cpu_kernels *kernels) {
 #if defined(__x86_64__)
     if (kernels == &nm_cpu_kernels_avx512bf16) {
         const nm_bf16_products *amx = nm_bf16_find_amx();
@@ -126,16 +126,12 @@ static const nm_bf16_products *find_bf16(const nm_cpu_kernels *kernels) {
     (void)kernels;
     return NULL;
 }
-int nm_gemm_portable_has_amx(const nm_cpu_kernels *kernels) {
-    const nm_bf16_products *found = find_bf16(kernels);
-    return found && found == nm_bf16_find_amx();
-}
 
 nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_gemm **gemm, nm_error *error) {
     portable *made = malloc(sizeof *made);
     *gemm = NULL;
     if (!made) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the CPU backend");
-    const nm_bf16_products *found = bf16 ? find_bf16(kernels) : NULL;
+    const nm_bf16_products *found = bf16 ? nm_gemm_portable_bf16(kernels) : NULL;
     *made = (portable){
         .base = {.bf16 = found ? NM_BF16 : NM_F32,
                  .outer_bf16 = NM_F32,

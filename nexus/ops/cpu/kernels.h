@@ -6,6 +6,7 @@
 #ifndef NM_NEXUS_OPS_CPU_KERNELS_H
 #define NM_NEXUS_OPS_CPU_KERNELS_H
 
+#include "nexus/ops/cpu/products_bf16.h"
 #include "nexus/ops/ops.h"
 
 /// Columns per panel of a packed weight.
@@ -70,9 +71,11 @@ typedef struct nm_cpu_kernels {
     void (*outer)(const float *dp, size_t dp_stride, const float *x, size_t x_stride, uint32_t rows, uint32_t O,
                   uint32_t I, float *dw, size_t dw_stride);
 
-    /// Floats of scratch that a part needs.
-    size_t (*attention_scratch)(const nm_attention *op, int backward);
-    void (*attention)(const nm_attention *op, nm_cpu_attention_part part, float *scratch);
+    /// Floats of scratch that a part needs. `products`: nullable; used where these kernels can use them, and the op is
+    /// in bf16 without poses (then a part is of one head).
+    size_t (*attention_scratch)(const nm_attention *op, const nm_bf16_products *products, int backward);
+    void (*attention)(const nm_attention *op, nm_cpu_attention_part part, const nm_bf16_products *products,
+                      float *scratch);
     void (*attention_grad)(const nm_attention_grad *op, nm_cpu_attention_part part, nm_cpu_attention_sums sums,
                            float *scratch);
 

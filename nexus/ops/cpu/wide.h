@@ -411,6 +411,20 @@ W_INLINE wide w_zero(void) {
     return w_set(0.0f);
 }
 
+/// The highest lane.
+W_INLINE float w_highest(wide a) {
+#if defined(__AVX512F__)
+    return _mm512_reduce_max_ps(a);
+#else
+    float t[WIDE];
+    w_store(t, a);
+    for (int half = WIDE / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) t[i] = t[i + half] > t[i] ? t[i + half] : t[i];
+    }
+    return t[0];
+#endif
+}
+
 /// The same as w_store_bf16, and two side by side; a subnormal number may become zero, which the instruction does.
 #if defined(__AVX512BF16__)
 W_INLINE void w_put_bf16(uint16_t *p, wide a) {
