@@ -2,7 +2,8 @@
 ///
 /// Every kernel works on what it is given, in one thread, in an order that does not depend on anything else. Ops come
 /// as views of the rows to treat (see rows.h), float types F32 or BF16 as ops/*.h state. A kernel of one table gives
-/// the same bits for a row whatever other rows it is called with.
+/// the same bits for a row whatever other rows it is called with. Where a result is stored in bf16, a subnormal number
+/// may become zero; `convert` is exact.
 #ifndef NM_NEXUS_OPS_CPU_KERNELS_H
 #define NM_NEXUS_OPS_CPU_KERNELS_H
 
