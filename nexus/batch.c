@@ -46,11 +46,12 @@ size_t nm_batch_bytes(const nm_batch_capacity *capacity, uint32_t map_channels) 
 
 nm_status nm_batch_create(const nm_batch_capacity *capacity, uint32_t map_channels, nm_batch *batch, nm_error *error) {
     *batch = (nm_batch){.capacity = *capacity, .map_channels = map_channels};
-    // rows are counted in 32 bits, and a view's rows times its columns in size_t
+    // rows are counted in 32 bits, and rows times columns in size_t
     if (capacity->scenes >= NM_BATCH_MAX_ROWS || capacity->tokens >= NM_BATCH_MAX_ROWS ||
-        capacity->points >= NM_BATCH_MAX_ROWS)
-        return NM_ERROR(error, NM_E_LIMIT, "a batch of %u scenes, %u tokens, %u map rows: at most %u of each",
-                        capacity->scenes, capacity->tokens, capacity->points, NM_BATCH_MAX_ROWS - 1);
+        capacity->points >= NM_BATCH_MAX_ROWS || map_channels >= NM_BATCH_MAX_ROWS)
+        return NM_ERROR(error, NM_E_LIMIT,
+                        "a batch of %u scenes, %u tokens, %u map rows of %u channels: at most %u of each",
+                        capacity->scenes, capacity->tokens, capacity->points, map_channels, NM_BATCH_MAX_ROWS - 1);
     const size_t bytes = nm_batch_bytes(capacity, map_channels);
     batch->block = aligned_alloc(64, bytes);
     if (!batch->block) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a batch of %zu bytes", bytes);

@@ -30,7 +30,7 @@ typedef struct nm_token_ref {
     uint32_t scene, agent, time;
 } nm_token_ref;
 
-#define NM_BATCH_MAX_ROWS (1u << 30)
+#define NM_BATCH_MAX_ROWS (1u << 30) ///< every size of a batch is below
 
 /// Lists of rows, [offsets[g], offsets[g + 1]) of `rows` being group g.
 typedef struct nm_row_lists {
@@ -58,17 +58,18 @@ typedef struct nm_batch {
     void *block;       ///< owns all of the above
 } nm_batch;
 
-/// Memory for a batch. NM_E_MEMORY, NM_E_LIMIT when sizes overflow 32-bit rows.
+/// Memory for a batch, empty. NM_E_MEMORY, NM_E_LIMIT for a size of NM_BATCH_MAX_ROWS or more; `batch` may be destroyed
+/// then, too.
 NM_API nm_status nm_batch_create(const nm_batch_capacity *capacity, uint32_t map_channels, nm_batch *batch,
                                  nm_error *error);
-NM_API void nm_batch_destroy(nm_batch *batch);
-/// Bytes that nm_batch_create takes.
+NM_API void nm_batch_destroy(nm_batch *batch); ///< NULL is fine
+/// Bytes that nm_batch_create takes, for what it does not refuse.
 NM_API size_t nm_batch_bytes(const nm_batch_capacity *capacity, uint32_t map_channels);
 
 /// Packs `scenes`. use_padding: take map rows that are NOT valid (nm_map_mask PADDING). Refuses, naming scene, agent
-/// and step or map row: more than the capacity (NM_E_LIMIT), a valid map row that is not finite (NM_E_NUMERIC),
-/// map_agent out of range (NM_E_ARGUMENT). A scene without any valid token or map row is fine. O(tokens + points), no
-/// allocation.
+/// and step or map row: more than the capacity (NM_E_LIMIT), a map row to be taken that is not finite (NM_E_NUMERIC) or
+/// whose map_agent is out of range (NM_E_ARGUMENT); the batch is empty then. A scene without any valid token or map row
+/// is fine. O(agents * steps + points log agents), no allocation.
 NM_API nm_status nm_batch_set(nm_batch *batch, const nm_token_scene *scenes, uint32_t count, int use_padding,
                               nm_error *error);
 /// Copies the valid tokens' rows of one scene, [A][T][C] -> packed [N][C] at that scene's rows, and back; what is not

@@ -57,6 +57,8 @@ nm_status nm_model_config_check(const nm_model_config *c, nm_error *error) {
         {"encoder_layers", c->encoder_layers, 0, 16},
         {"map_mask", (uint32_t)c->map_mask, 0, NM_MAP_MASK_PADDING},
         {"map_encoder", (uint32_t)c->map_encoder, 0, NM_MAP_POLYLINES},
+        {"rotary", (uint32_t)c->rotary, 0, 1},
+        {"pose_bias", (uint32_t)c->pose_bias, 0, 1},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; ++i) {
         const nm_status status = check_range(ranges[i].name, ranges[i].value, ranges[i].low, ranges[i].high, error);
@@ -89,22 +91,25 @@ static void first_values(const nm_parameter *p, uint64_t seed, float *values) {
     }
 }
 
+static nm_status fill(nm_model *m, uint64_t seed, nm_error *error) {
+    float *host = calloc(m->flat_size, sizeof *host);
+    if (!host) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the first values of a model");
+    for (size_t i = 0; i < m->parameter_count; ++i)
+        first_values(&m->parameters[i], seed, host + m->parameters[i].offset);
+    m->backend->ops->upload(m->backend, host, m->values);
+    free(host);
+    return NM_OK;
+}
+
 nm_status nm_model_create(const nm_model_config *config, nm_backend *backend, uint64_t seed, nm_model **model,
                           nm_error *error) {
     nm_model *m;
     *model = NULL;
-    nm_status status = nm_model_allocate(config, backend, &m, error);
+    nm_status status = nm_model_plan(config, backend, &m, error);
     if (status != NM_OK) return status;
-    float *host = calloc(m->flat_size, sizeof *host);
-    if (host) {
-        for (size_t i = 0; i < m->parameter_count; ++i)
-            first_values(&m->parameters[i], seed, host + m->parameters[i].offset);
-        backend->ops->upload(backend, host, m->values);
-        free(host);
-        status = nm_model_repack(m, error);
-    } else {
-        status = NM_ERROR(error, NM_E_MEMORY, "out of memory for the first values of a model");
-    }
+    status = nm_model_allocate(m, error);
+    if (status == NM_OK) status = fill(m, seed, error);
+    if (status == NM_OK) status = nm_model_repack(m, error);
     if (status != NM_OK) {
         nm_model_destroy(m);
         return status;
@@ -120,7 +125,7 @@ static void release_weight(void *context, nm_weight *weight) {
 
 void nm_model_destroy(nm_model *model) {
     if (!model) return;
-    if (model->layers && model->encoder_layers) nm_model_each_weight(model, release_weight, model->backend);
+    if (model->values.data) nm_model_each_weight(model, release_weight, model->backend);
     if (model->values.data) model->backend->ops->release(model->backend, model->values.data);
     free(model->parameters);
     free(model->layers);
@@ -141,6 +146,7 @@ static void pack(void *context, nm_weight *weight) {
 
 nm_status nm_model_repack(nm_model *model, nm_error *error) {
     packing p = {model->backend, NM_OK, error};
+    model->renewals++;
     nm_model_each_weight(model, pack, &p);
     return p.status;
 }

@@ -44,8 +44,8 @@ typedef struct nm_model_config {
     uint32_t encoder_layers;      ///< of a round; published 2; 0..16
     nm_map_mask map_mask;         ///< default VALID
     nm_map_encoder map_encoder;   ///< default PERCEIVER
-    int rotary;                   ///< 1: rotary positions of time in temporal attention (Su et al. 2021); published 0
-    int pose_bias;                ///< 1: spatial attention is biased by relative poses (ops/attention.h); published 0
+    int rotary;    ///< 0 or 1: rotary positions of time in temporal attention (Su et al. 2021); published 0
+    int pose_bias; ///< 0 or 1: spatial attention is biased by relative poses (ops/attention.h); published 0
 } nm_model_config;
 NM_API nm_model_config nm_model_config_default(void); ///< the published one, with map_mask VALID
 /// NM_E_ARGUMENT naming the field that is out of its range.
@@ -66,12 +66,19 @@ typedef struct nm_model nm_model;
 
 /// First values, a function of `seed` alone (NM_PURPOSE_INIT): linear layers uniform in +-1 / sqrt(inputs), layers that
 /// modulate, and the output, zero (adaLN-Zero), latents normal with deviation 0.02.
-/// The backend is borrowed and must outlive the model.
+/// The backend is borrowed and must outlive the model. NM_E_ARGUMENT (nm_model_config_check), NM_E_LIMIT for 2^32 - 1
+/// parameters or more, NM_E_MEMORY; *model is NULL then, as after every failure to make one.
 NM_API nm_status nm_model_create(const nm_model_config *config, nm_backend *backend, uint64_t seed, nm_model **model,
                                  nm_error *error);
-/// Reads a safetensors file (or a sharded one: its index). Configuration from the metadata where it is there, else from
-/// the shapes; every tensor that the configuration asks for must be there with its shape and finite values, and no
-/// other: all that is wrong is named. `map_mask` NULL = the metadata's, else VALID.
+/// Reads a safetensors file (or a sharded one: its index). Widths and counts of layers come from names and shapes; what
+/// those do not tell (heads, encoder_cross_heads, encoder_self_heads, encoder_blocks, map_mask, rotary) from the
+/// metadata, the published values where they are silent. Every tensor that the configuration asks for must be there
+/// with its shape and finite values, and no other: the first ones that are wrong are named. `map_mask` NULL = the
+/// metadata's, else VALID.
+///
+/// NM_E_FORMAT also where the configuration is out of range, NM_E_NUMERIC for a value that is not finite; the rest as
+/// nm_safetensors_open, and like that from one thread at a time. Takes no more memory than a small multiple of the
+/// file.
 NM_API nm_status nm_model_load(const char *path, const nm_map_mask *map_mask, nm_backend *backend, nm_model **model,
                                nm_error *error);
 /// Writes parameters and configuration; in shards of at most `shard_bytes` (0 = one file). Nothing half-written.

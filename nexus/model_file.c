@@ -130,8 +130,13 @@ nm_status nm_model_load(const char *path, const nm_map_mask *map_mask, nm_backen
     status = widths_of(file, &config, error);
     if (status == NM_OK) status = metadata_of(file, &config, error);
     if (map_mask) config.map_mask = *map_mask;
-    if (status == NM_OK) status = nm_model_allocate(&config, backend, &m, error);
+    if (status == NM_OK) status = nm_model_plan(&config, backend, &m, error);
+    if (status == NM_E_ARGUMENT) { // what makes no sense came out of the file
+        status = NM_E_FORMAT;
+        if (error) error->code = status;
+    }
     if (status == NM_OK) status = match(file, m, error);
+    if (status == NM_OK) status = nm_model_allocate(m, error); // now as large as what the file holds
     if (status == NM_OK) status = read_values(file, m, error);
     if (status == NM_OK) status = nm_model_repack(m, error);
     nm_safetensors_close(file);

@@ -1,5 +1,5 @@
 /// The parameters of a configuration: names, shapes, places in the flat array, first values. One function describes
-/// them; it runs once to count and once to place.
+/// them; it runs to count, to fill the table, and to point into the flat array once that is there.
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ static nm_tensor add(builder *b, const char *name, shape s) {
         snprintf(p->name, sizeof p->name, "%s%s%s", b->prefix, *b->prefix ? "." : "", name);
     }
     nm_tensor t = {NULL, s.rows, s.cols, s.cols, b->model->backend->parameter};
-    if (b->table) t.data = (char *)b->model->values.data + b->used * nm_dtype_size(t.dtype);
+    if (b->model->values.data) t.data = (char *)b->model->values.data + b->used * nm_dtype_size(t.dtype);
     b->count++;
     b->used += (size_t)s.rows * s.cols;
     return t;
@@ -224,7 +224,14 @@ void nm_model_each_weight(nm_model *model, void (*visit)(void *context, nm_weigh
     }
 }
 
-nm_status nm_model_allocate(const nm_model_config *config, nm_backend *backend, nm_model **model, nm_error *error) {
+/// Fills the table, and the views where there are values.
+static void place(nm_model *m) {
+    builder b = {.model = m, .table = m->parameters};
+    describe(&b);
+    NM_ASSERT(b.count == m->parameter_count && b.used == m->flat_size);
+}
+
+nm_status nm_model_plan(const nm_model_config *config, nm_backend *backend, nm_model **model, nm_error *error) {
     *model = NULL;
     const nm_status status = nm_model_config_check(config, error);
     if (status != NM_OK) return status;
@@ -239,17 +246,24 @@ nm_status nm_model_allocate(const nm_model_config *config, nm_backend *backend, 
         describe(&b);
         m->parameters = calloc(b.count, sizeof *m->parameters);
     }
-    if (m->parameters && b.used < UINT32_MAX)
-        m->values = nm_tensor_create(backend, 1, (uint32_t)b.used, backend->parameter);
-    if (!m->values.data) {
+    if (!m->parameters) {
         nm_model_destroy(m);
-        return NM_ERROR(error, NM_E_MEMORY, "out of memory for a model of %zu parameters", b.used);
+        return NM_ERROR(error, NM_E_MEMORY, "out of memory for the names of a model");
     }
     m->parameter_count = b.count;
     m->flat_size = b.used;
-    b = (builder){.model = m, .table = m->parameters};
-    describe(&b);
-    NM_ASSERT(b.count == m->parameter_count && b.used == m->flat_size);
+    place(m);
     *model = m;
+    return NM_OK;
+}
+
+nm_status nm_model_allocate(nm_model *m, nm_error *error) {
+    if (m->flat_size >= UINT32_MAX)
+        return NM_ERROR(error, NM_E_LIMIT, "a model of %zu parameters, over the limit of %u", m->flat_size,
+                        UINT32_MAX - 1);
+    m->values = nm_tensor_create(m->backend, 1, (uint32_t)m->flat_size, m->backend->parameter);
+    if (!m->values.data)
+        return NM_ERROR(error, NM_E_MEMORY, "out of memory for a model of %zu parameters", m->flat_size);
+    place(m);
     return NM_OK;
 }

@@ -48,8 +48,9 @@ struct nm_model {
     nm_backend *backend;
     nm_parameter *parameters;
     size_t parameter_count;
-    size_t flat_size; ///< elements of `values`, gaps between tensors included
-    nm_tensor values; ///< [1][flat_size]
+    size_t flat_size;  ///< elements of `values`, gaps between tensors included
+    nm_tensor values;  ///< [1][flat_size]
+    uint64_t renewals; ///< of the packed weights: passes see by it that what they hold of a map is out of date
 
     nm_weight input; ///< [H][3 C + K], no bias
     nm_embedding_weights level, time;
@@ -67,8 +68,10 @@ struct nm_model {
 /// Calls visit(context, weight) for every linear layer, in the order of the flat array.
 void nm_model_each_weight(nm_model *model, void (*visit)(void *context, nm_weight *weight), void *context);
 
-/// A model without values: configuration checked, table made, memory zeroed, weights not packed.
-nm_status nm_model_allocate(const nm_model_config *config, nm_backend *backend, nm_model **model, nm_error *error);
+/// A model without values: configuration checked, table made.
+nm_status nm_model_plan(const nm_model_config *config, nm_backend *backend, nm_model **model, nm_error *error);
+/// Its values, zeroed; weights are not packed. NM_E_LIMIT, NM_E_MEMORY: destroy the model.
+nm_status nm_model_allocate(nm_model *model, nm_error *error);
 
 static inline uint32_t nm_model_layers(const nm_model_config *config) {
     return 2 * config->blocks;

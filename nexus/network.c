@@ -40,8 +40,6 @@ size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, i
 /// Row numbers of the latents, the same for every batch.
 static nm_status make_latent_lists(nm_pass *p, const nm_batch_capacity *capacity, nm_error *error) {
     const size_t latents = p->model->config.latents, rows = capacity->scenes * latents;
-    if (rows >= NM_BATCH_MAX_ROWS)
-        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %zu latents are too many", capacity->scenes, latents);
     p->latent_offsets_host = malloc(((size_t)capacity->scenes + 1) * sizeof *p->latent_offsets_host);
     p->latent_rows_host = malloc((rows + 1) * sizeof *p->latent_rows_host);
     if (!p->latent_offsets_host || !p->latent_rows_host)
@@ -53,11 +51,14 @@ static nm_status make_latent_lists(nm_pass *p, const nm_batch_capacity *capacity
 
 static nm_status fill_pass(nm_pass *p, const nm_batch_capacity *capacity, nm_error *error) {
     nm_backend *backend = p->backend;
-    nm_status status = nm_batch_create(capacity, p->model->config.map_channels, &p->batch, error);
+    const nm_model_config *c = &p->model->config;
+    const int perceiver = c->map_encoder == NM_MAP_PERCEIVER;
+    if (perceiver && (uint64_t)capacity->scenes * c->latents >= NM_BATCH_MAX_ROWS)
+        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %u latents are too many", capacity->scenes, c->latents);
+    nm_status status = nm_batch_create(capacity, c->map_channels, &p->batch, error);
     if (status == NM_OK) status = nm_levels_create(capacity->tokens, &p->level.distinct, error);
     if (status == NM_OK) status = nm_levels_create(capacity->tokens, &p->time.distinct, error);
-    if (status == NM_OK && p->model->config.map_encoder == NM_MAP_PERCEIVER)
-        status = make_latent_lists(p, capacity, error);
+    if (status == NM_OK && perceiver) status = make_latent_lists(p, capacity, error);
     if (status != NM_OK) return status;
     const nm_pass_sizes sizes = sizes_at(capacity);
     p->bytes = nm_pass_cut(p, &sizes, NULL);
@@ -164,10 +165,34 @@ static void forget_recording(nm_pass *p) {
     p->recorded_levels = p->warm_levels = 0;
 }
 
+/// Embeds times and encodes maps: what depends on the scenes and the weights alone.
+static void encode_scenes(nm_pass *p) {
+    nm_pass_embed(p, &p->time, &p->model->time);
+    nm_pass_encode_map(p);
+    p->encoded = p->model->renewals;
+}
+
+/// The same where the weights were renewed since.
+static void keep_up(nm_pass *p) {
+    if (p->encoded != p->model->renewals) encode_scenes(p);
+}
+
+/// Leaves an empty batch on failure.
+static nm_status pack_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
+    const nm_model_config *c = &p->model->config;
+    for (uint32_t i = 0; i < count && c->map_encoder == NM_MAP_POLYLINES; ++i) {
+        if (scenes[i].map_agent || scenes[i].points == 0) continue;
+        nm_batch_set(&p->batch, NULL, 0, 0, NULL);
+        return NM_ERROR(error, NM_E_ARGUMENT, "scene %u does not say which agents its %u polylines belong to", i,
+                        scenes[i].points);
+    }
+    return nm_batch_set(&p->batch, scenes, count, c->map_mask == NM_MAP_MASK_PADDING, error);
+}
+
 nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
     const nm_model_config *c = &p->model->config;
     const nm_ops *ops = p->backend->ops;
-    nm_status status = nm_batch_set(&p->batch, scenes, count, c->map_mask == NM_MAP_MASK_PADDING, error);
+    const nm_status status = pack_scenes(p, scenes, count, error);
     const nm_pass_sizes sizes = {.tokens = p->batch.tokens,
                                  .scenes = p->batch.scenes,
                                  .points = p->batch.points,
@@ -181,8 +206,7 @@ nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t 
     if (c->rotary) ops->upload(p->backend, p->batch.position, p->position);
     upload_levels(p, &p->time, p->batch.time);
     if (status != NM_OK) return status;
-    nm_pass_embed(p, &p->time, &p->model->time);
-    nm_pass_encode_map(p);
+    encode_scenes(p);
     return ops->synchronize(p->backend, error);
 }
 
@@ -269,6 +293,7 @@ nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, n
     if (pass->batch.tokens == 0) return NM_OK;
     nm_status status = upload_input(pass, input, error);
     if (status != NM_OK) return status;
+    keep_up(pass);
     status = forward(pass, error);
     if (status != NM_OK) return status;
     pass->backend->ops->download(pass->backend, pass->v, v);
@@ -279,6 +304,7 @@ nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, n
 
 nm_status nm_pass_latents(nm_pass *pass, float *latents, nm_error *error) {
     NM_ASSERT(pass->model->config.map_encoder == NM_MAP_PERCEIVER);
+    keep_up(pass);
     pass->backend->ops->download(pass->backend, pass->keys, latents);
     return pass->backend->ops->synchronize(pass->backend, error);
 }
@@ -317,8 +343,7 @@ nm_status nm_pass_train(nm_pass *pass, const nm_pass_input *input, const nm_pass
     nm_status status = upload_input(pass, input, error);
     if (status == NM_OK) status = upload_target(pass, target, error);
     if (status != NM_OK) return status;
-    nm_pass_embed(pass, &pass->time, &pass->model->time); // the weights have changed since set_scenes
-    nm_pass_encode_map(pass);
+    keep_up(pass);
     nm_pass_forward(pass);
     const nm_noise_loss op = {.v = pass->v,
                               .z = pass->noised,

@@ -24,7 +24,7 @@ typedef struct nm_pass nm_pass;
 
 /// What a pass is told of each packed token; host memory.
 typedef struct nm_pass_input {
-    const float *known;     ///< [N][C] clean values, read where the mask is not 0 (nan elsewhere is an error: finite)
+    const float *known;     ///< [N][C] clean values; finite also where the mask is 0, where they have no influence
     const float *mask;      ///< [N][C] 1 = known, 0 = not
     const float *noised;    ///< [N][C]
     const float *condition; ///< [N][K], NULL when K = 0
@@ -32,19 +32,27 @@ typedef struct nm_pass_input {
     const float *pose;      ///< [N][4] x, y in m, cos, sin of heading; NULL without pose_bias
 } nm_pass_input;
 
-/// training  1: keeps activations of every layer and holds gradients (nm_pass_train)
+/// The model is borrowed and outlives the pass. One thread at a time for all passes of a backend.
+///
+/// training  1: keeps activations of every layer and holds gradients (nm_pass_train), which begin as 0
+/// NM_E_LIMIT for a size over nm_batch_create's, or scenes times latents over it; NM_E_MEMORY. *pass is NULL then.
 NM_API nm_status nm_pass_create(nm_model *model, const nm_batch_capacity *capacity, int training, nm_pass **pass,
                                 nm_error *error);
 NM_API void nm_pass_destroy(nm_pass *pass); ///< NULL is fine
-/// Bytes of the backend's memory that nm_pass_create takes, for printing before a run.
+/// Bytes of the backend's memory that nm_pass_create takes, for printing before a run; for a capacity that it does not
+/// refuse.
 NM_API size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, int training);
 
-/// Packs scenes and encodes their maps: what does not change from pass to pass. See nm_batch_set for what is refused.
+/// Packs scenes and encodes their maps: what does not change from pass to pass. See nm_batch_set for what is refused;
+/// so are polylines without the agents they belong to (NM_E_ARGUMENT). The pass holds no scene then, and predictions do
+/// nothing. Where the model's weights are renewed later (nm_model_repack, an optimizer's step),
+/// the next use of the pass encodes the maps again.
 NM_API nm_status nm_pass_set_scenes(nm_pass *pass, const nm_token_scene *scenes, uint32_t count, nm_error *error);
 NM_API const nm_batch *nm_pass_batch(const nm_pass *pass);
 
 /// v [out, N x C], host memory. Levels that occur often cost once. A level outside [0, 1] or a value that is not
-/// finite: NM_E_NUMERIC naming the token. A NaN that comes out: NM_E_NUMERIC too.
+/// finite: NM_E_NUMERIC naming the token, v untouched. A value that is not finite comes out: NM_E_NUMERIC too, v as it
+/// came. Allocates nothing once a shape has been seen.
 NM_API nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, nm_error *error);
 /// The latents [scenes * M][H] of nm_pass_set_scenes (Perceiver), host memory.
 NM_API nm_status nm_pass_latents(nm_pass *pass, float *latents, nm_error *error);
@@ -54,14 +62,18 @@ typedef struct nm_pass_target {
     const float *noise;                  ///< [N][C] e
     const float *alpha, *sigma, *weight; ///< [N]
 } nm_pass_target;
-/// Forward and backward, map encoder included. Adds to the gradients; `loss` receives the loss. nm_pass_zero_gradients
-/// first, unless gradients of several batches are to be added up.
+/// Forward and backward, map encoder included. Adds to the gradients; `loss` receives the loss, rounded to a float.
+/// nm_pass_zero_gradients first, unless gradients of several batches are to be added up. NM_E_NUMERIC for inputs or
+/// targets as in nm_pass_predict, gradients untouched; or for a loss that is not finite: the gradients are of no use
+/// then, and must be zeroed.
 NM_API nm_status nm_pass_train(nm_pass *pass, const nm_pass_input *input, const nm_pass_target *target, double *loss,
                                nm_error *error);
 NM_API void nm_pass_zero_gradients(nm_pass *pass);
-NM_API nm_tensor nm_pass_gradients(const nm_pass *pass); ///< [1][n], laid out as nm_model_values
+/// [1][n], laid out as nm_model_values; absent without training.
+NM_API nm_tensor nm_pass_gradients(const nm_pass *pass);
 
-/// Multiply-adds times two of one nm_pass_predict over the batch that is set, matrix products and attention.
+/// Multiply-adds times two of one nm_pass_predict over the batch that is set, matrix products and attention. Levels are
+/// counted as in the last prediction: ask after one.
 NM_API double nm_pass_flops(const nm_pass *pass);
 
 #ifdef __cplusplus

@@ -99,6 +99,7 @@ struct nm_pass {
     /// many distinct levels it was recorded; and for how many it last ran, which prepared it for recording. 0 = none.
     nm_recording *recording;
     uint32_t recorded_levels, warm_levels;
+    uint64_t encoded; ///< renewals of the model when times and maps were encoded
 
     nm_tensor noise, alpha, sigma, weight, loss; ///< training
     nm_pass_grads d;

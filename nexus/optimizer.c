@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nexus/model_private.h"
+#include "base/rng.h"
+#include "nexus/network_private.h"
 #include "nexus/safetensors.h"
 
 /// What is kept of every parameter. In files each is one flat tensor, laid out as the model's values.
@@ -60,8 +61,8 @@ nm_status nm_optimizer_create(nm_model *model, const nm_optimizer_config *config
                               nm_error *error) {
     *optimizer = NULL;
     if (!(config->beta1 >= 0.0f && config->beta1 < 1.0f && config->beta2 >= 0.0f && config->beta2 < 1.0f &&
-          config->epsilon > 0.0f && config->decay >= 0.0f && config->clip >= 0.0f && config->ema_decay >= 0.0f &&
-          config->ema_decay < 1.0f))
+          config->epsilon > 0.0f && isfinite(config->epsilon) && config->decay >= 0.0f && isfinite(config->decay) &&
+          config->clip >= 0.0f && config->ema_decay >= 0.0f && config->ema_decay < 1.0f))
         return NM_ERROR(error, NM_E_ARGUMENT,
                         "an optimizer with beta1 %g, beta2 %g, epsilon %g, decay %g, clip %g, ema_decay %g",
                         (double)config->beta1, (double)config->beta2, (double)config->epsilon, (double)config->decay,
@@ -96,7 +97,8 @@ uint64_t nm_optimizer_steps(const nm_optimizer *optimizer) {
 nm_status nm_optimizer_step(nm_optimizer *o, const nm_pass *pass, float rate, double *norm, nm_error *error) {
     nm_backend *backend = o->model->backend;
     const nm_tensor gradients = nm_pass_gradients(pass);
-    NM_ASSERT(gradients.cols == o->parts[VALUES].cols);
+    NM_ASSERT(pass->training && pass->model == o->model);
+    if (!(rate >= 0.0f && isfinite(rate))) return NM_ERROR(error, NM_E_ARGUMENT, "a rate of %g", (double)rate);
     float square = 0.0f;
     backend->ops->square_sum(backend, gradients, o->square_sum);
     backend->ops->download(backend, o->square_sum, &square);
@@ -143,6 +145,18 @@ static int part_count(const nm_optimizer *o) {
     return o->parts[AVERAGE].data ? PARTS : AVERAGE;
 }
 
+/// A number for the names and shapes of a model's parameters: what gives the numbers of a flat tensor their meaning.
+static void print_layout(const nm_model *m, char text[17]) {
+    uint64_t hash = 0;
+    for (size_t i = 0; i < m->parameter_count; ++i) {
+        const nm_parameter *p = &m->parameters[i];
+        const uint64_t shape[] = {p->offset, p->rows, p->cols};
+        hash = nm_hash_bytes(p->name, strlen(p->name), hash);
+        hash = nm_hash_bytes(shape, sizeof shape, hash);
+    }
+    snprintf(text, 17, "%016llx", (unsigned long long)hash);
+}
+
 nm_status nm_optimizer_save(const nm_optimizer *o, const char *path, size_t shard_bytes, nm_error *error) {
     nm_backend *backend = o->model->backend;
     const size_t size = o->parts[VALUES].cols;
@@ -158,14 +172,34 @@ nm_status nm_optimizer_save(const nm_optimizer *o, const char *path, size_t shar
     nm_status status = backend->ops->synchronize(backend, error);
     char steps[24];
     snprintf(steps, sizeof steps, "%llu", (unsigned long long)o->steps);
-    const nm_safetensors_text metadata = {"steps", steps};
+    char layout[17];
+    print_layout(o->model, layout);
+    const nm_safetensors_text metadata[] = {{"layout", layout}, {"steps", steps}};
     nm_safetensors_config config = nm_safetensors_config_default();
-    config.metadata = &metadata;
-    config.metadata_count = 1;
+    config.metadata = metadata;
+    config.metadata_count = sizeof metadata / sizeof *metadata;
     config.shard_bytes = shard_bytes;
     if (status == NM_OK) status = nm_safetensors_write(path, items, (size_t)parts, &config, error);
     free(host);
     return status;
+}
+
+static nm_status check_layout(const nm_optimizer *o, const nm_safetensors *file, nm_error *error) {
+    char layout[17];
+    print_layout(o->model, layout);
+    const char *stored = nm_safetensors_metadata(file, "layout");
+    if (stored && strcmp(stored, layout) == 0) return NM_OK;
+    return NM_ERROR(error, NM_E_FORMAT, "the state of an optimizer of another model: its parameters differ");
+}
+
+/// Squares have no sign, and the step takes their root.
+static nm_status check_second(const float *second, size_t size, nm_error *error) {
+    for (size_t i = 0; i < size; ++i) {
+        if (second[i] >= 0.0f) continue;
+        return NM_ERROR(error, NM_E_NUMERIC, "tensor '%s' holds %g at [%zu], a mean of squares", part_names[SECOND],
+                        (double)second[i], i);
+    }
+    return NM_OK;
 }
 
 static nm_status read_state(const nm_optimizer *o, const nm_safetensors *file, float *host, int64_t *steps,
@@ -175,10 +209,11 @@ static nm_status read_state(const nm_optimizer *o, const nm_safetensors *file, f
     const int parts = part_count(o);
     for (int i = 0; i < parts; ++i) wanted[i] = (nm_wanted_tensor){.name = part_names[i], .rank = 1, .shape = {size}};
     nm_status status = nm_safetensors_match(file, wanted, (size_t)parts, error);
+    if (status == NM_OK) status = check_layout(o, file, error);
     if (status == NM_OK) status = nm_safetensors_metadata_number(file, "steps", 0, INT64_MAX, steps, error);
     for (int i = 0; status == NM_OK && i < parts; ++i)
         status = nm_safetensors_read_f32(file, part_names[i], 1, &size, host + size * (size_t)i, error);
-    return status;
+    return status == NM_OK ? check_second(host + size * SECOND, size, error) : status;
 }
 
 nm_status nm_optimizer_load(nm_optimizer *o, const char *path, nm_error *error) {
@@ -199,5 +234,7 @@ nm_status nm_optimizer_load(nm_optimizer *o, const char *path, nm_error *error) 
     if (status == NM_OK) status = backend->ops->synchronize(backend, error);
     nm_safetensors_close(file);
     free(host);
+    if (status != NM_OK && error && !error->input[0])
+        snprintf(error->input, sizeof error->input, "%.*s", (int)sizeof error->input - 1, path);
     return status;
 }

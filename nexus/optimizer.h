@@ -22,13 +22,15 @@ NM_API nm_optimizer_config nm_optimizer_config_default(void);
 
 typedef struct nm_optimizer nm_optimizer;
 
-/// The model is borrowed. The average starts as the model's values.
+/// The model is borrowed and outlives the optimizer. The average starts as the model's values. NM_E_ARGUMENT for betas
+/// and ema_decay outside [0, 1), an epsilon that is not positive, anything negative or not a number; NM_E_MEMORY.
 NM_API nm_status nm_optimizer_create(nm_model *model, const nm_optimizer_config *config, nm_optimizer **optimizer,
                                      nm_error *error);
 NM_API void nm_optimizer_destroy(nm_optimizer *optimizer); ///< NULL is fine
 
-/// One step along nm_pass_gradients(pass) at `rate`; gradients are clipped, not changed. norm [out, nullable]: theirs,
-/// before clipping. NM_E_NUMERIC when it is not finite: nothing was changed. Renews the model's packed weights.
+/// One step along nm_pass_gradients(pass) at `rate`; gradients are clipped, not changed. `pass` is a training pass over
+/// the optimizer's model. norm [out, nullable]: the gradients', before clipping. NM_E_NUMERIC when it is not finite,
+/// NM_E_ARGUMENT for a rate that is negative or not finite: nothing was changed. Renews the model's packed weights.
 NM_API nm_status nm_optimizer_step(nm_optimizer *optimizer, const nm_pass *pass, float rate, double *norm,
                                    nm_error *error);
 NM_API uint64_t nm_optimizer_steps(const nm_optimizer *optimizer); ///< taken so far
@@ -37,9 +39,13 @@ NM_API uint64_t nm_optimizer_steps(const nm_optimizer *optimizer); ///< taken so
 /// one).
 NM_API nm_status nm_optimizer_save(const nm_optimizer *optimizer, const char *path, size_t shard_bytes,
                                    nm_error *error);
-/// Into an optimizer of the same configuration and a model of the same shape. On failure both are as they were.
+/// Into an optimizer of the same configuration and a model of the same parameters. Refused when names or shapes of the
+/// parameters differ or a file is of an optimizer with an average and the other is not (NM_E_FORMAT), when a value is
+/// not finite or a mean of squares negative (NM_E_NUMERIC), and as nm_safetensors_open does, like that from one thread
+/// at a time. Then both are as they were.
 NM_API nm_status nm_optimizer_load(nm_optimizer *optimizer, const char *path, nm_error *error);
-/// Exchanges the model's values with the average: once to use or save the average, once more to go on.
+/// Exchanges the model's values with the average: once to use or save the average, once more to go on. NM_E_ARGUMENT
+/// without an average, NM_E_MEMORY: nothing was changed.
 NM_API nm_status nm_optimizer_swap_average(nm_optimizer *optimizer, nm_error *error);
 
 #ifdef __cplusplus

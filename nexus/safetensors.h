@@ -67,13 +67,13 @@ typedef struct nm_safetensors nm_safetensors;
 /// nm_safetensors_write made is found under the path it was given. Nothing but headers is read, and the files stay
 /// open.
 ///
-/// Refused with NM_E_FORMAT, naming file, tensor and offset: a header longer than its file or the limit, not UTF-8, not
-/// JSON, not of the types above, with an unknown element type, with offsets out of range, overlapping or with holes,
-/// a size that is not shape times type, a product that overflows, a rank over the maximum, a name used twice (in one
-/// file or in two), metadata that two shards state differently, an index that names files outside its folder or does
-/// not agree with them. NM_E_NOT_FOUND: there is no such file. NM_E_IO: it can not be read or is no plain file.
-/// NM_E_LIMIT: a header of more than 4 million JSON values, more than NM_SAFETENSORS_MAX_FILES shards. NM_E_ARGUMENT: a
-/// folder with both names.
+/// Refused with NM_E_FORMAT, naming file, tensor and offset: a header longer than its file or the limit, not UTF-8,
+/// with a zero character, not JSON, not of the types above, with an unknown element type, with offsets out of range,
+/// overlapping or with holes, a size that is not shape times type, a product that overflows, a rank over the maximum, a
+/// name used twice (in one file or in two), metadata that two shards state differently, an index that names files
+/// outside its folder or does not agree with them. NM_E_NOT_FOUND: there is no such file. NM_E_IO: it can not be read
+/// or is no plain file. NM_E_LIMIT: a header of more than 4 million JSON values, more than NM_SAFETENSORS_MAX_FILES
+/// shards. NM_E_ARGUMENT: a folder with both names.
 ///
 /// Open from one thread at a time: cJSON keeps its last error in a global variable.
 ///

@@ -13,7 +13,7 @@
 
 #define LENGTH_BYTES 8
 #define MAX_JSON_VALUES 4000000u     ///< cJSON takes 64 bytes for each, whatever little text it came from
-#define MAX_EXACT 9007199254740992.0 ///< 2^53: cJSON keeps numbers as doubles
+#define MAX_EXACT 9007199254740991.0 ///< 2^53 - 1: cJSON keeps numbers as doubles, and may have rounded larger ones
 
 static const struct {
     const char *name;
@@ -121,6 +121,18 @@ static void document_release(document *doc) {
     free(doc->text);
 }
 
+/// Where a text of the JSON has a zero character, raw or escaped: cJSON's texts end there, so that a name would be read
+/// as its beginning. `size` when there is none.
+static size_t find_zero(const char *text, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '\0') return i;
+        if (text[i] != '\\') continue;
+        if (size - i >= 6 && memcmp(text + i + 1, "u0000", 5) == 0) return i;
+        i++; // what is escaped, another backslash for one
+    }
+    return size;
+}
+
 /// An upper bound on the number of values, found without allocating: each but the first follows one of these.
 static size_t count_values(const char *text, size_t size) {
     size_t count = 1;
@@ -142,6 +154,8 @@ static nm_status document_read(const nm_safetensors_source *source, uint64_t off
         return FORMAT_ERROR(error, doc, offset + bad, "the %s is not UTF-8", what);
     if (doc->size == 0 || doc->text[0] != '{')
         return FORMAT_ERROR(error, doc, offset, "the %s is not a JSON object", what);
+    const size_t zero = find_zero(doc->text, doc->size);
+    if (zero < doc->size) return FORMAT_ERROR(error, doc, offset + zero, "the %s has a zero character", what);
     if (count_values(doc->text, doc->size) > MAX_JSON_VALUES)
         return NM_ERROR_AT(error, NM_E_LIMIT, source->path, 0, (int64_t)offset, "the %s has more than %u JSON values",
                            what, MAX_JSON_VALUES);

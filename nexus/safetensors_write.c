@@ -273,7 +273,8 @@ static void output_release(output *out) {
 }
 
 static nm_status system_error(nm_error *error, const char *path) {
-    return NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "cannot be written: %s", strerror(errno));
+    const nm_status status = errno == ENOMEM ? NM_E_MEMORY : NM_E_IO;
+    return NM_ERROR_AT(error, status, path, 0, -1, "cannot be written: %s", strerror(errno));
 }
 
 static nm_status no_memory(nm_error *error, const char *path) {

@@ -246,7 +246,7 @@ typedef struct bench_state {
 
 /// bf16 may differ from float32 by 2 % of the largest value.
 static nm_status compare(bench_state *s, const bench_case *c, const bench_batch *b, nm_error *error) {
-    const size_t values = (size_t)b->tokens * 8;
+    const size_t values = (size_t)b->tokens * nm_model_get_config(s->f32.model)->channels;
     if (c->compute == NM_F32) {
         s->exact = malloc(values * sizeof *s->exact);
         if (!s->exact) return NM_ERROR(error, NM_E_MEMORY, "no memory for a prediction");

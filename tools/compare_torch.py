@@ -21,7 +21,10 @@ ROOT = os.path.dirname(HERE)
 
 
 def run(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    except OSError as error:
+        sys.exit(f"compare_torch: {command[0]} can not be run: {error.strerror}")
     if done.returncode != 0:
         sys.exit(f"compare_torch: {command[0]} ended with status {done.returncode}")
     return json.loads(done.stdout)
@@ -32,6 +35,8 @@ def main():
     parser.add_argument("--nearmiss", default=os.path.join(ROOT, "build/release/tools/nearmiss"), help="the program")
     parser.add_argument("--rounds", type=int, default=3, help="turns each takes; medians count; default 3")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds is a number from 1 on")
     ours, theirs = {}, {}
     for _ in range(options.rounds):
         bench = run([options.nearmiss, "bench", "denoise", "--json"])

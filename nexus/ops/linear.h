@@ -43,7 +43,7 @@ typedef void nm_linear_forward(nm_backend *backend, const nm_linear *op);
 
 /// Gradients of p = x W^T + b given dp. What epilogues did is undone before by nm_ops.epilogue_backward.
 typedef struct nm_linear_grad {
-    nm_tensor x; ///< [N][I] compute type, as in the forward pass
+    nm_tensor x; ///< [N][I] as in the forward pass
     nm_weight weight;
     nm_tensor dp; ///< [N][O] compute type
     nm_tensor dx; ///< [out, nullable, N x I] compute or stream type: dp W, written, or added to when add_dx

@@ -40,7 +40,8 @@ typedef struct nm_ops {
     void *(*allocate)(nm_backend *backend, size_t bytes);
     void (*release)(nm_backend *backend, void *memory);
     /// Host floats to a tensor of any float type, and back; rounding to nearest even. `host` is [rows][cols]
-    /// contiguous.
+    /// contiguous. The caller may change or free it once upload or upload_u32 returned; what download writes is there
+    /// once synchronize returned NM_OK.
     void (*upload)(nm_backend *backend, const float *host, nm_tensor to);
     void (*download)(nm_backend *backend, nm_tensor from, float *host);
     void (*upload_u32)(nm_backend *backend, const uint32_t *host, size_t count, uint32_t *to);
@@ -49,9 +50,10 @@ typedef struct nm_ops {
     void (*convert)(nm_backend *backend, nm_tensor from, nm_tensor to);
     /// to += from, both of the stream type; the same shape.
     void (*add)(nm_backend *backend, nm_tensor from, nm_tensor to);
-    /// Makes or renews weight->packed out of weight->value.
+    /// Makes or renews weight->packed out of weight->value and bias. Renewing keeps the addresses, so that
+    /// recordings go on with the new values.
     nm_status (*pack_weight)(nm_backend *backend, nm_weight *weight, nm_error *error);
-    void (*release_weight)(nm_backend *backend, nm_weight *weight);
+    void (*release_weight)(nm_backend *backend, nm_weight *weight); ///< packed, which is NULL then
     /// Waits for everything; the first failure since the last call.
     nm_status (*synchronize)(nm_backend *backend, nm_error *error);
 

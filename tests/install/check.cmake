@@ -29,7 +29,8 @@ run(${CC} -std=c17 -Wall -Wextra -Wpedantic -Werror ${example} -o ${SCRATCH}/wit
 run(${SCRATCH}/with_shared)
 
 run(${PKG_CONFIG} --static --cflags --libs nearmiss)
-string(REPLACE "-lnearmiss" "\"${archive}\"" output "${output}")
+# all of the archive, so that a library missing from Libs.private is seen whatever the example uses
+string(REPLACE "-lnearmiss" "-Wl,--whole-archive \"${archive}\" -Wl,--no-whole-archive" output "${output}")
 separate_arguments(static_flags UNIX_COMMAND "${output}")
 run(${CC} -std=c17 ${example} -o ${SCRATCH}/with_archive ${static_flags})
 set(ENV{LD_LIBRARY_PATH} "")

@@ -33,15 +33,17 @@ static inline float random_value(uint64_t seed, uint32_t what, size_t index) {
     return 2.0f * nm_rng_uniform(&key, 0) - 1.0f;
 }
 
-/// Values for all parameters, none of them zero, so that every part of the network matters.
+/// Values for all parameters, none of them zero, so that every part of the network matters; of a size at which a
+/// layer's outputs are about as large as its inputs.
 static inline void randomise_model(nm_model *model, uint64_t seed) {
     const nm_tensor values = nm_model_values(model);
     float *host = calloc(values.cols, sizeof *host); // gaps between parameters stay 0
     assert_non_null(host);
     for (size_t i = 0; i < model->parameter_count; ++i) {
         const nm_parameter *p = &model->parameters[i];
+        const float scale = 0.4f * fminf(1.0f, 4.0f / sqrtf((float)p->cols));
         for (size_t k = p->offset; k < p->offset + (size_t)p->rows * p->cols; ++k)
-            host[k] = 0.4f * random_value(seed, 1, k);
+            host[k] = (p->vector ? 0.4f : scale) * random_value(seed, 1, k);
     }
     model->backend->ops->upload(model->backend, host, values);
     free(host);

@@ -158,7 +158,7 @@ static void metadata_that_makes_no_sense_is_named(void **state) {
         for (size_t k = 0; k < c->texts; ++k)
             if (strcmp(c->metadata[k].key, bad[i][0]) == 0) c->metadata[k].value = bad[i][1];
         nm_error error;
-        assert_int_not_equal(load(c, &error), NM_OK);
+        assert_int_equal(load(c, &error), NM_E_FORMAT);
         if (!strstr(error.message, bad[i][0])) fail_msg("'%s' does not name %s", error.message, bad[i][0]);
         close_copy(c);
     }
@@ -166,6 +166,73 @@ static void metadata_that_makes_no_sense_is_named(void **state) {
     c->metadata[c->texts++] = (nm_safetensors_text){"map_mask", "both"};
     expect_refusal(c, NM_E_FORMAT, "map_mask");
     close_copy(c);
+}
+
+static size_t asked_for; ///< of a backend without memory
+static void *allocate_nothing(nm_backend *backend, size_t bytes) {
+    (void)backend;
+    asked_for += bytes;
+    return NULL;
+}
+
+/// Empty tensors and one of bytes can stand for gigabytes of parameters: they are refused before any of it is
+/// allocated.
+static void a_small_file_can_not_ask_for_much_memory(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        uint32_t rank;
+        uint64_t shape[2];
+    } shapes[] = {
+        {"model.diffuser.model.input_proj.weight", 2, {4096, 3}},
+        {"model.diffuser.model.output_proj.weight", 2, {1, 0}},
+        {"model.diffuser.model.diffusion_timestep_embeddor.mlp.0.weight", 2, {0, 256}},
+        {"model.diffuser.model.backbone.0.temporal_attention.mlp.mlp.0.weight", 2, {4096, 0}},
+        {"model.diffuser.model.backbone.0.temporal_attention.attn.q.weight", 1, {0, 0}},
+        {"model.global_encoder._encoder.cross_attn.kv_layer_norm.weight", 1, {7, 0}},
+        {"model.global_encoder._encoder.latents", 2, {16, 0}},
+    };
+    nm_error error;
+    nm_backend *reference;
+    nm_model *model;
+    char path[] = "/tmp/nm_weights_XXXXXX";
+    const int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    void *bytes = calloc(4096, 3);
+    nm_safetensors_item items[sizeof shapes / sizeof *shapes];
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
+        items[i] =
+            (nm_safetensors_item){.name = shapes[i].name, .type = NM_STORED_U8, .rank = shapes[i].rank, .data = bytes};
+        memcpy(items[i].shape, shapes[i].shape, sizeof shapes[i].shape);
+    }
+    const nm_safetensors_config config = nm_safetensors_config_default();
+    assert_int_equal(nm_safetensors_write(path, items, sizeof shapes / sizeof *shapes, &config, &error), NM_OK);
+    assert_int_equal(nm_backend_create_reference(&reference, &error), NM_OK);
+    nm_ops ops = *reference->ops;
+    nm_backend without_memory = *reference;
+    ops.allocate = allocate_nothing;
+    without_memory.ops = &ops;
+    assert_int_equal(nm_model_load(path, NULL, &without_memory, &model, &error), NM_E_FORMAT);
+    assert_non_null(strstr(error.message, "missing"));
+    assert_int_equal(asked_for, 0);
+    nm_backend_destroy(reference);
+    free(bytes);
+    unlink(path);
+}
+
+static void a_model_over_the_limit_says_so(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    nm_model *model;
+    nm_model_config config = nm_model_config_default();
+    config.hidden = 4096;
+    config.blocks = 64;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    assert_int_equal(nm_model_create(&config, backend, 1, &model, &error), NM_E_LIMIT);
+    assert_null(model);
+    nm_backend_destroy(backend);
 }
 
 int main(void) {
@@ -177,6 +244,8 @@ int main(void) {
         cmocka_unit_test(a_value_that_is_no_number_is_named),
         cmocka_unit_test(integers_are_no_weights),
         cmocka_unit_test(metadata_that_makes_no_sense_is_named),
+        cmocka_unit_test(a_small_file_can_not_ask_for_much_memory),
+        cmocka_unit_test(a_model_over_the_limit_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

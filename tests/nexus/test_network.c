@@ -9,15 +9,19 @@ typedef struct fixture {
     nm_pass *pass;
 } fixture;
 
-static fixture make(nm_backend *backend, int variant, int training) {
+static fixture make_of(nm_backend *backend, const nm_model_config *config, int training) {
     nm_error error;
     fixture f;
-    const nm_model_config config = small_config(variant);
     const nm_batch_capacity capacity = {4, 4 * SCENE_AGENTS * SCENE_STEPS, 4 * SCENE_POINTS};
-    assert_int_equal(nm_model_create(&config, backend, 1, &f.model, &error), NM_OK);
+    assert_int_equal(nm_model_create(config, backend, 1, &f.model, &error), NM_OK);
     randomise_model(f.model, 5);
     assert_int_equal(nm_pass_create(f.model, &capacity, training, &f.pass, &error), NM_OK);
     return f;
+}
+
+static fixture make(nm_backend *backend, int variant, int training) {
+    const nm_model_config config = small_config(variant);
+    return make_of(backend, &config, training);
 }
 
 static void destroy(fixture *f) {
@@ -62,6 +66,60 @@ static void alone_and_in_a_batch(nm_backend *backend, double tolerance, int vari
 static void a_scene_alone_equals_the_scene_in_a_batch(void **state) {
     (void)state;
     on_every_backend(alone_and_in_a_batch);
+}
+
+enum { LARGE_AGENTS = 30, LARGE_STEPS = 10, LARGE_POINTS = 150 };
+
+/// Memory of a scene all lists of which are longer than the alignment of a pass's memory.
+typedef struct large_scene {
+    uint8_t valid[LARGE_AGENTS * LARGE_STEPS];
+    uint32_t map_agent[LARGE_POINTS];
+    float map[LARGE_POINTS * 5];
+} large_scene;
+
+static nm_token_scene make_large(large_scene *s, uint64_t seed, uint32_t agents, uint32_t points, int polylines) {
+    for (uint32_t i = 0; i < agents * LARGE_STEPS; ++i) s->valid[i] = random_value(seed, 2, i) > -0.7f;
+    for (uint32_t i = 0; i < points * 5; ++i) s->map[i] = random_value(seed, 4, i);
+    for (uint32_t i = 0; i < points; ++i) s->map_agent[i] = i % agents;
+    return (nm_token_scene){.agents = agents,
+                            .steps = LARGE_STEPS,
+                            .valid = s->valid,
+                            .points = points,
+                            .map = s->map,
+                            .map_agent = polylines ? s->map_agent : NULL};
+}
+
+/// Views that overlap would let one scene write over another's.
+static void large_ones(nm_backend *backend, double tolerance, int variant) {
+    (void)tolerance;
+    nm_error error;
+    fixture f;
+    large_scene *memory = malloc(3 * sizeof *memory);
+    const size_t room = (size_t)3 * LARGE_AGENTS * LARGE_STEPS * CHANNELS * sizeof(float);
+    float *alone = malloc(room), *together = malloc(room);
+    assert_true(memory && alone && together);
+    const nm_model_config config = small_config(variant);
+    const nm_batch_capacity capacity = {3, 3 * LARGE_AGENTS * LARGE_STEPS, 3 * LARGE_POINTS};
+    assert_int_equal(nm_model_create(&config, backend, 1, &f.model, &error), NM_OK);
+    randomise_model(f.model, 5);
+    assert_int_equal(nm_pass_create(f.model, &capacity, 0, &f.pass, &error), NM_OK);
+    nm_token_scene scenes[3];
+    for (uint32_t i = 0; i < 3; ++i)
+        scenes[i] = make_large(&memory[i], 80 + i, LARGE_AGENTS - 3 * i, LARGE_POINTS - 20 * i, variant == 2);
+    predict(&f, scenes, 1, 9, alone);
+    const size_t size = (size_t)nm_pass_batch(f.pass)->tokens * CHANNELS * sizeof *alone;
+    predict(&f, scenes, 3, 9, together);
+    if (memcmp(alone, together, size) != 0)
+        fail_msg("%s, variant %d: a batch changes its scenes", backend->name, variant);
+    free(memory);
+    free(alone);
+    free(together);
+    destroy(&f);
+}
+
+static void large_scenes_leave_each_other_alone(void **state) {
+    (void)state;
+    on_every_backend(large_ones);
 }
 
 static void with_padding(nm_backend *backend, double tolerance, int variant) {
@@ -122,15 +180,37 @@ static void scenes_without_map_tokens_or_agents(void **state) {
     on_every_backend(bare_scenes);
 }
 
+enum { ODD_CONFIGS = 6 };
+
+/// Widths that no vector or tile fits, down to the least that a model may have.
+static nm_model_config odd_config(int which) {
+    static const struct {
+        uint32_t hidden, heads, cross_heads, self_heads, frequencies, map_channels, latents, widening;
+    } sizes[ODD_CONFIGS] = {{8, 8, 8, 8, 2, 1, 1, 1},    {9, 3, 9, 1, 2, 2, 1, 3},       {25, 5, 1, 25, 6, 16, 5, 1},
+                            {40, 5, 2, 4, 10, 7, 17, 2}, {100, 4, 4, 10, 258, 3, 33, 1}, {66, 1, 1, 2, 34, 5, 3, 5}};
+    nm_model_config c = small_config(which % 3);
+    c.hidden = sizes[which].hidden;
+    c.heads = sizes[which].heads;
+    c.encoder_cross_heads = sizes[which].cross_heads;
+    c.encoder_self_heads = sizes[which].self_heads;
+    c.frequencies = sizes[which].frequencies;
+    c.map_channels = sizes[which].map_channels;
+    c.latents = sizes[which].latents;
+    c.widening = sizes[which].widening;
+    if (c.hidden / c.heads % 2) c.rotary = 0;
+    return c;
+}
+
 /// Every backend predicts what the reference predicts.
 static void fast_backends_agree_with_the_reference(void **state) {
     (void)state;
     test_backend backends[TEST_BACKENDS];
     const int count = open_backends(backends);
-    for (int variant = 0; variant < 3; ++variant) {
+    for (int variant = 0; variant < 3 + ODD_CONFIGS; ++variant) {
         float expected[SCENE_AGENTS * SCENE_STEPS * CHANNELS], got[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
         for (int i = 0; i < count; ++i) {
-            fixture f = make(backends[i].backend, variant, 0);
+            const nm_model_config config = variant < 3 ? small_config(variant) : odd_config(variant - 3);
+            fixture f = make_of(backends[i].backend, &config, 0);
             random_scene memory;
             const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
             predict(&f, &scene, 1, 9, i == 0 ? expected : got);
@@ -152,12 +232,13 @@ static void fast_backends_train_like_the_reference(void **state) {
     (void)state;
     test_backend backends[TEST_BACKENDS];
     const int count = open_backends(backends);
-    for (int variant = 0; variant < 3; ++variant) {
+    for (int variant = 0; variant < 3 + ODD_CONFIGS; ++variant) {
         float *expected = NULL;
         for (int i = 0; i < count; ++i) {
             nm_error error;
             double loss;
-            fixture f = make(backends[i].backend, variant, 1);
+            const nm_model_config config = variant < 3 ? small_config(variant) : odd_config(variant - 3);
+            fixture f = make_of(backends[i].backend, &config, 1);
             random_scene memory;
             const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
             assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_OK);
@@ -189,6 +270,218 @@ static void fast_backends_train_like_the_reference(void **state) {
     close_backends(backends, count);
 }
 
+/// Weights that change under a pass are in its next prediction: times and maps too, which are encoded with the scenes.
+static void renewed_weights(nm_backend *backend, double tolerance, int variant) {
+    (void)tolerance;
+    nm_error error;
+    fixture f = make(backend, variant, 0);
+    random_scene memory;
+    const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
+    float expected[SCENE_AGENTS * SCENE_STEPS * CHANNELS], got[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
+    float latents[2][4 * 16];
+    predict(&f, &scene, 1, 9, got);
+    randomise_model(f.model, 6);
+    random_tokens t = make_tokens(nm_pass_batch(f.pass), &f.model->config, 9);
+    assert_int_equal(nm_pass_predict(f.pass, &t.input, got, &error), NM_OK);
+    predict(&f, &scene, 1, 9, expected);
+    if (memcmp(got, expected, (size_t)nm_pass_batch(f.pass)->tokens * CHANNELS * sizeof *got) != 0)
+        fail_msg("%s, variant %d: a pass goes on with old weights", backend->name, variant);
+    if (variant < 2) {
+        randomise_model(f.model, 7);
+        assert_int_equal(nm_pass_latents(f.pass, latents[0], &error), NM_OK);
+        assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_OK);
+        assert_int_equal(nm_pass_latents(f.pass, latents[1], &error), NM_OK);
+        assert_memory_equal(latents[0], latents[1], sizeof latents[0]);
+    }
+    free_tokens(&t);
+    destroy(&f);
+}
+
+static void a_pass_follows_its_weights(void **state) {
+    (void)state;
+    on_every_backend(renewed_weights);
+}
+
+/// What the operations were asked for, by the reference backend below.
+static struct {
+    double flops;
+    size_t bytes;
+    nm_linear_forward *linear;
+    nm_attention_forward *attention;
+    void *(*allocate)(nm_backend *backend, size_t bytes);
+} seen;
+
+static void seen_linear(nm_backend *backend, const nm_linear *op) {
+    seen.flops += 2.0 * op->x.rows * op->x.cols * op->y.cols;
+    seen.linear(backend, op);
+}
+static void seen_attention(nm_backend *backend, const nm_attention *op) {
+    const nm_groups *g = op->groups;
+    for (uint32_t i = 0; i < g->count; ++i)
+        seen.flops += 4.0 * op->q.cols * (g->query_offsets[i + 1] - g->query_offsets[i]) *
+                      (g->key_offsets[i + 1] - g->key_offsets[i]);
+    seen.attention(backend, op);
+}
+static void *seen_allocate(nm_backend *backend, size_t bytes) {
+    seen.bytes += bytes;
+    return seen.allocate(backend, bytes);
+}
+
+/// A pass says what it takes: as many operations and bytes as the backend is asked for.
+static void the_cost_of_a_pass_is_what_it_says(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *reference;
+    assert_int_equal(nm_backend_create_reference(&reference, &error), NM_OK);
+    nm_backend backend = *reference;
+    nm_ops ops = *reference->ops;
+    backend.ops = &ops;
+    seen.linear = ops.linear, ops.linear = seen_linear;
+    seen.attention = ops.attention, ops.attention = seen_attention;
+    seen.allocate = ops.allocate, ops.allocate = seen_allocate;
+    for (int variant = 0; variant < 3; ++variant) {
+        for (int training = 0; training < 2; ++training) {
+            random_scene memory;
+            float v[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
+            fixture f;
+            const nm_model_config config = small_config(variant);
+            const nm_batch_capacity capacity = {1, SCENE_AGENTS * SCENE_STEPS, SCENE_POINTS};
+            assert_int_equal(nm_model_create(&config, &backend, 1, &f.model, &error), NM_OK);
+            seen.bytes = 0;
+            assert_int_equal(nm_pass_create(f.model, &capacity, training, &f.pass, &error), NM_OK);
+            assert_in_range(seen.bytes - nm_pass_bytes(f.model, &capacity, training), 0, sizeof(double));
+            const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
+            predict(&f, &scene, 1, 9, v);
+            random_tokens t = make_tokens(nm_pass_batch(f.pass), &config, 9);
+            seen.flops = 0.0;
+            assert_int_equal(nm_pass_predict(f.pass, &t.input, v, &error), NM_OK);
+            assert_true(seen.flops > 1e4);
+            assert_true(fabs(seen.flops - nm_pass_flops(f.pass)) < 0.5);
+            free_tokens(&t);
+            destroy(&f);
+        }
+    }
+    nm_backend_destroy(reference);
+}
+
+static void values_that_are_not_finite_are_refused(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    double loss;
+    float v[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
+    random_scene memory;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    fixture f = make(backend, 1, 1);
+    const nm_token_scene scene = make_scene(&memory, 60, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
+    assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_OK);
+    random_tokens t = make_tokens(nm_pass_batch(f.pass), &f.model->config, 9);
+    nm_pass_zero_gradients(f.pass);
+    const size_t size = nm_pass_gradients(f.pass).cols * sizeof(double);
+    void *zeros = calloc(1, size);
+    assert_non_null(zeros);
+    const struct {
+        float *values;
+        const char *name;
+        int target;
+    } parts[] = {{t.known, "known value", 0},   {t.mask, "mask", 0},   {t.noised, "noised value", 0},
+                 {t.condition, "condition", 0}, {t.level, "level", 0}, {t.pose, "pose", 0},
+                 {t.noise, "noise", 1},         {t.alpha, "alpha", 1}, {t.sigma, "sigma", 1},
+                 {t.weight, "weight", 1}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) {
+        for (int infinite = 0; infinite < 2; ++infinite) {
+            const float before = parts[i].values[2];
+            parts[i].values[2] = infinite ? -INFINITY : NAN;
+            if (!parts[i].target) {
+                assert_int_equal(nm_pass_predict(f.pass, &t.input, v, &error), NM_E_NUMERIC);
+                assert_ptr_equal(strstr(error.message, parts[i].name), error.message);
+            }
+            assert_int_equal(nm_pass_train(f.pass, &t.input, &t.target, &loss, &error), NM_E_NUMERIC);
+            assert_ptr_equal(strstr(error.message, parts[i].name), error.message);
+            parts[i].values[2] = before;
+        }
+    }
+    assert_memory_equal(nm_pass_gradients(f.pass).data, zeros, size);
+    t.weight[2] = 3e38f; // finite, but not what comes of it in a float
+    t.noise[2 * CHANNELS] = 1e6f;
+    assert_int_equal(nm_pass_train(f.pass, &t.input, &t.target, &loss, &error), NM_E_NUMERIC);
+    assert_non_null(strstr(error.message, "loss"));
+
+    double *values = nm_model_values(f.model).data; // a bias of the output
+    const nm_parameter *parameters;
+    const size_t count = nm_model_parameters(f.model, &parameters);
+    for (size_t i = 0; i < count; ++i)
+        if (strstr(parameters[i].name, "output_proj.bias")) values[parameters[i].offset + 1] = NAN;
+    assert_int_equal(nm_pass_predict(f.pass, &t.input, v, &error), NM_E_NUMERIC);
+    assert_non_null(strstr(error.message, "prediction of scene 0, agent 0, step"));
+    free(zeros);
+    free_tokens(&t);
+    destroy(&f);
+    nm_backend_destroy(backend);
+}
+
+/// Parameters of a new model, in the words of model.h.
+static void check_first_values(const nm_parameter *p, const double *values) {
+    const size_t count = (size_t)p->rows * p->cols;
+    const int gain = strstr(p->name, "norm.weight") != NULL, latents = strstr(p->name, "latents") != NULL;
+    const int zero = strstr(p->name, "adaLN_modulation") || strstr(p->name, "output_proj") ||
+                     strstr(p->name, "norm.bias") || strstr(p->name, "pose_bias");
+    double largest = 0.0, square = 0.0;
+    for (size_t i = 0; i < count; ++i) {
+        if (zero || gain) assert_true(values[i] == (gain ? 1.0 : 0.0));
+        largest = fmax(largest, fabs(values[i]));
+        square += values[i] * values[i] / (double)count;
+    }
+    if (zero || gain) return;
+    if (latents) {
+        assert_true(largest < 0.02 * 6.0 && fabs(sqrt(square) - 0.02) < 0.006);
+    } else if (!p->vector) { // uniform in +-b: the mean of squares is b b / 3
+        const double bound = 1.0 / sqrt(p->cols);
+        assert_true(largest <= bound * 1.000001 && largest > 0.8 * bound);
+        assert_true(fabs(square / (bound * bound / 3.0) - 1.0) < 0.4);
+    } else {
+        assert_true(largest > 0.0);
+    }
+}
+
+static const nm_parameter *parameter(const nm_model *model, const char *name) {
+    for (size_t i = 0; i < model->parameter_count; ++i)
+        if (strcmp(model->parameters[i].name, name) == 0) return &model->parameters[i];
+    return NULL;
+}
+
+static void first_values_are_a_function_of_seed_and_name(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    nm_model *model, *other, *more;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    const nm_model_config config = small_config(0), richer = small_config(1);
+    assert_int_equal(nm_model_create(&config, backend, 1, &model, &error), NM_OK);
+    assert_int_equal(nm_model_create(&config, backend, 2, &other, &error), NM_OK);
+    assert_int_equal(nm_model_create(&richer, backend, 1, &more, &error), NM_OK);
+    const double *values = nm_model_values(model).data, *others = nm_model_values(other).data;
+    const double *mores = nm_model_values(more).data;
+    for (size_t i = 0; i < model->parameter_count; ++i) {
+        const nm_parameter *p = &model->parameters[i], *q = parameter(more, p->name);
+        const size_t count = (size_t)p->rows * p->cols;
+        check_first_values(p, values + p->offset);
+        if (p->spread != 0.0f) assert_memory_not_equal(values + p->offset, others + p->offset, count * sizeof *values);
+        assert_non_null(q);
+        if (q->cols == p->cols) // all but the input, which has two more columns
+            assert_memory_equal(values + p->offset, mores + q->offset, count * sizeof *values);
+        for (size_t k = 0; p->spread != 0.0f && k < i; ++k) { // no two begin alike
+            const nm_parameter *r = &model->parameters[k];
+            if (r->rows == p->rows && r->cols == p->cols && r->spread == p->spread)
+                assert_memory_not_equal(values + p->offset, values + r->offset, count * sizeof *values);
+        }
+    }
+    nm_model_destroy(model);
+    nm_model_destroy(other);
+    nm_model_destroy(more);
+    nm_backend_destroy(backend);
+}
+
 static void bad_input_is_refused_by_name(void **state) {
     (void)state;
     nm_error error;
@@ -210,6 +503,11 @@ static void bad_input_is_refused_by_name(void **state) {
     assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "map row 3"));
     memory.map_agent[3] = 0;
+    scene.map_agent = NULL; // polylines of nobody would have no influence
+    assert_int_equal(nm_pass_set_scenes(f.pass, &scene, 1, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "scene 0"));
+    assert_int_equal(nm_pass_batch(f.pass)->tokens, 0);
+    scene.map_agent = memory.map_agent;
     const nm_token_scene five[5] = {scene, scene, scene, scene, scene};
     assert_int_equal(nm_pass_set_scenes(f.pass, five, 5, &error), NM_E_LIMIT);
 
@@ -251,6 +549,37 @@ static void bad_configurations_are_refused_by_name(void **state) {
     c.heads = c.hidden;
     assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "rotary"));
+    c = small_config(1);
+    c.rotary = 2; // which a file could not say
+    assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "rotary"));
+    c = small_config(1);
+    c.pose_bias = -1;
+    assert_int_equal(nm_model_create(&c, backend, 1, &model, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "pose_bias"));
+    nm_backend_destroy(backend);
+}
+
+static void capacities_over_the_limit_are_refused(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend;
+    nm_model *model;
+    nm_pass *pass;
+    assert_int_equal(nm_backend_create_reference(&backend, &error), NM_OK);
+    const nm_model_config config = small_config(0);
+    assert_int_equal(nm_model_create(&config, backend, 1, &model, &error), NM_OK);
+    const nm_batch_capacity bad[] = {{NM_BATCH_MAX_ROWS / 4, 1, 1}, // with 4 latents each
+                                     {1, NM_BATCH_MAX_ROWS, 1},
+                                     {1, 1, UINT32_MAX}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+        assert_int_equal(nm_pass_create(model, &bad[i], 0, &pass, &error), NM_E_LIMIT);
+        assert_null(pass);
+    }
+    const nm_batch_capacity none = {0, 0, 0};
+    assert_int_equal(nm_pass_create(model, &none, 1, &pass, &error), NM_OK);
+    nm_pass_destroy(pass);
+    nm_model_destroy(model);
     nm_backend_destroy(backend);
 }
 
@@ -300,12 +629,18 @@ static void levels_are_counted_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_scene_alone_equals_the_scene_in_a_batch),
+        cmocka_unit_test(large_scenes_leave_each_other_alone),
         cmocka_unit_test(padding_is_not_computed),
         cmocka_unit_test(scenes_without_map_tokens_or_agents),
         cmocka_unit_test(fast_backends_agree_with_the_reference),
         cmocka_unit_test(fast_backends_train_like_the_reference),
+        cmocka_unit_test(a_pass_follows_its_weights),
+        cmocka_unit_test(the_cost_of_a_pass_is_what_it_says),
+        cmocka_unit_test(values_that_are_not_finite_are_refused),
+        cmocka_unit_test(first_values_are_a_function_of_seed_and_name),
         cmocka_unit_test(bad_input_is_refused_by_name),
         cmocka_unit_test(bad_configurations_are_refused_by_name),
+        cmocka_unit_test(capacities_over_the_limit_are_refused),
         cmocka_unit_test(the_published_configuration_has_its_size),
         cmocka_unit_test(levels_are_counted_once),
     };

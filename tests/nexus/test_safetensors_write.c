@@ -1,8 +1,26 @@
 /// Writing weights files: the same set gives the same bytes, shards make one set, nothing is left half-written.
 #include "safetensors_support.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
+
+/// How many more times a folder may change before the machine is switched off: from then on everything fails.
+static long changes_left = LONG_MAX;
+
+static int switched_off(void) {
+    if (changes_left-- > 0) return 0;
+    errno = EIO;
+    return 1;
+}
+int rename(const char *from, const char *to) {
+    return switched_off() ? -1 : renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+int unlink(const char *path) {
+    return switched_off() ? -1 : unlinkat(AT_FDCWD, path, 0);
+}
 
 static const float w[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 static const double d[2] = {-1.5, 0x1p-1000};
@@ -241,6 +259,58 @@ static void a_failed_write_changes_nothing(void **state) {
     check_items(folder, 6);
 }
 
+enum { MARKED = 4 };
+
+/// Tensors of one byte each, all of them `mark`.
+static nm_status write_marked(uint8_t mark, uint64_t shard_bytes, nm_error *error) {
+    static const char *const names[MARKED] = {"a", "b", "c", "d"};
+    nm_safetensors_item marked[MARKED];
+    for (int i = 0; i < MARKED; i++) marked[i] = (nm_safetensors_item){names[i], NM_STORED_U8, 1, {1}, &mark};
+    nm_safetensors_config config = nm_safetensors_config_default();
+    config.shard_bytes = shard_bytes;
+    return nm_safetensors_write(at("model.safetensors"), marked, MARKED, &config, error);
+}
+
+/// The mark that all tensors of a set have; 0 where there is no set.
+static int mark_of(const char *path) {
+    nm_error error;
+    nm_safetensors *file;
+    uint8_t mark = 0, other;
+    if (nm_safetensors_open(path, &file, &error) != NM_OK) return 0;
+    assert_int_equal(nm_safetensors_count(file), MARKED);
+    for (size_t i = 0; i < MARKED; i++) {
+        assert_int_equal(nm_safetensors_read(file, nm_safetensors_at(file, i), &other, &error), NM_OK);
+        if (i && other != mark) fail_msg("a set of old and new tensors");
+        mark = other;
+    }
+    nm_safetensors_close(file);
+    return mark;
+}
+
+/// Whenever the machine stops while a set replaces another one, of whatever form, what can be opened is one of the two.
+static void no_set_mixes_old_and_new(void **state) {
+    (void)state;
+    static const uint64_t forms[] = {0, 1, 2}; // one file, four, two
+    for (int from = 0; from < 3; from++) {
+        for (int to = 0; to < 3; to++) {
+            nm_status status = NM_E_IO;
+            for (long changes = 0; status != NM_OK; changes++) {
+                nm_error error;
+                remove_folder(state);
+                assert_int_equal(make_folder(state), 0);
+                assert_int_equal(write_marked(1, forms[from], &error), NM_OK);
+                changes_left = changes;
+                status = write_marked(2, forms[to], &error);
+                changes_left = LONG_MAX;
+                const int whole = mark_of(at("model.safetensors")), index = mark_of(at("model.safetensors.index.json"));
+                if (status == NM_OK) assert_true(whole == 2 && index == (forms[to] ? 2 : 0));
+                if (changes == 0) assert_int_equal(whole, 1);
+                assert_true(changes < 20);
+            }
+        }
+    }
+}
+
 static void refuses_what_can_not_be_a_file(void **state) {
     (void)state;
     const nm_safetensors_config config = nm_safetensors_config_default();
@@ -284,6 +354,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(one_form_replaces_the_other, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_an_index_that_lies, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_failed_write_changes_nothing, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(no_set_mixes_old_and_new, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_can_not_be_a_file, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
