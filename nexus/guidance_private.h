@@ -30,6 +30,8 @@ struct nm_guidance {
     double *sum[NM_GUIDE_STATES], *term[NM_GUIDE_STATES];
     double *length, *width, *lane_x, *lane_y, *lane_cos, *lane_sin, *lane_half;
     uint32_t *foe;
+    nm_guide_encounter *encounters; ///< [adversary_count] grown by nm_guidance_set_adversaries
+    uint32_t encounter_capacity;
     uint8_t *fixed, *clean, *on_lane, *touched;
 };
 

@@ -325,6 +325,17 @@ nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *layout, c
     return NM_OK;
 }
 
+/// The 2M solver's memory of the scenes that tokens `is_new` and given came to: predicted before these were known.
+static void forget_scenes(const nm_sampler *s, tokens *t, const uint8_t *is_new) {
+    for (uint32_t first = 0, end; first < s->count; first = end) {
+        int news = 0;
+        for (end = first; end < s->count && t->scene[end] == t->scene[first]; end++) {
+            news |= is_new[end] && t->step[end] == 0;
+        }
+        if (news) memset(t->history + first, 0, end - first);
+    }
+}
+
 static nm_status check_from(nm_sampler *s, const nm_token_layout *layout, const uint32_t *from, const int32_t *delay,
                             const float *guess, nm_error *error) {
     nm_status status = check_layout(s, layout, error);
@@ -369,6 +380,7 @@ nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout *layou
         }
         set_step(s, t, n);
     }
+    forget_scenes(s, t, s->used);
     draw_first(s, t, s->used);
     for (uint32_t n = 0; n < s->count; n++) {
         set_known(s, t, n);

@@ -71,7 +71,8 @@ NM_API nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *la
 /// this one continues (its value, its level, what is left of its delay), or NM_TOKEN_NEW. Each old token is continued
 /// at most once. A new token has
 ///   delay 0 ..           pure noise, and that delay
-///   delay -levels .. -1  guess [channels] of its value, noised to level levels + delay; -levels: it is given
+///   delay -levels .. -1  guess [channels] of its value, noised to level levels + delay; -levels: it is given, and so
+///                        is news to its scene as in nm_sampler_set_token
 /// delay, guess  [count], [count][channels], nullable (delay 0); read for new tokens only, guess where delay < 0
 /// Errors as above; on error nothing has changed.
 #define NM_TOKEN_NEW UINT32_MAX

@@ -319,6 +319,48 @@ static void news_make_the_solver_forget(void **state) {
     finish(&plain);
 }
 
+/// A given token that comes with a new layout is news like any; one of noise is none.
+static void given_newcomers_make_the_solver_forget(void **state) {
+    (void)state;
+    nm_sampler_config config = small(2);
+    config.solver = NM_SOLVER_2M;
+    run told, set, noise;
+    start(&told, 2, 5, "full", &config);
+    start(&set, 2, 5, "full", &config);
+    start(&noise, 2, 5, "full", &config);
+    uint32_t from[16];
+    int32_t delay[16] = {0};
+    float guess[16 * 2] = {0}, z[16 * 2];
+    for (uint32_t n = 0; n < 16; n++) from[n] = n == 10 ? NM_TOKEN_NEW : n;
+    guess[20] = guess[21] = 0.5f;
+    for (int i = 0; i < 5; i++) {
+        step(&told);
+        step(&set);
+        step(&noise);
+    }
+    memcpy(z, nm_sampler_get(noise.sampler).in.noised, sizeof z);
+    nm_error error;
+    assert_int_equal(nm_sampler_rearrange(noise.sampler, &noise.layout, from, delay, guess, &error), NM_OK);
+    delay[10] = -12;
+    assert_int_equal(nm_sampler_rearrange(told.sampler, &told.layout, from, delay, guess, &error), NM_OK);
+    assert_int_equal(nm_sampler_set_token(set.sampler, 10, guess + 20, &error), NM_OK);
+    step(&told);
+    step(&set);
+    step(&noise);
+    assert_memory_equal(nm_sampler_get(told.sampler).in.noised, nm_sampler_get(set.sampler).in.noised, sizeof z);
+    const nm_noise_level high = nm_noise_level_at(config.snr, 7.0 / 12.0),
+                         low = nm_noise_level_at(config.snr, 6.0 / 12.0);
+    const nm_sampler_state at = nm_sampler_get(noise.sampler);
+    for (uint32_t i = 11 * 2; i < 12 * 2; i++) { // a neighbour of the newcomer still goes by the second order
+        const double x0 = (double)at.x0[i],
+                     ddim = low.alpha * x0 + low.sigma * ((double)z[i] - high.alpha * x0) / high.sigma;
+        assert_true(fabs((double)at.in.noised[i] - ddim) > 1e-4);
+    }
+    finish(&told);
+    finish(&set);
+    finish(&noise);
+}
+
 static void a_failed_pass_changes_nothing(void **state) {
     (void)state;
     nm_sampler_config config = small(3);
@@ -631,6 +673,7 @@ int main(void) {
         cmocka_unit_test(scenes_do_not_depend_on_the_batch),
         cmocka_unit_test(an_overwritten_token_is_seen_by_the_next_pass),
         cmocka_unit_test(news_make_the_solver_forget),
+        cmocka_unit_test(given_newcomers_make_the_solver_forget),
         cmocka_unit_test(a_failed_pass_changes_nothing),
         cmocka_unit_test(values_that_would_overflow_are_refused),
         cmocka_unit_test(guidance_changes_x0_but_no_clean_token),
