@@ -49,6 +49,9 @@ nm_guidance_config nm_guidance_config_default(void) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Creation
 
+/// States are numbered in 32 bits, and NM_NONE is none of them.
+#define MOST_STATES (1u << 28)
+
 static nm_status check_config(const nm_guidance_config *c, nm_error *error) {
     const struct {
         const char *name;
@@ -75,11 +78,14 @@ static nm_status check_config(const nm_guidance_config *c, nm_error *error) {
         return NM_ERROR(error, NM_E_ARGUMENT, "guidance: %s is %g, not in %s%g..%g", ranges[i].name, (double)value,
                         ranges[i].open ? "above " : "", (double)ranges[i].low, (double)ranges[i].high);
     }
-    if (c->max_tokens < 1 || c->max_tokens > (1u << 28))
+    if (c->max_tokens < 1 || c->max_tokens > MOST_STATES)
         return NM_ERROR(error, NM_E_ARGUMENT, "guidance: max_tokens is %u, not in 1..2^28", (unsigned)c->max_tokens);
     if (c->encoding.states < 1 || c->encoding.states > 16)
         return NM_ERROR(error, NM_E_ARGUMENT, "guidance: %u states in a token, not in 1..16",
                         (unsigned)c->encoding.states);
+    if (c->max_tokens > MOST_STATES / c->encoding.states)
+        return NM_ERROR(error, NM_E_ARGUMENT, "guidance: max_tokens is %u of %u states each, over 2^28 states",
+                        (unsigned)c->max_tokens, (unsigned)c->encoding.states);
     for (int f = 0; f < NM_FIELD_COUNT; f++) {
         if (!(fabsf(c->encoding.scale[f]) > 0.0f && isfinite(c->encoding.scale[f]) && isfinite(c->encoding.mean[f])))
             return NM_ERROR(error, NM_E_ARGUMENT, "guidance: field %d has no usable encoding", f);
@@ -161,6 +167,7 @@ nm_status nm_guidance_create(const nm_guidance_config *config, nm_guidance **gui
 
 void nm_guidance_destroy(nm_guidance *guidance) {
     if (!guidance) return;
+    free(guidance->encounters);
     nm_arena_destroy(guidance->arena);
     free(guidance);
 }
@@ -180,6 +187,12 @@ nm_status nm_guidance_set_adversaries(nm_guidance *guidance, const nm_adversary 
             return NM_ERROR(error, NM_E_ARGUMENT, "adversary %u has a limit that is not positive", (unsigned)i);
         if ((unsigned)a->aim >= NM_AIM_COUNT || a->ego == a->adversary)
             return NM_ERROR(error, NM_E_ARGUMENT, "adversary %u has no aim", (unsigned)i);
+    }
+    if (count > guidance->encounter_room) {
+        nm_guide_encounter *more = realloc(guidance->encounters, count * sizeof *more);
+        if (!more) return NM_ERROR(error, NM_E_MEMORY, "no memory for %u adversaries", (unsigned)count);
+        guidance->encounters = more;
+        guidance->encounter_room = count;
     }
     guidance->adversaries = adversaries;
     guidance->adversary_count = count;
@@ -259,18 +272,15 @@ static void favour_lanes(nm_guidance *g) {
     }
 }
 
-static void add_adversaries(nm_guidance *g, const nm_denoise_input *in) {
+static void add_adversaries(nm_guidance *g) {
     for (uint32_t i = 0; i < g->adversary_count; i++) {
-        nm_guide_encounter e;
-        const nm_status found = nm_guidance_find_encounter(g, in, &g->adversaries[i], &e, NULL);
-        NM_ASSERT(found == NM_OK); // mark_foes looked
         clear(g, g->term);
-        nm_guide_add_encounter(&g->view, &e, g->term);
+        nm_guide_add_encounter(&g->view, &g->encounters[i], g->term);
         add(g, (double)g->config.adversarial);
     }
 }
 
-static void gather(nm_guidance *g, const nm_denoise_input *in) {
+static void gather(nm_guidance *g) {
     const nm_guidance_config *c = &g->config;
     clear(g, g->sum);
     if (c->overlap > 0.0f) {
@@ -294,7 +304,7 @@ static void gather(nm_guidance *g, const nm_denoise_input *in) {
         nm_energy_consistent(&g->view, g->term);
         add(g, (double)c->consistent);
     }
-    if (c->adversarial > 0.0f) add_adversaries(g, in);
+    if (c->adversarial > 0.0f) add_adversaries(g);
 }
 
 /// One step down g->sum.
@@ -346,14 +356,12 @@ nm_status nm_guidance_apply(void *guidance, const nm_denoise_input *in, float *x
         memset(g->on_lane, 0, g->view.count);
     const nm_guide_descent descent = nm_guidance_descent(g);
     for (uint32_t i = 0; i < c->iterations; i++) {
-        gather(g, in);
+        gather(g);
         descend(g, &descent);
     }
     for (uint32_t i = 0; c->adversarial > 0.0f && i < g->adversary_count; i++) {
-        nm_guide_encounter e;
-        status = nm_guidance_find_encounter(g, in, &g->adversaries[i], &e, error);
-        NM_ASSERT(status == NM_OK);
-        nm_make_drivable(&g->view, e.first, &e.what, g->clean, g->touched);
+        const nm_guide_encounter *e = &g->encounters[i];
+        nm_make_drivable(&g->view, e->first, &e->what, g->clean, g->touched);
     }
     encode(g, in, x0);
     return NM_OK;

@@ -6,7 +6,7 @@
 /// is about 1 or less; a pass makes a few steps down the sum of the energies, each weighted by its strength in [0, 1].
 /// Tokens at level 0 and tokens slower than `min_speed` are never changed, but the others mind them.
 ///
-/// A guidance holds scratch memory: one thread at a time. Nothing allocates after the creation.
+/// A guidance holds scratch memory: one thread at a time. A pass allocates nothing.
 #ifndef NM_NEXUS_GUIDANCE_H
 #define NM_NEXUS_GUIDANCE_H
 
@@ -84,7 +84,7 @@ typedef struct nm_adversary {
 NM_API nm_adversary nm_adversary_default(void);
 
 typedef struct nm_guidance_config {
-    uint32_t max_tokens;        ///< >= 1; no default
+    uint32_t max_tokens;        ///< >= 1, at most 2^28 states in all; no default
     nm_guide_encoding encoding; ///< default published
     float dt;                   ///< s between time tokens, > 0; default 0.5
     float overlap;       ///< strength of pushing overlapping agents apart, mostly along their lanes, [0, 1]; default 0
@@ -109,8 +109,8 @@ NM_API void nm_guidance_destroy(nm_guidance *guidance); ///< NULL is fine
 
 /// scenes [count] in the order of the batch. Call again when agents or maps changed.
 NM_API void nm_guidance_set_scenes(nm_guidance *guidance, const nm_guided_scene *scenes, uint32_t count);
-/// Borrowed, as scenes are. NM_E_ARGUMENT for a limit that is not positive or an aim that there is not; the adversaries
-/// are then as before.
+/// Borrowed, as scenes are. NM_E_ARGUMENT for a limit that is not positive or an aim that there is not, NM_E_MEMORY;
+/// the adversaries are then as before.
 NM_API nm_status nm_guidance_set_adversaries(nm_guidance *guidance, const nm_adversary *adversaries, uint32_t count,
                                              nm_error *error);
 

@@ -465,9 +465,10 @@ static void bad_input_is_refused(void **state) {
     static play p;
     nm_error error;
     nm_guidance *guidance;
-    static const char *const says[] = {"overlap",  "road",   "smooth",     "dt",         "step",    "window",
-                                       "max_move", "margin", "iterations", "max_tokens", "field 2", "field 3"};
-    for (int i = 0; i < 12; i++) {
+    static const char *const says[] = {
+        "overlap", "road",       "smooth",     "dt",      "step",    "window",    "max_move",
+        "margin",  "iterations", "max_tokens", "field 2", "field 3", "17 states", "over 2^28 states"};
+    for (int i = 0; i < 14; i++) {
         start(&p, NULL);
         nm_guidance_config c = config_of(&p);
         if (i == 0) c.overlap = 1.5f;
@@ -483,6 +484,10 @@ static void bad_input_is_refused(void **state) {
         if (i == 10) c.encoding.scale[2] = 0.0f;
         if (i == 11) c.encoding.channel[3] = -1;
         if (i == 12) c.encoding.states = 17;
+        if (i == 13) { // each within its range, but 2^29 states
+            c.max_tokens = (1u << 28) / 8;
+            c.encoding.states = 16;
+        }
         assert_int_equal(nm_guidance_create(&c, &guidance, &error), NM_E_ARGUMENT);
         assert_null(guidance);
         if (!strstr(error.message, says[i])) fail_msg("case %d: %s", i, error.message);
