@@ -49,7 +49,7 @@ typedef struct nm_guide_pose {
 } nm_guide_pose;
 
 typedef struct nm_guided_agent {
-    uint32_t agent;      ///< id, as in nm_denoise_input
+    uint32_t agent;      ///< place in its scene, as in nm_denoise_input
     uint32_t lane_mask;  ///< lane types it drives on (NM_LANE_MASK_VEHICLE); 0 = it is not bound to lanes
     float length, width; ///< m; 0 = as decoded
     nm_guide_pose pose;  ///< of its tokens
@@ -59,7 +59,7 @@ typedef struct nm_guided_agent {
 typedef struct nm_guided_scene {
     const nm_map *map; ///< nullable: no lanes then. Prepared (nm_map_prepare)
     uint32_t agent_count;
-    const nm_guided_agent *agents; ///< by rising id; all those that have tokens
+    const nm_guided_agent *agents; ///< by rising place; all those that have tokens
 } nm_guided_scene;
 
 /// What an adversary is steered into. Poses are the adversary's, seen from the ego, at the moment of contact.
@@ -73,7 +73,7 @@ typedef enum nm_conflict_aim {
 NM_API const char *nm_conflict_aim_name(nm_conflict_aim aim); ///< "rear_end", "cut_in", "crossing", "head_on"
 
 typedef struct nm_adversary {
-    uint32_t scene, ego, adversary; ///< index of the scene in the batch, ids of the agents
+    uint32_t scene, ego, adversary; ///< index of the scene in the batch, places of the agents
     uint32_t time;                  ///< time of the contact, as in nm_denoise_input
     nm_conflict_aim aim;
     float closing_speed;                 ///< m/s, rear_end and cut_in: how much slower it is than the ego; default 5

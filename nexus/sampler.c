@@ -15,7 +15,7 @@ typedef struct move {
 
 /// Everything that belongs to tokens, [max_tokens] or [max_tokens][channels]. Two of them, for rearrange.
 typedef struct tokens {
-    uint32_t *scene, *agent, *time, *frame;
+    uint32_t *scene, *agent, *time, *frame, *agent_id;
     int32_t *left;    ///< levels + delay - passes: the level is clip(left, 0, levels)
     uint16_t *step;   ///< the level in steps
     uint8_t *history; ///< 1 = x0 was predicted one level above, in the pass before: the 2M solver may use it
@@ -111,6 +111,7 @@ static void fill_tables(nm_sampler *s) {
 static int allocate_tokens(nm_arena *arena, size_t count, size_t values, tokens *t) {
     return (t->scene = NM_ARENA_ARRAY(arena, uint32_t, count)) && (t->agent = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
            (t->time = NM_ARENA_ARRAY(arena, uint32_t, count)) && (t->frame = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
+           (t->agent_id = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
            (t->left = NM_ARENA_ARRAY(arena, int32_t, count)) && (t->step = NM_ARENA_ARRAY(arena, uint16_t, count)) &&
            (t->history = NM_ARENA_ARRAY(arena, uint8_t, count)) && (t->level = NM_ARENA_ARRAY(arena, float, count)) &&
            (t->z = NM_ARENA_ARRAY(arena, float, values)) && (t->x0 = NM_ARENA_ARRAY(arena, float, values)) &&
@@ -254,6 +255,7 @@ static void copy_layout(nm_sampler *s, const nm_token_layout *l, tokens *t) {
         memmove(t->agent, l->agent, bytes);
         memmove(t->time, l->time, bytes);
         memmove(t->frame, l->frame ? l->frame : l->time, bytes);
+        memmove(t->agent_id, l->agent_id ? l->agent_id : l->agent, bytes);
     } else {
         s->layout++;
     }
@@ -264,7 +266,7 @@ static void copy_layout(nm_sampler *s, const nm_token_layout *l, tokens *t) {
 
 static void add_noise_key(nm_sampler *s, const tokens *t, uint32_t n, uint32_t row, uint32_t level) {
     s->noise_scene[row] = s->scene_key[t->scene[n]];
-    s->noise_agent[row] = t->agent[n];
+    s->noise_agent[row] = t->agent_id[n];
     s->noise_step[row] = nm_noise_step(t->frame[n], level);
 }
 

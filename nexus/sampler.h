@@ -46,12 +46,15 @@ NM_API nm_sampler_config nm_sampler_config_default(void);
 NM_API nm_status nm_sampler_create(const nm_sampler_config *config, nm_sampler **sampler, nm_error *error);
 NM_API void nm_sampler_destroy(nm_sampler *sampler); ///< NULL is fine
 
-/// Which tokens there are; copied. Order and meaning of scene, agent and time as in nm_denoise_input.
+/// Which tokens there are; copied. Order and meaning of scene, agent and time as in nm_denoise_input: the agent is its
+/// place among those of the scene, and may change whenever others come or go.
 typedef struct nm_token_layout {
     uint32_t count, scene_count;
     const uint32_t *scene, *agent, *time; ///< [count]
     const uint32_t *frame;                ///< [count] number of the time token that never changes while a window moves,
                            ///< rising within an agent, <= NM_NOISE_MAX_FRAME; keys the noise. NULL = time
+    const uint32_t *agent_id;  ///< [count] what never changes about the agent (nm_noise_agent); keys the noise. Agents
+                               ///< of one scene and one id get one noise. NULL = agent
     const uint64_t *scene_key; ///< [scene_count] stable ids of the scenes; key the noise. Scenes of one key,
                                ///< and of one seed, get one noise: for several futures of a scene in a batch,
                                ///< mix their number into the key (nm_hash64)

@@ -200,9 +200,10 @@ typedef struct nm_token_frame {
 /// A scene as tokens. All arrays are in the arena that the scene was built with.
 typedef struct nm_tokens {
     nm_token_config config;
-    nm_token_scene shape;   ///< for nm_batch_set; its pointers are those below
-    uint32_t current_step;  ///< of the scene
-    uint32_t *track;        ///< [A] track of each agent; track[0] is the ego
+    nm_token_scene shape;  ///< for nm_batch_set; its pointers are those below
+    uint32_t current_step; ///< of the scene
+    uint32_t *track;       ///< [A] track of each agent; track[0] is the ego
+    uint32_t *agent_id; ///< [A] stable id of each agent, whoever else there is: nm_noise_agent of the track's source_id
     nm_token_frame *frame;  ///< [A] own frame of each agent; see nm_tokens_frame
     uint8_t *logged;        ///< [A][T] all states read are in the scene
     uint8_t *valid;         ///< [A][T] the network sees it

@@ -624,6 +624,87 @@ static void bad_input_is_refused(void **state) {
     assert_non_null(strstr(error.message, "no solver \"euler\"; known are ancestral, ddim, 2m"));
 }
 
+/// Predicts every token from itself alone, so that only its own noise bears on it.
+static nm_status hermit(void *context, const nm_denoise_input *in, float *v, nm_error *error) {
+    (void)context;
+    (void)error;
+    for (uint32_t i = 0; i < in->count * in->channels; i++) v[i] = 0.4f * in->noised[i];
+    return NM_OK;
+}
+
+enum { PEOPLE = 4, DAYS = 3 };
+
+/// Tokens of `count` agents of one scene with these ids.
+typedef struct people {
+    uint32_t scene[PEOPLE * DAYS], agent[PEOPLE * DAYS], time[PEOPLE * DAYS], id[PEOPLE * DAYS];
+    uint64_t key;
+} people;
+static nm_token_layout layout_of(people *p, uint32_t count, const uint32_t *ids) {
+    p->key = 5;
+    for (uint32_t n = 0; n < count * DAYS; n++) {
+        p->scene[n] = 0;
+        p->agent[n] = n / DAYS;
+        p->time[n] = n % DAYS;
+        p->id[n] = ids[n / DAYS];
+    }
+    return (nm_token_layout){.count = count * DAYS,
+                             .scene_count = 1,
+                             .scene = p->scene,
+                             .agent = p->agent,
+                             .time = p->time,
+                             .agent_id = p->id,
+                             .scene_key = &p->key};
+}
+
+/// z of agent `a` of one sampler is that of agent `b` of the other, bit for bit.
+static void check_same_agent(const nm_sampler *one, uint32_t a, const nm_sampler *other, uint32_t b) {
+    const float *first = nm_sampler_get(one).in.noised, *second = nm_sampler_get(other).in.noised;
+    assert_memory_equal(first + a * DAYS * 3, second + b * DAYS * 3, DAYS * 3 * sizeof *first);
+}
+
+/// Agents change their places as others come nearer or leave; their noise, first and later, goes with them.
+static void noise_belongs_to_the_agent_and_not_to_its_place(void **state) {
+    (void)state;
+    const nm_sampler_config config = small(3);
+    const nm_denoiser denoiser = {NULL, hermit};
+    const uint32_t ids[PEOPLE] = {40, 7, 900, 3}, turned[PEOPLE] = {900, 40, 3, 7}, fewer[PEOPLE - 1] = {40, 900, 3};
+    const uint8_t clean[PEOPLE * DAYS] = {0};
+    people memory[3];
+    const nm_token_layout layouts[3] = {layout_of(&memory[0], PEOPLE, ids), layout_of(&memory[1], PEOPLE, turned),
+                                        layout_of(&memory[2], PEOPLE - 1, fewer)};
+    nm_sampler *s[3];
+    nm_error error;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(nm_sampler_create(&config, &s[i], &error), NM_OK);
+        assert_int_equal(nm_sampler_begin(s[i], &layouts[i], clean, NULL, NULL, &error), NM_OK);
+        float noise[4]; // of agent 40 at time 1
+        const nm_rng_key key = {config.seed, 5, 40, nm_noise_step(1, config.levels), NM_PURPOSE_NOISE};
+        nm_rng_normal4(&key, 0, noise);
+        const size_t at = (i == 1 ? 1 * DAYS + 1 : 1) * 3;
+        assert_memory_equal(nm_sampler_get(s[i]).in.noised + at, noise, 3 * sizeof(float));
+    }
+    static const uint32_t place[PEOPLE] = {1, 3, 0, 2}; // among the turned
+    for (uint32_t pass = 0; pass < 4; pass++) {
+        for (uint32_t a = 0; a < PEOPLE; a++) {
+            check_same_agent(s[0], a, s[1], place[a]);
+            if (a != 1) check_same_agent(s[0], a, s[2], a - (a > 1));
+        }
+        for (int i = 0; i < 3; i++) assert_int_equal(nm_sampler_step(s[i], &denoiser, NULL, NULL, &error), NM_OK);
+    }
+    const uint32_t left[PEOPLE - 1] = {3, 40, 900}, from[(PEOPLE - 1) * DAYS] = {6, 7, 8, 3, 4, 5, 0, 1, 2};
+    people rest; // of the turned, one leaves and two change places
+    const nm_token_layout layout = layout_of(&rest, PEOPLE - 1, left);
+    assert_int_equal(nm_sampler_rearrange(s[1], &layout, from, NULL, NULL, &error), NM_OK);
+    while (nm_sampler_remaining(s[0])) {
+        for (int i = 0; i < 3; i++) assert_int_equal(nm_sampler_step(s[i], &denoiser, NULL, NULL, &error), NM_OK);
+        check_same_agent(s[0], 0, s[1], 1);
+        check_same_agent(s[0], 2, s[1], 2);
+        check_same_agent(s[0], 3, s[1], 0);
+        check_same_agent(s[0], 2, s[2], 1);
+    }
+    for (int i = 0; i < 3; i++) nm_sampler_destroy(s[i]);
+}
+
 /// New tokens may come with a guess, noised to their level, or given.
 static void new_tokens_may_come_with_a_guess(void **state) {
     (void)state;
@@ -678,6 +759,7 @@ int main(void) {
         cmocka_unit_test(values_that_would_overflow_are_refused),
         cmocka_unit_test(guidance_changes_x0_but_no_clean_token),
         cmocka_unit_test(rearranging_keeps_what_goes_on),
+        cmocka_unit_test(noise_belongs_to_the_agent_and_not_to_its_place),
         cmocka_unit_test(new_tokens_may_come_with_a_guess),
         cmocka_unit_test(another_layout_has_another_number),
         cmocka_unit_test(frames_must_rise),
