@@ -5,21 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-nm_guide_encoding nm_guide_encoding_published(void) {
-    return (nm_guide_encoding){.states = 1,
-                               .channel = {0, 1, 2, 3, 4, 5, 6, 7},
-                               .mean = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 4.5f, 2.0f},
-                               .scale = {104.0f, 104.0f, 1.0f, 1.0f, 4.0f, 4.0f, 5.0f, 1.6f}};
-}
-
-nm_guide_encoding nm_guide_encoding_own(float position_scale, float heading_scale, float speed_scale) {
-    return (nm_guide_encoding){
-        .states = 5,
-        .stride = 5,
-        .channel = {0, 1, 2, 3, 4, -1, -1, -1},
-        .scale = {position_scale, position_scale, heading_scale, heading_scale, speed_scale, 1.0f, 1.0f, 1.0f}};
-}
-
 const char *nm_conflict_aim_name(nm_conflict_aim aim) {
     static const char *const names[NM_AIM_COUNT] = {"rear_end", "cut_in", "crossing", "head_on"};
     NM_ASSERT((unsigned)aim < NM_AIM_COUNT);
@@ -35,7 +20,7 @@ nm_adversary nm_adversary_default(void) {
 }
 
 nm_guidance_config nm_guidance_config_default(void) {
-    return (nm_guidance_config){.encoding = nm_guide_encoding_published(),
+    return (nm_guidance_config){.encoding = nm_state_encoding_published(),
                                 .dt = 0.5f,
                                 .margin = 0.2f,
                                 .window = 1,
@@ -80,18 +65,11 @@ static nm_status check_config(const nm_guidance_config *c, nm_error *error) {
     }
     if (c->max_tokens < 1 || c->max_tokens > MOST_STATES)
         return NM_ERROR(error, NM_E_ARGUMENT, "guidance: max_tokens is %u, not in 1..2^28", (unsigned)c->max_tokens);
-    if (c->encoding.states < 1 || c->encoding.states > 16)
-        return NM_ERROR(error, NM_E_ARGUMENT, "guidance: %u states in a token, not in 1..16",
-                        (unsigned)c->encoding.states);
+    const nm_status status = nm_state_encoding_check(&c->encoding, error);
+    if (status) return status;
     if (c->max_tokens > MOST_STATES / c->encoding.states)
         return NM_ERROR(error, NM_E_ARGUMENT, "guidance: max_tokens is %u of %u states each, over 2^28 states",
                         (unsigned)c->max_tokens, (unsigned)c->encoding.states);
-    for (int f = 0; f < NM_FIELD_COUNT; f++) {
-        if (!(fabsf(c->encoding.scale[f]) > 0.0f && isfinite(c->encoding.scale[f]) && isfinite(c->encoding.mean[f])))
-            return NM_ERROR(error, NM_E_ARGUMENT, "guidance: field %d has no usable encoding", f);
-        if (c->encoding.channel[f] < 0 && f < NM_FIELD_VY)
-            return NM_ERROR(error, NM_E_ARGUMENT, "guidance: field %d is not encoded", f);
-    }
     return NM_OK;
 }
 
@@ -203,7 +181,7 @@ nm_status nm_guidance_set_adversaries(nm_guidance *guidance, const nm_adversary 
 // Decoding and encoding
 
 static void decode(nm_guidance *g, const nm_denoise_input *in, const float *x0) {
-    const nm_guide_encoding *e = &g->config.encoding;
+    const nm_state_encoding *e = &g->config.encoding;
     const double least = (double)g->config.min_speed;
     for (uint32_t p = 0; p < g->view.count; p++) {
         const uint32_t n = p / e->states;
@@ -218,7 +196,7 @@ static void decode(nm_guidance *g, const nm_denoise_input *in, const float *x0) 
 }
 
 static void encode(const nm_guidance *g, const nm_denoise_input *in, float *x0) {
-    const nm_guide_encoding *e = &g->config.encoding;
+    const nm_state_encoding *e = &g->config.encoding;
     for (uint32_t p = 0; p < g->view.count; p++) {
         if (!g->touched[p]) continue;
         const uint32_t n = p / e->states;
@@ -324,11 +302,7 @@ int nm_guidance_idle(const nm_guidance_config *c) {
 }
 
 int nm_guidance_fits(const nm_guidance_config *c, uint32_t channels) {
-    const int64_t last_state = (int64_t)(c->encoding.states - 1) * c->encoding.stride;
-    for (int f = 0; f < NM_FIELD_COUNT; f++) {
-        if (last_state + c->encoding.channel[f] >= (int64_t)channels) return 0;
-    }
-    return 1;
+    return nm_state_encoding_channels(&c->encoding) <= channels;
 }
 
 nm_guide_descent nm_guidance_descent(const nm_guidance *g) {

@@ -11,48 +11,18 @@
 #define NM_NEXUS_GUIDANCE_H
 
 #include "nexus/denoiser.h"
+#include "nexus/encoding.h"
 #include "sim/map.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef enum nm_guide_field {
-    NM_FIELD_X = 0, ///< m
-    NM_FIELD_Y,
-    NM_FIELD_COS, ///< of the heading
-    NM_FIELD_SIN,
-    NM_FIELD_VX, ///< m/s
-    NM_FIELD_VY,
-    NM_FIELD_LENGTH, ///< m
-    NM_FIELD_WIDTH,
-    NM_FIELD_COUNT
-} nm_guide_field;
-
-/// How states are written into channels. A token holds `states` of them at equal steps of time, the last one at the
-/// token's time; field f of state i is in channel i * stride + channel[f], as (value - mean[f]) / scale[f].
-typedef struct nm_guide_encoding {
-    uint32_t states; ///< [1, 16]
-    uint32_t stride; ///< channels from one state to the next; of no meaning with one state
-    int32_t
-        channel[NM_FIELD_COUNT]; ///< -1 = not encoded: length, width, and vy: then vx is the speed along the heading
-    float mean[NM_FIELD_COUNT], scale[NM_FIELD_COUNT];
-} nm_guide_encoding;
-/// nexus-core section 1: eight channels in the order of the fields; scale = 2 std.
-NM_API nm_guide_encoding nm_guide_encoding_published(void);
-/// Five states of x, y, cos, sin and speed, each with its scale and mean 0.
-NM_API nm_guide_encoding nm_guide_encoding_own(float position_scale, float heading_scale, float speed_scale);
-
-/// Frame of tokens in the frame of the map: value_map = position + rotation value. Unit (cos_h, sin_h).
-typedef struct nm_guide_pose {
-    double x, y, cos_h, sin_h;
-} nm_guide_pose;
-
 typedef struct nm_guided_agent {
     uint32_t agent;      ///< place in its scene, as in nm_denoise_input
     uint32_t lane_mask;  ///< lane types it drives on (NM_LANE_MASK_VEHICLE); 0 = it is not bound to lanes
     float length, width; ///< m; 0 = as decoded
-    nm_guide_pose pose;  ///< of its tokens
+    nm_motion pose;      ///< of the frame of its tokens, in the map
 } nm_guided_agent;
 
 /// Borrowed, and must stay as they are until they are set anew.
@@ -85,7 +55,7 @@ NM_API nm_adversary nm_adversary_default(void);
 
 typedef struct nm_guidance_config {
     uint32_t max_tokens;        ///< >= 1, at most 2^28 states in all; no default
-    nm_guide_encoding encoding; ///< default published
+    nm_state_encoding encoding; ///< default published
     float dt;                   ///< s between time tokens, > 0; default 0.5
     float overlap;       ///< strength of pushing overlapping agents apart, mostly along their lanes, [0, 1]; default 0
     float road;          ///< of pulling to the nearest lane beyond half its width, [0, 1]; default 0

@@ -9,6 +9,7 @@
 #define NM_NEXUS_SAMPLER_H
 
 #include "nexus/denoiser.h"
+#include "nexus/encoding.h"
 #include "nexus/noise.h"
 #include "nexus/schedule.h"
 
@@ -86,6 +87,19 @@ NM_API nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout
 /// its scene, predicted before this was known, is dropped when the value is news (the next pass is first order there).
 /// values [channels]; NM_E_NUMERIC when one is not finite.
 NM_API nm_status nm_sampler_set_token(nm_sampler *sampler, uint32_t token, const float *values, nm_error *error);
+
+/// The frames that tokens are in move: given values, noised ones, the last prediction and what the solver remembers go
+/// along at whatever level they are (nm_state_encoding_move); levels and delays stay. Noise drawn from now on is in the
+/// new frames. With clip 0 and a denoiser and a guide that are told of the new frames, what is sampled is what would
+/// have been, moved, but for noise still to come.
+///
+/// motion_of  [count] which of `motions` makes coordinates of the token's old frame those of the new one, or
+///            NM_TOKEN_STAYS
+/// returns    what nm_state_encoding_check_motion refuses (NM_E_ARGUMENT); NM_E_NUMERIC for a motion that is none or a
+///            value that is not finite afterwards: nothing has changed then
+#define NM_TOKEN_STAYS UINT32_MAX
+NM_API nm_status nm_sampler_reframe(nm_sampler *sampler, const nm_state_encoding *encoding, const nm_motion *motions,
+                                    uint32_t motion_count, const uint32_t *motion_of, nm_error *error);
 
 /// One pass. guide NULL = none. On failure nothing has changed, and the pass may be tried again: of the denoiser, of
 /// the guide, or NM_E_NUMERIC when an x0 is not finite or beyond +-1e30, from where the next passes may overflow. A

@@ -63,6 +63,12 @@ uint32_t nm_token_states(const nm_token_config *config) {
     return config->encoding == NM_TOKENS_AGENT ? NM_TOKEN_STEPS : 1;
 }
 
+nm_state_encoding nm_token_state_encoding(const nm_token_config *config) {
+    if (config->encoding == NM_TOKENS_EGO) return nm_state_encoding_published();
+    return nm_state_encoding_own((float)config->position_scale, (float)config->heading_scale,
+                                 (float)config->speed_scale);
+}
+
 uint32_t nm_token_channels(const nm_token_config *config) {
     return config->encoding == NM_TOKENS_AGENT ? NM_TOKEN_STEPS * NM_OWN_CHANNELS : NM_EGO_CHANNELS;
 }

@@ -28,6 +28,7 @@
 
 #include "base/arena.h"
 #include "nexus/batch.h"
+#include "nexus/encoding.h"
 #include "nexus/model.h"
 #include "sim/scene.h"
 
@@ -165,6 +166,8 @@ NM_API uint32_t nm_token_channels(const nm_token_config *config);     ///< C
 NM_API uint32_t nm_token_conditions(const nm_token_config *config);   ///< K: 0 (EGO), NM_CONDITION_COUNT
 NM_API uint32_t nm_token_map_channels(const nm_token_config *config); ///< of a map row
 NM_API uint32_t nm_token_states(const nm_token_config *config);       ///< states in a token: 1 (EGO), 5
+/// The encoding of its tokens as a table, for guidance.h and for moving frames (encoding.h).
+NM_API nm_state_encoding nm_token_state_encoding(const nm_token_config *config);
 /// Map rows that a scene of `agents` agents has at most.
 NM_API uint32_t nm_token_map_rows(const nm_token_config *config, uint32_t agents);
 /// Sets what the tokens decide of a model: channels, conditions, map_channels, map_encoder, pose_bias (1 for AGENT).

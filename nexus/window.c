@@ -384,3 +384,12 @@ nm_status nm_window_overwrite(nm_window *window, uint32_t row, int32_t frame, co
     }
     return nm_sampler_set_token(window->sampler, token, values, error);
 }
+
+nm_status nm_window_reframe(nm_window *window, const nm_state_encoding *encoding, const nm_motion *motions,
+                            nm_error *error) {
+    const nm_window *w = window;
+    for (uint32_t i = 0; i < w->row_count * w->length; i++) {
+        if (w->tokens[i] != NM_TOKEN_NEW) w->from[w->tokens[i]] = i / w->length; // scratch between changes
+    }
+    return nm_sampler_reframe(w->sampler, encoding, motions, w->row_count, w->from, error);
+}

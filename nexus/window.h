@@ -82,6 +82,12 @@ NM_API void nm_window_frame(const nm_window *window, float *values, uint8_t *pre
 /// NM_E_NUMERIC when an actual value is not finite: nothing has changed.
 NM_API nm_status nm_window_slide(nm_window *window, const float *actual, const uint8_t *alive, nm_error *error);
 
+/// The frames of all rows move: motions [rows] make coordinates of each row's old frame those of its new one. What is
+/// in the window goes along, see nm_sampler_reframe; what is added or overwritten from now on is in the new frames.
+/// Between passes or frames, whenever. On failure nothing has changed.
+NM_API nm_status nm_window_reframe(nm_window *window, const nm_state_encoding *encoding, const nm_motion *motions,
+                                   nm_error *error);
+
 /// Overwrites any token of the window, at whatever level: it is clean from the next pass on. NM_E_NOT_FOUND when the
 /// row has no token at `frame`.
 NM_API nm_status nm_window_overwrite(nm_window *window, uint32_t row, int32_t frame, const float *values,
