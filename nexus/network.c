@@ -105,6 +105,10 @@ const nm_batch *nm_pass_batch(const nm_pass *pass) {
     return &pass->batch;
 }
 
+const nm_model *nm_pass_model(const nm_pass *pass) {
+    return pass->model;
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // What a batch brings along
 

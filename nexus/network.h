@@ -49,6 +49,7 @@ NM_API size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capa
 /// the next use of the pass encodes the maps again.
 NM_API nm_status nm_pass_set_scenes(nm_pass *pass, const nm_token_scene *scenes, uint32_t count, nm_error *error);
 NM_API const nm_batch *nm_pass_batch(const nm_pass *pass);
+NM_API const nm_model *nm_pass_model(const nm_pass *pass);
 
 /// v [out, N x C], host memory. Levels that occur often cost once. A level outside [0, 1] or a value that is not
 /// finite: NM_E_NUMERIC naming the token, v untouched. A value that is not finite comes out: NM_E_NUMERIC too, v as it

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "nexus/network_private.h"
+#include "nexus/model_private.h"
 #include "nexus/safetensors.h"
 
 /// What is kept of every parameter. In files each is one flat tensor, laid out as the model's values.
@@ -97,7 +97,7 @@ uint64_t nm_optimizer_steps(const nm_optimizer *optimizer) {
 nm_status nm_optimizer_step(nm_optimizer *o, const nm_pass *pass, float rate, double *norm, nm_error *error) {
     nm_backend *backend = o->model->backend;
     const nm_tensor gradients = nm_pass_gradients(pass);
-    NM_ASSERT(pass->training && pass->model == o->model);
+    NM_ASSERT(gradients.data && nm_pass_model(pass) == o->model);
     if (!(rate >= 0.0f && isfinite(rate))) return NM_ERROR(error, NM_E_ARGUMENT, "a rate of %g", (double)rate);
     float square = 0.0f;
     backend->ops->square_sum(backend, gradients, o->square_sum);

@@ -2,6 +2,10 @@
 
 static nm_status check_tokens(const nm_pass *pass, const nm_denoise_input *in, nm_error *error) {
     const nm_batch *batch = nm_pass_batch(pass);
+    const uint32_t channels = nm_model_get_config(nm_pass_model(pass))->channels;
+    if (in->channels != channels)
+        return NM_ERROR(error, NM_E_ARGUMENT, "the sampler's tokens have %u channels, the model's %u", in->channels,
+                        channels);
     if (in->count != batch->tokens)
         return NM_ERROR(error, NM_E_ARGUMENT, "the sampler has %u tokens, the pass %u", in->count, batch->tokens);
     for (uint32_t i = 0; i < in->count; ++i) {

@@ -18,7 +18,7 @@ typedef struct nm_pass_denoiser {
 } nm_pass_denoiser;
 
 /// `context` is borrowed by the denoiser. A prediction is refused (NM_E_ARGUMENT) when the sampler's tokens are not the
-/// pass's: another count, or another scene, agent or time.
+/// pass's: other channels, another count, or another scene, agent or time.
 NM_API nm_denoiser nm_denoiser_of_pass(nm_pass_denoiser *context);
 
 #ifdef __cplusplus

@@ -126,6 +126,18 @@ static void another_shape_is_named(void **state) {
     t->shape[0] *= t->shape[1];
     expect_refusal(c, NM_E_FORMAT, "output_proj.weight");
     close_copy(c);
+    c = open_copy();
+    t = item(c, "model.diffuser.model.input_proj.weight"); // fewer inputs than the parts of a token
+    t->shape[0] *= 2;
+    t->shape[1] /= 2;
+    expect_refusal(c, NM_E_FORMAT, "input_proj.weight has");
+    close_copy(c);
+    c = open_copy();
+    t = item(c, "model.diffuser.model.backbone.0.temporal_attention.mlp.mlp.0.weight"); // half as wide as the stream
+    t->shape[0] = t->shape[1] / 2;
+    t->shape[1] = 2 * item(c, "model.diffuser.model.backbone.0.temporal_attention.mlp.mlp.0.bias")->shape[0];
+    expect_refusal(c, NM_E_FORMAT, "no multiple");
+    close_copy(c);
 }
 
 static void a_value_that_is_no_number_is_named(void **state) {

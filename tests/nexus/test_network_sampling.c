@@ -186,6 +186,25 @@ static void tokens_of_another_batch_are_refused(void **state) {
     const nm_denoiser denoiser = nm_denoiser_of_pass(&r->context);
     assert_int_equal(nm_sampler_step(r->sampler, &denoiser, NULL, NULL, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "the pass"));
+
+    assert_int_equal(nm_pass_set_scenes(r->pass, &scene, 1, &error), NM_OK);
+    float v[TOKENS_MAX * CHANNELS];
+    const nm_denoise_input right = nm_sampler_get(r->sampler).in;
+    assert_int_equal(nm_denoise(&denoiser, &right, v, &error), NM_OK);
+    for (int i = 0; i < 4; ++i) { // as many tokens, one of them another one; or channels of another model
+        uint32_t other_place[TOKENS_MAX];
+        nm_denoise_input wrong = right;
+        const uint32_t **places[] = {&wrong.scene, &wrong.agent, &wrong.time};
+        if (i < 3) {
+            memcpy(other_place, *places[i], right.count * sizeof *other_place);
+            other_place[7]++;
+            *places[i] = other_place;
+        } else {
+            wrong.channels = 2;
+        }
+        assert_int_equal(nm_denoise(&denoiser, &wrong, v, &error), NM_E_ARGUMENT);
+        assert_non_null(strstr(error.message, i < 3 ? "token 7 is" : "2 channels, the model's 3"));
+    }
     end(r);
     free(r);
     nm_backend_destroy(backend);

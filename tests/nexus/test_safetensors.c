@@ -296,6 +296,14 @@ static void refuses_what_was_not_expected(void **state) {
     assert_int_equal(nm_safetensors_read_f32(file, "w", 2, right, out, &error), NM_OK);
     nm_safetensors_close(file);
     free(bytes);
+    for (int type = 0; type < NM_STORED_TYPE_COUNT; type++) { // whole numbers and truths are no floats
+        const nm_safetensors_item one = {"x", (nm_stored_type)type, 0, {0}, data};
+        const int is_float = nm_stored_type_name(one.type)[0] == 'F' || one.type == NM_STORED_BF16;
+        file = open_items(&one, 1, &bytes);
+        assert_int_equal(nm_safetensors_read_f32(file, "x", 0, NULL, out, &error), is_float ? NM_OK : NM_E_FORMAT);
+        nm_safetensors_close(file);
+        free(bytes);
+    }
 }
 
 static void reads_numbers_of_the_metadata(void **state) {

@@ -15,6 +15,14 @@ static int switched_off(void) {
     errno = EIO;
     return 1;
 }
+/// Files and folders flushed to the disk.
+static int flushes;
+
+int fsync(int file) {
+    (void)file;
+    flushes++;
+    return 0;
+}
 int rename(const char *from, const char *to) {
     return switched_off() ? -1 : renameat(AT_FDCWD, from, AT_FDCWD, to);
 }
@@ -73,7 +81,9 @@ static void writes_what_it_reads(void **state) {
     (void)state;
     write_items(at("one.safetensors"), 6, 0);
     check_items(at("one.safetensors"), 6);
+    flushes = 0;
     write_items(at("one.safetensors"), 2, 0); // replaced
+    assert_int_equal(flushes, 2);             // the file, then the folder in which it was renamed
     check_items(at("one.safetensors"), 2);
     assert_int_equal(files_in_folder(), 1);
 }
@@ -142,7 +152,9 @@ static void two_writers_make_the_same_bytes(void **state) {
 
 static void cuts_a_set_into_shards(void **state) {
     (void)state;
+    flushes = 0;
     write_items(at("model.safetensors"), 6, 48); // by name: 1 + 16 + 0 + 3 + 6, then 48
+    assert_int_equal(flushes, 6); // three files; the folder without an index, with the shards, with the new index
     assert_true(exists("model-00001-of-00002.safetensors"));
     assert_true(exists("model-00002-of-00002.safetensors"));
     assert_int_equal(files_in_folder(), 3);
@@ -231,6 +243,26 @@ static void refuses_an_index_that_lies(void **state) {
     assert_int_equal(nm_safetensors_open(folder, &file, NULL), NM_OK);
     assert_int_equal(nm_safetensors_count(file), 2);
     nm_safetensors_close(file);
+}
+
+/// What several files say is kept once; a key that one of them repeats is not taken for that.
+static void a_key_twice_in_one_of_two_files_is_refused(void **state) {
+    (void)state;
+    static const char *const headers[] = {"{\"__metadata__\":{\"k\":\"1\"}}",
+                                          "{\"__metadata__\":{\"k\":\"1\",\"j\":\"2\",\"k\":\"1\"}}"};
+    const char *paths[3] = {at("x"), at("y"), at("z")};
+    nm_error error;
+    nm_safetensors *file;
+    for (int i = 0; i < 3; i++) {
+        size_t size;
+        unsigned char *bytes = with_header(headers[i == 2], 0, &size);
+        put_file(paths[i], bytes, size);
+        free(bytes);
+    }
+    assert_int_equal(nm_safetensors_open_list(paths, 2, &file, &error), NM_OK);
+    assert_int_equal(nm_safetensors_metadata_count(file), 1);
+    nm_safetensors_close(file);
+    check_error("twice", nm_safetensors_open_list(paths, 3, &file, &error), NM_E_FORMAT, &error, "z", "there twice");
 }
 
 /// A disk that is full after the first bytes: the set of before is untouched and nothing else lies about.
@@ -353,6 +385,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_large_tensor_has_a_file_of_its_own, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(one_form_replaces_the_other, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_an_index_that_lies, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_key_twice_in_one_of_two_files_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_failed_write_changes_nothing, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(no_set_mixes_old_and_new, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(refuses_what_can_not_be_a_file, make_folder, remove_folder),
