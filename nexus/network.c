@@ -303,27 +303,30 @@ static nm_status upload_input(nm_pass *p, const nm_pass_input *in, nm_error *err
     return NM_OK;
 }
 
+/// Records the forward pass over the batch that is set; 0 when the backend could not.
+static int record(nm_pass *p, uint32_t levels) {
+    const nm_ops *ops = p->backend->ops;
+    nm_error ignored; // an unrecorded pass does as well
+    forget_recording(p);
+    p->warm_levels = levels;
+    if (ops->capture_begin(p->backend, &ignored) != NM_OK) return 0;
+    nm_pass_forward(p);
+    if (ops->capture_end(p->backend, &p->recording, &ignored) != NM_OK) return 0;
+    p->recorded_levels = levels;
+    return 1;
+}
+
 /// The forward pass, replayed where the same shapes have run before and the backend can record.
-static nm_status forward(nm_pass *p, nm_error *error) {
+static void forward(nm_pass *p) {
     const nm_ops *ops = p->backend->ops;
     const uint32_t levels = p->level.distinct.count;
-    if (!ops->capture_begin || p->training || p->warm_levels != levels) {
-        nm_pass_forward(p);
-        p->warm_levels = levels;
-        return NM_OK;
+    const int may_record = ops->capture_begin && !p->training && p->warm_levels == levels;
+    if (may_record && (p->recorded_levels == levels || record(p, levels))) {
+        ops->replay(p->backend, p->recording);
+        return;
     }
-    if (p->recorded_levels != levels) {
-        forget_recording(p);
-        p->warm_levels = levels;
-        nm_status status = ops->capture_begin(p->backend, error);
-        if (status != NM_OK) return status;
-        nm_pass_forward(p);
-        status = ops->capture_end(p->backend, &p->recording, error);
-        if (status != NM_OK) return status;
-        p->recorded_levels = levels;
-    }
-    ops->replay(p->backend, p->recording);
-    return NM_OK;
+    nm_pass_forward(p);
+    p->warm_levels = levels;
 }
 
 nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, nm_error *error) {
@@ -331,8 +334,7 @@ nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, n
     nm_status status = upload_input(pass, input, error);
     if (status != NM_OK) return status;
     keep_up(pass);
-    status = forward(pass, error);
-    if (status != NM_OK) return status;
+    forward(pass);
     pass->backend->ops->download(pass->backend, pass->v, v);
     status = pass->backend->ops->synchronize(pass->backend, error);
     if (status == NM_OK) status = check_finite(pass, "prediction", v, pass->model->config.channels, error);
@@ -372,32 +374,43 @@ static nm_status upload_target(nm_pass *p, const nm_pass_target *target, nm_erro
     return NM_OK;
 }
 
-nm_status nm_pass_train(nm_pass *pass, const nm_pass_input *input, const nm_pass_target *target, double *loss,
-                        nm_error *error) {
-    NM_ASSERT(pass->training);
+/// The loss of a forward pass and, with `gradients`, the backward pass.
+static nm_status measure(nm_pass *p, const nm_pass_input *input, const nm_pass_target *target, int gradients,
+                         double *loss, nm_error *error) {
+    NM_ASSERT(p->training);
     *loss = 0.0;
-    if (pass->batch.tokens == 0) return NM_OK;
-    nm_status status = upload_input(pass, input, error);
-    if (status == NM_OK) status = upload_target(pass, target, error);
+    if (p->batch.tokens == 0) return NM_OK;
+    nm_status status = upload_input(p, input, error);
+    if (status == NM_OK) status = upload_target(p, target, error);
     if (status != NM_OK) return status;
-    keep_up(pass);
-    nm_pass_forward(pass);
-    const nm_noise_loss op = {.v = pass->v,
-                              .z = pass->noised,
-                              .e = pass->noise,
-                              .alpha = pass->alpha,
-                              .sigma = pass->sigma,
-                              .row_weight = pass->weight,
-                              .loss = pass->loss,
-                              .dv = pass->d.output};
-    pass->backend->ops->noise_loss(pass->backend, &op);
-    nm_pass_backward(pass);
+    keep_up(p);
+    nm_pass_forward(p);
+    const nm_noise_loss op = {.v = p->v,
+                              .z = p->noised,
+                              .e = p->noise,
+                              .alpha = p->alpha,
+                              .sigma = p->sigma,
+                              .row_weight = p->weight,
+                              .loss = p->loss,
+                              .dv = gradients ? p->d.output : nm_tensor_none()};
+    p->backend->ops->noise_loss(p->backend, &op);
+    if (gradients) nm_pass_backward(p);
     float value = 0.0f;
-    pass->backend->ops->download(pass->backend, pass->loss, &value);
-    status = pass->backend->ops->synchronize(pass->backend, error);
+    p->backend->ops->download(p->backend, p->loss, &value);
+    status = p->backend->ops->synchronize(p->backend, error);
     *loss = (double)value;
     if (status == NM_OK && !isfinite(value)) status = NM_ERROR(error, NM_E_NUMERIC, "the loss is not a finite number");
     return status;
+}
+
+nm_status nm_pass_train(nm_pass *pass, const nm_pass_input *input, const nm_pass_target *target, double *loss,
+                        nm_error *error) {
+    return measure(pass, input, target, 1, loss, error);
+}
+
+nm_status nm_pass_loss(nm_pass *pass, const nm_pass_input *input, const nm_pass_target *target, double *loss,
+                       nm_error *error) {
+    return measure(pass, input, target, 0, loss, error);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -73,6 +73,9 @@ typedef struct nm_pass_target {
 /// then, and must be zeroed.
 NM_API nm_status nm_pass_train(nm_pass *pass, const nm_pass_input *input, const nm_pass_target *target, double *loss,
                                nm_error *error);
+/// The same loss without a backward pass: for validation. The pass was made for training.
+NM_API nm_status nm_pass_loss(nm_pass *pass, const nm_pass_input *input, const nm_pass_target *target, double *loss,
+                              nm_error *error);
 NM_API void nm_pass_zero_gradients(nm_pass *pass);
 /// [1][n], laid out as nm_model_values; absent without training.
 NM_API nm_tensor nm_pass_gradients(const nm_pass *pass);

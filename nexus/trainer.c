@@ -158,6 +158,7 @@ typedef struct load {
     nm_example_source source;
     uint64_t seed, first;
     uint32_t count;
+    int gradients; ///< 0: only the loss
 } load;
 
 static nm_status check_example(const nm_trainer *t, const nm_tokens *tokens, uint64_t number, nm_error *error) {
@@ -254,14 +255,15 @@ static nm_status run_pass(load *l, double share, double *loss, nm_error *error) 
                                  .level = t->level,
                                  .pose = t->model->config.pose_bias ? t->pose : NULL};
     const nm_pass_target target = {.noise = t->noise, .alpha = t->alpha, .sigma = t->sigma, .weight = t->weight};
-    return nm_pass_train(t->pass, &input, &target, loss, error);
+    return l->gradients ? nm_pass_train(t->pass, &input, &target, loss, error)
+                        : nm_pass_loss(t->pass, &input, &target, loss, error);
 }
 
 nm_status nm_trainer_step(nm_trainer *t, nm_train_report *report, nm_error *error) {
     const nm_trainer_config *c = &t->config;
     const uint64_t step = nm_trainer_steps(t) + 1, per_step = (uint64_t)c->scenes * c->accumulate;
     *report = (nm_train_report){.step = step, .rate = nm_trainer_rate(c, step), .scenes = per_step};
-    load l = {.trainer = t, .source = t->source, .seed = c->seed, .count = c->scenes};
+    load l = {.trainer = t, .source = t->source, .seed = c->seed, .count = c->scenes, .gradients = 1};
     nm_status status = NM_OK;
     nm_pass_zero_gradients(t->pass);
     for (uint32_t i = 0; status == NM_OK && i < c->accumulate; ++i) {

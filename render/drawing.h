@@ -27,7 +27,8 @@ typedef enum nm_space { NM_SPACE_WORLD = 0, NM_SPACE_SCREEN } nm_space;
 
 /// What a primitive belongs to, from the ground up; a view shows a set of them (bit 1 << layer).
 typedef enum nm_layer {
-    NM_LAYER_GROUND = 0, ///< lane surfaces, areas
+    NM_LAYER_CASING = 0, ///< surfaces a little wider, in the colour of edges: what shows of it outlines the roads
+    NM_LAYER_GROUND,     ///< lane surfaces, areas
     NM_LAYER_MARKINGS,   ///< lane markings by type
     NM_LAYER_EDGES,      ///< road edges, kerbs
     NM_LAYER_CROSSINGS,  ///< crosswalks, stop lines
@@ -56,7 +57,8 @@ typedef struct nm_triangles {
     uint8_t layer;
 } nm_triangles;
 
-/// A polyline with round joins, drawn flat (world: on the ground at the points' z).
+/// A polyline with round joins, drawn flat (world: on the ground at the points' z). Back ends draw no stroke thinner
+/// than a pixel, however far away: what thins out with the distance cannot be read.
 typedef struct nm_stroke {
     uint32_t first, count; ///< into points
     float width;           ///< m or px, by `pixels`
@@ -108,6 +110,8 @@ typedef struct nm_drawing {
     uint32_t capacity[7]; ///< of the arrays, in the order of the counts
     int failed;           ///< memory ran out while adding: what was added since is missing. Cleared by clear
     uint64_t revision;    ///< changes with every clear and every addition: back ends upload anew when it does
+    void *scratch;        ///< working memory of the functions that add, kept like the arrays
+    size_t scratch_size;
 } nm_drawing;
 
 NM_API void nm_drawing_init(nm_drawing *drawing, nm_space space); ///< empty, no memory
@@ -122,7 +126,7 @@ NM_API nm_status nm_drawing_check(const nm_drawing *drawing, nm_error *error);
 /// A filled polygon, any simple one (ear clipping), 3 points or more; z of all points. O(count^2) at worst.
 NM_API void nm_draw_polygon(nm_drawing *drawing, nm_layer layer, const nm_point *points, uint32_t count,
                             nm_rgba colour);
-/// A band between two lines of the same number of points.
+/// A band between two lines of the same number of points, 2 or more.
 NM_API void nm_draw_band(nm_drawing *drawing, nm_layer layer, const nm_point *left, const nm_point *right,
                          uint32_t count, nm_rgba colour);
 NM_API void nm_draw_triangle(nm_drawing *drawing, nm_layer layer, nm_point a, nm_point b, nm_point c, nm_rgba colour);
@@ -130,10 +134,10 @@ NM_API void nm_draw_triangle(nm_drawing *drawing, nm_layer layer, nm_point a, nm
 NM_API void nm_draw_rectangle(nm_drawing *drawing, nm_layer layer, float x0, float y0, float x1, float y1,
                               nm_rgba colour);
 NM_API void nm_draw_disc(nm_drawing *drawing, nm_layer layer, nm_point centre, float radius, nm_rgba colour);
-/// `style`: first, count are filled in; the points are copied.
+/// `style`: first, count are filled in; the points (2 or more) are copied. Nothing for a width of 0.
 NM_API void nm_draw_stroke(nm_drawing *drawing, const nm_point *points, uint32_t count, nm_stroke style);
 NM_API void nm_draw_box(nm_drawing *drawing, const nm_box_body *box);
-/// `style`: text is filled in; formatted as printf.
+/// `style`: text is filled in; formatted as printf. Control characters become spaces and what is not UTF-8 becomes '?'.
 NM_API void nm_draw_label(nm_drawing *drawing, nm_label style, const char *format, ...) NM_PRINTF(3, 4);
 
 /// Smallest box around all that is drawn (labels by their anchor). 0 when there is nothing.

@@ -23,19 +23,22 @@ static int abreast(const nm_world *w, uint32_t slot, const nm_order_entry *entry
 float nm_world_elbow_room(const nm_world *w, uint32_t slot, float wanted) {
     const uint32_t lane = w->lane[slot], first = w->lane_first[lane], end = first + w->lane_agents[lane];
     const float s = w->lane_s[slot], d = w->lane_d[slot];
+    uint32_t after = w->order_position[slot] + 1;
+    if (w->order[after - 1].lane != lane) after = nm_world_order_after(w, lane, s); // changed lanes in this step
     const float ahead = NM_END_CLEARANCE + NM_FORESIGHT * (w->speed[slot] + NM_ONCOMING);
     const float side = 0.5f * w->width[slot] + NM_KERB;
     const float leftmost = w->lane_left[slot] - side, rightmost = side - w->lane_right[slot];
     float low = -INFINITY, high = INFINITY;
-    // outwards from its own place in the order, until nobody reaches it any more
+    // outwards from where it is in the order, until not even the longest vehicle would reach it any more
     for (int step = -1; step <= 1; step += 2) {
-        for (uint32_t p = w->order_position[slot] + (uint32_t)step; p >= first && p < end; p += (uint32_t)step) {
+        const float within = step > 0 ? ahead : NM_END_CLEARANCE;
+        for (uint32_t p = step > 0 ? after : after - 1; p >= first && p < end; p += (uint32_t)step) {
             const nm_order_entry *entry = &w->order[p];
             const uint32_t other = entry->slot & ~NM_GHOST;
             if (other == slot) continue;
-            const float apart = fabsf(entry->s - s) - 0.5f * (w->length[slot] + w->length[other]);
-            if (apart > (step > 0 ? ahead : NM_END_CLEARANCE)) break;
-            if (!abreast(w, slot, entry, apart)) continue;
+            const float middles = fabsf(entry->s - s), apart = middles - 0.5f * (w->length[slot] + w->length[other]);
+            if (middles - 0.5f * (w->length[slot] + w->longest) > within) break;
+            if (apart > within || !abreast(w, slot, entry, apart)) continue;
             const float widths = 0.5f * (w->width[slot] + w->width[other]) + NM_SIDE_CLEARANCE;
             if (entry->d > d)
                 high = nm_minf(high, nm_clampf(rightmost, entry->d - widths, entry->d - widths + NM_SQUEEZE));

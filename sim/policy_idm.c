@@ -175,11 +175,6 @@ static void settle(nm_world *w, uint32_t slot) {
     w->offset_rest[slot] = settled ? wish : nm_world_elbow_room(w, slot, wish);
 }
 
-/// m ahead that an agent steers for: long bodies swing their corners out when they straighten up quickly.
-static inline float look_distance(float speed, float length) {
-    return 3.0f + 0.6f * speed + 0.6f * nm_maxf(length - 5.0f, 0.0f);
-}
-
 /// Moves the offset that is steered for towards offset_rest[], with a slip that sweeps no corner over a border: not the
 /// front corner that leads, over the border it comes to, as long as it has not straightened up; nor the rear corner
 /// that swings out behind it, over the one it comes from, unless a lane is known there. For all slots at once; where
@@ -203,7 +198,7 @@ static void move_targets(const nm_world *w, uint32_t count) {
         const float leave = to_left ? right[i] + d - side : left[i] - d - side;
         // no border is come to where it stops beside somebody else
         const float room = rest[i] != wish[i] ? 0.0f : nm_maxf(arrive, 0.0f);
-        const float front = (fabsf(change) + room) / (half + NM_STRAIGHTEN * look_distance(v, length[i]));
+        const float front = (fabsf(change) + room) / (half + NM_STRAIGHTEN * nm_look_distance(v, length[i]));
         // quicker again once the box is over the border: that corner is out, and back in soonest that way
         const uint32_t known = lanes_beside[i] & (to_left ? (uint32_t)NM_BESIDE_RIGHT : (uint32_t)NM_BESIDE_LEFT);
         const float kept = leave < 0.0f ? NM_RETURN_SLIP : leave / half;
@@ -235,7 +230,7 @@ static void command_steering(const nm_world *w, uint32_t count) {
     float *restrict command = w->curvature_command;
     NM_INDEPENDENT
     for (uint32_t i = 0; i < count; ++i) {
-        const float v = speed[i], look = look_distance(v, length[i]);
+        const float v = speed[i], look = nm_look_distance(v, length[i]);
         const float offset = lane_d[i] - target[i];
         const float slip = sin_h[i] * lane_cos[i] - cos_h[i] * lane_sin[i]; // sin of heading error
         const float bend = ahead[i] / nm_maxf(1.0f - ahead[i] * lane_d[i], 0.3f);

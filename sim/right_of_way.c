@@ -339,7 +339,6 @@ void nm_world_right_of_way(nm_world *w) {
     for (uint32_t k = 0; k < w->map->signal_count; ++k)
         w->signal_now[k] = (uint8_t)nm_scene_signal(w->scene, k, w->step);
     announce_all(w);
-    const int junctions = w->map->conflict_count > 0 || w->map->signal_count > 0;
     for (uint32_t slot = 0; slot < w->count; ++slot) {
         w->stop_gap[slot] = w->merge_gap[slot] = INFINITY;
         w->merge_speed[slot] = 0.0f;
@@ -347,6 +346,6 @@ void nm_world_right_of_way(nm_world *w) {
         if (nm_is_walker(w->type[slot])) continue; // they look for themselves: policy_walk.c
         if (w->path_end[slot] == NM_LANE_MUST_CHANGE)
             w->stop_gap[slot] = nm_maxf(nm_world_path_length(w, slot) - 0.5f * w->length[slot] - 1.0f, 0.0f);
-        if (junctions) look_ahead(w, slot);
+        if (w->has_rules) look_ahead(w, slot);
     }
 }

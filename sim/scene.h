@@ -150,8 +150,9 @@ typedef struct nm_track_def {
 /// *track receives the index. Duplicate ids are refused (NM_E_FORMAT).
 NM_API nm_status nm_scene_builder_add_track(nm_scene_builder *builder, const nm_track_def *def, uint32_t *track,
                                             nm_error *error);
-/// Position in SOURCE coordinates (the map's origin is subtracted in double); heading is wrapped here. Refuses NaN and
-/// infinity, a second state for the same step, and more than NM_SCENE_MAX_STEPS steps.
+/// Position in SOURCE coordinates (the map's origin is subtracted in double); heading is wrapped here. Refuses NaN,
+/// infinity and what is beyond NM_SCENE_MAX_DISTANCE or NM_SCENE_MAX_SPEED, a second state for the same step, and more
+/// than NM_SCENE_MAX_STEPS steps.
 typedef struct nm_state_def {
     double x, y, z;
     double heading;
@@ -185,6 +186,8 @@ NM_API nm_status nm_scene_builder_build(nm_scene_builder *builder, const nm_scen
 
 #define NM_SCENE_MAX_STEPS 100000u
 #define NM_SCENE_MAX_TRACKS 4000000u
+#define NM_SCENE_MAX_DISTANCE 1e7 ///< m from the map's origin, along each axis
+#define NM_SCENE_MAX_SPEED 1e5    ///< m/s, along each axis
 
 /// The same scene at time step `dt` (linear positions, shortest-arc headings, velocities by linear interpolation; valid
 /// only between two valid neighbours). NM_OK with a copy when dt is the scene's own. Step numbers of goals, problems

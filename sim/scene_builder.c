@@ -6,9 +6,6 @@
 
 #include "sim/math.h"
 
-#define MAX_DISTANCE 1e7 // m from the origin
-#define MAX_SPEED 1e5    // m/s
-
 typedef struct raw_state {
     uint32_t track, step;
     nm_state state;
@@ -166,14 +163,17 @@ static nm_status check_repeat(nm_scene_builder *builder, uint32_t track, uint32_
 
 static nm_status bad_state(const nm_scene_builder *builder, uint32_t track, uint32_t step, nm_error *error) {
     return NM_ERROR(error, NM_E_FORMAT, "track %lld, step %u: the state is not finite or absurd (over %g m or %g m/s)",
-                    (long long)NM_AT(builder->tracks, raw_track, track).track.source_id, step, MAX_DISTANCE, MAX_SPEED);
+                    (long long)NM_AT(builder->tracks, raw_track, track).track.source_id, step, NM_SCENE_MAX_DISTANCE,
+                    NM_SCENE_MAX_SPEED);
 }
 
 /// Into the map's frame; 0 when a value is not usable. The comparisons are written so that NaN fails.
 static int convert(const nm_map *map, const nm_state_def *def, nm_state *out) {
     double x = def->x - map->origin.x, y = def->y - map->origin.y, z = def->z - map->origin.z;
-    if (!(fabs(x) <= MAX_DISTANCE && fabs(y) <= MAX_DISTANCE && fabs(z) <= MAX_DISTANCE)) return 0;
-    if (!(fabs(def->vx) <= MAX_SPEED && fabs(def->vy) <= MAX_SPEED && fabs(def->heading) <= 1e15)) return 0;
+    if (!(fabs(x) <= NM_SCENE_MAX_DISTANCE && fabs(y) <= NM_SCENE_MAX_DISTANCE && fabs(z) <= NM_SCENE_MAX_DISTANCE))
+        return 0;
+    if (!(fabs(def->vx) <= NM_SCENE_MAX_SPEED && fabs(def->vy) <= NM_SCENE_MAX_SPEED && fabs(def->heading) <= 1e15))
+        return 0;
     if (!size_usable(def->length) || !size_usable(def->width) || !size_usable(def->height)) return 0;
     float heading = (float)nm_wrap_angle_d(def->heading);
     out->x = (float)x;
@@ -234,10 +234,10 @@ nm_status nm_scene_builder_add_state(nm_scene_builder *builder, uint32_t track, 
 }
 
 static int usable(const nm_state *s) {
-    return fabs((double)s->x) <= MAX_DISTANCE && fabs((double)s->y) <= MAX_DISTANCE &&
-           fabs((double)s->z) <= MAX_DISTANCE && s->heading > -NM_PI_F && s->heading <= NM_PI_F &&
-           fabs((double)s->vx) <= MAX_SPEED && fabs((double)s->vy) <= MAX_SPEED && size_usable(s->length) &&
-           size_usable(s->width) && size_usable(s->height);
+    return fabs((double)s->x) <= NM_SCENE_MAX_DISTANCE && fabs((double)s->y) <= NM_SCENE_MAX_DISTANCE &&
+           fabs((double)s->z) <= NM_SCENE_MAX_DISTANCE && s->heading > -NM_PI_F && s->heading <= NM_PI_F &&
+           fabs((double)s->vx) <= NM_SCENE_MAX_SPEED && fabs((double)s->vy) <= NM_SCENE_MAX_SPEED &&
+           size_usable(s->length) && size_usable(s->width) && size_usable(s->height);
 }
 
 nm_status nm_scene_builder_add_local_state(nm_scene_builder *builder, uint32_t track, uint32_t step,

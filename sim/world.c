@@ -105,6 +105,13 @@ static void place_limits(nm_world *world, uint32_t slot, nm_agent_type type) {
     world->rear[slot] = limits.rear_axle * world->length[slot];
 }
 
+void nm_world_set_size(nm_world *world, uint32_t slot, float length, float width) {
+    world->length[slot] = length;
+    world->width[slot] = width;
+    world->radius[slot] = 0.5f * sqrtf(length * length + width * width);
+    world->longest = nm_maxf(world->longest, length);
+}
+
 /// Puts a track into the next free slot. What it touches on this step does not count against it.
 void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     NM_ASSERT(world->count < world->capacity);
@@ -124,9 +131,7 @@ void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     world->speed[slot] = state->vx * world->cos_h[slot] + state->vy * world->sin_h[slot];
     world->accel[slot] = world->curvature[slot] = 0.0f;
     world->accel_command[slot] = world->curvature_command[slot] = 0.0f;
-    world->length[slot] = state->length;
-    world->width[slot] = state->width;
-    world->radius[slot] = 0.5f * sqrtf(state->length * state->length + state->width * state->width);
+    nm_world_set_size(world, slot, state->length, state->width);
     world->type[slot] = info->type;
     world->policy[slot] = (uint8_t)(is_ego ? world->config.ego : world->config.agents);
     world->entered_step[slot] = world->step;
@@ -144,9 +149,7 @@ void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     place_limits(world, slot, (nm_agent_type)info->type);
     world->groups_stale = 1;
     nm_world_enter_lane(world, slot);
-    world->offset_target[slot] = world->lane_d[slot];
-    const int rides = info->type == NM_AGENT_CYCLIST || info->type == NM_AGENT_MOTORCYCLE; // keeps its side
-    world->offset_rest[slot] = rides ? world->lane_d[slot] : 0.0f;
+    nm_world_aim_from_here(world, slot);
     nm_world_seat_driver(world, slot);
     world->mobile[slot] = world->fixed[slot] || world->policy[slot] == NM_POLICY_LOG ? 0.0f : 1.0f;
     if (!is_static) world->stats.agents++;
@@ -215,6 +218,8 @@ void nm_world_reset(nm_world *world, uint64_t seed) {
     world->ordered_count = 0;
     world->lanes_found = 0;
     world->row_height = 8.0f;
+    world->longest = 0.0f;
+    world->groups_stale = 1;
     world->contact_count = world->contact_before_count = 0;
     world->waiting_count = world->touched_count = 0;
     world->stats = (nm_world_stats){.first_collision_step = NM_NONE};
@@ -239,6 +244,30 @@ void nm_world_reset(nm_world *world, uint64_t seed) {
     nm_world_check_road(world);
 }
 
+/// The comparisons are written so that NaN fails.
+static nm_status check_drivers(const nm_idm_params *idm, nm_error *error) {
+    if (!idm) return NM_ERROR(error, NM_E_ARGUMENT, "no IDM parameters given");
+    if (!idm->name) return NM_ERROR(error, NM_E_ARGUMENT, "the IDM parameters have no name");
+    const struct {
+        const char *name;
+        float value, low, high;
+    } bounds[] = {{"time_gap", idm->time_gap, 0.0f, 100.0f},
+                  {"min_gap", idm->min_gap, 0.0f, 1000.0f},
+                  {"accel", idm->accel, 0.01f, 100.0f},
+                  {"brake", idm->brake, 0.01f, 100.0f},
+                  {"desired_speed", idm->desired_speed, 0.0f, 1000.0f},
+                  {"speed_factor", idm->speed_factor, 0.01f, 100.0f},
+                  {"spread", idm->spread, 0.0f, 10.0f},
+                  {"politeness", idm->politeness, 0.0f, 10.0f},
+                  {"change_gain", idm->change_gain, -100.0f, 100.0f},
+                  {"safe_brake", idm->safe_brake, 0.0f, 100.0f}};
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; ++i)
+        if (!(bounds[i].value >= bounds[i].low && bounds[i].value <= bounds[i].high))
+            return NM_ERROR(error, NM_E_ARGUMENT, "IDM set \"%s\": %s %g is outside [%g, %g]", idm->name,
+                            bounds[i].name, (double)bounds[i].value, (double)bounds[i].low, (double)bounds[i].high);
+    return NM_OK;
+}
+
 static nm_status check_config(const nm_scene *scene, const nm_world_config *config, nm_error *error) {
     const float dt = scene->dt;
     if (!(dt > 0.0999f && dt < 0.1001f))
@@ -247,7 +276,6 @@ static nm_status check_config(const nm_scene *scene, const nm_world_config *conf
     if (scene->step_count == 0 || config->start_step >= scene->step_count)
         return NM_ERROR(error, NM_E_ARGUMENT, "start step %u is outside the scene's %u steps", config->start_step,
                         scene->step_count);
-    if (!config->idm) return NM_ERROR(error, NM_E_ARGUMENT, "no IDM parameters given");
     if ((config->agents == NM_POLICY_CUSTOM || config->ego == NM_POLICY_CUSTOM) && !config->custom)
         return NM_ERROR(error, NM_E_ARGUMENT, "a custom policy was asked for but none was given");
     if (config->agents >= NM_POLICY_COUNT || config->ego >= NM_POLICY_COUNT)
@@ -259,7 +287,7 @@ static nm_status check_config(const nm_scene *scene, const nm_world_config *conf
                         (double)config->off_road_margin);
     if (!(config->ttc_horizon > 0.0f && config->ttc_horizon <= 30.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "TTC horizon %g s is outside (0, 30]", (double)config->ttc_horizon);
-    return NM_OK;
+    return check_drivers(config->idm, error);
 }
 
 nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, nm_world **out, nm_error *error) {
@@ -359,7 +387,9 @@ void nm_world_set_state(nm_world *world, uint32_t track, float x, float y, float
     NM_ASSERT(track < world->scene->track_count);
     const uint32_t slot = world->slot_of[track];
     if (slot == NM_NONE || world->policy[slot] != NM_POLICY_EXTERNAL) return;
-    if (!isfinite(x) || !isfinite(y) || !isfinite(heading) || !isfinite(speed)) {
+    const int sound = fabsf(x) <= (float)NM_SCENE_MAX_DISTANCE && fabsf(y) <= (float)NM_SCENE_MAX_DISTANCE &&
+                      fabsf(heading) <= 1e4f && fabsf(speed) <= (float)NM_SCENE_MAX_SPEED; // NaN is not
+    if (!sound) {
         nm_world_note_event(world, slot, NM_AGENT_FROZEN);
         x = world->x[slot], y = world->y[slot], heading = world->heading[slot], speed = 0.0f;
     }
@@ -376,6 +406,11 @@ void nm_world_set_policy(nm_world *world, uint32_t track, nm_policy_kind policy)
     NM_ASSERT(policy != NM_POLICY_CUSTOM || world->config.custom);
     const uint32_t slot = world->slot_of[track];
     if (slot == NM_NONE) return;
+    if (policy == NM_POLICY_IDM && world->policy[slot] != NM_POLICY_IDM) {
+        nm_world_aim_from_here(world, slot);
+        if (world->policy[slot] == NM_POLICY_LOG) nm_world_take_over(world, slot);
+    }
+    world->pending[slot] = 0;
     world->policy[slot] = (uint8_t)policy;
     world->groups_stale = 1;
     world->mobile[slot] = world->fixed[slot] || policy == NM_POLICY_LOG ? 0.0f : 1.0f;

@@ -122,7 +122,8 @@ typedef struct nm_world_stats {
 typedef struct nm_world nm_world;
 
 /// Prepares the map (once per map, shared), sizes everything and places the agents of `start_step`.
-/// NM_E_ARGUMENT when scene->dt is not 0.1 s (use nm_scene_resample) or the configuration makes no sense. `scene` is
+/// NM_E_ARGUMENT when scene->dt is not 0.1 s (use nm_scene_resample) or the configuration, IDM parameters included,
+/// makes no sense. `scene` is
 /// borrowed and must outlive the world.
 NM_API nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, nm_world **world,
                                  nm_error *error);
@@ -146,8 +147,12 @@ NM_API uint32_t nm_world_track_events(const nm_world *world, uint32_t track);
 /// finite counts as NM_AGENT_FROZEN and brakes.
 NM_API void nm_world_set_control(nm_world *world, uint32_t track, float accel, float curvature);
 /// For NM_POLICY_EXTERNAL: the state after the next step, taken as it is (perfect tracking, a diffusion model's
-/// output).
+/// output). Heading rad, wrapped here, within +-1e4. A state that is not finite or beyond NM_SCENE_MAX_DISTANCE or
+/// NM_SCENE_MAX_SPEED counts as NM_AGENT_FROZEN: the track stays where it is, without speed. Velocities follow from the
+/// way since the step before.
 NM_API void nm_world_set_state(nm_world *world, uint32_t track, float x, float y, float heading, float speed);
+/// Who drives a track from the next step on. Ignored when the track is not present. A state set for the next step is
+/// dropped. Under IDM it goes on from where it is, with the wheels turned as it was recorded where it was replayed.
 NM_API void nm_world_set_policy(nm_world *world, uint32_t track, nm_policy_kind policy);
 
 /// Hash of all state, field by field over live slots (no padding, no addresses).

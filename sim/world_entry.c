@@ -46,14 +46,14 @@ void nm_world_list_entries(nm_world *world) {
 /// Room for a newcomer: no box within 2 m plus what closes in half a second. The log's own agents always have room.
 static int has_room(const nm_world *world, const nm_state *state) {
     const float radius = 0.5f * nm_hypotf(state->length, state->width);
+    float c, s;
+    nm_sincosf(state->heading, &s, &c);
     for (uint32_t slot = 0; slot < world->count; ++slot) {
         const float dx = world->x[slot] - state->x, dy = world->y[slot] - state->y;
-        const float near = radius + world->radius[slot] + 20.0f;
-        if (dx * dx + dy * dy > near * near) continue;
-        float c, s;
-        nm_sincosf(state->heading, &s, &c);
-        const float along = dx * c + dy * s, across = dy * c - dx * s;
         const float closing = fabsf((world->vx[slot] - state->vx) * c + (world->vy[slot] - state->vy) * s);
+        const float near = radius + world->radius[slot] + 20.0f + 0.5f * closing;
+        if (dx * dx + dy * dy > near * near) continue;
+        const float along = dx * c + dy * s, across = dy * c - dx * s;
         const float need_along = 0.5f * (state->length + world->length[slot]) + 2.0f + 0.5f * closing;
         const float need_across = 0.5f * (state->width + world->width[slot]) + 0.3f;
         const float turn = fabsf(world->cos_h[slot] * s - world->sin_h[slot] * c);

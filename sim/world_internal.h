@@ -171,7 +171,7 @@ typedef struct nm_row {
 } nm_row;
 
 typedef struct nm_pair {
-    uint32_t a, b; ///< slots, a < b
+    uint32_t a, b; ///< tracks, a < b
 } nm_pair;
 
 static inline int nm_pair_before(nm_pair p, nm_pair q) {
@@ -212,6 +212,7 @@ struct nm_world {
     uint32_t *touched;       ///< [capacity * NM_APPROACH_MAX] lanes with an approach list
     uint32_t touched_count;
     uint8_t *lane_end; ///< [lanes] nm_lane_end
+    int has_rules;     ///< some lane has conflicts, signals or a stop sign
     float *cruise_at;  ///< [rail_count] m/s allowed by limit and curvature, ahead included
     // order on lanes
     nm_order_entry *order; ///< [2 * capacity]
@@ -228,6 +229,7 @@ struct nm_world {
     nm_row *rows;             ///< [capacity + 1]
     float row_height;         ///< m
     float axis_cos, axis_sin; ///< direction of the contact axis
+    float longest;            ///< m, of all boxes there have been since the start
     uint32_t contact_capacity;
     nm_pair *contacts, *contacts_before; ///< by TRACK, sorted; [contact_capacity]
     uint32_t contact_count, contact_before_count;
@@ -239,6 +241,7 @@ struct nm_world {
 
 // world.c
 void nm_world_place(nm_world *world, uint32_t track, const nm_state *state);
+void nm_world_set_size(nm_world *world, uint32_t slot, float length, float width);
 void nm_world_remove(nm_world *world, const uint8_t *leave); ///< stable compaction; leave[slot]
 nm_state nm_world_log_state(const nm_scene *scene, uint32_t track, uint32_t step);
 void nm_world_note_event(nm_world *world, uint32_t slot, uint32_t event);
@@ -250,6 +253,10 @@ void nm_world_integrate(nm_world *world);
 void nm_world_prepare_lanes(nm_world *world);
 float nm_world_steer_preview(float curvature_step); ///< of an agent whose curvature may change by that in one step
 void nm_world_enter_lane(nm_world *world, uint32_t slot); ///< finds lane and path of a newly placed agent
+/// Where a driver wants to be who begins to follow a lane here: two-wheelers keep their side, the others come back to
+/// the middle from where they are.
+void nm_world_aim_from_here(nm_world *world, uint32_t slot);
+void nm_world_take_over(nm_world *world, uint32_t slot); ///< steering, of an agent that is where it was recorded
 void nm_world_prefetch_rails(const nm_world *world);
 void nm_world_update_lanes(nm_world *world); ///< cursors after a move
 void nm_world_sort_lanes(nm_world *world);   ///< order, lane_first, lane_agents
@@ -293,6 +300,11 @@ void nm_world_check_road(nm_world *world);
 /// comes towards it as standing.
 static inline float nm_world_speed_along(const nm_world *w, uint32_t slot, uint32_t other) {
     return nm_maxf(w->vx[other] * w->cos_h[slot] + w->vy[other] * w->sin_h[slot], 0.0f);
+}
+
+/// m ahead that an agent steers for: long bodies swing their corners out when they straighten up quickly.
+static inline float nm_look_distance(float speed, float length) {
+    return 3.0f + 0.6f * speed + 0.6f * nm_maxf(length - 5.0f, 0.0f);
 }
 
 static inline int nm_is_walker(uint8_t type) {

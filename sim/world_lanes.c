@@ -40,6 +40,11 @@ static nm_lane_end end_of_lane(const nm_map *map, const nm_lane *lane) {
     return NM_LANE_LEAVES;
 }
 
+/// Does anything but the traffic on it say who may go on at this lane, and when?
+static int has_rule(const nm_lane *lane) {
+    return lane->conflicts.count > 0 || lane->signals.count > 0 || lane->control >= NM_CONTROL_STOP;
+}
+
 /// Speed allowed at every rail point: the limit, what the curvature allows, and what is needed to slow down for what
 /// comes within the next lanes. Two sweeps over the graph carry a slow place back over short lanes.
 void nm_world_prepare_lanes(nm_world *world) {
@@ -65,7 +70,10 @@ void nm_world_prepare_lanes(nm_world *world) {
             }
         }
     }
-    for (uint32_t l = 0; l < map->lane_count; ++l) world->lane_end[l] = (uint8_t)end_of_lane(map, &map->lanes[l]);
+    for (uint32_t l = 0; l < map->lane_count; ++l) {
+        world->lane_end[l] = (uint8_t)end_of_lane(map, &map->lanes[l]);
+        world->has_rules |= has_rule(&map->lanes[l]);
+    }
 }
 
 /// Does the box stay on the lane's width and 0.6 m beside it, where the lane bends most? The front of a vehicle of
@@ -165,10 +173,8 @@ static void note_what_comes(nm_world *world, uint32_t slot) {
     float start = -INFINITY; // on it
     for (uint32_t i = 0; i <= count; ++i) {
         const nm_lane *l = &lanes[lane];
-        const int conflicts = l->conflicts.count > 0;
-        const int controlled = l->signals.count > 0 || l->control >= NM_CONTROL_STOP;
-        if (conflicts || controlled) world->rule_ahead[slot] = nm_minf(world->rule_ahead[slot], start);
-        if (conflicts) {
+        if (has_rule(l)) world->rule_ahead[slot] = nm_minf(world->rule_ahead[slot], start);
+        if (l->conflicts.count > 0) {
             world->conflict_ahead[slot] = start;
             return;
         }
@@ -261,12 +267,12 @@ void nm_world_follow_lane(nm_world *world, uint32_t slot, uint32_t lane, float s
     read_rail(world, slot, s);
 }
 
-/// Curvature of the recorded path just before `step`, and whether it is known.
+/// Curvature of the recorded path just before this step, of an agent that is where it was recorded, and whether it is
+/// known.
 static int recorded_curvature(const nm_world *world, uint32_t slot, float *curvature) {
     const nm_scene *scene = world->scene;
     const uint32_t track = world->track[slot], past = NM_RECORDED_STEPS;
     if (world->speed[slot] < 2.0f || world->step < past || world->step >= scene->step_count) return 0;
-    if (world->entered_step[slot] != world->step) return 0;
     const size_t then = nm_scene_at(scene, track, world->step - past), now = nm_scene_at(scene, track, world->step);
     if (!scene->valid[then] || !scene->valid[now]) return 0;
     const float turned = nm_wrap_angle(scene->heading[now] - scene->heading[then]);
@@ -278,9 +284,10 @@ static int recorded_curvature(const nm_world *world, uint32_t slot, float *curva
 /// turning them takes half a second, in which a car would run out of a tight bend. Recorded headings are noisy: with
 /// their difference off by 0.07 rad and curvatures spread by 0.05 1/m (chosen, not fitted), the best linear estimate
 /// weights what was measured over `way` m by way^2 / (way^2 + (0.07 / 0.05)^2 m^2).
-static void take_over_steering(nm_world *world, uint32_t slot) {
+void nm_world_take_over(nm_world *world, uint32_t slot) {
     float curvature;
-    if (world->policy[slot] != NM_POLICY_IDM || !recorded_curvature(world, slot, &curvature)) return;
+    world->curvature[slot] = 0.0f;
+    if (!recorded_curvature(world, slot, &curvature)) return;
     const float v = world->speed[slot], way = (float)NM_RECORDED_STEPS * NM_STEP_SECONDS * v;
     const float most = nm_minf(world->curvature_max[slot], NM_TAKEN_LATERAL / (v * v)); // known from 2 m/s on
     world->curvature[slot] = nm_clampf(curvature * way * way / (way * way + NM_STEER_TRUST), -most, most);
@@ -292,7 +299,7 @@ static uint32_t best_of_overlapping(const nm_world *world, uint32_t slot, nm_fre
     const size_t found = nm_map_lanes_at(world->map, world->x[slot], world->y[slot], here, 12);
     const unsigned mask = lane_mask(world->type[slot]);
     float curvature = 0.0f, least = INFINITY;
-    const int known = recorded_curvature(world, slot, &curvature);
+    const int known = world->entered_step[slot] == world->step && recorded_curvature(world, slot, &curvature);
     for (size_t k = 0; k < found && k < 12; ++k) {
         const nm_lane *lane = &world->map->lanes[here[k].lane];
         const float turn = fabsf(nm_wrap_angle(here[k].heading - world->heading[slot]));
@@ -320,7 +327,14 @@ void nm_world_enter_lane(nm_world *world, uint32_t slot) {
         return;
     }
     nm_world_follow_lane(world, slot, match.lane, match.s, match.d);
-    take_over_steering(world, slot);
+    if (world->policy[slot] == NM_POLICY_IDM && world->entered_step[slot] == world->step)
+        nm_world_take_over(world, slot);
+}
+
+void nm_world_aim_from_here(nm_world *world, uint32_t slot) {
+    const int rides = world->type[slot] == NM_AGENT_CYCLIST || world->type[slot] == NM_AGENT_MOTORCYCLE;
+    world->offset_target[slot] = world->lane_d[slot];
+    world->offset_rest[slot] = rides ? world->lane_d[slot] : 0.0f;
 }
 
 /// Onto the next lane of the path once past the end. Returns 0 at the end of the road.
@@ -341,7 +355,17 @@ static int pass_ends(nm_world *world, uint32_t slot) {
     return 1;
 }
 
-/// An agent that is not led by its lane (log, constant velocity, external) may have left it: look again, seldom.
+/// Who comes to a lane from beside it steers, as far as the middle, for where it is heading.
+static void aim_ahead(nm_world *world, uint32_t slot) {
+    nm_world_aim_from_here(world, slot);
+    const float d = world->lane_d[slot], rest = world->offset_rest[slot];
+    const float slip = world->sin_h[slot] * world->lane_cos[slot] - world->cos_h[slot] * world->lane_sin[slot];
+    const float there = d + slip * nm_look_distance(world->speed[slot], world->length[slot]);
+    world->offset_target[slot] = nm_clampf(there, nm_minf(d, rest), nm_maxf(d, rest));
+}
+
+/// An agent that is not led by its lane (log, constant velocity, external) may have left it, and one that has none may
+/// have come to one: look again, seldom.
 static void rematch(nm_world *world, uint32_t slot) {
     const int strayed = world->lane[slot] == NM_NONE || world->lane_d[slot] > world->lane_left[slot] + 0.2f ||
                         -world->lane_d[slot] > world->lane_right[slot] + 0.2f ||
@@ -349,6 +373,7 @@ static void rematch(nm_world *world, uint32_t slot) {
                         world->lane_s[slot] < -2.0f;
     if (!strayed || (world->step + world->track[slot]) % 5 != 0) return;
     nm_world_enter_lane(world, slot);
+    if (world->policy[slot] == NM_POLICY_IDM && world->lane[slot] != NM_NONE) aim_ahead(world, slot);
 }
 
 /// Rails of a large map do not fit the cache and agents touch a new line at almost every step: ask for the lines before
@@ -369,7 +394,10 @@ void nm_world_update_lanes(nm_world *world) {
     for (uint32_t slot = 0; slot < world->count; ++slot) {
         if (world->fixed[slot] && world->step % 10 != 0) continue;
         // who stands where it stood is still at the same place on the same lane
-        if (world->vx[slot] == 0.0f && world->vy[slot] == 0.0f && world->lane[slot] != NM_NONE) continue;
+        // (recordings also have those who move without a velocity)
+        if (world->vx[slot] == 0.0f && world->vy[slot] == 0.0f && world->lane[slot] != NM_NONE &&
+            world->x[slot] == world->before_x[slot] && world->y[slot] == world->before_y[slot])
+            continue;
         const int led = world->policy[slot] == NM_POLICY_IDM;
         if (world->lane[slot] != NM_NONE) {
             const float along = world->vx[slot] * world->lane_cos[slot] + world->vy[slot] * world->lane_sin[slot];

@@ -78,8 +78,7 @@ static void place_led(nm_world *w) {
             nm_sincosf(heading, &w->sin_h[slot], &w->cos_h[slot]);
             w->vx[slot] = state.vx;
             w->vy[slot] = state.vy;
-            w->length[slot] = state.length;
-            w->width[slot] = state.width;
+            nm_world_set_size(w, slot, state.length, state.width);
             speed = state.vx * w->cos_h[slot] + state.vy * w->sin_h[slot];
         } else {
             continue;

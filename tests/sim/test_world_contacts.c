@@ -102,10 +102,55 @@ static void everybody_at_one_place_does_no_harm(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// Traffic along the road, and one who crosses it from far away: rows are as high as the fastest across needs, wherever
+/// in the order it stands.
+static void one_who_crosses_is_seen(void **state) {
+    (void)state;
+    for (uint32_t crossing = 0; crossing < 16; ++crossing) {
+        test_vehicle cars[16];
+        for (uint32_t i = 0; i < 16; ++i) cars[i] = (test_vehicle){NM_AGENT_CAR, 50 + 15 * (float)i, 0, 0, 0};
+        cars[crossing] = (test_vehicle){NM_AGENT_CAR, 51 + 15 * (float)((crossing + 1) % 16), -55, 1.5708f, 24};
+        const nm_scene *scene = scene_with(straight_road(2, 1000, 20), cars, 16, 2);
+        nm_world *world = world_of(scene, NM_POLICY_CONSTANT_VELOCITY, 1);
+        assert_float_equal(nm_world_get_view(world).ttc[crossing], (55 - 2.25f - 0.9f) / 24, 0.01f);
+        static nm_contact contacts[64];
+        size_t count = 0;
+        assert_int_equal(nm_world_step(world, contacts, 64, &count), NM_OK);
+        check_against_all_pairs(world, contacts, count, 3.0f);
+        nm_world_destroy(world);
+        nm_scene_destroy(scene);
+    }
+}
+
+/// Without the check there is no time to collision, and contacts are the same.
+static void checks_can_be_left_out(void **state) {
+    (void)state;
+    const nm_scene *scene = random_scene(3, 60.0f);
+    static nm_contact contacts[2][65536];
+    size_t counts[2];
+    for (int i = 0; i < 2; ++i) {
+        nm_world_config config = nm_world_config_default();
+        config.agents = config.ego = NM_POLICY_CONSTANT_VELOCITY;
+        if (i) config.checks = NM_CHECK_COLLISION;
+        nm_world *world;
+        assert_int_equal(nm_world_create(scene, &config, &world, NULL), NM_OK);
+        assert_int_equal(nm_world_step(world, contacts[i], 65536, &counts[i]), NM_OK);
+        const nm_world_view v = nm_world_get_view(world);
+        for (uint32_t k = 0; i && k < v.count; ++k) assert_true(isinf(v.ttc[k]) && v.ttc_with[k] == NM_NONE);
+        nm_world_destroy(world);
+    }
+    assert_int_equal(counts[0], counts[1]);
+    assert_true(counts[0] > 100);
+    assert_memory_equal(contacts[0], contacts[1], counts[0] * sizeof(nm_contact));
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contacts_and_ttc_equal_all_pairs),
         cmocka_unit_test(too_many_contacts_are_counted),
+        cmocka_unit_test(one_who_crosses_is_seen),
+        cmocka_unit_test(checks_can_be_left_out),
         cmocka_unit_test(everybody_at_one_place_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

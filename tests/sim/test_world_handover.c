@@ -255,9 +255,10 @@ static void nobody_pulls_over_to_who_reaches_across_the_line(void **state) {
 static void clearance_is_not_sought_beyond_the_kerb(void **state) {
     (void)state;
     const piece straight[1] = {{150, 0}};
-    for (float ahead = 0; ahead < 30; ahead += 5) {
-        const driver pair[2] = {{NM_AGENT_CYCLIST, 1.8f, 0.6f, 30, -1.35f, 0, 5, 0, 0},
-                                {NM_AGENT_TRUCK, 7, 2.3f, 30 + ahead, 0.45f, 0, 0, 0, 1}};
+    for (int k = 0; k < 24; ++k) {
+        const float ahead = 5.0f * (float)(k % 6), side = k < 12 ? -1.0f : 1.0f, beside = k % 12 < 6 ? -0.45f : -0.2f;
+        const driver pair[2] = {{NM_AGENT_CYCLIST, 1.8f, 0.6f, 30, side * 1.35f, 0, 5, 0, 0},
+                                {NM_AGENT_TRUCK, 7, 2.3f, 30 + ahead, side * beside, 0, 0, 0, 1}};
         const nm_scene *scene = recorded(one_lane(straight, 1, 3.5), pair, 2, 21);
         nm_world *world = taken_over(scene, NM_POLICY_IDM);
         const nm_world_stats stats = run(world, 80);
@@ -266,6 +267,57 @@ static void clearance_is_not_sought_beyond_the_kerb(void **state) {
         nm_world_destroy(world);
         nm_scene_destroy(scene);
     }
+}
+
+/// Hardly room on either side: nobody seeks the middle of the lane then.
+static void who_is_between_two_stays_there(void **state) {
+    (void)state;
+    const piece straight[1] = {{190, 0}};
+    const driver three[3] = {{NM_AGENT_CAR, 4.5f, 1.8f, 40, 0.5f, 0, 8, 0, 0},
+                             {NM_AGENT_CAR, 4.5f, 1.8f, 41, 2.5f, 0, 8, 0, 0},
+                             {NM_AGENT_CAR, 4.5f, 1.8f, 40, -1.5f, 0, 8, 0, 0}};
+    const nm_scene *scene = recorded(one_lane(straight, 1, 8), three, 3, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_CONSTANT_VELOCITY);
+    nm_world_set_policy(world, 0, NM_POLICY_IDM);
+    for (int t = 0; t < 60; ++t) nm_world_step(world, NULL, 0, NULL);
+    assert_int_equal(nm_world_get_stats(world).collided, 0);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
+/// Over the middle line beside somebody who has gone by: in that lane it would be the next one ahead, on the own way it
+/// is behind.
+static void nobody_brakes_for_who_has_gone_by_in_the_opposite_lane(void **state) {
+    (void)state;
+    const driver pair[2] = {{NM_AGENT_CAR, 4.5f, 2.1f, 50, 0.6f, 0, 8, 0, 0},
+                            {NM_AGENT_CAR, 4.5f, 1.6f, 42, 2.6f, 3.14159f, 0, 0, 0}};
+    const nm_scene *scene = recorded(two_ways(), pair, 2, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_IDM);
+    nm_world_set_policy(world, 1, NM_POLICY_EXTERNAL);
+    for (int t = 0; t < 10; ++t) {
+        run(world, 1);
+        assert_int_equal(nm_world_get_view(world).lead[0], NM_NONE);
+        assert_true(nm_world_get_view(world).speed[0] > 7.9f);
+    }
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
+/// Askew on a straight road: getting back takes a harder turn than is comfortable, and speed is taken off for it.
+static void who_has_to_turn_hard_brakes(void **state) {
+    (void)state;
+    const piece straight[1] = {{190, 0}};
+    const driver car = {NM_AGENT_CAR, 4.5f, 1.8f, 40, 0, 0.3f, 13, 0, 0};
+    const nm_scene *scene = recorded(one_lane(straight, 1, 6), &car, 1, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_IDM);
+    float hardest = 0.0f;
+    for (int t = 0; t < 6; ++t) {
+        run(world, 1);
+        hardest = fminf(hardest, nm_world_get_view(world).accel[0]);
+    }
+    assert_true(hardest < -2.0f);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
 }
 
 /// Drives along a lane and tells whether that went well.
@@ -333,6 +385,104 @@ static void corners_between_lanes_are_rounded(void **state) {
         }
 }
 
+/// A truck behind on the right, a motorcycle between it and the car: sorted by their middles, the motorcycle comes
+/// first, but it is the truck whose front the car would pull over to.
+static void nobody_pulls_over_to_a_long_vehicle_behind_a_short_one(void **state) {
+    (void)state;
+    const piece straight[1] = {{190, 0}};
+    const driver three[3] = {{NM_AGENT_CAR, 4.5f, 1.8f, 80, 1.35f, 0, 8, 0, 0},
+                             {NM_AGENT_MOTORCYCLE, 2, 0.7f, 75, 2.6f, 0, 8, 0, 0},
+                             {NM_AGENT_TRUCK, 18, 2.5f, 70.5f, -1.35f, 0, 8, 0, 0}};
+    const nm_scene *scene = recorded(one_lane(straight, 1, 6.5), three, 3, 21);
+    nm_world *world = taken_over(scene, NM_POLICY_IDM);
+    nm_world_set_policy(world, 2, NM_POLICY_CONSTANT_VELOCITY);
+    for (int t = 0; t < 40; ++t) {
+        run(world, 1);
+        assert_true(nm_world_get_view(world).y[0] > 1.0f);
+    }
+    assert_int_equal(nm_world_get_stats(world).collided, 0);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
+/// Recorded up to the end, in the bend with half a metre to the left of the middle; the driver takes over later than
+/// the world began, and from where the recording has come to: not from where that entered.
+static void a_driver_may_take_over_in_mid_run(void **state) {
+    (void)state;
+    const piece bend[1] = {{190, 0.04}};
+    const double radius = 25; // of the lane
+    const driver car = {NM_AGENT_CAR,
+                        4.5f,
+                        1.8f,
+                        (float)((radius - 0.4) * sin(2)),
+                        (float)(radius - (radius - 0.4) * cos(2)),
+                        2,
+                        7,
+                        (float)(1 / (radius - 0.4)),
+                        0};
+    const nm_scene *scene = recorded(one_lane(bend, 1, 4), &car, 1, 41);
+    nm_world_config config = nm_world_config_default();
+    config.agents = config.ego = NM_POLICY_LOG;
+    nm_world *world;
+    assert_int_equal(nm_world_create(scene, &config, &world, NULL), NM_OK);
+    run(world, 30);
+    nm_world_set_policy(world, 0, NM_POLICY_IDM);
+    float before = nm_world_get_view(world).lane_d[0];
+    assert_float_equal(before, 0.4f, 0.02f);
+    for (int t = 0; t < 25; ++t) { // back to the middle, and no detour
+        run(world, 1);
+        const float d = nm_world_get_view(world).lane_d[0];
+        if (!(d < before + 0.01f && d > -0.05f)) fail_msg("step %d: %g m, then %g m off", t, (double)before, (double)d);
+        before = d;
+    }
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
+/// Recorded changing from the right lane to the left one: the driver who takes over there stays there.
+static void who_takes_over_in_another_lane_stays_there(void **state) {
+    (void)state;
+    const driver car = {NM_AGENT_CAR, 4.5f, 1.8f, 60, 2.94f, 0.1f, 9, 0, 0};
+    const nm_scene *scene = recorded(lane_that_ends(), &car, 1, 41);
+    nm_idm_params idm = *nm_idm_named("nearmiss");
+    idm.lane_changes = 0;
+    nm_world_config config = nm_world_config_default();
+    config.agents = config.ego = NM_POLICY_LOG;
+    config.idm = &idm;
+    nm_world *world;
+    assert_int_equal(nm_world_create(scene, &config, &world, NULL), NM_OK);
+    run(world, 38);
+    assert_float_equal(nm_world_get_view(world).lane_d[0], -0.1f, 0.15f);
+    nm_world_set_policy(world, 0, NM_POLICY_IDM);
+    for (int t = 0; t < 40; ++t) {
+        run(world, 1);
+        assert_float_equal(nm_world_get_view(world).lane_d[0], 0, 0.35f);
+    }
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
+/// From beside the road, too far off for a lane, onto it: as smoothly as from the border of a lane.
+static void who_comes_to_a_lane_from_beside_the_road_steers_gently(void **state) {
+    (void)state;
+    for (float heading = 0.02f; heading < 0.3f; heading += 0.09f)
+        for (float speed = 5; speed <= 20; speed += 5) {
+            const test_vehicle car = {NM_AGENT_CAR, 50, -6.2f, heading, speed};
+            const nm_scene *scene = scene_with(straight_road(1, 800, 20), &car, 1, 2);
+            nm_world *world = world_of(scene, NM_POLICY_IDM, 1);
+            assert_int_equal(nm_world_get_view(world).lane[0], NM_NONE);
+            for (int t = 0; t < 200; ++t) {
+                run(world, 1);
+                const nm_world_view v = nm_world_get_view(world);
+                const float sideways = v.speed[0] * v.speed[0] * fabsf(v.curvature[0]);
+                if (!(sideways < 6.5f)) fail_msg("%g rad, %g m/s: %g m/s2", heading, speed, (double)sideways);
+            }
+            assert_float_equal(nm_world_get_view(world).y[0], 0, 0.2f);
+            nm_world_destroy(world);
+            nm_scene_destroy(scene);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wheels_are_turned_as_the_recording_drives),
@@ -341,9 +491,16 @@ int main(void) {
         cmocka_unit_test(who_moves_sideways_goes_on),
         cmocka_unit_test(nobody_pulls_over_to_who_reaches_across_the_line),
         cmocka_unit_test(clearance_is_not_sought_beyond_the_kerb),
+        cmocka_unit_test(who_is_between_two_stays_there),
+        cmocka_unit_test(nobody_brakes_for_who_has_gone_by_in_the_opposite_lane),
+        cmocka_unit_test(who_has_to_turn_hard_brakes),
         cmocka_unit_test(cars_keep_their_corners_inside_tight_bends),
         cmocka_unit_test(who_is_too_fast_for_a_bend_brakes),
         cmocka_unit_test(corners_between_lanes_are_rounded),
+        cmocka_unit_test(nobody_pulls_over_to_a_long_vehicle_behind_a_short_one),
+        cmocka_unit_test(a_driver_may_take_over_in_mid_run),
+        cmocka_unit_test(who_takes_over_in_another_lane_stays_there),
+        cmocka_unit_test(who_comes_to_a_lane_from_beside_the_road_steers_gently),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
