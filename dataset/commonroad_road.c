@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "dataset/commonroad_xml.h"
-#include "dataset/decimal.h"
+#include "base/decimal.h"
 
 #define MAX_TAGS 1000u
 #define MAX_DT 60.0         // s

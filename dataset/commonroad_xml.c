@@ -18,7 +18,7 @@
 #include <libxml/SAX2.h>
 #include <libxml/parser.h>
 
-#include "dataset/decimal.h"
+#include "base/decimal.h"
 
 #define MAX_DEPTH 16 // the grammar nests 8 deep
 #define NAME_SLOTS 512u

@@ -124,6 +124,13 @@ static bool takes(const nm_token_scene *scene, uint32_t point, bool padding) {
     return valid != padding;
 }
 
+static nm_status check_owner(const nm_batch *b, const nm_token_scene *scene, uint32_t point, nm_error *error) {
+    if (!scene->map_agent || scene->map_agent[point] < scene->agents || scene->map_agent[point] == NM_NO_AGENT)
+        return NM_OK;
+    return NM_ERROR(error, NM_E_ARGUMENT, "scene %u, map row %u: agent %u of %u", b->scenes, point,
+                    scene->map_agent[point], scene->agents);
+}
+
 static nm_status add_point(nm_batch *b, const nm_token_scene *scene, uint32_t point, nm_error *error) {
     if (b->points == b->capacity.points)
         return NM_ERROR(error, NM_E_LIMIT, "scene %u, map row %u: more than the %u map rows of a batch", b->scenes,
@@ -134,9 +141,8 @@ static nm_status add_point(nm_batch *b, const nm_token_scene *scene, uint32_t po
             return NM_ERROR(error, NM_E_NUMERIC, "scene %u, map row %u, channel %u: not a finite number", b->scenes,
                             point, c);
     }
-    if (scene->map_agent && scene->map_agent[point] >= scene->agents)
-        return NM_ERROR(error, NM_E_ARGUMENT, "scene %u, map row %u: agent %u of %u", b->scenes, point,
-                        scene->map_agent[point], scene->agents);
+    const nm_status status = check_owner(b, scene, point, error);
+    if (status != NM_OK) return status;
     memcpy(b->map + (size_t)b->points * b->map_channels, from, b->map_channels * sizeof *from);
     b->map_by_scene.rows[b->points] = b->points;
     b->points++;
@@ -211,15 +217,20 @@ static void empty(nm_row_lists *lists) {
     lists->offsets[0] = 0;
 }
 
+static void empty_tokens(nm_batch *b) {
+    b->scenes = b->tokens = 0;
+    b->scene_tokens[0] = 0;
+    empty(&b->by_agent);
+    empty(&b->by_time);
+    empty(&b->by_scene);
+    empty(&b->map_by_agent);
+}
+
 nm_status nm_batch_set(nm_batch *batch, const nm_token_scene *scenes, uint32_t count, int use_padding,
                        nm_error *error) {
-    batch->scenes = batch->tokens = batch->points = 0;
-    batch->scene_tokens[0] = 0;
-    empty(&batch->by_agent);
-    empty(&batch->by_time);
-    empty(&batch->by_scene);
+    batch->points = 0;
+    empty_tokens(batch);
     empty(&batch->map_by_scene);
-    empty(&batch->map_by_agent);
     if (count > batch->capacity.scenes)
         return NM_ERROR(error, NM_E_LIMIT, "%u scenes in a batch for %u", count, batch->capacity.scenes);
     for (uint32_t i = 0; i < count; ++i) {
@@ -230,6 +241,50 @@ nm_status nm_batch_set(nm_batch *batch, const nm_token_scene *scenes, uint32_t c
         return status;
     }
     return NM_OK;
+}
+
+/// The map rows of a scene with owners must be those that are packed.
+static nm_status check_owners(const nm_batch *b, const nm_token_scene *scene, bool padding, nm_error *error) {
+    uint32_t taken = 0;
+    for (uint32_t p = 0; scene->map_agent && p < scene->points; ++p) {
+        if (!takes(scene, p, padding)) continue;
+        const nm_status status = check_owner(b, scene, p, error);
+        if (status != NM_OK) return status;
+        taken++;
+    }
+    const uint32_t packed = b->map_by_scene.offsets[b->scenes + 1] - b->map_by_scene.offsets[b->scenes];
+    if (!scene->map_agent || taken == packed) return NM_OK;
+    return NM_ERROR(error, NM_E_ARGUMENT, "scene %u has %u map rows, not the %u of its map", b->scenes, taken, packed);
+}
+
+static nm_status add_tokens_only(nm_batch *b, const nm_token_scene *scene, bool padding, nm_error *error) {
+    const uint32_t first_group = b->by_agent.count;
+    nm_status status = check_owners(b, scene, padding, error);
+    if (status == NM_OK) status = add_tokens(b, scene, error);
+    if (status != NM_OK) return status;
+    add_times(b, first_group, scene->steps);
+    add_agent_points(b, scene, first_group, padding);
+    b->scene_tokens[++b->scenes] = b->tokens;
+    return NM_OK;
+}
+
+void nm_batch_clear_tokens(nm_batch *batch) {
+    const nm_token_scene nobody = {0};
+    nm_error ignored;
+    empty_tokens(batch);
+    for (uint32_t i = 0; i < batch->map_by_scene.count; ++i) add_tokens_only(batch, &nobody, false, &ignored);
+}
+
+nm_status nm_batch_set_tokens(nm_batch *batch, const nm_token_scene *scenes, uint32_t count, int use_padding,
+                              nm_error *error) {
+    const uint32_t maps = batch->map_by_scene.count;
+    nm_status status = NM_OK;
+    if (count != maps) status = NM_ERROR(error, NM_E_ARGUMENT, "tokens of %u scenes for the maps of %u", count, maps);
+    empty_tokens(batch);
+    for (uint32_t i = 0; i < maps && status == NM_OK; ++i)
+        status = add_tokens_only(batch, &scenes[i], use_padding, error);
+    if (status != NM_OK) nm_batch_clear_tokens(batch);
+    return status;
 }
 
 void nm_batch_gather(const nm_batch *batch, uint32_t scene, uint32_t steps, uint32_t channels, const float *padded,

@@ -17,7 +17,7 @@ typedef struct nm_token_scene {
     uint32_t points;           ///< P rows of the map
     const float *map;          ///< [P][map channels] finite where valid
     const uint8_t *map_valid;  ///< [P] 0 or 1; NULL = all valid
-    const uint32_t *map_agent; ///< [P] the agent a polyline belongs to (NM_MAP_POLYLINES), else NULL
+    const uint32_t *map_agent; ///< [P] the agent a polyline belongs to (NM_MAP_POLYLINES), or NM_NO_AGENT; else NULL
 } nm_token_scene;
 
 /// How much a batch can hold; memory is made once for it.
@@ -30,6 +30,7 @@ typedef struct nm_token_ref {
     uint32_t scene, agent, time;
 } nm_token_ref;
 
+#define NM_NO_AGENT UINT32_MAX       ///< of a polyline that nobody attends to, such as that of an agent who left
 #define NM_BATCH_MAX_ROWS (1u << 30) ///< every size of a batch is below
 
 /// Lists of rows, [offsets[g], offsets[g + 1]) of `rows` being group g.
@@ -72,6 +73,14 @@ NM_API size_t nm_batch_bytes(const nm_batch_capacity *capacity, uint32_t map_cha
 /// is fine. O(agents * steps + points log agents), no allocation.
 NM_API nm_status nm_batch_set(nm_batch *batch, const nm_token_scene *scenes, uint32_t count, int use_padding,
                               nm_error *error);
+/// Packs other tokens of the scenes whose map rows are in the batch, by the last nm_batch_set; agents may have come,
+/// left or changed places. Of the maps only points, map_valid and map_agent are read, and only where map_agent is not
+/// NULL. Refuses, besides too many tokens (NM_E_LIMIT): another number of scenes, or of map rows that are taken, or a
+/// map_agent out of range (NM_E_ARGUMENT). The batch has its maps and no tokens then. Cost and memory as above.
+NM_API nm_status nm_batch_set_tokens(nm_batch *batch, const nm_token_scene *scenes, uint32_t count, int use_padding,
+                                     nm_error *error);
+/// Leaves the maps and no tokens.
+NM_API void nm_batch_clear_tokens(nm_batch *batch);
 /// Copies the valid tokens' rows of one scene, [A][T][C] -> packed [N][C] at that scene's rows, and back; what is not
 /// valid is left alone on the way back. `packed` is the whole batch's array.
 NM_API void nm_batch_gather(const nm_batch *batch, uint32_t scene, uint32_t steps, uint32_t channels,

@@ -17,7 +17,7 @@ typedef struct nm_denoise_input {
     uint64_t layout;       ///< changes whenever count, scene, agent or time do: groups may be kept while it is the
                            ///< same. Other samplers count anew
     const uint32_t *scene; ///< [count] index in the batch, rising
-    const uint32_t *agent; ///< [count] the agent's id in its scene, rising within a scene
+    const uint32_t *agent; ///< [count] the agent's place in its scene, rising within a scene
     const uint32_t *time;  ///< [count] place in the window, rising within an agent
     const float *known;    ///< [count][channels] the value of clean tokens, 0 for others
     const float *mask;     ///< [count][channels] 1 for clean tokens (level 0: given, executed or finished), else 0

@@ -5,21 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-nm_guide_encoding nm_guide_encoding_published(void) {
-    return (nm_guide_encoding){.states = 1,
-                               .channel = {0, 1, 2, 3, 4, 5, 6, 7},
-                               .mean = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 4.5f, 2.0f},
-                               .scale = {104.0f, 104.0f, 1.0f, 1.0f, 4.0f, 4.0f, 5.0f, 1.6f}};
-}
-
-nm_guide_encoding nm_guide_encoding_own(float position_scale, float heading_scale, float speed_scale) {
-    return (nm_guide_encoding){
-        .states = 5,
-        .stride = 5,
-        .channel = {0, 1, 2, 3, 4, -1, -1, -1},
-        .scale = {position_scale, position_scale, heading_scale, heading_scale, speed_scale, 1.0f, 1.0f, 1.0f}};
-}
-
 const char *nm_conflict_aim_name(nm_conflict_aim aim) {
     static const char *const names[NM_AIM_COUNT] = {"rear_end", "cut_in", "crossing", "head_on"};
     NM_ASSERT((unsigned)aim < NM_AIM_COUNT);
@@ -35,7 +20,7 @@ nm_adversary nm_adversary_default(void) {
 }
 
 nm_guidance_config nm_guidance_config_default(void) {
-    return (nm_guidance_config){.encoding = nm_guide_encoding_published(),
+    return (nm_guidance_config){.encoding = nm_state_encoding_published(),
                                 .dt = 0.5f,
                                 .margin = 0.2f,
                                 .window = 1,
@@ -48,6 +33,9 @@ nm_guidance_config nm_guidance_config_default(void) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Creation
+
+/// States are numbered in 32 bits, and NM_NONE is none of them.
+#define MOST_STATES (1u << 28)
 
 static nm_status check_config(const nm_guidance_config *c, nm_error *error) {
     const struct {
@@ -75,17 +63,13 @@ static nm_status check_config(const nm_guidance_config *c, nm_error *error) {
         return NM_ERROR(error, NM_E_ARGUMENT, "guidance: %s is %g, not in %s%g..%g", ranges[i].name, (double)value,
                         ranges[i].open ? "above " : "", (double)ranges[i].low, (double)ranges[i].high);
     }
-    if (c->max_tokens < 1 || c->max_tokens > (1u << 28))
+    if (c->max_tokens < 1 || c->max_tokens > MOST_STATES)
         return NM_ERROR(error, NM_E_ARGUMENT, "guidance: max_tokens is %u, not in 1..2^28", (unsigned)c->max_tokens);
-    if (c->encoding.states < 1 || c->encoding.states > 16)
-        return NM_ERROR(error, NM_E_ARGUMENT, "guidance: %u states in a token, not in 1..16",
-                        (unsigned)c->encoding.states);
-    for (int f = 0; f < NM_FIELD_COUNT; f++) {
-        if (!(fabsf(c->encoding.scale[f]) > 0.0f && isfinite(c->encoding.scale[f]) && isfinite(c->encoding.mean[f])))
-            return NM_ERROR(error, NM_E_ARGUMENT, "guidance: field %d has no usable encoding", f);
-        if (c->encoding.channel[f] < 0 && f < NM_FIELD_VY)
-            return NM_ERROR(error, NM_E_ARGUMENT, "guidance: field %d is not encoded", f);
-    }
+    const nm_status status = nm_state_encoding_check(&c->encoding, error);
+    if (status) return status;
+    if (c->max_tokens > MOST_STATES / c->encoding.states)
+        return NM_ERROR(error, NM_E_ARGUMENT, "guidance: max_tokens is %u of %u states each, over 2^28 states",
+                        (unsigned)c->max_tokens, (unsigned)c->encoding.states);
     return NM_OK;
 }
 
@@ -161,6 +145,7 @@ nm_status nm_guidance_create(const nm_guidance_config *config, nm_guidance **gui
 
 void nm_guidance_destroy(nm_guidance *guidance) {
     if (!guidance) return;
+    free(guidance->encounters);
     nm_arena_destroy(guidance->arena);
     free(guidance);
 }
@@ -181,6 +166,12 @@ nm_status nm_guidance_set_adversaries(nm_guidance *guidance, const nm_adversary 
         if ((unsigned)a->aim >= NM_AIM_COUNT || a->ego == a->adversary)
             return NM_ERROR(error, NM_E_ARGUMENT, "adversary %u has no aim", (unsigned)i);
     }
+    if (count > guidance->encounter_room) {
+        nm_guide_encounter *more = realloc(guidance->encounters, count * sizeof *more);
+        if (!more) return NM_ERROR(error, NM_E_MEMORY, "no memory for %u adversaries", (unsigned)count);
+        guidance->encounters = more;
+        guidance->encounter_room = count;
+    }
     guidance->adversaries = adversaries;
     guidance->adversary_count = count;
     return NM_OK;
@@ -190,7 +181,7 @@ nm_status nm_guidance_set_adversaries(nm_guidance *guidance, const nm_adversary 
 // Decoding and encoding
 
 static void decode(nm_guidance *g, const nm_denoise_input *in, const float *x0) {
-    const nm_guide_encoding *e = &g->config.encoding;
+    const nm_state_encoding *e = &g->config.encoding;
     const double least = (double)g->config.min_speed;
     for (uint32_t p = 0; p < g->view.count; p++) {
         const uint32_t n = p / e->states;
@@ -205,7 +196,7 @@ static void decode(nm_guidance *g, const nm_denoise_input *in, const float *x0) 
 }
 
 static void encode(const nm_guidance *g, const nm_denoise_input *in, float *x0) {
-    const nm_guide_encoding *e = &g->config.encoding;
+    const nm_state_encoding *e = &g->config.encoding;
     for (uint32_t p = 0; p < g->view.count; p++) {
         if (!g->touched[p]) continue;
         const uint32_t n = p / e->states;
@@ -259,18 +250,15 @@ static void favour_lanes(nm_guidance *g) {
     }
 }
 
-static void add_adversaries(nm_guidance *g, const nm_denoise_input *in) {
+static void add_adversaries(nm_guidance *g) {
     for (uint32_t i = 0; i < g->adversary_count; i++) {
-        nm_guide_encounter e;
-        const nm_status found = nm_guidance_find_encounter(g, in, &g->adversaries[i], &e, NULL);
-        NM_ASSERT(found == NM_OK); // mark_foes looked
         clear(g, g->term);
-        nm_guide_add_encounter(&g->view, &e, g->term);
+        nm_guide_add_encounter(&g->view, &g->encounters[i], g->term);
         add(g, (double)g->config.adversarial);
     }
 }
 
-static void gather(nm_guidance *g, const nm_denoise_input *in) {
+static void gather(nm_guidance *g) {
     const nm_guidance_config *c = &g->config;
     clear(g, g->sum);
     if (c->overlap > 0.0f) {
@@ -294,7 +282,7 @@ static void gather(nm_guidance *g, const nm_denoise_input *in) {
         nm_energy_consistent(&g->view, g->term);
         add(g, (double)c->consistent);
     }
-    if (c->adversarial > 0.0f) add_adversaries(g, in);
+    if (c->adversarial > 0.0f) add_adversaries(g);
 }
 
 /// One step down g->sum.
@@ -314,11 +302,7 @@ int nm_guidance_idle(const nm_guidance_config *c) {
 }
 
 int nm_guidance_fits(const nm_guidance_config *c, uint32_t channels) {
-    const int64_t last_state = (int64_t)(c->encoding.states - 1) * c->encoding.stride;
-    for (int f = 0; f < NM_FIELD_COUNT; f++) {
-        if (last_state + c->encoding.channel[f] >= (int64_t)channels) return 0;
-    }
-    return 1;
+    return nm_state_encoding_channels(&c->encoding) <= channels;
 }
 
 nm_guide_descent nm_guidance_descent(const nm_guidance *g) {
@@ -346,14 +330,12 @@ nm_status nm_guidance_apply(void *guidance, const nm_denoise_input *in, float *x
         memset(g->on_lane, 0, g->view.count);
     const nm_guide_descent descent = nm_guidance_descent(g);
     for (uint32_t i = 0; i < c->iterations; i++) {
-        gather(g, in);
+        gather(g);
         descend(g, &descent);
     }
     for (uint32_t i = 0; c->adversarial > 0.0f && i < g->adversary_count; i++) {
-        nm_guide_encounter e;
-        status = nm_guidance_find_encounter(g, in, &g->adversaries[i], &e, error);
-        NM_ASSERT(status == NM_OK);
-        nm_make_drivable(&g->view, e.first, &e.what, g->clean, g->touched);
+        const nm_guide_encounter *e = &g->encounters[i];
+        nm_make_drivable(&g->view, e->first, &e->what, g->clean, g->touched);
     }
     encode(g, in, x0);
     return NM_OK;

@@ -6,60 +6,30 @@
 /// is about 1 or less; a pass makes a few steps down the sum of the energies, each weighted by its strength in [0, 1].
 /// Tokens at level 0 and tokens slower than `min_speed` are never changed, but the others mind them.
 ///
-/// A guidance holds scratch memory: one thread at a time. Nothing allocates after the creation.
+/// A guidance holds scratch memory: one thread at a time. A pass allocates nothing.
 #ifndef NM_NEXUS_GUIDANCE_H
 #define NM_NEXUS_GUIDANCE_H
 
 #include "nexus/denoiser.h"
+#include "nexus/encoding.h"
 #include "sim/map.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef enum nm_guide_field {
-    NM_FIELD_X = 0, ///< m
-    NM_FIELD_Y,
-    NM_FIELD_COS, ///< of the heading
-    NM_FIELD_SIN,
-    NM_FIELD_VX, ///< m/s
-    NM_FIELD_VY,
-    NM_FIELD_LENGTH, ///< m
-    NM_FIELD_WIDTH,
-    NM_FIELD_COUNT
-} nm_guide_field;
-
-/// How states are written into channels. A token holds `states` of them at equal steps of time, the last one at the
-/// token's time; field f of state i is in channel i * stride + channel[f], as (value - mean[f]) / scale[f].
-typedef struct nm_guide_encoding {
-    uint32_t states; ///< [1, 16]
-    uint32_t stride; ///< channels from one state to the next; of no meaning with one state
-    int32_t
-        channel[NM_FIELD_COUNT]; ///< -1 = not encoded: length, width, and vy: then vx is the speed along the heading
-    float mean[NM_FIELD_COUNT], scale[NM_FIELD_COUNT];
-} nm_guide_encoding;
-/// nexus-core section 1: eight channels in the order of the fields; scale = 2 std.
-NM_API nm_guide_encoding nm_guide_encoding_published(void);
-/// Five states of x, y, cos, sin and speed, each with its scale and mean 0.
-NM_API nm_guide_encoding nm_guide_encoding_own(float position_scale, float heading_scale, float speed_scale);
-
-/// Frame of tokens in the frame of the map: value_map = position + rotation value. Unit (cos_h, sin_h).
-typedef struct nm_guide_pose {
-    double x, y, cos_h, sin_h;
-} nm_guide_pose;
-
 typedef struct nm_guided_agent {
-    uint32_t agent;      ///< id, as in nm_denoise_input
+    uint32_t agent;      ///< place in its scene, as in nm_denoise_input
     uint32_t lane_mask;  ///< lane types it drives on (NM_LANE_MASK_VEHICLE); 0 = it is not bound to lanes
     float length, width; ///< m; 0 = as decoded
-    nm_guide_pose pose;  ///< of its tokens
+    nm_motion pose;      ///< of the frame of its tokens, in the map
 } nm_guided_agent;
 
 /// Borrowed, and must stay as they are until they are set anew.
 typedef struct nm_guided_scene {
     const nm_map *map; ///< nullable: no lanes then. Prepared (nm_map_prepare)
     uint32_t agent_count;
-    const nm_guided_agent *agents; ///< by rising id; all those that have tokens
+    const nm_guided_agent *agents; ///< by rising place; all those that have tokens
 } nm_guided_scene;
 
 /// What an adversary is steered into. Poses are the adversary's, seen from the ego, at the moment of contact.
@@ -73,7 +43,7 @@ typedef enum nm_conflict_aim {
 NM_API const char *nm_conflict_aim_name(nm_conflict_aim aim); ///< "rear_end", "cut_in", "crossing", "head_on"
 
 typedef struct nm_adversary {
-    uint32_t scene, ego, adversary; ///< index of the scene in the batch, ids of the agents
+    uint32_t scene, ego, adversary; ///< index of the scene in the batch, places of the agents
     uint32_t time;                  ///< time of the contact, as in nm_denoise_input
     nm_conflict_aim aim;
     float closing_speed;                 ///< m/s, rear_end and cut_in: how much slower it is than the ego; default 5
@@ -84,8 +54,8 @@ typedef struct nm_adversary {
 NM_API nm_adversary nm_adversary_default(void);
 
 typedef struct nm_guidance_config {
-    uint32_t max_tokens;        ///< >= 1; no default
-    nm_guide_encoding encoding; ///< default published
+    uint32_t max_tokens;        ///< >= 1, at most 2^28 states in all; no default
+    nm_state_encoding encoding; ///< default published
     float dt;                   ///< s between time tokens, > 0; default 0.5
     float overlap;       ///< strength of pushing overlapping agents apart, mostly along their lanes, [0, 1]; default 0
     float road;          ///< of pulling to the nearest lane beyond half its width, [0, 1]; default 0
@@ -109,8 +79,8 @@ NM_API void nm_guidance_destroy(nm_guidance *guidance); ///< NULL is fine
 
 /// scenes [count] in the order of the batch. Call again when agents or maps changed.
 NM_API void nm_guidance_set_scenes(nm_guidance *guidance, const nm_guided_scene *scenes, uint32_t count);
-/// Borrowed, as scenes are. NM_E_ARGUMENT for a limit that is not positive or an aim that there is not; the adversaries
-/// are then as before.
+/// Borrowed, as scenes are. NM_E_ARGUMENT for a limit that is not positive or an aim that there is not, NM_E_MEMORY;
+/// the adversaries are then as before.
 NM_API nm_status nm_guidance_set_adversaries(nm_guidance *guidance, const nm_adversary *adversaries, uint32_t count,
                                              nm_error *error);
 

@@ -242,12 +242,12 @@ NM_HOST_DEVICE static inline double nm_guide_heading_of_length_one(const nm_guid
 // ---------------------------------------------------------------------------------------------------------------------
 // Decoding, encoding, and one step down
 
-NM_HOST_DEVICE static inline double nm_guide_decoded(const nm_guide_encoding *e, const float *row, int field) {
+NM_HOST_DEVICE static inline double nm_guide_decoded(const nm_state_encoding *e, const float *row, int field) {
     return (double)e->mean[field] + (double)e->scale[field] * (double)row[e->channel[field]];
 }
 
 /// Length or width: as given, as decoded, or `otherwise` when it is not encoded.
-NM_HOST_DEVICE static inline double nm_guide_extent(const nm_guide_encoding *e, const float *row, int field,
+NM_HOST_DEVICE static inline double nm_guide_extent(const nm_state_encoding *e, const float *row, int field,
                                                     float given, double otherwise) {
     if (given > 0.0f) return (double)given;
     const double size = e->channel[field] < 0 ? otherwise : nm_guide_decoded(e, row, field);
@@ -255,9 +255,8 @@ NM_HOST_DEVICE static inline double nm_guide_extent(const nm_guide_encoding *e, 
 }
 
 /// One state from the channels at `row` into point p of the view.
-NM_HOST_DEVICE static inline void nm_guide_decode_state(const nm_guide_encoding *e, const float *row,
-                                                        const nm_guide_pose *pose, const nm_guide_view *view,
-                                                        uint32_t p) {
+NM_HOST_DEVICE static inline void nm_guide_decode_state(const nm_state_encoding *e, const float *row,
+                                                        const nm_motion *pose, const nm_guide_view *view, uint32_t p) {
     double local[NM_GUIDE_STATES];
     for (int f = 0; f < NM_GUIDE_STATES; f++) local[f] = e->channel[f] >= 0 ? nm_guide_decoded(e, row, f) : 0.0;
     if (e->channel[NM_FIELD_VY] < 0) { // a speed along the heading
@@ -280,8 +279,8 @@ NM_HOST_DEVICE static inline int nm_guide_slow(const nm_guide_view *view, uint32
     return vx * vx + vy * vy < least * least;
 }
 
-NM_HOST_DEVICE static inline void nm_guide_encode_state(const nm_guide_encoding *e, const nm_guide_view *view,
-                                                        uint32_t p, const nm_guide_pose *pose, float *row) {
+NM_HOST_DEVICE static inline void nm_guide_encode_state(const nm_state_encoding *e, const nm_guide_view *view,
+                                                        uint32_t p, const nm_motion *pose, float *row) {
     double *const *q = view->state;
     double local[NM_GUIDE_STATES];
     for (int f = 0; f < NM_GUIDE_STATES; f += 2) {

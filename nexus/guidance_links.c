@@ -134,11 +134,11 @@ nm_status nm_guidance_mark_foes(nm_guidance *g, const nm_denoise_input *in, nm_e
     const uint32_t states = g->config.encoding.states;
     for (uint32_t n = 0; n < g->view.count; n++) g->foe[n] = NM_NONE;
     for (uint32_t i = 0; g->config.adversarial > 0.0f && i < g->adversary_count; i++) {
-        nm_guide_encounter e;
-        const nm_status status = nm_guidance_find_encounter(g, in, &g->adversaries[i], &e, error);
+        nm_guide_encounter *e = &g->encounters[i];
+        const nm_status status = nm_guidance_find_encounter(g, in, &g->adversaries[i], e, error);
         if (status) return status;
-        for (uint32_t n = e.first; n != NM_NONE; n = g->next[n]) {
-            const uint32_t foe = find_token(g, in, e.what.scene, e.what.ego, in->time[n / states]);
+        for (uint32_t n = e->first; n != NM_NONE; n = g->next[n]) {
+            const uint32_t foe = find_token(g, in, e->what.scene, e->what.ego, in->time[n / states]);
             g->foe[n] = foe == NM_NONE ? NM_NONE : foe * states + n % states;
         }
     }

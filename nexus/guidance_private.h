@@ -30,6 +30,8 @@ struct nm_guidance {
     double *sum[NM_GUIDE_STATES], *term[NM_GUIDE_STATES];
     double *length, *width, *lane_x, *lane_y, *lane_cos, *lane_sin, *lane_half;
     uint32_t *foe;
+    nm_guide_encounter *encounters; ///< [adversary_count] of the tokens at hand: filled by nm_guidance_mark_foes
+    uint32_t encounter_room;
     uint8_t *fixed, *clean, *on_lane, *touched;
 };
 
@@ -46,7 +48,8 @@ nm_guide_descent nm_guidance_descent(const nm_guidance *guidance);
 
 /// Makes the links for these tokens unless they are made: then link_count stays.
 nm_status nm_guidance_link(nm_guidance *guidance, const nm_denoise_input *in, nm_error *error);
-/// Marks who may touch whom, so that overlap does not undo what adversarial wants; checks the adversaries.
+/// Finds the encounters of the adversaries, once a pass, and marks who may touch whom, so that overlap does not undo
+/// what adversarial wants.
 nm_status nm_guidance_mark_foes(nm_guidance *guidance, const nm_denoise_input *in, nm_error *error);
 nm_status nm_guidance_find_encounter(const nm_guidance *guidance, const nm_denoise_input *in, const nm_adversary *a,
                                      nm_guide_encounter *e, nm_error *error);

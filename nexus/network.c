@@ -181,22 +181,42 @@ static void keep_up(nm_pass *p) {
     if (p->encoded != p->model->renewals) encode_scenes(p);
 }
 
-/// Leaves an empty batch on failure.
-static nm_status pack_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
-    const nm_model_config *c = &p->model->config;
-    for (uint32_t i = 0; i < count && c->map_encoder == NM_MAP_POLYLINES; ++i) {
-        if (scenes[i].map_agent || scenes[i].points == 0) continue;
-        nm_batch_set(&p->batch, NULL, 0, 0, NULL);
+/// The first polylines without owners are refused: nobody would attend to them. `maps`: those of the batch, else those
+/// of the scenes.
+static nm_status check_owned(const nm_pass *p, const nm_token_scene *scenes, uint32_t count, int maps,
+                             nm_error *error) {
+    if (p->model->config.map_encoder != NM_MAP_POLYLINES) return NM_OK;
+    const uint32_t *offsets = p->batch.map_by_scene.offsets;
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint32_t points = maps ? offsets[i + 1] - offsets[i] : scenes[i].points;
+        if (scenes[i].map_agent || points == 0) continue;
         return NM_ERROR(error, NM_E_ARGUMENT, "scene %u does not say which agents its %u polylines belong to", i,
-                        scenes[i].points);
+                        points);
     }
-    return nm_batch_set(&p->batch, scenes, count, c->map_mask == NM_MAP_MASK_PADDING, error);
+    return NM_OK;
 }
 
-nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
-    const nm_model_config *c = &p->model->config;
-    const nm_ops *ops = p->backend->ops;
-    const nm_status status = pack_scenes(p, scenes, count, error);
+/// Leaves an empty batch on failure.
+static nm_status pack_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
+    const nm_status status = check_owned(p, scenes, count, 0, error);
+    if (status == NM_OK)
+        return nm_batch_set(&p->batch, scenes, count, p->model->config.map_mask == NM_MAP_MASK_PADDING, error);
+    nm_batch_set(&p->batch, NULL, 0, 0, NULL);
+    return status;
+}
+
+/// Leaves a batch without tokens on failure.
+static nm_status pack_tokens(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
+    nm_status status = NM_OK;
+    if (count == p->batch.map_by_scene.count) status = check_owned(p, scenes, count, 1, error);
+    if (status == NM_OK)
+        return nm_batch_set_tokens(&p->batch, scenes, count, p->model->config.map_mask == NM_MAP_MASK_PADDING, error);
+    nm_batch_clear_tokens(&p->batch);
+    return status;
+}
+
+/// Cuts the block for the batch at hand and uploads what passes read of it.
+static void place_batch(nm_pass *p) {
     const nm_pass_sizes sizes = {.tokens = p->batch.tokens,
                                  .scenes = p->batch.scenes,
                                  .points = p->batch.points,
@@ -206,12 +226,25 @@ nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t 
     const size_t used = nm_pass_cut(p, &sizes, p->block);
     NM_ASSERT(used <= p->bytes);
     upload_groups(p);
-    ops->upload(p->backend, p->batch.map, p->map);
-    if (c->rotary) ops->upload(p->backend, p->batch.position, p->position);
+    if (p->model->config.rotary) p->backend->ops->upload(p->backend, p->batch.position, p->position);
     upload_levels(p, &p->time, p->batch.time);
+}
+
+nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
+    const nm_status status = pack_scenes(p, scenes, count, error);
+    place_batch(p);
+    p->backend->ops->upload(p->backend, p->batch.map, p->map);
     if (status != NM_OK) return status;
     encode_scenes(p);
-    return ops->synchronize(p->backend, error);
+    return p->backend->ops->synchronize(p->backend, error);
+}
+
+nm_status nm_pass_set_tokens(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
+    const nm_status status = pack_tokens(p, scenes, count, error);
+    place_batch(p); // the map side stays where it is: see nm_pass_cut
+    if (status != NM_OK) return status;
+    nm_pass_embed(p, &p->time, &p->model->time);
+    return p->backend->ops->synchronize(p->backend, error);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -48,6 +48,10 @@ NM_API size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capa
 /// nothing. Where the model's weights are renewed later (nm_model_repack, an optimizer's step),
 /// the next use of the pass encodes the maps again.
 NM_API nm_status nm_pass_set_scenes(nm_pass *pass, const nm_token_scene *scenes, uint32_t count, nm_error *error);
+/// Packs other tokens of the same scenes, as agents come, leave or change places: their maps, as the last
+/// nm_pass_set_scenes had them, stay encoded. See nm_batch_set_tokens for what is read and refused; after a failure
+/// there are no tokens.
+NM_API nm_status nm_pass_set_tokens(nm_pass *pass, const nm_token_scene *scenes, uint32_t count, nm_error *error);
 NM_API const nm_batch *nm_pass_batch(const nm_pass *pass);
 NM_API const nm_model *nm_pass_model(const nm_pass *pass);
 

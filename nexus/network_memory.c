@@ -65,23 +65,25 @@ static nm_layer_acts cut_layer(cutter *c, const nm_model_config *config, nm_tens
     return a;
 }
 
-/// `key_type`: of the normed keys. `apart`: the input lives on beside the output.
-static nm_cross_acts cut_cross(cutter *c, nm_tensor x, uint32_t keys, uint32_t key_channels, nm_dtype key_type,
-                               uint32_t heads, int apart) {
+/// The keys' half of a cross attention. `type`: of the normed keys.
+static void cut_cross_keys(cutter *c, nm_cross_acts *a, uint32_t keys, uint32_t channels, nm_dtype type,
+                           uint32_t hidden) {
+    a->key_normed = cut(c, keys, channels, type);
+    a->key_statistics = kept(c, keys, 2, c->stream);
+    a->kv = cut_compute(c, keys, 2 * hidden);
+}
+
+/// The rest. `apart`: the input lives on beside the output.
+static void cut_cross_queries(cutter *c, nm_cross_acts *a, nm_tensor x, uint32_t heads, int apart) {
     const uint32_t rows = x.rows, hidden = x.cols;
-    nm_cross_acts a;
-    a.key_normed = cut(c, keys, key_channels, key_type);
-    a.key_statistics = kept(c, keys, 2, c->stream);
-    a.kv = cut_compute(c, keys, 2 * hidden);
-    a.normed = cut_compute(c, rows, hidden);
-    a.statistics = kept(c, rows, 2, c->stream);
-    a.q = cut_compute(c, rows, hidden);
-    a.attended = cut_compute(c, rows, hidden);
-    a.logsumexp = kept(c, rows, heads, c->stream);
-    a.middle = apart ? cut_stream(c, rows, hidden) : next_stream(c, x);
-    a.mlp = cut_mlp(c, rows, hidden, hidden);
-    a.out = next_stream(c, a.middle);
-    return a;
+    a->normed = cut_compute(c, rows, hidden);
+    a->statistics = kept(c, rows, 2, c->stream);
+    a->q = cut_compute(c, rows, hidden);
+    a->attended = cut_compute(c, rows, hidden);
+    a->logsumexp = kept(c, rows, heads, c->stream);
+    a->middle = apart ? cut_stream(c, rows, hidden) : next_stream(c, x);
+    a->mlp = cut_mlp(c, rows, hidden, hidden);
+    a->out = next_stream(c, a->middle);
 }
 
 static nm_self_acts cut_self(cutter *c, nm_tensor x, uint32_t heads) {
@@ -118,7 +120,6 @@ static void cut_inputs(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
     p->condition = config->conditions ? cut_stream(c, tokens, config->conditions) : nm_tensor_none();
     p->pose = config->pose_bias ? cut_stream(c, tokens, 4) : nm_tensor_none();
     p->position = config->rotary ? cut_stream(c, tokens, 1) : nm_tensor_none();
-    p->map = cut_stream(c, s->points, config->map_channels);
     p->assembled = cut_stream(c, tokens, nm_model_inputs(config));
     cut_embedding(c, &p->level, config, tokens);
     cut_embedding(c, &p->time, config, tokens);
@@ -126,24 +127,21 @@ static void cut_inputs(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
     cut_groups(c, &p->by_time, s->time_groups, tokens);
 }
 
-/// The map side, and p->keys: what tokens attend to.
 static void cut_perceiver(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
     const nm_model_config *config = &p->model->config;
     const uint32_t rows = s->scenes * config->latents;
     p->first_latents = cut_stream(c, rows, config->hidden);
-    p->encoder_cross =
-        cut_cross(c, p->first_latents, s->points, config->map_channels, c->stream, config->encoder_cross_heads, 0);
+    cut_cross_keys(c, &p->encoder_cross, s->points, config->map_channels, c->stream, config->hidden);
+    cut_cross_queries(c, &p->encoder_cross, p->first_latents, config->encoder_cross_heads, 0);
     p->keys = p->encoder_cross.out;
     for (uint32_t i = 0; i < config->encoder_rounds * config->encoder_layers; ++i) {
         p->encoder[i] = i == 0 || c->training ? cut_self(c, p->keys, config->encoder_self_heads) : p->encoder[0];
         p->keys = p->encoder[i].out;
     }
     cut_groups(c, &p->among_latents, s->scenes, rows);
-    p->to_points = p->to_map = p->among_latents;
+    p->to_points = p->among_latents;
     p->to_points.key_offsets = cut_indices(c, (size_t)s->scenes + 1);
     p->to_points.key_rows = cut_indices(c, s->points);
-    p->to_map.query_offsets = cut_indices(c, (size_t)s->scenes + 1);
-    p->to_map.query_rows = cut_indices(c, s->tokens);
 }
 
 static void cut_polylines(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
@@ -151,6 +149,27 @@ static void cut_polylines(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
     p->polyline_pre = kept(c, s->points, hidden, c->compute);
     p->polyline_hidden = cut_compute(c, s->points, hidden);
     p->keys = p->polylines = cut_stream(c, s->points, hidden);
+}
+
+/// All that is made of maps alone, up to what tokens attend to: p->keys and their half of the attention.
+static void cut_map(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
+    const nm_model_config *config = &p->model->config;
+    p->map = cut_stream(c, s->points, config->map_channels);
+    if (config->map_encoder == NM_MAP_PERCEIVER)
+        cut_perceiver(c, p, s);
+    else
+        cut_polylines(c, p, s);
+    cut_cross_keys(c, &p->cross, p->keys.rows, config->hidden, c->compute, config->hidden);
+}
+
+/// Which tokens attend to which keys; after cut_map and cut_inputs.
+static void cut_to_map(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
+    if (p->model->config.map_encoder == NM_MAP_PERCEIVER) {
+        p->to_map = p->among_latents;
+        p->to_map.query_offsets = cut_indices(c, (size_t)s->scenes + 1);
+        p->to_map.query_rows = cut_indices(c, s->tokens);
+        return;
+    }
     p->to_map = p->by_agent;
     p->to_map.key_offsets = cut_indices(c, (size_t)s->token_groups + 1);
     p->to_map.key_rows = cut_indices(c, s->points);
@@ -190,13 +209,11 @@ size_t nm_pass_cut(nm_pass *p, const nm_pass_sizes *sizes, void *block) {
     const nm_backend *backend = p->model->backend;
     const uint32_t tokens = sizes->tokens;
     cutter c = {block, 0, backend->stream, backend->compute, p->training};
+    cut_map(&c, p, sizes); // first, so that it does not move when there are other tokens
     cut_inputs(&c, p, sizes);
-    if (config->map_encoder == NM_MAP_PERCEIVER)
-        cut_perceiver(&c, p, sizes);
-    else
-        cut_polylines(&c, p, sizes);
+    cut_to_map(&c, p, sizes);
     p->entry = cut_stream(&c, tokens, config->hidden);
-    p->cross = cut_cross(&c, p->entry, p->keys.rows, config->hidden, c.compute, config->heads, 1);
+    cut_cross_queries(&c, &p->cross, p->entry, config->heads, 1);
     p->modulator = cut_compute(&c, tokens, config->hidden);
     nm_tensor stream = p->entry;
     for (uint32_t i = 0; i < nm_model_layers(config); ++i) {

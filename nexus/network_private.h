@@ -111,7 +111,8 @@ typedef struct nm_pass_sizes {
     uint32_t tokens, scenes, points, token_groups, time_groups;
 } nm_pass_sizes;
 
-/// Cuts the block (NULL: only sums) and returns the bytes used.
+/// Cuts the block (NULL: only sums) and returns the bytes used. What is made of maps comes first, in places and sizes
+/// that scenes and points alone decide: with other tokens of the same scenes it stays what it is.
 size_t nm_pass_cut(nm_pass *pass, const nm_pass_sizes *sizes, void *block);
 
 void nm_pass_encode_map(nm_pass *pass);

@@ -118,6 +118,11 @@ static void store_blocks(const blocks *b, size_t first, size_t count, uint32_t d
     }
 }
 
+uint32_t nm_noise_agent(int64_t source_id) {
+    const uint64_t id = (uint64_t)source_id;
+    return id >> 31 ? (uint32_t)(nm_hash64(id) >> 32) | UINT32_C(0x80000000) : (uint32_t)id;
+}
+
 void nm_noise_fill(uint64_t seed, uint32_t count, uint32_t channels, const uint64_t *scene, const uint32_t *agent,
                    const uint32_t *step, float *out) {
     blocks b;

@@ -48,7 +48,7 @@ NM_API nm_ancestral nm_ancestral_step(double from, double to);
 // Drawing. Noise belongs to a token, not to its place in a batch: the key is Philox's (base/rng.h) with
 //   seed     of the run
 //   scene    a stable id of the scene (a hash), not its index in the batch
-//   agent    a stable id of the agent in its scene
+//   agent    a stable id of the agent in its scene (nm_noise_agent), not its place among the others
 //   step     nm_noise_step(frame, level): which time token, and the level that the noised value is at afterwards, in
 //            steps of 1 / levels; the first noise of a token is that of the highest level
 //   purpose  NM_PURPOSE_NOISE
@@ -56,6 +56,10 @@ NM_API nm_ancestral nm_ancestral_step(double from, double to);
 
 #define NM_NOISE_MAX_LEVEL 4095u
 #define NM_NOISE_MAX_FRAME 1048575u
+
+/// The agent of the key, of a source's id (nm_track.source_id): 0 .. 2^31 - 1 stay what they are, all others are hashed
+/// to 2^31 and above.
+NM_API uint32_t nm_noise_agent(int64_t source_id);
 
 /// frame <= NM_NOISE_MAX_FRAME, level <= NM_NOISE_MAX_LEVEL: no two pairs share a value.
 static inline uint32_t nm_noise_step(uint32_t frame, uint32_t level) {

@@ -15,10 +15,11 @@ typedef struct move {
 
 /// Everything that belongs to tokens, [max_tokens] or [max_tokens][channels]. Two of them, for rearrange.
 typedef struct tokens {
-    uint32_t *scene, *agent, *time, *frame;
-    int32_t *left;    ///< levels + delay - passes: the level is clip(left, 0, levels)
-    uint16_t *step;   ///< the level in steps
-    uint8_t *history; ///< 1 = x0 was predicted one level above, in the pass before: the 2M solver may use it
+    uint32_t *scene, *agent, *time, *frame, *agent_id;
+    int32_t *left;      ///< levels + delay - passes: the level is clip(left, 0, levels)
+    uint16_t *step;     ///< the level in steps
+    uint8_t *predicted; ///< 1 = x0 is a prediction, not the first noise
+    uint8_t *history;   ///< 1 = x0 was predicted one level above, in the pass before: the 2M solver may use it
     float *level, *z, *x0, *known, *mask;
 } tokens;
 
@@ -111,8 +112,10 @@ static void fill_tables(nm_sampler *s) {
 static int allocate_tokens(nm_arena *arena, size_t count, size_t values, tokens *t) {
     return (t->scene = NM_ARENA_ARRAY(arena, uint32_t, count)) && (t->agent = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
            (t->time = NM_ARENA_ARRAY(arena, uint32_t, count)) && (t->frame = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
+           (t->agent_id = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
            (t->left = NM_ARENA_ARRAY(arena, int32_t, count)) && (t->step = NM_ARENA_ARRAY(arena, uint16_t, count)) &&
-           (t->history = NM_ARENA_ARRAY(arena, uint8_t, count)) && (t->level = NM_ARENA_ARRAY(arena, float, count)) &&
+           (t->history = NM_ARENA_ARRAY(arena, uint8_t, count)) &&
+           (t->predicted = NM_ARENA_ARRAY(arena, uint8_t, count)) && (t->level = NM_ARENA_ARRAY(arena, float, count)) &&
            (t->z = NM_ARENA_ARRAY(arena, float, values)) && (t->x0 = NM_ARENA_ARRAY(arena, float, values)) &&
            (t->known = NM_ARENA_ARRAY(arena, float, values)) && (t->mask = NM_ARENA_ARRAY(arena, float, values));
 }
@@ -254,6 +257,7 @@ static void copy_layout(nm_sampler *s, const nm_token_layout *l, tokens *t) {
         memmove(t->agent, l->agent, bytes);
         memmove(t->time, l->time, bytes);
         memmove(t->frame, l->frame ? l->frame : l->time, bytes);
+        memmove(t->agent_id, l->agent_id ? l->agent_id : l->agent, bytes);
     } else {
         s->layout++;
     }
@@ -264,7 +268,7 @@ static void copy_layout(nm_sampler *s, const nm_token_layout *l, tokens *t) {
 
 static void add_noise_key(nm_sampler *s, const tokens *t, uint32_t n, uint32_t row, uint32_t level) {
     s->noise_scene[row] = s->scene_key[t->scene[n]];
-    s->noise_agent[row] = t->agent[n];
+    s->noise_agent[row] = t->agent_id[n];
     s->noise_step[row] = nm_noise_step(t->frame[n], level);
 }
 
@@ -313,7 +317,7 @@ nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *layout, c
     for (uint32_t n = 0; n < s->count; n++) {
         s->used[n] = !clean[n];
         t->left[n] = clean[n] ? 0 : (int32_t)s->config.levels + (delay ? delay[n] : 0);
-        t->history[n] = 0;
+        t->history[n] = t->predicted[n] = 0;
         set_step(s, t, n);
         if (clean[n]) memcpy(t->z + n * channels, values + n * channels, channels * sizeof(float));
     }
@@ -323,6 +327,17 @@ nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *layout, c
     s->passes = 0;
     observe(s);
     return NM_OK;
+}
+
+/// The 2M solver's memory of the scenes that tokens `is_new` and given came to: predicted before these were known.
+static void forget_scenes(const nm_sampler *s, tokens *t, const uint8_t *is_new) {
+    for (uint32_t first = 0, end; first < s->count; first = end) {
+        int news = 0;
+        for (end = first; end < s->count && t->scene[end] == t->scene[first]; end++) {
+            news |= is_new[end] && t->step[end] == 0;
+        }
+        if (news) memset(t->history + first, 0, end - first);
+    }
 }
 
 static nm_status check_from(nm_sampler *s, const nm_token_layout *layout, const uint32_t *from, const int32_t *delay,
@@ -359,16 +374,18 @@ nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout *layou
         s->used[n] = from[n] == NM_TOKEN_NEW;
         if (s->used[n]) {
             t->left[n] = (int32_t)s->config.levels + (delay ? delay[n] : 0);
-            t->history[n] = 0;
+            t->history[n] = t->predicted[n] = 0;
             if (delay && delay[n] < 0) memcpy(t->z + n * channels, guess + n * channels, bytes);
         } else {
             t->left[n] = old->left[from[n]];
             t->history[n] = old->history[from[n]];
+            t->predicted[n] = old->predicted[from[n]];
             memcpy(t->z + n * channels, old->z + from[n] * channels, bytes);
             memcpy(t->x0 + n * channels, old->x0 + from[n] * channels, bytes);
         }
         set_step(s, t, n);
     }
+    forget_scenes(s, t, s->used);
     draw_first(s, t, s->used);
     for (uint32_t n = 0; n < s->count; n++) {
         set_known(s, t, n);
@@ -397,6 +414,40 @@ nm_status nm_sampler_set_token(nm_sampler *sampler, uint32_t token, const float 
     const uint32_t scene = t->scene[token];
     for (uint32_t n = token; n < s->count && t->scene[n] == scene; n++) t->history[n] = 0;
     for (uint32_t n = token; n-- > 0 && t->scene[n] == scene;) t->history[n] = 0;
+    return NM_OK;
+}
+
+static nm_status check_motions(const nm_sampler *s, const nm_state_encoding *encoding, const nm_motion *motions,
+                               uint32_t motion_count, const uint32_t *motion_of, nm_error *error) {
+    nm_status status = nm_state_encoding_check_motion(encoding, s->config.channels, error);
+    for (uint32_t i = 0; !status && i < motion_count; i++) status = nm_motion_check(&motions[i], error);
+    for (uint32_t n = 0; !status && n < s->count; n++)
+        NM_ASSERT(motion_of[n] < motion_count || motion_of[n] == NM_TOKEN_STAYS);
+    return status;
+}
+
+nm_status nm_sampler_reframe(nm_sampler *sampler, const nm_state_encoding *encoding, const nm_motion *motions,
+                             uint32_t motion_count, const uint32_t *motion_of, nm_error *error) {
+    nm_sampler *s = sampler;
+    tokens *t = &s->now;
+    const nm_status status = check_motions(s, encoding, motions, motion_count, motion_of, error);
+    if (status) return status;
+    const size_t channels = s->config.channels, bytes = s->count * channels * sizeof(float);
+    float *z = s->v, *x0 = s->fresh; // of no use between passes
+    memcpy(z, t->z, bytes);
+    memcpy(x0, t->x0, bytes);
+    for (uint32_t n = 0; n < s->count; n++) {
+        if (motion_of[n] == NM_TOKEN_STAYS) continue;
+        const nm_motion *motion = &motions[motion_of[n]];
+        const double alpha = (double)s->alpha_of[t->step[n]];
+        nm_state_encoding_move(encoding, motion, alpha, z + n * channels);
+        nm_state_encoding_move(encoding, motion, t->predicted[n] ? 1.0 : alpha, x0 + n * channels);
+        if (!is_finite(z + n * channels, channels) || !is_finite(x0 + n * channels, channels))
+            return NM_ERROR(error, NM_E_NUMERIC, "token %u would be moved beyond all numbers", (unsigned)n);
+    }
+    memcpy(t->z, z, bytes);
+    memcpy(t->x0, x0, bytes);
+    for (uint32_t n = 0; n < s->count; n++) set_known(s, t, n);
     return NM_OK;
 }
 
@@ -500,6 +551,7 @@ static void update(nm_sampler *s) {
         set_step(s, t, n);
         if (t->step[n] == 0) set_known(s, t, n);
     }
+    memset(t->predicted, 1, s->count);
     float *past = t->x0;
     t->x0 = s->fresh;
     s->fresh = past;

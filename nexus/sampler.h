@@ -9,6 +9,7 @@
 #define NM_NEXUS_SAMPLER_H
 
 #include "nexus/denoiser.h"
+#include "nexus/encoding.h"
 #include "nexus/noise.h"
 #include "nexus/schedule.h"
 
@@ -46,12 +47,15 @@ NM_API nm_sampler_config nm_sampler_config_default(void);
 NM_API nm_status nm_sampler_create(const nm_sampler_config *config, nm_sampler **sampler, nm_error *error);
 NM_API void nm_sampler_destroy(nm_sampler *sampler); ///< NULL is fine
 
-/// Which tokens there are; copied. Order and meaning of scene, agent and time as in nm_denoise_input.
+/// Which tokens there are; copied. Order and meaning of scene, agent and time as in nm_denoise_input: the agent is its
+/// place among those of the scene, and may change whenever others come or go.
 typedef struct nm_token_layout {
     uint32_t count, scene_count;
     const uint32_t *scene, *agent, *time; ///< [count]
     const uint32_t *frame;                ///< [count] number of the time token that never changes while a window moves,
                            ///< rising within an agent, <= NM_NOISE_MAX_FRAME; keys the noise. NULL = time
+    const uint32_t *agent_id;  ///< [count] what never changes about the agent (nm_noise_agent); keys the noise. Agents
+                               ///< of one scene and one id get one noise. NULL = agent
     const uint64_t *scene_key; ///< [scene_count] stable ids of the scenes; key the noise. Scenes of one key,
                                ///< and of one seed, get one noise: for several futures of a scene in a batch,
                                ///< mix their number into the key (nm_hash64)
@@ -71,7 +75,8 @@ NM_API nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *la
 /// this one continues (its value, its level, what is left of its delay), or NM_TOKEN_NEW. Each old token is continued
 /// at most once. A new token has
 ///   delay 0 ..           pure noise, and that delay
-///   delay -levels .. -1  guess [channels] of its value, noised to level levels + delay; -levels: it is given
+///   delay -levels .. -1  guess [channels] of its value, noised to level levels + delay; -levels: it is given, and so
+///                        is news to its scene as in nm_sampler_set_token
 /// delay, guess  [count], [count][channels], nullable (delay 0); read for new tokens only, guess where delay < 0
 /// Errors as above; on error nothing has changed.
 #define NM_TOKEN_NEW UINT32_MAX
@@ -82,6 +87,19 @@ NM_API nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout
 /// its scene, predicted before this was known, is dropped when the value is news (the next pass is first order there).
 /// values [channels]; NM_E_NUMERIC when one is not finite.
 NM_API nm_status nm_sampler_set_token(nm_sampler *sampler, uint32_t token, const float *values, nm_error *error);
+
+/// The frames that tokens are in move: given values, noised ones, the last prediction and what the solver remembers go
+/// along at whatever level they are (nm_state_encoding_move); levels and delays stay. Noise drawn from now on is in the
+/// new frames. With clip 0 and a denoiser and a guide that are told of the new frames, what is sampled is what would
+/// have been, moved, but for noise still to come.
+///
+/// motion_of  [count] which of `motions` makes coordinates of the token's old frame those of the new one, or
+///            NM_TOKEN_STAYS
+/// returns    what nm_state_encoding_check_motion refuses (NM_E_ARGUMENT); NM_E_NUMERIC for a motion that is none or a
+///            value that is not finite afterwards: nothing has changed then
+#define NM_TOKEN_STAYS UINT32_MAX
+NM_API nm_status nm_sampler_reframe(nm_sampler *sampler, const nm_state_encoding *encoding, const nm_motion *motions,
+                                    uint32_t motion_count, const uint32_t *motion_of, nm_error *error);
 
 /// One pass. guide NULL = none. On failure nothing has changed, and the pass may be tried again: of the denoiser, of
 /// the guide, or NM_E_NUMERIC when an x0 is not finite or beyond +-1e30, from where the next passes may overflow. A

@@ -1,5 +1,6 @@
 #include "nexus/schedule.h"
 
+#include "base/decimal.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -46,12 +47,11 @@ static nm_status unknown_name(const char *text, nm_error *error) {
 /// The number after the colon, which must be all of the text and in [low, high].
 static nm_status read_number(const char *name, const char *text, double low, double high, double *value,
                              nm_error *error) {
-    char *end = NULL;
     char shown[96];
     nm_text_escape(shown, sizeof shown, text);
-    // digits and a point only: strtod would also take "inf", "0x1p3" and leading blanks
-    if (strspn(text, "0123456789.") == strlen(text)) *value = strtod(text, &end);
-    if (!end || end == text || *end) {
+    const size_t length = strlen(text);
+    // digits and a point only: a parameter of a schedule needs no sign, exponent or blanks
+    if (strspn(text, "0123456789.") != length || !nm_decimal_parse(text, length, value)) {
         return NM_ERROR(error, NM_E_ARGUMENT, "schedule %s: \"%s\" is not a number", name, shown);
     }
     if (!(*value >= low && *value <= high)) {
@@ -104,13 +104,9 @@ size_t nm_schedule_format(const nm_schedule *schedule, char *text, size_t size) 
     case NM_SCHEDULE_PYRAMID:
     case NM_SCHEDULE_TRAPEZOID: {
         const char *name = schedule->kind == NM_SCHEDULE_PYRAMID ? "pyramid" : "trapezoid";
-        // the fewest digits that read back as the same slope, without an exponent
-        for (int digits = 0; digits <= 20; digits++) {
-            length = snprintf(text, size, "%s:%.*f", name, digits, schedule->slope);
-            char number[400];
-            snprintf(number, sizeof number, "%.*f", digits, schedule->slope);
-            if (strtod(number, NULL) == schedule->slope) break;
-        }
+        char number[400];
+        nm_decimal_print_exact(number, sizeof number, NM_DECIMAL_FIXED, 0, schedule->slope);
+        length = snprintf(text, size, "%s:%s", name, number);
         break;
     }
     case NM_SCHEDULE_BLOCK:

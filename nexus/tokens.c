@@ -1,4 +1,5 @@
 /// Tokens of a scene: configuration, choice of agents, frames, values, masks.
+#include "nexus/noise.h"
 #include "nexus/tokens_private.h"
 
 #include <string.h>
@@ -60,6 +61,12 @@ uint32_t nm_token_count(const nm_token_config *config) {
 
 uint32_t nm_token_states(const nm_token_config *config) {
     return config->encoding == NM_TOKENS_AGENT ? NM_TOKEN_STEPS : 1;
+}
+
+nm_state_encoding nm_token_state_encoding(const nm_token_config *config) {
+    if (config->encoding == NM_TOKENS_EGO) return nm_state_encoding_published();
+    return nm_state_encoding_own((float)config->position_scale, (float)config->heading_scale,
+                                 (float)config->speed_scale);
 }
 
 uint32_t nm_token_channels(const nm_token_config *config) {
@@ -371,13 +378,14 @@ static nm_status take_agents(const nm_scene *scene, const nm_token_request *requ
     const uint32_t tracks = scene->track_count;
     const uint32_t most = tokens->config.agents < tracks ? tokens->config.agents : tracks;
     tokens->track = NM_ARENA_ARRAY(arena, uint32_t, most);
+    tokens->agent_id = NM_ARENA_ARRAY(arena, uint32_t, most);
     tokens->frame = NM_ARENA_ARRAY(arena, nm_token_frame, most);
     nm_arena_mark mark = nm_arena_get_mark(arena);
     uint32_t *seen = NM_ARENA_ARRAY(arena, uint32_t, tracks);
     uint64_t *keys = NM_ARENA_ARRAY(arena, uint64_t, most);
     nm_status status = NM_OK;
     uint32_t ego = NM_NONE;
-    if (!tokens->track || !tokens->frame || !seen || !keys)
+    if (!tokens->track || !tokens->agent_id || !tokens->frame || !seen || !keys)
         status = no_memory(error);
     else if (!find_present(scene, &tokens->config, request->current_step, seen))
         status =
@@ -386,8 +394,10 @@ static nm_status take_agents(const nm_scene *scene, const nm_token_request *requ
         status = choose_ego(scene, request, seen, &ego, error);
     if (status == NM_OK) {
         choose_agents(scene, seen, ego, keys, tokens);
-        for (uint32_t a = 0; a < tokens->shape.agents; a++)
+        for (uint32_t a = 0; a < tokens->shape.agents; a++) {
+            tokens->agent_id[a] = nm_noise_agent(scene->tracks[tokens->track[a]].source_id);
             tokens->frame[a] = frame_at(scene, tokens->track[a], seen[tokens->track[a]]);
+        }
     }
     nm_arena_release(arena, mark);
     return status;

@@ -28,6 +28,7 @@
 
 #include "base/arena.h"
 #include "nexus/batch.h"
+#include "nexus/encoding.h"
 #include "nexus/model.h"
 #include "sim/scene.h"
 
@@ -165,6 +166,8 @@ NM_API uint32_t nm_token_channels(const nm_token_config *config);     ///< C
 NM_API uint32_t nm_token_conditions(const nm_token_config *config);   ///< K: 0 (EGO), NM_CONDITION_COUNT
 NM_API uint32_t nm_token_map_channels(const nm_token_config *config); ///< of a map row
 NM_API uint32_t nm_token_states(const nm_token_config *config);       ///< states in a token: 1 (EGO), 5
+/// The encoding of its tokens as a table, for guidance.h and for moving frames (encoding.h).
+NM_API nm_state_encoding nm_token_state_encoding(const nm_token_config *config);
 /// Map rows that a scene of `agents` agents has at most.
 NM_API uint32_t nm_token_map_rows(const nm_token_config *config, uint32_t agents);
 /// Sets what the tokens decide of a model: channels, conditions, map_channels, map_encoder, pose_bias (1 for AGENT).
@@ -200,9 +203,10 @@ typedef struct nm_token_frame {
 /// A scene as tokens. All arrays are in the arena that the scene was built with.
 typedef struct nm_tokens {
     nm_token_config config;
-    nm_token_scene shape;   ///< for nm_batch_set; its pointers are those below
-    uint32_t current_step;  ///< of the scene
-    uint32_t *track;        ///< [A] track of each agent; track[0] is the ego
+    nm_token_scene shape;  ///< for nm_batch_set; its pointers are those below
+    uint32_t current_step; ///< of the scene
+    uint32_t *track;       ///< [A] track of each agent; track[0] is the ego
+    uint32_t *agent_id; ///< [A] stable id of each agent, whoever else there is: nm_noise_agent of the track's source_id
     nm_token_frame *frame;  ///< [A] own frame of each agent; see nm_tokens_frame
     uint8_t *logged;        ///< [A][T] all states read are in the scene
     uint8_t *valid;         ///< [A][T] the network sees it

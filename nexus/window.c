@@ -7,7 +7,7 @@
 
 /// A row as it is, or as it shall be after the next change.
 typedef struct agent_row {
-    uint32_t scene, agent;
+    uint32_t scene, id;
 } agent_row;
 
 /// One token of the next layout.
@@ -25,13 +25,14 @@ struct nm_window {
     uint32_t frame;  ///< number of the frame next to execute
     uint32_t left;   ///< passes until frame 0 is clean
     uint32_t row_count, scene_count;
-    agent_row *rows, *next_rows;                      ///< [max_rows]
-    uint32_t *tokens;                                 ///< [max_rows][length] token or NM_TOKEN_NEW = none
-    uint32_t *next_tokens;                            ///< the same after the change
-    plan *plans;                                      ///< [max_rows][length]
-    uint8_t *present;                                 ///< [max_rows][length] of the plans
-    uint64_t *scene_key;                              ///< [max_scenes]
-    uint32_t *scene, *agent, *time, *frame_of, *from; ///< [tokens] layout in the making
+    agent_row *rows, *next_rows;    ///< [max_rows]
+    uint32_t *tokens;               ///< [max_rows][length] token or NM_TOKEN_NEW = none
+    uint32_t *next_tokens;          ///< the same after the change
+    plan *plans;                    ///< [max_rows][length]
+    uint8_t *present;               ///< [max_rows][length] of the plans
+    uint64_t *scene_key;            ///< [max_scenes]
+    uint32_t *scene, *agent, *time; ///< [tokens] layout in the making
+    uint32_t *frame_of, *id, *from;
     int32_t *delay;
     float *guess; ///< [tokens][channels]
 };
@@ -66,7 +67,8 @@ static int allocate(nm_window *w) {
            (w->scene_key = NM_ARENA_ARRAY(a, uint64_t, w->config.max_scenes)) &&
            (w->scene = NM_ARENA_ARRAY(a, uint32_t, count)) && (w->agent = NM_ARENA_ARRAY(a, uint32_t, count)) &&
            (w->time = NM_ARENA_ARRAY(a, uint32_t, count)) && (w->frame_of = NM_ARENA_ARRAY(a, uint32_t, count)) &&
-           (w->from = NM_ARENA_ARRAY(a, uint32_t, count)) && (w->delay = NM_ARENA_ARRAY(a, int32_t, count)) &&
+           (w->id = NM_ARENA_ARRAY(a, uint32_t, count)) && (w->from = NM_ARENA_ARRAY(a, uint32_t, count)) &&
+           (w->delay = NM_ARENA_ARRAY(a, int32_t, count)) &&
            (w->guess = NM_ARENA_ARRAY(a, float, count * w->config.sampler.channels));
 }
 
@@ -130,14 +132,16 @@ static void plan_same(nm_window *w, uint32_t to, uint32_t row) {
 /// Carries the plan of `rows` rows out; `frame` is what the present will be. On failure nothing has changed.
 static nm_status apply(nm_window *w, uint32_t rows, uint32_t frame, nm_error *error) {
     const size_t channels = w->config.sampler.channels;
-    uint32_t count = 0;
+    uint32_t count = 0, first = 0; // row of the scene
     for (uint32_t r = 0; r < rows; r++) {
+        if (w->next_rows[r].scene != w->next_rows[first].scene) first = r;
         for (uint32_t p = 0; p < w->length; p++) {
             const size_t at = (size_t)r * w->length + p;
             w->next_tokens[at] = w->present[at] ? count : NM_TOKEN_NEW;
             if (!w->present[at]) continue;
             w->scene[count] = w->next_rows[r].scene;
-            w->agent[count] = w->next_rows[r].agent;
+            w->agent[count] = r - first;
+            w->id[count] = w->next_rows[r].id;
             w->time[count] = p;
             w->frame_of[count] = frame + p; // counted from the oldest history of frame 0: never negative
             w->from[count] = w->plans[at].from;
@@ -153,6 +157,7 @@ static nm_status apply(nm_window *w, uint32_t rows, uint32_t frame, nm_error *er
                                     .agent = w->agent,
                                     .time = w->time,
                                     .frame = w->frame_of,
+                                    .agent_id = w->id,
                                     .scene_key = w->scene_key};
     const nm_status status = nm_sampler_rearrange(w->sampler, &layout, w->from, w->delay, w->guess, error);
     if (status) return status;
@@ -189,28 +194,38 @@ nm_status nm_window_begin(nm_window *window, uint32_t scenes, const uint64_t *sc
     return NM_OK;
 }
 
-static int before(uint32_t scene, uint32_t agent, const agent_row *other) {
-    return scene != other->scene ? scene < other->scene : agent < other->agent;
+static int before(uint32_t scene, uint32_t id, const agent_row *other) {
+    return scene != other->scene ? scene < other->scene : id < other->id;
 }
 
-uint32_t nm_window_find(const nm_window *window, uint32_t scene, uint32_t agent) {
-    uint32_t low = 0, high = window->row_count; // the first row that does not come before it
+/// The first row that does not come before agent `id` of `scene`.
+static uint32_t find_place(const nm_window *w, uint32_t scene, uint32_t id) {
+    uint32_t low = 0, high = w->row_count;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
-        const agent_row *r = &window->rows[middle];
-        if (r->scene < scene || (r->scene == scene && r->agent < agent))
+        const agent_row *r = &w->rows[middle];
+        if (r->scene < scene || (r->scene == scene && r->id < id))
             low = middle + 1;
         else
             high = middle;
     }
-    const agent_row *r = &window->rows[low];
-    return low < window->row_count && r->scene == scene && r->agent == agent ? low : NM_TOKEN_NEW;
+    return low;
+}
+
+uint32_t nm_window_find(const nm_window *window, uint32_t scene, uint32_t id) {
+    const uint32_t row = find_place(window, scene, id);
+    return row < window->row_count && window->rows[row].scene == scene && window->rows[row].id == id ? row
+                                                                                                     : NM_TOKEN_NEW;
+}
+
+uint32_t nm_window_first_row(const nm_window *window, uint32_t scene) {
+    return find_place(window, scene, 0);
 }
 
 static void plan_new(nm_window *w, uint32_t to, const nm_window_row *from) {
     const size_t channels = w->config.sampler.channels;
     const uint32_t history = w->config.history, levels = levels_of(w);
-    w->next_rows[to] = (agent_row){.scene = from->scene, .agent = from->agent};
+    w->next_rows[to] = (agent_row){.scene = from->scene, .id = from->id};
     for (uint32_t p = 0; p < w->length; p++) {
         w->present[(size_t)to * w->length + p] = 0;
         if (p < history) {
@@ -234,14 +249,13 @@ nm_status nm_window_add(nm_window *window, const nm_window_row *rows, uint32_t c
     for (uint32_t i = 0; i < w->row_count + count; i++) {
         const nm_window_row *least = NULL;
         for (uint32_t k = 0; k < count; k++) {
-            const int done = made && !before(w->next_rows[made - 1].scene, w->next_rows[made - 1].agent,
-                                             &(agent_row){.scene = rows[k].scene, .agent = rows[k].agent});
+            const int done = made && !before(w->next_rows[made - 1].scene, w->next_rows[made - 1].id,
+                                             &(agent_row){.scene = rows[k].scene, .id = rows[k].id});
             if (done) continue;
-            if (!least ||
-                before(rows[k].scene, rows[k].agent, &(agent_row){.scene = least->scene, .agent = least->agent}))
+            if (!least || before(rows[k].scene, rows[k].id, &(agent_row){.scene = least->scene, .id = least->id}))
                 least = &rows[k];
         }
-        const int take_old = old < w->row_count && (!least || !before(least->scene, least->agent, &w->rows[old]));
+        const int take_old = old < w->row_count && (!least || !before(least->scene, least->id, &w->rows[old]));
         if (!take_old && !least) break; // some row came twice
         if (take_old)
             plan_same(w, made, old++);
@@ -267,10 +281,10 @@ uint32_t nm_window_rows(const nm_window *window) {
     return window->row_count;
 }
 
-void nm_window_row_at(const nm_window *window, uint32_t row, uint32_t *scene, uint32_t *agent) {
+void nm_window_row_at(const nm_window *window, uint32_t row, uint32_t *scene, uint32_t *id) {
     NM_ASSERT(row < window->row_count);
     *scene = window->rows[row].scene;
-    *agent = window->rows[row].agent;
+    *id = window->rows[row].id;
 }
 
 uint32_t nm_window_token(const nm_window *window, uint32_t row, int32_t frame) {
@@ -333,8 +347,8 @@ static nm_status check_actual(const nm_window *w, const float *actual, const uin
         float sum = 0.0f;
         for (size_t c = 0; c < channels; c++) sum += actual[r * channels + c] * 0.0f;
         if (sum == 0.0f || (alive && !alive[r])) continue;
-        return NM_ERROR(error, NM_E_NUMERIC, "the state of agent %u of scene %u is not finite",
-                        (unsigned)w->rows[r].agent, (unsigned)w->rows[r].scene);
+        return NM_ERROR(error, NM_E_NUMERIC, "the state of agent %u of scene %u is not finite", (unsigned)w->rows[r].id,
+                        (unsigned)w->rows[r].scene);
     }
     return NM_OK;
 }
@@ -366,7 +380,16 @@ nm_status nm_window_overwrite(nm_window *window, uint32_t row, int32_t frame, co
     const uint32_t token = nm_window_token(window, row, frame);
     if (token == NM_TOKEN_NEW) {
         return NM_ERROR(error, NM_E_NOT_FOUND, "agent %u of scene %u has no token at frame %d",
-                        (unsigned)window->rows[row].agent, (unsigned)window->rows[row].scene, (int)frame);
+                        (unsigned)window->rows[row].id, (unsigned)window->rows[row].scene, (int)frame);
     }
     return nm_sampler_set_token(window->sampler, token, values, error);
+}
+
+nm_status nm_window_reframe(nm_window *window, const nm_state_encoding *encoding, const nm_motion *motions,
+                            nm_error *error) {
+    const nm_window *w = window;
+    for (uint32_t i = 0; i < w->row_count * w->length; i++) {
+        if (w->tokens[i] != NM_TOKEN_NEW) w->from[w->tokens[i]] = i / w->length; // scratch between changes
+    }
+    return nm_sampler_reframe(w->sampler, encoding, motions, w->row_count, w->from, error);
 }

@@ -5,9 +5,11 @@
 /// as the newest history, everything moves one frame nearer, and a frame of pure noise is pushed at the far end. So
 /// with stride 1 every pass yields a frame, and what happened bears on the very next pass.
 ///
-/// A row is an agent of a scene; rows are ordered by (scene, agent). Agents may come and go. Frames in calls count from
-/// the present: -1 is the newest that happened, 0 the next to execute, W - 1 the farthest; the denoiser sees time H +
-/// frame. One thread at a time. Memory is sized by the creation; nothing after it allocates.
+/// A row is an agent of a scene, known by an id that never changes (nm_tokens.agent_id) and that keys its noise: the
+/// same vehicle keeps its noise whoever else comes or goes. Rows are ordered by (scene, id). Frames in calls count from
+/// the present: -1 is the newest that happened, 0 the next to execute, W - 1 the farthest. The denoiser sees time H +
+/// frame and, as agent, the row's place among the rows of its scene. One thread at a time. Memory is sized by the
+/// creation; nothing after it allocates.
 #ifndef NM_NEXUS_WINDOW_H
 #define NM_NEXUS_WINDOW_H
 
@@ -40,7 +42,7 @@ NM_API nm_status nm_window_begin(nm_window *window, uint32_t scenes, const uint6
 
 /// A row to add.
 typedef struct nm_window_row {
-    uint32_t scene, agent;
+    uint32_t scene, id;
     const float *history; ///< [H][channels], oldest first
     const uint8_t *valid; ///< [H]
     const float *guess;   ///< [W][channels, nullable] what may come, such as going on at the same speed
@@ -56,9 +58,11 @@ NM_API nm_status nm_window_remove(nm_window *window, uint32_t row, nm_error *err
 
 NM_API uint32_t nm_window_rows(const nm_window *window);
 /// Row of an agent, or NM_TOKEN_NEW.
-NM_API uint32_t nm_window_find(const nm_window *window, uint32_t scene, uint32_t agent);
-/// scene, agent  [out]
-NM_API void nm_window_row_at(const nm_window *window, uint32_t row, uint32_t *scene, uint32_t *agent);
+NM_API uint32_t nm_window_find(const nm_window *window, uint32_t scene, uint32_t id);
+/// The first row of a scene, which the scene's agents are counted from; where it has none, the next scene's.
+NM_API uint32_t nm_window_first_row(const nm_window *window, uint32_t scene);
+/// scene, id  [out]
+NM_API void nm_window_row_at(const nm_window *window, uint32_t row, uint32_t *scene, uint32_t *id);
 /// The token of a row at `frame` in [-H, W), or NM_TOKEN_NEW when there is none: an index into nm_sampler_get.
 NM_API uint32_t nm_window_token(const nm_window *window, uint32_t row, int32_t frame);
 /// For its state and its denoise_input; the window alone changes it.
@@ -77,6 +81,12 @@ NM_API void nm_window_frame(const nm_window *window, float *values, uint8_t *pre
 /// a frame. alive [rows, nullable]: rows with 0 are taken out, their values are ignored. Call when ready.
 /// NM_E_NUMERIC when an actual value is not finite: nothing has changed.
 NM_API nm_status nm_window_slide(nm_window *window, const float *actual, const uint8_t *alive, nm_error *error);
+
+/// The frames of all rows move: motions [rows] make coordinates of each row's old frame those of its new one. What is
+/// in the window goes along, see nm_sampler_reframe; what is added or overwritten from now on is in the new frames.
+/// Between passes or frames, whenever. On failure nothing has changed.
+NM_API nm_status nm_window_reframe(nm_window *window, const nm_state_encoding *encoding, const nm_motion *motions,
+                                   nm_error *error);
 
 /// Overwrites any token of the window, at whatever level: it is clean from the next pass on. NM_E_NOT_FOUND when the
 /// row has no token at `frame`.

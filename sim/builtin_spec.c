@@ -1,4 +1,5 @@
 /// "kind[:key=value,...]": the built-in scenes as command lines name them, and as provenance remembers them.
+#include "base/decimal.h"
 #include "sim/builtin_params.h"
 #include "sim/spawn_field.h"
 
@@ -80,9 +81,7 @@ static nm_status unknown_key(const specification *spec, const char *key, int els
 // Reading
 
 static nm_status read_number(const char *key, const char *value, int is_integer, double *number, nm_error *error) {
-    char *end;
-    *number = strtod(value, &end);
-    if (end == value || *end != '\0' || !isfinite(*number))
+    if (!nm_decimal_parse(value, strlen(value), number) || !isfinite(*number))
         return NM_ERROR(error, NM_E_ARGUMENT, "%s: \"%.40s\" is not a number", key, value);
     if (is_integer && (*number != floor(*number) || fabs(*number) > 1e9))
         return NM_ERROR(error, NM_E_ARGUMENT, "%s: \"%.40s\" is not a whole number", key, value);

@@ -1,4 +1,5 @@
 /// Traffic on any map: checking what is asked for, choosing the ego, and the scene.
+#include "base/decimal.h"
 #include "sim/math.h"
 #include "sim/spawn_field.h"
 
@@ -52,10 +53,7 @@ nm_status nm_spawn_check(const nm_spawn_params *params, nm_error *error) {
 }
 
 void nm_spawn_number(char *text, size_t size, double value) {
-    for (int digits = 6; digits <= 17; digits++) {
-        snprintf(text, size, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) return;
-    }
+    nm_decimal_print_exact(text, size, NM_DECIMAL_SHORT, 6, value);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

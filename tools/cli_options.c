@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "tools/cli.h"
 
 #define THREADS_MAX 256
@@ -86,10 +87,9 @@ static int store_integer(const option_set *set, const nm_option *option, const c
 }
 
 static int store_real(const option_set *set, const nm_option *option, const char *text) {
-    char *end;
-    const double value = strtod(text, &end);
-    const int outside = option->min < option->max && (value < option->min || value > option->max);
-    if (end == text || *end || !isfinite(value) || outside) {
+    double value = 0.0;
+    const int is_read = nm_decimal_parse(text, strlen(text), &value) && isfinite(value);
+    if (!is_read || (option->min < option->max && (value < option->min || value > option->max))) {
         if (option->min >= option->max) {
             return nm_cli_usage(set->command, "--%s wants a number, not '%s'", option->name, text);
         }
@@ -151,9 +151,8 @@ static int parse_option(const option_set *set, const char *argument, int argc, c
 }
 
 static int is_number(const char *text) {
-    char *end;
-    strtod(text, &end);
-    return end != text && !*end;
+    double value;
+    return nm_decimal_parse(text, strlen(text), &value);
 }
 
 static int check_common(const option_set *set, const nm_common *common) {

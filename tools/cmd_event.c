@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/decimal.h"
+
 static void index_to_json(cJSON *object, const char *name, uint32_t value) {
     if (value == NM_NONE)
         cJSON_AddNullToObject(object, name);
@@ -37,8 +39,8 @@ void nm_event_to_json(cJSON *object, const nm_event *event) {
         // six digits: what a float holds, without the tail that its double form shows
         char text[32];
         double value = NAN;
-        snprintf(text, sizeof text, "%.6g", (double)numbers[i].value);
-        if (isfinite(numbers[i].value)) sscanf(text, "%lf", &value);
+        const size_t length = nm_decimal_print(text, sizeof text, NM_DECIMAL_SHORT, 6, (double)numbers[i].value);
+        if (isfinite(numbers[i].value)) nm_decimal_parse(text, length, &value);
         nm_json_number(object, numbers[i].name, value);
     }
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "scenarios/store.h"
 #include "tools/cli.h"
 #include "tools/cmd_event.h"
@@ -65,16 +66,13 @@ static nm_status take(void *context, const nm_hit *hit, nm_error *error) {
 
 /// "MIN:MAX", either side may be empty. 0 when it is neither.
 static int parse_range(const char *text, double *low, double *high) {
-    char *end;
     const char *colon = strchr(text, ':');
     if (!colon || strcmp(text, ":") == 0) return 0;
     if (colon != text) {
-        *low = strtod(text, &end);
-        if (end != colon || !isfinite(*low)) return 0;
+        if (!nm_decimal_parse(text, (size_t)(colon - text), low) || !isfinite(*low)) return 0;
     }
     if (colon[1]) {
-        *high = strtod(colon + 1, &end);
-        if (*end || !isfinite(*high)) return 0;
+        if (!nm_decimal_parse(colon + 1, strlen(colon + 1), high) || !isfinite(*high)) return 0;
     }
     return !(*low > *high);
 }

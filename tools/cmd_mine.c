@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "scenarios/store.h"
 #include "tools/cli.h"
 #include "tools/commands.h"
@@ -80,9 +81,9 @@ static int apply_params(const nm_command *command, mine_options *options) {
         char name[96];
         const char *text = options->params.items[i];
         const char *equals = strchr(text, '=');
-        char *end = NULL;
-        double value = equals ? strtod(equals + 1, &end) : 0;
-        if (!equals || end == equals + 1 || *end || (size_t)(equals - text) >= sizeof name)
+        double value = 0.0;
+        const int read = equals && nm_decimal_parse(equals + 1, strlen(equals + 1), &value);
+        if (!read || (size_t)(equals - text) >= sizeof name)
             return nm_cli_usage(command, "--param wants KIND.NAME=NUMBER, such as cut_in.max_gap=20, not '%s'", text);
         memcpy(name, text, (size_t)(equals - text));
         name[equals - text] = '\0';
@@ -96,12 +97,13 @@ static int apply_params(const nm_command *command, mine_options *options) {
 
 /// The shortest decimal that reads back as this float: 0.9, not 0.89999997615814209.
 static void json_float(cJSON *object, const char *name, float value) {
-    char text[32];
+    double shortest = (double)value;
     for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value) break;
+        char text[32];
+        const size_t length = nm_decimal_print(text, sizeof text, NM_DECIMAL_SHORT, digits, (double)value);
+        if (nm_decimal_parse(text, length, &shortest) && (float)shortest == value) break;
     }
-    nm_json_number(object, name, strtod(text, NULL));
+    nm_json_number(object, name, shortest);
 }
 
 static cJSON *kind_params(const nm_detect_params *params, nm_kind kind) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "tools/cmd_event.h"
 #include "tools/cmd_render.h"
 
@@ -45,16 +46,14 @@ static int parse_pair(const char *text, int most, int *a, int *b) {
 
 /// "A" or "A:B"; either side of the colon may be empty.
 static int parse_stretch(const char *text, double *from, double *until) {
-    char *end;
     const char *colon = strchr(text, ':');
     if (text[0] == 0 || strcmp(text, ":") == 0) return 0;
     if (colon != text) {
-        *from = strtod(text, &end);
-        if (end == text || (*end && end != colon) || !isfinite(*from) || *from < 0.0) return 0;
+        const size_t length = colon ? (size_t)(colon - text) : strlen(text);
+        if (!nm_decimal_parse(text, length, from) || !isfinite(*from) || *from < 0.0) return 0;
     }
     if (colon && colon[1]) {
-        *until = strtod(colon + 1, &end);
-        if (*end || !isfinite(*until) || *until < 0.0) return 0;
+        if (!nm_decimal_parse(colon + 1, strlen(colon + 1), until) || !isfinite(*until) || *until < 0.0) return 0;
     }
     return !(*from > *until);
 }

@@ -49,7 +49,7 @@ static inline void nm_test_crowd_strength(nm_test_crowd *c, int term, float stre
 /// Writes the token: states in the frame of the agent's pose, each a step further along a bent path.
 static inline void nm_test_crowd_token(nm_test_crowd *c, uint64_t seed, uint32_t *draw, const double *start,
                                        uint32_t time, float *row) {
-    const nm_guide_encoding *e = &c->config.encoding;
+    const nm_state_encoding *e = &c->config.encoding;
     for (uint32_t i = 0; i < e->states; i++) {
         const double t = (double)c->config.dt * (time + (i + 1.0) / e->states);
         const double heading = start[2] + start[4] * t, way = start[3] * t,
@@ -76,8 +76,8 @@ static inline void nm_test_crowd_agent(nm_test_crowd *c, uint64_t seed, uint32_t
     const double turn = nm_test_uniform(seed, draw, -3.0, 3.0), side = sqrt(c->config.max_tokens) * 1.5;
     *agent = (nm_guided_agent){.agent = id, .lane_mask = id % 5 == 4 ? 0 : NM_LANE_MASK_VEHICLE};
     if (id % 3 == 0) agent->length = 4.7f, agent->width = 1.9f;
-    agent->pose = (nm_guide_pose){nm_test_uniform(seed, draw, -side, side), nm_test_uniform(seed, draw, -side, side),
-                                  cos(turn), sin(turn)};
+    agent->pose = (nm_motion){nm_test_uniform(seed, draw, -side, side), nm_test_uniform(seed, draw, -side, side),
+                              cos(turn), sin(turn)};
     const double start[5] = {nm_test_uniform(seed, draw, -9.0, 9.0), nm_test_uniform(seed, draw, -9.0, 9.0),
                              nm_test_uniform(seed, draw, -3.0, 3.0),
                              id % 7 == 6 ? 0.3 : nm_test_uniform(seed, draw, 1.0, 20.0),
@@ -117,7 +117,7 @@ static inline void nm_test_crowd_begin(nm_test_crowd *c, const nm_test_crowd_sha
     c->config = nm_guidance_config_default();
     c->config.max_tokens = tokens;
     if (shape->several)
-        c->config.encoding = nm_guide_encoding_own(20.0f, 1.0f, 10.0f);
+        c->config.encoding = nm_state_encoding_own(20.0f, 1.0f, 10.0f);
     else
         for (int f = 0; f < NM_FIELD_COUNT; f++) c->config.encoding.channel[f] = (f + 3) % NM_FIELD_COUNT;
     c->config.window = shape->several ? 3 : 2;

@@ -10,8 +10,8 @@ enum { TIMES = 11, HISTORY = 3, MOST = 6 * TIMES };
 typedef struct play {
     uint32_t agents;
     double states[MOST][NM_FIELD_COUNT]; ///< map frame
-    nm_guide_pose pose;                  ///< of all tokens
-    nm_guide_encoding encoding;
+    nm_motion pose;                      ///< of all tokens
+    nm_state_encoding encoding;
     nm_guided_agent guided[6];
     nm_guided_scene scene;
     uint32_t scene_of[MOST], agent[MOST], time[MOST];
@@ -65,8 +65,8 @@ static void add_agent(play *p, double x, double y, double heading, double speed)
 
 static void start(play *p, const nm_map *map) {
     memset(p, 0, sizeof *p);
-    p->pose = (nm_guide_pose){20.0, -5.0, 0.6, 0.8}; // far from the map's
-    p->encoding = nm_guide_encoding_published();
+    p->pose = (nm_motion){20.0, -5.0, 0.6, 0.8}; // far from the map's
+    p->encoding = nm_state_encoding_published();
     // another order of channels than that of the fields
     for (int f = 0; f < NM_FIELD_COUNT; f++) p->encoding.channel[f] = (f + 3) % NM_FIELD_COUNT;
     p->scene.map = map;
@@ -363,11 +363,11 @@ static void adversaries_meet_the_ego_and_stay_drivable(void **state) {
 enum { CARS = 4, LONG = 6, STATES = 5, POINTS = CARS * LONG * STATES }; ///< the first two tokens of each are clean
 
 /// One token a state in the map's frame, and tokens of five in the agents': the same scene.
-static void check_same(const float *single, const float *several, const float *kept, const nm_guide_encoding *one,
-                       const nm_guide_encoding *own, const nm_guided_agent *agents) {
+static void check_same(const float *single, const float *several, const float *kept, const nm_state_encoding *one,
+                       const nm_state_encoding *own, const nm_guided_agent *agents) {
     double moved = 0.0;
     for (uint32_t p = 0; p < POINTS; p++) {
-        const nm_guide_pose pose = agents[p / (LONG * STATES)].pose;
+        const nm_motion pose = agents[p / (LONG * STATES)].pose;
         double x[8], l[5];
         for (int f = 0; f < 8; f++) x[f] = (double)(one->mean[f] + one->scale[f] * single[p * 8 + (uint32_t)f]);
         for (int f = 0; f < 5; f++) l[f] = (double)(own->scale[f] * several[p * 5 + (uint32_t)f]);
@@ -391,7 +391,7 @@ static void tokens_of_several_states_are_guided_as_single_ones(void **state) {
     static uint32_t zero[POINTS], agent[2][POINTS], time[2][POINTS];
     static const double begin[CARS][4] = {{100, 3.5, 0, 12}, {111, 0.5, 0.05, 11}, {103, 3, 0, 10}, {90, -3, 0.1, 9}};
     nm_guided_agent guided[2][CARS];
-    nm_guide_encoding one = nm_guide_encoding_published(), own = nm_guide_encoding_own(20.0f, 1.0f, 10.0f);
+    nm_state_encoding one = nm_state_encoding_published(), own = nm_state_encoding_own(20.0f, 1.0f, 10.0f);
     for (uint32_t i = 0; i < 6; i++) one.mean[i] = 0.01f * (float)i; // not 0
     for (uint32_t p = 0; p < POINTS; p++) {
         const uint32_t a = p / (LONG * STATES), step = p % (LONG * STATES);
@@ -465,9 +465,10 @@ static void bad_input_is_refused(void **state) {
     static play p;
     nm_error error;
     nm_guidance *guidance;
-    static const char *const says[] = {"overlap",  "road",   "smooth",     "dt",         "step",    "window",
-                                       "max_move", "margin", "iterations", "max_tokens", "field 2", "field 3"};
-    for (int i = 0; i < 12; i++) {
+    static const char *const says[] = {
+        "overlap", "road",       "smooth",     "dt",      "step",    "window",    "max_move",
+        "margin",  "iterations", "max_tokens", "field 2", "field 3", "17 states", "over 2^28 states"};
+    for (int i = 0; i < 14; i++) {
         start(&p, NULL);
         nm_guidance_config c = config_of(&p);
         if (i == 0) c.overlap = 1.5f;
@@ -483,6 +484,10 @@ static void bad_input_is_refused(void **state) {
         if (i == 10) c.encoding.scale[2] = 0.0f;
         if (i == 11) c.encoding.channel[3] = -1;
         if (i == 12) c.encoding.states = 17;
+        if (i == 13) { // each within its range, but 2^29 states
+            c.max_tokens = (1u << 28) / 8;
+            c.encoding.states = 16;
+        }
         assert_int_equal(nm_guidance_create(&c, &guidance, &error), NM_E_ARGUMENT);
         assert_null(guidance);
         if (!strstr(error.message, says[i])) fail_msg("case %d: %s", i, error.message);

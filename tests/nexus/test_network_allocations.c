@@ -8,6 +8,7 @@
 
 #include "backends_support.h"
 #include "network_support.h"
+#include "nexus/online.h"
 #include "nexus/optimizer.h"
 #include "nexus/safetensors.h"
 
@@ -94,6 +95,7 @@ static void passes_allocate_nothing(void **state) {
             assert_int_equal(nm_pass_predict(pass, &t.input, v, &error), NM_OK);
             assert_int_equal(nm_pass_train(pass, &t.input, &t.target, &loss, &error), NM_OK);
             assert_int_equal(nm_pass_set_scenes(pass, &scene, 1, &error), NM_OK);
+            assert_int_equal(nm_pass_set_tokens(pass, &scene, 1, &error), NM_OK);
         }
         const size_t made = atomic_load(&allocations) - before;
         if (made) fail_msg("%s: %zu allocations in two rounds of passes", backends[i].backend->name, made);
@@ -103,6 +105,63 @@ static void passes_allocate_nothing(void **state) {
         nm_model_destroy(model);
     }
     assert_true(atomic_load(&allocations) > 0); // they are counted
+    close_backends(backends, count);
+#endif
+}
+
+#if COUNTS
+static nm_online_config small_online(void) {
+    nm_online_config config = nm_online_config_default();
+    config.window.max_rows = 3;
+    config.window.max_scenes = 1;
+    config.window.history = 1;
+    config.window.future = 3;
+    config.max_points = SCENE_POINTS;
+    return config;
+}
+
+/// Agents come and go, and frames are popped, without an allocation.
+static void go_online(nm_backend *backend) {
+    nm_error error;
+    nm_model *model;
+    nm_online *online;
+    random_scene memory;
+    const nm_model_config shape = small_config(1);
+    const nm_online_config config = small_online();
+    assert_int_equal(nm_model_create(&shape, backend, 1, &model, &error), NM_OK);
+    assert_int_equal(nm_online_create(model, &config, &online, &error), NM_OK);
+    const nm_token_scene scene = make_scene(&memory, 3, 1, SCENE_POINTS, &shape);
+    const nm_online_map map = {.points = scene.points, .map = scene.map, .map_valid = scene.map_valid};
+    const uint64_t key = 1;
+    const float history[3] = {0.0f}, condition[4 * 2] = {0.0f}, pose[4] = {0.0f, 0.0f, 1.0f, 0.0f};
+    const uint8_t valid[1] = {1};
+    float values[3 * 3];
+    uint8_t present[3];
+    size_t before = 0;
+    for (int round = 0; round < 3; ++round) {
+        if (round == 1) before = atomic_load(&allocations);
+        assert_int_equal(nm_online_begin(online, 1, &key, &map, 0, &error), NM_OK);
+        for (uint32_t i = 0; i < 6; ++i) {
+            const nm_window_row row = {.id = 5 - i, .history = history, .valid = valid};
+            if (i % 2 == 0) assert_int_equal(nm_online_add(online, &row, condition, pose, 1, &error), NM_OK);
+            assert_int_equal(nm_online_step(online, NULL, NULL, NULL, values, present, &error), NM_OK);
+            if (i == 3) assert_int_equal(nm_online_remove(online, 0, &error), NM_OK);
+        }
+    }
+    if (atomic_load(&allocations) != before) fail_msg("%s: steps online allocate", backend->name);
+    nm_online_destroy(online);
+    nm_model_destroy(model);
+}
+#endif
+
+static void steps_online_allocate_nothing(void **state) {
+    (void)state;
+#if !COUNTS
+    skip();
+#else
+    test_backend backends[TEST_BACKENDS];
+    const int count = open_backends(backends);
+    for (int i = 0; i < count; ++i) go_online(backends[i].backend);
     close_backends(backends, count);
 #endif
 }
@@ -145,6 +204,14 @@ static nm_status make_pass(const subject *s, nm_error *error) {
     const nm_status status = nm_pass_create(s->model, &small_capacity, 1, &pass, error);
     assert_true((status == NM_OK) == (pass != NULL));
     nm_pass_destroy(pass);
+    return status;
+}
+static nm_status make_online(const subject *s, nm_error *error) {
+    nm_online *online;
+    const nm_online_config config = small_online();
+    const nm_status status = nm_online_create(s->model, &config, &online, error);
+    assert_true((status == NM_OK) == (online != NULL));
+    nm_online_destroy(online);
     return status;
 }
 static nm_status make_optimizer(const subject *s, nm_error *error) {
@@ -208,6 +275,7 @@ static void fail_everything(nm_backend *backend, const char *folder) {
 
     fail_each(&s, "nm_model_create", make_model);
     fail_each(&s, "nm_pass_create", make_pass);
+    fail_each(&s, "nm_online_create", make_online);
     fail_each(&s, "nm_optimizer_create", make_optimizer);
     fail_each(&s, "nm_optimizer_swap_average", swap_average);
     fail_each(&s, "nm_optimizer_save", save_state);
@@ -266,6 +334,7 @@ static void without_memory_all_is_released(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passes_allocate_nothing),
+        cmocka_unit_test(steps_online_allocate_nothing),
         cmocka_unit_test(without_memory_all_is_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,17 @@ static void level_zero_is_exactly_clean(void **state) {
     assert_true(still.z_weight == 1.0 && still.x0_weight == 0.0 && still.variance == 0.0);
 }
 
+static void agents_are_what_their_ids_say(void **state) {
+    (void)state;
+    assert_true(nm_noise_agent(0) == 0 && nm_noise_agent(INT32_MAX) == INT32_MAX);
+    const int64_t large[] = {INT64_C(1) << 31, INT64_C(1) << 32, INT64_C(1) << 40, INT64_MAX, -1, -2, INT64_MIN};
+    const size_t count = sizeof large / sizeof *large;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(nm_noise_agent(large[i]) >> 31); // none that a small id has
+        for (size_t k = 0; k < i; k++) assert_true(nm_noise_agent(large[i]) != nm_noise_agent(large[k]));
+    }
+}
+
 /// The step is the posterior of z_w given z_u and x: composed with z_u's own noise it must give z_w's, exactly.
 static void ancestral_step_keeps_the_marginals(void **state) {
     (void)state;
@@ -186,9 +197,13 @@ static void noise_is_drawn_by_key(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_are_what_the_schedule_says),  cmocka_unit_test(level_zero_is_exactly_clean),
-        cmocka_unit_test(ancestral_step_keeps_the_marginals), cmocka_unit_test(golden_files_agree),
-        cmocka_unit_test(prediction_undoes_the_noising),      cmocka_unit_test(noise_is_drawn_by_key),
+        cmocka_unit_test(levels_are_what_the_schedule_says),
+        cmocka_unit_test(level_zero_is_exactly_clean),
+        cmocka_unit_test(agents_are_what_their_ids_say),
+        cmocka_unit_test(ancestral_step_keeps_the_marginals),
+        cmocka_unit_test(golden_files_agree),
+        cmocka_unit_test(prediction_undoes_the_noising),
+        cmocka_unit_test(noise_is_drawn_by_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

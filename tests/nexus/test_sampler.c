@@ -319,6 +319,48 @@ static void news_make_the_solver_forget(void **state) {
     finish(&plain);
 }
 
+/// A given token that comes with a new layout is news like any; one of noise is none.
+static void given_newcomers_make_the_solver_forget(void **state) {
+    (void)state;
+    nm_sampler_config config = small(2);
+    config.solver = NM_SOLVER_2M;
+    run told, set, noise;
+    start(&told, 2, 5, "full", &config);
+    start(&set, 2, 5, "full", &config);
+    start(&noise, 2, 5, "full", &config);
+    uint32_t from[16];
+    int32_t delay[16] = {0};
+    float guess[16 * 2] = {0}, z[16 * 2];
+    for (uint32_t n = 0; n < 16; n++) from[n] = n == 10 ? NM_TOKEN_NEW : n;
+    guess[20] = guess[21] = 0.5f;
+    for (int i = 0; i < 5; i++) {
+        step(&told);
+        step(&set);
+        step(&noise);
+    }
+    memcpy(z, nm_sampler_get(noise.sampler).in.noised, sizeof z);
+    nm_error error;
+    assert_int_equal(nm_sampler_rearrange(noise.sampler, &noise.layout, from, delay, guess, &error), NM_OK);
+    delay[10] = -12;
+    assert_int_equal(nm_sampler_rearrange(told.sampler, &told.layout, from, delay, guess, &error), NM_OK);
+    assert_int_equal(nm_sampler_set_token(set.sampler, 10, guess + 20, &error), NM_OK);
+    step(&told);
+    step(&set);
+    step(&noise);
+    assert_memory_equal(nm_sampler_get(told.sampler).in.noised, nm_sampler_get(set.sampler).in.noised, sizeof z);
+    const nm_noise_level high = nm_noise_level_at(config.snr, 7.0 / 12.0),
+                         low = nm_noise_level_at(config.snr, 6.0 / 12.0);
+    const nm_sampler_state at = nm_sampler_get(noise.sampler);
+    for (uint32_t i = 11 * 2; i < 12 * 2; i++) { // a neighbour of the newcomer still goes by the second order
+        const double x0 = (double)at.x0[i],
+                     ddim = low.alpha * x0 + low.sigma * ((double)z[i] - high.alpha * x0) / high.sigma;
+        assert_true(fabs((double)at.in.noised[i] - ddim) > 1e-4);
+    }
+    finish(&told);
+    finish(&set);
+    finish(&noise);
+}
+
 static void a_failed_pass_changes_nothing(void **state) {
     (void)state;
     nm_sampler_config config = small(3);
@@ -582,6 +624,87 @@ static void bad_input_is_refused(void **state) {
     assert_non_null(strstr(error.message, "no solver \"euler\"; known are ancestral, ddim, 2m"));
 }
 
+/// Predicts every token from itself alone, so that only its own noise bears on it.
+static nm_status hermit(void *context, const nm_denoise_input *in, float *v, nm_error *error) {
+    (void)context;
+    (void)error;
+    for (uint32_t i = 0; i < in->count * in->channels; i++) v[i] = 0.4f * in->noised[i];
+    return NM_OK;
+}
+
+enum { PEOPLE = 4, DAYS = 3 };
+
+/// Tokens of `count` agents of one scene with these ids.
+typedef struct people {
+    uint32_t scene[PEOPLE * DAYS], agent[PEOPLE * DAYS], time[PEOPLE * DAYS], id[PEOPLE * DAYS];
+    uint64_t key;
+} people;
+static nm_token_layout layout_of(people *p, uint32_t count, const uint32_t *ids) {
+    p->key = 5;
+    for (uint32_t n = 0; n < count * DAYS; n++) {
+        p->scene[n] = 0;
+        p->agent[n] = n / DAYS;
+        p->time[n] = n % DAYS;
+        p->id[n] = ids[n / DAYS];
+    }
+    return (nm_token_layout){.count = count * DAYS,
+                             .scene_count = 1,
+                             .scene = p->scene,
+                             .agent = p->agent,
+                             .time = p->time,
+                             .agent_id = p->id,
+                             .scene_key = &p->key};
+}
+
+/// z of agent `a` of one sampler is that of agent `b` of the other, bit for bit.
+static void check_same_agent(const nm_sampler *one, uint32_t a, const nm_sampler *other, uint32_t b) {
+    const float *first = nm_sampler_get(one).in.noised, *second = nm_sampler_get(other).in.noised;
+    assert_memory_equal(first + a * DAYS * 3, second + b * DAYS * 3, DAYS * 3 * sizeof *first);
+}
+
+/// Agents change their places as others come nearer or leave; their noise, first and later, goes with them.
+static void noise_belongs_to_the_agent_and_not_to_its_place(void **state) {
+    (void)state;
+    const nm_sampler_config config = small(3);
+    const nm_denoiser denoiser = {NULL, hermit};
+    const uint32_t ids[PEOPLE] = {40, 7, 900, 3}, turned[PEOPLE] = {900, 40, 3, 7}, fewer[PEOPLE - 1] = {40, 900, 3};
+    const uint8_t clean[PEOPLE * DAYS] = {0};
+    people memory[3];
+    const nm_token_layout layouts[3] = {layout_of(&memory[0], PEOPLE, ids), layout_of(&memory[1], PEOPLE, turned),
+                                        layout_of(&memory[2], PEOPLE - 1, fewer)};
+    nm_sampler *s[3];
+    nm_error error;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(nm_sampler_create(&config, &s[i], &error), NM_OK);
+        assert_int_equal(nm_sampler_begin(s[i], &layouts[i], clean, NULL, NULL, &error), NM_OK);
+        float noise[4]; // of agent 40 at time 1
+        const nm_rng_key key = {config.seed, 5, 40, nm_noise_step(1, config.levels), NM_PURPOSE_NOISE};
+        nm_rng_normal4(&key, 0, noise);
+        const size_t at = (i == 1 ? 1 * DAYS + 1 : 1) * 3;
+        assert_memory_equal(nm_sampler_get(s[i]).in.noised + at, noise, 3 * sizeof(float));
+    }
+    static const uint32_t place[PEOPLE] = {1, 3, 0, 2}; // among the turned
+    for (uint32_t pass = 0; pass < 4; pass++) {
+        for (uint32_t a = 0; a < PEOPLE; a++) {
+            check_same_agent(s[0], a, s[1], place[a]);
+            if (a != 1) check_same_agent(s[0], a, s[2], a - (a > 1));
+        }
+        for (int i = 0; i < 3; i++) assert_int_equal(nm_sampler_step(s[i], &denoiser, NULL, NULL, &error), NM_OK);
+    }
+    const uint32_t left[PEOPLE - 1] = {3, 40, 900}, from[(PEOPLE - 1) * DAYS] = {6, 7, 8, 3, 4, 5, 0, 1, 2};
+    people rest; // of the turned, one leaves and two change places
+    const nm_token_layout layout = layout_of(&rest, PEOPLE - 1, left);
+    assert_int_equal(nm_sampler_rearrange(s[1], &layout, from, NULL, NULL, &error), NM_OK);
+    while (nm_sampler_remaining(s[0])) {
+        for (int i = 0; i < 3; i++) assert_int_equal(nm_sampler_step(s[i], &denoiser, NULL, NULL, &error), NM_OK);
+        check_same_agent(s[0], 0, s[1], 1);
+        check_same_agent(s[0], 2, s[1], 2);
+        check_same_agent(s[0], 3, s[1], 0);
+        check_same_agent(s[0], 2, s[2], 1);
+    }
+    for (int i = 0; i < 3; i++) nm_sampler_destroy(s[i]);
+}
+
 /// New tokens may come with a guess, noised to their level, or given.
 static void new_tokens_may_come_with_a_guess(void **state) {
     (void)state;
@@ -631,10 +754,12 @@ int main(void) {
         cmocka_unit_test(scenes_do_not_depend_on_the_batch),
         cmocka_unit_test(an_overwritten_token_is_seen_by_the_next_pass),
         cmocka_unit_test(news_make_the_solver_forget),
+        cmocka_unit_test(given_newcomers_make_the_solver_forget),
         cmocka_unit_test(a_failed_pass_changes_nothing),
         cmocka_unit_test(values_that_would_overflow_are_refused),
         cmocka_unit_test(guidance_changes_x0_but_no_clean_token),
         cmocka_unit_test(rearranging_keeps_what_goes_on),
+        cmocka_unit_test(noise_belongs_to_the_agent_and_not_to_its_place),
         cmocka_unit_test(new_tokens_may_come_with_a_guess),
         cmocka_unit_test(another_layout_has_another_number),
         cmocka_unit_test(frames_must_rise),

@@ -1,4 +1,5 @@
 /// A scene made of tokens: history bit for bit, futures as the tokens say, provenance, and what is refused.
+#include "nexus/noise.h"
 #include "tokens_support.h"
 
 static const nm_scene *made(tokens_fixture *f, const nm_scene *scene, const float *values, const uint8_t *present,
@@ -257,6 +258,34 @@ static void test_inverse(void **state) {
     }
 }
 
+/// The order of agents changes with who is near; their ids do not.
+static void test_agents_keep_their_ids(void **state) {
+    (void)state;
+    const nm_scene *scene = tokens_rollout("junction_signal:vehicles=12", 3, 60);
+    nm_token_config config = nm_token_config_default(NM_TOKENS_AGENT);
+    config.agents = 6;
+    nm_token_request request = nm_token_request_default(scene);
+    request.current_step = 20;
+    tokens_fixture early = tokens_begin(scene, &config, &request);
+    request.current_step = 60;
+    tokens_fixture late = tokens_begin(scene, &config, &request);
+    uint32_t moved = 0, same = 0;
+    for (uint32_t a = 0; a < early.tokens.shape.agents; a++) {
+        const nm_track *track = &scene->tracks[early.tokens.track[a]];
+        assert_true(early.tokens.agent_id[a] == nm_noise_agent(track->source_id));
+        for (uint32_t b = 0; b < late.tokens.shape.agents; b++) {
+            const int is_same = early.tokens.track[a] == late.tokens.track[b];
+            assert_int_equal(early.tokens.agent_id[a] == late.tokens.agent_id[b], is_same);
+            same += (uint32_t)is_same;
+            moved += is_same && a != b;
+        }
+    }
+    assert_true(same > 2 && moved > 0);
+    tokens_end(&early);
+    tokens_end(&late);
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kept),
@@ -264,6 +293,7 @@ int main(void) {
         cmocka_unit_test(test_new_future),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_heading_without_length),
+        cmocka_unit_test(test_agents_keep_their_ids),
         cmocka_unit_test(test_inverse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,7 +69,7 @@ typedef struct past {
     float values[HISTORY * CHANNELS], guess[FUTURE * CHANNELS];
     uint8_t valid[HISTORY];
 } past;
-static nm_window_row agent_at(past *p, uint32_t scene, uint32_t agent, float at) {
+static nm_window_row agent_at(past *p, uint32_t scene, uint32_t id, float at) {
     for (int h = 0; h < HISTORY; h++) {
         p->valid[h] = 1;
         for (int c = 0; c < CHANNELS; c++) p->values[h * CHANNELS + c] = at + 0.5f * (float)(h - HISTORY + 1);
@@ -77,7 +77,7 @@ static nm_window_row agent_at(past *p, uint32_t scene, uint32_t agent, float at)
     for (int f = 0; f < FUTURE; f++) {
         for (int c = 0; c < CHANNELS; c++) p->guess[f * CHANNELS + c] = at + 0.5f * (float)(f + 1);
     }
-    return (nm_window_row){.scene = scene, .agent = agent, .history = p->values, .valid = p->valid};
+    return (nm_window_row){.scene = scene, .id = id, .history = p->values, .valid = p->valid};
 }
 
 static int until_ready(nm_window *window, prophet *p) {
@@ -215,9 +215,11 @@ static void agents_come_and_go(void **state) {
     assert_int_equal(nm_window_find(window, 1, 0), 3);
     assert_int_equal(nm_window_find(window, 0, 4), NM_TOKEN_NEW);
     assert_int_equal(nm_window_find(window, 1, 1), NM_TOKEN_NEW);
-    uint32_t scene, agent;
-    nm_window_row_at(window, 2, &scene, &agent);
-    assert_true(scene == 0 && agent == 8);
+    uint32_t scene, id;
+    nm_window_row_at(window, 2, &scene, &id);
+    assert_true(scene == 0 && id == 8);
+    assert_int_equal(nm_window_first_row(window, 0), 0);
+    assert_int_equal(nm_window_first_row(window, 1), 3);
 
     assert_int_equal(until_ready(window, &p), 1);
     // the farthest frame of those without a guess is at pure noise, as it is for all
@@ -274,6 +276,50 @@ static void frames_keep_their_noise(void **state) {
     nm_window_destroy(window);
 }
 
+/// A denoiser that predicts every token from itself alone, and remembers the agents it was shown.
+static nm_status hermit(void *context, const nm_denoise_input *in, float *v, nm_error *error) {
+    (void)error;
+    for (uint32_t n = 0; n < in->count; n++) ((uint32_t *)context)[n] = in->agent[n];
+    for (uint32_t i = 0; i < in->count * in->channels; i++) v[i] = 0.4f * in->noised[i];
+    return NM_OK;
+}
+
+/// Others come before it and leave: an agent's place changes, and its noise does not.
+static void agents_keep_their_noise(void **state) {
+    (void)state;
+    nm_window *alone = make(1, NM_SOLVER_ANCESTRAL, 2), *crowded = make(1, NM_SOLVER_ANCESTRAL, 2);
+    past p[4];
+    const nm_window_row rows[4] = {agent_at(&p[0], 1, 50, 2.0f), agent_at(&p[1], 1, 7, 0.0f),
+                                   agent_at(&p[2], 1, 60, 5.0f), agent_at(&p[3], 0, 3, 5.0f)};
+    nm_error error;
+    assert_int_equal(nm_window_add(alone, rows, 1, &error), NM_OK);
+    assert_int_equal(nm_window_add(crowded, rows, 4, &error), NM_OK);
+    for (int i = 0; i < 15; i++) {
+        uint32_t shown[2][4 * LENGTH];
+        if (i == 5) assert_int_equal(nm_window_remove(crowded, nm_window_find(crowded, 1, 7), &error), NM_OK);
+        for (int k = 0; k < 2; k++) {
+            nm_window *window = k ? crowded : alone;
+            const nm_denoiser denoiser = {shown[k], hermit};
+            assert_int_equal(nm_window_pass(window, &denoiser, NULL, NULL, &error), NM_OK);
+        }
+        const uint32_t row = nm_window_find(crowded, 1, 50);
+        assert_int_equal(row, i < 5 ? 2 : 1);
+        const uint32_t first = nm_window_token(crowded, row, -HISTORY);
+        for (uint32_t n = 0; n < LENGTH; n++) {
+            assert_int_equal(shown[0][n], 0);
+            assert_int_equal(shown[1][first + n], i < 5); // counted in its scene
+        }
+        const nm_sampler_state a = nm_sampler_get(nm_window_sampler(alone)),
+                               b = nm_sampler_get(nm_window_sampler(crowded));
+        assert_memory_equal(a.in.noised, b.in.noised + (size_t)first * CHANNELS, LENGTH * CHANNELS * sizeof(float));
+        if (!nm_window_ready(alone)) continue;
+        assert_int_equal(nm_window_slide(alone, NULL, NULL, &error), NM_OK);
+        assert_int_equal(nm_window_slide(crowded, NULL, NULL, &error), NM_OK);
+    }
+    nm_window_destroy(alone);
+    nm_window_destroy(crowded);
+}
+
 static void bad_input_is_refused(void **state) {
     (void)state;
     nm_error error;
@@ -297,9 +343,9 @@ static void bad_input_is_refused(void **state) {
     assert_int_equal(nm_window_add(window, rows, 8, &error), NM_E_LIMIT);
     assert_int_equal(nm_window_add(window, rows, 5, &error), NM_OK);
     assert_int_equal(nm_window_add(window, rows + 4, 2, &error), NM_E_EXISTS);
-    rows[6].agent = 5;
+    rows[6].id = 5;
     assert_int_equal(nm_window_add(window, rows + 5, 2, &error), NM_E_EXISTS);
-    rows[6].agent = 6;
+    rows[6].id = 6;
     rows[6].scene = 1;
     assert_int_equal(nm_window_add(window, rows + 5, 2, &error), NM_E_ARGUMENT);
     rows[6].scene = 0;
@@ -339,6 +385,7 @@ int main(void) {
         cmocka_unit_test(what_happened_is_seen_by_the_next_pass),
         cmocka_unit_test(agents_come_and_go),
         cmocka_unit_test(frames_keep_their_noise),
+        cmocka_unit_test(agents_keep_their_noise),
         cmocka_unit_test(bad_input_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ __device__ inline const nm_cuda_guide_token &token_of(const nm_cuda_guide &g, ui
     return g.tokens[p / g.config.encoding.states];
 }
 __device__ inline float *row_of(const nm_cuda_guide &g, uint32_t p) {
-    const nm_guide_encoding &e = g.config.encoding;
+    const nm_state_encoding &e = g.config.encoding;
     return g.x0 + (size_t)(p / e.states) * g.x0_stride + (size_t)(p % e.states) * e.stride;
 }
 
@@ -28,7 +28,7 @@ __device__ inline float *row_of(const nm_cuda_guide &g, uint32_t p) {
 __global__ void decode_kernel(const nm_cuda_guide g) {
     const uint32_t p = this_thread();
     if (p >= g.view.count) return;
-    const nm_guide_encoding &e = g.config.encoding;
+    const nm_state_encoding &e = g.config.encoding;
     const nm_cuda_guide_token &token = token_of(g, p);
     const float *row = row_of(g, p);
     nm_guide_decode_state(&e, row, &token.pose, &g.view, p);

@@ -20,7 +20,7 @@ typedef struct nm_cuda_guide_map {
 
 /// What a pass has to know of the agent of a token.
 typedef struct nm_cuda_guide_token {
-    nm_guide_pose pose;
+    nm_motion pose;
     float length, width;
     uint32_t lane_mask;
     uint32_t map; ///< index, or NM_NONE

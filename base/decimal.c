@@ -1,4 +1,4 @@
-#include "dataset/decimal.h"
+#include "base/decimal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +31,7 @@ static const uint64_t integer_power[] = {1u,
                                          10000000000000000000u};
 #define MAX_DIGITS 19u // as many as always fit 64 bits
 #define MAX_INTEGER_DIGITS 18u
+#define MAX_PRINTED 40
 
 static int is_space(char c) {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -74,19 +75,27 @@ static double divide(uint64_t mantissa, unsigned places) {
     return (double)kept * scale;
 }
 
+/// The decimal point of the current locale into `point`; its length, 0 when it is none that we know how to handle.
+/// "0.5" without its digits: localeconv is not thread-safe.
+static size_t find_point(char point[8]) {
+    char half[10];
+    int written = snprintf(half, sizeof half, "%.1f", 0.5);
+    if (written < 3 || written >= (int)sizeof half) return 0;
+    memcpy(point, half + 1, (size_t)written - 2);
+    return (size_t)written - 2;
+}
+
 /// The rare rest: more than 19 digits or large exponents. strtod wants a terminated copy and the locale's point.
 static int parse_slowly(const char *text, size_t length, double *value) {
     char stack[128], point[8];
-    // "0.5" in the current locale without its digits is the decimal point; localeconv is not thread-safe
-    int written = snprintf(point, sizeof point, "%.1f", 0.5);
-    if (written < 3 || written >= (int)sizeof point) return 0;
-    size_t point_length = (size_t)written - 2;
+    size_t point_length = find_point(point);
+    if (!point_length) return 0;
     char *copy = length + point_length < sizeof stack ? stack : malloc(length + point_length + 1);
     if (!copy) return 0;
     size_t n = 0;
     for (size_t i = 0; i < length; ++i) {
         if (text[i] == '.') {
-            memcpy(copy + n, point + 1, point_length);
+            memcpy(copy + n, point, point_length);
             n += point_length;
         } else {
             copy[n++] = text[i];
@@ -182,4 +191,43 @@ int nm_decimal_parse_integer(const char *text, size_t length, int64_t *value) {
     }
     *value = negative ? -result : result;
     return 1;
+}
+
+/// Puts a point where the locale's is; the new length.
+static size_t set_point(char *text, size_t length) {
+    char point[8];
+    size_t point_length = find_point(point);
+    if (!point_length || (point_length == 1 && point[0] == '.')) return length;
+    for (size_t i = 0; i + point_length <= length; ++i) {
+        if (memcmp(text + i, point, point_length) != 0) continue;
+        text[i] = '.';
+        memmove(text + i + 1, text + i + point_length, length - i - point_length + 1);
+        return length - point_length + 1;
+    }
+    return length;
+}
+
+size_t nm_decimal_print(char *text, size_t size, nm_decimal_style style, int digits, double value) {
+    NM_ASSERT(digits >= 0 && digits <= MAX_PRINTED);
+    char whole[1 + 309 + 8 + MAX_PRINTED + 1]; // sign, digits of the largest double, point, digits after it
+    int written = snprintf(whole, sizeof whole, style == NM_DECIMAL_FIXED ? "%.*f" : "%.*g", digits, value);
+    NM_ASSERT(written >= 0 && written < (int)sizeof whole);
+    size_t length = set_point(whole, (size_t)written);
+    if (size == 0) return length;
+    size_t kept = length < size ? length : size - 1;
+    memcpy(text, whole, kept);
+    text[kept] = '\0';
+    return length;
+}
+
+size_t nm_decimal_print_exact(char *text, size_t size, nm_decimal_style style, int least, double value) {
+    char whole[400];
+    int most = style == NM_DECIMAL_FIXED ? MAX_PRINTED : 17; // 17 significant digits tell all doubles apart
+    int digits = least < most ? least : most;
+    for (; digits < most; ++digits) {
+        double read;
+        size_t length = nm_decimal_print(whole, sizeof whole, style, digits, value);
+        if (nm_decimal_parse(whole, length, &read) && read == value) break;
+    }
+    return nm_decimal_print(text, size, style, digits, value);
 }

@@ -1,10 +1,11 @@
 /// The decimal parser against strtod, bit for bit.
 #include "support.h"
 
+#include <float.h>
 #include <locale.h>
 
+#include "base/decimal.h"
 #include "base/rng.h"
-#include "dataset/decimal.h"
 
 static uint64_t bits_of(double value) {
     uint64_t bits;
@@ -174,24 +175,85 @@ static void test_integers(void **state) {
         assert_int_equal(nm_decimal_parse_integer(refused[i], strlen(refused[i]), &value), 0);
 }
 
-/// A comma as decimal point, where such a locale is installed: the slow path must not follow it.
+static void expect_printed(nm_decimal_style style, int digits, double value, const char *expected) {
+    char text[400];
+    const size_t length = nm_decimal_print(text, sizeof text, style, digits, value);
+    assert_string_equal(text, expected);
+    assert_int_equal(length, strlen(expected));
+    nm_decimal_print_exact(text, sizeof text, style, digits, value);
+    double read = 0.0;
+    assert_int_equal(nm_decimal_parse(text, strlen(text), &read), 1);
+    assert_true(read == value);
+}
+
+static void check_printing(void) {
+    expect_printed(NM_DECIMAL_SHORT, 6, 0.5, "0.5");
+    expect_printed(NM_DECIMAL_SHORT, 6, -1234567.0, "-1.23457e+06");
+    expect_printed(NM_DECIMAL_SHORT, 3, 100.0, "100");
+    expect_printed(NM_DECIMAL_SHORT, 17, 0.1, "0.10000000000000001");
+    expect_printed(NM_DECIMAL_FIXED, 2, 1.0 / 3.0, "0.33");
+    expect_printed(NM_DECIMAL_FIXED, 0, 12.0, "12");
+    char text[400];
+    assert_int_equal(nm_decimal_print(text, sizeof text, NM_DECIMAL_FIXED, 40, -DBL_MAX), 1 + 309 + 1 + 40);
+    nm_decimal_print_exact(text, sizeof text, NM_DECIMAL_SHORT, 6, 13.9);
+    assert_string_equal(text, "13.9");
+    nm_decimal_print_exact(text, sizeof text, NM_DECIMAL_FIXED, 0, 1.25);
+    assert_string_equal(text, "1.25");
+    assert_int_equal(nm_decimal_print(text, 4, NM_DECIMAL_FIXED, 3, 12.5), 6); // "12.500", cut
+    assert_string_equal(text, "12.");
+    text[0] = 'x';
+    assert_int_equal(nm_decimal_print(text, 0, NM_DECIMAL_FIXED, 0, 7.0), 1);
+    assert_int_equal(text[0], 'x');
+    nm_decimal_print_exact(text, sizeof text, NM_DECIMAL_SHORT, 6, INFINITY);
+    assert_string_equal(text, "inf");
+}
+
+static void test_printing(void **state) {
+    (void)state;
+    check_printing();
+    for (uint32_t run = 0; run < 2000; ++run) {
+        nm_rng_key key = {.seed = 12, .agent = run, .purpose = NM_PURPOSE_TEST};
+        uint32_t w[4];
+        nm_rng_words(&key, 0, w);
+        const uint64_t bits = (uint64_t)w[0] << 32 | w[1];
+        double value, read;
+        memcpy(&value, &bits, sizeof value);
+        char text[400], expected[400];
+        const int digits = (int)(w[2] % 17) + 1;
+        nm_decimal_print(text, sizeof text, NM_DECIMAL_SHORT, digits, value);
+        snprintf(expected, sizeof expected, "%.*g", digits, value);
+        assert_string_equal(text, expected);
+        if (!isfinite(value)) continue;
+        nm_decimal_print_exact(text, sizeof text, NM_DECIMAL_SHORT, 1, value);
+        assert_int_equal(nm_decimal_parse(text, strlen(text), &read), 1);
+        assert_true(bits_of(read) == bits);
+    }
+}
+
+/// A comma as decimal point, where such a locale is installed: neither the slow path nor printing may follow it.
 static void test_locale(void **state) {
     (void)state;
     static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE"};
     double value, expected = 0.1000000000000000055511151231257827;
     int found = 0;
     for (size_t i = 0; !found && i < sizeof names / sizeof names[0]; ++i) found = setlocale(LC_ALL, names[i]) != NULL;
-    if (!found) printf("skipped: no locale with a comma is installed\n");
-    assert_int_equal(nm_decimal_parse("0.1000000000000000055511151231257827", 36, &value), 1);
-    assert_true(bits_of(value) == bits_of(expected));
+    if (!found) skip();
+    char half[8];
+    snprintf(half, sizeof half, "%.1f", 0.5);
+    const int is_comma = strcmp(half, "0,5") == 0;
+    const int parsed = nm_decimal_parse("0.1000000000000000055511151231257827", 36, &value);
+    const int refused = !nm_decimal_parse("0,5", 3, &(double){0.0});
+    check_printing();
     setlocale(LC_ALL, "C");
+    assert_true(is_comma && parsed && refused);
+    assert_true(bits_of(value) == bits_of(expected));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_examples), cmocka_unit_test(test_refused), cmocka_unit_test(test_random),
         cmocka_unit_test(test_places),   cmocka_unit_test(test_ties),    cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_printing), cmocka_unit_test(test_locale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
