@@ -79,6 +79,9 @@ static const char stroke_fragment[] =
     "    float sharp_u = sharp;\n"
     "#endif\n"
     "    float cover = clamp((at.z - away) * sharp + 0.5, 0.0, 1.0);\n"
+    "#ifdef DEPTH\n" // lines across the view become paler towards the horizon
+    "    cover -= clamp(0.5 - (at.z + away) * sharp, 0.0, 1.0);\n"
+    "#endif\n"
     "    cover *= clamp(dot(at.xy, planes.xy) * max(ends.x, sharp_u) + 0.5, 0.0, 1.0);\n"
     "    cover *= clamp(-dot(vec2(at.x - pattern.x, at.y), planes.zw) * max(ends.y, sharp_u) + 0.5, 0.0, 1.0);\n"
     "    if (pattern.w > 0.0) {\n"
