@@ -10,33 +10,22 @@
 #define MOST_COLUMNS 128u
 #define MOST_PASSES 256u
 
-static nm_point corner(float x, float y, float z, float heading, float along, float across) {
+static nm_point corner(float x, float y, float heading, float along, float across) {
     float s, c;
     nm_sincosf(heading, &s, &c);
-    return (nm_point){x + c * along - s * across, y + s * along + c * across, z};
-}
-
-/// Height of the ground under an agent, so that tokens lie on the map where it is not flat.
-static float ground(const nm_scene *scene, uint32_t track) {
-    const nm_track *t = &scene->tracks[track];
-    for (uint32_t back = 0; back <= scene->current_step; back++) {
-        const size_t at = nm_scene_at(scene, track, scene->current_step - back);
-        if (scene->valid[at]) return scene->z[at] == 0.0f ? 0.0f : scene->z[at] - t->height / 2.0f;
-    }
-    return 0.0f;
+    return (nm_point){x + c * along - s * across, y + s * along + c * across, 0.0f};
 }
 
 /// The outline tells the box from the one that it overlaps, and the bar which end is the front.
-static void draw_token(nm_drawing *drawing, const nm_denoising *d, uint32_t token, size_t at, float z,
-                       const nm_theme *theme) {
+static void draw_token(nm_drawing *drawing, const nm_denoising *d, uint32_t token, size_t at, const nm_theme *theme) {
     const nm_track *track = &d->scene->tracks[d->track[token]];
     const float length = fmaxf(track->length, 0.6f) / 2.0f, width = fmaxf(track->width, 0.6f) / 2.0f;
     const float x = d->x[at], y = d->y[at], h = d->heading[at];
     nm_rgba fill = nm_noise_colour(theme, d->level[at]), edge = theme->text;
-    const nm_point box[4] = {corner(x, y, z, h, length, width), corner(x, y, z, h, -length, width),
-                             corner(x, y, z, h, -length, -width), corner(x, y, z, h, length, -width)};
-    const nm_point front[2] = {corner(x, y, z, h, 0.55f * length, 0.7f * width),
-                               corner(x, y, z, h, 0.55f * length, -0.7f * width)};
+    const nm_point box[4] = {corner(x, y, h, length, width), corner(x, y, h, -length, width),
+                             corner(x, y, h, -length, -width), corner(x, y, h, length, -width)};
+    const nm_point front[2] = {corner(x, y, h, 0.55f * length, 0.7f * width),
+                               corner(x, y, h, 0.55f * length, -0.7f * width)};
     fill.a = d->level[at] > 0.0f ? 190 : 235;
     edge.a = d->time[token] == d->now ? 255 : 130;
     nm_draw_triangle(drawing, NM_LAYER_TOKENS, box[0], box[1], box[2], fill);
@@ -55,24 +44,18 @@ void nm_draw_denoising(nm_drawing *drawing, const nm_denoising *denoising, uint3
     NM_ASSERT(drawing && denoising && theme && drawing->space == NM_SPACE_WORLD && pass < denoising->passes);
     const nm_denoising *d = denoising;
     const size_t base = (size_t)pass * d->tokens;
-    float z = 0.0f;
     for (uint32_t i = 0; i < d->tokens; i++) { // piece by piece, so that a path needs no memory of its own
-        if (i == 0 || d->track[i] != d->track[i - 1]) {
-            z = ground(d->scene, d->track[i]);
-            continue;
-        }
+        if (i == 0 || d->track[i] != d->track[i - 1]) continue;
         const size_t at = base + i;
         if (!d->valid[at] || !d->valid[at - 1]) continue;
-        const nm_point line[2] = {{d->x[at - 1], d->y[at - 1], z}, {d->x[at], d->y[at], z}};
+        const nm_point line[2] = {{d->x[at - 1], d->y[at - 1], 0.0f}, {d->x[at], d->y[at], 0.0f}};
         nm_rgba colour = nm_noise_colour(theme, d->level[at]);
         colour.a = 150;
         nm_draw_stroke(drawing, line, 2,
                        (nm_stroke){.width = 1.5f, .colour = colour, .layer = NM_LAYER_TOKENS, .pixels = 1});
     }
-    for (uint32_t i = 0; i < d->tokens; i++) {
-        if (i == 0 || d->track[i] != d->track[i - 1]) z = ground(d->scene, d->track[i]);
-        if (d->valid[base + i]) draw_token(drawing, d, i, base + i, z, theme);
-    }
+    for (uint32_t i = 0; i < d->tokens; i++)
+        if (d->valid[base + i]) draw_token(drawing, d, i, base + i, theme);
 }
 
 // --- the panel -------------------------------------------------------------------------------------------------------

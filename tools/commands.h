@@ -15,6 +15,7 @@
     FULL(find) \
     FULL(show) \
     FULL(stats) \
+    FULL(view) \
     CORE(bench)
 
 #define NM_BENCHES(CORE, FULL) \

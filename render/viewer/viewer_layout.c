@@ -135,9 +135,12 @@ static void compose_pane(nm_viewer *viewer, uint32_t index) {
         options.moment_count = pane->content.moment_count;
     }
     nm_viewer_pane_aim(viewer, index);
+    const nm_viewer_rect r = nm_viewer_pane_rect(viewer, index);
+    options.pixels_per_metre = nm_camera_scale(&pane->camera, r.width, r.height);
+    if (pane->camera.kind == NM_CAMERA_BIRD) options.up = pane->camera.yaw;
     nm_drawing_clear(&pane->frame);
     nm_draw_frame(&pane->frame, pane->shown, nm_viewer_pane_step(viewer, index), &options, nm_theme_of(viewer->theme));
-    nm_viewer_view *view = add_view(viewer, nm_viewer_pane_rect(viewer, index), &pane->camera);
+    nm_viewer_view *view = add_view(viewer, r, &pane->camera);
     view->world[view->world_count++] = &pane->map;
     view->world[view->world_count++] = &pane->frame;
 }
@@ -148,11 +151,14 @@ static void compose_denoising(nm_viewer *viewer) {
     nm_frame_options options = nm_frame_options_default();
     options.labels = viewer->labels;
     options.warn_ttc_s = 0.0f;
+    const nm_viewer_rect r = nm_viewer_pane_rect(viewer, 0);
+    options.pixels_per_metre = nm_camera_scale(&viewer->token_camera, r.width, r.height);
+    if (viewer->token_camera.kind == NM_CAMERA_BIRD) options.up = viewer->token_camera.yaw;
     nm_drawing_clear(&viewer->token_frame);
     nm_drawing_clear(&viewer->tokens);
     nm_draw_frame(&viewer->token_frame, d->scene, (float)d->scene->current_step, &options, theme);
     nm_draw_denoising(&viewer->tokens, d, viewer->pass, theme);
-    nm_viewer_view *view = add_view(viewer, nm_viewer_pane_rect(viewer, 0), &viewer->token_camera);
+    nm_viewer_view *view = add_view(viewer, r, &viewer->token_camera);
     view->world[view->world_count++] = &viewer->token_map;
     view->world[view->world_count++] = &viewer->token_frame;
     view->world[view->world_count++] = &viewer->tokens;

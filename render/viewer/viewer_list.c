@@ -196,7 +196,7 @@ static void draw_thumbnail(nm_viewer *viewer, nm_viewer_thumbnail *t, const nm_v
     for (uint32_t i = 0; track == NM_NONE && i < scene->track_count; i++)
         if (nm_viewer_state_at(scene, i, (float)step, &state)) track = i;
     if (track != NM_NONE && nm_viewer_state_at(scene, track, (float)step, &state))
-        t->camera.target = (nm_point){state.x, state.y, state.z};
+        t->camera.target = (nm_point){state.x, state.y, 0.0f};
     nm_draw_map(&t->map, scene->map, theme);
     if (t->map.vertex_count > THUMBNAIL_VERTICES) {
         nm_drawing_free(&t->map);

@@ -179,13 +179,13 @@ void nm_viewer_pane_aim(nm_viewer *viewer, uint32_t index) {
     if (!pane->open || pane->follow == NM_NONE) return;
     if (!nm_viewer_state_at(pane->shown, pane->follow, nm_viewer_pane_step(viewer, index), &state)) return; // waits
     if (pane->camera.kind == NM_CAMERA_CHASE) {
-        const nm_point at = {state.x, state.y, state.z};
+        const nm_point at = {state.x, state.y, 0.0f};
         const nm_camera behind = nm_camera_behind(at, state.heading, state.length);
         pane->camera.target = behind.target;
         pane->camera.yaw = behind.yaw;
         return;
     }
-    pane->camera.target = (nm_point){state.x + pane->offset_x, state.y + pane->offset_y, state.z};
+    pane->camera.target = (nm_point){state.x + pane->offset_x, state.y + pane->offset_y, 0.0f};
 }
 
 void nm_viewer_pane_follow(nm_viewer *viewer, uint32_t index, uint32_t track) {
@@ -208,7 +208,7 @@ void nm_viewer_pane_next_camera(nm_viewer *viewer, uint32_t index) {
     if (pane->camera.kind == NM_CAMERA_BIRD) {
         if (pane->follow == NM_NONE && pane->shown->ego != NM_NONE) pane->follow = pane->shown->ego;
         if (pane->follow != NM_NONE && nm_viewer_state_at(pane->shown, pane->follow, step, &state)) {
-            pane->camera = nm_camera_behind((nm_point){state.x, state.y, state.z}, state.heading, state.length);
+            pane->camera = nm_camera_behind((nm_point){state.x, state.y, 0.0f}, state.heading, state.length);
             return;
         }
     }
@@ -233,13 +233,13 @@ uint32_t nm_viewer_pane_pick(const nm_viewer *viewer, uint32_t index, float x, f
     const float slack = PICK_PX / fmaxf(nm_camera_scale(&pane->camera, r.width, r.height), 1e-3f);
     uint32_t nearest = NM_NONE;
     float best = INFINITY;
+    nm_point ground; // pictures are flat
     if (!pane->open) return NM_NONE;
+    if (!nm_camera_unproject(&pane->camera, r.width, r.height, x - r.x, y - r.y, 0.0f, &ground)) return NM_NONE;
     for (uint32_t track = 0; track < pane->shown->track_count; track++) {
         nm_state state;
-        nm_point ground;
         float s, c;
         if (!nm_viewer_state_at(pane->shown, track, step, &state)) continue;
-        if (!nm_camera_unproject(&pane->camera, r.width, r.height, x - r.x, y - r.y, state.z, &ground)) continue;
         nm_sincosf(state.heading, &s, &c);
         const float dx = ground.x - state.x, dy = ground.y - state.y;
         const float along = fabsf(dx * c + dy * s), across = fabsf(dy * c - dx * s);
