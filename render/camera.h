@@ -38,7 +38,10 @@ NM_API float nm_camera_scale(const nm_camera *camera, float width, float height)
 NM_API nm_camera nm_camera_fit(nm_point least, nm_point most, float width, float height, float margin);
 /// Behind an agent: 8 m back and 4 m up for a car of 4.5 m, more for longer ones.
 NM_API nm_camera nm_camera_behind(nm_point position, float heading, float length);
-/// Zoom about a pixel, drag from pixel to pixel, orbit by radians: what mouse and keys do. Ranges are kept.
+/// What mouse and keys do. Ranges are kept: span 1 m to 200 km, distance 1 m to 50 km, pitch 0.03 to pi/2 (bird: pi/2).
+/// Zoom (factor > 1: closer): what lies under the pixel, at the target's height, stays there. Drag: what lay under the
+/// first pixel comes under the second; nothing happens where a pixel shows no ground within 20 distances. Orbit: adds
+/// radians.
 NM_API void nm_camera_zoom(nm_camera *camera, float width, float height, float px, float py, float factor);
 NM_API void nm_camera_drag(nm_camera *camera, float width, float height, float from_x, float from_y, float to_x,
                            float to_y);

@@ -1,4 +1,8 @@
 /// Pictures of maps and scenes as drawings.
+///
+/// World drawings are flat, at z = 0: the heights that recordings give to lanes, lines and agents come from different
+/// sources and do not agree, and simulated agents have none; a car that sinks into the road says less than a flat road.
+/// What cannot be drawn (NaN, infinite) is left out. No function allocates but for the drawing it fills.
 #ifndef NM_RENDER_SCENE_DRAWING_H
 #define NM_RENDER_SCENE_DRAWING_H
 
@@ -29,6 +33,8 @@ typedef struct nm_frame_options {
     uint32_t moment_count;
     const nm_point *plan; ///< planned trajectory of the ego, or NULL
     uint32_t plan_count;
+    /// How the picture will be seen, so that labels do not overlap: nm_camera_scale and, for a bird, nm_camera.yaw.
+    float pixels_per_metre, up; ///< default 10, pi/2 (north)
 } nm_frame_options;
 NM_API nm_frame_options nm_frame_options_default(void);
 
@@ -42,11 +48,12 @@ NM_API nm_role nm_role_of(const nm_scene *scene, uint32_t track);
 
 // Criticality over time -----------------------------------------------------------------------------------------------
 
-/// What the graphs show, once per scene. Arrays of scene->step_count; INFINITY = no danger.
+/// What the graphs show, once per scene. Arrays of scene->step_count; INFINITY = no danger, or nobody there. Pairs of
+/// two static tracks do not count.
 typedef struct nm_series {
     uint32_t steps;
-    float *min_ttc;      ///< s, over all pairs
-    float *min_distance; ///< m
+    float *min_ttc;      ///< s, over all pairs: nm_ttc up to 10 s
+    float *min_distance; ///< m, up to 100 m
     float *ego_speed;    ///< m/s; of the most endangered agent where there is no ego
     uint8_t *collision;  ///< 1 where two boxes overlap
 } nm_series;
