@@ -67,8 +67,8 @@ static void draw_entry(nm_viewer *viewer, uint32_t index, nm_viewer_rect r) {
     if (index == viewer->selected) {
         // around the small picture, not over it
         box(viewer, (nm_viewer_rect){left - 12.0f, r.y + 2.0f, r.width - left + 6.0f, r.height - 4.0f},
-            faded(theme->panel_mark, 60));
-        box(viewer, (nm_viewer_rect){r.x + 1.0f, r.y + 4.0f, 4.0f, r.height - 8.0f}, theme->panel_mark);
+            faded(theme->panel_graph, 45));
+        box(viewer, (nm_viewer_rect){r.x + 1.0f, r.y + 4.0f, 4.0f, r.height - 8.0f}, theme->panel_graph);
     }
     line(viewer, r.x + 8.0f, r.y + r.height, right, r.y + r.height, 1.0f, theme->panel_line);
     nm_error_clear(&error);
@@ -150,7 +150,7 @@ static void draw_graphs(nm_viewer *viewer, uint32_t index) {
         box(viewer, (nm_viewer_rect){r.x, r.y + r.height, r.width, VIEWER_GRAPHS}, theme->panel);
         const nm_world_stats stats = nm_viewer_live_stats(pane->live);
         write(viewer, r.x + 16.0f, r.y + r.height + 24.0f, 9.0f, NM_ANCHOR_LEFT, r.width - 32.0f,
-              "closed loop: %u agents drove, %u left", stats.agents, stats.left);
+              "closed loop: %u agents took part, %u reached the end of their road", stats.agents, stats.left);
         write(viewer, r.x + 16.0f, r.y + r.height + 46.0f, 9.0f, NM_ANCHOR_LEFT, r.width - 32.0f,
               "%u collided, %u came off the road, %u lane changes", stats.collided, stats.off_road, stats.lane_changes);
         return;

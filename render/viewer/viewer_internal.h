@@ -42,7 +42,7 @@ typedef struct nm_viewer_thumbnail {
     int64_t id;
     int used;
     int failed;    ///< could not be loaded: not tried again
-    uint64_t last; ///< frame in which it was last wanted
+    uint64_t last; ///< number of the last use
     nm_camera camera;
     nm_drawing map, frame;
 } nm_viewer_thumbnail;
@@ -68,7 +68,7 @@ struct nm_viewer {
     uint32_t entries, selected, first_row;
     char filter[VIEWER_FILTER], typed[VIEWER_FILTER]; ///< in force, and as it is being typed
     nm_viewer_thumbnail *thumbnails;
-    uint64_t frame_number;
+    uint64_t uses; ///< of thumbnails so far
 
     uint32_t pass;
     double pass_time; ///< passes gone by while playing

@@ -120,8 +120,10 @@ static nm_viewport viewport(const nm_viewer *viewer, nm_viewer_rect r) {
 static nm_viewer_view *add_view(nm_viewer *viewer, nm_viewer_rect r, const nm_camera *camera) {
     NM_ASSERT(viewer->view_count < NM_VIEWER_MAX_VIEWS);
     nm_viewer_view *view = &viewer->views[viewer->view_count++];
-    *view = (nm_viewer_view){
-        .viewport = viewport(viewer, r), .camera = *camera, .background = nm_theme_of(viewer->theme)->background};
+    *view = (nm_viewer_view){.viewport = viewport(viewer, r),
+                             .camera = *camera,
+                             .background = nm_theme_of(viewer->theme)->background,
+                             .layers = viewer->layers};
     return view;
 }
 
@@ -174,6 +176,7 @@ static void compose_list(nm_viewer *viewer) {
         if (!t || t->failed) continue;
         r = (nm_viewer_rect){.x = 8.0f, .y = r.y + 4.0f, .width = VIEWER_THUMB_WIDTH, .height = VIEWER_ROW - 8.0f};
         nm_viewer_view *view = add_view(viewer, r, &t->camera);
+        view->layers &= ~(1u << NM_LAYER_LABELS | 1u << NM_LAYER_SIGNALS); // of one size in px: too large here
         view->world[view->world_count++] = &t->map;
         view->world[view->world_count++] = &t->frame;
     }
@@ -190,7 +193,6 @@ static nm_status check_drawings(const nm_viewer *viewer, nm_error *error) {
 nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **views, uint32_t *count, const nm_drawing **screen,
                             nm_error *error) {
     NM_ASSERT(viewer && views && count && screen);
-    viewer->frame_number++;
     viewer->view_count = 0;
     if (viewer->mode == NM_VIEWER_LIST)
         compose_list(viewer);
@@ -219,7 +221,7 @@ nm_status nm_viewer_draw(nm_viewer *viewer, nm_renderer *renderer, nm_error *err
     for (uint32_t i = 0; i < count; i++) {
         const nm_viewer_view *view = &views[i];
         nm_renderer_clear(renderer, view->viewport, view->background);
-        nm_renderer_world(renderer, view->viewport, &view->camera, viewer->layers, view->world, view->world_count);
+        nm_renderer_world(renderer, view->viewport, &view->camera, view->layers, view->world, view->world_count);
     }
     nm_renderer_screen(renderer, whole, NM_LAYERS_ALL, &screen, 1);
     return nm_renderer_check(renderer, error);

@@ -158,7 +158,7 @@ nm_viewer_thumbnail *nm_viewer_thumbnail_of(nm_viewer *viewer, int64_t id) {
     for (uint32_t i = 0; i < viewer->config.thumbnails; i++) {
         nm_viewer_thumbnail *t = &viewer->thumbnails[i];
         if (!t->used || t->id != id) continue;
-        t->last = viewer->frame_number;
+        t->last = ++viewer->uses;
         return t;
     }
     return NULL;
@@ -189,6 +189,7 @@ static void draw_thumbnail(nm_viewer *viewer, nm_viewer_thumbnail *t, const nm_v
     nm_state state;
     nm_frame_options options = nm_frame_options_default();
     options.labels = 0;
+    options.warn_ttc_s = 0.0f; // the moment is highlighted, that is enough
     options.moments = content->moments;
     options.moment_count = content->moment_count;
     t->camera = nm_camera_default();
@@ -218,7 +219,7 @@ void nm_viewer_list_load_thumbnail(nm_viewer *viewer) {
         nm_drawing_clear(&t->frame);
         t->used = 1;
         t->id = entry.id;
-        t->last = viewer->frame_number;
+        t->last = ++viewer->uses;
         t->failed = viewer->source.load(viewer->source.context, entry.id, &content, NULL) != NM_OK;
         if (!t->failed) {
             draw_thumbnail(viewer, t, &content);

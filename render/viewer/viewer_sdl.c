@@ -29,8 +29,15 @@ typedef struct glass {
 
 static nm_status open_window(glass *g, const nm_viewer_window *config, nm_error *error) {
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1"); // signals are the program's affair
+#ifdef __linux__
+    // left alone, SDL goes on without a display to drivers that draw where nobody looks; who wants them names them
+    SDL_SetHintWithPriority(SDL_HINT_VIDEODRIVER, getenv("XDG_RUNTIME_DIR") ? "x11,wayland" : "x11",
+                            SDL_HINT_DEFAULT); // SDL_VIDEODRIVER of the environment is stronger
+#endif
     if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0)
-        return NM_ERROR(error, NM_E_UNSUPPORTED, "no display to open a window on: %s", SDL_GetError());
+        return NM_ERROR(error, NM_E_UNSUPPORTED,
+                        "no display to open a window on (%s); nearmiss render makes pictures without one",
+                        SDL_GetError());
     SDL_GL_SetAttribute(SDL_GL_CONTEXT_MAJOR_VERSION, 3);
     SDL_GL_SetAttribute(SDL_GL_CONTEXT_MINOR_VERSION, 3);
     SDL_GL_SetAttribute(SDL_GL_CONTEXT_PROFILE_MASK, SDL_GL_CONTEXT_PROFILE_CORE);

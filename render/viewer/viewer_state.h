@@ -169,6 +169,7 @@ typedef struct nm_viewer_view {
     nm_viewport viewport;
     nm_camera camera;
     nm_rgba background;
+    uint32_t layers;            ///< shown, 1 << nm_layer
     const nm_drawing *world[3]; ///< map, frame and tokens; NULL ones at the end
     uint32_t world_count;
 } nm_viewer_view;
