@@ -9,7 +9,7 @@
 ///     28   4  reserved, 0
 ///     32   8  bytes of the map M
 ///     40   8  bytes of the scene S
-///     48   8  hash of everything from byte 56 on (nm_hash_block, seed 0)
+///     48   8  hash of bytes 8 to 47, and with that as the seed of everything from byte 56 on (nm_hash_block)
 ///     56  64  title, ended and filled up with 0
 ///     120  M  the map (nm_map_encode)
 ///          S  the scene (nm_scene_encode)
@@ -70,6 +70,11 @@ static void tokens_io(nm_io *io, const nm_denoising *d) {
     }
 }
 
+/// Of everything but the magic and itself.
+static uint64_t hash_of(const unsigned char *bytes, size_t size) {
+    return nm_hash_block(bytes + HASHED_FROM, size - HASHED_FROM, nm_hash_block(bytes + 8, 40, 0));
+}
+
 /// All factors are within their limits: no overflow.
 static uint64_t tokens_bytes(uint32_t tokens, uint32_t passes) {
     return (uint64_t)tokens * 8u + (uint64_t)tokens * passes * 17u;
@@ -100,8 +105,9 @@ nm_status nm_denoising_encode(const nm_denoising *denoising, void **bytes, size_
     at = nm_io_take(&io, scene);
     nm_scene_encode(d->scene, at, scene);
     tokens_io(&io, d);
-    memcpy(out + HASHED_FROM, h.title, sizeof h.title);
-    h.hash = nm_hash_block(out + HASHED_FROM, (size_t)total - HASHED_FROM, 0);
+    io = (nm_io){.mode = NM_IO_WRITE, .at = out};
+    header_io(&io, &h);
+    h.hash = hash_of(out, (size_t)total);
     io = (nm_io){.mode = NM_IO_WRITE, .at = out};
     header_io(&io, &h);
     *bytes = out;
@@ -156,7 +162,7 @@ nm_status nm_denoising_decode(const void *bytes, size_t size, nm_denoising **den
     nm_status status = check_header(&h, size, error);
     if (status != NM_OK) return status;
     const unsigned char *start = bytes;
-    if (nm_hash_block(start + HASHED_FROM, size - HASHED_FROM, 0) != h.hash)
+    if (hash_of(start, size) != h.hash)
         return NM_ERROR_AT(error, NM_E_FORMAT, NULL, 0, 48, "the file is damaged: its hash is another");
     nm_denoising *d = nm_denoising_new(h.tokens, h.passes);
     if (!d) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %u passes of %u tokens", h.passes, h.tokens);
