@@ -27,7 +27,8 @@ typedef enum nm_space { NM_SPACE_WORLD = 0, NM_SPACE_SCREEN } nm_space;
 
 /// What a primitive belongs to, from the ground up; a view shows a set of them (bit 1 << layer).
 typedef enum nm_layer {
-    NM_LAYER_GROUND = 0, ///< lane surfaces, areas
+    NM_LAYER_CASING = 0, ///< surfaces a little wider, in the colour of edges: what shows of it outlines the roads
+    NM_LAYER_GROUND,     ///< lane surfaces, areas
     NM_LAYER_MARKINGS,   ///< lane markings by type
     NM_LAYER_EDGES,      ///< road edges, kerbs
     NM_LAYER_CROSSINGS,  ///< crosswalks, stop lines

@@ -3,6 +3,8 @@
 #include <math.h>
 
 #define GAP_PX 3.0f ///< between a label and what it names
+#define FLOORS 4    ///< places above one another, in perspective
+#define FLOOR_METRES 1.1f
 
 float nm_text_width_estimate(const char *text, float size) {
     uint32_t letters = 0;
@@ -10,60 +12,66 @@ float nm_text_width_estimate(const char *text, float size) {
     return 0.92f * size * (float)letters;
 }
 
-void nm_label_field_begin(nm_label_field *field, nm_drawing *drawing, float pixels_per_metre, float up, nm_point origin,
-                          nm_label_place *places) {
-    const float c = cosf(up), s = sinf(up);
-    *field = (nm_label_field){.drawing = drawing,
-                              .pixels_per_metre = pixels_per_metre > 0 ? pixels_per_metre : 10.0f,
-                              .right_x = s,
-                              .right_y = -c,
-                              .up_x = c,
-                              .up_y = s,
-                              .origin_x = origin.x,
-                              .origin_y = origin.y,
-                              .places = places};
-}
-
 static int is_free(const nm_label_field *field, const nm_label_place *place) {
     for (uint32_t i = 0; i < field->count; i++) {
         const nm_label_place *other = &field->places[i];
-        if (fabsf(place->u - other->u) < place->half_width + other->half_width &&
-            fabsf(place->v - other->v) < place->half_height + other->half_height)
+        if (fabsf(place->x - other->x) < place->half_width + other->half_width &&
+            fabsf(place->y - other->y) < place->half_height + other->half_height)
             return 0;
     }
     return 1;
 }
 
-void nm_label_field_block(nm_label_field *field, float x, float y, float half_size) {
-    const float dx = x - field->origin_x, dy = y - field->origin_y;
-    if (field->count == NM_MOST_LABELS) return;
-    field->places[field->count++] = (nm_label_place){field->right_x * dx + field->right_y * dy,
-                                                     field->up_x * dx + field->up_y * dy, half_size, half_size};
+static int is_visible(const nm_label_field *field, float x, float y) {
+    return field->everywhere || (x >= 0 && x <= field->width && y >= 0 && y <= field->height);
 }
 
-int nm_label_field_add(nm_label_field *field, float x, float y, float clearance, nm_label style, const char *text) {
-    // in order of preference: above, below, right, left, then further out
-    static const signed char ways[][2] = {{0, 1}, {0, -1}, {1, 0}, {-1, 0}, {1, 1}, {-1, 1}, {1, -1}, {-1, -1}};
-    if (field->count == NM_MOST_LABELS || !text[0]) return 0;
-    const float metre = field->pixels_per_metre;
-    const float dx = x - field->origin_x, dy = y - field->origin_y;
-    const float u = field->right_x * dx + field->right_y * dy, v = field->up_x * dx + field->up_y * dy;
-    nm_label_place place = {.half_width = 0.5f * nm_text_width_estimate(text, style.size) / metre,
-                            .half_height = 0.85f * style.size / metre};
+void nm_label_field_block(nm_label_field *field, nm_point at, float radius) {
+    nm_label_place place = {.half_width = radius * field->scale, .half_height = radius * field->scale};
+    if (field->count == NM_MOST_LABELS || field->camera->kind != NM_CAMERA_BIRD) return;
+    if (!nm_camera_project(field->camera, field->width, field->height, at, &place.x, &place.y)) return;
+    if (is_visible(field, place.x, place.y)) field->places[field->count++] = place;
+}
+
+static int put(nm_label_field *field, const nm_label_place *place, nm_point at, nm_label style, const char *text) {
+    if (!is_free(field, place)) return 0;
+    field->places[field->count++] = *place;
+    style.x = at.x, style.y = at.y, style.z = at.z;
+    style.anchor = NM_ANCHOR_CENTRE;
+    nm_draw_label(field->drawing, style, "%s", text);
+    return 1;
+}
+
+static int add_from_above(nm_label_field *field, nm_label_anchor anchor, nm_label_place place, nm_label style,
+                          const char *text) {
+    // in order of preference: above, below, right, left, the corners; then the same further out
+    static const signed char ways[][2] = {{0, -1}, {0, 1}, {1, 0}, {-1, 0}, {1, -1}, {-1, -1}, {1, 1}, {-1, 1}};
+    float x, y;
+    if (!nm_camera_project(field->camera, field->width, field->height, anchor.at, &x, &y)) return 0;
+    if (!is_visible(field, x, y)) return 0;
+    const int beside = anchor.half_width > 0 || anchor.half_height > 0;
     for (int ring = 0; ring < 2; ring++) {
         for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-            const float away = clearance > 0 || ring ? clearance + GAP_PX / metre : 0.0f;
-            const float more = (float)ring * 2.0f * place.half_height;
-            place.u = u + (float)ways[i][0] * (away > 0 ? away + place.half_width : 0.0f);
-            place.v = v + (float)ways[i][1] * (away > 0 ? away + more + place.half_height : 0.0f);
-            if (!is_free(field, &place)) continue;
-            field->places[field->count++] = place;
-            style.x = field->origin_x + field->right_x * place.u + field->up_x * place.v;
-            style.y = field->origin_y + field->right_y * place.u + field->up_y * place.v;
-            style.anchor = NM_ANCHOR_CENTRE;
-            nm_draw_label(field->drawing, style, "%s", text);
-            return 1;
+            const float away = beside || ring ? 1.0f : 0.0f, more = (float)ring * 2.0f * place.half_height;
+            place.x = x + away * (float)ways[i][0] * (anchor.half_width * field->scale + GAP_PX + place.half_width);
+            place.y =
+                y + away * (float)ways[i][1] * (anchor.half_height * field->scale + GAP_PX + more + place.half_height);
+            nm_point ground;
+            nm_camera_unproject(field->camera, field->width, field->height, place.x, place.y, 0, &ground);
+            if (put(field, &place, ground, style, text)) return 1;
         }
+    }
+    return 0;
+}
+
+int nm_label_field_add(nm_label_field *field, nm_label_anchor anchor, nm_label style, const char *text) {
+    nm_label_place place = {.half_width = 0.5f * nm_text_width_estimate(text, style.size),
+                            .half_height = 0.85f * style.size};
+    if (field->count == NM_MOST_LABELS || !text[0]) return 0;
+    if (field->camera->kind == NM_CAMERA_BIRD) return add_from_above(field, anchor, place, style, text);
+    for (int i = 0; i < FLOORS; i++, anchor.at.z += FLOOR_METRES) {
+        if (!nm_camera_project(field->camera, field->width, field->height, anchor.at, &place.x, &place.y)) return 0;
+        if (is_visible(field, place.x, place.y) && put(field, &place, anchor.at, style, text)) return 1;
     }
     return 0;
 }

@@ -1,8 +1,9 @@
-/// Labels that do not overlap: each takes the first free place near its anchor, or none. Private to render/.
+/// Labels that do not overlap in the picture: each takes the first free place near its anchor, or none. Private to
+/// render/.
 #ifndef NM_RENDER_FRAME_LABELS_H
 #define NM_RENDER_FRAME_LABELS_H
 
-#include "render/drawing.h"
+#include "render/camera.h"
 
 #define NM_MOST_LABELS 256 ///< no picture has room for more
 
@@ -10,24 +11,29 @@
 float nm_text_width_estimate(const char *text, float size);
 
 typedef struct nm_label_place {
-    float u, v, half_width, half_height; ///< m in the picture's directions right and up
+    float x, y, half_width, half_height; ///< px
 } nm_label_place;
 
 typedef struct nm_label_field {
     nm_drawing *drawing;
-    float pixels_per_metre;
-    float right_x, right_y, up_x, up_y; ///< the picture's directions on the ground
-    float origin_x, origin_y;           ///< m, near the labels: keeps differences exact far from the origin
+    const nm_camera *camera;
+    float width, height; ///< px, of the picture
+    float scale;         ///< px a metre, at the camera's target
+    int everywhere;      ///< 1: labels outside the picture are kept, too
     uint32_t count;
     nm_label_place *places; ///< room for NM_MOST_LABELS
 } nm_label_field;
 
-void nm_label_field_begin(nm_label_field *field, nm_drawing *drawing, float pixels_per_metre, float up, nm_point origin,
-                          nm_label_place *places);
-/// Writes `text` near (x, y): on it when `clearance` (m) is 0, else beside, at least that far away. `style` gives size
-/// and colours. 1 = there was room.
-int nm_label_field_add(nm_label_field *field, float x, float y, float clearance, nm_label style, const char *text);
-/// Keeps labels off a place.
-void nm_label_field_block(nm_label_field *field, float x, float y, float half_size);
+/// Whom a label belongs to: a place, and what must not be covered around it.
+typedef struct nm_label_anchor {
+    nm_point at;
+    float half_width, half_height; ///< m in the picture's directions, seen from above; both 0: on the place itself
+} nm_label_anchor;
+
+/// Writes `text` near the anchor; from above beside it, in perspective over it. `style` gives size and colours. 1 =
+/// there was room.
+int nm_label_field_add(nm_label_field *field, nm_label_anchor anchor, nm_label style, const char *text);
+/// Keeps labels off a place; radius in m.
+void nm_label_field_block(nm_label_field *field, nm_point at, float radius);
 
 #endif

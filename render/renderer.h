@@ -25,13 +25,18 @@ typedef struct nm_viewport {
 } nm_viewport;
 
 NM_API void nm_renderer_clear(nm_renderer *renderer, nm_viewport viewport, nm_rgba colour);
-/// Draws world drawings under a camera, nearer ones hide farther ones, layers 1 << layer of `layers` only. A drawing
-/// whose revision is the one of the last call costs no upload: pass the map first and the frame second.
+/// Draws world drawings under a camera, layers 1 << layer of `layers` only, layer by layer and in each the first drawing
+/// first. At most 8 drawings. In perspective bodies hide what is behind them; all else is painted in order. A
+/// bird's-eye camera is moved to the nearest whole pixel. A drawing whose revision is the one of the last call costs no
+/// upload, and under a bird's-eye camera that stands or pans over a viewport just cleared it is not even drawn again:
+/// pass the map first and the frame second.
 NM_API void nm_renderer_world(nm_renderer *renderer, nm_viewport viewport, const nm_camera *camera, uint32_t layers,
                               const nm_drawing *const *drawings, size_t count);
 /// Draws screen drawings over it.
 NM_API void nm_renderer_screen(nm_renderer *renderer, nm_viewport viewport, uint32_t layers,
                                const nm_drawing *const *drawings, size_t count);
+/// Waits until all that was asked for is drawn: for those who measure.
+NM_API void nm_renderer_finish(nm_renderer *renderer);
 /// Width in px of `text` at a size (height of a capital letter, px).
 NM_API float nm_renderer_text_width(const nm_renderer *renderer, const char *text, float size);
 /// NM_E_NUMERIC with GL's own message when a call failed since the last check (lost context, out of memory).

@@ -6,6 +6,7 @@
 #ifndef NM_RENDER_SCENE_DRAWING_H
 #define NM_RENDER_SCENE_DRAWING_H
 
+#include "render/camera.h"
 #include "render/theme.h"
 #include "sim/scene.h"
 
@@ -33,8 +34,9 @@ typedef struct nm_frame_options {
     uint32_t moment_count;
     const nm_point *plan; ///< planned trajectory of the ego, or NULL
     uint32_t plan_count;
-    /// How the picture will be seen, so that labels do not overlap: nm_camera_scale and, for a bird, nm_camera.yaw.
-    float pixels_per_metre, up; ///< default 10, pi/2 (north)
+    /// How the picture will be seen, so that labels do not overlap in it. NULL: from above, 10 px a metre, north up.
+    const nm_camera *camera;
+    float view_width, view_height; ///< px, with `camera`
 } nm_frame_options;
 NM_API nm_frame_options nm_frame_options_default(void);
 

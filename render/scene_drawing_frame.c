@@ -37,8 +37,7 @@ typedef struct frame {
 } frame;
 
 nm_frame_options nm_frame_options_default(void) {
-    return (nm_frame_options){
-        .trail_s = 2.0f, .warn_ttc_s = 2.0f, .labels = 1, .pixels_per_metre = 10.0f, .up = NM_HALF_PI_F};
+    return (nm_frame_options){.trail_s = 2.0f, .warn_ttc_s = 2.0f, .labels = 1};
 }
 
 /// One block of working memory for all; nothing in a frame draws polygons that take it away.
@@ -117,7 +116,7 @@ static int has_length(const nm_point *points, uint32_t count) {
 static void draw_trail(frame *f, const seen *s) {
     const uint32_t count = positions(f, s->track, f->options->trail_s, -1);
     if (!has_length(f->left, count)) return;
-    const float widest = nm_maxf(nm_minf(0.5f * s->pose.width, 0.9f), 2.0f / f->labels.pixels_per_metre);
+    const float widest = nm_maxf(nm_minf(0.5f * s->pose.width, 0.9f), 2.0f / f->labels.scale);
     nm_vec2 normal = {-sinf(s->pose.heading), cosf(s->pose.heading)};
     for (uint32_t i = 0; i < count; i++) {
         const nm_point p = f->left[i];
@@ -231,7 +230,7 @@ static void draw_shape(frame *f, nm_vec2 at, float radius, int corners, nm_rgba 
         nm_draw_disc(f->drawing, NM_LAYER_SIGNALS, (nm_point){at.x, at.y, 0}, radius, colour);
         return;
     }
-    const float first = f->options->up + (corners == 8 ? NM_PI_F / 8 : 0.0f); // upright in the picture
+    const float first = f->labels.camera->yaw + (corners == 8 ? NM_PI_F / 8 : 0.0f); // upright in the picture
     for (int i = 0; i < corners; i++) {
         const float angle = first + 2 * NM_PI_F * (float)i / (float)corners;
         points[i] = (nm_point){at.x + radius * cosf(angle), at.y + radius * sinf(angle), 0};
@@ -251,9 +250,9 @@ static void draw_tip(frame *f, nm_vec2 at, float radius, float heading, nm_turn 
                      (nm_point){at.x + far * c, at.y + far * s, 0}, colour);
 }
 
-static void draw_lamp(frame *f, const nm_signal *signal, nm_signal_state state, nm_vec2 at, float heading) {
+static void draw_lamp(frame *f, const nm_signal *signal, nm_signal_state state, nm_vec2 at, float heading, float size) {
     static const nm_rgba plate = {24, 27, 32, 255}, bright = {255, 255, 255, 255};
-    const float scale = f->labels.pixels_per_metre, radius = nm_maxf(0.75f, 3.0f / scale);
+    const float scale = f->labels.scale, radius = size * nm_maxf(0.75f, 3.0f / scale);
     const lamp l = lamp_of(f->theme, state);
     const int flashing = state == NM_SIGNAL_FLASHING_STOP || state == NM_SIGNAL_FLASHING_CAUTION;
     const int arrow = state == NM_SIGNAL_ARROW_STOP || state == NM_SIGNAL_ARROW_CAUTION || state == NM_SIGNAL_ARROW_GO;
@@ -261,6 +260,7 @@ static void draw_lamp(frame *f, const nm_signal *signal, nm_signal_state state, 
     draw_shape(f, at, radius, l.corners, l.colour);
     if (flashing) draw_shape(f, at, 0.6f * radius, l.corners, plate);
     if (arrow) draw_tip(f, at, radius, heading, (nm_turn)signal->turn, l.colour);
+    nm_label_field_block(&f->labels, (nm_point){at.x, at.y, 0}, 1.3f * radius);
     if (radius * scale < LETTER_RADIUS) return;
     const int light = 299 * l.colour.r + 587 * l.colour.g + 114 * l.colour.b > 140 * 1000;
     const nm_label style = {.x = at.x,
@@ -270,7 +270,6 @@ static void draw_lamp(frame *f, const nm_signal *signal, nm_signal_state state, 
                             .anchor = NM_ANCHOR_CENTRE,
                             .layer = NM_LAYER_SIGNALS};
     nm_draw_label(f->drawing, style, "%s", l.letter);
-    nm_label_field_block(&f->labels, at.x, at.y, 1.3f * radius);
 }
 
 /// Lamps stand side by side where a lane ends, a little beyond its stop line: the cars wait before it.
@@ -288,9 +287,11 @@ static void draw_signals(frame *f) {
             const float aside = 2.2f * ((float)place - 0.5f * ((float)lane->signals.count - 1.0f));
             nm_map_position(map, map->lane_refs[signal->lanes.first + k], lane->stop_s + 1.2f,
                             lane->signals.count ? -aside : 0.0f, &x, &y, &heading);
-            if (isfinite(x + y)) draw_lamp(f, signal, state, (nm_vec2){x, y}, heading);
+            const int walk = lane->type == NM_LANE_CROSSWALK || lane->type == NM_LANE_SIDEWALK;
+            if (isfinite(x + y)) draw_lamp(f, signal, state, (nm_vec2){x, y}, heading, walk ? 0.6f : 1.0f);
         }
-        if (signal->lanes.count == 0 && signal->placed) draw_lamp(f, signal, state, signal->position, NM_HALF_PI_F);
+        if (signal->lanes.count == 0 && signal->placed)
+            draw_lamp(f, signal, state, signal->position, NM_HALF_PI_F, 1.0f);
     }
 }
 
@@ -353,8 +354,9 @@ static void draw_warning(frame *f, const seen *a, const seen *b, float ttc) {
                    (nm_stroke){.width = 3.0f, .pixels = 1, .colour = f->theme->warning, .layer = NM_LAYER_HIGHLIGHTS});
     char text[32];
     snprintf(text, sizeof text, "%.1f s", (double)ttc);
-    nm_label_field_add(&f->labels, 0.5f * (ends[0].x + ends[1].x), 0.5f * (ends[0].y + ends[1].y), 0.3f,
-                       label_style(f, f->theme->warning, LABEL_SIZE), text);
+    const nm_point middle = {0.5f * (ends[0].x + ends[1].x), 0.5f * (ends[0].y + ends[1].y), 0.4f};
+    nm_label_field_add(&f->labels, (nm_label_anchor){middle, 0.3f, 0.3f}, label_style(f, f->theme->warning, LABEL_SIZE),
+                       text);
 }
 
 /// A star where both boxes are: half way between the points of each nearest to the other's middle.
@@ -363,7 +365,7 @@ static void draw_burst(frame *f, const seen *a, const seen *b) {
     const float ux = n > 0 ? dx / n : 1.0f, uy = n > 0 ? dy / n : 0.0f;
     const float from = through(&a->pose, ux, uy), to = n - through(&b->pose, ux, uy), at = 0.5f * (from + to);
     const nm_point centre = {a->pose.x + at * ux, a->pose.y + at * uy, 0};
-    const float radius = nm_maxf(1.6f, 9.0f / f->labels.pixels_per_metre);
+    const float radius = nm_maxf(1.6f, 9.0f / f->labels.scale);
     nm_point before = centre;
     for (int i = 0; i <= 2 * BURST_POINTS; i++) {
         const float r = i % 2 ? 0.5f * radius : radius, angle = NM_PI_F * (float)i / BURST_POINTS;
@@ -372,8 +374,8 @@ static void draw_burst(frame *f, const seen *a, const seen *b) {
         before = point;
     }
     nm_draw_disc(f->drawing, NM_LAYER_HIGHLIGHTS, centre, 0.3f * radius, f->theme->text_halo);
-    nm_label_field_add(&f->labels, centre.x, centre.y, radius, label_style(f, f->theme->collision, LABEL_SIZE),
-                       "collision");
+    nm_label_field_add(&f->labels, (nm_label_anchor){{centre.x, centre.y, 2.0f}, radius, radius},
+                       label_style(f, f->theme->collision, LABEL_SIZE), "collision");
 }
 
 static void mark(seen *s, uint8_t danger) {
@@ -407,6 +409,15 @@ static int sort_reaches(frame *f) {
 
 static float half_diagonal(const nm_pose *p) {
     return 0.5f * nm_hypotf(p->length, p->width);
+}
+
+/// For a label: the box as it lies in the picture, and `more` m around it.
+static nm_label_anchor around(const frame *f, const seen *s, float more) {
+    const float turned = s->pose.heading - f->labels.camera->yaw;
+    const float along = fabsf(cosf(turned)), across = fabsf(sinf(turned));
+    return (nm_label_anchor){{s->pose.x, s->pose.y, s->pose.height + 0.6f},
+                             0.5f * (across * s->pose.length + along * s->pose.width) + more,
+                             0.5f * (along * s->pose.length + across * s->pose.width) + more};
 }
 
 /// A ring of four arcs around the agent, the heavier the more severe.
@@ -451,8 +462,7 @@ static void draw_moments(frame *f) {
         }
         const seen *named = parts[0] ? parts[0] : parts[1];
         if (named && f->options->labels > 0)
-            nm_label_field_add(&f->labels, named->pose.x, named->pose.y, half_diagonal(&named->pose) + 0.8f,
-                               label_style(f, f->theme->warning, LABEL_SIZE), text);
+            nm_label_field_add(&f->labels, around(f, named, 0.8f), label_style(f, f->theme->warning, LABEL_SIZE), text);
     }
 }
 
@@ -471,7 +481,7 @@ static void label_agent(frame *f, seen *s, int with_speed) {
     else
         snprintf(text, sizeof text, "%s", name);
     const int special = s->role == NM_ROLE_EGO || s->role == NM_ROLE_ADVERSARY;
-    nm_label_field_add(&f->labels, s->pose.x, s->pose.y, 0.5f * s->pose.width + 0.4f,
+    nm_label_field_add(&f->labels, around(f, s, 0.0f),
                        label_style(f, f->theme->text, special ? LABEL_SIZE : SMALL_LABEL), text);
 }
 
@@ -482,8 +492,23 @@ static void draw_labels(frame *f) {
             label_agent(f, &f->agents[i], 1);
     for (uint32_t i = 0; i < f->count; i++)
         if (f->agents[i].danger != DANGER_NONE) label_agent(f, &f->agents[i], 1);
-    if (f->options->labels < 2 || f->labels.pixels_per_metre < CROWDED_SCALE) return;
+    if (f->options->labels < 2 || f->labels.scale < CROWDED_SCALE) return;
     for (uint32_t i = 0; i < f->count && f->labels.count < NM_MOST_LABELS; i++) label_agent(f, &f->agents[i], 0);
+}
+
+static void begin_labels(frame *f, nm_camera *from_above) {
+    const nm_frame_options *options = f->options;
+    nm_label_field *labels = &f->labels;
+    labels->drawing = f->drawing;
+    labels->camera = options->camera;
+    labels->width = options->view_width, labels->height = options->view_height;
+    if (!options->camera) {
+        if (f->count) from_above->target = (nm_point){f->agents[0].pose.x, f->agents[0].pose.y, 0};
+        labels->camera = from_above;
+        labels->width = labels->height = 10.0f * from_above->span;
+        labels->everywhere = 1;
+    }
+    labels->scale = nm_camera_scale(labels->camera, labels->width, labels->height);
 }
 
 void nm_draw_frame(nm_drawing *drawing, const nm_scene *scene, float step, const nm_frame_options *options,
@@ -493,8 +518,8 @@ void nm_draw_frame(nm_drawing *drawing, const nm_scene *scene, float step, const
     frame f = {.drawing = drawing, .scene = scene, .options = options, .theme = theme, .step = step};
     if (!take_memory(&f, count_near(scene, step) + 1)) return;
     find_agents(&f);
-    const nm_point origin = f.count ? (nm_point){f.agents[0].pose.x, f.agents[0].pose.y, 0} : (nm_point){0, 0, 0};
-    nm_label_field_begin(&f.labels, drawing, options->pixels_per_metre, options->up, origin, f.labels.places);
+    nm_camera from_above = nm_camera_default();
+    begin_labels(&f, &from_above);
     for (uint32_t i = 0; i < f.count; i++) {
         if (f.agents[i].role == NM_ROLE_STATIC) continue;
         if (options->trail_s > 0) draw_trail(&f, &f.agents[i]);

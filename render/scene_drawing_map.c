@@ -31,7 +31,7 @@ typedef struct brush {
     const nm_map *map;
     const nm_theme *theme;
     nm_point *a, *b; ///< working memory: as many points as the longest lane or line has, and two more
-    int road_lines;  ///< the map has its markings as lines
+    int road_lines;  ///< the map has its markings as lines: those of lanes are copies or guesses
 } brush;
 
 static nm_point flat(nm_vec2 p) {
@@ -75,7 +75,7 @@ static nm_rgba surface_colour(const nm_theme *theme, const nm_lane *lane) {
 }
 
 /// The band between a lane's borders, `wider` m on both sides.
-static void draw_surface(const brush *b, const nm_lane *lane, float wider, nm_rgba colour) {
+static void draw_surface(const brush *b, nm_layer layer, const nm_lane *lane, float wider, nm_rgba colour) {
     for (uint32_t i = 0; i < lane->points.count; i++) {
         const nm_vec2 l = b->map->left[lane->points.first + i], r = b->map->right[lane->points.first + i];
         const nm_vec2 across = nm_sub(l, r);
@@ -83,7 +83,7 @@ static void draw_surface(const brush *b, const nm_lane *lane, float wider, nm_rg
         b->a[i] = (nm_point){l.x + more * across.x, l.y + more * across.y, 0};
         b->b[i] = (nm_point){r.x - more * across.x, r.y - more * across.y, 0};
     }
-    nm_draw_band(b->drawing, NM_LAYER_GROUND, b->a, b->b, lane->points.count, colour);
+    nm_draw_band(b->drawing, layer, b->a, b->b, lane->points.count, colour);
 }
 
 static void draw_areas_of(const brush *b, nm_area_kind kind, nm_layer layer, nm_rgba fill, nm_rgba outline) {
@@ -103,12 +103,12 @@ static void draw_areas_of(const brush *b, nm_area_kind kind, nm_layer layer, nm_
 static void draw_surfaces(const brush *b) {
     const nm_map *map = b->map;
     for (int r = 0; r < RANKS; r++) {
-        if (r == RANK_SIDE)
-            for (uint32_t i = 0; i < map->lane_count; i++)
-                if (rank_of(&map->lanes[i]) >= RANK_SIDE) draw_surface(b, &map->lanes[i], CASING, b->theme->edge);
-        for (uint32_t i = 0; i < map->lane_count; i++)
-            if (rank_of(&map->lanes[i]) == (rank)r)
-                draw_surface(b, &map->lanes[i], OVERLAP, surface_colour(b->theme, &map->lanes[i]));
+        for (uint32_t i = 0; i < map->lane_count; i++) {
+            const nm_lane *lane = &map->lanes[i];
+            if (rank_of(lane) != (rank)r) continue;
+            if (r != RANK_WALK) draw_surface(b, NM_LAYER_CASING, lane, CASING, b->theme->edge);
+            draw_surface(b, NM_LAYER_GROUND, lane, OVERLAP, surface_colour(b->theme, lane));
+        }
     }
 }
 
@@ -266,9 +266,9 @@ static void draw_stretch(const brush *b, uint32_t index, side which, float from,
 /// A border whose marking is not known: shown where lanes lie side by side, unless the map has lines for that.
 static int worth_drawing(const brush *b, const nm_lane *lane, side which, int shared) {
     const nm_marking marking = marking_of(lane, which);
-    if (marking == NM_MARKING_NONE) return 0;
+    if (marking == NM_MARKING_NONE || b->road_lines) return 0;
     if (marking != NM_MARKING_UNKNOWN) return 1;
-    if (rank_of(lane) == RANK_WALK || lane->flags & NM_LANE_JUNCTION || b->road_lines) return 0;
+    if (rank_of(lane) == RANK_WALK || lane->flags & NM_LANE_JUNCTION) return 0;
     return shared && !(lane->flags & (which == LEFT ? NM_LANE_ASSUMED_LEFT : NM_LANE_ASSUMED_RIGHT));
 }
 
@@ -305,13 +305,25 @@ static void draw_markings(const brush *b) {
     }
 }
 
+/// Lines do not say what road they are on: as most of the lanes.
+static nm_lane_type usual_type(const nm_map *map) {
+    float fast = 0, all = 0;
+    for (uint32_t i = 0; i < map->lane_count; i++) {
+        const nm_lane *lane = &map->lanes[i];
+        if (!nm_lane_type_drivable((nm_lane_type)lane->type)) continue;
+        all += lane->length;
+        if (lane->type == NM_LANE_FREEWAY || lane->type == NM_LANE_RAMP) fast += lane->length;
+    }
+    return fast > 0.5f * all ? NM_LANE_FREEWAY : NM_LANE_STREET;
+}
+
 static void draw_lines(const brush *b) {
     const nm_map *map = b->map;
+    const pattern dashes = pattern_of(usual_type(map), 0);
     for (uint32_t i = 0; i < map->line_count; i++) {
         const nm_line *line = &map->lines[i];
         for (uint32_t k = 0; k < line->points.count; k++) b->a[k] = flat(map->line_points[line->points.first + k]);
         if (line->kind == NM_LINE_ROAD_LINE) {
-            const pattern dashes = pattern_of(NM_LANE_STREET, 0);
             draw_marking(b, line->points.count, (nm_marking)line->marking, marking_colour(b->theme, line->colour),
                          &dashes);
         } else {

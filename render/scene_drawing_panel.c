@@ -303,9 +303,9 @@ static float draw_graphs(panel *p, float top, float bottom) {
         {.name = "distance", .unit = "m", .values = s->min_distance, .most = round_up(s->min_distance, s->steps, 5.0f)},
         {.name = "speed", .unit = "m/s", .values = s->ego_speed, .most = round_up(s->ego_speed, s->steps, 5.0f)},
     };
-    const float shares[3] = {1.4f, 1.0f, 1.0f}, gap = 0.8f * p->text;
+    const float shares[3] = {2.0f, 1.0f, 1.0f}, gap = 0.8f * p->text;
     int count = 3;
-    float sum = 3.4f;
+    float sum = 4.0f;
     while (count > 1 && (bottom - top - gap * (float)(count - 1)) / sum < LEAST_GRAPH) sum -= shares[--count];
     float y = top;
     for (int i = 0; i < count; i++) {
@@ -341,11 +341,11 @@ void nm_draw_panel(nm_drawing *drawing, const nm_scene *scene, const nm_series *
                .height = what->height};
     if (!(p.width > 0) || !(p.height > 0) || !isfinite(what->step)) return;
     nm_draw_rectangle(drawing, NM_LAYER_PANEL, p.x, p.y, p.x + p.width, p.y + p.height, theme->panel);
-    p.text = clampf(0.045f * p.height, 7.0f, 12.0f);
+    p.text = clampf(0.042f * p.height, 7.0f, 12.0f);
     p.pad = p.text;
     p.left = p.x + 2.0f * p.pad + nm_text_width_estimate("distance", p.text);
     p.right = p.x + p.width - 2.0f * p.pad - nm_text_width_estimate("100.0 m", p.text);
-    const float header = 2.0f * p.text, row = 2.0f * p.text, axis = 2.2f * p.text;
+    const float header = 2.0f * p.text, row = 1.9f * p.text, axis = 2.2f * p.text;
     p.curve = nm_drawing_scratch(drawing, 2 * sizeof *p.curve * MOST_POINTS);
     // too small to say anything, or nothing to say
     if (p.right - p.left < 40.0f || p.height < 8.0f * p.text || series->steps == 0 || !p.curve) return;

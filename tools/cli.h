@@ -64,8 +64,9 @@ typedef struct nm_command {
 /// Parses options (anywhere among the arguments; "--name value" and "--name=value"; "--" ends them) and gathers the
 /// positional arguments into argv[0 .. *positional). Returns -1 to go on, else the exit status to return at once: 0
 /// after --help (printed to standard output), 2 after a usage error (message and usage on standard error; suggests the
-/// nearest option name). Counts outside [min_positional, max_positional] are usage errors; a negative maximum = any.
-/// A value that begins with "--" must be given as --name=value. Text values point into `argv`.
+/// nearest option name). An option of the command's own replaces the common one of its name. Counts outside
+/// [min_positional, max_positional] are usage errors; a negative maximum = any. A value that begins with "--" must be
+/// given as --name=value. Text values point into `argv`.
 int nm_cli_parse(const nm_command *command, const nm_option *options, size_t option_count, nm_common *common, int argc,
                  char **argv, int min_positional, int max_positional, int *positional);
 

@@ -50,7 +50,11 @@ static int print_help(const option_set *set) {
     if (set->own_count > 0) printf("\nOptions:\n");
     for (size_t i = 0; i < set->own_count; i++) print_option(&set->own[i]);
     printf("\nCommon options:\n");
-    for (size_t i = 0; i < COMMON_COUNT; i++) print_option(&set->common[i]);
+    for (size_t i = 0; i < COMMON_COUNT; i++) {
+        int own = 0; // the command's own option of that name replaces it
+        for (size_t k = 0; k < set->own_count; k++) own |= strcmp(set->own[k].name, set->common[i].name) == 0;
+        if (!own) print_option(&set->common[i]);
+    }
     printf("\nExample:\n  %s\n", set->command->example);
     return nm_cli_finish(set->command);
 }

@@ -5,7 +5,8 @@
 #include "tools/commands.h"
 
 /// Ends with NULL: a core build may have none.
-static const nm_bench_entry *const benches[] = {NM_BENCHES(NM_POINT_TO_BENCH, NM_FULL(NM_POINT_TO_BENCH)) NULL};
+static const nm_bench_entry *const benches[] = {
+    NM_BENCHES(NM_POINT_TO_BENCH, NM_FULL(NM_POINT_TO_BENCH), NM_PICTURES(NM_POINT_TO_BENCH)) NULL};
 
 static void list_benches(FILE *file) {
     fprintf(file, "\nBenches:\n");

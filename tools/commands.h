@@ -1,6 +1,7 @@
 /// The commands and benches of the program. To add one: write cmd_NAME.c with `const nm_command nm_command_NAME`, or
 /// bench_NAME.c with `const nm_bench_entry nm_bench_NAME`, and add its line here. CORE is what needs base, sim and
-/// nexus only; FULL is left out of core builds, as are its sources (see CMakeLists.txt).
+/// nexus only; FULL is left out of core builds, PICTURES also of builds without NM_RENDER, as are their sources (see
+/// CMakeLists.txt).
 #ifndef NM_TOOLS_COMMANDS_H
 #define NM_TOOLS_COMMANDS_H
 
@@ -8,21 +9,23 @@
 
 // clang-format off
 /// In the order of the help.
-#define NM_COMMANDS(CORE, FULL) \
+#define NM_COMMANDS(CORE, FULL, PICTURES) \
     FULL(import) \
     FULL(simulate) \
     FULL(mine) \
     FULL(find) \
     FULL(show) \
     FULL(stats) \
-    FULL(view) \
+    PICTURES(view) \
+    PICTURES(render) \
     CORE(bench)
 
-#define NM_BENCHES(CORE, FULL) \
+#define NM_BENCHES(CORE, FULL, PICTURES) \
     CORE(sim) \
     CORE(denoise) \
     FULL(import) \
-    FULL(store)
+    FULL(store) \
+    PICTURES(render)
 // clang-format on
 
 #define NM_DECLARE_COMMAND(name) extern const nm_command nm_command_##name;
@@ -37,7 +40,13 @@
 #define NM_FULL(use) use
 #endif
 
-NM_COMMANDS(NM_DECLARE_COMMAND, NM_FULL(NM_DECLARE_COMMAND))
-NM_BENCHES(NM_DECLARE_BENCH, NM_FULL(NM_DECLARE_BENCH))
+#ifdef NM_NO_PICTURES
+#define NM_PICTURES(use) NM_LEAVE_OUT
+#else
+#define NM_PICTURES(use) use
+#endif
+
+NM_COMMANDS(NM_DECLARE_COMMAND, NM_FULL(NM_DECLARE_COMMAND), NM_PICTURES(NM_DECLARE_COMMAND))
+NM_BENCHES(NM_DECLARE_BENCH, NM_FULL(NM_DECLARE_BENCH), NM_PICTURES(NM_DECLARE_BENCH))
 
 #endif

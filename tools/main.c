@@ -4,7 +4,8 @@
 #include "tools/cli.h"
 #include "tools/commands.h"
 
-static const nm_command *const commands[] = {NM_COMMANDS(NM_POINT_TO_COMMAND, NM_FULL(NM_POINT_TO_COMMAND))};
+static const nm_command *const commands[] = {
+    NM_COMMANDS(NM_POINT_TO_COMMAND, NM_FULL(NM_POINT_TO_COMMAND), NM_PICTURES(NM_POINT_TO_COMMAND))};
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 /// Stands for the program itself in messages.
@@ -26,7 +27,7 @@ static int unknown_command(const char *name) {
 }
 
 static int print_overview(void) {
-    printf("nearmiss %s: rare dangerous driving scenes - import, simulate, mine, store, find\n\n", NM_VERSION);
+    printf("nearmiss %s: rare dangerous driving scenes - import, simulate, mine, store, find, show\n\n", NM_VERSION);
     printf("Usage: nearmiss COMMAND [OPTIONS]\n\nCommands:\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     printf("\nEvery command takes --json, --quiet, --threads N, --device cpu|cuda and --help.\n"

@@ -22,10 +22,7 @@ static void draw_flats(nm_renderer *renderer, const nm_gl_view *view, const nm_g
                        const nm_gl_layer *layer) {
     if (!layer->flats.count) return;
     use(renderer, view, NM_GL_FLAT);
-    if (layer->translucent)
-        glEnable(GL_BLEND);
-    else
-        glDisable(GL_BLEND);
+    glEnable(GL_BLEND);
     glBindVertexArray(slot->flat_array);
     glDrawArrays(GL_TRIANGLES, (GLint)layer->flats.first, (GLsizei)layer->flats.count);
 }

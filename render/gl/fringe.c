@@ -1,14 +1,18 @@
-/// Smooth edges for triangles without multisampling: a line of one pixel around every run of opaque triangles.
+/// Smooth edges for triangles without multisampling: around triangles of one colour a seam, one pixel wide, that fades
+/// out.
 ///
-/// The edges that only one triangle of the run has are chained into loops and drawn as strokes of the run's colour. The
-/// surface grows by half a pixel, which is less than what jagged edges move from frame to frame.
+/// The edges that only one of the triangles has are chained into loops; the vertex shader moves the outer side of
+/// the seam by a pixel whatever the zoom. Seams follow their triangles in the same buffer, so that what is painted over
+/// a surface hides its seam too. The surface grows by half a pixel, which is less than jagged edges move from frame to
+/// frame.
+#include <math.h>
 #include <string.h>
 
 #include "render/gl/gl_internal.h"
 
 /// Edge k of triangle t is 3 t + k, from its vertex k to the next one.
 typedef struct fringe {
-    const nm_vertex *vertices; ///< of the run
+    const nm_vertex *vertices; ///< of the triangles
     uint32_t edge_count;
     uint32_t *table; ///< hash of edges by an end: edge + 1, 0 = free
     uint32_t mask;
@@ -71,9 +75,52 @@ static uint32_t next_edge(const fringe *f, uint32_t edge) {
     return UINT32_MAX;
 }
 
+/// Outward normals at the points of a chain, mitred: longer at corners, so that the seam keeps its width. Up to 2 px.
+static void miter(const nm_point *line, uint32_t count, uint32_t i, int closed, float side, int16_t push[2]) {
+    float normal[2][2] = {{0, 0}, {0, 0}};
+    for (int k = 0; k < 2; k++) { // of the edges before and after
+        const uint32_t from = k ? i : (i ? i - 1 : count - 1), to = k ? (i + 1 < count ? i + 1 : 0) : i;
+        const float x = line[to].x - line[from].x, y = line[to].y - line[from].y, length = sqrtf(x * x + y * y);
+        if (!(length > 0.0f) || (!closed && ((k == 0 && i == 0) || (k == 1 && i + 1 == count)))) continue;
+        normal[k][0] = side * y / length;
+        normal[k][1] = -side * x / length;
+    }
+    const float x = normal[0][0] + normal[1][0], y = normal[0][1] + normal[1][1];
+    const float square = x * x + y * y; // |n| = 2 / square * |sum| keeps the width: sum of unit vectors
+    const float scale = square > 0.0f ? fminf(2.0f / square, 2.0f / sqrtf(square)) : 0.0f;
+    const int single = normal[0][0] * normal[0][0] + normal[0][1] * normal[0][1] == 0.0f ||
+                       normal[1][0] * normal[1][0] + normal[1][1] * normal[1][1] == 0.0f;
+    push[0] = (int16_t)lrintf(NM_GL_PUSH * x * (single ? 1.0f : scale));
+    push[1] = (int16_t)lrintf(NM_GL_PUSH * y * (single ? 1.0f : scale));
+}
+
+static void add_seam(nm_gl_upload *upload, const nm_point *line, uint32_t count, int closed, float side,
+                     nm_rgba colour) {
+    const uint32_t edges = closed ? count : count - 1;
+    nm_gl_flat_vertex *out = nm_gl_more_flats(upload, 6 * edges);
+    const nm_rgba faded = {colour.r, colour.g, colour.b, 0};
+    if (!out) return;
+    for (uint32_t i = 0; i < edges; i++) {
+        const nm_point *ends[2] = {&line[i], &line[(i + 1) % count]};
+        nm_gl_flat_vertex corners[4]; // inner and outer at both ends
+        for (int k = 0; k < 2; k++) {
+            const nm_gl_flat_vertex inner = {.x = ends[k]->x, .y = ends[k]->y, .z = ends[k]->z, .colour = colour};
+            corners[2 * k] = corners[2 * k + 1] = inner;
+            corners[2 * k + 1].colour = faded;
+            miter(line, count, (i + (uint32_t)k) % count, closed, side, corners[2 * k + 1].push);
+            // Thinned seams and the triangles have different corners: without overlap a pixel may lie between both.
+            corners[2 * k].push[0] = (int16_t)(-corners[2 * k + 1].push[0] / 8);
+            corners[2 * k].push[1] = (int16_t)(-corners[2 * k + 1].push[1] / 8);
+        }
+        static const int order[6] = {0, 1, 2, 2, 1, 3};
+        for (int k = 0; k < 6; k++) *out++ = corners[order[k]];
+    }
+}
+
 static void add_chain(nm_gl_upload *upload, fringe *f, const nm_drawing *drawing, uint32_t edge) {
-    const nm_vertex *start = edge_from(f, edge);
-    nm_stroke style = {.width = 1.0f, .colour = start->colour, .pixels = 1};
+    const nm_vertex *start = edge_from(f, edge), *next = edge_to(f, edge), *third = &f->vertices[edge / 3 * 3];
+    for (int k = 0; k < 3 && (third == start || third == next); k++) third++;
+    const float turn = (next->x - start->x) * (third->y - start->y) - (next->y - start->y) * (third->x - start->x);
     uint32_t count = 0;
     nm_point *line = (nm_point *)upload->edges.data; // sized by the caller: every edge once
     line[count++] = (nm_point){start->x, start->y, start->z};
@@ -83,26 +130,25 @@ static void add_chain(nm_gl_upload *upload, fringe *f, const nm_drawing *drawing
         line[count++] = (nm_point){end->x, end->y, end->z};
         edge = next_edge(f, edge);
     }
-    if (count > 3 && line[0].x == line[count - 1].x && line[0].y == line[count - 1].y) {
-        style.closed = 1;
-        count--;
-    }
-    // Upright rectangles of panels lie on whole pixels: a fringe would blur them.
-    if (drawing->space == NM_SPACE_SCREEN && count == 4 && (line[0].x == line[1].x || line[0].y == line[1].y) &&
-        (line[2].x == line[3].x || line[2].y == line[3].y))
+    // Upright rectangles of panels lie on whole pixels: a seam would blur them.
+    const int world = drawing->space == NM_SPACE_WORLD;
+    if (!world && count == 5 && (line[0].x == line[1].x || line[0].y == line[1].y) &&
+        (line[1].x == line[2].x || line[1].y == line[2].y))
         return;
-    nm_gl_add_line(upload, drawing, line, count, &style);
+    count = nm_gl_thin_line(line, count, world);
+    const int closed = count > 3 && line[0].x == line[count - 1].x && line[0].y == line[count - 1].y;
+    if (closed) count--;
+    if (count > 1) add_seam(upload, line, count, closed, turn > 0.0f ? 1.0f : -1.0f, start->colour);
 }
 
-void nm_gl_add_fringe(nm_gl_upload *upload, const nm_drawing *drawing, const nm_triangles *run) {
-    fringe f = {.vertices = drawing->vertices + run->first, .edge_count = run->count};
-    for (uint32_t i = 0; i < run->count; i++)
-        if (f.vertices[i].colour.a != 255) return; // twice as dense where both overlap
+/// The seam of triangles of one colour, beginning at vertex `first`.
+void nm_gl_add_fringe(nm_gl_upload *upload, const nm_drawing *drawing, uint32_t first, uint32_t count) {
+    fringe f = {.vertices = drawing->vertices + first, .edge_count = count};
     f.mask = 15;
-    while (f.mask < 2 * run->count) f.mask = 2 * f.mask + 1;
+    while (f.mask < 2 * count) f.mask = 2 * f.mask + 1;
     const size_t table = ((size_t)f.mask + 1) * sizeof *f.table;
-    f.table = nm_gl_scratch_reserve(&upload->table, table + run->count);
-    if (!f.table || !nm_gl_scratch_reserve(&upload->edges, ((size_t)run->count + 1) * sizeof(nm_point))) {
+    f.table = nm_gl_scratch_reserve(&upload->table, table + count);
+    if (!f.table || !nm_gl_scratch_reserve(&upload->edges, ((size_t)count + 1) * sizeof(nm_point))) {
         upload->failed = 1;
         return;
     }
@@ -113,4 +159,19 @@ void nm_gl_add_fringe(nm_gl_upload *upload, const nm_drawing *drawing, const nm_
         if (!f.inner[e]) insert(&f, e, hash_place(edge_from(&f, e)));
     for (uint32_t e = 0; e < f.edge_count; e++)
         if (!f.inner[e]) add_chain(upload, &f, drawing, e);
+}
+
+static int same_colour(const nm_vertex *a, const nm_vertex *b) {
+    return memcmp(&a->colour, &b->colour, sizeof a->colour) == 0;
+}
+
+uint32_t nm_gl_next_part(const nm_drawing *drawing, uint32_t first, uint32_t end, int *plain) {
+    const nm_vertex *v = drawing->vertices + first;
+    uint32_t count = 3;
+    *plain = same_colour(&v[0], &v[1]) && same_colour(&v[0], &v[2]);
+    for (; first + count < end; count += 3) {
+        const int alike = same_colour(&v[count], &v[count + 1]) && same_colour(&v[count], &v[count + 2]);
+        if (alike != *plain || (alike && !same_colour(&v[count], &v[0]))) break;
+    }
+    return count;
 }

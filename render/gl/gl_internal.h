@@ -30,6 +30,14 @@ typedef struct nm_gl_buffer {
 /// Replaces the content. `still`: it will be drawn many times.
 void nm_gl_buffer_set(nm_gl_buffer *buffer, GLenum target, const void *data, size_t size, int still);
 
+/// A corner of a triangle or of the seam around a run of them.
+typedef struct nm_gl_flat_vertex {
+    float x, y, z;
+    nm_rgba colour;
+    int16_t push[2]; ///< moved by so many px / NM_GL_PUSH
+} nm_gl_flat_vertex;
+#define NM_GL_PUSH 8192.0f
+
 /// One segment of a stroke, once per corner. Layout of the vertex buffer.
 typedef struct nm_gl_segment {
     float a[3], b[3];
@@ -51,10 +59,9 @@ typedef struct nm_gl_span {
 /// What a drawing has in one layer: spans of its buffers.
 typedef struct nm_gl_layer {
     nm_gl_span flats;                    ///< vertices
-    nm_gl_span segments;                 ///< fringes first, then strokes
+    nm_gl_span segments;                 ///< vertices
     nm_gl_span bodies[NM_GL_BODY_KINDS]; ///< side by side
     uint32_t labels;
-    int translucent; ///< some triangle is
 } nm_gl_layer;
 
 typedef struct nm_gl_slot {
@@ -70,7 +77,7 @@ typedef struct nm_gl_slot {
 /// Vertices of all layers, made on the CPU (upload.c).
 typedef struct nm_gl_upload {
     nm_gl_scratch flats, segments, bodies, line, edges, table;
-    uint32_t segment_count, segment_capacity;
+    uint32_t segment_count, flat_count;
     int failed;
 } nm_gl_upload;
 /// Fills the scratch buffers and `layers` from a drawing.
@@ -78,8 +85,14 @@ void nm_gl_upload_build(nm_gl_upload *upload, const nm_drawing *drawing, nm_gl_l
 /// Adds a stroke of points; world space ones are thinned where they are straight. (strokes.c)
 void nm_gl_add_line(nm_gl_upload *upload, const nm_drawing *drawing, const nm_point *points, uint32_t count,
                     const nm_stroke *style);
-/// Adds thin lines around runs of opaque triangles: their edges are smooth then. (fringe.c)
-void nm_gl_add_fringe(nm_gl_upload *upload, const nm_drawing *drawing, const nm_triangles *run);
+/// Drops points where a line is straight (world) or repeated; in place. Returns how many are left. (strokes.c)
+uint32_t nm_gl_thin_line(nm_point *points, uint32_t count, int world);
+/// Room for more vertices; NULL without memory, which is noted.
+nm_gl_flat_vertex *nm_gl_more_flats(nm_gl_upload *upload, uint32_t count);
+/// Vertices from `first` on, before `end`, that can share a seam: *plain 1 = triangles of one colour; 0 = of several.
+uint32_t nm_gl_next_part(const nm_drawing *drawing, uint32_t first, uint32_t end, int *plain);
+/// Adds the seam around triangles of one colour: their edges are smooth then. (fringe.c)
+void nm_gl_add_fringe(nm_gl_upload *upload, const nm_drawing *drawing, uint32_t first, uint32_t count);
 void nm_gl_upload_free(nm_gl_upload *upload);
 
 typedef enum nm_gl_program_kind {

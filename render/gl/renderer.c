@@ -182,6 +182,11 @@ void nm_renderer_screen(nm_renderer *renderer, nm_viewport viewport, uint32_t la
     renderer->cleared.pending = 0;
 }
 
+void nm_renderer_finish(nm_renderer *renderer) {
+    (void)renderer;
+    glFinish();
+}
+
 float nm_renderer_text_width(const nm_renderer *renderer, const char *text, float size) {
     return nm_gl_font_width(renderer->font, text, size);
 }

@@ -6,11 +6,19 @@
 
 // u_view: m per pixel; width and height of the viewport in px; 1 = widths grow with the distance (perspective)
 
+// `push` moves the outer side of a seam by a pixel.
 static const char flat_vertex[] = "layout(location = 0) in vec3 place;\n"
                                   "layout(location = 1) in vec4 tint;\n"
+                                  "layout(location = 2) in vec2 push;\n"
                                   "uniform mat4 u_matrix;\n"
+                                  "uniform vec4 u_view;\n"
                                   "out vec4 colour;\n"
-                                  "void main() { gl_Position = u_matrix * vec4(place, 1.0); colour = tint; }\n";
+                                  "void main() {\n"
+                                  "    float px = u_view.x;\n"
+                                  "    if (u_view.w > 0.5) px *= max((u_matrix * vec4(place, 1.0)).w, 0.2);\n"
+                                  "    gl_Position = u_matrix * vec4(place.xy + push * (px / 8192.0), place.z, 1.0);\n"
+                                  "    colour = tint;\n"
+                                  "}\n";
 static const char flat_fragment[] = "in vec4 colour;\n"
                                     "out vec4 pixel;\n"
                                     "void main() { pixel = colour; }\n";

@@ -129,6 +129,11 @@ static void add_segments(nm_gl_upload *upload, const nm_point *points, uint32_t 
     }
 }
 
+uint32_t nm_gl_thin_line(nm_point *points, uint32_t count, int world) {
+    if (world && count > 2) count = thin_line(points, count, STRAIGHT, points);
+    return drop_repeats(points, count);
+}
+
 void nm_gl_add_line(nm_gl_upload *upload, const nm_drawing *drawing, const nm_point *points, uint32_t count,
                     const nm_stroke *style) {
     if (count < 2 || !(style->width > 0.0f) || style->colour.a == 0) return;
@@ -140,8 +145,7 @@ void nm_gl_add_line(nm_gl_upload *upload, const nm_drawing *drawing, const nm_po
     const int world = drawing->space == NM_SPACE_WORLD;
     memcpy(line, points, count * sizeof *line);
     if (style->closed) line[count++] = points[0];
-    if (world && count > 2) count = thin_line(line, count, STRAIGHT, line);
-    count = drop_repeats(line, count);
+    count = nm_gl_thin_line(line, count, world);
     if (count < 2) return;
     const int closed = style->closed && count > 3;
     if (closed) line[count - 1] = line[0];

@@ -32,24 +32,38 @@ void nm_gl_upload_free(nm_gl_upload *upload) {
     memset(upload, 0, sizeof *upload);
 }
 
-static void build_flats(nm_gl_upload *upload, const nm_drawing *drawing, nm_gl_layer *layers) {
-    uint32_t total = 0, at = 0;
-    for (uint32_t i = 0; i < drawing->triangles_count; i++) total += drawing->triangles[i].count;
-    nm_vertex *out = nm_gl_scratch_reserve(&upload->flats, (total + 1) * sizeof *out);
-    if (!out) {
+nm_gl_flat_vertex *nm_gl_more_flats(nm_gl_upload *upload, uint32_t count) {
+    nm_gl_flat_vertex *all = nm_gl_scratch_reserve(&upload->flats, ((size_t)upload->flat_count + count) * sizeof *all);
+    if (!all) {
         upload->failed = 1;
-        return;
+        return NULL;
     }
+    upload->flat_count += count;
+    return all + upload->flat_count - count;
+}
+
+static void copy_flats(nm_gl_upload *upload, const nm_vertex *in, uint32_t count) {
+    nm_gl_flat_vertex *out = nm_gl_more_flats(upload, count);
+    for (uint32_t k = 0; out && k < count; k++)
+        out[k] = (nm_gl_flat_vertex){.x = in[k].x, .y = in[k].y, .z = in[k].z, .colour = in[k].colour};
+}
+
+static void build_flats(nm_gl_upload *upload, const nm_drawing *drawing, nm_gl_layer *layers) {
+    upload->flat_count = 0;
     for (int layer = 0; layer < NM_LAYER_COUNT; layer++) {
-        layers[layer].flats.first = at;
+        layers[layer].flats.first = upload->flat_count;
         for (uint32_t i = 0; i < drawing->triangles_count; i++) {
             const nm_triangles *run = &drawing->triangles[i];
             if (run->layer != layer) continue;
-            memcpy(out + at, drawing->vertices + run->first, run->count * sizeof *out);
-            for (uint32_t k = 0; k < run->count; k++) layers[layer].translucent |= out[at + k].colour.a != 255;
-            at += run->count;
+            for (uint32_t at = run->first; at < run->first + run->count;) {
+                int plain;
+                const uint32_t count = nm_gl_next_part(drawing, at, run->first + run->count, &plain);
+                copy_flats(upload, drawing->vertices + at, count);
+                if (plain) nm_gl_add_fringe(upload, drawing, at, count);
+                at += count;
+            }
         }
-        layers[layer].flats.count = at - layers[layer].flats.first;
+        layers[layer].flats.count = upload->flat_count - layers[layer].flats.first;
     }
 }
 
@@ -57,10 +71,6 @@ static void build_segments(nm_gl_upload *upload, const nm_drawing *drawing, nm_g
     upload->segment_count = 0;
     for (int layer = 0; layer < NM_LAYER_COUNT; layer++) {
         layers[layer].segments.first = upload->segment_count;
-        if (layers[layer].flats.count) {
-            for (uint32_t i = 0; i < drawing->triangles_count; i++)
-                if (drawing->triangles[i].layer == layer) nm_gl_add_fringe(upload, drawing, &drawing->triangles[i]);
-        }
         for (uint32_t i = 0; i < drawing->stroke_count; i++) {
             const nm_stroke *stroke = &drawing->strokes[i];
             if (stroke->layer == layer)
@@ -125,8 +135,10 @@ static void create_arrays(nm_renderer *renderer, nm_gl_slot *slot) {
 
     glBindVertexArray(slot->flat_array);
     glBindBuffer(GL_ARRAY_BUFFER, slot->flats.name);
-    attribute(0, 3, GL_FLOAT, GL_FALSE, sizeof(nm_vertex), offsetof(nm_vertex, x));
-    attribute(1, 4, GL_UNSIGNED_BYTE, GL_TRUE, sizeof(nm_vertex), offsetof(nm_vertex, colour));
+    const size_t flat = sizeof(nm_gl_flat_vertex);
+    attribute(0, 3, GL_FLOAT, GL_FALSE, flat, offsetof(nm_gl_flat_vertex, x));
+    attribute(1, 4, GL_UNSIGNED_BYTE, GL_TRUE, flat, offsetof(nm_gl_flat_vertex, colour));
+    attribute(2, 2, GL_SHORT, GL_FALSE, flat, offsetof(nm_gl_flat_vertex, push));
 
     glBindVertexArray(slot->segment_array);
     glBindBuffer(GL_ELEMENT_ARRAY_BUFFER, renderer->quads);
@@ -202,10 +214,9 @@ nm_gl_slot *nm_gl_slot_of(nm_renderer *renderer, const nm_drawing *drawing) {
     if (upload->failed || !nm_gl_reserve_quads(renderer, upload->segment_count) ||
         !nm_gl_reserve_quads(renderer, 4 * drawing->box_count))
         return NULL;
-    const nm_gl_layer *last = &slot->layers[NM_LAYER_COUNT - 1];
-    const size_t flats = (last->flats.first + last->flats.count) * sizeof(nm_vertex);
     glBindVertexArray(0);
-    nm_gl_buffer_set(&slot->flats, GL_ARRAY_BUFFER, upload->flats.data, flats, 0);
+    nm_gl_buffer_set(&slot->flats, GL_ARRAY_BUFFER, upload->flats.data, upload->flat_count * sizeof(nm_gl_flat_vertex),
+                     0);
     nm_gl_buffer_set(&slot->segments, GL_ARRAY_BUFFER, upload->segments.data,
                      upload->segment_count * sizeof(nm_gl_segment), 0);
     nm_gl_buffer_set(&slot->bodies, GL_ARRAY_BUFFER, upload->bodies.data,

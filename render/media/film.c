@@ -97,13 +97,13 @@ static nm_status open_encoder(nm_film *film, int width, int height, int rate, nm
     encoder->color_trc = AVCOL_TRC_BT709;
     encoder->gop_size = 2 * rate; // a jump in the film costs two seconds of decoding at most
     encoder->thread_count = ENCODER_THREADS;
+    encoder->log_level_offset = 100; // below all levels: a library never prints
     encoder->flags |= AV_CODEC_FLAG_BITEXACT;
     if (film->format->oformat->flags & AVFMT_GLOBALHEADER) encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     if (strcmp(codec->name, "libx264") == 0) {
         av_opt_set(encoder->priv_data, "preset", "superfast", 0);
         av_opt_set(encoder->priv_data, "tune", "animation", 0); // flat surfaces, sharp edges
         av_opt_set(encoder->priv_data, "crf", "20", 0);
-        av_opt_set(encoder->priv_data, "x264-params", "log-level=-1", 0); // a library never prints
     } else {
         encoder->bit_rate = (int64_t)width * height * rate / 10;
     }
