@@ -298,7 +298,7 @@ static void draw_signals(frame *f) {
 // --- goals -----------------------------------------------------------------------------------------------------------
 
 static void draw_goal(frame *f, const nm_goal_area *area) {
-    const nm_rgba fill = nm_with_alpha(f->theme->goal, 60);
+    const nm_rgba fill = nm_with_alpha(f->theme->goal, 45);
     const nm_point centre = {area->centre.x, area->centre.y, 0};
     nm_stroke edge = {.width = 2.0f, .pixels = 1, .closed = 1, .colour = f->theme->goal, .layer = NM_LAYER_HIGHLIGHTS};
     if (area->lane != NM_NONE && area->lane < f->scene->map->lane_count) {
@@ -352,6 +352,7 @@ static void draw_warning(frame *f, const seen *a, const seen *b, float ttc) {
                               {b->pose.x - to * ux, b->pose.y - to * uy, 0}};
     nm_draw_stroke(f->drawing, ends, 2,
                    (nm_stroke){.width = 3.0f, .pixels = 1, .colour = f->theme->warning, .layer = NM_LAYER_HIGHLIGHTS});
+    if (f->options->labels <= 0) return;
     char text[32];
     snprintf(text, sizeof text, "%.1f s", (double)ttc);
     const nm_point middle = {0.5f * (ends[0].x + ends[1].x), 0.5f * (ends[0].y + ends[1].y), 0.4f};
@@ -374,8 +375,9 @@ static void draw_burst(frame *f, const seen *a, const seen *b) {
         before = point;
     }
     nm_draw_disc(f->drawing, NM_LAYER_HIGHLIGHTS, centre, 0.3f * radius, f->theme->text_halo);
-    nm_label_field_add(&f->labels, (nm_label_anchor){{centre.x, centre.y, 2.0f}, radius, radius},
-                       label_style(f, f->theme->collision, LABEL_SIZE), "collision");
+    if (f->options->labels > 0)
+        nm_label_field_add(&f->labels, (nm_label_anchor){{centre.x, centre.y, 2.0f}, radius, radius},
+                           label_style(f, f->theme->collision, LABEL_SIZE), "collision");
 }
 
 static void mark(seen *s, uint8_t danger) {

@@ -22,7 +22,7 @@ typedef struct panel {
     float x, y, width, height; ///< px, of the area
     float text, pad;           ///< px, height of a capital; distance from the rim
     float left, right;         ///< px, where the time axis begins and ends
-    nm_point *curve, *base;    ///< working memory, MOST_POINTS each
+    nm_point *curve;           ///< working memory, MOST_POINTS
 } panel;
 
 typedef struct graph {
@@ -68,28 +68,26 @@ static float value_y(const graph *g, float value) {
     return g->bottom - clampf(value / g->most, 0.0f, 1.0f) * (g->bottom - g->top);
 }
 
-/// The stretch of the curve in p->curve, and the danger under it: what lies below the critical value is filled.
+/// What of the curve's piece lies below the critical value, filled up to it.
+static void draw_danger(panel *p, float critical, nm_point a, nm_point b) {
+    if (a.y <= critical && b.y <= critical) return;
+    const float t = a.y != b.y ? clampf((critical - a.y) / (b.y - a.y), 0.0f, 1.0f) : 0.0f;
+    const nm_point crossing = {a.x + t * (b.x - a.x), critical, 0};
+    if (a.y < critical) a = crossing;
+    if (b.y < critical) b = crossing;
+    const nm_point low[2] = {a, b}, high[2] = {{a.x, critical, 0}, {b.x, critical, 0}};
+    nm_draw_band(p->drawing, NM_LAYER_PANEL, low, high, 2, nm_with_alpha(p->theme->panel_mark, 110));
+}
+
+/// The stretch of the curve in p->curve, and the danger under it.
 static void draw_stretch(panel *p, const graph *g, uint32_t count) {
     if (count == 0) return;
     if (count == 1) { // one step alone still shows
         nm_draw_disc(p->drawing, NM_LAYER_PANEL, p->curve[0], 2.0f, p->theme->panel_graph);
         return;
     }
-    if (g->clipped) {
-        const float critical = value_y(g, CRITICAL_TTC);
-        for (uint32_t i = 0; i < count; i++) {
-            p->base[i] = (nm_point){p->curve[i].x, critical, 0};
-            p->curve[i].z = p->curve[i].y; // kept while the curve is cut
-            p->curve[i].y = fmaxf(p->curve[i].y, critical);
-        }
-        for (uint32_t i = 0; i < count; i++) p->base[i].z = 0;
-        for (uint32_t i = 0; i + 1 < count; i++) {
-            if (!(p->curve[i].y > critical) && !(p->curve[i + 1].y > critical)) continue;
-            const nm_point low[2] = {{p->curve[i].x, p->curve[i].y, 0}, {p->curve[i + 1].x, p->curve[i + 1].y, 0}};
-            nm_draw_band(p->drawing, NM_LAYER_PANEL, low, p->base + i, 2, nm_with_alpha(p->theme->panel_mark, 110));
-        }
-        for (uint32_t i = 0; i < count; i++) p->curve[i] = (nm_point){p->curve[i].x, p->curve[i].z, 0};
-    }
+    for (uint32_t i = 0; g->clipped && i + 1 < count; i++)
+        draw_danger(p, value_y(g, CRITICAL_TTC), p->curve[i], p->curve[i + 1]);
     nm_draw_stroke(p->drawing, p->curve, count,
                    (nm_stroke){.width = 1.8f, .colour = p->theme->panel_graph, .layer = NM_LAYER_PANEL});
 }
@@ -346,10 +344,9 @@ void nm_draw_panel(nm_drawing *drawing, const nm_scene *scene, const nm_series *
     p.left = p.x + 2.0f * p.pad + nm_text_width_estimate("distance", p.text);
     p.right = p.x + p.width - 2.0f * p.pad - nm_text_width_estimate("100.0 m", p.text);
     const float header = 2.0f * p.text, row = 1.9f * p.text, axis = 2.2f * p.text;
-    p.curve = nm_drawing_scratch(drawing, 2 * sizeof *p.curve * MOST_POINTS);
+    p.curve = nm_drawing_scratch(drawing, sizeof *p.curve * MOST_POINTS);
     // too small to say anything, or nothing to say
     if (p.right - p.left < 40.0f || p.height < 8.0f * p.text || series->steps == 0 || !p.curve) return;
-    p.base = p.curve + MOST_POINTS;
     draw_header(&p, header);
     const float bottom = p.y + p.height - p.pad * 0.5f - axis;
     int rows = rows_needed(&p);
