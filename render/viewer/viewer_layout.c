@@ -138,8 +138,9 @@ static void compose_pane(nm_viewer *viewer, uint32_t index) {
     }
     nm_viewer_pane_aim(viewer, index);
     const nm_viewer_rect r = nm_viewer_pane_rect(viewer, index);
-    options.pixels_per_metre = nm_camera_scale(&pane->camera, r.width, r.height);
-    if (pane->camera.kind == NM_CAMERA_BIRD) options.up = pane->camera.yaw;
+    options.camera = &pane->camera;
+    options.view_width = r.width;
+    options.view_height = r.height;
     nm_drawing_clear(&pane->frame);
     nm_draw_frame(&pane->frame, pane->shown, nm_viewer_pane_step(viewer, index), &options, nm_theme_of(viewer->theme));
     nm_viewer_view *view = add_view(viewer, r, &pane->camera);
@@ -154,8 +155,9 @@ static void compose_denoising(nm_viewer *viewer) {
     options.labels = viewer->labels;
     options.warn_ttc_s = 0.0f;
     const nm_viewer_rect r = nm_viewer_pane_rect(viewer, 0);
-    options.pixels_per_metre = nm_camera_scale(&viewer->token_camera, r.width, r.height);
-    if (viewer->token_camera.kind == NM_CAMERA_BIRD) options.up = viewer->token_camera.yaw;
+    options.camera = &viewer->token_camera;
+    options.view_width = r.width;
+    options.view_height = r.height;
     nm_drawing_clear(&viewer->token_frame);
     nm_drawing_clear(&viewer->tokens);
     nm_draw_frame(&viewer->token_frame, d->scene, (float)d->scene->current_step, &options, theme);
