@@ -64,7 +64,7 @@ static float mix(float a, float b, float t) {
 /// Of the front wheels at a step, if the agent rolls on a circle between the steps before and after (single-track
 /// model): tan = wheelbase * change of heading / way, the way negative when it reverses. The wheelbase is about 0.6 of
 /// the length of a car.
-static float steering_at(const nm_scene *scene, uint32_t track, uint32_t step, float length) {
+static float turned_wheels(const nm_scene *scene, uint32_t track, uint32_t step, float length) {
     const uint32_t before = step > 0 && scene->valid[nm_scene_at(scene, track, step - 1)] ? step - 1 : step;
     const uint32_t after =
         step + 1 < scene->step_count && scene->valid[nm_scene_at(scene, track, step + 1)] ? step + 1 : step;
@@ -99,9 +99,17 @@ int nm_pose_at(const nm_scene *scene, uint32_t track, float step, nm_pose *pose)
     pose->width = mix(size_at(scene->state_width, a, t->width), size_at(scene->state_width, b, t->width), between);
     pose->height = size_at(scene->state_height, a, t->height);
     if (!(pose->height > 0)) pose->height = usual_height((nm_agent_type)t->type);
-    pose->steering = mix(steering_at(scene, track, lower, pose->length),
-                         upper != lower ? steering_at(scene, track, upper, pose->length) : 0.0f, between);
     return isfinite(pose->x + pose->y) && isfinite(pose->heading) && isfinite(pose->vx + pose->vy);
+}
+
+float nm_steering_at(const nm_scene *scene, uint32_t track, float step, float length) {
+    step = nm_clampf(step, 0.0f, (float)scene->step_count - 1.0f);
+    const uint32_t lower = (uint32_t)step, upper = lower + 1 < scene->step_count ? lower + 1 : lower;
+    const int here = scene->valid[nm_scene_at(scene, track, lower)];
+    const int there = scene->valid[nm_scene_at(scene, track, upper)];
+    const float a = here ? turned_wheels(scene, track, lower, length) : 0.0f;
+    const float b = there ? turned_wheels(scene, track, upper, length) : 0.0f;
+    return here && there ? mix(a, b, step - (float)lower) : a + b;
 }
 
 nm_box nm_pose_box(const nm_pose *pose) {

@@ -139,8 +139,8 @@ static void draw_future(frame *f, const seen *s) {
     if (!has_length(f->left, count)) return;
     const int special = s->role == NM_ROLE_EGO || s->role == NM_ROLE_ADVERSARY;
     const nm_stroke dots = {.width = 0.3f,
-                            .dash = 0.02f, // with round ends: a dot
-                            .gap = 1.0f,
+                            .dash = 0.3f,
+                            .gap = 0.9f,
                             .colour = special ? f->theme->role[s->role] : f->theme->future,
                             .layer = NM_LAYER_FUTURES};
     nm_draw_stroke(f->drawing, f->left, count, dots);
@@ -190,7 +190,10 @@ static void draw_agent(frame *f, const seen *s) {
                        .outline_px = s->role == NM_ROLE_EGO || s->role == NM_ROLE_ADVERSARY ? 1.8f : 1.2f,
                        .body = (uint8_t)body,
                        .layer = NM_LAYER_AGENTS};
-    if (body == NM_BODY_CAR || body == NM_BODY_LONG) box.steering = s->pose.steering;
+    if (body == NM_BODY_CAR || body == NM_BODY_LONG)
+        box.steering = nm_steering_at(f->scene, s->track, f->step, s->pose.length);
+    if (body == NM_BODY_CYCLE || body == NM_BODY_PERSON)
+        box.outline_px = 0.8f; // so small that it would hide the colour
     if (s->danger == DANGER_TTC) box.outline = f->theme->warning, box.outline_px = 3.0f;
     if (s->danger == DANGER_COLLISION) box.outline = f->theme->collision, box.outline_px = 3.0f;
     nm_draw_box(f->drawing, &box);

@@ -9,12 +9,13 @@
 typedef struct nm_pose {
     float x, y, heading, vx, vy;
     float length, width, height; ///< m; a height that is not known is that of the type
-    float steering;              ///< rad, of the front wheels, from the curvature of the motion
 } nm_pose;
 
 /// Positions, sizes and velocities run linearly between the steps, headings the short way round. A track that is valid
 /// at one of the two steps only is there up to half-way. 0 = not there, or not finite.
 int nm_pose_at(const nm_scene *scene, uint32_t track, float step, nm_pose *pose);
+/// Of the front wheels at that time, rad, from the curvature of the motion. The track must be there.
+float nm_steering_at(const nm_scene *scene, uint32_t track, float step, float length);
 nm_box nm_pose_box(const nm_pose *pose);
 
 /// A box and the ground it may cover.
