@@ -102,13 +102,12 @@ typedef enum nm_gl_program_kind {
     NM_GL_SPRITE,       ///< bodies from above
     NM_GL_SOLID,        ///< bodies in perspective
     NM_GL_GLYPH,
-    NM_GL_COPY,
     NM_GL_PROGRAM_COUNT
 } nm_gl_program_kind;
 
 typedef struct nm_gl_program {
     GLuint name;
-    GLint matrix, view, image;
+    GLint matrix, view;
 } nm_gl_program;
 nm_status nm_gl_programs_create(nm_gl_program programs[NM_GL_PROGRAM_COUNT], nm_error *error);
 void nm_gl_programs_destroy(nm_gl_program programs[NM_GL_PROGRAM_COUNT]);
@@ -156,7 +155,7 @@ struct nm_renderer {
     uint64_t calls; ///< of world and screen: the clock of last_use
     GLuint quads;   ///< indices of quads, shared by strokes, sprites and glyphs
     uint32_t quad_capacity;
-    GLuint glyph_array, empty_array;
+    GLuint glyph_array;
     nm_gl_buffer glyphs;
     nm_gl_scratch glyph_vertices;
     int no_memory; ///< something was left out since the last check

@@ -35,7 +35,6 @@ nm_status nm_renderer_create(nm_renderer **result, nm_error *error) {
     const char *name = (const char *)glGetString(GL_RENDERER), *text = (const char *)glGetString(GL_VERSION);
     snprintf(renderer->name, sizeof renderer->name, "%.100s, OpenGL %.50s", name ? name : "?", text ? text : "?");
     glGenBuffers(1, &renderer->quads);
-    glGenVertexArrays(1, &renderer->empty_array);
     create_glyph_array(renderer);
     nm_gl_meshes_create(&renderer->meshes);
     nm_status status = nm_gl_programs_create(renderer->programs, error);
@@ -59,9 +58,8 @@ void nm_renderer_destroy(nm_renderer *renderer) {
         glDeleteVertexArrays(4, arrays);
     }
     const GLuint buffers[3] = {renderer->quads, renderer->glyphs.name, renderer->meshes.buffer};
-    const GLuint arrays[2] = {renderer->glyph_array, renderer->empty_array};
     glDeleteBuffers(3, buffers);
-    glDeleteVertexArrays(2, arrays);
+    glDeleteVertexArrays(1, &renderer->glyph_array);
     nm_gl_cache_free(renderer);
     nm_gl_programs_destroy(renderer->programs);
     nm_gl_font_destroy(renderer->font);

@@ -231,14 +231,6 @@ static const char glyph_fragment[] = "in vec2 at;\n"
                                      "    pixel = vec4(colour.rgb, colour.a * mix(cover.x, cover.y, channel));\n"
                                      "}\n";
 
-static const char copy_vertex[] =
-    "void main() { gl_Position = vec4(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0, 0.0, 1.0); }\n";
-static const char copy_fragment[] =
-    "uniform sampler2D u_image;\n"
-    "uniform vec4 u_view;\n" // x, y: texel of the framebuffer's pixel (0, 0)
-    "out vec4 pixel;\n"
-    "void main() { pixel = texelFetch(u_image, ivec2(gl_FragCoord.xy) + ivec2(u_view.xy), 0); }\n";
-
 typedef struct source {
     const char *name, *vertex, *fragment, *define;
 } source;
@@ -249,7 +241,6 @@ static const source sources[NM_GL_PROGRAM_COUNT] = {
     [NM_GL_SPRITE] = {"sprite", sprite_vertex, sprite_fragment, ""},
     [NM_GL_SOLID] = {"solid", solid_vertex, flat_fragment, ""},
     [NM_GL_GLYPH] = {"glyph", glyph_vertex, glyph_fragment, ""},
-    [NM_GL_COPY] = {"copy", copy_vertex, copy_fragment, ""},
 };
 
 static GLuint compile(GLenum stage, const char *define, const char *text, char *log, GLsizei size) {
@@ -284,7 +275,6 @@ static nm_status create(nm_gl_program *program, const source *from, nm_error *er
         return NM_ERROR(error, NM_E_UNSUPPORTED, "this OpenGL does not compile shader '%s': %s", from->name, log);
     program->matrix = glGetUniformLocation(program->name, "u_matrix");
     program->view = glGetUniformLocation(program->name, "u_view");
-    program->image = glGetUniformLocation(program->name, "u_image");
     return NM_OK;
 }
 
