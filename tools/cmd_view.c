@@ -104,7 +104,8 @@ static int view(const nm_command *command, const nm_common *common, const view_o
                                          .stop = nm_cli_stop};
         status = nm_viewer_run(v.viewer, &window, &stats, &error);
     }
-    const int result = status == NM_OK ? report(command, common, &stats) : nm_cli_fail(command, &error);
+    int result = status == NM_OK ? report(command, common, &stats) : nm_cli_fail(command, &error);
+    if (status == NM_E_ARGUMENT) result = NM_EXIT_USAGE;
     close_all(&v);
     return result;
 }

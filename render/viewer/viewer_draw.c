@@ -14,8 +14,12 @@ static nm_rgba faded(nm_rgba colour, uint8_t alpha) {
     return colour;
 }
 
+static void box_on(nm_drawing *drawing, nm_viewer_rect r, nm_rgba colour) {
+    nm_draw_rectangle(drawing, NM_LAYER_PANEL, r.x, r.y, r.x + r.width, r.y + r.height, colour);
+}
+
 static void box(nm_viewer *viewer, nm_viewer_rect r, nm_rgba colour) {
-    nm_draw_rectangle(&viewer->screen, NM_LAYER_PANEL, r.x, r.y, r.x + r.width, r.y + r.height, colour);
+    box_on(&viewer->screen, r, colour);
 }
 
 static void line(nm_viewer *viewer, float x0, float y0, float x1, float y1, float width, nm_rgba colour) {
@@ -25,15 +29,11 @@ static void line(nm_viewer *viewer, float x0, float y0, float x1, float y1, floa
 }
 
 /// At most `room` px of text, then "...".
-NM_PRINTF(7, 8)
-static void write(nm_viewer *viewer, float x, float y, float size, nm_anchor anchor, float room, const char *format,
-                  ...) {
+static void write_on(nm_viewer *viewer, nm_drawing *drawing, float x, float y, float size, nm_anchor anchor, float room,
+                     const char *whole) {
     const nm_theme *theme = nm_theme_of(viewer->theme);
     char text[300];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text - 4, format, arguments);
-    va_end(arguments);
+    snprintf(text, sizeof text - 4, "%s", whole);
     const size_t most = room > 0.0f ? (size_t)(room / (size * LETTER)) : 0;
     if (most < 3) return;
     if (nm_text_columns(text) > most) {
@@ -44,7 +44,7 @@ static void write(nm_viewer *viewer, float x, float y, float size, nm_anchor anc
         }
         memcpy(text + bytes, "...", 4);
     }
-    nm_draw_label(&viewer->screen,
+    nm_draw_label(drawing,
                   (nm_label){.x = x,
                              .y = y,
                              .size = size,
@@ -53,6 +53,17 @@ static void write(nm_viewer *viewer, float x, float y, float size, nm_anchor anc
                              .anchor = (uint8_t)anchor,
                              .layer = NM_LAYER_PANEL},
                   "%s", text);
+}
+
+NM_PRINTF(7, 8)
+static void write(nm_viewer *viewer, float x, float y, float size, nm_anchor anchor, float room, const char *format,
+                  ...) {
+    char text[296];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    write_on(viewer, &viewer->screen, x, y, size, anchor, room, text);
 }
 
 // --- list ------------------------------------------------------------------------------------------------------------
@@ -155,13 +166,7 @@ static void draw_graphs(nm_viewer *viewer, uint32_t index) {
               "%u collided, %u came off the road, %u lane changes", stats.collided, stats.off_road, stats.lane_changes);
         return;
     }
-    const nm_panel panel = {.x = r.x,
-                            .y = r.y + r.height,
-                            .width = r.width,
-                            .height = VIEWER_GRAPHS,
-                            .step = nm_viewer_pane_step(viewer, index),
-                            .moments = pane->content.moments,
-                            .moment_count = pane->content.moment_count};
+    const nm_panel panel = nm_viewer_graphs(viewer, index);
     nm_draw_panel(&viewer->screen, pane->shown, &pane->series, &panel, theme);
 }
 
@@ -261,22 +266,23 @@ static void draw_help(nm_viewer *viewer) {
     const float rows = (float)(sizeof keys / sizeof *keys), each = 22.0f;
     const float width = fminf(560.0f, (float)viewer->width - 20.0f), height = rows * each + 28.0f;
     const float x = ((float)viewer->width - width) / 2.0f, y = fmaxf(((float)viewer->height - height) / 2.0f, 4.0f);
-    box(viewer, (nm_viewer_rect){x - 1.0f, y - 1.0f, width + 2.0f, height + 2.0f}, theme->panel_line);
-    box(viewer, (nm_viewer_rect){x, y, width, height}, faded(theme->panel, 245));
+    box_on(&viewer->over, (nm_viewer_rect){x - 1.0f, y - 1.0f, width + 2.0f, height + 2.0f}, theme->panel_line);
+    box_on(&viewer->over, (nm_viewer_rect){x, y, width, height}, faded(theme->panel, 245));
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const float at = y + 25.0f + each * (float)i;
-        write(viewer, x + 20.0f, at, 9.0f, NM_ANCHOR_LEFT, 130.0f, "%s", keys[i][0]);
-        write(viewer, x + 150.0f, at, 9.0f, NM_ANCHOR_LEFT, width - 160.0f, "%s", keys[i][1]);
+        write_on(viewer, &viewer->over, x + 20.0f, at, 9.0f, NM_ANCHOR_LEFT, 130.0f, keys[i][0]);
+        write_on(viewer, &viewer->over, x + 150.0f, at, 9.0f, NM_ANCHOR_LEFT, width - 160.0f, keys[i][1]);
     }
 }
 
 static void draw_message(nm_viewer *viewer) {
     const nm_theme *theme = nm_theme_of(viewer->theme);
-    const float y = (float)viewer->height - VIEWER_TIMELINE - 34.0f;
+    const float y = (float)viewer->height - VIEWER_TIMELINE - 34.0f -
+                    (nm_viewer_graphs_shown(viewer) ? VIEWER_GRAPHS : 0.0f); // the graphs stay readable
     const float most = (float)viewer->width - 32.0f;
     const float width = fminf(24.0f + 9.0f * LETTER * (float)nm_text_columns(viewer->message), most);
-    box(viewer, (nm_viewer_rect){16.0f, y, width, 26.0f}, faded(theme->panel, 235));
-    write(viewer, 28.0f, y + 13.0f, 9.0f, NM_ANCHOR_LEFT, width, "%s", viewer->message);
+    box_on(&viewer->over, (nm_viewer_rect){16.0f, y, width, 26.0f}, faded(theme->panel, 235));
+    write_on(viewer, &viewer->over, 28.0f, y + 13.0f, 9.0f, NM_ANCHOR_LEFT, width, viewer->message);
 }
 
 void nm_viewer_draw_screen(nm_viewer *viewer) {

@@ -15,7 +15,7 @@
 // Heights and widths of the parts of the screen, px.
 #define VIEWER_BAR 26.0f
 #define VIEWER_TIMELINE 44.0f
-#define VIEWER_GRAPHS 110.0f
+#define VIEWER_GRAPHS 150.0f
 #define VIEWER_ROW 72.0f
 #define VIEWER_THUMB_WIDTH 108.0f
 #define VIEWER_HEAD 58.0f ///< of the list: title and filter
@@ -47,7 +47,7 @@ typedef struct nm_viewer_thumbnail {
     nm_drawing map, frame;
 } nm_viewer_thumbnail;
 
-typedef enum nm_viewer_grip { GRIP_NONE = 0, GRIP_TIMELINE, GRIP_PANE } nm_viewer_grip;
+typedef enum nm_viewer_grip { GRIP_NONE = 0, GRIP_TIMELINE, GRIP_GRAPHS, GRIP_PANE } nm_viewer_grip;
 
 struct nm_viewer {
     nm_viewer_config config;
@@ -83,7 +83,7 @@ struct nm_viewer {
     char message[VIEWER_MESSAGE];
     float message_left; ///< s
 
-    nm_drawing screen;
+    nm_drawing screen, over; ///< panels; what lies over them
     nm_viewer_view views[NM_VIEWER_MAX_VIEWS];
     uint32_t view_count;
     int stale; ///< what follows from events has to be drawn
@@ -120,6 +120,7 @@ uint32_t nm_viewer_list_rows(const nm_viewer *viewer); ///< that fit on the scre
 
 // viewer_layout.c
 int nm_viewer_graphs_shown(const nm_viewer *viewer);
+nm_panel nm_viewer_graphs(const nm_viewer *viewer, uint32_t pane); ///< where a pane's graphs are, and of what
 
 // viewer_draw.c
 void nm_viewer_draw_screen(nm_viewer *viewer);

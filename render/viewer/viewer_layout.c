@@ -24,12 +24,27 @@ nm_viewer_rect nm_viewer_pane_rect(const nm_viewer *viewer, uint32_t pane) {
     return (nm_viewer_rect){.x = width * (float)pane, .y = 0.0f, .width = width, .height = height};
 }
 
+nm_panel nm_viewer_graphs(const nm_viewer *viewer, uint32_t index) {
+    const nm_viewer_pane *pane = &viewer->panes[index];
+    const nm_viewer_rect r = nm_viewer_pane_rect(viewer, index);
+    return (nm_panel){.x = r.x,
+                      .y = r.y + r.height,
+                      .width = r.width,
+                      .height = VIEWER_GRAPHS,
+                      .step = nm_viewer_pane_step(viewer, index),
+                      .moments = pane->content.moments,
+                      .moment_count = pane->content.moment_count};
+}
+
 nm_viewer_rect nm_viewer_timeline_rect(const nm_viewer *viewer) {
     NM_ASSERT(viewer);
-    return (nm_viewer_rect){.x = 16.0f,
-                            .y = bottom(viewer) + 4.0f,
-                            .width = fmaxf((float)viewer->width - 32.0f, 1.0f),
-                            .height = VIEWER_TIMELINE - 8.0f};
+    float left = 16.0f, right = (float)viewer->width - 16.0f;
+    if (viewer->mode == NM_VIEWER_SCENE && nm_viewer_pane_count(viewer) == 1) { // under the axis of the graphs
+        const nm_panel graphs = nm_viewer_graphs(viewer, 0);
+        nm_panel_axis(&graphs, &left, &right);
+    }
+    return (nm_viewer_rect){
+        .x = left, .y = bottom(viewer) + 4.0f, .width = fmaxf(right - left, 1.0f), .height = VIEWER_TIMELINE - 8.0f};
 }
 
 nm_viewer_status nm_viewer_get(const nm_viewer *viewer) {
@@ -186,13 +201,14 @@ static void compose_list(nm_viewer *viewer) {
 
 static nm_status check_drawings(const nm_viewer *viewer, nm_error *error) {
     nm_status status = nm_drawing_check(&viewer->screen, error);
+    if (status == NM_OK) status = nm_drawing_check(&viewer->over, error);
     for (uint32_t i = 0; i < viewer->view_count && status == NM_OK; i++)
         for (uint32_t k = 0; k < viewer->views[i].world_count && status == NM_OK; k++)
             status = nm_drawing_check(viewer->views[i].world[k], error);
     return status;
 }
 
-nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **views, uint32_t *count, const nm_drawing **screen,
+nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **views, uint32_t *count, const nm_drawing *screen[2],
                             nm_error *error) {
     NM_ASSERT(viewer && views && count && screen);
     viewer->view_count = 0;
@@ -203,20 +219,22 @@ nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **views, uin
     else
         for (uint32_t i = 0; i < nm_viewer_pane_count(viewer); i++) compose_pane(viewer, i);
     nm_drawing_clear(&viewer->screen);
+    nm_drawing_clear(&viewer->over);
     nm_viewer_draw_screen(viewer);
     viewer->stale = 0;
     *views = viewer->views;
     *count = viewer->view_count;
-    *screen = &viewer->screen;
+    screen[0] = &viewer->screen;
+    screen[1] = &viewer->over;
     return check_drawings(viewer, error);
 }
 
 nm_status nm_viewer_draw(nm_viewer *viewer, nm_renderer *renderer, nm_error *error) {
     NM_ASSERT(viewer && renderer);
     const nm_viewer_view *views;
-    const nm_drawing *screen;
+    const nm_drawing *screen[2];
     uint32_t count;
-    nm_status status = nm_viewer_compose(viewer, &views, &count, &screen, error);
+    nm_status status = nm_viewer_compose(viewer, &views, &count, screen, error);
     if (status != NM_OK) return status;
     const nm_viewport whole = {.width = viewer->width, .height = viewer->height, .full_height = viewer->height};
     nm_renderer_clear(renderer, whole, nm_theme_of(viewer->theme)->background);
@@ -225,6 +243,8 @@ nm_status nm_viewer_draw(nm_viewer *viewer, nm_renderer *renderer, nm_error *err
         nm_renderer_clear(renderer, view->viewport, view->background);
         nm_renderer_world(renderer, view->viewport, &view->camera, view->layers, view->world, view->world_count);
     }
-    nm_renderer_screen(renderer, whole, NM_LAYERS_ALL, &screen, 1);
+    // in two calls: within one, all texts lie over all surfaces
+    nm_renderer_screen(renderer, whole, NM_LAYERS_ALL, &screen[0], 1);
+    nm_renderer_screen(renderer, whole, NM_LAYERS_ALL, &screen[1], 1);
     return nm_renderer_check(renderer, error);
 }

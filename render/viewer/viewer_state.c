@@ -61,6 +61,7 @@ nm_status nm_viewer_create(const nm_viewer_config *config, nm_viewer **out, nm_e
     viewer->speed = 1.0f;
     viewer->stale = 1;
     nm_drawing_init(&viewer->screen, NM_SPACE_SCREEN);
+    nm_drawing_init(&viewer->over, NM_SPACE_SCREEN);
     nm_drawing_init(&viewer->token_map, NM_SPACE_WORLD);
     nm_drawing_init(&viewer->token_frame, NM_SPACE_WORLD);
     nm_drawing_init(&viewer->tokens, NM_SPACE_WORLD);
@@ -94,6 +95,7 @@ void nm_viewer_destroy(nm_viewer *viewer) {
         nm_drawing_free(&viewer->thumbnails[i].frame);
     }
     nm_drawing_free(&viewer->screen);
+    nm_drawing_free(&viewer->over);
     nm_drawing_free(&viewer->token_map);
     nm_drawing_free(&viewer->token_frame);
     nm_drawing_free(&viewer->tokens);
@@ -540,6 +542,17 @@ static void scrub(nm_viewer *viewer, float x) {
     viewer->stale = 1;
 }
 
+/// The same on the graphs of the scene that has the focus.
+static void scrub_graphs(nm_viewer *viewer, float x) {
+    const nm_viewer_pane *pane = &viewer->panes[viewer->focus];
+    const nm_panel graphs = nm_viewer_graphs(viewer, viewer->focus);
+    float left, right;
+    nm_panel_axis(&graphs, &left, &right);
+    const float share = fminf(fmaxf((x - left) / fmaxf(right - left, 1.0f), 0.0f), 1.0f);
+    viewer->playing = 0;
+    nm_viewer_set_time(viewer, (double)share * (nm_viewer_pane_steps(pane) - 1.0) * (double)pane->shown->dt);
+}
+
 static void mouse_down(nm_viewer *viewer, const nm_viewer_event *event) {
     viewer->stale = 1;
     viewer->grip_button = event->button;
@@ -557,9 +570,15 @@ static void mouse_down(nm_viewer *viewer, const nm_viewer_event *event) {
     }
     const uint32_t panes = viewer->mode == NM_VIEWER_DENOISING ? 1 : nm_viewer_pane_count(viewer);
     for (uint32_t i = 0; i < panes; i++) {
-        if (!inside(nm_viewer_pane_rect(viewer, i), event->x, event->y)) continue;
-        viewer->grip = GRIP_PANE;
+        const nm_viewer_rect r = nm_viewer_pane_rect(viewer, i);
+        if (event->x < r.x || event->x >= r.x + r.width || event->y < r.y) continue;
         viewer->focus = i;
+        if (inside(r, event->x, event->y)) {
+            viewer->grip = GRIP_PANE;
+        } else if (nm_viewer_graphs_shown(viewer) && event->y < r.y + r.height + VIEWER_GRAPHS) {
+            viewer->grip = GRIP_GRAPHS;
+            scrub_graphs(viewer, event->x);
+        }
     }
 }
 
@@ -582,6 +601,7 @@ static void drag_pane(nm_viewer *viewer, float x, float y) {
 
 static void mouse_move(nm_viewer *viewer, float x, float y) {
     if (viewer->grip == GRIP_TIMELINE) scrub(viewer, x);
+    if (viewer->grip == GRIP_GRAPHS) scrub_graphs(viewer, x);
     if (viewer->grip == GRIP_PANE) {
         if (hypotf(x - viewer->grip_x, y - viewer->grip_y) > VIEWER_DRAG_PX) viewer->dragged = 1;
         if (!viewer->dragged) return; // the first few pixels belong to a click

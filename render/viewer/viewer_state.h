@@ -176,9 +176,9 @@ typedef struct nm_viewer_view {
 #define NM_VIEWER_MAX_VIEWS 64u
 
 /// Brings all drawings up to date. Allocates nothing once the largest frame was seen. *views lives in the viewer until
-/// the next call; *screen is drawn over everything.
+/// the next call; the screen drawings lie over everything, the second over the first.
 NM_API nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **views, uint32_t *count,
-                                   const nm_drawing **screen, nm_error *error);
+                                   const nm_drawing *screen[2], nm_error *error);
 /// Composes and draws into the framebuffer that is bound.
 NM_API nm_status nm_viewer_draw(nm_viewer *viewer, nm_renderer *renderer, nm_error *error);
 

@@ -112,7 +112,7 @@ static void thumbnails_are_bounded(void **state) {
     test_source_begin(&source);
     nm_viewer *viewer = test_viewer(&source, 800, 350); // 3 rows, 4 thumbnails
     const nm_viewer_view *views;
-    const nm_drawing *screen;
+    const nm_drawing *screen[2];
     uint32_t count;
     nm_error error;
     nm_viewer_tick(viewer, 0.01f);
@@ -120,7 +120,7 @@ static void thumbnails_are_bounded(void **state) {
     for (int i = 0; i < 10; i++) nm_viewer_tick(viewer, 0.01f);
     assert_int_equal(source.loaded, 3);
     assert_int_equal(source.open, 0);
-    assert_int_equal(nm_viewer_compose(viewer, &views, &count, &screen, &error), NM_OK);
+    assert_int_equal(nm_viewer_compose(viewer, &views, &count, screen, &error), NM_OK);
     assert_int_equal(count, 3);
     assert_true(views[0].world[0]->vertex_count > 0 && views[0].world[1]->box_count > 0);
     nm_viewer_press(viewer, NM_KEY_END);
@@ -130,7 +130,7 @@ static void thumbnails_are_bounded(void **state) {
     source.broken = 1; // what cannot be loaded is not tried for ever, and stops nothing
     nm_viewer_press(viewer, NM_KEY_HOME);
     for (int i = 0; i < 10; i++) nm_viewer_tick(viewer, 0.01f);
-    assert_int_equal(nm_viewer_compose(viewer, &views, &count, &screen, &error), NM_OK);
+    assert_int_equal(nm_viewer_compose(viewer, &views, &count, screen, &error), NM_OK);
     assert_true(count < 3);
     nm_viewer_press(viewer, NM_KEY_ENTER);
     assert_int_equal(nm_viewer_get(viewer).mode, NM_VIEWER_LIST);
@@ -214,6 +214,9 @@ static void scrubbing(void **state) {
     mouse(viewer, NM_VIEWER_MOUSE_UP, -500.0f, r.y, 1);
     mouse(viewer, NM_VIEWER_MOUSE_MOVE, r.x + r.width / 2.0f, r.y, 0); // let go
     assert_true(nm_viewer_get(viewer).time == 0.0);
+    const nm_viewer_rect pane = nm_viewer_pane_rect(viewer, 0);
+    click(viewer, r.x + r.width / 2.0f, pane.y + pane.height + 30.0f); // the graphs stand over the time line
+    assert_true(fabs(nm_viewer_get(viewer).time - 1.95) < 0.01);
     nm_viewer_destroy(viewer);
     test_source_end(&source);
 }
@@ -249,10 +252,10 @@ static void side_by_side(void **state) {
     nm_viewer_press(viewer, NM_KEY_TAB);
     assert_int_equal(nm_viewer_get(viewer).focus, 0);
     const nm_viewer_view *views;
-    const nm_drawing *screen;
+    const nm_drawing *screen[2];
     uint32_t count;
     nm_error error;
-    assert_int_equal(nm_viewer_compose(viewer, &views, &count, &screen, &error), NM_OK);
+    assert_int_equal(nm_viewer_compose(viewer, &views, &count, screen, &error), NM_OK);
     assert_int_equal(count, 2);
     nm_viewer_press(viewer, 'x'); // the left one goes, the right one moves over
     s = nm_viewer_get(viewer);
@@ -356,10 +359,10 @@ static void layers_and_overlays(void **state) {
         nm_viewer_press(viewer, *key);
         assert_true(nm_viewer_get(viewer).layers != layers);
         const nm_viewer_view *views;
-        const nm_drawing *screen;
+        const nm_drawing *screen[2];
         uint32_t count;
         nm_error error;
-        assert_int_equal(nm_viewer_compose(viewer, &views, &count, &screen, &error), NM_OK);
+        assert_int_equal(nm_viewer_compose(viewer, &views, &count, screen, &error), NM_OK);
         assert_int_equal(views[0].layers, nm_viewer_get(viewer).layers);
         nm_viewer_press(viewer, *key);
         assert_int_equal(nm_viewer_get(viewer).layers, layers);
@@ -432,10 +435,10 @@ static void live_run_is_a_rollout(void **state) {
     nm_viewer_press(viewer, 'f');
     const nm_scene *same = test_drive(source.scenes[1], 30, 0);
     const nm_viewer_view *views;
-    const nm_drawing *screen;
+    const nm_drawing *screen[2];
     uint32_t count;
     nm_error error;
-    assert_int_equal(nm_viewer_compose(viewer, &views, &count, &screen, &error), NM_OK);
+    assert_int_equal(nm_viewer_compose(viewer, &views, &count, screen, &error), NM_OK);
     const size_t at = nm_scene_at(same, same->ego, 30);
     assert_int_equal(nm_viewer_get(viewer).step[0], 30);
     assert_true(same->valid[at]);
@@ -525,7 +528,7 @@ static void frames_do_not_allocate(void **state) {
     test_source_begin(&source);
     nm_viewer *viewer = test_viewer(&source, 800, 600);
     const nm_viewer_view *views;
-    const nm_drawing *screen;
+    const nm_drawing *screen[2];
     uint32_t count;
     uint64_t before = 0;
     nm_error error;
@@ -533,10 +536,10 @@ static void frames_do_not_allocate(void **state) {
     for (int round = 0; round < 2; round++) {
         nm_viewer_press(viewer, NM_KEY_HOME);
         for (int i = 0; i < 40; i++) {
-            assert_int_equal(nm_viewer_compose(viewer, &views, &count, &screen, &error), NM_OK);
+            assert_int_equal(nm_viewer_compose(viewer, &views, &count, screen, &error), NM_OK);
             nm_viewer_press(viewer, NM_KEY_RIGHT);
         }
-        const uint64_t now = capacities(screen) + capacities(views[0].world[0]) + capacities(views[0].world[1]);
+        const uint64_t now = capacities(screen[0]) + capacities(views[0].world[0]) + capacities(views[0].world[1]);
         if (round == 1) assert_int_equal(now, before);
         before = now;
     }

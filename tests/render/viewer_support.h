@@ -137,13 +137,14 @@ static inline void test_open(nm_viewer *viewer, int64_t id, int beside) {
 /// 1 when a screen drawing has a label that contains `text`.
 static inline int test_says(nm_viewer *viewer, const char *text) {
     const nm_viewer_view *views;
-    const nm_drawing *screen;
+    const nm_drawing *screen[2];
     uint32_t count;
     nm_error error;
     nm_error_clear(&error);
-    if (nm_viewer_compose(viewer, &views, &count, &screen, &error) != NM_OK) fail_msg("%s", error.message);
-    for (uint32_t i = 0; i < screen->label_count; i++)
-        if (strstr(screen->text + screen->labels[i].text, text)) return 1;
+    if (nm_viewer_compose(viewer, &views, &count, screen, &error) != NM_OK) fail_msg("%s", error.message);
+    for (int k = 0; k < 2; k++)
+        for (uint32_t i = 0; i < screen[k]->label_count; i++)
+            if (strstr(screen[k]->text + screen[k]->labels[i].text, text)) return 1;
     return 0;
 }
 
