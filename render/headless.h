@@ -12,9 +12,11 @@ typedef struct nm_headless nm_headless;
 
 /// device  NULL: the first that works, a GPU before software; "software"; or a number of EGL_EXT_device_enumeration
 /// NM_E_UNSUPPORTED, saying what was tried and why it failed, where there is no EGL or no GL 3.3. The context is
-/// current in the calling thread afterwards. 1 <= width, height <= 8192.
+/// current in the calling thread afterwards, and has to be for all that follows: one at a time per thread. 1 <= width,
+/// height <= 8192.
 NM_API nm_status nm_headless_create(int width, int height, const char *device, nm_headless **headless, nm_error *error);
-NM_API void nm_headless_destroy(nm_headless *headless); ///< NULL is fine
+/// NULL is fine. A context of another one that is current stays so.
+NM_API void nm_headless_destroy(nm_headless *headless);
 NM_API nm_renderer *nm_headless_renderer(nm_headless *headless);
 NM_API nm_status nm_headless_resize(nm_headless *headless, int width, int height, nm_error *error);
 NM_API nm_viewport nm_headless_viewport(const nm_headless *headless);

@@ -10,9 +10,14 @@
 #define TILE_WIDTH 480 // px
 #define TILE_HEIGHT 270
 
-static const char *const layer_names[NM_LAYER_COUNT] = {"ground",     "markings", "edges",  "crossings", "centres",
-                                                        "trails",     "futures",  "plan",   "agents",    "signals",
-                                                        "highlights", "tokens",   "labels", "panel"};
+/// A name for every layer: a new one does not compile without.
+static const char *const layer_names[] = {
+    [NM_LAYER_CASING] = "casing", [NM_LAYER_GROUND] = "ground",       [NM_LAYER_MARKINGS] = "markings",
+    [NM_LAYER_EDGES] = "edges",   [NM_LAYER_CROSSINGS] = "crossings", [NM_LAYER_CENTRES] = "centres",
+    [NM_LAYER_TRAILS] = "trails", [NM_LAYER_FUTURES] = "futures",     [NM_LAYER_PLAN] = "plan",
+    [NM_LAYER_AGENTS] = "agents", [NM_LAYER_SIGNALS] = "signals",     [NM_LAYER_HIGHLIGHTS] = "highlights",
+    [NM_LAYER_TOKENS] = "tokens", [NM_LAYER_LABELS] = "labels",       [NM_LAYER_PANEL] = "panel"};
+_Static_assert(sizeof layer_names / sizeof *layer_names == NM_LAYER_COUNT, "a layer has no name");
 
 /// Options as text, before they are looked at.
 typedef struct words {

@@ -238,7 +238,12 @@ nm_status nm_headless_create(int width, int height, const char *device, nm_headl
 void nm_headless_destroy(nm_headless *headless) {
     if (!headless) return;
     if (headless->context != EGL_NO_CONTEXT) {
-        if (headless->renderer) {
+        const EGLContext other = eglGetCurrentContext();
+        const EGLDisplay other_display = eglGetCurrentDisplay();
+        const int restore = other != EGL_NO_CONTEXT && other != headless->context;
+        // What is deleted are names in the current context.
+        if (eglMakeCurrent(headless->display, EGL_NO_SURFACE, EGL_NO_SURFACE, headless->context) &&
+            headless->renderer) {
             glDeleteFramebuffers(1, &headless->framebuffer);
             glDeleteRenderbuffers(1, &headless->colour);
             glDeleteRenderbuffers(1, &headless->depth);
@@ -247,6 +252,7 @@ void nm_headless_destroy(nm_headless *headless) {
         }
         eglMakeCurrent(headless->display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
         eglDestroyContext(headless->display, headless->context);
+        if (restore) eglMakeCurrent(other_display, EGL_NO_SURFACE, EGL_NO_SURFACE, other);
     }
     // The display belongs to the process: another picture may be under way on it.
     free(headless);

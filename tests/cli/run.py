@@ -19,6 +19,7 @@ earlier one made. Keys of a case:
     files         exact names in the folder afterwards, sorted
     interrupt     seconds after which SIGINT is sent; status then defaults to 1
     needs         data file under $SHARED without which the case is skipped
+    skip_err      regular expression: a case that fails with this on standard error is skipped, saying so
 
 Whatever the case says, these rules hold for every run: the status is 0, 1 or 2; 1 and 2 come with a message on standard
 error that begins with "nearmiss"; 2 leaves standard output empty; with --json a 0 comes with exactly one JSON document;
@@ -37,7 +38,7 @@ import tempfile
 import tomllib
 
 KEYS = {"name", "run", "shell", "status", "out", "err", "out_has", "err_has", "out_lacks", "err_lacks", "out_matches",
-        "err_matches", "json", "files", "interrupt", "needs"}
+        "err_matches", "json", "files", "interrupt", "needs", "skip_err"}
 SKIPPED = 77
 TIMEOUT = 100
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -66,6 +67,10 @@ def same(got, wanted):
 
 def aslist(value):
     return value if isinstance(value, list) else [value]
+
+
+class Skip(Exception):
+    """What a case needs and this machine lacks."""
 
 
 class Runner:
@@ -99,6 +104,9 @@ class Runner:
         """Returns the list of what is wrong."""
         status, out, err = self.execute(case)
         wrong = []
+        missing = re.search(case["skip_err"], err) if status == 1 and "skip_err" in case else None
+        if missing:
+            raise Skip(missing.group(0))
         wanted = case.get("status", 1 if "interrupt" in case else 0)
         if status != wanted:
             wrong.append(f"exit status {status}, wanted {wanted}")
@@ -203,7 +211,12 @@ def main():
                 print(f"skip  {case['name']}: {case['needs']} is not there")
                 skipped += 1
                 continue
-            wrong = runner.check(case)
+            try:
+                wrong = runner.check(case)
+            except Skip as reason:
+                print(f"skip  {case['name']}: {reason}")
+                skipped += 1
+                continue
             print(f"{'FAIL' if wrong else 'ok  '}  {case['name']}")
             for line in wrong:
                 print(f"      {line}")
