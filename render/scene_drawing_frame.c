@@ -465,9 +465,11 @@ static void draw_moments(frame *f) {
             mark(parts[k], DANGER_MOMENT);
             draw_ring(f, parts[k], m->severity);
         }
-        const seen *named = parts[0] ? parts[0] : parts[1];
-        if (named && f->options->labels > 0)
-            nm_label_field_add(&f->labels, around(f, named, 0.8f), label_style(f, f->theme->warning, LABEL_SIZE), text);
+        // named at the first; where that one is out of the picture, at the second
+        for (int k = 0, named = 0; k < 2 && !named && f->options->labels > 0; k++)
+            if (parts[k])
+                named = nm_label_field_add(&f->labels, around(f, parts[k], 0.8f),
+                                           label_style(f, f->theme->warning, LABEL_SIZE), text);
     }
 }
 

@@ -70,9 +70,10 @@ static void unknown_markings_show_between_lanes_only(void **state) {
     nm_map_release(map);
 }
 
-/// One lane eastwards of 90 m from (x, y), 4 m wide, with borders of its own.
-static void add_lane(nm_map_builder *builder, nm_lane_def *def, double x, double y) {
-    const nm_point3 left[2] = {{x, y + 2, 0}, {x + 90, y + 2, 0}}, right[2] = {{x, y - 2, 0}, {x + 90, y - 2, 0}};
+/// One lane eastwards of `length` m from (x, y), 4 m wide, with borders of its own.
+static void add_lane(nm_map_builder *builder, nm_lane_def *def, double x, double y, double length) {
+    const nm_point3 left[2] = {{x, y + 2, 0}, {x + length, y + 2, 0}},
+                    right[2] = {{x, y - 2, 0}, {x + length, y - 2, 0}};
     nm_error error;
     nm_error_clear(&error);
     def->left = left, def->right = right, def->point_count = 2;
@@ -92,7 +93,7 @@ static const nm_map *two_lanes(nm_lane_type type, nm_marking right_says, nm_mark
     right.left_marking = right_says, left.right_marking = left_says;
     right.right_marking = left.left_marking = NM_MARKING_NONE;
     right.left_colour = left.right_colour = colour;
-    add_lane(builder, &right, 0, 0), add_lane(builder, &left, 0, 4);
+    add_lane(builder, &right, 0, 0, 90), add_lane(builder, &left, 0, 4, 90);
     return nm_test_build(builder);
 }
 
@@ -179,7 +180,7 @@ static void partly_shared_borders_leave_no_gap(void **state) {
     left.right_neighbours = &to_right, left.right_neighbour_count = 1;
     right.left_marking = left.right_marking = NM_MARKING_SOLID;
     right.right_marking = left.left_marking = NM_MARKING_NONE;
-    add_lane(builder, &left, 30, 4), add_lane(builder, &right, 0, 0);
+    add_lane(builder, &left, 30, 4, 90), add_lane(builder, &right, 0, 0, 90);
     const nm_map *map = nm_test_build(builder);
     nm_drawing d = draw(map);
     const nm_stroke *s[64];
@@ -202,13 +203,13 @@ static void dashes_go_on_from_lane_to_lane(void **state) {
         def.id = 1 + i, def.type = NM_LANE_STREET, def.left_marking = NM_MARKING_DASHED;
         def.right_marking = NM_MARKING_NONE;
         def.successors = &next, def.successor_count = i < 2;
-        add_lane(builder, &def, 90 * i, 0);
+        add_lane(builder, &def, 40 * i, 0, 40);
     }
     const nm_map *map = nm_test_build(builder);
     nm_drawing d = draw(map);
     const nm_stroke *s[64];
     assert_int_equal(strokes_of(&d, NM_LAYER_MARKINGS, s), 3);
-    for (int i = 0; i < 3; i++) assert_true(fabsf(s[i]->phase - fmodf(90.0f * (float)i, 9.0f)) < 1e-3f);
+    for (int i = 0; i < 3; i++) assert_true(fabsf(s[i]->phase - fmodf(40.0f * (float)i, 9.0f)) < 1e-3f);
     nm_drawing_free(&d);
     nm_map_release(map);
 }

@@ -2,6 +2,7 @@
 #include "render/dice.h"
 #include "render/scene_drawing.h"
 #include "render/stage.h"
+#include "sim/builtin.h"
 #include "sim/metrics/criticality.h"
 
 static const nm_theme *theme;
@@ -389,6 +390,58 @@ static void the_ego_and_the_adversary_have_names(void **state) {
     stage_strike(&s);
 }
 
+// --- signals ---------------------------------------------------------------------------------------------------------
+
+static int is_walk(const nm_lane *lane) {
+    return lane->type == NM_LANE_CROSSWALK || lane->type == NM_LANE_SIDEWALK;
+}
+
+/// The letter of the lamp at the end of a lane; 0 = none.
+static char letter_at(const nm_drawing *d, const nm_map *map, uint32_t lane) {
+    const nm_vec2 end = map->centre[map->lanes[lane].points.first + map->lanes[lane].points.count - 1];
+    for (uint32_t i = 0; i < d->label_count; i++)
+        if (d->labels[i].layer == NM_LAYER_SIGNALS && hypotf(d->labels[i].x - end.x, d->labels[i].y - end.y) < 1.7f)
+            return label_at(d, i)[0];
+    return 0;
+}
+
+static void signals_show_their_states(void **state) {
+    (void)state;
+    const nm_scene *scene = NULL;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_builtin_scene("junction_signal:lanes=2,density=5,steps=2", 1, &scene, &error) != NM_OK)
+        fail_msg("%s", error.message);
+    const nm_map *map = scene->map;
+    nm_drawing d;
+    nm_drawing_init(&d, NM_SPACE_WORLD);
+    uint32_t seen[128] = {0};
+    assert_true(map->signal_count > 0);
+    // the cycle goes on past the recording: a scene of one step that says it is longer
+    nm_scene longer = *scene;
+    longer.step_count = 1, longer.track_count = 0;
+    for (uint32_t step = 0; step < 1200; step += 5) {
+        const nm_frame_options options = plain();
+        nm_drawing_clear(&d);
+        nm_draw_frame(&d, &longer, (float)step, &options, theme);
+        for (uint32_t i = 0; i < map->signal_count; i++) {
+            const nm_signal_state now = nm_scene_signal(scene, i, step);
+            const char want = now == NM_SIGNAL_STOP || now == NM_SIGNAL_ARROW_STOP         ? 'R'
+                              : now == NM_SIGNAL_CAUTION || now == NM_SIGNAL_ARROW_CAUTION ? 'Y'
+                                                                                           : 'G';
+            for (uint32_t k = 0; k < map->signals[i].lanes.count; k++) {
+                const uint32_t lane = map->lane_refs[map->signals[i].lanes.first + k];
+                if (is_walk(&map->lanes[lane]) || map->lanes[lane].signals.count != 1) continue;
+                assert_int_equal(letter_at(&d, map, lane), want);
+                seen[(int)want]++;
+            }
+        }
+    }
+    assert_true(seen['R'] > 0 && seen['G'] > 0 && seen['Y'] > 0);
+    nm_drawing_free(&d);
+    nm_scene_destroy(scene);
+}
+
 // --- goals -----------------------------------------------------------------------------------------------------------
 
 static void goals_are_shown(void **state) {
@@ -502,6 +555,7 @@ int main(void) {
         cmocka_unit_test(moments_are_named_while_they_last),
         cmocka_unit_test(labels_do_not_overlap),
         cmocka_unit_test(the_ego_and_the_adversary_have_names),
+        cmocka_unit_test(signals_show_their_states),
         cmocka_unit_test(goals_are_shown),
         cmocka_unit_test(what_is_not_finite_is_left_out),
         cmocka_unit_test(thousands_of_agents_are_drawn_without_new_memory),
