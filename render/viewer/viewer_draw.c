@@ -142,8 +142,8 @@ static void draw_heading(nm_viewer *viewer, uint32_t index) {
     write(viewer, r.x + 12.0f, r.y + 13.0f, 9.0f, NM_ANCHOR_LEFT, r.width * 0.6f, "%lld  %s", (long long)pane->id,
           pane->name);
     if (pane->live)
-        write(viewer, r.x + r.width - 12.0f, r.y + 13.0f, 9.0f, NM_ANCHOR_RIGHT, r.width * 0.38f, "LIVE  %u collisions",
-              nm_viewer_live_stats(pane->live).collided / 2);
+        write(viewer, r.x + r.width - 12.0f, r.y + 13.0f, 9.0f, NM_ANCHOR_RIGHT, r.width * 0.38f, "LIVE  %u collided",
+              nm_viewer_live_stats(pane->live).collided);
     else if (pane->follow != NM_NONE)
         write(viewer, r.x + r.width - 12.0f, r.y + 13.0f, 9.0f, NM_ANCHOR_RIGHT, r.width * 0.38f, "following %u",
               pane->follow);

@@ -208,8 +208,8 @@ static nm_status check_drawings(const nm_viewer *viewer, nm_error *error) {
     return status;
 }
 
-nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **views, uint32_t *count, const nm_drawing *screen[2],
-                            nm_error *error) {
+nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **views, uint32_t *count,
+                            const nm_drawing *screen[2], nm_error *error) {
     NM_ASSERT(viewer && views && count && screen);
     viewer->view_count = 0;
     if (viewer->mode == NM_VIEWER_LIST)

@@ -55,7 +55,7 @@ nm_status nm_viewer_create(const nm_viewer_config *config, nm_viewer **out, nm_e
     viewer->width = config->width;
     viewer->height = config->height;
     viewer->theme = config->theme;
-    viewer->layers = NM_LAYERS_ALL & ~(1u << NM_LAYER_CENTRES);
+    viewer->layers = NM_LAYERS_ALL & ~(1u << NM_LAYER_CENTRES | 1u << NM_LAYER_FUTURES);
     viewer->labels = 1;
     viewer->panel = 1;
     viewer->speed = 1.0f;
