@@ -155,7 +155,8 @@ typedef struct nm_viewer_status {
     const char *message;   ///< "" = none
 } nm_viewer_status;
 NM_API nm_viewer_status nm_viewer_get(const nm_viewer *viewer);
-/// One line that tells the state: for the window's title. At most `size` bytes, always terminated.
+/// One line that tells the state: for the window's title. At most `size` bytes, always terminated; returns the length
+/// that the whole line has.
 NM_API size_t nm_viewer_title(const nm_viewer *viewer, char *text, size_t size);
 /// Says something in the message line, where it stays for 4 s. Formatted as printf.
 NM_API void nm_viewer_say(nm_viewer *viewer, const char *format, ...) NM_PRINTF(2, 3);
