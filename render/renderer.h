@@ -25,8 +25,8 @@ typedef struct nm_viewport {
 } nm_viewport;
 
 NM_API void nm_renderer_clear(nm_renderer *renderer, nm_viewport viewport, nm_rgba colour);
-/// Draws world drawings under a camera, layers 1 << layer of `layers` only, layer by layer and in each the first drawing
-/// first. At most 8 drawings. In perspective bodies hide what is behind them; all else is painted in order. A
+/// Draws world drawings under a camera, layers 1 << layer of `layers` only, layer by layer and in each the first
+/// drawing first. At most 8 drawings. In perspective bodies hide what is behind them; all else is painted in order. A
 /// bird's-eye camera is moved to the nearest whole pixel. A drawing whose revision is the one of the last call costs no
 /// upload, and under a bird's-eye camera that stands or pans over a viewport just cleared it is not even drawn again:
 /// pass the map first and the frame second.

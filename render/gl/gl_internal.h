@@ -66,7 +66,7 @@ typedef struct nm_gl_layer {
 
 typedef struct nm_gl_slot {
     const nm_drawing *drawing; ///< NULL = free
-    uint64_t revision;         ///< of the content, which goes into it: an address may be used again by another
+    uint64_t revision, sample; ///< identity of the content: an address may be used again by another drawing
     uint64_t last_use, generation;
     int still; ///< 1: was not uploaded at its last use
     nm_gl_layer layers[NM_LAYER_COUNT];

@@ -123,11 +123,11 @@ static int is_software(EGLDeviceEXT device) {
 static int try_devices(const char *client, int wanted, nm_headless *headless, attempts *tried) {
     EGLDeviceEXT devices[DEVICES_MAX];
     EGLint count = 0;
-    if (!has_word(client, "EGL_EXT_platform_device") || !has_word(client, "EGL_EXT_device_base")) {
-        if (!has_word(client, "EGL_EXT_device_enumeration")) {
-            note(tried, "this EGL lists no devices");
-            return 0;
-        }
+    if (!has_word(client, "EGL_EXT_platform_device") ||
+        (!has_word(client, "EGL_EXT_device_base") &&
+         !(has_word(client, "EGL_EXT_device_enumeration") && has_word(client, "EGL_EXT_device_query")))) {
+        note(tried, "this EGL lists no devices");
+        return 0;
     }
     if (!eglQueryDevicesEXT(DEVICES_MAX, devices, &count)) count = 0;
     if (wanted >= 0) {
@@ -156,7 +156,8 @@ static int try_surfaceless(const char *client, int wanted, nm_headless *headless
     return 0;
 }
 
-/// libEGL is loaded when it is needed: the program runs without. libepoxy would abort where it is missing.
+/// libEGL and libGL are loaded when they are needed: the program runs without. libepoxy would abort where one is
+/// missing.
 static nm_status create_context(const char *device, nm_headless *headless, nm_error *error) {
     int wanted = -1;
     attempts tried = {{0}, 0};
@@ -172,6 +173,8 @@ static nm_status create_context(const char *device, nm_headless *headless, nm_er
     }
     if (!dlopen("libEGL.so.1", RTLD_LAZY | RTLD_GLOBAL)) // stays loaded, as libepoxy holds it too
         return NM_ERROR(error, NM_E_UNSUPPORTED, "no pictures without EGL: libEGL.so.1 is missing (Debian: libegl1)");
+    if (!dlopen("libOpenGL.so.0", RTLD_LAZY) && !dlopen("libGL.so.1", RTLD_LAZY))
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "no pictures without OpenGL: libGL.so.1 is missing (Debian: libgl1)");
     const char *client = eglQueryString(EGL_NO_DISPLAY, EGL_EXTENSIONS);
     if (!client || !has_word(client, "EGL_EXT_platform_base"))
         return NM_ERROR(error, NM_E_UNSUPPORTED, "no pictures: EGL finds no driver (Debian: libegl-mesa0)");

@@ -115,6 +115,29 @@ void nm_gl_upload_build(nm_gl_upload *upload, const nm_drawing *drawing, nm_gl_l
 
 // --- slots -----------------------------------------------------------------------------------------------------------
 
+/// A few values from everywhere in the drawing. Drawings of one map at one address after each other, in other colours,
+/// may come to the same revision.
+static uint64_t sample(const nm_drawing *drawing) {
+    uint64_t hash = 0xCBF29CE484222325u;
+    const struct {
+        const void *data;
+        size_t size;
+    } arrays[] = {{drawing->vertices, drawing->vertex_count * sizeof *drawing->vertices},
+                  {drawing->points, drawing->point_count * sizeof *drawing->points},
+                  {drawing->strokes, drawing->stroke_count * sizeof *drawing->strokes},
+                  {drawing->boxes, drawing->box_count * sizeof *drawing->boxes}};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        const size_t words = arrays[i].size / 4, step = words / 64 | 1; // odd: not always the same member
+        hash = (hash ^ words) * 0x100000001B3u;
+        for (size_t k = 0; k < words; k += step) {
+            uint32_t word;
+            memcpy(&word, (const char *)arrays[i].data + 4 * k, 4);
+            hash = (hash ^ word) * 0x100000001B3u;
+        }
+    }
+    return hash;
+}
+
 static void attribute(GLuint index, GLint size, GLenum type, GLboolean normal, size_t stride, size_t offset) {
     glEnableVertexAttribArray(index);
     glVertexAttribPointer(index, size, type, normal, (GLsizei)stride, (const void *)offset);
@@ -204,7 +227,8 @@ int nm_gl_reserve_quads(nm_renderer *renderer, uint32_t vertices) {
 
 nm_gl_slot *nm_gl_slot_of(nm_renderer *renderer, const nm_drawing *drawing) {
     nm_gl_slot *slot = find_slot(renderer, drawing);
-    slot->still = slot->drawing == drawing && slot->revision == drawing->revision;
+    const uint64_t now = sample(drawing);
+    slot->still = slot->drawing == drawing && slot->revision == drawing->revision && slot->sample == now;
     slot->last_use = renderer->calls;
     if (slot->still) return slot;
     nm_gl_upload *upload = &renderer->upload;
@@ -223,6 +247,7 @@ nm_gl_slot *nm_gl_slot_of(nm_renderer *renderer, const nm_drawing *drawing) {
                      4 * (size_t)drawing->box_count * sizeof(nm_box_body), 0);
     slot->drawing = drawing;
     slot->revision = drawing->revision;
+    slot->sample = now;
     slot->generation++;
     return slot;
 }

@@ -457,6 +457,13 @@ static void changed_maps_are_seen(void **state) {
     draw();
     assert_colour(MIDDLE, MIDDLE, (nm_rgba){0, 255, 0, 255}, 0);
     for (int i = 0; i < 4; i++) draw();
+    for (int i = 0; i < 2; i++) { // the same one in another colour
+        nm_drawing_free(&b->world);
+        nm_drawing_init(&b->world, NM_SPACE_WORLD);
+        nm_draw_rectangle(&b->world, NM_LAYER_GROUND, -5, -5, 5, 5, i ? red : white);
+        draw();
+        assert_colour(MIDDLE, MIDDLE, i ? red : white, 0);
+    }
     const nm_rgba blue = {0, 0, 255, 255};
     const nm_drawing *const one = &b->world;
     nm_error error;
