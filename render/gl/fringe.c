@@ -10,6 +10,8 @@
 
 #include "render/gl/gl_internal.h"
 
+#define SEAM_STRAIGHT 0.002f // m that a thinned seam may lie off its triangles: below a pixel where a camera gets to
+
 /// Edge k of triangle t is 3 t + k, from its vertex k to the next one.
 typedef struct fringe {
     const nm_vertex *vertices; ///< of the triangles
@@ -135,7 +137,7 @@ static void add_chain(nm_gl_upload *upload, fringe *f, const nm_drawing *drawing
     if (!world && count == 5 && (line[0].x == line[1].x || line[0].y == line[1].y) &&
         (line[1].x == line[2].x || line[1].y == line[2].y))
         return;
-    count = nm_gl_thin_line(line, count, world);
+    count = nm_gl_thin_line(line, count, world ? SEAM_STRAIGHT : 0.0f);
     const int closed = count > 3 && line[0].x == line[count - 1].x && line[0].y == line[count - 1].y;
     if (closed) count--;
     if (count > 1) add_seam(upload, line, count, closed, turn > 0.0f ? 1.0f : -1.0f, start->colour);

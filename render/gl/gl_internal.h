@@ -85,8 +85,9 @@ void nm_gl_upload_build(nm_gl_upload *upload, const nm_drawing *drawing, nm_gl_l
 /// Adds a stroke of points; world space ones are thinned where they are straight. (strokes.c)
 void nm_gl_add_line(nm_gl_upload *upload, const nm_drawing *drawing, const nm_point *points, uint32_t count,
                     const nm_stroke *style);
-/// Drops points where a line is straight (world) or repeated; in place. Returns how many are left. (strokes.c)
-uint32_t nm_gl_thin_line(nm_point *points, uint32_t count, int world);
+/// Drops points that repeat the one before, and those that lie within the tolerance (m, 0 = none) of what is left; in
+/// place. Returns how many are left. (strokes.c)
+uint32_t nm_gl_thin_line(nm_point *points, uint32_t count, float tolerance);
 /// Room for more vertices; NULL without memory, which is noted.
 nm_gl_flat_vertex *nm_gl_more_flats(nm_gl_upload *upload, uint32_t count);
 /// Vertices from `first` on, before `end`, that can share a seam: *plain 1 = triangles of one colour; 0 = of several.

@@ -49,7 +49,8 @@ static const char stroke_vertex[] =
     "    if (u_view.w > 0.5) px *= max((u_matrix * vec4(middle, 1.0)).w, 0.2);\n"
     "    float half_width = 0.5 * measures.y * ((flags & 1u) != 0u ? px : 1.0);\n"
     "    half_width = max(half_width, 0.5 * px);\n" // what thins out with the distance can not be read
-    "    float reach = half_width + px;\n"
+    // a pixel, and in perspective more: it is longer on the ground where the ground is seen at a flat angle
+    "    float reach = half_width + px * (u_view.w > 0.5 ? 4.0 : 1.0);\n"
     "    float u = second ? len + reach : -reach;\n"
     "    gl_Position = u_matrix * vec4(from.xy + ahead * u + vec2(-ahead.y, ahead.x) * (side * reach), middle.z, "
     "1.0);\n"
@@ -78,6 +79,9 @@ static const char stroke_fragment[] =
     "    float sharp_u = sharp;\n"
     "#endif\n"
     "    float cover = clamp((at.z - away) * sharp + 0.5, 0.0, 1.0);\n"
+    "#ifdef DEPTH\n" // lines across the view become paler towards the horizon
+    "    cover -= clamp(0.5 - (at.z + away) * sharp, 0.0, 1.0);\n"
+    "#endif\n"
     "    cover *= clamp(dot(at.xy, planes.xy) * max(ends.x, sharp_u) + 0.5, 0.0, 1.0);\n"
     "    cover *= clamp(-dot(vec2(at.x - pattern.x, at.y), planes.zw) * max(ends.y, sharp_u) + 0.5, 0.0, 1.0);\n"
     "    if (pattern.w > 0.0) {\n"

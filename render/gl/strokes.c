@@ -15,7 +15,7 @@ static float cross(flat_vector a, flat_vector b) {
 }
 
 /// Thins a line from `points` into `kept`, both may be the same. A point is dropped while a ray from the last kept one
-/// passes all dropped ones within STRAIGHT: the ray's range narrows with each (Sklansky and Gonzalez 1980).
+/// passes all dropped ones within the tolerance: the ray's range narrows with each (Sklansky and Gonzalez 1980).
 static uint32_t thin_line(const nm_point *points, uint32_t count, float tolerance, nm_point *kept) {
     uint32_t used = 0;
     flat_vector right = {0, 0}, left = {0, 0};
@@ -129,8 +129,8 @@ static void add_segments(nm_gl_upload *upload, const nm_point *points, uint32_t 
     }
 }
 
-uint32_t nm_gl_thin_line(nm_point *points, uint32_t count, int world) {
-    if (world && count > 2) count = thin_line(points, count, STRAIGHT, points);
+uint32_t nm_gl_thin_line(nm_point *points, uint32_t count, float tolerance) {
+    if (tolerance > 0.0f && count > 2) count = thin_line(points, count, tolerance, points);
     return drop_repeats(points, count);
 }
 
@@ -145,7 +145,7 @@ void nm_gl_add_line(nm_gl_upload *upload, const nm_drawing *drawing, const nm_po
     const int world = drawing->space == NM_SPACE_WORLD;
     memcpy(line, points, count * sizeof *line);
     if (style->closed) line[count++] = points[0];
-    count = nm_gl_thin_line(line, count, world);
+    count = nm_gl_thin_line(line, count, world ? STRAIGHT : 0.0f);
     if (count < 2) return;
     const int closed = style->closed && count > 3;
     if (closed) line[count - 1] = line[0];
