@@ -73,6 +73,8 @@ typedef struct nm_panel {
 } nm_panel;
 NM_API void nm_draw_panel(nm_drawing *drawing, const nm_scene *scene, const nm_series *series, const nm_panel *panel,
                           const nm_theme *theme);
+/// Where its time axis begins and ends, px: step 0 and the last step. For whoever points at it.
+NM_API void nm_panel_axis(const nm_panel *panel, float *left, float *right);
 /// Adds a scale bar of a round length (1, 2, 5 x 10^n m) that is at most `most_px` long. Its right end at (x, y).
 NM_API void nm_draw_scale_bar(nm_drawing *drawing, float x, float y, float pixels_per_metre, float most_px,
                               const nm_theme *theme);

@@ -324,6 +324,17 @@ static void draw_cursor(panel *p, float top, float bottom) {
                      (nm_point){x + half, top - half, 0}, (nm_point){x, top + half, 0}, p->theme->text);
 }
 
+static float text_height(const nm_panel *what) {
+    return clampf(0.042f * what->height, 7.0f, 12.0f);
+}
+
+void nm_panel_axis(const nm_panel *what, float *left, float *right) {
+    NM_ASSERT(what && left && right);
+    const float text = text_height(what), pad = text;
+    *left = what->x + 2.0f * pad + nm_text_width_estimate("distance", text);
+    *right = what->x + what->width - 2.0f * pad - nm_text_width_estimate("100.0 m", text);
+}
+
 void nm_draw_panel(nm_drawing *drawing, const nm_scene *scene, const nm_series *series, const nm_panel *what,
                    const nm_theme *theme) {
     NM_ASSERT(drawing && scene && series && what && theme && drawing->space == NM_SPACE_SCREEN);
@@ -339,10 +350,9 @@ void nm_draw_panel(nm_drawing *drawing, const nm_scene *scene, const nm_series *
                .height = what->height};
     if (!(p.width > 0) || !(p.height > 0) || !isfinite(what->step)) return;
     nm_draw_rectangle(drawing, NM_LAYER_PANEL, p.x, p.y, p.x + p.width, p.y + p.height, theme->panel);
-    p.text = clampf(0.042f * p.height, 7.0f, 12.0f);
+    p.text = text_height(what);
     p.pad = p.text;
-    p.left = p.x + 2.0f * p.pad + nm_text_width_estimate("distance", p.text);
-    p.right = p.x + p.width - 2.0f * p.pad - nm_text_width_estimate("100.0 m", p.text);
+    nm_panel_axis(what, &p.left, &p.right);
     const float header = 2.0f * p.text, row = 1.9f * p.text, axis = 2.2f * p.text;
     p.curve = nm_drawing_scratch(drawing, sizeof *p.curve * MOST_POINTS);
     // too small to say anything, or nothing to say

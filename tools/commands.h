@@ -16,6 +16,7 @@
     FULL(find) \
     FULL(show) \
     FULL(stats) \
+    PICTURES(view) \
     PICTURES(render) \
     CORE(bench)
 
