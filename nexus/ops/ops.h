@@ -103,7 +103,13 @@ struct nm_backend {
 /// is asked for in bf16 is computed in float32.
 typedef enum nm_gemm_kind { NM_GEMM_AUTO = 0, NM_GEMM_DNNL, NM_GEMM_CBLAS, NM_GEMM_PORTABLE } nm_gemm_kind;
 /// Instructions of the CPU backend's own kernels. AUTO: the best that the processor has.
-typedef enum nm_cpu_isa { NM_CPU_ISA_AUTO = 0, NM_CPU_ISA_PORTABLE, NM_CPU_ISA_AVX2, NM_CPU_ISA_AVX512 } nm_cpu_isa;
+typedef enum nm_cpu_isa {
+    NM_CPU_ISA_AUTO = 0,
+    NM_CPU_ISA_PORTABLE,
+    NM_CPU_ISA_AVX2,
+    NM_CPU_ISA_AVX512,
+    NM_CPU_ISA_AVX512BF16 ///< with AMX, where that is there too
+} nm_cpu_isa;
 
 /// threads      cpu: 1..256, 0 = one per core
 /// compute      NM_F32 or NM_BF16

@@ -46,19 +46,20 @@ static inline nm_weight nm_test_weight(nm_test_bench *bench, uint32_t outputs, u
     return weight;
 }
 
-/// variant = epilogue + 5 * (0 all in the compute type, 1 x in the stream type, 2 products in the stream type)
+/// variant = epilogue + 5 * (0 all in the compute type, 1 x in the stream type, 2 products in the stream type,
+/// 3 as 0, but p is not kept and the residual is y itself)
 static inline void nm_test_linear(nm_test_bench *bench, const nm_test_shape *shape, int variant) {
     const nm_ops *ops = bench->backend->ops;
     const uint32_t rows = shape->rows, outputs = shape->outputs;
-    const int types = variant / 5, full = types == 2;
+    const int types = variant / 5, full = types == 2, bare = types == 3;
     nm_linear op = {.epilogue = (nm_epilogue)(variant % 5)};
-    op.x = nm_test_noise(bench, rows, shape->inputs, types ? NM_TEST_STREAM : NM_TEST_COMPUTE);
+    op.x = nm_test_noise(bench, rows, shape->inputs, types && !bare ? NM_TEST_STREAM : NM_TEST_COMPUTE);
     op.weight = nm_test_weight(bench, outputs, shape->inputs, variant != 1, full);
     const int onto_stream = op.epilogue == NM_EPILOGUE_RESIDUAL || op.epilogue == NM_EPILOGUE_GATED;
     if (op.epilogue == NM_EPILOGUE_GATED) op.gate = nm_test_noise(bench, rows, outputs, NM_TEST_COMPUTE);
-    if (types != 1 || onto_stream) op.pre = nm_test_noise(bench, rows, outputs, NM_TEST_COMPUTE);
+    if (!bare && (types != 1 || onto_stream)) op.pre = nm_test_noise(bench, rows, outputs, NM_TEST_COMPUTE);
     op.y = nm_test_noise(bench, rows, outputs, onto_stream || full ? NM_TEST_STREAM : NM_TEST_COMPUTE);
-    if (onto_stream) op.residual = types == 1 ? op.y : nm_test_noise(bench, rows, outputs, NM_TEST_STREAM);
+    if (onto_stream) op.residual = types == 1 || bare ? op.y : nm_test_noise(bench, rows, outputs, NM_TEST_STREAM);
     ops->linear(bench->backend, &op);
     nm_test_keep_sum(bench, "y", full, 1, op.y); // sums of products of size 1; far left, GELU is a difference
     if (op.pre.data) nm_test_keep_sum(bench, "pre", 0, 1, op.pre);
@@ -357,7 +358,7 @@ static inline void nm_test_memory(nm_test_bench *bench, const nm_test_shape *sha
 
 static const nm_test_recipe nm_test_recipes[] = {
     {"memory", nm_test_memory, 1, 0},
-    {"linear", nm_test_linear, 15, 1},
+    {"linear", nm_test_linear, 20, 1},
     {"linear_backward", nm_test_linear_backward, 11, 1},
     {"epilogue_backward", nm_test_epilogue_backward, 5, 0},
     {"layer_norm", nm_test_layer_norm, 8, 0},

@@ -25,8 +25,20 @@ typedef struct nm_test_random {
 static inline nm_test_random nm_test_random_of(uint64_t seed) {
     return (nm_test_random){.key = {.seed = seed, .purpose = NM_PURPOSE_TEST}, .draw = 0};
 }
+/// Two of a few thousand normal numbers, added: most of what these tests would do is to draw real ones. The two are
+/// chosen by the finaliser of SplitMix64 (Steele et al. 2014).
 static inline float nm_test_normal(nm_test_random *random) {
-    return nm_rng_normal(&random->key, random->draw++);
+    enum { COUNT = 4096 };
+    static float normal[COUNT];
+    if (normal[0] == 0) {
+        const nm_rng_key key = {.seed = 1, .purpose = NM_PURPOSE_TEST};
+        for (uint32_t i = 0; i < COUNT; i++) normal[i] = nm_rng_normal(&key, i);
+    }
+    uint64_t z = (random->key.seed << 32 | random->draw++) * UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    z ^= z >> 31;
+    return (normal[z % COUNT] + normal[(z >> 32) % COUNT]) * 0.70710678f;
 }
 static inline float nm_test_uniform(nm_test_random *random) {
     return nm_rng_uniform(&random->key, random->draw++);

@@ -46,6 +46,8 @@ static void forward_parts(void *context, uint32_t worker, uint32_t workers) {
     const uint64_t total = r->cost * r->op->heads;
     const uint64_t begin = total * worker / workers, end = total * (worker + 1) / workers;
     uint64_t at = 0;
+    const nm_bf16_products *products = r->cpu->products;
+    if (products && products->begin) products->begin();
     for (uint32_t i = 0; i < g->count && at < end; i++) {
         const uint32_t queries = queries_of(g, i), keys = keys_of(g, i);
         const uint64_t all = cost_of(queries, keys) * r->op->heads;
@@ -62,11 +64,12 @@ static void forward_parts(void *context, uint32_t worker, uint32_t workers) {
                 const uint64_t here = group_at + all * ((uint64_t)h * queries + (uint64_t)q * r->heads_per_part) /
                                                      ((uint64_t)queries * r->op->heads);
                 if (here >= begin && here < end)
-                    r->cpu->kernels->attention(r->op, part, nm_cpu_scratch(r->cpu, worker));
+                    r->cpu->kernels->attention(r->op, part, products, nm_cpu_scratch(r->cpu, worker));
             }
         }
         at = group_at + all;
     }
+    if (products && products->end) products->end();
 }
 
 void nm_cpu_attention(nm_backend *backend, const nm_attention *op) {
@@ -74,7 +77,7 @@ void nm_cpu_attention(nm_backend *backend, const nm_attention *op) {
     check(op);
     const nm_groups *g = op->groups;
     run r = {.cpu = cpu, .op = op, .cost = cost_of_all(g)};
-    if (!nm_cpu_need_scratch(cpu, cpu->kernels->attention_scratch(op, 0) * sizeof(float))) return;
+    if (!nm_cpu_need_scratch(cpu, cpu->kernels->attention_scratch(op, cpu->products, 0) * sizeof(float))) return;
     const int posed = op->pose_weight.data != NULL;
     const int few = (uint64_t)g->count * op->heads < 4 * (uint64_t)cpu->threads;
     r.heads_per_part = posed ? op->heads : 1;
@@ -150,7 +153,7 @@ void nm_cpu_attention_backward(nm_backend *backend, const nm_attention_grad *gra
     const int posed = op->pose_weight.data && grad->dpose_weight.data, shared = op->groups->shared_keys;
     const size_t poses = posed ? (size_t)op->groups->count * op->heads * NM_POSE_FEATURES : 0;
     const size_t keys = shared ? (size_t)op->k.rows * op->k.cols : 0;
-    if (!nm_cpu_need_scratch(cpu, cpu->kernels->attention_scratch(op, 1) * sizeof(float))) return;
+    if (!nm_cpu_need_scratch(cpu, cpu->kernels->attention_scratch(op, NULL, 1) * sizeof(float))) return;
     if (!nm_cpu_need_shared(cpu, poses * sizeof(double) + 2 * keys * sizeof(float))) return;
     if (posed) r.dpose = (double *)(void *)cpu->shared;
     if (shared) {

@@ -208,11 +208,14 @@ static const nm_cpu_kernels *choose_kernels(nm_cpu_isa isa, nm_error *error) {
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    const int bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+    if (bf16 && (isa == NM_CPU_ISA_AUTO || isa == NM_CPU_ISA_AVX512BF16)) return &nm_cpu_kernels_avx512bf16;
     if (avx512 && (isa == NM_CPU_ISA_AUTO || isa == NM_CPU_ISA_AVX512)) return &nm_cpu_kernels_avx512;
     if (avx2 && (isa == NM_CPU_ISA_AUTO || isa == NM_CPU_ISA_AVX2)) return &nm_cpu_kernels_avx2;
 #endif
     if (isa == NM_CPU_ISA_AUTO || isa == NM_CPU_ISA_PORTABLE) return &nm_cpu_kernels_portable;
-    NM_ERROR(error, NM_E_UNSUPPORTED, "this processor has no %s", isa == NM_CPU_ISA_AVX2 ? "AVX2 and FMA" : "AVX-512");
+    const char *name = isa == NM_CPU_ISA_AVX2 ? "AVX2 and FMA" : isa == NM_CPU_ISA_AVX512 ? "AVX-512" : "AVX512-BF16";
+    NM_ERROR(error, NM_E_UNSUPPORTED, "this processor has no %s", name);
     return NULL;
 }
 
@@ -228,7 +231,8 @@ static nm_status choose_gemm(const nm_backend_config *config, uint32_t threads, 
     case NM_GEMM_AUTO:
         break;
     }
-    if (bf16 && nm_gemm_portable_has_amx(cpu->kernels)) { // about as fast as oneDNN, which allocates in every call
+    if (cpu->products &&
+        cpu->products == nm_bf16_find_amx()) { // about as fast as oneDNN, which allocates in every call
         return nm_gemm_create_portable(cpu->kernels, bf16, &cpu->gemm, error);
     }
     if (nm_gemm_create_dnnl(threads, bf16, &cpu->gemm, NULL) == NM_OK) return NM_OK;
@@ -239,6 +243,7 @@ static nm_status choose_gemm(const nm_backend_config *config, uint32_t threads, 
 static nm_status set_up(const nm_backend_config *config, nm_cpu *cpu, nm_error *error) {
     cpu->kernels = choose_kernels(config->isa, error);
     if (!cpu->kernels) return NM_E_UNSUPPORTED;
+    if (config->compute == NM_BF16) cpu->products = nm_gemm_portable_bf16(cpu->kernels);
     int threads = config->threads;
     if (threads < 0 || threads > 256) {
         return NM_ERROR(error, NM_E_ARGUMENT, "the number of threads is %d, not in 0..256", threads);

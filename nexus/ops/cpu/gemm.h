@@ -48,6 +48,8 @@ struct nm_gemm {
     void (*begin_thread)(void);   ///< nullable: first thing in every thread that calls product or outer
     void (*enter)(nm_gemm *gemm); ///< nullable: in the caller's thread, before product or outer are called in it,
     void (*leave)(nm_gemm *gemm); ///< and after
+    void (*begin_share)(void);    ///< nullable: in every thread, before it calls product for an operation,
+    void (*end_share)(void);      ///< and after
 
     /// O x I, taking x in `type`. NULL when there is no memory, or the library refuses: error is filled.
     nm_gemm_weight *(*create_weight)(nm_gemm *gemm, uint32_t O, uint32_t I, nm_dtype type, nm_error *error);
@@ -60,6 +62,12 @@ struct nm_gemm {
     /// Columns [o, o + count) of y, which begins at the first of them.
     void (*product)(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_shape *shape, uint32_t o, uint32_t count,
                     const void *x, const float *bias, void *y, uint32_t worker);
+    /// Nullable: a whole block of rows, the first of which is `row` of op, with what follows the product; x of the
+    /// block. 0, and nothing done, where product and an epilogue have to do it. `sums`: scratch of block_scratch
+    /// floats.
+    int (*block_linear)(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_linear *op, uint32_t row, const void *x,
+                        size_t x_stride, float *sums);
+    size_t (*block_scratch)(nm_gemm *gemm, const nm_gemm_weight *weight);
     nm_status (*prepare_outer)(nm_gemm *gemm, const nm_gemm_outer *shape, nm_error *error);
     void (*outer)(nm_gemm *gemm, const nm_gemm_outer *shape, const void *dp, const void *x, float *dw, uint32_t worker);
 };
@@ -69,8 +77,8 @@ struct nm_gemm {
 nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_gemm **gemm, nm_error *error);
 nm_status nm_gemm_create_cblas(uint32_t threads, nm_gemm **gemm, nm_error *error);
 nm_status nm_gemm_create_dnnl(uint32_t threads, int bf16, nm_gemm **gemm, nm_error *error);
-/// Whether our own loops would use AMX.
-int nm_gemm_portable_has_amx(const nm_cpu_kernels *kernels);
+/// What our own loops take products in bf16 with: the best there is for these kernels, or NULL.
+const nm_bf16_products *nm_gemm_portable_bf16(const nm_cpu_kernels *kernels);
 /// Whether the CBLAS that was linked is one of the fast ones (OpenBLAS, BLIS, MKL), not the reference.
 int nm_gemm_cblas_is_fast(void);
 

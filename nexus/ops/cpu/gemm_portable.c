@@ -6,18 +6,18 @@
 #include <string.h>
 
 #include "nexus/ops/bf16.h"
-#include "nexus/ops/cpu/kernels_bf16.h"
+#include "nexus/ops/cpu/products_bf16.h"
 
 typedef struct portable {
     nm_gemm base;
     const nm_cpu_kernels *kernels;
-    nm_bf16_product *product; ///< NULL: float32 only
+    const nm_bf16_products *bf16; ///< NULL: float32 only
 } portable;
 
 struct nm_gemm_weight {
     uint32_t O, I;
     nm_dtype type;
-    void *packed; ///< see nm_cpu_kernels.pack and kernels_bf16.h
+    void *packed; ///< see nm_cpu_kernels.pack and products_bf16.h
 };
 
 static void destroy(nm_gemm *gemm) {
@@ -86,13 +86,24 @@ static void product(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_gemm_s
     if (weight->type == NM_BF16) {
         const uint32_t deep = round_up(weight->I, NM_BF16_DEPTH),
                        panels = round_up(count, NM_BF16_PANEL) / NM_BF16_PANEL;
-        p->product(x, shape->x_stride, shape->rows, (const uint16_t *)weight->packed + (size_t)o * deep, panels, deep,
-                   y, shape->y_stride, 0);
+        p->bf16->product(x, shape->x_stride, shape->rows, (const uint16_t *)weight->packed + (size_t)o * deep, panels,
+                         deep, y, shape->y_stride, 0);
         return;
     }
     const float *packed = (const float *)weight->packed + (size_t)o * weight->I;
     p->kernels->product(x, shape->x_stride, shape->rows, packed, count, weight->I, shape->biased ? bias : NULL, y,
                         shape->y_stride, shape->y_type);
+}
+
+static int block_linear(nm_gemm *gemm, const nm_gemm_weight *weight, const nm_linear *op, uint32_t row, const void *x,
+                        size_t x_stride, float *sums) {
+    const portable *p = (const portable *)gemm;
+    if (weight->type != NM_BF16) return 0;
+    return p->bf16->linear(op, row, x, x_stride, weight->packed, round_up(weight->I, NM_BF16_DEPTH), sums);
+}
+static size_t block_scratch(nm_gemm *gemm, const nm_gemm_weight *weight) {
+    const portable *p = (const portable *)gemm;
+    return p->bf16->linear_scratch(weight->O, round_up(weight->I, NM_BF16_DEPTH));
 }
 
 static nm_status prepare_outer(nm_gemm *gemm, const nm_gemm_outer *shape, nm_error *error) {
@@ -105,50 +116,46 @@ static void outer(nm_gemm *gemm, const nm_gemm_outer *s, const void *dp, const v
 }
 
 /// The best there is; with other kernels than the machine's best, which tests ask for, none.
-static nm_bf16_product *find_bf16(const nm_cpu_kernels *kernels, const char **name) {
+const nm_bf16_products *nm_gemm_portable_bf16(const nm_cpu_kernels *kernels) {
 #if defined(__x86_64__)
-    if (kernels == &nm_cpu_kernels_avx512) {
-        nm_bf16_product *amx = nm_bf16_find_amx();
-        *name = amx ? "own loops, AMX" : "own loops, AVX512-BF16";
+    if (kernels == &nm_cpu_kernels_avx512bf16) {
+        const nm_bf16_products *amx = nm_bf16_find_amx();
         return amx ? amx : nm_bf16_find_avx512();
     }
 #endif
     (void)kernels;
-    *name = "own loops";
     return NULL;
-}
-int nm_gemm_portable_has_amx(const nm_cpu_kernels *kernels) {
-    const char *name;
-    nm_bf16_product *found = find_bf16(kernels, &name);
-    return found && found == nm_bf16_find_amx();
 }
 
 nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_gemm **gemm, nm_error *error) {
     portable *made = malloc(sizeof *made);
     *gemm = NULL;
     if (!made) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the CPU backend");
-    const char *name = "own loops";
-    nm_bf16_product *found = bf16 ? find_bf16(kernels, &name) : NULL;
+    const nm_bf16_products *found = bf16 ? nm_gemm_portable_bf16(kernels) : NULL;
     *made = (portable){
         .base = {.bf16 = found ? NM_BF16 : NM_F32,
                  .outer_bf16 = NM_F32,
                  // float32: a multiple of every variant's rows per inner loop
-                 .block = found ? 64 : 48,
+                 .block = found ? found->block : 48,
                  .columns = 48,
                  .of_f32 = {.round = 1, .depth = 1, .strip = UINT32_MAX, .direct = 1 << NM_F32 | 1 << NM_BF16},
-                 // 64 x 128 sums are 32 KiB
-                 .of_bf16 = {.round = NM_BF16_ROWS, .depth = NM_BF16_DEPTH, .strip = 128},
+                 // 64 x 64 sums are 16 KiB
+                 .of_bf16 = {.round = NM_BF16_ROWS, .depth = NM_BF16_DEPTH, .strip = 4 * NM_BF16_PANEL},
                  .destroy = destroy,
+                 .begin_share = found ? found->begin : NULL,
+                 .end_share = found ? found->end : NULL,
                  .create_weight = create_weight,
                  .release_weight = release_weight,
                  .pack = pack,
                  .prepare = prepare,
                  .product = product,
+                 .block_linear = found && found->linear ? block_linear : NULL,
+                 .block_scratch = found && found->linear ? block_scratch : NULL,
                  .prepare_outer = prepare_outer,
                  .outer = outer},
         .kernels = kernels,
-        .product = found};
-    snprintf(made->base.name, sizeof made->base.name, "%s", found ? name : "own loops");
+        .bf16 = found};
+    snprintf(made->base.name, sizeof made->base.name, "%s", found ? found->name : "own loops");
     *gemm = &made->base;
     return NM_OK;
 }

@@ -12,6 +12,7 @@ typedef struct nm_cpu {
     char name[128];
     const nm_cpu_kernels *kernels;
     nm_gemm *gemm;
+    const nm_bf16_products *products; ///< for attention in bf16; nullable
     nm_team *team;
     uint32_t threads;
     char *scratch; ///< [threads][scratch_size]: one piece per worker

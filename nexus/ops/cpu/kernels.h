@@ -2,10 +2,12 @@
 ///
 /// Every kernel works on what it is given, in one thread, in an order that does not depend on anything else. Ops come
 /// as views of the rows to treat (see rows.h), float types F32 or BF16 as ops/*.h state. A kernel of one table gives
-/// the same bits for a row whatever other rows it is called with.
+/// the same bits for a row whatever other rows it is called with. Where a result is stored in bf16, a subnormal number
+/// may become zero; `convert` is exact.
 #ifndef NM_NEXUS_OPS_CPU_KERNELS_H
 #define NM_NEXUS_OPS_CPU_KERNELS_H
 
+#include "nexus/ops/cpu/products_bf16.h"
 #include "nexus/ops/ops.h"
 
 /// Columns per panel of a packed weight.
@@ -29,12 +31,17 @@ typedef struct nm_cpu_attention_sums {
     float *dk, *dv;
 } nm_cpu_attention_sums;
 
+/// A part of a matrix: rows [row, row + rows), columns [col, col + cols).
+typedef struct nm_cpu_part {
+    uint32_t row, rows, col, cols;
+} nm_cpu_part;
+
 typedef struct nm_cpu_kernels {
     const char *name; ///< such as "AVX-512"
 
     void (*convert)(nm_tensor from, nm_tensor to);
-    /// What follows a product p [rows][cols] (stride `stride`) without bias; the op is cut to the same rows.
-    void (*epilogue)(const nm_linear *op, const float *product, size_t stride);
+    /// What follows a product p [rows][cols] (stride `stride`) without bias, for that part of y; the op is whole.
+    void (*epilogue)(const nm_linear *op, nm_cpu_part part, const float *product, size_t stride);
     void (*epilogue_grad)(const nm_epilogue_grad *op);
     void (*layer_norm)(const nm_layer_norm *op);
     /// sums [2][C]: what these rows add to dweight and dbias, written. NULL when modulated.
@@ -65,14 +72,16 @@ typedef struct nm_cpu_kernels {
     void (*outer)(const float *dp, size_t dp_stride, const float *x, size_t x_stride, uint32_t rows, uint32_t O,
                   uint32_t I, float *dw, size_t dw_stride);
 
-    /// Floats of scratch that a part needs.
-    size_t (*attention_scratch)(const nm_attention *op, int backward);
-    void (*attention)(const nm_attention *op, nm_cpu_attention_part part, float *scratch);
+    /// Floats of scratch that a part needs. `products`: nullable; used where these kernels can use them, and the op is
+    /// in bf16 without poses (then a part is of one head).
+    size_t (*attention_scratch)(const nm_attention *op, const nm_bf16_products *products, int backward);
+    void (*attention)(const nm_attention *op, nm_cpu_attention_part part, const nm_bf16_products *products,
+                      float *scratch);
     void (*attention_grad)(const nm_attention_grad *op, nm_cpu_attention_part part, nm_cpu_attention_sums sums,
                            float *scratch);
 
-    /// out[i] = f(x[i]) for the tests of accuracy: 'e' exp, 'g' gelu, 'G' its slope, 's' sigmoid, 'S' slope of SiLU,
-    /// 'l' log2, 'n' sin, 'c' cos. count is a multiple of 16.
+    /// out[i] = f(x[i]) for the tests of accuracy: 'e' exp, 'g' gelu, 'h' gelu for results in bf16, 'G' its slope, 's'
+    /// sigmoid, 'S' slope of SiLU, 'l' log2, 'n' sin, 'c' cos. count is a multiple of 16.
     void (*evaluate)(char function, const float *x, float *out, size_t count);
 } nm_cpu_kernels;
 
@@ -80,6 +89,7 @@ extern const nm_cpu_kernels nm_cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const nm_cpu_kernels nm_cpu_kernels_avx2;
 extern const nm_cpu_kernels nm_cpu_kernels_avx512;
+extern const nm_cpu_kernels nm_cpu_kernels_avx512bf16; ///< AVX-512 with its instructions for bf16
 #endif
 
 #endif

@@ -1,5 +1,5 @@
-/// Matrix products with their epilogues: each worker takes blocks of rows, multiplies one block into its scratch, which
-/// stays in its cache, and sweeps over it once.
+/// Matrix products with their epilogues: each worker takes blocks of rows, multiplies one block by a strip of the
+/// weight into its scratch, which stays in its first-level cache, and sweeps over it once.
 #include "nexus/ops/cpu/internal.h"
 
 #include <stdlib.h>
@@ -67,15 +67,12 @@ typedef struct run {
     nm_gemm_traits traits;
     uint32_t O, I, depth;     ///< depth: I, filled up
     uint32_t width, stride;   ///< columns of a strip, and that filled up to whole panels
+    size_t sums;              ///< floats of scratch before a block's copy of x
     int direct;               ///< the product writes y itself
     int copies;               ///< x does not have the type or the columns that the product takes
     nm_gemm_shape full, last; ///< of a block, and of the last one where it is smaller
     uint32_t last_rows;       ///< rows that count in the last; last.rows may be more
 } run;
-
-static nm_tensor cut_strip(nm_tensor t, uint32_t first, uint32_t rows, uint32_t o, uint32_t count) {
-    return t.data ? nm_tensor_cols(nm_tensor_rows(t, first, rows), o, count) : t;
-}
 
 /// x of a block as the product wants it, in `to`.
 static void copy_block(const run *r, nm_tensor x, void *to) {
@@ -88,34 +85,44 @@ static void copy_block(const run *r, nm_tensor x, void *to) {
     }
 }
 
-/// One block of rows, strip by strip of its columns.
-static void run_block(const run *r, uint32_t block, uint32_t worker) {
-    nm_gemm *gemm = r->cpu->gemm;
-    const uint32_t size = gemm->block, first = block * size;
+/// A block of rows, ready to be multiplied.
+typedef struct row_block {
+    uint32_t first, rows;
+    const nm_gemm_shape *shape;
+    const void *x;
+} row_block;
+
+static row_block block_at(const run *r, uint32_t index, uint32_t worker) {
+    const uint32_t size = r->cpu->gemm->block, first = index * size;
     const int is_last = r->last_rows && first + r->last_rows == r->op->y.rows;
-    const uint32_t rows = is_last ? r->last_rows : size;
-    const nm_gemm_shape *shape = is_last ? &r->last : &r->full;
-    float *sums = nm_cpu_scratch(r->cpu, worker);
-    const nm_tensor x = nm_cut(r->op->x, first, rows), y = nm_cut(r->op->y, first, rows);
-    const void *source = x.data;
-    if (r->copies || shape->rows != rows) {
-        source = sums + (size_t)size * r->stride;
-        copy_block(r, x, sums + (size_t)size * r->stride);
+    row_block b = {first, is_last ? r->last_rows : size, is_last ? &r->last : &r->full, NULL};
+    const nm_tensor x = nm_cut(r->op->x, first, b.rows);
+    b.x = x.data;
+    if (r->copies || b.shape->rows != b.rows) {
+        float *copy = (float *)nm_cpu_scratch(r->cpu, worker) + r->sums;
+        copy_block(r, x, copy);
+        b.x = copy;
     }
-    if (r->direct && shape->rows == rows) {
-        gemm->product(gemm, r->weight, shape, 0, r->O, source, r->op->weight.bias.data, y.data, worker);
+    return b;
+}
+
+/// One block of rows, strip by strip of its columns.
+static void run_block(const run *r, uint32_t index, uint32_t worker) {
+    nm_gemm *gemm = r->cpu->gemm;
+    float *sums = nm_cpu_scratch(r->cpu, worker);
+    const row_block b = block_at(r, index, worker);
+    if (r->direct && b.shape->rows == b.rows) {
+        void *y = nm_cut(r->op->y, b.first, b.rows).data;
+        gemm->product(gemm, r->weight, b.shape, 0, r->O, b.x, r->op->weight.bias.data, y, worker);
         return;
     }
+    if (gemm->block_linear && b.rows == gemm->block &&
+        gemm->block_linear(gemm, r->weight, r->op, b.first, b.x, b.shape->x_stride, sums))
+        return;
     for (uint32_t o = 0; o < r->O; o += r->width) {
-        const uint32_t count = r->O - o < r->width ? r->O - o : r->width;
-        gemm->product(gemm, r->weight, shape, o, count, source, NULL, sums, worker);
-        nm_linear op = *r->op;
-        op.residual = cut_strip(op.residual, first, rows, o, count);
-        op.gate = cut_strip(op.gate, first, rows, o, count);
-        op.y = cut_strip(op.y, first, rows, o, count);
-        op.pre = cut_strip(op.pre, first, rows, o, count);
-        if (op.weight.bias.data) op.weight.bias = nm_tensor_cols(op.weight.bias, o, count);
-        r->cpu->kernels->epilogue(&op, sums, r->stride);
+        const nm_cpu_part part = {b.first, b.rows, o, r->O - o < r->width ? r->O - o : r->width};
+        gemm->product(gemm, r->weight, b.shape, o, part.cols, b.x, NULL, sums, worker);
+        r->cpu->kernels->epilogue(r->op, part, sums, r->stride);
     }
 }
 
@@ -124,7 +131,9 @@ static void run_blocks(void *context, uint32_t worker, uint32_t workers) {
     nm_gemm *gemm = r->cpu->gemm;
     const nm_range share = nm_share(nm_blocks(r->op->y.rows, gemm->block), worker, workers);
     if (worker == 0 && gemm->enter) gemm->enter(gemm);
+    if (gemm->begin_share) gemm->begin_share();
     for (uint32_t b = share.first; b < share.end; b++) run_block(r, b, worker);
+    if (gemm->end_share) gemm->end_share();
     if (worker == 0 && gemm->leave) gemm->leave(gemm);
 }
 
@@ -160,8 +169,10 @@ static void run_linear(nm_cpu *cpu, const nm_linear *op, nm_gemm_weight *weight,
     nm_error error;
     nm_error_clear(&error);
     plan(&r);
-    const size_t cells = (size_t)gemm->block * ((size_t)r.stride + r.depth);
-    if (!nm_cpu_need_scratch(cpu, cells * sizeof(float))) return;
+    r.sums = (size_t)gemm->block * r.stride;
+    const size_t whole = gemm->block_scratch ? gemm->block_scratch(gemm, weight) : 0;
+    if (r.sums < whole) r.sums = whole;
+    if (!nm_cpu_need_scratch(cpu, (r.sums + (size_t)gemm->block * r.depth) * sizeof(float))) return;
     nm_status status = NM_OK;
     if (op->y.rows >= gemm->block) status = gemm->prepare(gemm, weight, &r.full, &error);
     if (status == NM_OK && r.last_rows) status = gemm->prepare(gemm, weight, &r.last, &error);

@@ -411,6 +411,44 @@ W_INLINE wide w_zero(void) {
     return w_set(0.0f);
 }
 
+/// The highest lane.
+W_INLINE float w_highest(wide a) {
+#if defined(__AVX512F__)
+    return _mm512_reduce_max_ps(a);
+#else
+    float t[WIDE];
+    w_store(t, a);
+    for (int half = WIDE / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) t[i] = t[i + half] > t[i] ? t[i + half] : t[i];
+    }
+    return t[0];
+#endif
+}
+
+/// The same as w_store_bf16, and two side by side; a subnormal number may become zero, which the instruction does.
+#if defined(__AVX512BF16__)
+W_INLINE void w_put_bf16(uint16_t *p, wide a) {
+    _mm256_storeu_si256((__m256i *)(void *)p, (__m256i)_mm512_cvtneps_pbh(a));
+}
+W_INLINE void w_put_bf16_n(uint16_t *p, wide a, uint32_t n) {
+    _mm256_mask_storeu_epi16(p, w_first(n), (__m256i)_mm512_cvtneps_pbh(a));
+}
+W_INLINE void w_put_bf16_two(uint16_t *p, wide a, wide b) {
+    _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+}
+#else
+W_INLINE void w_put_bf16(uint16_t *p, wide a) {
+    w_store_bf16(p, a);
+}
+W_INLINE void w_put_bf16_n(uint16_t *p, wide a, uint32_t n) {
+    w_store_bf16_n(p, a, n);
+}
+W_INLINE void w_put_bf16_two(uint16_t *p, wide a, wide b) {
+    w_store_bf16(p, a);
+    w_store_bf16(p + WIDE, b);
+}
+#endif
+
 /// Rows to columns: afterwards lane j of r[i] is what lane i of r[j] was.
 W_INLINE void w_transpose(wide r[WIDE]) {
 #if defined(__AVX512F__)
