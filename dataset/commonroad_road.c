@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dataset/commonroad_xml.h"
 #include "base/decimal.h"
+#include "dataset/commonroad_xml.h"
 
 #define MAX_TAGS 1000u
 #define MAX_DT 60.0         // s

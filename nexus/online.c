@@ -238,6 +238,7 @@ nm_status nm_online_add(nm_online *online, const nm_window_row *rows, const floa
         uint32_t scene, id, i = 0;
         nm_window_row_at(o->window, row, &scene, &id);
         while (i < count && (rows[i].scene != scene || rows[i].id != id)) i++;
+        NM_ASSERT(i == count || o->free_count > 0); // the window has room, and so have the slots
         o->slot[row] = i < count ? o->free_slots[--o->free_count] : o->slot_before[old++];
         if (i == count) continue;
         if (o->conditions) nm_online_set_condition(o, row, condition + (size_t)i * o->length * o->conditions);

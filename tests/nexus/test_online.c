@@ -392,11 +392,38 @@ static void what_is_told_is_kept(void **state) {
     tear_down(&f);
 }
 
+/// Rows that go make room, whichever way they go.
+static void rows_make_room_for_others(void **state) {
+    (void)state;
+    static fixture f;
+    set_up(&f, 1);
+    nm_error error;
+    float values[MOST * CHANNELS];
+    uint8_t present[MOST];
+    const uint8_t alive[2] = {1, 0};
+    const nm_online_frame leaves = {.alive = alive};
+    const who stays[1] = {{0, 3, 0}}, comes[1] = {{1, 5, 0}};
+    add(&f, stays, 1, 0);
+    assert_int_equal(nm_online_step(f.online, NULL, NULL, NULL, values, present, &error), NM_OK);
+    for (int i = 0; i < 3 * MOST; i++) {
+        add(&f, comes, 1, 1);
+        if (i % 2)
+            assert_int_equal(nm_online_remove(f.online, 1, &error), NM_OK);
+        else
+            assert_int_equal(nm_online_step(f.online, &leaves, NULL, NULL, values, present, &error), NM_OK);
+        assert_int_equal(nm_window_remove(f.window, 1, &error), NM_OK);
+        assert_int_equal(nm_window_rows(nm_online_window(f.online)), 1);
+        f.count = 1;
+    }
+    tear_down(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_those_of_passes_by_hand),
         cmocka_unit_test(a_failed_pass_is_made_up_for),
         cmocka_unit_test(what_is_told_is_kept),
+        cmocka_unit_test(rows_make_room_for_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
