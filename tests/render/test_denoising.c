@@ -98,7 +98,12 @@ static run *begin(const char *schedule_text, uint32_t copies, uint32_t batch_sce
     sampling.observer_context = recorder;
     nm_sampler *sampler;
     assert_int_equal(nm_sampler_create(&sampling, &sampler, &error), NM_OK);
-    const nm_token_layout layout = {r->count, copies, r->batch, r->agent, r->time, NULL, keys};
+    const nm_token_layout layout = {.count = r->count,
+                                    .scene_count = copies,
+                                    .scene = r->batch,
+                                    .agent = r->agent,
+                                    .time = r->time,
+                                    .scene_key = keys};
     logged model = {.mean = r->values, .snr = sampling.snr};
     const nm_denoiser denoiser = {&model, predict};
     if (nm_sampler_begin(sampler, &layout, r->clean, r->values, r->delay, &error) != NM_OK)
