@@ -277,9 +277,11 @@ nm_status nm_headless_read_begin(nm_headless *headless, nm_error *error) {
     glReadPixels(0, 0, headless->width, headless->height, GL_RGBA, GL_UNSIGNED_BYTE, NULL);
     glBindBuffer(GL_PIXEL_PACK_BUFFER, 0);
     glFlush();
+    const nm_status status = nm_renderer_check(headless->renderer, error);
+    if (status != NM_OK) return status; // nothing is under way
     headless->begun = (headless->begun + 1) % COPIES;
     headless->waiting++;
-    return nm_renderer_check(headless->renderer, error);
+    return NM_OK;
 }
 
 nm_status nm_headless_read_end(nm_headless *headless, uint8_t *pixels, nm_error *error) {

@@ -63,6 +63,23 @@ static void sizes_change(void **state) {
     nm_headless_destroy(headless);
 }
 
+static void a_read_that_fails_leaves_nothing_under_way(void **state) {
+    (void)state;
+    nm_headless *headless = nm_test_headless(8, 8);
+    if (!headless) skip();
+    uint8_t pixels[4 * 8 * 8];
+    nm_error error;
+    const nm_viewport refused = {0, 0, -1, 8, 8}; // by GL
+    for (int i = 0; i < 3; i++) {
+        nm_renderer_clear(nm_headless_renderer(headless), refused, red);
+        assert_int_equal(nm_headless_read(headless, pixels, &error), NM_E_NUMERIC);
+    }
+    nm_renderer_clear(nm_headless_renderer(headless), nm_headless_viewport(headless), blue);
+    CHECK_OK(nm_headless_read(headless, pixels, &error), error);
+    assert_all(pixels, 64, blue);
+    nm_headless_destroy(headless);
+}
+
 static void two_at_once(void **state) {
     (void)state;
     nm_headless *one = nm_test_headless(8, 8);
@@ -154,6 +171,7 @@ int main(void) {
                                        cmocka_unit_test(rows_from_above),
                                        cmocka_unit_test(reads_overlap_in_order),
                                        cmocka_unit_test(sizes_change),
+                                       cmocka_unit_test(a_read_that_fails_leaves_nothing_under_way),
                                        cmocka_unit_test(two_at_once),
                                        cmocka_unit_test(arguments_are_looked_at)};
     return cmocka_run_group_tests(tests, NULL, NULL);
