@@ -184,7 +184,6 @@ static nm_status draw_still(nm_store *store, const render_options *options, rend
     nm_renderer_clear(renderer, nm_headless_viewport(headless), nm_theme_of(options->picture.theme)->panel_line);
     for (size_t i = 0; status == NM_OK && i < count; i++) {
         stage s = {0};
-        if (options->columns && i >= (size_t)options->columns * (size_t)options->rows) break;
         status = nm_cli_interrupted() ? NM_ERROR(error, NM_E_CANCELLED, "interrupted")
                                       : open_stage(store, options, &shots[i], &s, error);
         if (status == NM_OK) {

@@ -147,6 +147,8 @@ static int parse_size(const words *w, render_options *options) {
                             NM_SHEET_MOST, NM_SHEET_MOST, w->sheet);
     if (options->film && w->sheet)
         return nm_cli_usage(options->command, "--sheet makes one picture: --out wants a name that ends in .png");
+    if (w->sheet && options->id_count > (size_t)options->columns * (size_t)options->rows)
+        return nm_cli_usage(options->command, "--sheet %s has no room for %zu scenes", w->sheet, options->id_count);
     if (!w->sheet && !options->film && options->id_count > 1) { // as square as it gets
         while (options->columns * options->rows < (int)options->id_count) {
             if (options->columns <= options->rows)
