@@ -52,8 +52,8 @@ NM_API void nm_denoising_destroy(nm_denoising *denoising); ///< NULL is fine
 /// One file with the scene and its map in it; layout in denoising_file.c. It appears under its name when it is
 /// complete. NM_E_IO names the path.
 NM_API nm_status nm_denoising_write(const nm_denoising *denoising, const char *path, nm_error *error);
-/// Refuses what is cut short, longer than it says, inconsistent or altered (NM_E_FORMAT, with the offset), made by a
-/// newer program (NM_E_VERSION), or over 2 GiB (NM_E_LIMIT).
+/// Refuses what is cut short, longer than it says, inconsistent or altered (NM_E_FORMAT, with the offset of
+/// the part that is wrong), made by a newer program (NM_E_VERSION), or over 2 GiB (NM_E_LIMIT).
 NM_API nm_status nm_denoising_read(const char *path, nm_denoising **denoising, nm_error *error);
 /// The same from and to memory. encode: *bytes by malloc.
 NM_API nm_status nm_denoising_encode(const nm_denoising *denoising, void **bytes, size_t *size, nm_error *error);

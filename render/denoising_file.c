@@ -130,20 +130,37 @@ static nm_status check_header(const header *h, size_t size, nm_error *error) {
     return NM_OK;
 }
 
+/// Says in which part of the file the trouble is: by the byte where it begins.
+static nm_status in_part(nm_status status, uint64_t start, nm_error *error) {
+    if (status != NM_OK && error) error->offset = (int64_t)start;
+    return status;
+}
+
 static nm_status read_scene(const unsigned char *at, const header *h, const nm_scene **scene, nm_error *error) {
     const nm_map *map = NULL;
-    nm_status status = nm_map_decode(at, (size_t)h->map_bytes, &map, error);
-    if (status == NM_OK) status = nm_scene_decode(at + h->map_bytes, (size_t)h->scene_bytes, map, scene, error);
+    nm_status status = in_part(nm_map_decode(at, (size_t)h->map_bytes, &map, error), HEADER, error);
+    if (status != NM_OK) return status;
+    status = in_part(nm_scene_decode(at + h->map_bytes, (size_t)h->scene_bytes, map, scene, error),
+                     HEADER + h->map_bytes, error);
     nm_map_release(map);
     return status;
 }
 
-static nm_status check_passes(const nm_denoising *d, nm_error *error) {
+/// start: where the tracks of the tokens lie in the file.
+static nm_status check_tokens(const nm_denoising *d, uint64_t start, nm_error *error) {
+    nm_status status = nm_denoising_check_tokens(d->scene, d->tokens, d->times, d->now, d->track, d->time, error);
+    if (status != NM_E_ARGUMENT) return status;
+    if (error) error->code = NM_E_FORMAT; // the file's fault, not the caller's
+    return in_part(NM_E_FORMAT, start, error);
+}
+
+static nm_status check_passes(const nm_denoising *d, uint64_t start, nm_error *error) {
     for (uint32_t pass = 0; pass < d->passes; pass++)
         for (uint32_t i = 0; i < d->tokens; i++) {
             const size_t at = (size_t)pass * d->tokens + i;
             if (!nm_denoising_good(d->level[at], d->x[at], d->y[at], d->heading[at], d->valid[at]))
-                return NM_ERROR(error, NM_E_FORMAT, "token %u of pass %u has numbers that make no sense", i, pass);
+                return NM_ERROR_AT(error, NM_E_FORMAT, NULL, 0, (int64_t)(start + tokens_bytes(d->tokens, pass)),
+                                   "token %u of pass %u has numbers that make no sense", i, pass);
         }
     return NM_OK;
 }
@@ -172,14 +189,9 @@ nm_status nm_denoising_decode(const void *bytes, size_t size, nm_denoising **den
     nm_io_take(&io, (size_t)(h.map_bytes + h.scene_bytes));
     tokens_io(&io, d);
     status = read_scene(start + HEADER, &h, &d->scene, error);
-    if (status == NM_OK) {
-        status = nm_denoising_check_tokens(d->scene, d->tokens, d->times, d->now, d->track, d->time, error);
-        if (status == NM_E_ARGUMENT) { // the file's fault, not the caller's
-            status = NM_E_FORMAT;
-            if (error) error->code = status;
-        }
-    }
-    if (status == NM_OK) status = check_passes(d, error);
+    const uint64_t tokens_at = HEADER + h.map_bytes + h.scene_bytes;
+    if (status == NM_OK) status = check_tokens(d, tokens_at, error);
+    if (status == NM_OK) status = check_passes(d, tokens_at, error);
     if (status != NM_OK) {
         nm_denoising_destroy(d);
         return status;
@@ -231,34 +243,39 @@ nm_status nm_denoising_write(const nm_denoising *denoising, const char *path, nm
     return good ? NM_OK : NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "could not write: %s", strerror(reason));
 }
 
-static nm_status read_file(FILE *file, const char *path, unsigned char **bytes, size_t *size, nm_error *error) {
+static nm_status read_all(int descriptor, const char *path, unsigned char **bytes, size_t *size, nm_error *error) {
     struct stat about;
-    if (fstat(fileno(file), &about) != 0 || !S_ISREG(about.st_mode))
+    if (fstat(descriptor, &about) != 0 || !S_ISREG(about.st_mode))
         return NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "this is no file");
     if ((uint64_t)about.st_size > MOST_BYTES)
         return NM_ERROR_AT(error, NM_E_LIMIT, path, 0, -1, "the file is larger than 2 GiB");
     *size = (size_t)about.st_size;
     *bytes = malloc(*size + 1);
     if (!*bytes) return NM_ERROR_AT(error, NM_E_MEMORY, path, 0, -1, "out of memory for %zu bytes", *size);
-    if (fread(*bytes, 1, *size, file) != *size)
-        return NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "could not read: %s",
-                           ferror(file) ? strerror(errno) : "the file became shorter");
+    for (size_t done = 0; done < *size;) {
+        const ssize_t more = read(descriptor, *bytes + done, *size - done);
+        if (more < 0 && errno == EINTR) continue;
+        if (more <= 0)
+            return NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "could not read: %s",
+                               more < 0 ? strerror(errno) : "the file became shorter");
+        done += (size_t)more;
+    }
     return NM_OK;
 }
 
 nm_status nm_denoising_read(const char *path, nm_denoising **denoising, nm_error *error) {
     NM_ASSERT(path && denoising);
     *denoising = NULL;
-    FILE *file = fopen(path, "rb");
-    if (!file) {
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // not to wait for the writer of a pipe
+    if (descriptor < 0) {
         const int reason = errno;
         return NM_ERROR_AT(error, reason == ENOENT ? NM_E_NOT_FOUND : NM_E_IO, path, 0, -1, "could not open: %s",
                            strerror(reason));
     }
     unsigned char *bytes = NULL;
     size_t size = 0;
-    nm_status status = read_file(file, path, &bytes, &size, error);
-    fclose(file);
+    nm_status status = read_all(descriptor, path, &bytes, &size, error);
+    close(descriptor);
     if (status == NM_OK) {
         status = nm_denoising_decode(bytes, size, denoising, error);
         if (status != NM_OK && error && !error->input[0]) snprintf(error->input, sizeof error->input, "%s", path);

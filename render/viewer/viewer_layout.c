@@ -20,7 +20,7 @@ nm_viewer_rect nm_viewer_pane_rect(const nm_viewer *viewer, uint32_t pane) {
     if (viewer->mode == NM_VIEWER_DENOISING)
         return (nm_viewer_rect){.width = fmaxf((float)viewer->width - VIEWER_TOKENS_PANEL, 1.0f), .height = height};
     const uint32_t count = nm_viewer_pane_count(viewer) == 2 ? 2 : 1;
-    const float width = floorf((float)viewer->width / (float)count);
+    const float width = fmaxf(floorf((float)viewer->width / (float)count), 1.0f);
     return (nm_viewer_rect){.x = width * (float)pane, .y = 0.0f, .width = width, .height = height};
 }
 

@@ -20,6 +20,8 @@ static nm_status check_config(const nm_viewer_config *c, nm_error *error) {
         return NM_ERROR(error, NM_E_ARGUMENT, "live runs of %g s; they last up to 600", (double)c->live_seconds);
     if (c->thumbnails < 1 || c->thumbnails > 1024)
         return NM_ERROR(error, NM_E_ARGUMENT, "%u thumbnails; there are 1 to 1024", c->thumbnails);
+    if (c->theme != NM_THEME_DAY && c->theme != NM_THEME_DARK)
+        return NM_ERROR(error, NM_E_ARGUMENT, "there is no theme %d", (int)c->theme);
     return NM_OK;
 }
 
@@ -358,6 +360,7 @@ static void close_pane(nm_viewer *viewer) {
         nm_viewer_pane_close(viewer, viewer->focus);
     }
     viewer->focus = 0;
+    viewer->grip = GRIP_NONE; // what the mouse held may be gone
     if (count == 1) {
         viewer->mode = NM_VIEWER_LIST;
         viewer->playing = 0;

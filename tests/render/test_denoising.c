@@ -1,10 +1,12 @@
 /// Recordings of a sampling run: what is recorded, the file, the pictures, and the viewer's mode for them.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nexus/tokens_support.h"
 #include "render/denoising.h"
 #include "render/headless.h"
 #include "render/media.h"
+#include "sim/bytes.h"
 #include "tools/record_denoising.h"
 #include "viewer_support.h"
 
@@ -201,6 +203,11 @@ static void file_keeps_everything(void **state) {
     assert_int_equal(nm_denoising_write(r->denoising, missing, &error), NM_E_IO);
     assert_string_equal(error.input, missing);
     assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0); // a pipe that nobody writes to is not waited for
+    alarm(20);
+    assert_int_equal(nm_denoising_read(path, &back, &error), NM_E_IO);
+    alarm(0);
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0); // empty: nothing half-written was left
     end(r);
 }
@@ -241,6 +248,47 @@ static void hostile_bytes_are_refused(void **state) {
     put32(bytes, 12, NM_DENOISING_MAX_TOKENS); // sizes that would ask for much
     put32(bytes, 24, NM_DENOISING_MAX_PASSES);
     assert_int_equal(nm_denoising_decode(bytes, size, &back, &error), NM_E_FORMAT);
+    free(bytes);
+    free(whole);
+    end(r);
+}
+
+// Whoever writes a file can also write its hash: it is the checks of the numbers that count.
+static void hostile_numbers_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        size_t field; // 0 track, 1 time; then of the last pass: 2 level, 3 x, 4 y, 5 heading
+        uint32_t value;
+    } bad[] = {{0, 1u << 30},    {1, 1u << 30},   {1, 5},          {2, 0x7fc00000u}, {2, 0xbf800000u},
+               {2, 0x40000000u}, {3, 0x7f800000}, {3, 0x49f42400}, {4, 0x7fc00000},  {5, 0xff800000u}};
+    unsigned char *bytes;
+    void *whole;
+    size_t size;
+    nm_denoising *back;
+    nm_error error;
+    run *r = begin("pyramid:2", 1, 0);
+    const size_t n = r->denoising->tokens, passes = r->denoising->passes;
+    assert_int_equal(nm_denoising_encode(r->denoising, &whole, &size, &error), NM_OK);
+    const size_t tokens = size - 8 * n - 17 * n * passes, pass = size - 17 * n;
+    bytes = malloc(size);
+    assert_non_null(bytes);
+    for (size_t i = 0; i <= sizeof bad / sizeof *bad; i++) {
+        memcpy(bytes, whole, size);
+        if (i == sizeof bad / sizeof *bad)
+            bytes[size - n] = 2; // neither valid nor not
+        else if (bad[i].field < 2)
+            put32(bytes, tokens + 4 * n * bad[i].field, bad[i].value);
+        else
+            put32(bytes, pass + 4 * n * (bad[i].field - 2), bad[i].value);
+        const uint64_t hash = nm_hash_block(bytes + 56, size - 56, nm_hash_block(bytes + 8, 40, 0));
+        put32(bytes, 48, (uint32_t)hash);
+        put32(bytes, 52, (uint32_t)(hash >> 32));
+        nm_error_clear(&error);
+        if (nm_denoising_decode(bytes, size, &back, &error) != NM_E_FORMAT) fail_msg("number %zu is taken", i);
+        assert_null(back);
+        assert_int_equal(error.code, NM_E_FORMAT);
+        assert_int_equal(error.offset, i < 3 ? tokens : pass);
+    }
     free(bytes);
     free(whole);
     end(r);
@@ -377,8 +425,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pyramid_is_recorded),         cmocka_unit_test(second_scene_of_a_batch_is_recorded),
         cmocka_unit_test(file_keeps_everything),       cmocka_unit_test(hostile_bytes_are_refused),
-        cmocka_unit_test(builder_refuses_nonsense),    cmocka_unit_test(drawing_shows_levels),
-        cmocka_unit_test(viewer_steps_through_passes),
+        cmocka_unit_test(hostile_numbers_are_refused), cmocka_unit_test(builder_refuses_nonsense),
+        cmocka_unit_test(drawing_shows_levels),        cmocka_unit_test(viewer_steps_through_passes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

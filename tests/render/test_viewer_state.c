@@ -561,6 +561,9 @@ static void bad_configurations(void **state) {
     config = nm_viewer_config_default();
     config.thumbnails = 0;
     assert_int_equal(nm_viewer_create(&config, &viewer, &error), NM_E_ARGUMENT);
+    config = nm_viewer_config_default();
+    config.theme = (nm_theme_kind)7;
+    assert_int_equal(nm_viewer_create(&config, &viewer, &error), NM_E_ARGUMENT);
     config = nm_viewer_config_default(); // no source at all: an empty list
     assert_int_equal(nm_viewer_create(&config, &viewer, &error), NM_OK);
     nm_viewer_type(viewer, "/x");
@@ -571,6 +574,49 @@ static void bad_configurations(void **state) {
     assert_int_equal(nm_viewer_start_live(viewer, &error), NM_E_NOT_FOUND);
     assert_true(test_says(viewer, "there is no scene"));
     nm_viewer_destroy(viewer);
+}
+
+// What is held with the mouse may be closed from the keyboard.
+static void closing_what_the_mouse_holds(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *viewer = test_viewer(&source, 900, 700);
+    for (int where = 0; where < 3; where++) { // world, graphs, time line
+        test_open(viewer, 101, 0);
+        const nm_viewer_rect r = nm_viewer_pane_rect(viewer, 0), t = nm_viewer_timeline_rect(viewer);
+        const float y = where == 0 ? 100.0f : where == 1 ? r.y + r.height + 40.0f : t.y + 10.0f;
+        mouse(viewer, NM_VIEWER_MOUSE_DOWN, 300.0f, y, 1);
+        nm_viewer_press(viewer, 'x');
+        assert_int_equal(nm_viewer_get(viewer).mode, NM_VIEWER_LIST);
+        mouse(viewer, NM_VIEWER_MOUSE_MOVE, 400.0f, y + 50.0f, 1);
+        mouse(viewer, NM_VIEWER_MOUSE_UP, 400.0f, y + 50.0f, 1);
+        assert_int_equal(nm_viewer_get(viewer).mode, NM_VIEWER_LIST);
+    }
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
+}
+
+static void two_scenes_in_the_smallest_window(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *viewer = test_viewer(&source, 900, 700);
+    nm_viewer_event event = no_event;
+    test_open(viewer, 101, 0);
+    test_open(viewer, 102, 1);
+    event.kind = NM_VIEWER_RESIZE;
+    event.width = event.height = 1;
+    nm_viewer_event_handle(viewer, &event);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(nm_viewer_pane_rect(viewer, i).width >= 1.0f);
+        assert_true(nm_viewer_pane_rect(viewer, i).height >= 1.0f);
+    }
+    nm_viewer_press(viewer, 'r');
+    assert_true(isfinite(nm_viewer_get(viewer).camera[1].span));
+    assert_false(test_says(viewer, "no such text"));
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
 }
 
 int main(void) {
@@ -590,6 +636,8 @@ int main(void) {
         cmocka_unit_test(screenshots_and_titles),
         cmocka_unit_test(frames_do_not_allocate),
         cmocka_unit_test(bad_configurations),
+        cmocka_unit_test(closing_what_the_mouse_holds),
+        cmocka_unit_test(two_scenes_in_the_smallest_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
