@@ -206,7 +206,7 @@ static void least_ttc(nm_reach *reaches, uint32_t count, moment_of_scene *out) {
     for (size_t h = 0; h < sizeof horizons / sizeof *horizons && out->ttc == INFINITY; h++) {
         for (uint32_t i = 0; i < count; i++) nm_reach_set(&reaches[i], horizons[h], 0);
         const int axis = nm_reach_sort(reaches, count);
-        for (nm_reach_pair p = {0, 0}; nm_reach_next(reaches, count, axis, &p);) {
+        for (nm_reach_pair p = {0, 0}; out->ttc > 0 && nm_reach_next(reaches, count, axis, &p);) { // 0 is the least
             const float ttc = nm_ttc(&reaches[p.i].box, &reaches[p.j].box, horizons[h]);
             if (!(ttc < out->ttc)) continue;
             out->ttc = ttc;
@@ -221,7 +221,7 @@ static void least_distance(nm_reach *reaches, uint32_t count, moment_of_scene *o
     for (size_t r = 0; r < sizeof ranges / sizeof *ranges && out->distance == INFINITY; r++) {
         for (uint32_t i = 0; i < count; i++) nm_reach_set(&reaches[i], 0, 0.5f * ranges[r]);
         const int axis = nm_reach_sort(reaches, count);
-        for (nm_reach_pair p = {0, 0}; nm_reach_next(reaches, count, axis, &p);) {
+        for (nm_reach_pair p = {0, 0}; out->distance > 0 && nm_reach_next(reaches, count, axis, &p);) {
             const float distance = nm_box_distance(&reaches[p.i].box, &reaches[p.j].box);
             if (!(distance <= ranges[r]) || !(distance < out->distance)) continue;
             out->distance = distance;

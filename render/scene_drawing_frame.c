@@ -17,10 +17,14 @@
 
 enum { DANGER_NONE = 0, DANGER_MOMENT, DANGER_TTC, DANGER_COLLISION };
 
+/// In a heap of agents all are marked; more marks on the same spot would only cost time.
+#define MOST_MARKS 6
+
 typedef struct seen {
     nm_pose pose;
     uint32_t track;
     uint8_t role, danger, labelled;
+    uint8_t marks; ///< drawn for it by find_dangers, up to MOST_MARKS
 } seen;
 
 typedef struct frame {
@@ -70,7 +74,7 @@ static void find_agents(frame *f) {
         s->track = i;
         s->role = (uint8_t)nm_role_of(f->scene, i);
         s->danger = DANGER_NONE;
-        s->labelled = 0;
+        s->labelled = s->marks = 0;
         f->count++;
     }
 }
@@ -391,15 +395,21 @@ static void mark(seen *s, uint8_t danger) {
 static void find_dangers(frame *f, int axis, int draw) {
     const float warn = f->options->warn_ttc_s;
     for (nm_reach_pair p = {0, 0}; nm_reach_next(f->reaches, f->count, axis, &p);) {
-        const float ttc = nm_ttc(&f->reaches[p.i].box, &f->reaches[p.j].box, nm_maxf(warn, 0.0f));
         seen *a = &f->agents[f->reaches[p.i].item], *b = &f->agents[f->reaches[p.j].item];
-        if (ttc == 0) {
-            mark(a, DANGER_COLLISION), mark(b, DANGER_COLLISION);
-            if (draw) draw_burst(f, a, b);
-        } else if (ttc < warn) {
-            mark(a, DANGER_TTC), mark(b, DANGER_TTC);
-            if (draw) draw_warning(f, a, b, ttc);
-        }
+        const int told = draw ? a->marks == MOST_MARKS && b->marks == MOST_MARKS
+                              : a->danger == DANGER_COLLISION && b->danger == DANGER_COLLISION;
+        if (told) continue;
+        const float ttc = nm_ttc(&f->reaches[p.i].box, &f->reaches[p.j].box, nm_maxf(warn, 0.0f));
+        if (ttc != 0 && !(ttc < warn)) continue;
+        mark(a, ttc == 0 ? DANGER_COLLISION : DANGER_TTC);
+        mark(b, ttc == 0 ? DANGER_COLLISION : DANGER_TTC);
+        if (!draw) continue;
+        a->marks += a->marks < MOST_MARKS;
+        b->marks += b->marks < MOST_MARKS;
+        if (ttc == 0)
+            draw_burst(f, a, b);
+        else
+            draw_warning(f, a, b, ttc);
     }
 }
 

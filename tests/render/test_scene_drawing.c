@@ -510,6 +510,29 @@ static void thousands_of_agents_are_drawn_without_new_memory(void **state) {
     stage_strike(&s);
 }
 
+/// All overlap with all: everybody is marked, and the marks do not grow with the number of pairs.
+static void a_heap_of_agents_is_marked_only_so_often(void **state) {
+    (void)state;
+    nm_drawing d;
+    nm_drawing_init(&d, NM_SPACE_WORLD);
+    enum { HEAP = 400 };
+    stage s = crowd(HEAP, 2, 1, 0, 0, 5);
+    const nm_frame_options options = plain();
+    uint32_t warnings, collisions;
+    judge(&s, 0, 2, &warnings, &collisions);
+    assert_true(collisions > HEAP * HEAP / 4);
+    draw(&d, &s, 0, &options);
+    assert_int_equal(d.box_count, HEAP);
+    assert_true(vertices_of(&d, NM_LAYER_HIGHLIGHTS) > HEAP && vertices_of(&d, NM_LAYER_HIGHLIGHTS) < HEAP * 1000);
+    nm_series series;
+    nm_error error;
+    assert_int_equal(nm_series_create(&s.scene, &series, &error), NM_OK);
+    assert_true(series.min_ttc[0] == 0.0f && series.min_distance[0] == 0.0f);
+    nm_series_destroy(&series);
+    nm_drawing_free(&d);
+    stage_strike(&s);
+}
+
 static void the_same_far_away(void **state) {
     (void)state;
     nm_drawing near, far;
@@ -559,6 +582,7 @@ int main(void) {
         cmocka_unit_test(goals_are_shown),
         cmocka_unit_test(what_is_not_finite_is_left_out),
         cmocka_unit_test(thousands_of_agents_are_drawn_without_new_memory),
+        cmocka_unit_test(a_heap_of_agents_is_marked_only_so_often),
         cmocka_unit_test(the_same_far_away),
     };
     return cmocka_run_group_tests(tests, set_theme, NULL);
