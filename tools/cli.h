@@ -1,8 +1,8 @@
 /// What the commands of `nearmiss` share: options, output, exit status. One file per command: cmd_NAME.c.
 ///
 /// Rules: results on standard output (tables for people, with --json exactly one JSON document), everything else on
-/// standard error; exit status 0 done, 1 could not, 2 usage. Ctrl-C (SIGINT, SIGTERM) sets a flag that long loops look
-/// at, so that interrupted work is rolled back and ends with status 1.
+/// standard error; exit status 0 done, 1 could not, 2 usage. Ctrl-C (SIGINT, SIGTERM, SIGHUP) sets a flag that long
+/// loops look at, so that interrupted work is rolled back and ends with status 1.
 #ifndef NM_TOOLS_CLI_H
 #define NM_TOOLS_CLI_H
 
@@ -93,7 +93,7 @@ void nm_table_cell(nm_table *table, const char *format, ...)
 void nm_table_print(nm_table *table, FILE *file);
 void nm_table_destroy(nm_table *table);
 
-/// 1 after SIGINT or SIGTERM. A second signal ends the process at once. Thread-safe.
+/// 1 after SIGINT, SIGTERM or SIGHUP. A second signal ends the process at once. Thread-safe.
 int nm_cli_interrupted(void);
 int nm_cli_stop(void *context); ///< the same as a callback (nm_interrupt, nm_world_config.stop); the context is ignored
 /// Installs the handlers and makes sure that descriptors 0 to 2 are open, so that no file opened later is mistaken for
