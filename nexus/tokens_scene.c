@@ -14,17 +14,8 @@ typedef struct making {
 static nm_status copy_states(const making *m, uint32_t track, uint32_t end, nm_error *error) {
     const nm_scene *scene = m->scene;
     for (uint32_t step = 0; step < end && step < scene->step_count; step++) {
-        const size_t at = nm_scene_at(scene, track, step);
-        if (!scene->valid[at]) continue;
-        const nm_state state = {.x = scene->x[at],
-                                .y = scene->y[at],
-                                .z = scene->z[at],
-                                .heading = scene->heading[at],
-                                .vx = scene->vx[at],
-                                .vy = scene->vy[at],
-                                .length = scene->state_length ? scene->state_length[at] : 0.0f,
-                                .width = scene->state_width ? scene->state_width[at] : 0.0f,
-                                .height = scene->state_height ? scene->state_height[at] : 0.0f};
+        nm_state state;
+        if (!nm_scene_get_state(scene, track, step, &state)) continue;
         nm_status status = nm_scene_builder_add_local_state(m->builder, track, step, &state, error);
         if (status != NM_OK) return status;
     }

@@ -21,17 +21,8 @@ static nm_status copy_history(nm_scene_builder *builder, const nm_scene *scene, 
         if (status != NM_OK) return status;
         NM_ASSERT(index == track);
         for (uint32_t step = 0; step < start_step && step < scene->step_count; ++step) {
-            const size_t at = nm_scene_at(scene, track, step);
-            if (!scene->valid[at]) continue;
-            const nm_state state = {.x = scene->x[at],
-                                    .y = scene->y[at],
-                                    .z = scene->z[at],
-                                    .heading = scene->heading[at],
-                                    .vx = scene->vx[at],
-                                    .vy = scene->vy[at],
-                                    .length = scene->state_length ? scene->state_length[at] : 0.0f,
-                                    .width = scene->state_width ? scene->state_width[at] : 0.0f,
-                                    .height = scene->state_height ? scene->state_height[at] : 0.0f};
+            nm_state state;
+            if (!nm_scene_get_state(scene, track, step, &state)) continue;
             status = nm_scene_builder_add_local_state(builder, track, step, &state, error);
             if (status != NM_OK) return status;
         }

@@ -120,6 +120,22 @@ typedef struct nm_scene {
 static inline size_t nm_scene_at(const nm_scene *scene, uint32_t track, uint32_t step) {
     return (size_t)track * scene->step_count + step;
 }
+/// The state of `track` at `step` as it goes into a builder, in the map's frame; 0, and nothing written, where it is
+/// not valid. Sizes are 0 where they do not vary over time.
+static inline int nm_scene_get_state(const nm_scene *scene, uint32_t track, uint32_t step, nm_state *state) {
+    const size_t at = nm_scene_at(scene, track, step);
+    if (!scene->valid[at]) return 0;
+    state->x = scene->x[at];
+    state->y = scene->y[at];
+    state->z = scene->z[at];
+    state->heading = scene->heading[at];
+    state->vx = scene->vx[at];
+    state->vy = scene->vy[at];
+    state->length = scene->state_length ? scene->state_length[at] : 0.0f;
+    state->width = scene->state_width ? scene->state_width[at] : 0.0f;
+    state->height = scene->state_height ? scene->state_height[at] : 0.0f;
+    return 1;
+}
 
 /// Signal `signal` at `step` (which may lie past the recording): recorded state, else the cycle's, else UNKNOWN.
 NM_API nm_signal_state nm_scene_signal(const nm_scene *scene, uint32_t signal, uint32_t step);
