@@ -187,11 +187,18 @@ static nm_safetensors_item item_of(const nm_parameter *p, const float *host) {
 }
 
 nm_status nm_model_save(const nm_model *m, const char *path, size_t shard_bytes, nm_error *error) {
+    return nm_model_save_described(m, path, shard_bytes, NULL, 0, error);
+}
+
+nm_status nm_model_save_described(const nm_model *m, const char *path, size_t shard_bytes,
+                                  const nm_safetensors_text *more, size_t more_count, nm_error *error) {
     char texts[TEXTS][16];
-    nm_safetensors_text metadata[TEXTS];
+    nm_safetensors_text metadata[TEXTS + 4];
     nm_safetensors_config config = nm_safetensors_config_default();
+    NM_ASSERT(more_count <= 4);
     config.metadata = metadata;
     config.metadata_count = describe_config(&m->config, texts, metadata);
+    for (size_t i = 0; i < more_count; ++i) metadata[config.metadata_count++] = more[i];
     config.shard_bytes = shard_bytes;
     float *host = calloc(m->flat_size, sizeof *host);
     nm_safetensors_item *items = calloc(m->parameter_count, sizeof *items);

@@ -3,6 +3,7 @@
 #define NM_NEXUS_MODEL_PRIVATE_H
 
 #include "nexus/model.h"
+#include "nexus/safetensors.h"
 
 /// Gain and offset of a layer normalisation.
 typedef struct nm_affine {
@@ -79,5 +80,9 @@ static inline uint32_t nm_model_layers(const nm_model_config *config) {
 static inline uint32_t nm_model_inputs(const nm_model_config *config) {
     return 3 * config->channels + config->conditions;
 }
+
+/// nm_model_save with more metadata, at most 4 texts.
+nm_status nm_model_save_described(const nm_model *model, const char *path, size_t shard_bytes,
+                                  const nm_safetensors_text *more, size_t more_count, nm_error *error);
 
 #endif

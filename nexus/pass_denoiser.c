@@ -20,16 +20,40 @@ static nm_status check_tokens(const nm_pass *pass, const nm_denoise_input *in, n
     return NM_OK;
 }
 
+/// Asks for the difference to the prior (prior.h): known and noised values are shifted on the way in, v on the way out.
+static nm_status predict_rest(const nm_pass_denoiser *d, const nm_denoise_input *in, nm_pass_input *input, float *v,
+                              nm_error *error) {
+    const size_t channels = in->channels, values = in->count * channels;
+    float *prior = d->scratch, *known = prior + values, *noised = known + values;
+    nm_prior_fill(d->tokens, in->count, nm_pass_batch(d->pass)->refs, d->condition, prior);
+    for (uint32_t n = 0; n < in->count; ++n) {
+        const float alpha = (float)nm_noise_level_at(d->snr, (double)in->level[n]).alpha;
+        for (size_t k = n * channels; k < (n + 1) * channels; ++k) {
+            known[k] = in->known[k] - in->mask[k] * prior[k];
+            noised[k] = in->noised[k] - alpha * prior[k];
+        }
+    }
+    input->known = known;
+    input->noised = noised;
+    const nm_status status = nm_pass_predict(d->pass, input, v, error);
+    for (uint32_t n = 0; status == NM_OK && n < in->count; ++n) {
+        const float sigma = (float)nm_noise_level_at(d->snr, (double)in->level[n]).sigma;
+        for (size_t k = n * channels; k < (n + 1) * channels; ++k) v[k] -= sigma * prior[k];
+    }
+    return status;
+}
+
 static nm_status predict(void *context, const nm_denoise_input *in, float *v, nm_error *error) {
     const nm_pass_denoiser *d = context;
     const nm_status status = check_tokens(d->pass, in, error);
     if (status != NM_OK) return status;
-    const nm_pass_input input = {.known = in->known,
-                                 .mask = in->mask,
-                                 .noised = in->noised,
-                                 .condition = d->condition,
-                                 .level = in->level,
-                                 .pose = d->pose};
+    nm_pass_input input = {.known = in->known,
+                           .mask = in->mask,
+                           .noised = in->noised,
+                           .condition = d->condition,
+                           .level = in->level,
+                           .pose = d->pose};
+    if (d->prior != NM_PRIOR_NONE) return predict_rest(d, in, &input, v, error);
     return nm_pass_predict(d->pass, &input, v, error);
 }
 

@@ -4,6 +4,7 @@
 
 #include "nexus/denoiser.h"
 #include "nexus/network.h"
+#include "nexus/prior.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,6 +16,10 @@ typedef struct nm_pass_denoiser {
     nm_pass *pass;
     const float *condition; ///< [N][K], NULL when K = 0
     const float *pose;      ///< [N][4], NULL without pose_bias
+    nm_prior prior;         ///< that the model was trained with; then the next three are read
+    const nm_token_config *tokens;
+    nm_snr_schedule snr; ///< of the sampler
+    float *scratch;      ///< [N][3 C] working memory
 } nm_pass_denoiser;
 
 /// `context` is borrowed by the denoiser. A prediction is refused (NM_E_ARGUMENT) when the sampler's tokens are not the

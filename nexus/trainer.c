@@ -23,10 +23,10 @@ struct nm_trainer {
     slot *slots;            ///< [config.scenes]
     nm_token_scene *scenes; ///< [config.scenes]
     // per token of the pass, host
-    float *known, *mask, *noised, *condition, *pose, *noise; ///< [N][C], [N][K], [N][4]
-    float *level, *alpha, *sigma, *weight;                   ///< [N]
-    uint64_t *noise_scene;                                   ///< [N]
-    uint32_t *noise_agent, *noise_step;                      ///< [N]
+    float *known, *mask, *noised, *condition, *pose, *noise, *prior; ///< [N][C], [N][K], [N][4]
+    float *level, *alpha, *sigma, *weight;                           ///< [N]
+    uint64_t *noise_scene;                                           ///< [N]
+    uint32_t *noise_agent, *noise_step;                              ///< [N]
 };
 
 nm_trainer_config nm_trainer_config_default(void) {
@@ -60,6 +60,21 @@ nm_status nm_trainer_config_check(const nm_trainer_config *c, nm_error *error) {
     return nm_noise_mask_config_check(&c->mask, error);
 }
 
+static const char *const loss_names[] = {"published", "v"};
+
+const char *nm_loss_name(nm_loss_kind kind) {
+    return loss_names[kind];
+}
+
+nm_status nm_loss_parse(const char *text, nm_loss_kind *kind, nm_error *error) {
+    for (int i = 0; i < 2; ++i) {
+        if (strcmp(text, loss_names[i]) != 0) continue;
+        *kind = (nm_loss_kind)i;
+        return NM_OK;
+    }
+    return NM_ERROR(error, NM_E_ARGUMENT, "there is no loss '%s': published and v are possible", text);
+}
+
 float nm_trainer_rate(const nm_trainer_config *c, uint64_t step) {
     if (step <= c->warm_up) return (float)((double)c->rate * (double)step / (double)c->warm_up);
     if (step >= c->steps) return c->rate * c->final_rate;
@@ -83,13 +98,14 @@ static nm_status allocate(nm_trainer *t, nm_error *error) {
                   {&t->condition, m->conditions + 1},
                   {&t->pose, 4},
                   {&t->noise, m->channels},
+                  {&t->prior, t->config.prior == NM_PRIOR_NONE ? 0 : m->channels},
                   {&t->level, 1},
                   {&t->alpha, 1},
                   {&t->sigma, 1},
                   {&t->weight, 1}};
     int complete = 1;
     for (size_t i = 0; i < sizeof floats / sizeof *floats; ++i) {
-        *floats[i].array = calloc(tokens * floats[i].width, sizeof(float));
+        *floats[i].array = calloc(tokens * floats[i].width + 1, sizeof(float));
         complete = complete && *floats[i].array;
     }
     t->noise_scene = calloc(tokens, sizeof *t->noise_scene);
@@ -135,8 +151,8 @@ void nm_trainer_destroy(nm_trainer *t) {
     nm_optimizer_destroy(t->optimizer);
     nm_pass_destroy(t->pass);
     for (uint32_t i = 0; t->slots && i < t->config.scenes; ++i) nm_arena_destroy(t->slots[i].arena);
-    void *parts[] = {t->slots, t->scenes, t->known, t->mask,   t->noised,      t->condition,   t->pose,      t->noise,
-                     t->level, t->alpha,  t->sigma, t->weight, t->noise_scene, t->noise_agent, t->noise_step};
+    void *parts[] = {t->slots, t->scenes, t->known, t->mask,  t->noised, t->condition,   t->pose,        t->noise,
+                     t->prior, t->level,  t->alpha, t->sigma, t->weight, t->noise_scene, t->noise_agent, t->noise_step};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
     free(t);
 }
@@ -165,8 +181,11 @@ static nm_status check_example(const nm_trainer *t, const nm_tokens *tokens, uin
     const nm_model_config *m = &t->model->config;
     const nm_token_config *c = &tokens->config;
     if (nm_token_channels(c) == m->channels && nm_token_conditions(c) == m->conditions &&
-        nm_token_map_channels(c) == m->map_channels)
-        return NM_OK;
+        nm_token_map_channels(c) == m->map_channels) {
+        if (t->config.prior == NM_PRIOR_NONE || c->encoding == NM_TOKENS_AGENT) return NM_OK;
+        return NM_ERROR(error, NM_E_ARGUMENT, "example %llu: only tokens in own frames have a prior",
+                        (unsigned long long)number);
+    }
     return NM_ERROR(error, NM_E_ARGUMENT,
                     "example %llu has %u channels, %u conditions, %u map channels; the model has %u, %u, %u",
                     (unsigned long long)number, nm_token_channels(c), nm_token_conditions(c), nm_token_map_channels(c),
@@ -216,8 +235,22 @@ static void gather_scene(nm_trainer *t, const load *l, uint32_t index) {
     }
 }
 
+/// Leaves of the values what the prior does not explain.
+static void subtract_prior(nm_trainer *t, const nm_token_config *tokens) {
+    const nm_batch *batch = nm_pass_batch(t->pass);
+    if (t->config.prior == NM_PRIOR_NONE) return;
+    nm_prior_fill(tokens, batch->tokens, batch->refs, t->condition, t->prior);
+    const size_t values = (size_t)batch->tokens * t->model->config.channels;
+    for (size_t k = 0; k < values; ++k) t->known[k] -= t->prior[k];
+}
+
+static float weight_of(const nm_trainer *t, const nm_noise_level *level) {
+    if (t->config.loss == NM_LOSS_V) return (float)(1.0 / (level->alpha * level->alpha));
+    return (float)(1.0 / (1.0 + fmin(exp(level->logsnr), 5.0)));
+}
+
 /// From values and levels to what the network sees and what it is to say (nexus-core 2 and 3): clean tokens are given,
-/// the others are z = alpha x + sigma e and count with 1 / (1 + min(SNR, 5)). `share` of the loss is this pass's.
+/// the others are z = alpha x + sigma e. `share` of the loss is this pass's.
 static void add_noise(nm_trainer *t, double share) {
     const uint32_t tokens = nm_pass_batch(t->pass)->tokens, channels = t->model->config.channels;
     uint32_t counted = 0;
@@ -227,7 +260,7 @@ static void add_noise(nm_trainer *t, double share) {
         const int clean = t->level[n] <= 0.0f;
         t->alpha[n] = (float)level.alpha;
         t->sigma[n] = (float)level.sigma;
-        t->weight[n] = clean ? 0.0f : (float)(share / counted / (1.0 + fmin(exp(level.logsnr), 5.0)));
+        t->weight[n] = clean ? 0.0f : (float)(share / counted) * weight_of(t, &level);
         for (size_t k = (size_t)n * channels; k < ((size_t)n + 1) * channels; ++k) {
             const float x = t->known[k];
             t->noised[k] = clean ? x : t->alpha[n] * x + t->sigma[n] * t->noise[k];
@@ -247,6 +280,7 @@ static nm_status run_pass(load *l, double share, double *loss, nm_error *error) 
     for (uint32_t i = 0; i < l->count; ++i) gather_scene(t, l, i);
     nm_noise_fill(l->seed, nm_pass_batch(t->pass)->tokens, t->model->config.channels, t->noise_scene, t->noise_agent,
                   t->noise_step, t->noise);
+    subtract_prior(t, &t->slots[0].tokens.config);
     add_noise(t, share);
     const nm_pass_input input = {.known = t->known,
                                  .mask = t->mask,

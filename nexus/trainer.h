@@ -9,7 +9,7 @@
 #include "nexus/noise.h"
 #include "nexus/noise_mask.h"
 #include "nexus/optimizer.h"
-#include "nexus/tokens.h"
+#include "nexus/prior.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,6 +23,16 @@ typedef struct nm_example_source {
     nm_make_example *make;
 } nm_example_source;
 
+/// What a token at a level costs, its v prediction being off by d. As the error of the noise is alpha d and that of x0
+/// is sigma d, the published weight counts errors of x0 with alpha^2 / (1 + min(SNR, 5)) / sigma^2 only: next to
+/// nothing at the noisy levels, where a scene's large features are decided.
+typedef enum nm_loss_kind {
+    NM_LOSS_PUBLISHED = 0, ///< (alpha d)^2 / (1 + min(SNR, 5)), nexus-core 2
+    NM_LOSS_V              ///< d^2 (Salimans and Ho 2022): every level alike
+} nm_loss_kind;
+NM_API const char *nm_loss_name(nm_loss_kind kind);                                    ///< "published", "v"
+NM_API nm_status nm_loss_parse(const char *text, nm_loss_kind *kind, nm_error *error); ///< NM_E_ARGUMENT
+
 typedef struct nm_trainer_config {
     uint64_t seed;
     uint32_t scenes;       ///< examples in a pass, 1..4096; default 16
@@ -35,6 +45,8 @@ typedef struct nm_trainer_config {
                            ///< end and stays there; default 10000
     float final_rate;      ///< [0, 1]; default 0.02
     nm_snr_schedule snr;   ///< default cosine
+    nm_loss_kind loss;     ///< default published
+    nm_prior prior;        ///< default none
     nm_noise_mask_config mask;
     nm_optimizer_config optimizer;
 } nm_trainer_config;

@@ -16,6 +16,7 @@
     FULL(find) \
     FULL(show) \
     FULL(stats) \
+    FULL(train) \
     PICTURES(view) \
     PICTURES(render) \
     CORE(bench)

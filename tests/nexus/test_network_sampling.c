@@ -29,7 +29,7 @@ static void begin(run *r, nm_backend *backend, int variant, const nm_token_scene
     assert_int_equal(nm_pass_set_scenes(r->pass, scenes, count, &error), NM_OK);
     const nm_batch *batch = nm_pass_batch(r->pass);
     r->tokens = make_tokens(batch, &shape, 9);
-    r->context = (nm_pass_denoiser){r->pass, r->tokens.condition, r->tokens.pose};
+    r->context = (nm_pass_denoiser){.pass = r->pass, .condition = r->tokens.condition, .pose = r->tokens.pose};
     for (uint32_t i = 0; i < batch->tokens; ++i) {
         r->scene[i] = batch->refs[i].scene;
         r->agent[i] = batch->refs[i].agent;

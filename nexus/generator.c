@@ -1,0 +1,184 @@
+#include "nexus/generator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct nm_generator {
+    nm_recipe recipe;
+    nm_generator_config config;
+    nm_model *model;
+    nm_pass *pass;
+    nm_sampler *sampler;
+    nm_pass_denoiser context;
+    nm_token_scene *shapes; ///< [config.scenes]
+    uint64_t *keys;         ///< [config.scenes]
+    // packed tokens of the batch
+    float *values, *condition, *pose, *clean_float; ///< [N][C], [N][K], [N][4], [N]
+    uint8_t *clean;                                 ///< [N]
+    uint32_t *scene, *agent, *time, *id;            ///< [N]
+    int32_t *delay;                                 ///< [N]
+    float *row;                                     ///< [A T] of one scene: known as float
+    size_t row_size;
+};
+
+nm_generator_config nm_generator_config_default(void) {
+    nm_schedule schedule = nm_schedule_default();
+    schedule.kind = NM_SCHEDULE_FULL;
+    return (nm_generator_config){.scenes = 8, .levels = 8, .solver = NM_SOLVER_DDIM, .schedule = schedule};
+}
+
+static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
+    const nm_model_config *m = nm_model_get_config(g->model);
+    g->row_size = (size_t)g->recipe.tokens.agents * nm_token_count(&g->recipe.tokens);
+    g->shapes = calloc(g->config.scenes, sizeof *g->shapes);
+    g->keys = calloc(g->config.scenes, sizeof *g->keys);
+    g->values = calloc(tokens * m->channels, sizeof(float));
+    g->condition = calloc(tokens * m->conditions + 1, sizeof(float));
+    g->pose = calloc(tokens * 4, sizeof(float));
+    g->context.scratch = calloc(tokens * m->channels * 3, sizeof(float));
+    g->clean_float = calloc(tokens, sizeof(float));
+    g->row = calloc(g->row_size, sizeof(float));
+    g->clean = calloc(tokens, 1);
+    g->scene = calloc(tokens * 4, sizeof(uint32_t));
+    g->delay = calloc(tokens, sizeof(int32_t));
+    if (!g->shapes || !g->keys || !g->values || !g->condition || !g->pose || !g->context.scratch || !g->clean_float ||
+        !g->row || !g->clean || !g->scene || !g->delay)
+        return NM_ERROR(error, NM_E_MEMORY, "out of memory for generating %u scenes at once", g->config.scenes);
+    g->agent = g->scene + tokens;
+    g->time = g->agent + tokens;
+    g->id = g->time + tokens;
+    return NM_OK;
+}
+
+static nm_status create_parts(nm_generator *g, nm_error *error) {
+    const nm_model_config *m = nm_model_get_config(g->model);
+    const nm_token_config *t = &g->recipe.tokens;
+    const uint64_t tokens = (uint64_t)g->config.scenes * t->agents * nm_token_count(t);
+    const uint64_t rows = (uint64_t)g->config.scenes * nm_token_map_rows(t, t->agents);
+    if (tokens >= NM_BATCH_MAX_ROWS || rows >= NM_BATCH_MAX_ROWS)
+        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %u agents at once are too many", g->config.scenes, t->agents);
+    nm_status status = allocate(g, (size_t)tokens, error);
+    const nm_batch_capacity capacity = {g->config.scenes, (uint32_t)tokens, (uint32_t)rows};
+    if (status == NM_OK) status = nm_pass_create(g->model, &capacity, 0, &g->pass, error);
+    nm_sampler_config s = nm_sampler_config_default();
+    s.max_tokens = (uint32_t)tokens;
+    s.max_scenes = g->config.scenes;
+    s.channels = m->channels;
+    s.levels = g->config.levels;
+    s.snr = g->recipe.snr;
+    s.solver = g->config.solver;
+    s.clip = g->config.clip;
+    s.seed = g->config.seed;
+    s.observer = g->config.observer;
+    s.observer_context = g->config.observer_context;
+    if (status == NM_OK) status = nm_sampler_create(&s, &g->sampler, error);
+    g->context.pass = g->pass;
+    g->context.condition = m->conditions ? g->condition : NULL;
+    g->context.pose = m->pose_bias ? g->pose : NULL;
+    g->context.prior = g->recipe.prior;
+    g->context.tokens = &g->recipe.tokens;
+    g->context.snr = g->recipe.snr;
+    return status;
+}
+
+nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
+                              nm_generator **generator, nm_error *error) {
+    *generator = NULL;
+    if (config->scenes < 1 || config->scenes > 4096)
+        return NM_ERROR(error, NM_E_ARGUMENT, "%u scenes at once, not 1..4096", config->scenes);
+    nm_generator *g = calloc(1, sizeof *g);
+    if (!g) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a generator");
+    g->model = model;
+    g->recipe = *recipe;
+    g->config = *config;
+    const nm_status status = create_parts(g, error);
+    if (status == NM_OK)
+        *generator = g;
+    else
+        nm_generator_destroy(g);
+    return status;
+}
+
+void nm_generator_destroy(nm_generator *g) {
+    if (!g) return;
+    nm_sampler_destroy(g->sampler);
+    nm_pass_destroy(g->pass);
+    void *parts[] = {g->shapes,      g->keys, g->values, g->condition, g->pose,  g->context.scratch,
+                     g->clean_float, g->row,  g->clean,  g->scene,     g->delay, g};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
+}
+
+static nm_status check(const nm_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
+    if (count > g->config.scenes)
+        return NM_ERROR(error, NM_E_LIMIT, "%u scenes at once for a generator of %u", count, g->config.scenes);
+    const nm_token_config *ours = &g->recipe.tokens;
+    for (uint32_t i = 0; i < count; ++i) {
+        const nm_token_config *c = &scenes[i].tokens->config;
+        if (c->encoding != ours->encoding || c->past != ours->past || c->future != ours->future ||
+            c->agents > ours->agents || nm_token_map_channels(c) != nm_token_map_channels(ours))
+            return NM_ERROR(error, NM_E_ARGUMENT, "scene %u has tokens of another configuration than the model's", i);
+    }
+    return NM_OK;
+}
+
+/// Packs one scene of the batch.
+static void gather(nm_generator *g, const nm_generation *from, uint32_t index) {
+    const nm_batch *batch = nm_pass_batch(g->pass);
+    const nm_model_config *m = nm_model_get_config(g->model);
+    const nm_tokens *t = from->tokens;
+    const uint32_t steps = t->shape.steps;
+    for (size_t k = 0; k < (size_t)t->shape.agents * steps; ++k) g->row[k] = (float)t->known[k];
+    nm_batch_gather(batch, index, steps, 1, g->row, g->clean_float);
+    nm_batch_gather(batch, index, steps, m->channels, t->values, g->values);
+    if (m->conditions) nm_batch_gather(batch, index, steps, m->conditions, t->condition, g->condition);
+    if (m->pose_bias) nm_batch_gather(batch, index, steps, 4, t->pose, g->pose);
+    for (uint32_t n = batch->scene_tokens[index]; n < batch->scene_tokens[index + 1]; ++n) {
+        g->scene[n] = index;
+        g->agent[n] = batch->refs[n].agent;
+        g->time[n] = batch->refs[n].time;
+        g->id[n] = t->agent_id[g->agent[n]];
+        g->clean[n] = g->clean_float[n] > 0.0f;
+    }
+    g->keys[index] = from->key;
+}
+
+static void scatter(const nm_generator *g, const nm_generation *to, uint32_t index) {
+    const nm_batch *batch = nm_pass_batch(g->pass);
+    const uint32_t channels = nm_model_get_config(g->model)->channels, steps = to->tokens->shape.steps;
+    memset(to->values, 0, (size_t)to->tokens->shape.agents * steps * channels * sizeof *to->values);
+    // all tokens are clean at the end, so that what is noised is the value
+    nm_batch_scatter(batch, index, steps, channels, nm_sampler_get(g->sampler).in.noised, to->values);
+}
+
+nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_guide *guide,
+                           void *guide_context, nm_error *error) {
+    nm_status status = check(g, scenes, count, error);
+    if (status != NM_OK || count == 0) return status;
+    for (uint32_t i = 0; i < count; ++i) g->shapes[i] = scenes[i].tokens->shape;
+    status = nm_pass_set_scenes(g->pass, g->shapes, count, error);
+    if (status != NM_OK) return status;
+    for (uint32_t i = 0; i < count; ++i) gather(g, &scenes[i], i);
+    const uint32_t tokens = nm_pass_batch(g->pass)->tokens, first = g->recipe.tokens.past + 1;
+    nm_schedule_delays(&g->config.schedule, g->config.levels, tokens, g->time, first, nm_token_count(&g->recipe.tokens),
+                       NULL, g->delay);
+    const nm_token_layout layout = {.count = tokens,
+                                    .scene_count = count,
+                                    .scene = g->scene,
+                                    .agent = g->agent,
+                                    .time = g->time,
+                                    .agent_id = g->id,
+                                    .scene_key = g->keys};
+    status = nm_sampler_begin(g->sampler, &layout, g->clean, g->values, g->delay, error);
+    const nm_denoiser denoiser = nm_denoiser_of_pass(&g->context);
+    if (status == NM_OK) status = nm_sampler_run(g->sampler, &denoiser, guide, guide_context, error);
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i) scatter(g, &scenes[i], i);
+    return status;
+}
+
+uint64_t nm_generator_passes(const nm_generator *g) {
+    return nm_sampler_get(g->sampler).passes;
+}
+
+const nm_batch *nm_generator_batch(const nm_generator *g) {
+    return nm_pass_batch(g->pass);
+}

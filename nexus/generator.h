@@ -1,0 +1,56 @@
+/// Futures of scenes out of a trained model: tokens with what is known in them go in, all values come out.
+///
+/// All memory is made by the creation for a batch of a given size; runs allocate nothing but what a backend may for
+/// recording a pass. One thread at a time, that of the model's backend.
+#ifndef NM_NEXUS_GENERATOR_H
+#define NM_NEXUS_GENERATOR_H
+
+#include "nexus/pass_denoiser.h"
+#include "nexus/recipe.h"
+#include "nexus/sampler.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Fill with nm_generator_config_default().
+typedef struct nm_generator_config {
+    uint32_t scenes;               ///< in a batch, several futures of one scene counted each; 1..4096; default 8
+    uint32_t levels;               ///< S of the sampler; default 8
+    nm_solver solver;              ///< default ddim
+    nm_schedule schedule;          ///< default full
+    float clip;                    ///< of the sampler; default 0
+    uint64_t seed;                 ///< default 0
+    nm_sampler_observer *observer; ///< of the sampler; nullable
+    void *observer_context;
+} nm_generator_config;
+NM_API nm_generator_config nm_generator_config_default(void);
+
+typedef struct nm_generator nm_generator;
+
+/// The model is borrowed and must outlive it; the recipe is copied. NM_E_ARGUMENT, NM_E_LIMIT for a value out of range;
+/// NM_E_MEMORY.
+NM_API nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
+                                     nm_generator **generator, nm_error *error);
+NM_API void nm_generator_destroy(nm_generator *generator); ///< NULL is fine
+
+/// One scene of a batch.
+typedef struct nm_generation {
+    const nm_tokens *tokens; ///< of the recipe's configuration; known tokens are given (nm_tokens_set_task)
+    uint64_t key;            ///< keys the noise: another one for each future of a scene
+    float *values;           ///< [out, A x T x C] known values as they are, other valid ones as sampled, the rest 0
+} nm_generation;
+
+/// Samples `count` <= scenes scenes together. What comes out of a scene does not depend on which others are with it.
+/// guide   nullable, see sampler.h
+/// NM_E_ARGUMENT for tokens of another configuration; NM_E_NUMERIC and others as nm_sampler_run; NM_E_LIMIT
+NM_API nm_status nm_generator_run(nm_generator *generator, const nm_generation *scenes, uint32_t count, nm_guide *guide,
+                                  void *guide_context, nm_error *error);
+NM_API uint64_t nm_generator_passes(const nm_generator *generator); ///< of the last run
+/// The batch of the last run, for guides that must know which token is whose.
+NM_API const nm_batch *nm_generator_batch(const nm_generator *generator);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

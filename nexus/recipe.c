@@ -1,0 +1,176 @@
+#include "nexus/recipe.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nexus/model_private.h"
+#include "nexus/safetensors.h"
+
+#define KEY "nearmiss_recipe"
+
+typedef enum kind { WHOLE, SWITCH, REAL } kind;
+
+/// The numbers of a token configuration, by name. Ranges are nm_token_config_check's.
+static const struct {
+    const char *name;
+    kind kind;
+    size_t offset;
+} numbers[] = {
+    {"past", WHOLE, offsetof(nm_token_config, past)},
+    {"future", WHOLE, offsetof(nm_token_config, future)},
+    {"agents", WHOLE, offsetof(nm_token_config, agents)},
+    {"map_features", WHOLE, offsetof(nm_token_config, map_features)},
+    {"map_polylines", WHOLE, offsetof(nm_token_config, map_polylines)},
+    {"map_points", WHOLE, offsetof(nm_token_config, map_points)},
+    {"statics", SWITCH, offsetof(nm_token_config, statics)},
+    {"range", REAL, offsetof(nm_token_config, range)},
+    {"map_piece", REAL, offsetof(nm_token_config, map_piece)},
+    {"map_range", REAL, offsetof(nm_token_config, map_range)},
+    {"position_scale", REAL, offsetof(nm_token_config, position_scale)},
+    {"heading_scale", REAL, offsetof(nm_token_config, heading_scale)},
+    {"speed_scale", REAL, offsetof(nm_token_config, speed_scale)},
+};
+enum { NUMBERS = sizeof numbers / sizeof *numbers };
+
+static nm_status wrong(const cJSON *item, nm_error *error) {
+    return NM_ERROR(error, NM_E_FORMAT, "recipe of the model: '%.60s' has a value that makes no sense", item->string);
+}
+
+static nm_status take_number(const cJSON *item, size_t index, nm_token_config *tokens, nm_error *error) {
+    char *at = (char *)tokens + numbers[index].offset;
+    const double value = item->valuedouble;
+    if (!cJSON_IsNumber(item) || !(fabs(value) < 4e9)) return wrong(item, error);
+    if (numbers[index].kind == REAL) {
+        *(double *)at = value;
+        return NM_OK;
+    }
+    if (value < 0.0 || value != floor(value)) return wrong(item, error);
+    if (numbers[index].kind == SWITCH)
+        *(int *)at = value != 0.0;
+    else
+        *(uint32_t *)at = (uint32_t)value;
+    return NM_OK;
+}
+
+static nm_status take_text(const cJSON *item, nm_recipe *r, nm_error *error) {
+    const char *text = cJSON_GetStringValue(item);
+    if (!text) return wrong(item, error);
+    if (strcmp(item->string, "name") == 0) {
+        snprintf(r->name, sizeof r->name, "%s", text);
+        return NM_OK;
+    }
+    if (strcmp(item->string, "prior") == 0)
+        return nm_prior_parse(text, &r->prior, NULL) == NM_OK ? NM_OK : wrong(item, error);
+    if (strcmp(item->string, "encoding") == 0) {
+        r->tokens.encoding = strcmp(text, "agent") == 0 ? NM_TOKENS_AGENT : NM_TOKENS_EGO;
+        return r->tokens.encoding == NM_TOKENS_EGO && strcmp(text, "ego") != 0 ? wrong(item, error) : NM_OK;
+    }
+    for (int i = NM_SNR_COSINE; i <= NM_SNR_SHIFTED_COSINE; ++i) {
+        if (strcmp(text, nm_snr_schedule_name((nm_snr_schedule)i)) != 0) continue;
+        r->snr = (nm_snr_schedule)i;
+        return NM_OK;
+    }
+    return wrong(item, error);
+}
+
+static nm_status take(const cJSON *item, nm_recipe *r, nm_error *error) {
+    static const char *const texts[] = {"name", "prior", "encoding", "snr"};
+    for (size_t i = 0; i < NUMBERS; ++i)
+        if (strcmp(item->string, numbers[i].name) == 0) return take_number(item, i, &r->tokens, error);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i)
+        if (strcmp(item->string, texts[i]) == 0) return take_text(item, r, error);
+    if (strcmp(item->string, "steps") != 0)
+        return NM_ERROR(error, NM_E_FORMAT, "recipe of the model: there is no '%.60s'", item->string);
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0.0 && item->valuedouble < 9e15)) return wrong(item, error);
+    r->steps = (uint64_t)item->valuedouble;
+    return NM_OK;
+}
+
+nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *error) {
+    cJSON *document = cJSON_Parse(json);
+    nm_status status = NM_OK;
+    if (!cJSON_IsObject(document)) status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: no JSON object");
+    const cJSON *item;
+    if (status == NM_OK) {
+        cJSON_ArrayForEach(item, document) {
+            status = take(item, recipe, error);
+            if (status != NM_OK) break;
+        }
+    }
+    cJSON_Delete(document);
+    nm_error reason;
+    nm_error_clear(&reason);
+    if (status == NM_OK && nm_token_config_check(&recipe->tokens, &reason) != NM_OK)
+        status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: %s", reason.message);
+    if (status == NM_OK && recipe->prior != NM_PRIOR_NONE && recipe->tokens.encoding != NM_TOKENS_AGENT)
+        status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: only tokens in own frames have a prior");
+    return status;
+}
+
+char *nm_recipe_format(const nm_recipe *r) {
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddStringToObject(document, "name", r->name);
+    cJSON_AddStringToObject(document, "encoding", r->tokens.encoding == NM_TOKENS_AGENT ? "agent" : "ego");
+    cJSON_AddStringToObject(document, "snr", nm_snr_schedule_name(r->snr));
+    cJSON_AddStringToObject(document, "prior", nm_prior_name(r->prior));
+    cJSON_AddNumberToObject(document, "steps", (double)r->steps);
+    for (size_t i = 0; i < NUMBERS; ++i) {
+        const char *at = (const char *)&r->tokens + numbers[i].offset;
+        const double value = numbers[i].kind == REAL     ? *(const double *)at
+                             : numbers[i].kind == SWITCH ? (double)*(const int *)at
+                                                         : (double)*(const uint32_t *)at;
+        cJSON_AddNumberToObject(document, numbers[i].name, value);
+    }
+    char *text = cJSON_PrintUnformatted(document);
+    cJSON_Delete(document);
+    return text;
+}
+
+nm_status nm_recipe_save(const nm_recipe *recipe, const nm_model *model, const char *path, size_t shard_bytes,
+                         nm_error *error) {
+    char *text = nm_recipe_format(recipe);
+    if (!text) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the recipe of a model");
+    const nm_safetensors_text metadata = {KEY, text};
+    const nm_status status = nm_model_save_described(model, path, shard_bytes, &metadata, 1, error);
+    free(text);
+    return status;
+}
+
+static nm_status read_recipe(const char *path, nm_recipe *recipe, nm_error *error) {
+    nm_safetensors *file;
+    nm_status status = nm_safetensors_open(path, &file, error);
+    if (status != NM_OK) return status;
+    const char *text = nm_safetensors_metadata(file, KEY);
+    if (text) status = nm_recipe_parse(text, recipe, error);
+    nm_safetensors_close(file);
+    if (status != NM_OK && error && !error->input[0])
+        snprintf(error->input, sizeof error->input, "%.*s", (int)sizeof error->input - 1, path);
+    return status;
+}
+
+nm_status nm_recipe_load(const char *path, nm_backend *backend, nm_model **model, nm_recipe *recipe, nm_error *error) {
+    *model = NULL;
+    *recipe = (nm_recipe){.tokens = nm_token_config_default(NM_TOKENS_EGO), .name = "published"};
+    nm_model *m = NULL;
+    nm_status status = read_recipe(path, recipe, error);
+    if (status == NM_OK) status = nm_model_load(path, NULL, backend, &m, error);
+    if (status != NM_OK) return status;
+    const nm_model_config *c = nm_model_get_config(m);
+    const nm_token_config *t = &recipe->tokens;
+    if (c->channels != nm_token_channels(t) || c->conditions != nm_token_conditions(t) ||
+        c->map_channels != nm_token_map_channels(t)) {
+        status =
+            NM_ERROR(error, NM_E_FORMAT,
+                     "%s: the network has %u channels, %u conditions, %u map channels; its recipe's tokens %u, %u, %u",
+                     path, c->channels, c->conditions, c->map_channels, nm_token_channels(t), nm_token_conditions(t),
+                     nm_token_map_channels(t));
+        nm_model_destroy(m);
+        return status;
+    }
+    *model = m;
+    return NM_OK;
+}

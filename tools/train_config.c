@@ -1,0 +1,276 @@
+#include "tools/train_config.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FIELD(name, kind, type, member, least, most)                                                                   \
+    { name, kind, offsetof(type, member), least, most, NULL }
+#define CHOICE(name, type, member, list)                                                                               \
+    { name, NM_CONFIG_CHOICE, offsetof(type, member), 0, 0, list }
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+static const char *const encodings[] = {"ego", "agent", NULL};
+static const char *const priors[] = {"none", "straight", NULL};
+static const char *const schedules[] = {"cosine", "shifted_cosine", NULL};
+static const char *const losses[] = {"published", "v", NULL};
+static const char *const precisions[] = {"f32", "bf16", NULL};
+
+static const nm_config_field model_fields[] = {
+    FIELD("hidden", NM_CONFIG_U32, nm_model_config, hidden, 8, 4096),
+    FIELD("heads", NM_CONFIG_U32, nm_model_config, heads, 1, 256),
+    FIELD("blocks", NM_CONFIG_U32, nm_model_config, blocks, 1, 64),
+    FIELD("widening", NM_CONFIG_U32, nm_model_config, widening, 1, 16),
+    FIELD("frequencies", NM_CONFIG_U32, nm_model_config, frequencies, 2, 1024),
+    FIELD("latents", NM_CONFIG_U32, nm_model_config, latents, 1, 4096),
+    FIELD("encoder_cross_heads", NM_CONFIG_U32, nm_model_config, encoder_cross_heads, 1, 256),
+    FIELD("encoder_self_heads", NM_CONFIG_U32, nm_model_config, encoder_self_heads, 1, 256),
+    FIELD("encoder_rounds", NM_CONFIG_U32, nm_model_config, encoder_rounds, 0, 16),
+    FIELD("encoder_layers", NM_CONFIG_U32, nm_model_config, encoder_layers, 0, 16),
+    FIELD("rotary", NM_CONFIG_SWITCH, nm_model_config, rotary, 0, 1),
+    FIELD("pose_bias", NM_CONFIG_SWITCH, nm_model_config, pose_bias, 0, 1),
+};
+
+static const nm_config_field token_fields[] = {
+    CHOICE("encoding", nm_token_config, encoding, encodings),
+    FIELD("past", NM_CONFIG_U32, nm_token_config, past, 0, 64),
+    FIELD("future", NM_CONFIG_U32, nm_token_config, future, 0, 256),
+    FIELD("agents", NM_CONFIG_U32, nm_token_config, agents, 1, 65536),
+    FIELD("range", NM_CONFIG_F64, nm_token_config, range, 1e-3, 1e7),
+    FIELD("statics", NM_CONFIG_SWITCH, nm_token_config, statics, 0, 1),
+    FIELD("map_features", NM_CONFIG_U32, nm_token_config, map_features, 0, 7),
+    FIELD("map_polylines", NM_CONFIG_U32, nm_token_config, map_polylines, 0, 4096),
+    FIELD("map_points", NM_CONFIG_U32, nm_token_config, map_points, 2, 64),
+    FIELD("map_piece", NM_CONFIG_F64, nm_token_config, map_piece, 1, 1e4),
+    FIELD("map_range", NM_CONFIG_F64, nm_token_config, map_range, 1e-3, 1e7),
+    FIELD("position_scale", NM_CONFIG_F64, nm_token_config, position_scale, 1e-3, 1e6),
+    FIELD("heading_scale", NM_CONFIG_F64, nm_token_config, heading_scale, 1e-3, 1e6),
+    FIELD("speed_scale", NM_CONFIG_F64, nm_token_config, speed_scale, 1e-3, 1e6),
+};
+
+#define NOISE(name, family)                                                                                            \
+    { name, NM_CONFIG_F32, offsetof(nm_trainer_config, mask.weight) + (family) * sizeof(float), 0, 1e6, NULL }
+static const nm_config_field noise_fields[] = {
+    CHOICE("snr", nm_trainer_config, snr, schedules),
+    CHOICE("loss", nm_trainer_config, loss, losses),
+    CHOICE("prior", nm_trainer_config, prior, priors),
+    NOISE("scene", NM_NOISE_SCENE),
+    NOISE("rising", NM_NOISE_RISING),
+    NOISE("agent", NM_NOISE_AGENT),
+    NOISE("token", NM_NOISE_TOKEN),
+    NOISE("smooth", NM_NOISE_SMOOTH),
+    FIELD("threshold", NM_CONFIG_F32, nm_trainer_config, mask.threshold, 0, 1),
+    FIELD("behaviour", NM_CONFIG_F32, nm_trainer_config, mask.behaviour, 0, 1),
+    FIELD("goals", NM_CONFIG_F32, nm_trainer_config, mask.goals, 0, 1),
+};
+
+static const nm_config_field optimizer_fields[] = {
+    FIELD("rate", NM_CONFIG_F32, nm_trainer_config, rate, 1e-9, 1),
+    FIELD("final_rate", NM_CONFIG_F32, nm_trainer_config, final_rate, 0, 1),
+    FIELD("warm_up", NM_CONFIG_U64, nm_trainer_config, warm_up, 0, 1e9),
+    FIELD("beta1", NM_CONFIG_F32, nm_trainer_config, optimizer.beta1, 0, 0.999999),
+    FIELD("beta2", NM_CONFIG_F32, nm_trainer_config, optimizer.beta2, 0, 0.999999),
+    FIELD("epsilon", NM_CONFIG_F32, nm_trainer_config, optimizer.epsilon, 1e-12, 1),
+    FIELD("decay", NM_CONFIG_F32, nm_trainer_config, optimizer.decay, 0, 1),
+    FIELD("clip", NM_CONFIG_F32, nm_trainer_config, optimizer.clip, 0, 1e6),
+    FIELD("ema", NM_CONFIG_F32, nm_trainer_config, optimizer.ema_decay, 0, 0.9999999),
+};
+
+static const nm_config_field augmentation_fields[] = {
+    FIELD("mirror", NM_CONFIG_F32, nm_training_set_config, augmentation.mirror, 0, 1),
+    FIELD("rotate", NM_CONFIG_F32, nm_training_set_config, augmentation.rotate, 0, 3.14159),
+    FIELD("drop", NM_CONFIG_F32, nm_training_set_config, augmentation.drop, 0, 1),
+    FIELD("history_noise", NM_CONFIG_F32, nm_training_set_config, augmentation.history_noise, 0, 10),
+    FIELD("other_ego", NM_CONFIG_F32, nm_training_set_config, other_ego, 0, 1),
+    FIELD("least_future", NM_CONFIG_U32, nm_training_set_config, least_future, 0, 256),
+};
+
+static const nm_config_field top_fields[] = {
+    {"name", NM_CONFIG_TEXT, 0, 0, 0, NULL}, // read by itself: it is shorter in a recipe
+    FIELD("seed", NM_CONFIG_U64, nm_train_config, trainer.seed, 0, 9007199254740992.0),
+    FIELD("steps", NM_CONFIG_U64, nm_train_config, trainer.steps, 1, 1e12),
+    FIELD("scenes", NM_CONFIG_U32, nm_train_config, trainer.scenes, 1, 4096),
+    FIELD("accumulate", NM_CONFIG_U32, nm_train_config, trainer.accumulate, 1, 4096),
+    CHOICE("precision", nm_train_config, precision, precisions),
+    FIELD("checkpoint_seconds", NM_CONFIG_U32, nm_train_config, checkpoint_seconds, 1, 1e6),
+    FIELD("shard_mb", NM_CONFIG_F64, nm_train_config, shard_mb, 0.01, 1e5),
+};
+
+static const nm_config_field validation_fields[] = {
+    FIELD("examples", NM_CONFIG_U64, nm_train_config, validation_examples, 0, 1e6),
+    FIELD("every", NM_CONFIG_U64, nm_train_config, validation_every, 1, 1e9),
+};
+
+static const nm_config_field part_fields[] = {
+    FIELD("weight", NM_CONFIG_F64, nm_train_part, weight, 1e-6, 1e6),
+    FIELD("density", NM_CONFIG_F64, nm_train_part, density, 5, 150),
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// "scenes": "NAME*" or ["NAME*", ...]
+static nm_status read_patterns(const cJSON *item, const char *where, const char **patterns, nm_error *error) {
+    size_t count = 0;
+    const cJSON *one;
+    if (cJSON_IsString(item)) {
+        patterns[0] = item->valuestring;
+        return NM_OK;
+    }
+    if (item && !cJSON_IsArray(item))
+        return NM_ERROR(error, NM_E_FORMAT, "%s.%s must be a name or a list of names", where, item->string);
+    cJSON_ArrayForEach(one, item) {
+        if (!cJSON_IsString(one))
+            return NM_ERROR(error, NM_E_FORMAT, "%s.%s must be a list of names", where, item->string);
+        if (count + 1 >= NM_TRAIN_PATTERNS)
+            return NM_ERROR(error, NM_E_LIMIT, "%s.%s has more than %d names", where, item->string,
+                            NM_TRAIN_PATTERNS - 1);
+        patterns[count++] = one->valuestring;
+    }
+    return NM_OK;
+}
+
+static nm_status read_part(const cJSON *item, const char *where, nm_train_part *part, nm_error *error) {
+    static const char *const others[] = {"store", "shards", "simulate", "only", "without", NULL};
+    *part = (nm_train_part){.weight = 1.0, .density = 40.0};
+    nm_status status = nm_config_read(item, where, part_fields, COUNT(part_fields), others, part, error);
+    if (status != NM_OK) return status;
+    uint32_t given = 0;
+    for (int i = 0; i < 3; ++i) {
+        const cJSON *from = cJSON_GetObjectItemCaseSensitive(item, others[i]);
+        if (!from) continue;
+        if (!cJSON_IsString(from) || strlen(from->valuestring) >= sizeof part->path)
+            return NM_ERROR(error, NM_E_FORMAT, "%s.%s must be a text of at most 255 bytes", where, others[i]);
+        part->from = (nm_train_from)i;
+        snprintf(part->path, sizeof part->path, "%s", from->valuestring);
+        given++;
+    }
+    if (given != 1) return NM_ERROR(error, NM_E_FORMAT, "%s needs one of store, shards and simulate", where);
+    const cJSON *only = cJSON_GetObjectItemCaseSensitive(item, "only");
+    const cJSON *without = cJSON_GetObjectItemCaseSensitive(item, "without");
+    if (part->from == NM_TRAIN_SIMULATE && (only || without))
+        return NM_ERROR(error, NM_E_FORMAT, "%s is simulated: its scenes have no names to choose by", where);
+    status = read_patterns(only, where, part->only, error);
+    return status == NM_OK ? read_patterns(without, where, part->without, error) : status;
+}
+
+static nm_status read_parts(const cJSON *list, const char *name, nm_train_parts *parts, nm_error *error) {
+    const cJSON *item;
+    if (!cJSON_IsArray(list)) return NM_ERROR(error, NM_E_FORMAT, "%s must be a list [...]", name);
+    cJSON_ArrayForEach(item, list) {
+        char where[64];
+        if (parts->count == NM_TRAIN_PARTS)
+            return NM_ERROR(error, NM_E_LIMIT, "%s has more than %d parts", name, NM_TRAIN_PARTS);
+        snprintf(where, sizeof where, "%s[%u]", name, parts->count);
+        const nm_status status = read_part(item, where, &parts->part[parts->count], error);
+        if (status != NM_OK) return status;
+        parts->count++;
+    }
+    return NM_OK;
+}
+
+/// Whatever is given of section `name`.
+static nm_status section(const cJSON *document, const char *name, const nm_config_field *fields, size_t count,
+                         const char *const *others, void *base, nm_error *error) {
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(document, name);
+    return object ? nm_config_read(object, name, fields, count, others, base, error) : NM_OK;
+}
+
+/// Defaults depend on the encoding, so that is looked at first.
+static nm_status set_defaults(nm_train_config *c, nm_error *error) {
+    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(c->document, "tokens");
+    nm_token_config chosen = {.encoding = NM_TOKENS_AGENT};
+    if (tokens) {
+        const nm_status status =
+            nm_config_read(tokens, "tokens", token_fields, COUNT(token_fields), NULL, &chosen, error);
+        if (status != NM_OK) return status;
+    }
+    c->set = nm_training_set_config_default(chosen.encoding);
+    c->model = nm_model_config_default();
+    nm_token_fit_model(&c->set.tokens, &c->model);
+    c->trainer = nm_trainer_config_default();
+    c->trainer.prior = chosen.encoding == NM_TOKENS_AGENT ? NM_PRIOR_STRAIGHT : NM_PRIOR_NONE;
+    c->model.rotary = chosen.encoding == NM_TOKENS_AGENT;
+    c->precision = NM_BF16;
+    c->validation_examples = 64;
+    c->validation_every = 200;
+    c->checkpoint_seconds = 60;
+    c->shard_mb = 15.0;
+    return NM_OK;
+}
+
+static nm_status read_sections(nm_train_config *c, nm_error *error) {
+    static const char *const sections[] = {"model", "tokens",     "noise", "optimizer", "augmentation",
+                                           "data",  "validation", "name",  NULL};
+    static const char *const validation_others[] = {"data", NULL};
+    const cJSON *d = c->document;
+    nm_token_config *tokens = &c->set.tokens;
+    nm_status status = nm_config_read(d, "", top_fields + 1, COUNT(top_fields) - 1, sections, c, error);
+    if (status == NM_OK) status = section(d, "tokens", token_fields, COUNT(token_fields), NULL, tokens, error);
+    nm_token_fit_model(tokens, &c->model); // after which the configuration may switch the pose bias off
+    if (status == NM_OK) status = section(d, "model", model_fields, COUNT(model_fields), NULL, &c->model, error);
+    if (status == NM_OK) status = section(d, "noise", noise_fields, COUNT(noise_fields), NULL, &c->trainer, error);
+    if (status == NM_OK)
+        status = section(d, "optimizer", optimizer_fields, COUNT(optimizer_fields), NULL, &c->trainer, error);
+    if (status == NM_OK)
+        status = section(d, "augmentation", augmentation_fields, COUNT(augmentation_fields), NULL, &c->set, error);
+    if (status == NM_OK)
+        status = section(d, "validation", validation_fields, COUNT(validation_fields), validation_others, c, error);
+    const cJSON *data = cJSON_GetObjectItemCaseSensitive(d, "data");
+    const cJSON *held = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(d, "validation"), "data");
+    if (status == NM_OK && !data) status = NM_ERROR(error, NM_E_FORMAT, "data is missing: what to train on");
+    if (status == NM_OK) status = read_parts(data, "data", &c->data, error);
+    if (status == NM_OK && held) status = read_parts(held, "validation.data", &c->validation, error);
+    return status;
+}
+
+static nm_status check(nm_train_config *c, nm_error *error) {
+    const nm_token_config *tokens = &c->set.tokens;
+    nm_status status = nm_token_config_check(tokens, error);
+    if (status == NM_OK) status = nm_model_config_check(&c->model, error);
+    if (status == NM_OK) status = nm_trainer_config_check(&c->trainer, error);
+    if (status != NM_OK) return status;
+    if (c->trainer.prior != NM_PRIOR_NONE && tokens->encoding != NM_TOKENS_AGENT)
+        return NM_ERROR(error, NM_E_FORMAT, "noise.prior is '%s', which only tokens.encoding 'agent' has",
+                        nm_prior_name(c->trainer.prior));
+    if (c->set.augmentation.rotate > 0.0f && tokens->encoding == NM_TOKENS_AGENT)
+        return NM_ERROR(error, NM_E_FORMAT,
+                        "augmentation.rotate changes nothing with tokens.encoding 'agent': frames are the agents' own");
+    if (c->model.pose_bias && tokens->encoding != NM_TOKENS_AGENT)
+        return NM_ERROR(error, NM_E_FORMAT, "model.pose_bias needs tokens.encoding 'agent'");
+    if (!c->data.count) return NM_ERROR(error, NM_E_FORMAT, "data is empty: nothing to train on");
+    return NM_OK;
+}
+
+static nm_status derive(nm_train_config *c, nm_error *error) {
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(c->document, "name");
+    c->recipe = (nm_recipe){.tokens = c->set.tokens, .snr = c->trainer.snr, .prior = c->trainer.prior};
+    if (name && (!cJSON_IsString(name) || strlen(name->valuestring) >= sizeof c->recipe.name))
+        return NM_ERROR(error, NM_E_FORMAT, "name must be a text of at most 63 bytes");
+    snprintf(c->recipe.name, sizeof c->recipe.name, "%s", name ? name->valuestring : "model");
+    const nm_token_config *t = &c->set.tokens;
+    c->trainer.max_tokens = t->agents * nm_token_count(t);
+    c->trainer.max_map_rows = nm_token_map_rows(t, t->agents);
+    c->set.seed = c->trainer.seed;
+    return NM_OK;
+}
+
+nm_status nm_train_config_load(const char *path, nm_train_config *c, nm_error *error) {
+    memset(c, 0, sizeof *c);
+    nm_status status = nm_config_load(path, &c->document, error);
+    if (status != NM_OK) return status;
+    status = set_defaults(c, error);
+    if (status == NM_OK) status = read_sections(c, error);
+    if (status == NM_OK) status = derive(c, error);
+    if (status == NM_OK) status = check(c, error);
+    if (status != NM_OK) {
+        nm_train_config_release(c);
+        if (error && !error->input[0])
+            snprintf(error->input, sizeof error->input, "%.*s", (int)sizeof error->input - 1, path);
+    }
+    return status;
+}
+
+void nm_train_config_release(nm_train_config *c) {
+    cJSON_Delete(c->document);
+    c->document = NULL;
+}

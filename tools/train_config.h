@@ -1,0 +1,61 @@
+/// What `nearmiss train --config F` reads. docs/training.md has every key with its meaning.
+#ifndef NM_TOOLS_TRAIN_CONFIG_H
+#define NM_TOOLS_TRAIN_CONFIG_H
+
+#include "nexus/model.h"
+#include "nexus/recipe.h"
+#include "nexus/training_set.h"
+#include "tools/cli_config.h"
+
+enum { NM_TRAIN_PARTS = 32, NM_TRAIN_PATTERNS = 128 };
+
+typedef enum nm_train_from { NM_TRAIN_STORE = 0, NM_TRAIN_SHARDS, NM_TRAIN_SIMULATE } nm_train_from;
+
+/// A part of the data.
+typedef struct nm_train_part {
+    nm_train_from from;
+    char path[256];                         ///< of a store or shards; of simulations the map, or "all"
+    double weight;                          ///< default 1
+    double density;                         ///< of simulations: vehicles per km of lane up to which; default 40
+    const char *only[NM_TRAIN_PATTERNS];    ///< scene names with * and ?, NULL at the end; none = all
+    const char *without[NM_TRAIN_PATTERNS]; ///< those are left out
+} nm_train_part;
+
+typedef struct nm_train_parts {
+    uint32_t count;
+    nm_train_part part[NM_TRAIN_PARTS];
+} nm_train_parts;
+
+typedef struct nm_train_config {
+    cJSON *document; ///< owns the texts
+    nm_recipe recipe;
+    nm_model_config model;
+    nm_trainer_config trainer;
+    nm_training_set_config set;
+    nm_train_parts data, validation;
+    nm_dtype precision;           ///< default bf16
+    uint64_t validation_examples; ///< default 64; 0 = none
+    uint64_t validation_every;    ///< steps; default 200
+    uint32_t checkpoint_seconds;  ///< default 60
+    double shard_mb;              ///< MB that a file of a checkpoint has at most; default 15
+} nm_train_config;
+
+/// NM_E_FORMAT and others name file and key. What contradicts itself is refused: a prior with tokens that have none,
+/// map settings of the other encoder, no data.
+nm_status nm_train_config_load(const char *path, nm_train_config *config, nm_error *error);
+void nm_train_config_release(nm_train_config *config);
+
+/// What a run reads examples from.
+typedef struct nm_train_data {
+    nm_training_set *set;
+    struct nm_simulated_examples *simulated[NM_TRAIN_PARTS];
+    uint32_t simulated_count;
+} nm_train_data;
+
+/// Reads the scenes and cuts their maps. Without `augmented` examples are as recorded. Progress is shown unless quiet.
+/// After a failure there is nothing to close.
+nm_status nm_train_data_open(const nm_train_config *config, const nm_train_parts *parts, int augmented, int quiet,
+                             nm_train_data *data, nm_error *error);
+void nm_train_data_close(nm_train_data *data);
+
+#endif
