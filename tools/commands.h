@@ -24,6 +24,7 @@
 #define NM_BENCHES(CORE, FULL, PICTURES) \
     CORE(sim) \
     CORE(denoise) \
+    CORE(train) \
     FULL(import) \
     FULL(store) \
     PICTURES(render)

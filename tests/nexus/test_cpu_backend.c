@@ -194,9 +194,9 @@ static void instruction_sets_agree(void **state) {
 
 static void products_agree(void **state) {
     (void)state;
-    static const nm_test_shape shapes[] = {{1, 7, 1, 1, 1, 1},    {65, 24, 8, 1, 1, 1},   {0, 24, 3, 1, 1, 1},
-                                           {67, 256, 3, 1, 1, 0}, {5, 24, 1536, 1, 1, 0}, {530, 17, 20, 1, 1, 0},
-                                           {70, 600, 64, 1, 1, 0}};
+    static const nm_test_shape shapes[] = {{1, 7, 1, 1, 1, 1},     {65, 24, 8, 1, 1, 1},   {0, 24, 3, 1, 1, 1},
+                                           {67, 256, 3, 1, 1, 0},  {5, 24, 1536, 1, 1, 0}, {530, 17, 20, 1, 1, 0},
+                                           {70, 600, 64, 1, 1, 0}, {600, 64, 288, 1, 1, 1}};
     for (int type = NM_F32; type <= NM_BF16; type++) {
         nm_backend *plain = create(NM_GEMM_PORTABLE, NM_CPU_ISA_PORTABLE, (nm_dtype)type, 1);
         for (int gemm = NM_GEMM_DNNL; gemm <= NM_GEMM_PORTABLE; gemm++) {
@@ -281,7 +281,8 @@ static void renewed_weights_are_used_both_ways(void **state) {
 
 static void threads_change_no_bit(void **state) {
     (void)state;
-    static const nm_test_shape shape = {200, 32, 70, 2, 16, 0};
+    static const nm_test_shape shape = {200, 32, 70, 2, 16, 0}, large = {700, 96, 192, 1, 1, 0},
+                               ragged = {700, 40, 150, 1, 1, 1};
     static const nm_gemm_kind kinds[] = {NM_GEMM_PORTABLE, NM_GEMM_DNNL, NM_GEMM_CBLAS};
     for (int k = 0; k < 3; k++) {
         for (int type = NM_F32; type <= NM_BF16; type++) {
@@ -289,6 +290,8 @@ static void threads_change_no_bit(void **state) {
             for (int threads = 2; one && threads <= 3; threads++) {
                 nm_backend *several = create(kinds[k], NM_CPU_ISA_AUTO, (nm_dtype)type, threads);
                 run_both(one, several, &shape, k > 0, nm_test_expect_same_bits); // the libraries take products only
+                run_both(one, several, &large, 1, nm_test_expect_same_bits);
+                run_both(one, several, &ragged, 1, nm_test_expect_same_bits);
                 nm_backend_destroy(several);
             }
             nm_backend_destroy(one);

@@ -135,6 +135,7 @@ nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_ge
     *made = (portable){
         .base = {.bf16 = found ? NM_BF16 : NM_F32,
                  .outer_bf16 = NM_F32,
+                 .outers = found,
                  // float32: a multiple of every variant's rows per inner loop
                  .block = found ? found->block : 48,
                  .columns = 48,

@@ -64,6 +64,9 @@ static inline nm_tensor nm_cut(nm_tensor t, uint32_t first, uint32_t count) {
 typedef void nm_cpu_rows_task(nm_cpu *cpu, const void *op, uint32_t first, uint32_t count, uint32_t worker);
 void nm_cpu_for_rows(nm_cpu *cpu, uint32_t rows, uint32_t cols, nm_cpu_rows_task *task, const void *op);
 
+/// dweight += dp^T x and dbias += the sums of dp's columns, with gemm->outers.
+void nm_cpu_outer_bf16(nm_cpu *cpu, const nm_linear_grad *op);
+
 nm_linear_forward nm_cpu_linear;
 nm_linear_backward nm_cpu_linear_backward;
 nm_epilogue_backward nm_cpu_epilogue_backward;

@@ -287,6 +287,10 @@ static nm_status prepare_outers(const weight_run *r, nm_error *error) {
 
 static void weight_grad(nm_cpu *cpu, const nm_linear_grad *op) {
     const nm_dtype packed = ((const nm_cpu_weight *)op->weight.packed)->type;
+    if (packed == NM_BF16 && cpu->gemm->outers && op->dweight.data) {
+        nm_cpu_outer_bf16(cpu, op);
+        return;
+    }
     const nm_dtype type = packed == NM_BF16 ? cpu->gemm->outer_bf16 : NM_F32;
     weight_run r = {cpu, op, type, op->dp.dtype != type, op->x.dtype != type};
     const size_t cells = (size_t)CHUNK * (cpu->gemm->columns + op->x.cols);

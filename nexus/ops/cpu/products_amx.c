@@ -177,7 +177,10 @@ static const nm_bf16_products products = {.name = "own loops, AMX",
                                           .end = end,
                                           .product = product,
                                           .linear_scratch = linear_scratch,
-                                          .linear = linear};
+                                          .linear = linear,
+                                          .pack_left = nm_bf16_pack_left,
+                                          .pack_right = nm_bf16_pack_right,
+                                          .sum_left = nm_bf16_sum_left};
 
 /// The kernel gives the tiles' state to processes that ask (Linux 5.16).
 const nm_bf16_products *nm_bf16_find_amx(void) {

@@ -11,6 +11,8 @@
 #define NM_BF16_PANEL 16
 #define NM_BF16_ROWS 16
 
+typedef void nm_bf16_pack(const uint16_t *x, size_t stride, uint32_t rows, uint32_t cols, uint32_t depth, uint16_t *to);
+
 typedef struct nm_bf16_products {
     const char *name;
     uint32_t block; ///< rows to take at a time
@@ -26,7 +28,19 @@ typedef struct nm_bf16_products {
     int (*linear)(const nm_linear *op, uint32_t row, const uint16_t *x, size_t x_stride, const uint16_t *packed,
                   uint32_t depth, float *sums);
     size_t (*linear_scratch)(uint32_t cols, uint32_t depth);
+
+    /// Outer products dw [O][I] += dp [rows][O]^T x [rows][I] are `product` of dp^T, packed to the left, with x, packed
+    /// to the right; `depth` is `rows` filled up to a multiple of 32. See nm_bf16_pack_left and those after it.
+    nm_bf16_pack *pack_left, *pack_right;
+    void (*sum_left)(const uint16_t *packed, uint32_t cols, uint32_t depth, double *sums);
 } nm_bf16_products;
+
+/// to [cols filled up to 16][depth] = x [rows][cols]^T, zeros beyond
+nm_bf16_pack nm_bf16_pack_left;
+/// to = x [rows][cols] as a packed weight of `cols` outputs and `depth` inputs, zeros beyond
+nm_bf16_pack nm_bf16_pack_right;
+/// sums[c] += sum over a row of what was packed to the left, each in one order
+void nm_bf16_sum_left(const uint16_t *packed, uint32_t cols, uint32_t depth, double *sums);
 
 /// NULL where the processor, or the operating system, does not give them.
 const nm_bf16_products *nm_bf16_find_amx(void);
