@@ -23,7 +23,8 @@ typedef enum nm_purpose {
     NM_PURPOSE_INIT = 6,      ///< first values of a network's parameters
     NM_PURPOSE_MASK = 7,      ///< noise levels of training examples
     NM_PURPOSE_EXAMPLE = 8,   ///< which scene, moment and ego a training example shows
-    NM_PURPOSE_AUGMENT = 9    ///< how a training example is varied
+    NM_PURPOSE_AUGMENT = 9,   ///< how a training example is varied
+    NM_PURPOSE_BOOTSTRAP = 10 ///< which groups a resample of an evaluation takes
 } nm_purpose;
 
 /// Who draws. `scene` is a stable hash or id of the scene, `agent` its index there, `step` the simulation step.
