@@ -13,12 +13,6 @@
 // Places: protobuf-c does not tell where a field was, so the top level of the message is walked again when an error has
 // to name it.
 
-typedef struct field {
-    uint32_t number, wire;
-    size_t start;         // of the tag
-    size_t content, size; // of a length-prefixed value
-} field;
-
 /// Reads a base-128 number at *at; 0 when it is cut off or over 64 bits.
 static int read_varint(const uint8_t *bytes, size_t size, size_t *at, uint64_t *value) {
     *value = 0;
@@ -31,10 +25,9 @@ static int read_varint(const uint8_t *bytes, size_t size, size_t *at, uint64_t *
     return 0;
 }
 
-/// Reads the field at *at and moves past it; 0 when it is broken.
-static int read_field(const uint8_t *bytes, size_t size, size_t *at, field *found) {
+int nm_womd_read_field(const uint8_t *bytes, size_t size, size_t *at, nm_womd_field *found) {
     uint64_t tag, value;
-    *found = (field){.start = *at};
+    *found = (nm_womd_field){.start = *at};
     if (!read_varint(bytes, size, at, &tag) || tag > UINT32_MAX || tag < 8) return 0;
     found->number = (uint32_t)(tag >> 3);
     found->wire = tag & 7;
@@ -65,8 +58,9 @@ static int read_field(const uint8_t *bytes, size_t size, size_t *at, field *foun
 /// Offset in the file of occurrence `nth` of `number`; of the payload when it is not there.
 static int64_t locate(const nm_tfrecord *frame, uint32_t number, size_t nth) {
     size_t at = 0;
-    field found;
-    while (number != NM_WOMD_RECORD && at < frame->size && read_field(frame->payload, frame->size, &at, &found)) {
+    nm_womd_field found;
+    while (number != NM_WOMD_RECORD && at < frame->size &&
+           nm_womd_read_field(frame->payload, frame->size, &at, &found)) {
         if (found.number == number && nth-- == 0) return (int64_t)(frame->offset + found.start);
     }
     return (int64_t)frame->offset;
@@ -137,8 +131,8 @@ static nm_status explain(nm_womd_record *record, ProtobufCAllocator *allocator, 
     const nm_tfrecord *frame = &record->frame;
     size_t at = 0;
     while (at < frame->size) {
-        field found;
-        if (!read_field(frame->payload, frame->size, &at, &found))
+        nm_womd_field found;
+        if (!nm_womd_read_field(frame->payload, frame->size, &at, &found))
             return NM_ERROR_AT(error, NM_E_FORMAT, record->name, 0, (int64_t)(frame->offset + found.start),
                                "record %" PRIu64 " is no Scenario message: no field can be read here", frame->index);
         for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

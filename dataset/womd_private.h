@@ -115,6 +115,15 @@ typedef struct nm_womd_map {
 // ---------------------------------------------------------------------------------------------------------------------
 // womd_decode.c
 
+/// One field of a message on the wire.
+typedef struct nm_womd_field {
+    uint32_t number, wire;
+    size_t start;         ///< of the tag
+    size_t content, size; ///< of a length-prefixed value
+} nm_womd_field;
+/// Reads the field at *at and moves past it; 0 when it is broken.
+int nm_womd_read_field(const uint8_t *bytes, size_t size, size_t *at, nm_womd_field *found);
+
 /// Unpacks the payload into the arena and sets record->scenario.
 nm_status nm_womd_unpack(nm_womd_record *record, nm_error *error);
 /// Fills `error` with a message about occurrence `nth` of `field`, naming file, record, scenario and byte offset.

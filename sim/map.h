@@ -259,6 +259,8 @@ typedef struct nm_map {
     const nm_line *lines;
     uint32_t line_point_count;
     const nm_vec2 *line_points;
+    uint32_t line_z_count; ///< line_point_count, or 0 where all lines lie at origin.z (flat sources)
+    const float *line_z;   ///< [line_z_count] height of each line point, m relative to origin.z
     uint32_t area_count;
     const nm_area *areas;
     uint32_t area_point_count;

@@ -450,6 +450,15 @@ static void link_signals(build *b) {
     }
 }
 
+/// Heights of the lines; none where the source is flat.
+static int lines_have_heights(const build *b) {
+    int any = 0;
+    for (size_t i = 0; i < b->in->line_points.count; i++) {
+        any |= (float)(NM_AT(b->in->line_points, nm_point3, i).z - b->shape.origin.z) != 0.0f;
+    }
+    return any;
+}
+
 static nm_status move_rest(build *b) {
     nm_map_builder *in = b->in;
     if (in->lines.count) {
@@ -460,6 +469,10 @@ static nm_status move_rest(build *b) {
     }
     nm_status status = move_loose_points(b, &in->line_points, b->map->line_points, "a line");
     if (status == NM_OK) status = move_loose_points(b, &in->area_points, b->map->area_points, "an area");
+    float *z = NM_MUTABLE(float, b->map->line_z);
+    for (size_t i = 0; i < b->map->line_z_count; i++) {
+        z[i] = (float)(NM_AT(in->line_points, nm_point3, i).z - b->map->origin.z);
+    }
     return status;
 }
 
@@ -475,6 +488,7 @@ static void count_parts(build *b) {
     b->shape.neighbour_count = (uint32_t)in->neighbours.count;
     b->shape.line_count = (uint32_t)in->lines.count;
     b->shape.line_point_count = (uint32_t)in->line_points.count;
+    b->shape.line_z_count = lines_have_heights(b) ? b->shape.line_point_count : 0;
     b->shape.area_count = (uint32_t)in->areas.count;
     b->shape.area_point_count = (uint32_t)in->area_points.count;
     b->shape.stop_line_count = stops;

@@ -4,7 +4,7 @@
 ///
 ///   offset  size  header
 ///   0       8     magic "nm-map\n\0"
-///   8       4     version, 1
+///   8       4     version: 2 where lines have heights, else 1
 ///   12      4     0
 ///   16      8     bytes of payload that follow
 ///   24      8     hash of the payload (nm_hash_block, seed 0): the map's identity
@@ -21,7 +21,8 @@
 ///   8 n     centre points (f32 x, y); then left; then right; then heights (4 n)
 ///   4 n     lane references (u32): of all successor lists, all predecessor lists, all signs, all signals
 ///   24 n    neighbours: lane u32; self start, self end, other start, other end f32; opposite, may change, 0, 0 u8
-///   16 n    lines: id i64; kind, marking, colour, 0 u8; r points u32; then 8 n line points
+///   16 n    lines: id i64; kind, marking, colour, 0 u8; r points u32; then 8 n line points; in version 2 then 4 n
+///           heights of the line points (f32)
 ///   16 n    areas: id i64; kind, 0, 0, 0 u8; r points u32; then 8 n area points
 ///   24 n    stop lines: a, b (f32 x, y); lane u32; s f32
 ///   44 n    signs: id i64; code char[16]; value f32; placed, virtual, 0, 0 u8; position f32 x, y; r lanes u32
@@ -35,7 +36,8 @@
 #include "sim/map_private.h"
 
 #define HEADER 32
-#define VERSION 1u
+#define VERSION 2u             // newest
+#define FLAT_VERSION 1u        // without heights of lines: so flat maps keep their hashes and older programs read them
 #define MAX_COORDINATE 1.01e6f // m, see MAX_EXTENT in map_build.c
 
 static const unsigned char magic[8] = {'n', 'm', '-', 'm', 'a', 'p', '\n', 0};
@@ -144,6 +146,7 @@ static void shapes_io(nm_io *io, const nm_map *map, cursors *c) {
         range_io(io, &lines[i].points, &c->line_points, map->line_point_count);
     }
     nm_io_words(io, NM_MUTABLE(void, map->line_points), (size_t)map->line_point_count * 2);
+    nm_io_words(io, NM_MUTABLE(void, map->line_z), map->line_z_count);
     nm_area *areas = NM_MUTABLE(nm_area, map->areas);
     for (uint32_t i = 0; i < map->area_count; i++) {
         nm_io_i64(io, &areas[i].source_id);
@@ -257,7 +260,7 @@ size_t nm_map_encode(const nm_map *map, void *buffer, size_t size) {
     nm_io io = {.mode = NM_IO_WRITE, .at = buffer};
     unsigned char mark[8];
     memcpy(mark, magic, sizeof mark);
-    uint32_t version = VERSION;
+    uint32_t version = map->line_z_count ? VERSION : FLAT_VERSION;
     header_io(&io, mark, &version, &payload, &hash);
     payload_io(&io, object);
     return HEADER + (size_t)payload;
@@ -321,6 +324,9 @@ static const char *check_shapes(const nm_map *map) {
     }
     for (uint32_t i = 0; i < map->point_count; i++) {
         if (!(fabsf(map->z[i]) < 1e9f)) return "a height is not finite or absurd";
+    }
+    for (uint32_t i = 0; i < map->line_z_count; i++) {
+        if (!(fabsf(map->line_z[i]) < 1e9f)) return "a height is not finite or absurd";
     }
     for (uint32_t i = 0; i < map->line_count; i++) {
         const nm_line *line = &map->lines[i];
@@ -393,9 +399,9 @@ static nm_status refuse(nm_error *error, const char *why) {
 static uint64_t least_size(const nm_map *m) {
     return 56u * (uint64_t)m->lane_count + 28u * (uint64_t)m->point_count + 4u * (uint64_t)m->lane_ref_count +
            24u * (uint64_t)m->neighbour_count + 16u * (uint64_t)m->line_count + 8u * (uint64_t)m->line_point_count +
-           16u * (uint64_t)m->area_count + 8u * (uint64_t)m->area_point_count + 24u * (uint64_t)m->stop_line_count +
-           44u * (uint64_t)m->sign_count + 36u * (uint64_t)m->signal_count + 4u * (uint64_t)m->signal_ref_count +
-           8u * (uint64_t)m->phase_count;
+           4u * (uint64_t)m->line_z_count + 16u * (uint64_t)m->area_count + 8u * (uint64_t)m->area_point_count +
+           24u * (uint64_t)m->stop_line_count + 44u * (uint64_t)m->sign_count + 36u * (uint64_t)m->signal_count +
+           4u * (uint64_t)m->signal_ref_count + 8u * (uint64_t)m->phase_count;
 }
 
 nm_status nm_map_decode(const void *bytes, size_t size, const nm_map **map, nm_error *error) {
@@ -408,11 +414,12 @@ nm_status nm_map_decode(const void *bytes, size_t size, const nm_map **map, nm_e
     header_io(&io, mark, &version, &payload, &hash);
     if (memcmp(mark, magic, sizeof magic) != 0) return refuse(error, "these bytes are not a map");
     if (version > VERSION) return NM_ERROR(error, NM_E_VERSION, "stored map: version %u is newer", version);
-    if (io.bad || version != VERSION) return refuse(error, "broken header");
+    if (io.bad || version < FLAT_VERSION) return refuse(error, "broken header");
     if (payload != io.left) return refuse(error, "cut off, or followed by something else");
     if (nm_hash_block(io.at, io.left, 0) != hash) return refuse(error, "its hash does not match");
     nm_map shape = {0};
     counts_io(&io, &shape);
+    shape.line_z_count = version == FLAT_VERSION ? 0 : shape.line_point_count;
     if (io.bad || least_size(&shape) > io.left || shape.lane_count > NM_NONE / 8 ||
         shape.junction_count > shape.lane_count) {
         return refuse(error, "its counts do not fit its size");

@@ -22,6 +22,7 @@
     X(nm_neighbour, neighbours, neighbour_count)                                                                       \
     X(nm_line, lines, line_count)                                                                                      \
     X(nm_vec2, line_points, line_point_count)                                                                          \
+    X(float, line_z, line_z_count)                                                                                     \
     X(nm_area, areas, area_count)                                                                                      \
     X(nm_vec2, area_points, area_point_count)                                                                          \
     X(nm_stop_line, stop_lines, stop_line_count)                                                                       \

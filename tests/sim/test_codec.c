@@ -173,6 +173,7 @@ static void assert_same_map(const nm_map *a, const nm_map *b) {
     SAME(nm_neighbour, neighbours, neighbour_count)
     SAME(nm_conflict, conflicts, conflict_count)
     SAME(nm_vec2, line_points, line_point_count)
+    SAME(float, line_z, line_z_count)
     SAME(nm_vec2, area_points, area_point_count)
     SAME(nm_stop_line, stop_lines, stop_line_count)
     SAME(nm_sign, signs, sign_count)
@@ -205,6 +206,20 @@ static void test_map_comes_back(void **state) {
         nm_map_release(map);
         free(again.bytes);
         free(b.bytes);
+    }
+}
+
+/// Heights of lines came with version 2; a map without them is written, and hashed, as before.
+static void test_heights_of_lines(void **state) {
+    (void)state;
+    const nm_map *maps[2] = {nm_test_road(300.0), rich_map()};
+    for (int i = 0; i < 2; i++) {
+        blob b = encode_map(maps[i]);
+        assert_int_equal(b.bytes[8], 1 + i);
+        assert_int_equal(maps[i]->line_z_count, i ? maps[i]->line_point_count : 0);
+        for (uint32_t k = 0; k < maps[i]->line_z_count; k++) assert_true(maps[i]->line_z[k] == 1.0f);
+        free(b.bytes);
+        nm_map_release(maps[i]);
     }
 }
 
@@ -391,7 +406,7 @@ static void test_damaged_map(void **state) {
     put64(longer + 24, block_hash(longer + 32, b.size - 32 + 4));
     assert_int_equal(nm_map_decode(longer, b.size + 4, &back, &error), NM_E_FORMAT);
     free(longer);
-    b.bytes[8] = 2; // version
+    b.bytes[8] = 3; // version
     assert_int_equal(nm_map_decode(b.bytes, b.size, &back, &error), NM_E_VERSION);
     free(b.bytes);
     nm_map_release(map);
@@ -494,10 +509,10 @@ static void test_smooth_motion_is_small(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_map_comes_back),         cmocka_unit_test(test_scene_comes_back),
-        cmocka_unit_test(test_hash_is_of_the_content), cmocka_unit_test(test_damaged_map),
-        cmocka_unit_test(test_damaged_scene),          cmocka_unit_test(test_forged_counts),
-        cmocka_unit_test(test_smooth_motion_is_small),
+        cmocka_unit_test(test_map_comes_back),   cmocka_unit_test(test_heights_of_lines),
+        cmocka_unit_test(test_scene_comes_back), cmocka_unit_test(test_hash_is_of_the_content),
+        cmocka_unit_test(test_damaged_map),      cmocka_unit_test(test_damaged_scene),
+        cmocka_unit_test(test_forged_counts),    cmocka_unit_test(test_smooth_motion_is_small),
     };
     return cmocka_run_group_tests_name("codec", tests, NULL, NULL);
 }
