@@ -17,6 +17,7 @@
     FULL(show) \
     FULL(stats) \
     FULL(train) \
+    FULL(score) \
     PICTURES(view) \
     PICTURES(render) \
     CORE(bench)

@@ -1,0 +1,193 @@
+#include "scenarios/model_futures.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "base/rng.h"
+#include "sim/geometry.h"
+
+struct nm_model_futures {
+    nm_model_futures_config config;
+    nm_token_config tokens;
+    nm_generator *generator;
+    nm_arena *arena; ///< of one run
+    nm_token_map *map;
+    uint64_t map_hash;
+};
+
+nm_model_futures_config nm_model_futures_config_default(void) {
+    return (nm_model_futures_config){.generator = nm_generator_config_default(), .agents = 160};
+}
+
+nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, const nm_model_futures_config *config,
+                                  nm_model_futures **futures, nm_error *error) {
+    *futures = NULL;
+    nm_model_futures *f = calloc(1, sizeof *f);
+    if (f) f->arena = nm_arena_create(0);
+    if (!f || !f->arena) {
+        free(f);
+        return NM_ERROR(error, NM_E_MEMORY, "out of memory for the futures of a model");
+    }
+    nm_recipe wide = *recipe;
+    wide.tokens.agents = config->agents;
+    wide.tokens.range = 1e6; // whoever is there takes part
+    f->config = *config;
+    f->tokens = wide.tokens;
+    const nm_status status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
+    if (status == NM_OK)
+        *futures = f;
+    else
+        nm_model_futures_destroy(f);
+    return status;
+}
+
+void nm_model_futures_destroy(nm_model_futures *f) {
+    if (!f) return;
+    nm_generator_destroy(f->generator);
+    nm_token_map_destroy(f->map);
+    nm_arena_destroy(f->arena);
+    free(f);
+}
+
+static nm_status cut_map(nm_model_futures *f, const nm_map *map, nm_error *error) {
+    if (f->map && f->map_hash == map->hash) return NM_OK;
+    nm_token_map_destroy(f->map);
+    f->map = NULL;
+    const nm_status status = nm_token_map_create(map, &f->tokens, &f->map, error);
+    f->map_hash = map->hash;
+    return status;
+}
+
+/// Of a goal only the state at its time is given: those before it are what leads there at its speed.
+static void give_last_state(const nm_scene *scene, nm_tokens *tokens) {
+    const uint32_t steps = tokens->shape.steps, past = tokens->config.past;
+    if (tokens->config.encoding != NM_TOKENS_AGENT) return; // a token is one state
+    for (uint32_t a = 0; a < tokens->shape.agents; ++a) {
+        for (uint32_t t = past + 1; t < steps; ++t) {
+            if (!tokens->known[(size_t)a * steps + t]) continue;
+            nm_state states[NM_TOKEN_STEPS], goal;
+            const uint32_t step = tokens->current_step + NM_TOKEN_STEPS * (t - past);
+            if (!nm_scene_get_state(scene, tokens->track[a], step, &goal)) continue;
+            for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
+                const float before = 0.1f * (float)(NM_TOKEN_STEPS - 1 - i);
+                states[i] = goal;
+                states[i].x -= before * goal.vx;
+                states[i].y -= before * goal.vy;
+            }
+            nm_token_encode(&tokens->config, nm_tokens_frame(tokens, a), states,
+                            tokens->values + ((size_t)a * steps + t) * nm_token_channels(&tokens->config));
+        }
+    }
+}
+
+static nm_status build(nm_model_futures *f, const nm_future_request *r, nm_tokens *tokens, nm_error *error) {
+    nm_status status = cut_map(f, r->scene->map, error);
+    if (status != NM_OK) return status;
+    nm_token_request request = nm_token_request_default(r->scene);
+    request.current_step = r->current_step;
+    request.generate = 1;
+    status = nm_tokens_build(f->map, r->scene, &request, f->arena, tokens, error);
+    if (status != NM_OK) return status;
+    nm_tokens_set_task(tokens, &(nm_token_task){.kind = r->task});
+    if (r->task == NM_TASK_GOAL) give_last_state(r->scene, tokens);
+    return NM_OK;
+}
+
+static nm_status allocate(const nm_future_request *r, uint32_t steps, nm_arena *arena, nm_futures *out,
+                          nm_error *error) {
+    const size_t states = (size_t)r->samples * r->agents * steps;
+    float *all = NM_ARENA_ARRAY(arena, float, 4 * states);
+    uint32_t *track = NM_ARENA_ARRAY(arena, uint32_t, r->agents);
+    if (!all || !track) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", r->samples);
+    memcpy(track, r->track, r->agents * sizeof *track);
+    *out = (nm_futures){.samples = r->samples,
+                        .agents = r->agents,
+                        .steps = steps,
+                        .track = track,
+                        .x = all,
+                        .y = all + states,
+                        .z = all + 2 * states,
+                        .heading = all + 3 * states};
+    return NM_OK;
+}
+
+/// The future of one agent of one sample: decoded states, or straight on where the tokens have none.
+static void write_agent(const nm_future_request *r, const nm_state *states, const uint8_t *valid, nm_futures *out,
+                        uint32_t sample, uint32_t agent) {
+    const size_t at = ((size_t)sample * out->agents + agent) * out->steps;
+    float *x = (float *)(uintptr_t)out->x + at, *y = (float *)(uintptr_t)out->y + at;
+    float *z = (float *)(uintptr_t)out->z + at, *heading = (float *)(uintptr_t)out->heading + at;
+    nm_state now = {0};
+    nm_scene_get_state(r->scene, r->track[agent], r->current_step, &now);
+    for (uint32_t k = 0; k < out->steps; ++k) {
+        const int there = states && valid[k];
+        const float time = 0.1f * (float)(k + 1);
+        x[k] = there ? states[k].x : now.x + time * now.vx;
+        y[k] = there ? states[k].y : now.y + time * now.vy;
+        heading[k] = there ? states[k].heading : now.heading;
+        z[k] = now.z;
+    }
+}
+
+static nm_status decode(nm_model_futures *f, const nm_future_request *r, const nm_tokens *tokens, const float *values,
+                        uint32_t sample, nm_futures *out, nm_error *error) {
+    const uint32_t line = nm_token_timeline(&tokens->config, NM_RATE_10HZ), agents = tokens->shape.agents;
+    const nm_arena_mark mark = nm_arena_get_mark(f->arena);
+    nm_state *states = NM_ARENA_ARRAY(f->arena, nm_state, (size_t)agents * line);
+    uint8_t *valid = NM_ARENA_ARRAY(f->arena, uint8_t, (size_t)agents * line);
+    nm_status status =
+        states && valid ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for the states of futures");
+    if (status == NM_OK) status = nm_tokens_decode(tokens, values, NULL, NM_RATE_10HZ, states, valid, error);
+    const uint32_t first = line - out->steps;
+    for (uint32_t i = 0; status == NM_OK && i < r->agents; ++i) {
+        uint32_t a = 0;
+        while (a < agents && tokens->track[a] != r->track[i]) ++a;
+        const size_t at = (size_t)a * line + first;
+        write_agent(r, a < agents ? states + at : NULL, a < agents ? valid + at : NULL, out, sample, i);
+    }
+    nm_arena_release(f->arena, mark);
+    return status;
+}
+
+/// Samples [first, first + count) in one batch.
+static nm_status sample(nm_model_futures *f, const nm_future_request *r, const nm_tokens *tokens, uint32_t first,
+                        uint32_t count, nm_futures *out, nm_future_cost *cost, nm_error *error) {
+    const size_t size = (size_t)tokens->shape.agents * tokens->shape.steps * nm_token_channels(&tokens->config);
+    const nm_arena_mark mark = nm_arena_get_mark(f->arena);
+    nm_generation *batch = NM_ARENA_ARRAY(f->arena, nm_generation, count);
+    float *values = NM_ARENA_ARRAY(f->arena, float, size *count);
+    nm_status status = batch && values ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", count);
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i)
+        batch[i] =
+            (nm_generation){.tokens = tokens,
+                            .key = nm_hash64(r->scene->hash ^ nm_hash64(r->seed + ((uint64_t)(first + i) << 32))),
+                            .values = values + i * size};
+    const double start = nm_clock();
+    if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, NULL, NULL, error);
+    if (status == NM_OK && cost) {
+        cost->seconds += nm_clock() - start;
+        cost->passes += nm_generator_passes(f->generator);
+        cost->batches++;
+    }
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i)
+        status = decode(f, r, tokens, values + i * size, first + i, out, error);
+    nm_arena_release(f->arena, mark);
+    return status;
+}
+
+nm_status nm_model_futures_run(nm_model_futures *f, const nm_future_request *r, nm_arena *arena, nm_futures *out,
+                               nm_future_cost *cost, nm_error *error) {
+    NM_ASSERT(r->samples > 0);
+    nm_tokens tokens;
+    nm_arena_reset(f->arena);
+    nm_status status = build(f, r, &tokens, error);
+    if (status == NM_OK) status = allocate(r, NM_TOKEN_STEPS * f->tokens.future, arena, out, error);
+    const uint32_t batch = f->config.generator.scenes;
+    for (uint32_t first = 0; status == NM_OK && first < r->samples; first += batch) {
+        const uint32_t left = r->samples - first;
+        status = sample(f, r, &tokens, first, left < batch ? left : batch, out, cost, error);
+    }
+    return status;
+}

@@ -1,0 +1,55 @@
+/// Futures of a recorded scene out of a trained model, all agents together, as metrics and simulation take them.
+#ifndef NM_SCENARIOS_MODEL_FUTURES_H
+#define NM_SCENARIOS_MODEL_FUTURES_H
+
+#include "nexus/generator.h"
+#include "sim/metrics/futures.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct nm_model_futures nm_model_futures;
+
+/// Fill with nm_model_futures_config_default().
+typedef struct nm_model_futures_config {
+    nm_generator_config generator; ///< scenes = futures sampled at once; default 8
+    uint32_t agents;               ///< of a scene at most, also if the model was trained with fewer; default 160
+} nm_model_futures_config;
+NM_API nm_model_futures_config nm_model_futures_config_default(void);
+
+/// The model is borrowed and outlives it. Memory is made for the largest scene. Errors as nm_generator_create.
+NM_API nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe,
+                                         const nm_model_futures_config *config, nm_model_futures **futures,
+                                         nm_error *error);
+NM_API void nm_model_futures_destroy(nm_model_futures *futures); ///< NULL is fine
+
+/// What is to be generated.
+typedef struct nm_future_request {
+    const nm_scene *scene; ///< time step 0.1 s
+    uint32_t current_step; ///< history up to it
+    nm_task_kind task;     ///< FREE or GOAL: of each agent's last whole token only the last state is given
+    uint32_t samples;      ///< >= 1
+    uint32_t agents;
+    const uint32_t *track; ///< [agents] whose futures are wanted: ascending, valid at the current step
+    uint64_t seed;         ///< keys the noise with the scene's hash and the sample's number
+} nm_future_request;
+
+/// What it took.
+typedef struct nm_future_cost {
+    double seconds;  ///< sampling alone, maps encoded, tokens built and decoded outside
+    uint64_t passes; ///< of the network, of all batches together
+    uint32_t batches;
+} nm_future_cost;
+
+/// out      its arrays are in `arena`; steps = 5 x tokens of the future. Everybody in the scene takes part, wanted or
+///          not, the nearest to the ego first where there are too many; who is wanted and does not fit goes straight on
+/// cost     [out, nullable] added to
+/// Errors of nm_tokens_build and nm_generator_run; NM_E_NUMERIC where a state comes out that no scene takes.
+NM_API nm_status nm_model_futures_run(nm_model_futures *futures, const nm_future_request *request, nm_arena *arena,
+                                      nm_futures *out, nm_future_cost *cost, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

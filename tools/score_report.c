@@ -1,0 +1,276 @@
+#include "tools/score_report.h"
+
+#include "tools/cmd_event.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *task_name(const nm_score_row *row) {
+    return row->task == NM_TASK_GOAL ? "goal" : "free";
+}
+
+const char *nm_score_column_name(nm_score_column column) {
+    static const char *const names[] = {"displacement_m", "best_of_scene_m", "best_of_agent_m", "collision_rate",
+                                        "off_road_rate"};
+    return column < NM_SCORE_STABILITY ? names[column] : nm_stability_name((nm_stability)(column - NM_SCORE_STABILITY));
+}
+
+/// Numerators and denominators of a column in one group; returns the number of parts.
+static size_t parts_of(const nm_generation_sums *s, const nm_score_row *row, nm_score_column column, double *numerator,
+                       double *denominator) {
+    if (column <= NM_SCORE_BEST_AGENT) {
+        static const nm_generation_over over[] = {NM_OVER_MEAN, NM_OVER_BEST_SCENE, NM_OVER_BEST_AGENT};
+        const size_t seconds = row->task == NM_TASK_GOAL ? 7 : 8; // the goal itself is given
+        for (size_t k = 0; k < seconds; ++k) {
+            numerator[k] = s->displacement[NM_WHO_AGENTS][over[column]][k];
+            denominator[k] = s->displacement_count[NM_WHO_AGENTS][k];
+        }
+        return seconds;
+    }
+    if (column == NM_SCORE_COLLISION) {
+        for (size_t k = 0; k < NM_GENERATION_SECONDS; ++k) {
+            numerator[k] = s->collisions[k];
+            denominator[k] = s->collision_count[k];
+        }
+        return NM_GENERATION_SECONDS;
+    }
+    numerator[0] = column == NM_SCORE_OFF_ROAD ? s->off_road_share : s->stability[column - NM_SCORE_STABILITY];
+    denominator[0] = column == NM_SCORE_OFF_ROAD ? s->off_road_scenes : s->stability_count;
+    return 1;
+}
+
+nm_estimate nm_score_estimate(const nm_score_report *report, const nm_score_result *result, nm_score_column column) {
+    nm_estimate e = {.value = NAN, .low = NAN, .high = NAN};
+    double *all = calloc((size_t)report->groups * NM_GENERATION_SECONDS * 2 + 1, sizeof *all);
+    if (!all) return e;
+    double *numerator = all, *denominator = all + (size_t)report->groups * NM_GENERATION_SECONDS;
+    size_t parts = 0;
+    for (uint32_t g = 0; g < report->groups; ++g) {
+        double n[NM_GENERATION_SECONDS] = {0}, d[NM_GENERATION_SECONDS] = {0};
+        parts = parts_of(&result->groups[g], &result->row, column, n, d);
+        memcpy(numerator + g * parts, n, parts * sizeof *n);
+        memcpy(denominator + g * parts, d, parts * sizeof *d);
+    }
+    const nm_bootstrap_config config = nm_bootstrap_config_default();
+    nm_error ignored;
+    if (parts) nm_bootstrap_ratio(numerator, denominator, report->groups, parts, &config, &e, &ignored);
+    free(all);
+    return e;
+}
+
+/// The interval of a realism score over groups of scenes.
+static nm_estimate realism_estimate(const nm_score_report *report, const nm_score_result *r) {
+    nm_estimate e = {.value = NAN, .low = NAN, .high = NAN};
+    double *all = calloc((size_t)report->groups * 2 + 1, sizeof *all);
+    if (!all || !r->realism_count) {
+        free(all);
+        return e;
+    }
+    for (size_t i = 0; i < r->realism_count; ++i) {
+        if (!isfinite(r->realism[i].meta)) continue;
+        all[r->realism_group[i]] += r->realism[i].meta;
+        all[report->groups + r->realism_group[i]] += 1.0;
+    }
+    const nm_bootstrap_config config = nm_bootstrap_config_default();
+    nm_error ignored;
+    nm_bootstrap_ratio(all, all + report->groups, report->groups, 1, &config, &e, &ignored);
+    free(all);
+    return e;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// For people
+
+static void cell(nm_table *table, nm_estimate e, double scale, int decimals) {
+    if (!isfinite(e.value))
+        nm_table_cell(table, "-");
+    else
+        nm_table_cell(table, "%.*f (%.*f, %.*f)", decimals, scale * e.value, decimals, scale * e.low, decimals,
+                      scale * e.high);
+}
+
+static void print_main(const nm_score_report *report) {
+    static const char *const headings[] = {"task",         ">displacement m", ">best of scene m", ">best of agent m",
+                                           ">collision %", ">off road %",     ">s/scene",         "system"};
+    nm_table *table = nm_table_create(headings, 8);
+    for (size_t i = 0; i < report->count; ++i) {
+        const nm_score_result *r = &report->results[i];
+        nm_table_cell(table, "%s", task_name(&r->row));
+        for (int c = 0; c <= NM_SCORE_BEST_AGENT; ++c)
+            cell(table, nm_score_estimate(report, r, (nm_score_column)c), 1.0, 2);
+        cell(table, nm_score_estimate(report, r, NM_SCORE_COLLISION), 100.0, 2);
+        cell(table, nm_score_estimate(report, r, NM_SCORE_OFF_ROAD), 100.0, 2);
+        if (r->cost.seconds > 0.0)
+            nm_table_cell(table, "%.3f", r->cost.seconds / (double)(r->scenes * r->samples));
+        else
+            nm_table_cell(table, "-");
+        nm_table_cell(table, "%s", r->row.name);
+    }
+    nm_table_print(table, stdout);
+    nm_table_destroy(table);
+}
+
+static void print_stability(const nm_score_report *report) {
+    char text[NM_STABILITY_COUNT][40];
+    const char *headings[NM_STABILITY_COUNT + 2] = {"task"};
+    for (int i = 0; i < NM_STABILITY_COUNT; ++i) {
+        snprintf(text[i], sizeof text[i], ">%s", nm_stability_name((nm_stability)i));
+        headings[1 + i] = text[i];
+    }
+    headings[NM_STABILITY_COUNT + 1] = "system";
+    nm_table *table = nm_table_create(headings, NM_STABILITY_COUNT + 2);
+    for (size_t i = 0; i < report->count; ++i) {
+        const nm_score_result *r = &report->results[i];
+        nm_table_cell(table, "%s", task_name(&r->row));
+        for (int c = NM_SCORE_STABILITY; c < NM_SCORE_COLUMNS; ++c)
+            nm_table_number(table, 3, nm_score_estimate(report, r, (nm_score_column)c).value);
+        nm_table_cell(table, "%s", r->row.name);
+    }
+    printf("\nStability, lower is smoother (degrees, m/s, m/s2, m/s3, degrees/s2, degrees/s3)\n");
+    nm_table_print(table, stdout);
+    nm_table_destroy(table);
+}
+
+static void print_realism(const nm_score_report *report) {
+    static const char *const headings[] = {">meta-metric", ">kinematic",  ">interactive", ">map",  ">minADE m",
+                                           ">collided %",  ">off road %", ">red light %", "system"};
+    nm_table *table = NULL;
+    for (size_t i = 0; i < report->count; ++i) {
+        const nm_score_result *r = &report->results[i];
+        if (!r->realism_count) continue;
+        if (!table) table = nm_table_create(headings, 9);
+        const nm_realism m = nm_realism_mean(r->realism, r->realism_count);
+        cell(table, realism_estimate(report, r), 1.0, 4);
+        nm_table_number(table, 4, m.kinematic);
+        nm_table_number(table, 4, m.interactive);
+        nm_table_number(table, 4, m.map_based);
+        nm_table_number(table, 2, m.min_ade);
+        nm_table_number(table, 2, 100.0 * m.collision_rate);
+        nm_table_number(table, 2, 100.0 * m.off_road_rate);
+        nm_table_number(table, 2, 100.0 * m.red_light_rate);
+        nm_table_cell(table, "%s", r->row.name);
+    }
+    if (!table) return;
+    printf("\nRealism (sim agents 2025; an independent reimplementation, not an official score: see NOTICE)\n");
+    nm_table_print(table, stdout);
+    nm_table_destroy(table);
+}
+
+int nm_score_print(const nm_command *command, const nm_score_report *report) {
+    printf("%s: %llu scenes in %u independent groups, %llu agents; %g s of history, up to 8 s ahead", report->data,
+           (unsigned long long)report->scenes, report->groups, (unsigned long long)report->agents, report->history);
+    if (report->skipped) printf("; %llu scenes were too short", (unsigned long long)report->skipped);
+    printf("\n95 %% intervals over groups in brackets. Displacement: mean over 1..8 s (free), 1..7 s (goal given).\n");
+    print_main(report);
+    print_stability(report);
+    print_realism(report);
+    return nm_cli_finish(command);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// For programs
+
+static void add_estimate(cJSON *object, const char *name, nm_estimate e) {
+    cJSON *one = cJSON_AddObjectToObject(object, name);
+    nm_json_number(one, "value", e.value);
+    nm_json_number(one, "low", e.low);
+    nm_json_number(one, "high", e.high);
+}
+
+static void add_seconds(cJSON *object, const nm_score_report *report, const nm_score_result *r) {
+    nm_generation_sums all = {0};
+    for (uint32_t g = 0; g < report->groups; ++g) nm_generation_merge(&all, &r->groups[g]);
+    const nm_generation_result result = nm_generation_result_of(&all);
+    cJSON *list = cJSON_AddArrayToObject(object, "displacement_by_second_m");
+    cJSON *everybody = cJSON_AddArrayToObject(object, "displacement_with_ego_by_second_m");
+    for (int k = 0; k < (int)NM_GENERATION_SECONDS; ++k) {
+        const double agents = result.displacement[NM_WHO_AGENTS][NM_OVER_MEAN][k];
+        const double all_of = result.displacement[NM_WHO_EVERYBODY][NM_OVER_MEAN][k];
+        cJSON_AddItemToArray(list, isfinite(agents) ? cJSON_CreateNumber(agents) : cJSON_CreateNull());
+        cJSON_AddItemToArray(everybody, isfinite(all_of) ? cJSON_CreateNumber(all_of) : cJSON_CreateNull());
+    }
+    nm_json_number(object, "off_road_rate_pooled", result.off_road_pooled);
+}
+
+static void add_realism(cJSON *object, const nm_score_report *report, const nm_score_result *r) {
+    if (!r->realism_count) return;
+    const nm_realism m = nm_realism_mean(r->realism, r->realism_count);
+    cJSON *one = cJSON_AddObjectToObject(object, "realism");
+    add_estimate(one, "meta", realism_estimate(report, r));
+    nm_json_number(one, "kinematic", m.kinematic);
+    nm_json_number(one, "interactive", m.interactive);
+    nm_json_number(one, "map_based", m.map_based);
+    for (int f = 0; f < NM_REALISM_FEATURE_COUNT; ++f)
+        nm_json_number(one, nm_realism_feature_name((nm_realism_feature)f), m.likelihood[f]);
+    nm_json_number(one, "ade_m", m.ade);
+    nm_json_number(one, "min_ade_m", m.min_ade);
+    nm_json_number(one, "collision_rate", m.collision_rate);
+    nm_json_number(one, "off_road_rate", m.off_road_rate);
+    nm_json_number(one, "red_light_rate", m.red_light_rate);
+}
+
+static cJSON *row_json(const nm_score_report *report, const nm_score_result *r) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "system", r->row.name);
+    cJSON_AddStringToObject(object, "task", task_name(&r->row));
+    for (int c = 0; c < NM_SCORE_COLUMNS; ++c)
+        add_estimate(object, nm_score_column_name((nm_score_column)c),
+                     nm_score_estimate(report, r, (nm_score_column)c));
+    add_seconds(object, report, r);
+    nm_json_number(object, "seconds_per_scene",
+                   r->cost.seconds > 0.0 ? r->cost.seconds / (double)(r->scenes * r->samples) : NAN);
+    nm_json_number(object, "passes", r->cost.batches ? (double)r->cost.passes / (double)r->cost.batches : NAN);
+    add_realism(object, report, r);
+    return object;
+}
+
+int nm_score_print_json(const nm_command *command, const nm_score_report *report) {
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddStringToObject(document, "data", report->data);
+    nm_json_integer(document, "scenes", report->scenes);
+    nm_json_integer(document, "skipped_too_short", report->skipped);
+    nm_json_integer(document, "groups", report->groups);
+    nm_json_integer(document, "agents", report->agents);
+    nm_json_number(document, "history_s", report->history);
+    cJSON *rows = cJSON_AddArrayToObject(document, "rows");
+    for (size_t i = 0; i < report->count; ++i) cJSON_AddItemToArray(rows, row_json(report, &report->results[i]));
+    return nm_cli_print_json(command, document);
+}
+
+static int write_rows(const nm_score_report *report, FILE *file) {
+    fprintf(file, "system,task");
+    for (int c = 0; c < NM_SCORE_COLUMNS; ++c) {
+        const char *name = nm_score_column_name((nm_score_column)c);
+        fprintf(file, ",%s,%s_low,%s_high", name, name, name);
+    }
+    fprintf(file, ",seconds_per_scene,realism_meta,realism_meta_low,realism_meta_high\n");
+    for (size_t i = 0; i < report->count; ++i) {
+        const nm_score_result *r = &report->results[i];
+        fprintf(file, "\"%s\",%s", r->row.name, task_name(&r->row));
+        for (int c = 0; c < NM_SCORE_COLUMNS; ++c) {
+            const nm_estimate e = nm_score_estimate(report, r, (nm_score_column)c);
+            fprintf(file, ",%.9g,%.9g,%.9g", e.value, e.low, e.high);
+        }
+        const nm_estimate e = realism_estimate(report, r);
+        fprintf(file, ",%.6g,%.9g,%.9g,%.9g\n", r->cost.seconds / (double)(r->scenes * r->samples), e.value, e.low,
+                e.high);
+    }
+    return !ferror(file);
+}
+
+nm_status nm_score_write_csv(const nm_score_report *report, const char *path, nm_error *error) {
+    char part[4200];
+    if (strlen(path) > 4096)
+        return NM_ERROR(error, NM_E_ARGUMENT, "the name of the CSV file is longer than 4096 bytes");
+    snprintf(part, sizeof part, "%s.part", path);
+    FILE *file = fopen(part, "wb");
+    int good = file && write_rows(report, file);
+    if (file && fclose(file) != 0) good = 0;
+    if (good && rename(part, path) == 0) return NM_OK;
+    const nm_status status = NM_ERROR(error, NM_E_IO, "%s: %s", path, strerror(errno));
+    if (file) remove(part);
+    return status;
+}
