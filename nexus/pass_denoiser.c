@@ -25,7 +25,7 @@ static nm_status predict_rest(const nm_pass_denoiser *d, const nm_denoise_input 
                               nm_error *error) {
     const size_t channels = in->channels, values = in->count * channels;
     float *prior = d->scratch, *known = prior + values, *noised = known + values;
-    nm_prior_fill(d->tokens, in->count, nm_pass_batch(d->pass)->refs, d->condition, prior);
+    nm_prior_fill(d->prior, d->tokens, nm_pass_batch(d->pass), d->condition, in->known, in->mask, prior);
     for (uint32_t n = 0; n < in->count; ++n) {
         const float alpha = (float)nm_noise_level_at(d->snr, (double)in->level[n]).alpha;
         for (size_t k = n * channels; k < (n + 1) * channels; ++k) {

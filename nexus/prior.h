@@ -19,21 +19,33 @@ extern "C" {
 
 typedef enum nm_prior {
     NM_PRIOR_NONE = 0,
-    NM_PRIOR_STRAIGHT ///< constant velocity along the heading of the own frame; NM_TOKENS_AGENT only
+    NM_PRIOR_STRAIGHT, ///< constant velocity along the heading of the own frame; NM_TOKENS_AGENT only
+    NM_PRIOR_BRIDGE ///< straight; but tokens that are not known, from known ones of their agent: cubic curves between
+                    ///< two of them (a goal, an executed state), straight on from the last. NM_TOKENS_AGENT only
 } nm_prior;
-NM_API const char *nm_prior_name(nm_prior prior); ///< "none", "straight"
+NM_API const char *nm_prior_name(nm_prior prior); ///< "none", "straight", "bridge"
 /// NM_E_ARGUMENT naming the choices.
 NM_API nm_status nm_prior_parse(const char *text, nm_prior *prior, nm_error *error);
 
-/// Priors of packed tokens, from what their conditions say of the own frame (NM_CONDITION_SPEED, NM_CONDITION_AGE):
-/// state i of token t is (t - past) 0.5 s - (4 - i) 0.1 s + age after the own frame's, at x = speed * time, y = 0,
-/// heading 0, with that speed.
+/// Priors of packed tokens.
 ///
-/// refs       [count] of which the time counts: token `past` is the current one
-/// condition  [count][NM_CONDITION_COUNT]
-/// prior      [out, count x nm_token_channels]
-NM_API void nm_prior_fill(const nm_token_config *tokens, uint32_t count, const nm_token_ref *refs,
-                          const float *condition, float *prior);
+/// STRAIGHT  from what the conditions say of the own frame (NM_CONDITION_SPEED, NM_CONDITION_AGE): state i of token t
+/// is
+///           (t - past) 0.5 s - (4 - i) 0.1 s + age after the own frame's, at x = speed * time, y = 0, heading 0, with
+///           that speed.
+/// BRIDGE    the same for known tokens, so that the network sees their values. Anchors are the own frame's state and
+/// the last
+///           state of each known token. Between two anchors in time: the cubic Hermite curve of both positions and
+///           velocities; speed and heading are its derivative's, the heading that of the nearer anchor where it is
+///           slower than 0.5 m/s. After the last anchor: its velocity and heading, held; before the first: likewise.
+///
+/// batch      whose refs and groups by agent count; token `past` is the current one
+/// condition  [N][NM_CONDITION_COUNT]
+/// known      [N][nm_token_channels] read where mask is not 0; BRIDGE only
+/// mask       [N][nm_token_channels] its first channel stands for the token; BRIDGE only
+/// prior      [out, N x nm_token_channels]
+NM_API void nm_prior_fill(nm_prior kind, const nm_token_config *tokens, const nm_batch *batch, const float *condition,
+                          const float *known, const float *mask, float *prior);
 
 #ifdef __cplusplus
 }

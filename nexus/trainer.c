@@ -238,9 +238,10 @@ static void gather_scene(nm_trainer *t, const load *l, uint32_t index) {
 /// Leaves of the values what the prior does not explain.
 static void subtract_prior(nm_trainer *t, const nm_token_config *tokens) {
     const nm_batch *batch = nm_pass_batch(t->pass);
+    const size_t channels = t->model->config.channels, values = batch->tokens * channels;
     if (t->config.prior == NM_PRIOR_NONE) return;
-    nm_prior_fill(tokens, batch->tokens, batch->refs, t->condition, t->prior);
-    const size_t values = (size_t)batch->tokens * t->model->config.channels;
+    for (uint32_t n = 0; n < batch->tokens; ++n) t->mask[n * channels] = t->level[n] <= 0.0f ? 1.0f : 0.0f;
+    nm_prior_fill(t->config.prior, tokens, batch, t->condition, t->known, t->mask, t->prior);
     for (size_t k = 0; k < values; ++k) t->known[k] -= t->prior[k];
 }
 

@@ -11,7 +11,7 @@
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static const char *const encodings[] = {"ego", "agent", NULL};
-static const char *const priors[] = {"none", "straight", NULL};
+static const char *const priors[] = {"none", "straight", "bridge", NULL};
 static const char *const schedules[] = {"cosine", "shifted_cosine", NULL};
 static const char *const losses[] = {"published", "v", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
@@ -188,7 +188,7 @@ static nm_status set_defaults(nm_train_config *c, nm_error *error) {
     c->model = nm_model_config_default();
     nm_token_fit_model(&c->set.tokens, &c->model);
     c->trainer = nm_trainer_config_default();
-    c->trainer.prior = chosen.encoding == NM_TOKENS_AGENT ? NM_PRIOR_STRAIGHT : NM_PRIOR_NONE;
+    c->trainer.prior = chosen.encoding == NM_TOKENS_AGENT ? NM_PRIOR_BRIDGE : NM_PRIOR_NONE;
     c->model.rotary = chosen.encoding == NM_TOKENS_AGENT;
     c->precision = NM_BF16;
     c->validation_examples = 64;
