@@ -35,7 +35,7 @@ static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
     g->values = calloc(tokens * m->channels, sizeof(float));
     g->condition = calloc(tokens * m->conditions + 1, sizeof(float));
     g->pose = calloc(tokens * 4, sizeof(float));
-    g->context.scratch = calloc(tokens * m->channels * 3, sizeof(float));
+    g->context.scratch = calloc(tokens * (m->channels * 3 + 1), sizeof(float));
     g->clean_float = calloc(tokens, sizeof(float));
     g->row = calloc(g->row_size, sizeof(float));
     g->clean = calloc(tokens, 1);

@@ -19,7 +19,7 @@ typedef struct nm_pass_denoiser {
     nm_prior prior;         ///< that the model was trained with; then the next three are read
     const nm_token_config *tokens;
     nm_snr_schedule snr; ///< of the sampler
-    float *scratch;      ///< [N][3 C] working memory
+    float *scratch;      ///< [N][3 C + 1] working memory
 } nm_pass_denoiser;
 
 /// `context` is borrowed by the denoiser. A prediction is refused (NM_E_ARGUMENT) when the sampler's tokens are not the

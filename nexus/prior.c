@@ -18,6 +18,16 @@ nm_status nm_prior_parse(const char *text, nm_prior *prior, nm_error *error) {
     return NM_ERROR(error, NM_E_ARGUMENT, "there is no prior '%s': none, straight and bridge are possible", text);
 }
 
+nm_spread_level nm_spread_level_of(const nm_noise_level *level, double spread) {
+    const double signal = level->alpha * spread, q = sqrt(signal * signal + level->sigma * level->sigma);
+    const nm_noise_level at = nm_noise_level_of(fmax(level->logsnr + 2.0 * log(spread), -14.0));
+    return (nm_spread_level){at.alpha, at.sigma, at.logsnr, q};
+}
+
+static float spread_of(float distance) {
+    return fminf(fmaxf(powf(fabsf(distance) / 8.0f, 1.2f), 0.02f), 2.0f);
+}
+
 /// A state at a time, own frame: m, m/s, s after the current step.
 typedef struct anchor {
     float time, x, y, cos_h, sin_h, speed;
@@ -87,7 +97,7 @@ static anchor between(const anchor *a, const anchor *b, float time) {
 
 /// Walks the tokens of one agent in the order of time, with the anchors on either side.
 static void fill_agent(const nm_token_config *tokens, const nm_batch *batch, uint32_t group, const float *condition,
-                       const float *known, const float *mask, float *prior) {
+                       const float *known, const float *mask, float *prior, float *spread) {
     const size_t channels = nm_token_channels(tokens);
     const uint32_t *rows = batch->by_agent.rows;
     const uint32_t begin = batch->by_agent.offsets[group], end = batch->by_agent.offsets[group + 1];
@@ -107,6 +117,8 @@ static void fill_agent(const nm_token_config *tokens, const nm_batch *batch, uin
         const int bridged = next < end;
         const anchor to =
             bridged ? read_anchor(tokens, batch->refs[rows[next]].time, known + rows[next] * channels) : last;
+        const float now = time_of(tokens, t, NM_TOKEN_STEPS - 1);
+        spread[n] = spread_of(fminf(fabsf(now - last.time), fabsf(now - to.time)));
         for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
             const float time = time_of(tokens, t, i);
             const int inside = bridged && last.time < time && time < to.time;
@@ -116,9 +128,11 @@ static void fill_agent(const nm_token_config *tokens, const nm_batch *batch, uin
     }
 }
 
-static void fill_straight(const nm_token_config *tokens, const nm_batch *batch, const float *condition, float *prior) {
+static void fill_straight(const nm_token_config *tokens, const nm_batch *batch, const float *condition, float *prior,
+                          float *spread) {
     for (uint32_t n = 0; n < batch->tokens; ++n) {
         const anchor frame = own_frame(tokens, condition + (size_t)n * NM_CONDITION_COUNT);
+        spread[n] = spread_of(time_of(tokens, batch->refs[n].time, NM_TOKEN_STEPS - 1) - frame.time);
         for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
             const anchor state = hold(&frame, time_of(tokens, batch->refs[n].time, i));
             write_state(tokens, &state, prior + ((size_t)n * NM_TOKEN_STEPS + i) * NM_OWN_CHANNELS);
@@ -127,9 +141,9 @@ static void fill_straight(const nm_token_config *tokens, const nm_batch *batch, 
 }
 
 void nm_prior_fill(nm_prior kind, const nm_token_config *tokens, const nm_batch *batch, const float *condition,
-                   const float *known, const float *mask, float *prior) {
+                   const float *known, const float *mask, float *prior, float *spread) {
     NM_ASSERT(kind != NM_PRIOR_NONE && tokens->encoding == NM_TOKENS_AGENT);
-    fill_straight(tokens, batch, condition, prior);
+    fill_straight(tokens, batch, condition, prior, spread);
     for (uint32_t g = 0; kind == NM_PRIOR_BRIDGE && g < batch->by_agent.count; ++g)
-        fill_agent(tokens, batch, g, condition, known, mask, prior);
+        fill_agent(tokens, batch, g, condition, known, mask, prior, spread);
 }

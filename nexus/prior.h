@@ -1,10 +1,15 @@
 /// What an agent's tokens would be if it went straight on: the network learns the difference to it.
 ///
-/// With p the prior of a token, x' = x - p is diffused instead of x. As z = alpha x + sigma e, that is the same noise
-/// in another place: z' = z - alpha p, and v = alpha e - sigma x = v' - sigma p. So sampler, guidance and moving frames
-/// go on working with x, z and v, and only what the network sees and says is shifted. A token far in the future has
-/// values of several units (80 m at 10 m/s and 8 s) of which constant velocity explains nearly all; without the prior
-/// the network has to spend its precision on them.
+/// Token x has a prior p and a spread s, what is likely to be left of x - p in units of the encoding: x' = (x - p) / s
+/// is diffused in its place. With z = alpha x + sigma e and q^2 = alpha^2 s^2 + sigma^2,
+///   z' = (z - alpha p) / q = alpha' x' + sigma' e,  alpha' = alpha s / q, sigma' = sigma / q
+/// is the same noise at another level: log-SNR' = log-SNR + 2 ln s. So sampler, guidance and moving frames go on
+/// working with x, z and v, and only what the network sees and says is another: it says v', and x0 = p + s (alpha' z' -
+/// sigma' v').
+///
+/// Why: a token 8 s ahead has values of several units (80 m at 10 m/s), of which constant velocity explains nearly all,
+/// and a token 0.5 s ahead differs from it by a hundredth of a unit. Without the prior the network has to spend its
+/// precision on what is known, and without the spread nothing that happens in the next seconds counts in the loss.
 ///
 /// Pure functions, safe everywhere.
 #ifndef NM_NEXUS_PRIOR_H
@@ -44,8 +49,24 @@ NM_API nm_status nm_prior_parse(const char *text, nm_prior *prior, nm_error *err
 /// known      [N][nm_token_channels] read where mask is not 0; BRIDGE only
 /// mask       [N][nm_token_channels] its first channel stands for the token; BRIDGE only
 /// prior      [out, N x nm_token_channels]
+/// spread     [out, N] (d / 8 s)^1.2 within 0.02 .. 2, d the time from the token to the anchor nearest to it; STRAIGHT:
+/// to the own
+///            frame's state
 NM_API void nm_prior_fill(nm_prior kind, const nm_token_config *tokens, const nm_batch *batch, const float *condition,
-                          const float *known, const float *mask, float *prior);
+                          const float *known, const float *mask, float *prior, float *spread);
+
+/// x'. Within +-10: a recording that jumps is no more of a surprise than that.
+static inline float nm_prior_rest(float x, float prior, float spread) {
+    const float rest = (x - prior) / spread;
+    return rest < -10.0f ? -10.0f : rest > 10.0f ? 10.0f : rest;
+}
+
+/// The level of x' where x is at `level` (see above), and q. Log-SNR' is not let below -14: what little signal there is
+/// would be lost in rounding.
+typedef struct nm_spread_level {
+    double alpha, sigma, logsnr, q;
+} nm_spread_level;
+NM_API nm_spread_level nm_spread_level_of(const nm_noise_level *level, double spread);
 
 #ifdef __cplusplus
 }

@@ -24,7 +24,7 @@ struct nm_trainer {
     nm_token_scene *scenes; ///< [config.scenes]
     // per token of the pass, host
     float *known, *mask, *noised, *condition, *pose, *noise, *prior; ///< [N][C], [N][K], [N][4]
-    float *level, *alpha, *sigma, *weight;                           ///< [N]
+    float *level, *alpha, *sigma, *weight, *spread;                  ///< [N]
     uint64_t *noise_scene;                                           ///< [N]
     uint32_t *noise_agent, *noise_step;                              ///< [N]
 };
@@ -102,7 +102,8 @@ static nm_status allocate(nm_trainer *t, nm_error *error) {
                   {&t->level, 1},
                   {&t->alpha, 1},
                   {&t->sigma, 1},
-                  {&t->weight, 1}};
+                  {&t->weight, 1},
+                  {&t->spread, 1}};
     int complete = 1;
     for (size_t i = 0; i < sizeof floats / sizeof *floats; ++i) {
         *floats[i].array = calloc(tokens * floats[i].width + 1, sizeof(float));
@@ -151,8 +152,9 @@ void nm_trainer_destroy(nm_trainer *t) {
     nm_optimizer_destroy(t->optimizer);
     nm_pass_destroy(t->pass);
     for (uint32_t i = 0; t->slots && i < t->config.scenes; ++i) nm_arena_destroy(t->slots[i].arena);
-    void *parts[] = {t->slots, t->scenes, t->known, t->mask,  t->noised, t->condition,   t->pose,        t->noise,
-                     t->prior, t->level,  t->alpha, t->sigma, t->weight, t->noise_scene, t->noise_agent, t->noise_step};
+    void *parts[] = {t->slots, t->scenes, t->known,       t->mask,        t->noised,    t->condition,
+                     t->pose,  t->noise,  t->prior,       t->spread,      t->level,     t->alpha,
+                     t->sigma, t->weight, t->noise_scene, t->noise_agent, t->noise_step};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
     free(t);
 }
@@ -235,14 +237,22 @@ static void gather_scene(nm_trainer *t, const load *l, uint32_t index) {
     }
 }
 
-/// Leaves of the values what the prior does not explain.
+/// Leaves of the values what the prior does not explain, in units of what is likely to be left (prior.h).
 static void subtract_prior(nm_trainer *t, const nm_token_config *tokens) {
     const nm_batch *batch = nm_pass_batch(t->pass);
     const size_t channels = t->model->config.channels, values = batch->tokens * channels;
     if (t->config.prior == NM_PRIOR_NONE) return;
     for (uint32_t n = 0; n < batch->tokens; ++n) t->mask[n * channels] = t->level[n] <= 0.0f ? 1.0f : 0.0f;
-    nm_prior_fill(t->config.prior, tokens, batch, t->condition, t->known, t->mask, t->prior);
-    for (size_t k = 0; k < values; ++k) t->known[k] -= t->prior[k];
+    nm_prior_fill(t->config.prior, tokens, batch, t->condition, t->known, t->mask, t->prior, t->spread);
+    for (size_t k = 0; k < values; ++k) t->known[k] = nm_prior_rest(t->known[k], t->prior[k], t->spread[k / channels]);
+}
+
+/// What the network is shown token n at.
+static nm_noise_level level_of(const nm_trainer *t, uint32_t n) {
+    const nm_noise_level level = nm_noise_level_at(t->config.snr, (double)t->level[n]);
+    if (t->config.prior == NM_PRIOR_NONE || t->level[n] <= 0.0f) return level;
+    const nm_spread_level at = nm_spread_level_of(&level, (double)t->spread[n]);
+    return (nm_noise_level){at.logsnr, at.alpha, at.sigma};
 }
 
 static float weight_of(const nm_trainer *t, const nm_noise_level *level) {
@@ -257,7 +267,7 @@ static void add_noise(nm_trainer *t, double share) {
     uint32_t counted = 0;
     for (uint32_t n = 0; n < tokens; ++n) counted += t->level[n] > 0.0f;
     for (uint32_t n = 0; n < tokens; ++n) {
-        const nm_noise_level level = nm_noise_level_at(t->config.snr, (double)t->level[n]);
+        const nm_noise_level level = level_of(t, n);
         const int clean = t->level[n] <= 0.0f;
         t->alpha[n] = (float)level.alpha;
         t->sigma[n] = (float)level.sigma;
