@@ -60,6 +60,7 @@ struct nm_viewer {
     uint32_t layers;
     uint32_t focus;
     nm_viewer_pane panes[NM_VIEWER_PANES];
+    nm_drawing spare; ///< the map of a scene that is being opened
 
     double time; ///< s
     int playing;

@@ -204,6 +204,10 @@ static void draw_thumbnail(nm_viewer *viewer, nm_viewer_thumbnail *t, const nm_v
         nm_drawing_init(&t->map, NM_SPACE_WORLD);
     }
     nm_draw_frame(&t->frame, scene, (float)step, &options, theme);
+    if (nm_drawing_check(&t->map, NULL) == NM_OK && nm_drawing_check(&t->frame, NULL) == NM_OK) return;
+    t->failed = 1; // no memory: the list goes on without this picture
+    nm_drawing_free(&t->map);
+    nm_drawing_free(&t->frame);
 }
 
 void nm_viewer_list_load_thumbnail(nm_viewer *viewer) {

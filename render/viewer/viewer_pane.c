@@ -64,12 +64,22 @@ nm_status nm_viewer_pane_open(nm_viewer *viewer, uint32_t index, int64_t id, nm_
     NM_ASSERT(content.scene);
     nm_series series = {0};
     status = nm_series_create(content.scene, &series, error);
+    const int has_series = status == NM_OK;
+    if (status == NM_OK) { // beside what is shown, which stays until all went well
+        nm_drawing_clear(&viewer->spare);
+        nm_draw_map(&viewer->spare, content.scene->map, nm_theme_of(viewer->theme));
+        status = nm_drawing_check(&viewer->spare, error);
+    }
     if (status != NM_OK) {
+        if (has_series) nm_series_destroy(&series);
         viewer->source.release(viewer->source.context, &content);
         return status;
     }
     nm_viewer_pane_close(viewer, index);
     nm_viewer_pane *pane = &viewer->panes[index];
+    const nm_drawing before = pane->map;
+    pane->map = viewer->spare;
+    viewer->spare = before;
     pane->open = 1;
     pane->id = id;
     pane->content = content;
@@ -78,8 +88,7 @@ nm_status nm_viewer_pane_open(nm_viewer *viewer, uint32_t index, int64_t id, nm_
     pane->has_series = 1;
     pane->follow = NM_NONE;
     name_pane(pane);
-    nm_draw_map(&pane->map, content.scene->map, nm_theme_of(viewer->theme));
-    return nm_drawing_check(&pane->map, error);
+    return NM_OK;
 }
 
 nm_status nm_viewer_open(nm_viewer *viewer, int64_t id, int beside, nm_error *error) {

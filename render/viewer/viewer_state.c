@@ -67,6 +67,7 @@ nm_status nm_viewer_create(const nm_viewer_config *config, nm_viewer **out, nm_e
     nm_drawing_init(&viewer->token_map, NM_SPACE_WORLD);
     nm_drawing_init(&viewer->token_frame, NM_SPACE_WORLD);
     nm_drawing_init(&viewer->tokens, NM_SPACE_WORLD);
+    nm_drawing_init(&viewer->spare, NM_SPACE_WORLD);
     for (uint32_t i = 0; i < NM_VIEWER_PANES; i++) {
         nm_drawing_init(&viewer->panes[i].map, NM_SPACE_WORLD);
         nm_drawing_init(&viewer->panes[i].frame, NM_SPACE_WORLD);
@@ -101,6 +102,7 @@ void nm_viewer_destroy(nm_viewer *viewer) {
     nm_drawing_free(&viewer->token_map);
     nm_drawing_free(&viewer->token_frame);
     nm_drawing_free(&viewer->tokens);
+    nm_drawing_free(&viewer->spare);
     free(viewer->thumbnails);
     free(viewer);
 }
