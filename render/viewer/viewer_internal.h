@@ -7,7 +7,7 @@
 
 #define VIEWER_SPEED_MIN 0.125f
 #define VIEWER_SPEED_MAX 16.0f
-#define VIEWER_FILTER 160
+#define VIEWER_FILTER (NM_VIEWER_FILTER_BYTES + 1u)
 #define VIEWER_MESSAGE 300
 #define VIEWER_MESSAGE_SECONDS 4.0f
 #define VIEWER_DRAG_PX 4.0f ///< the mouse moves less during a click
@@ -115,7 +115,8 @@ void nm_viewer_list_key(nm_viewer *viewer, int key, int shift);
 void nm_viewer_list_text(nm_viewer *viewer, const char *text);
 void nm_viewer_list_click(nm_viewer *viewer, float x, float y);
 void nm_viewer_list_wheel(nm_viewer *viewer, float amount);
-void nm_viewer_list_load_thumbnail(nm_viewer *viewer); ///< at most one
+void nm_viewer_list_resize(nm_viewer *viewer, int width, int height); ///< px; who was selected in sight stays in sight
+void nm_viewer_list_load_thumbnail(nm_viewer *viewer);                ///< at most one
 nm_viewer_thumbnail *nm_viewer_thumbnail_of(nm_viewer *viewer, int64_t id);
 uint32_t nm_viewer_list_rows(const nm_viewer *viewer); ///< that fit on the screen, >= 1
 

@@ -37,6 +37,9 @@ static void select_row(nm_viewer *viewer, int64_t row) {
 nm_status nm_viewer_set_filter(nm_viewer *viewer, const char *text, nm_error *error) {
     NM_ASSERT(viewer && text);
     if (!viewer->has_source) return NM_ERROR(error, NM_E_NOT_FOUND, "there is no list to filter");
+    if (strlen(text) > NM_VIEWER_FILTER_BYTES)
+        return NM_ERROR(error, NM_E_LIMIT, "a filter of %zu bytes; they have up to %u", strlen(text),
+                        NM_VIEWER_FILTER_BYTES);
     nm_status status = viewer->source.filter(viewer->source.context, text, error);
     if (status != NM_OK) return status;
     snprintf(viewer->filter, sizeof viewer->filter, "%s", text);
@@ -150,6 +153,14 @@ void nm_viewer_list_wheel(nm_viewer *viewer, float amount) {
     const int64_t most = viewer->entries > rows ? (int64_t)viewer->entries - rows : 0;
     const int64_t row = (int64_t)viewer->first_row - (int64_t)lroundf(fminf(fmaxf(amount, -100.0f), 100.0f) * 2.0f);
     viewer->first_row = (uint32_t)(row < 0 ? 0 : row > most ? most : row);
+}
+
+void nm_viewer_list_resize(nm_viewer *viewer, int width, int height) {
+    const int in_sight = nm_viewer_entry_rect(viewer, viewer->selected).height > 0.0f;
+    viewer->width = width;
+    viewer->height = height;
+    nm_viewer_list_wheel(viewer, 0.0f); // no empty rows where there are entries to show
+    if (in_sight) select_row(viewer, viewer->selected);
 }
 
 // --- small pictures --------------------------------------------------------------------------------------------------

@@ -118,11 +118,14 @@ nm_status nm_viewer_start_live(nm_viewer *viewer, nm_error *error) {
     NM_ASSERT(viewer);
     nm_viewer_pane *pane = nm_viewer_focused(viewer);
     if (!pane || viewer->mode != NM_VIEWER_SCENE) return NM_ERROR(error, NM_E_NOT_FOUND, "no scene is open");
-    const uint32_t step = (uint32_t)lroundf(nm_viewer_pane_step(viewer, viewer->focus));
+    // by time: a live run has steps of its own, and may have gone on after the recording's end
+    const nm_scene *recorded = pane->content.scene;
+    const double last = recorded->step_count ? recorded->step_count - 1.0 : 0.0;
+    const uint32_t step = (uint32_t)lround(fmin(viewer->time / (double)recorded->dt, last));
     nm_viewer_live *live;
-    nm_status status = nm_viewer_live_create(pane->content.scene, step,
-                                             (uint32_t)lroundf(viewer->config.live_seconds / NM_STEP_SECONDS),
-                                             viewer->config.seed, &live, error);
+    nm_status status =
+        nm_viewer_live_create(recorded, step, (uint32_t)lroundf(viewer->config.live_seconds / NM_STEP_SECONDS),
+                              viewer->config.seed, &live, error);
     if (status != NM_OK) return status;
     nm_viewer_live_destroy(pane->live);
     pane->live = live;

@@ -558,31 +558,32 @@ static void scrub_graphs(nm_viewer *viewer, float x) {
     nm_viewer_set_time(viewer, (double)share * (nm_viewer_pane_steps(pane) - 1.0) * (double)pane->shown->dt);
 }
 
-static void mouse_down(nm_viewer *viewer, const nm_viewer_event *event) {
+static void mouse_down(nm_viewer *viewer, float x, float y, int button) {
     viewer->stale = 1;
-    viewer->grip_button = event->button;
+    viewer->grip = GRIP_NONE; // letting go may have been missed: another window came up
+    viewer->grip_button = button;
     viewer->dragged = 0;
-    viewer->grip_x = viewer->mouse_x = event->x;
-    viewer->grip_y = viewer->mouse_y = event->y;
+    viewer->grip_x = viewer->mouse_x = x;
+    viewer->grip_y = viewer->mouse_y = y;
     if (viewer->mode == NM_VIEWER_LIST) {
-        if (event->button == 1) nm_viewer_list_click(viewer, event->x, event->y);
+        if (button == 1) nm_viewer_list_click(viewer, x, y);
         return;
     }
-    if (inside(nm_viewer_timeline_rect(viewer), event->x, event->y)) {
+    if (inside(nm_viewer_timeline_rect(viewer), x, y)) {
         viewer->grip = GRIP_TIMELINE;
-        scrub(viewer, event->x);
+        scrub(viewer, x);
         return;
     }
     const uint32_t panes = viewer->mode == NM_VIEWER_DENOISING ? 1 : nm_viewer_pane_count(viewer);
     for (uint32_t i = 0; i < panes; i++) {
         const nm_viewer_rect r = nm_viewer_pane_rect(viewer, i);
-        if (event->x < r.x || event->x >= r.x + r.width || event->y < r.y) continue;
+        if (x < r.x || x >= r.x + r.width || y < r.y) continue;
         viewer->focus = i;
-        if (inside(r, event->x, event->y)) {
+        if (inside(r, x, y)) {
             viewer->grip = GRIP_PANE;
-        } else if (nm_viewer_graphs_shown(viewer) && event->y < r.y + r.height + VIEWER_GRAPHS) {
+        } else if (nm_viewer_graphs_shown(viewer) && y < r.y + r.height + VIEWER_GRAPHS) {
             viewer->grip = GRIP_GRAPHS;
-            scrub_graphs(viewer, event->x);
+            scrub_graphs(viewer, x);
         }
     }
 }
@@ -647,8 +648,14 @@ static void wheel(nm_viewer *viewer, float x, float y, float amount) {
     }
 }
 
+/// One coordinate of the mouse. No mouse is 1e6 px away, and differences of such places have to stay finite.
+static float mouse_place(float place, float before) {
+    return isfinite(place) ? fminf(fmaxf(place, -1e6f), 1e6f) : before;
+}
+
 void nm_viewer_event_handle(nm_viewer *viewer, const nm_viewer_event *event) {
     NM_ASSERT(viewer && event);
+    const float x = mouse_place(event->x, viewer->mouse_x), y = mouse_place(event->y, viewer->mouse_y);
     switch (event->kind) {
     case NM_VIEWER_KEY:
         key_down(viewer, event->key, event->shift);
@@ -657,21 +664,21 @@ void nm_viewer_event_handle(nm_viewer *viewer, const nm_viewer_event *event) {
         text_typed(viewer, event->text);
         break;
     case NM_VIEWER_MOUSE_DOWN:
-        mouse_down(viewer, event);
+        mouse_down(viewer, x, y, event->button);
         break;
     case NM_VIEWER_MOUSE_UP:
-        mouse_up(viewer, event->x, event->y);
+        mouse_up(viewer, x, y);
         break;
     case NM_VIEWER_MOUSE_MOVE:
-        mouse_move(viewer, event->x, event->y);
+        mouse_move(viewer, x, y);
         break;
     case NM_VIEWER_WHEEL:
-        wheel(viewer, event->x, event->y, event->amount);
+        wheel(viewer, x, y, event->amount);
         break;
     case NM_VIEWER_RESIZE:
         if (event->width > 0 && event->height > 0) { // some window managers report a minimised window so
-            viewer->width = event->width < 8192 ? event->width : 8192;
-            viewer->height = event->height < 8192 ? event->height : 8192;
+            nm_viewer_list_resize(viewer, event->width < 8192 ? event->width : 8192,
+                                  event->height < 8192 ? event->height : 8192);
             viewer->stale = 1;
         }
         break;

@@ -86,7 +86,7 @@ typedef struct nm_viewer_event {
     int key; ///< nm_viewer_key or ASCII
     int shift;
     char text[8]; ///< one UTF-8 character, terminated
-    float x, y;   ///< px from the upper left corner
+    float x, y;   ///< px from the upper left corner; not finite: where the mouse was last
     int button;
     int width, height;
     float amount;
@@ -115,9 +115,12 @@ NM_API void nm_viewer_destroy(nm_viewer *viewer); ///< NULL is fine
 
 /// Opens a scene of the source in pane 0, or beside what is open there in pane 1.
 NM_API nm_status nm_viewer_open(nm_viewer *viewer, int64_t id, int beside, nm_error *error);
-/// Starts a live run in the pane that has the focus, from the step it shows: every agent reacts (NM_POLICY_IDM).
+/// Starts a live run in the pane that has the focus, from the step of its recording that is nearest to the time shown
+/// (its last one after its end): every agent reacts (NM_POLICY_IDM). A live run that goes on there is given up.
 NM_API nm_status nm_viewer_start_live(nm_viewer *viewer, nm_error *error);
-/// Changes the list, as typing a filter does.
+/// Changes the list, as typing a filter does. NM_E_LIMIT for more than NM_VIEWER_FILTER_BYTES; what the source says.
+/// The list is as it was then.
+#define NM_VIEWER_FILTER_BYTES 159u
 NM_API nm_status nm_viewer_set_filter(nm_viewer *viewer, const char *text, nm_error *error);
 
 /// Whatever fails on the way becomes the message line; no event ends the viewer but closing it.

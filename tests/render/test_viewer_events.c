@@ -1,0 +1,251 @@
+/// The viewer under events that nobody meant, and under long sequences of random ones.
+#include "dice.h"
+#include "render/viewer/viewer_internal.h"
+#include "viewer_support.h"
+
+static void mouse(nm_viewer *viewer, nm_viewer_event_kind kind, float x, float y, int button) {
+    nm_viewer_event_handle(viewer, &(nm_viewer_event){.kind = kind, .x = x, .y = y, .button = button, .amount = 1.0f});
+}
+
+static void resize(nm_viewer *viewer, int width, int height) {
+    nm_viewer_event_handle(viewer, &(nm_viewer_event){.kind = NM_VIEWER_RESIZE, .width = width, .height = height});
+}
+
+static void selection_survives_resizing(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *viewer = test_viewer(&source, 800, 700); // 8 rows
+    for (int i = 0; i < 7; i++) nm_viewer_press(viewer, NM_KEY_DOWN);
+    assert_true(nm_viewer_entry_rect(viewer, 7).height > 0.0f);
+    resize(viewer, 800, 350); // 3 rows
+    assert_true(nm_viewer_entry_rect(viewer, 7).height > 0.0f);
+    nm_viewer_press(viewer, NM_KEY_END);
+    resize(viewer, 800, 700); // rows that came free are filled
+    assert_true(nm_viewer_entry_rect(viewer, SCENES - 8).height > 0.0f);
+    assert_true(nm_viewer_entry_rect(viewer, SCENES - 1).height > 0.0f);
+    nm_viewer_press(viewer, NM_KEY_HOME);
+    for (int i = 0; i < 9; i++) mouse(viewer, NM_VIEWER_WHEEL, 100.0f, 100.0f, 0), viewer->first_row = 4;
+    resize(viewer, 800, 690); // scrolled away on purpose: stays there
+    assert_int_equal(viewer->first_row, 4);
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
+}
+
+static void filters_too_long(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *viewer = test_viewer(&source, 800, 500);
+    nm_error error;
+    char text[NM_VIEWER_FILTER_BYTES + 2];
+    nm_error_clear(&error);
+    assert_int_equal(nm_viewer_set_filter(viewer, "cut_in", &error), NM_OK);
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = 0;
+    assert_int_equal(nm_viewer_set_filter(viewer, text, &error), NM_E_LIMIT);
+    assert_string_equal(nm_viewer_get(viewer).filter, "cut_in");
+    assert_int_equal(nm_viewer_get(viewer).entries, SCENES / 2);
+    text[sizeof text - 2] = 0; // as much as goes
+    assert_int_equal(nm_viewer_set_filter(viewer, text, &error), NM_OK);
+    assert_string_equal(nm_viewer_get(viewer).filter, text);
+    nm_viewer_type(viewer, "/");
+    nm_viewer_type(viewer, "yz"); // no room: what is there stays as it is
+    nm_viewer_press(viewer, NM_KEY_ENTER);
+    assert_string_equal(nm_viewer_get(viewer).filter, text);
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
+}
+
+static void mouse_without_a_place(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *viewer = test_viewer(&source, 800, 600);
+    const float nowhere[] = {NAN, INFINITY, -INFINITY};
+    test_open(viewer, 101, 0);
+    const nm_viewer_rect t = nm_viewer_timeline_rect(viewer);
+    for (int i = 0; i < 3; i++) {
+        nm_viewer_press(viewer, 'r');
+        mouse(viewer, NM_VIEWER_MOUSE_DOWN, 300.0f, 200.0f, 1);
+        mouse(viewer, NM_VIEWER_MOUSE_MOVE, 350.0f, 200.0f, 0);
+        const nm_camera camera = nm_viewer_get(viewer).camera[0];
+        mouse(viewer, NM_VIEWER_MOUSE_MOVE, nowhere[i], nowhere[i], 0);
+        assert_memory_equal(&nm_viewer_get(viewer).camera[0], &camera, sizeof camera);
+        mouse(viewer, NM_VIEWER_MOUSE_UP, nowhere[i], nowhere[i], 1); // lets go all the same
+        mouse(viewer, NM_VIEWER_MOUSE_MOVE, 500.0f, 300.0f, 0);
+        assert_memory_equal(&nm_viewer_get(viewer).camera[0], &camera, sizeof camera);
+        mouse(viewer, NM_VIEWER_MOUSE_DOWN, t.x + t.width / 2.0f, t.y + 10.0f, 1);
+        const double time = nm_viewer_get(viewer).time;
+        mouse(viewer, NM_VIEWER_MOUSE_MOVE, nowhere[i], 0.0f, 0);
+        assert_true(time > 1.0 && nm_viewer_get(viewer).time == time);
+        mouse(viewer, NM_VIEWER_MOUSE_UP, nowhere[i], nowhere[i], 1);
+        mouse(viewer, NM_VIEWER_MOUSE_DOWN, 300.0f, 200.0f, 1);
+        nm_viewer_press(viewer, NM_KEY_HOME);
+        mouse(viewer, NM_VIEWER_MOUSE_DOWN, 300.0f, 5000.0f, 1); // nothing is there, and nothing is held
+        mouse(viewer, NM_VIEWER_MOUSE_MOVE, 600.0f, 200.0f, 0);
+        assert_memory_equal(&nm_viewer_get(viewer).camera[0], &camera, sizeof camera);
+    }
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
+}
+
+static void live_from_live(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *viewer = test_viewer(&source, 800, 600);
+    nm_error error;
+    nm_error_clear(&error);
+    test_open(viewer, 101, 0); // 40 steps
+    nm_viewer_press(viewer, NM_KEY_END);
+    nm_viewer_press(viewer, 'l');
+    for (int i = 0; i < 8; i++) nm_viewer_tick(viewer, 0.25f); // 2 s after the recording's end
+    assert_int_equal(nm_viewer_get(viewer).steps[0], 60);
+    assert_int_equal(nm_viewer_start_live(viewer, &error), NM_OK); // anew from that end
+    assert_int_equal(nm_viewer_get(viewer).steps[0], 40);
+    assert_true(nm_viewer_get(viewer).step[0] == 39.0f);
+    for (int i = 0; i < 4; i++) nm_viewer_press(viewer, NM_KEY_LEFT);
+    assert_int_equal(nm_viewer_start_live(viewer, &error), NM_OK);
+    assert_int_equal(nm_viewer_get(viewer).steps[0], 36);
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
+}
+
+// --- random events ---------------------------------------------------------------------------------------------------
+
+static void check_rect(nm_viewer_rect r) {
+    assert_true(isfinite(r.x) && isfinite(r.y) && r.width >= 1.0f && r.height >= 1.0f);
+}
+
+static void check_pane(const nm_viewer *viewer, const nm_viewer_status *s, uint32_t i) {
+    const nm_viewer_pane *pane = &viewer->panes[i];
+    const nm_camera *c = &s->camera[i];
+    assert_true(s->steps[i] >= 1 && s->steps[i] <= pane->shown->step_count);
+    assert_true(s->step[i] >= 0.0f && s->step[i] <= (float)(s->steps[i] - 1));
+    assert_true(s->follow[i] == NM_NONE || s->follow[i] < pane->shown->track_count);
+    assert_true(isfinite(c->target.x) && isfinite(c->target.y) && isfinite(c->yaw));
+    if (c->kind == NM_CAMERA_BIRD)
+        assert_true(c->span >= 1.0f && c->span <= 200e3f);
+    else
+        assert_true(c->distance >= 1.0f && c->distance <= 50e3f && c->pitch >= 0.03f && c->pitch <= 1.5708f);
+    assert_true(c->kind != NM_CAMERA_CHASE || s->follow[i] != NM_NONE);
+    check_rect(nm_viewer_pane_rect(viewer, i));
+    assert_int_equal(s->live[i], pane->shown != pane->content.scene);
+}
+
+/// What holds after every event.
+static void check(nm_viewer *viewer, const test_source *source) {
+    const nm_viewer_status s = nm_viewer_get(viewer);
+    char title[200];
+    assert_true(s.selected < s.entries || s.selected == 0);
+    assert_true(viewer->first_row < s.entries || viewer->first_row == 0);
+    assert_int_equal(s.entries, source->count);
+    assert_int_equal(source->open, s.panes);
+    assert_true(s.panes <= 2 && s.focus < (s.panes ? s.panes : 1));
+    assert_true(s.mode == NM_VIEWER_LIST || (s.mode == NM_VIEWER_SCENE && s.panes > 0));
+    assert_true(s.time >= 0.0 && s.time <= s.duration);
+    assert_true(s.speed >= VIEWER_SPEED_MIN && s.speed <= VIEWER_SPEED_MAX);
+    assert_true(s.thumbnails <= viewer->config.thumbnails);
+    assert_true(s.mode != NM_VIEWER_LIST || !s.playing);
+    assert_true(!s.filtering || s.mode == NM_VIEWER_LIST);
+    check_rect(nm_viewer_timeline_rect(viewer));
+    for (uint32_t i = 0; i < s.panes; i++) check_pane(viewer, &s, i);
+    assert_true(nm_viewer_title(viewer, title, sizeof title) < sizeof title);
+}
+
+static void check_picture(nm_viewer *viewer) {
+    const nm_viewer_view *views;
+    const nm_drawing *screen[2];
+    uint32_t count;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_viewer_compose(viewer, &views, &count, screen, &error) != NM_OK) fail_msg("%s", error.message);
+    assert_true(count <= NM_VIEWER_MAX_VIEWS);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(views[i].viewport.width >= 1 && views[i].viewport.height >= 1);
+        assert_true(views[i].world_count >= 1);
+        for (uint32_t k = 0; k < views[i].world_count; k++) assert_int_equal(views[i].world[k]->failed, 0);
+    }
+    assert_true(screen[0]->vertex_count > 0);
+}
+
+static float place(dice *d, int side) {
+    static const float odd[] = {NAN, INFINITY, -1e30f, 3e38f, -1.0f, 0.0f};
+    if (dice_below(d, 40) == 0) return odd[dice_below(d, 6)];
+    return (dice_roll(d) * 1.2f - 0.1f) * (float)side;
+}
+
+static nm_viewer_event random_event(dice *d, const nm_viewer *viewer) {
+    static const int keys[] = {
+        NM_KEY_SPACE,     NM_KEY_ENTER, NM_KEY_ESCAPE,  NM_KEY_TAB,       NM_KEY_LEFT, NM_KEY_RIGHT,
+        NM_KEY_UP,        NM_KEY_DOWN,  NM_KEY_PAGE_UP, NM_KEY_PAGE_DOWN, NM_KEY_HOME, NM_KEY_END,
+        NM_KEY_BACKSPACE, NM_KEY_F1,    NM_KEY_F12,     NM_KEY_ENTER,     'b',         'l'};
+    static const char *const texts[] = {"?", "/", "c", "_", "\xc3\xa4", "\xff", "\x1b", ""};
+    static const float amounts[] = {1.0f, -1.0f, 0.0f, NAN, 1e30f, -3.0f};
+    static const int sides[] = {0, -1, 1, 2, 161, 300, 421, 100000};
+    nm_viewer_event e = {.kind = (nm_viewer_event_kind)dice_below(d, NM_VIEWER_TICK + 1u)};
+    if (e.kind == NM_VIEWER_CLOSE || dice_below(d, 3) == 0) e.kind = NM_VIEWER_KEY;
+    e.key = dice_below(d, 2) ? keys[dice_below(d, sizeof keys / sizeof *keys)] : (int)dice_below(d, 128);
+    e.shift = (int)dice_below(d, 2);
+    snprintf(e.text, sizeof e.text, "%s", texts[dice_below(d, sizeof texts / sizeof *texts)]);
+    e.x = place(d, viewer->width);
+    e.y = place(d, viewer->height);
+    e.button = (int)dice_below(d, 6);
+    e.amount =
+        e.kind == NM_VIEWER_TICK ? dice_roll(d) * 0.3f : amounts[dice_below(d, sizeof amounts / sizeof *amounts)];
+    e.width = dice_below(d, 3) ? 160 + (int)dice_below(d, 1200) : sides[dice_below(d, 8)];
+    e.height = dice_below(d, 3) ? 160 + (int)dice_below(d, 800) : sides[dice_below(d, 8)];
+    return e;
+}
+
+static uint64_t failing_seed; ///< that random_events is at; 0 = it came to its end
+static uint32_t failing_event;
+
+static int name_the_seed(void **state) {
+    (void)state;
+    if (failing_seed) print_error("seed %llu, event %u\n", (unsigned long long)failing_seed, failing_event);
+    return 0;
+}
+
+static void random_events(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    int visited[3] = {0}, live = 0, both = 0;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        dice d = dice_of(failing_seed = seed);
+        nm_viewer *viewer = test_viewer(&source, 800, 600);
+        for (uint32_t i = 0; i < 500; i++) {
+            failing_event = i;
+            if (i % 50 == 49) source.broken = !source.broken;
+            const nm_viewer_event event = random_event(&d, viewer);
+            nm_viewer_event_handle(viewer, &event);
+            check(viewer, &source);
+            if (i % 5 == 0) check_picture(viewer);
+            const nm_viewer_status s = nm_viewer_get(viewer);
+            visited[s.mode]++;
+            live += s.live[0] || s.live[1];
+            both += s.panes == 2;
+        }
+        nm_viewer_destroy(viewer);
+        source.broken = 0;
+        nm_error error;
+        test_filter(&source, "", &error);
+    }
+    failing_seed = 0;
+    // the dice came everywhere
+    assert_true(visited[NM_VIEWER_LIST] > 200 && visited[NM_VIEWER_SCENE] > 200 && live > 100 && both > 50);
+    test_source_end(&source);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(selection_survives_resizing),
+        cmocka_unit_test(filters_too_long),
+        cmocka_unit_test(mouse_without_a_place),
+        cmocka_unit_test(live_from_live),
+        cmocka_unit_test_teardown(random_events, name_the_seed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
