@@ -48,6 +48,10 @@ static nm_status open_store(viewing *v, const view_options *options, nm_query *q
     return NM_OK;
 }
 
+static nm_status find_in_store(void *context, uint64_t hash, int64_t *id, nm_error *error) {
+    return nm_store_find_hash(context, hash, id, error);
+}
+
 static nm_status open_sources(viewing *v, const view_options *options, nm_query *query, nm_error *error) {
     nm_status status = NM_OK;
     if (options->denoising) status = nm_denoising_read(options->denoising, &v->denoising, error);
@@ -64,6 +68,10 @@ static nm_status open_sources(viewing *v, const view_options *options, nm_query 
 static nm_status open_viewer(viewing *v, const view_options *options, nm_error *error) {
     nm_viewer_config config = nm_viewer_config_default();
     config.source = v->has_source ? &v->source : NULL;
+    if (v->store) {
+        config.find = find_in_store;
+        config.find_context = v->store;
+    }
     config.denoising = v->denoising;
     config.theme = strcmp(options->theme, "dark") == 0 ? NM_THEME_DARK : NM_THEME_DAY;
     config.width = options->width;

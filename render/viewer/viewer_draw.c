@@ -257,6 +257,7 @@ static void draw_help(nm_viewer *viewer) {
         {"n, g, t", "labels: fewer, more; graphs; theme"},
         {"l", "live: all agents react from here on; back"},
         {"b, Tab, x", "in the list: open beside; other pane; close pane"},
+        {"p", "beside it, the scene that this one was made from"},
         {"/, Enter, Esc", "filter; open; back to the list"},
         {"s, F12", "screenshot"},
         {"?, h, F1", "this help"},

@@ -101,6 +101,7 @@ nm_viewer_pane *nm_viewer_focused(nm_viewer *viewer);              ///< NULL wit
 
 // viewer_pane.c
 nm_status nm_viewer_pane_open(nm_viewer *viewer, uint32_t pane, int64_t id, nm_error *error);
+void nm_viewer_show_parent(nm_viewer *viewer); ///< or says why not
 void nm_viewer_pane_close(nm_viewer *viewer, uint32_t pane);
 void nm_viewer_pane_fit(nm_viewer *viewer, uint32_t pane);                    ///< the camera shows what moves
 void nm_viewer_pane_follow(nm_viewer *viewer, uint32_t pane, uint32_t track); ///< NM_NONE = nobody

@@ -116,6 +116,10 @@ void nm_viewer_list_key(nm_viewer *viewer, int key, int shift) {
     case 'b':
         open_selected(viewer, 1);
         break;
+    case 'p':
+        open_selected(viewer, 0);
+        if (viewer->mode == NM_VIEWER_SCENE) nm_viewer_show_parent(viewer);
+        break;
     case NM_KEY_TAB: // back to what is open
         if (viewer->panes[0].open) viewer->mode = NM_VIEWER_SCENE;
         break;

@@ -91,27 +91,59 @@ nm_status nm_viewer_pane_open(nm_viewer *viewer, uint32_t index, int64_t id, nm_
     return NM_OK;
 }
 
+/// What was just opened is looked at; at the same place as what is beside it, unless they are of different places.
+static void look_at(nm_viewer *viewer, uint32_t index) {
+    nm_viewer_pane *pane = &viewer->panes[index];
+    const nm_viewer_pane *other = &viewer->panes[1 - index];
+    viewer->mode = NM_VIEWER_SCENE;
+    viewer->focus = index;
+    viewer->filtering = 0;
+    nm_viewer_set_time(viewer, viewer->time);
+    nm_viewer_pane_fit(viewer, index);
+    if (!other->open || other->shown->map->hash != pane->shown->map->hash) return;
+    pane->camera = other->camera;
+    if (pane->camera.kind == NM_CAMERA_CHASE) pane->camera.kind = NM_CAMERA_FREE; // nobody is followed yet
+}
+
 nm_status nm_viewer_open(nm_viewer *viewer, int64_t id, int beside, nm_error *error) {
     NM_ASSERT(viewer);
     const uint32_t index = beside && viewer->panes[0].open ? 1 : 0;
     nm_status status = nm_viewer_pane_open(viewer, index, id, error);
     if (status != NM_OK) return status;
-    viewer->mode = NM_VIEWER_SCENE;
-    viewer->focus = index;
-    viewer->stale = 1;
-    viewer->filtering = 0;
     if (index == 0) { // beside keeps the time: the two are compared
         nm_viewer_pane_close(viewer, 1);
         viewer->playing = 0;
         viewer->time = 0.0;
     }
-    nm_viewer_set_time(viewer, viewer->time);
-    nm_viewer_pane_fit(viewer, index);
-    if (index == 1) { // both look at the same place, unless they are of different places
-        const nm_viewer_pane *left = &viewer->panes[0];
-        if (left->shown->map->hash == viewer->panes[1].shown->map->hash) viewer->panes[1].camera = left->camera;
-    }
+    look_at(viewer, index);
     return NM_OK;
+}
+
+nm_status nm_viewer_open_parent(nm_viewer *viewer, nm_error *error) {
+    NM_ASSERT(viewer);
+    const nm_viewer_pane *pane = nm_viewer_focused(viewer);
+    if (!pane || viewer->mode != NM_VIEWER_SCENE) return NM_ERROR(error, NM_E_NOT_FOUND, "no scene is open");
+    const uint64_t parent = pane->content.scene->provenance.parent;
+    const long long made = (long long)pane->id;
+    int64_t id;
+    if (!parent) return NM_ERROR(error, NM_E_NOT_FOUND, "scene %lld was not made from another one", made);
+    nm_status status = viewer->config.find ? viewer->config.find(viewer->config.find_context, parent, &id, error)
+                                           : NM_ERROR(error, NM_E_NOT_FOUND, "scenes are looked up in stores only");
+    if (status == NM_E_NOT_FOUND)
+        return NM_ERROR(error, NM_E_NOT_FOUND, "what scene %lld was made from is not here", made);
+    const uint32_t index = 1 - viewer->focus;
+    if (status == NM_OK) status = nm_viewer_pane_open(viewer, index, id, error);
+    if (status != NM_OK) return status;
+    viewer->grip = GRIP_NONE; // panes have moved
+    look_at(viewer, index);
+    nm_viewer_say(viewer, "scene %lld was made from scene %lld", made, (long long)id);
+    return NM_OK;
+}
+
+void nm_viewer_show_parent(nm_viewer *viewer) {
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_viewer_open_parent(viewer, &error) != NM_OK) nm_viewer_fail(viewer, &error);
 }
 
 nm_status nm_viewer_start_live(nm_viewer *viewer, nm_error *error) {

@@ -424,6 +424,9 @@ static void scene_key(nm_viewer *viewer, int key, int shift) {
     case 'n':
         viewer->labels = (viewer->labels + 1) % 3;
         break;
+    case 'p':
+        nm_viewer_show_parent(viewer);
+        break;
     case 'x':
         close_pane(viewer);
         break;

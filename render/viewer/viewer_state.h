@@ -46,6 +46,10 @@ typedef struct nm_viewer_source {
     void (*release)(void *context, nm_viewer_scene *scene);
 } nm_viewer_source;
 
+/// The scene whose content has this hash (nm_scene.hash), so that a scene is found that another was made from.
+/// NM_E_NOT_FOUND when the source has none.
+typedef nm_status nm_viewer_finder(void *context, uint64_t hash, int64_t *id, nm_error *error);
+
 // --- what happens to it ----------------------------------------------------------------------------------------------
 
 typedef enum nm_viewer_event_kind {
@@ -99,12 +103,14 @@ typedef enum nm_viewer_mode { NM_VIEWER_LIST = 0, NM_VIEWER_SCENE, NM_VIEWER_DEN
 
 typedef struct nm_viewer_config {
     const nm_viewer_source *source; ///< copied; NULL = no list
-    const nm_denoising *denoising;  ///< borrowed; shown at once. NULL = none
-    nm_theme_kind theme;            ///< default day
-    int width, height;              ///< px, [160, 8192]; default 1280 x 800
-    float live_seconds;             ///< s that a live run can last, (0, 600]; default 120
-    uint64_t seed;                  ///< of live runs; default 0
-    uint32_t thumbnails;            ///< kept at most, [1, 1024]; default 48
+    nm_viewer_finder *find;         ///< among the scenes of `source`; NULL = nothing is found
+    void *find_context;
+    const nm_denoising *denoising; ///< borrowed; shown at once. NULL = none
+    nm_theme_kind theme;           ///< default day
+    int width, height;             ///< px, [160, 8192]; default 1280 x 800
+    float live_seconds;            ///< s that a live run can last, (0, 600]; default 120
+    uint64_t seed;                 ///< of live runs; default 0
+    uint32_t thumbnails;           ///< kept at most, [1, 1024]; default 48
 } nm_viewer_config;
 NM_API nm_viewer_config nm_viewer_config_default(void);
 
@@ -115,6 +121,9 @@ NM_API void nm_viewer_destroy(nm_viewer *viewer); ///< NULL is fine
 
 /// Opens a scene of the source in pane 0, or beside what is open there in pane 1.
 NM_API nm_status nm_viewer_open(nm_viewer *viewer, int64_t id, int beside, nm_error *error);
+/// Opens the scene that the one with the focus was made from (provenance.parent) in the other pane, at the same time.
+/// NM_E_NOT_FOUND when it was made from none, or from one that the source does not have.
+NM_API nm_status nm_viewer_open_parent(nm_viewer *viewer, nm_error *error);
 /// Starts a live run in the pane that has the focus, from the step of its recording that is nearest to the time shown
 /// (its last one after its end): every agent reacts (NM_POLICY_IDM). A live run that goes on there is given up.
 NM_API nm_status nm_viewer_start_live(nm_viewer *viewer, nm_error *error);

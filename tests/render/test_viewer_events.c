@@ -112,6 +112,54 @@ static void live_from_live(void **state) {
     test_source_end(&source);
 }
 
+/// A scene against the one it was made from: a key finds it.
+static void parents(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_scene_destroy(source.scenes[1]);
+    source.scenes[1] = test_drive(source.scenes[0], 59, 2); // 102 was made from 101
+    nm_viewer *viewer = test_viewer(&source, 800, 600);
+    nm_error error;
+    nm_error_clear(&error);
+    assert_int_equal(nm_viewer_open_parent(viewer, &error), NM_E_NOT_FOUND); // of what
+    nm_viewer_press(viewer, 'p');                                            // 101 was made from one that is not there
+    nm_viewer_status s = nm_viewer_get(viewer);
+    assert_int_equal(s.panes, 1);
+    assert_int_equal(s.scene[0], 101);
+    assert_true(test_says(viewer, "what scene 101 was made from is not here"));
+    nm_viewer_press(viewer, NM_KEY_ESCAPE);
+    nm_viewer_press(viewer, NM_KEY_DOWN);
+    nm_viewer_press(viewer, 'p');
+    s = nm_viewer_get(viewer);
+    assert_int_equal(s.panes, 2);
+    assert_int_equal(s.scene[0], 102);
+    assert_int_equal(s.scene[1], 101);
+    assert_int_equal(s.focus, 1);
+    assert_memory_equal(&s.camera[0], &s.camera[1], sizeof s.camera[0]); // of the same place
+    assert_true(test_says(viewer, "scene 102 was made from scene 101"));
+    // the other way round, at the time shown; from behind somebody there is nobody to be behind in the other scene
+    test_open(viewer, 101, 0);
+    test_open(viewer, 102, 1);
+    for (int i = 0; i < 12; i++) nm_viewer_press(viewer, NM_KEY_RIGHT);
+    nm_viewer_press(viewer, 'c');
+    assert_int_equal(nm_viewer_get(viewer).camera[1].kind, NM_CAMERA_CHASE);
+    assert_int_equal(nm_viewer_open_parent(viewer, &error), NM_OK);
+    s = nm_viewer_get(viewer);
+    assert_int_equal(s.scene[0], 101);
+    assert_int_equal(s.scene[1], 102);
+    assert_int_equal(s.focus, 0);
+    assert_true(s.step[0] == 12.0f && s.step[1] == 12.0f);
+    assert_int_equal(s.camera[0].kind, NM_CAMERA_FREE);
+    source.broken = 1;
+    nm_viewer_press(viewer, NM_KEY_TAB);
+    nm_viewer_press(viewer, 'p'); // found, but not loaded: what is open stays
+    assert_int_equal(nm_viewer_get(viewer).scene[0], 101);
+    assert_int_equal(source.open, 2);
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
+}
+
 // --- random events ---------------------------------------------------------------------------------------------------
 
 static void check_rect(nm_viewer_rect r) {
@@ -245,6 +293,7 @@ int main(void) {
         cmocka_unit_test(filters_too_long),
         cmocka_unit_test(mouse_without_a_place),
         cmocka_unit_test(live_from_live),
+        cmocka_unit_test(parents),
         cmocka_unit_test_teardown(random_events, name_the_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,15 @@ static inline nm_status test_load(void *context, int64_t id, nm_viewer_scene *sc
     return NM_OK;
 }
 
+static inline nm_status test_find(void *context, uint64_t hash, int64_t *id, nm_error *error) {
+    const test_source *source = context;
+    for (uint32_t i = 0; i < 2; i++) {
+        *id = 101 + i;
+        if (source->scenes[i]->hash == hash) return NM_OK;
+    }
+    return NM_ERROR(error, NM_E_NOT_FOUND, "there is no scene with hash %llx", (unsigned long long)hash);
+}
+
 static inline void test_release(void *context, nm_viewer_scene *scene) {
     test_source *source = context;
     assert_non_null(scene->scene);
@@ -120,6 +129,8 @@ static inline nm_viewer *test_viewer(test_source *source, int width, int height)
     nm_error error;
     nm_error_clear(&error);
     config.source = &interface;
+    config.find = test_find;
+    config.find_context = source;
     config.width = width;
     config.height = height;
     config.live_seconds = 5.0f;
