@@ -91,10 +91,12 @@ static void draw_entry(nm_viewer *viewer, uint32_t index, nm_viewer_rect r) {
     nm_text_escape(kinds, sizeof kinds, entry.kinds);
     write(viewer, left, r.y + 18.0f, 10.0f, NM_ANCHOR_LEFT, half, "%lld  %s", (long long)entry.id, name);
     write(viewer, left, r.y + 38.0f, 9.0f, NM_ANCHOR_LEFT, half, "%s", kinds[0] ? kinds : "no event known");
+    const nm_viewer_thumbnail *t = entry.tags[0] ? NULL : nm_viewer_thumbnail_of(viewer, entry.id);
+    const char *tags = t && !t->failed ? t->tags : entry.tags;
     const size_t used = nm_text_escape(more, sizeof more, entry.source);
-    if (entry.tags[0] && used + 2 < sizeof more) {
+    if (tags[0] && used + 2 < sizeof more) {
         memcpy(more + used, "  ", 3);
-        nm_text_escape(more + used + 2, sizeof more - used - 2, entry.tags);
+        nm_text_escape(more + used + 2, sizeof more - used - 2, tags);
     }
     write(viewer, left, r.y + 56.0f, 8.0f, NM_ANCHOR_LEFT, half, "%s", more);
     if (isfinite(entry.severity)) {
@@ -259,12 +261,14 @@ static void draw_help(nm_viewer *viewer) {
         {"b, Tab, x", "in the list: open beside; other pane; close pane"},
         {"p", "beside it, the scene that this one was made from"},
         {"/, Enter, Esc", "filter; open; back to the list"},
+        {"F5", "in the list: what is new in the store"},
         {"s, F12", "screenshot"},
         {"?, h, F1", "this help"},
         {"q", "quit"},
     };
     const nm_theme *theme = nm_theme_of(viewer->theme);
-    const float rows = (float)(sizeof keys / sizeof *keys), each = 22.0f;
+    const float rows = (float)(sizeof keys / sizeof *keys);
+    const float each = fminf(22.0f, fmaxf(((float)viewer->height - 36.0f) / rows, 12.0f)); // closer in a low window
     const float width = fminf(560.0f, (float)viewer->width - 20.0f), height = rows * each + 28.0f;
     const float x = ((float)viewer->width - width) / 2.0f, y = fmaxf(((float)viewer->height - height) / 2.0f, 4.0f);
     box_on(&viewer->over, (nm_viewer_rect){x - 1.0f, y - 1.0f, width + 2.0f, height + 2.0f}, theme->panel_line);
@@ -298,6 +302,6 @@ void nm_viewer_draw_screen(nm_viewer *viewer) {
         }
         if (nm_viewer_pane_count(viewer) > 0) draw_scene_line(viewer);
     }
-    if (viewer->message[0]) draw_message(viewer);
+    if (viewer->message[0] && !viewer->screenshot) draw_message(viewer); // no picture tells of the one before
     if (viewer->help) draw_help(viewer);
 }

@@ -45,6 +45,7 @@ typedef struct nm_viewer_thumbnail {
     uint64_t last; ///< number of the last use
     nm_camera camera;
     nm_drawing map, frame;
+    char tags[96]; ///< of the scene, as they stand in it
 } nm_viewer_thumbnail;
 
 typedef enum nm_viewer_grip { GRIP_NONE = 0, GRIP_TIMELINE, GRIP_GRAPHS, GRIP_PANE } nm_viewer_grip;
@@ -119,7 +120,8 @@ void nm_viewer_list_wheel(nm_viewer *viewer, float amount);
 void nm_viewer_list_resize(nm_viewer *viewer, int width, int height); ///< px; who was selected in sight stays in sight
 void nm_viewer_list_load_thumbnail(nm_viewer *viewer);                ///< at most one
 nm_viewer_thumbnail *nm_viewer_thumbnail_of(nm_viewer *viewer, int64_t id);
-uint32_t nm_viewer_list_rows(const nm_viewer *viewer); ///< that fit on the screen, >= 1
+nm_status nm_viewer_list_reload(nm_viewer *viewer, nm_error *error); ///< asks the source anew; the selection stays
+uint32_t nm_viewer_list_rows(const nm_viewer *viewer);               ///< that fit on the screen, >= 1
 
 // viewer_layout.c
 int nm_viewer_graphs_shown(const nm_viewer *viewer);

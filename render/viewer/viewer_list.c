@@ -50,6 +50,39 @@ nm_status nm_viewer_set_filter(nm_viewer *viewer, const char *text, nm_error *er
     return NM_OK;
 }
 
+nm_status nm_viewer_list_reload(nm_viewer *viewer, nm_error *error) {
+    nm_viewer_entry entry;
+    const uint32_t row = viewer->selected, top = viewer->first_row;
+    char filter[VIEWER_FILTER];
+    const int known = viewer->selected < viewer->entries &&
+                      viewer->source.entry(viewer->source.context, viewer->selected, &entry, NULL) == NM_OK;
+    const int64_t id = known ? entry.id : 0;
+    snprintf(filter, sizeof filter, "%s", viewer->filter);
+    nm_status status = nm_viewer_set_filter(viewer, filter, error);
+    if (status != NM_OK) return status;
+    for (uint32_t i = 0; i < viewer->config.thumbnails; i++) // their moments may be others now
+        viewer->thumbnails[i].used = 0;
+    uint32_t now = 0;
+    while (known && now < viewer->entries) {
+        if (viewer->source.entry(viewer->source.context, now, &entry, NULL) == NM_OK && entry.id == id) break;
+        now++;
+    }
+    viewer->first_row = top;
+    nm_viewer_list_wheel(viewer, 0.0f);
+    select_row(viewer, known && now < viewer->entries ? now : row); // who is gone: whoever follows in its place
+    return NM_OK;
+}
+
+static void reload(nm_viewer *viewer) {
+    const uint32_t before = viewer->entries;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_viewer_list_reload(viewer, &error) != NM_OK)
+        nm_viewer_fail(viewer, &error);
+    else
+        nm_viewer_say(viewer, "read anew: %u scenes, %u before", viewer->entries, before);
+}
+
 static void open_selected(nm_viewer *viewer, int beside) {
     nm_viewer_entry entry;
     nm_error error;
@@ -115,6 +148,9 @@ void nm_viewer_list_key(nm_viewer *viewer, int key, int shift) {
         break;
     case 'b':
         open_selected(viewer, 1);
+        break;
+    case NM_KEY_F5:
+        reload(viewer);
         break;
     case 'p':
         open_selected(viewer, 0);
@@ -190,6 +226,13 @@ static nm_viewer_thumbnail *place(nm_viewer *viewer) {
     return oldest;
 }
 
+static void note_tags(nm_viewer_thumbnail *t, const nm_scene *scene) {
+    size_t used = 0;
+    t->tags[0] = 0;
+    for (uint32_t i = 0; i < scene->tag_count && used < sizeof t->tags; i++) // cut where they do not fit
+        used += (size_t)snprintf(t->tags + used, sizeof t->tags - used, "%s%s", i ? " " : "", scene->tags[i]);
+}
+
 /// The worst moment, from near enough to see who is who.
 static void draw_thumbnail(nm_viewer *viewer, nm_viewer_thumbnail *t, const nm_viewer_scene *content) {
     const nm_scene *scene = content->scene;
@@ -241,6 +284,7 @@ void nm_viewer_list_load_thumbnail(nm_viewer *viewer) {
         t->last = ++viewer->uses;
         t->failed = viewer->source.load(viewer->source.context, entry.id, &content, NULL) != NM_OK;
         if (!t->failed) {
+            note_tags(t, content.scene);
             draw_thumbnail(viewer, t, &content);
             viewer->source.release(viewer->source.context, &content);
         }

@@ -91,6 +91,8 @@ static int translate_key(SDL_Keycode key) {
         return NM_KEY_END;
     case SDLK_F1:
         return NM_KEY_F1;
+    case SDLK_F5:
+        return NM_KEY_F5;
     case SDLK_F12:
         return NM_KEY_F12;
     case SDLK_KP_PLUS:

@@ -22,7 +22,7 @@ typedef struct nm_viewer_entry {
     int64_t id;
     char name[96], source[32];
     char kinds[96]; ///< of its events, separated by spaces; "" = none known
-    char tags[96];
+    char tags[96];  ///< separated by spaces; "" = the viewer takes them from the scene when it makes the small picture
     float severity, min_ttc; ///< [0, 1], s; NaN = unknown
 } nm_viewer_entry;
 
@@ -82,6 +82,7 @@ typedef enum nm_viewer_key {
     NM_KEY_HOME,
     NM_KEY_END,
     NM_KEY_F1,
+    NM_KEY_F5,
     NM_KEY_F12
 } nm_viewer_key;
 

@@ -160,6 +160,95 @@ static void parents(void **state) {
     test_source_end(&source);
 }
 
+/// A store that others write to while it is looked at.
+static void a_list_that_changes(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *viewer = test_viewer(&source, 800, 350); // 3 rows
+    for (int i = 0; i < 6; i++) nm_viewer_press(viewer, NM_KEY_DOWN);
+    for (int i = 0; i < 6; i++) nm_viewer_tick(viewer, 0.01f);
+    assert_int_equal(source.loaded, 3);
+    source.gone = 2;
+    assert_int_equal(nm_viewer_get(viewer).entries, SCENES); // not noticed yet
+    nm_viewer_press(viewer, NM_KEY_F5);
+    nm_viewer_status s = nm_viewer_get(viewer);
+    assert_int_equal(s.entries, SCENES - 2);
+    assert_int_equal(s.selected, 4); // the same scene
+    assert_true(nm_viewer_entry_rect(viewer, 4).height > 0.0f);
+    assert_true(test_says(viewer, "read anew: 10 scenes, 12 before"));
+    for (int i = 0; i < 6; i++) nm_viewer_tick(viewer, 0.01f);
+    assert_int_equal(source.loaded, 6); // with new pictures
+    source.gone = 9;                    // the selected one as well
+    nm_viewer_press(viewer, NM_KEY_F5);
+    s = nm_viewer_get(viewer);
+    assert_int_equal(s.entries, 3);
+    assert_int_equal(s.selected, 2);
+    assert_true(nm_viewer_entry_rect(viewer, 0).height > 0.0f); // no row stays empty
+    source.gone = SCENES;
+    nm_viewer_press(viewer, NM_KEY_F5);
+    assert_int_equal(nm_viewer_get(viewer).entries, 0);
+    source.gone = 0;
+    nm_viewer_press(viewer, NM_KEY_F5);
+    assert_int_equal(nm_viewer_get(viewer).entries, SCENES);
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
+}
+
+static void tags_of_the_scene(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    const char *const tags[] = {"urban", "night\x1b[2J"};
+    const nm_scene *whole = source.scenes[0];
+    nm_scene tagged = *whole;
+    tagged.tags = tags;
+    tagged.tag_count = 2;
+    source.scenes[0] = &tagged;
+    nm_viewer *viewer = test_viewer(&source, 800, 500);
+    assert_true(test_says(viewer, "builtin"));
+    assert_false(test_says(viewer, "urban"));
+    nm_viewer_tick(viewer, 0.01f);
+    assert_true(test_says(viewer, "builtin  urban night\\x1b[2J")); // escaped, as all that files say
+    nm_viewer_destroy(viewer);
+    source.scenes[0] = whole;
+    test_source_end(&source);
+}
+
+static void screenshots_are_clean(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *viewer = test_viewer(&source, 800, 600);
+    char name[64];
+    nm_viewer_say(viewer, "saved the one before");
+    assert_true(test_says(viewer, "saved the one before"));
+    nm_viewer_press(viewer, 's');
+    assert_false(test_says(viewer, "saved the one before")); // the picture that is taken
+    assert_true(nm_viewer_take_screenshot(viewer, name, sizeof name));
+    assert_true(test_says(viewer, "saved the one before"));
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
+}
+
+static void help_in_a_low_window(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *viewer = test_viewer(&source, 800, 360);
+    const nm_viewer_view *views;
+    const nm_drawing *screen[2];
+    uint32_t count;
+    nm_error error;
+    nm_viewer_type(viewer, "?");
+    assert_int_equal(nm_viewer_compose(viewer, &views, &count, screen, &error), NM_OK);
+    assert_true(screen[1]->label_count > 20);
+    for (uint32_t i = 0; i < screen[1]->label_count; i++)
+        assert_true(screen[1]->labels[i].y > 5.0f && screen[1]->labels[i].y < 355.0f);
+    nm_viewer_destroy(viewer);
+    test_source_end(&source);
+}
+
 // --- random events ---------------------------------------------------------------------------------------------------
 
 static void check_rect(nm_viewer_rect r) {
@@ -228,7 +317,7 @@ static nm_viewer_event random_event(dice *d, const nm_viewer *viewer) {
     static const int keys[] = {
         NM_KEY_SPACE,     NM_KEY_ENTER, NM_KEY_ESCAPE,  NM_KEY_TAB,       NM_KEY_LEFT, NM_KEY_RIGHT,
         NM_KEY_UP,        NM_KEY_DOWN,  NM_KEY_PAGE_UP, NM_KEY_PAGE_DOWN, NM_KEY_HOME, NM_KEY_END,
-        NM_KEY_BACKSPACE, NM_KEY_F1,    NM_KEY_F12,     NM_KEY_ENTER,     'b',         'l'};
+        NM_KEY_BACKSPACE, NM_KEY_F1,    NM_KEY_F12,     NM_KEY_F5,        'b',         'l'};
     static const char *const texts[] = {"?", "/", "c", "_", "\xc3\xa4", "\xff", "\x1b", ""};
     static const float amounts[] = {1.0f, -1.0f, 0.0f, NAN, 1e30f, -3.0f};
     static const int sides[] = {0, -1, 1, 2, 161, 300, 421, 100000};
@@ -267,6 +356,7 @@ static void random_events(void **state) {
         for (uint32_t i = 0; i < 500; i++) {
             failing_event = i;
             if (i % 50 == 49) source.broken = !source.broken;
+            if (i % 70 == 69) source.gone = dice_below(&d, SCENES + 1);
             const nm_viewer_event event = random_event(&d, viewer);
             nm_viewer_event_handle(viewer, &event);
             check(viewer, &source);
@@ -278,6 +368,7 @@ static void random_events(void **state) {
         }
         nm_viewer_destroy(viewer);
         source.broken = 0;
+        source.gone = 0;
         nm_error error;
         test_filter(&source, "", &error);
     }
@@ -294,6 +385,10 @@ int main(void) {
         cmocka_unit_test(mouse_without_a_place),
         cmocka_unit_test(live_from_live),
         cmocka_unit_test(parents),
+        cmocka_unit_test(a_list_that_changes),
+        cmocka_unit_test(tags_of_the_scene),
+        cmocka_unit_test(screenshots_are_clean),
+        cmocka_unit_test(help_in_a_low_window),
         cmocka_unit_test_teardown(random_events, name_the_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
