@@ -9,7 +9,7 @@
 #define THUMBNAIL_VERTICES 300000u ///< a map that takes more is left out of the small picture
 
 uint32_t nm_viewer_list_rows(const nm_viewer *viewer) {
-    const float rows = floorf(((float)viewer->height - VIEWER_HEAD - VIEWER_BAR) / VIEWER_ROW);
+    const float rows = floorf((viewer->height - VIEWER_HEAD - VIEWER_BAR) / VIEWER_ROW);
     const uint32_t most = NM_VIEWER_MAX_VIEWS - 2;
     return rows < 1.0f ? 1 : rows > (float)most ? most : (uint32_t)rows;
 }
@@ -21,7 +21,7 @@ nm_viewer_rect nm_viewer_entry_rect(const nm_viewer *viewer, uint32_t index) {
         return (nm_viewer_rect){0};
     return (nm_viewer_rect){.x = 0.0f,
                             .y = VIEWER_HEAD + VIEWER_ROW * (float)(index - viewer->first_row),
-                            .width = (float)viewer->width,
+                            .width = viewer->width,
                             .height = VIEWER_ROW};
 }
 
@@ -195,10 +195,13 @@ void nm_viewer_list_wheel(nm_viewer *viewer, float amount) {
     viewer->first_row = (uint32_t)(row < 0 ? 0 : row > most ? most : row);
 }
 
-void nm_viewer_list_resize(nm_viewer *viewer, int width, int height) {
+void nm_viewer_list_resize(nm_viewer *viewer, int width, int height, float scale) {
     const int in_sight = nm_viewer_entry_rect(viewer, viewer->selected).height > 0.0f;
-    viewer->width = width;
-    viewer->height = height;
+    viewer->pixel_width = width;
+    viewer->pixel_height = height;
+    viewer->scale = scale;
+    viewer->width = (float)width / scale;
+    viewer->height = (float)height / scale;
     nm_viewer_list_wheel(viewer, 0.0f); // no empty rows where there are entries to show
     if (in_sight) select_row(viewer, viewer->selected);
 }
@@ -236,7 +239,6 @@ static void note_tags(nm_viewer_thumbnail *t, const nm_scene *scene) {
 /// The worst moment, from near enough to see who is who.
 static void draw_thumbnail(nm_viewer *viewer, nm_viewer_thumbnail *t, const nm_viewer_scene *content) {
     const nm_scene *scene = content->scene;
-    const nm_theme *theme = nm_theme_of(viewer->theme);
     const nm_moment *worst = NULL;
     for (uint32_t i = 0; i < content->moment_count; i++)
         if (!worst || content->moments[i].severity > worst->severity) worst = &content->moments[i];
@@ -256,12 +258,13 @@ static void draw_thumbnail(nm_viewer *viewer, nm_viewer_thumbnail *t, const nm_v
         if (nm_viewer_state_at(scene, i, (float)step, &state)) track = i;
     if (track != NM_NONE && nm_viewer_state_at(scene, track, (float)step, &state))
         t->camera.target = (nm_point){state.x, state.y, 0.0f};
-    nm_draw_map(&t->map, scene->map, theme);
+    nm_viewer_draw_map(viewer, &t->map, scene->map);
     if (t->map.vertex_count > THUMBNAIL_VERTICES) {
         nm_drawing_free(&t->map);
         nm_drawing_init(&t->map, NM_SPACE_WORLD);
     }
-    nm_draw_frame(&t->frame, scene, (float)step, &options, theme);
+    nm_draw_frame(&t->frame, scene, (float)step, &options, nm_theme_of(viewer->theme));
+    nm_viewer_magnify(viewer, &t->frame);
     if (nm_drawing_check(&t->map, NULL) == NM_OK && nm_drawing_check(&t->frame, NULL) == NM_OK) return;
     t->failed = 1; // no memory: the list goes on without this picture
     nm_drawing_free(&t->map);

@@ -66,8 +66,7 @@ nm_status nm_viewer_pane_open(nm_viewer *viewer, uint32_t index, int64_t id, nm_
     status = nm_series_create(content.scene, &series, error);
     const int has_series = status == NM_OK;
     if (status == NM_OK) { // beside what is shown, which stays until all went well
-        nm_drawing_clear(&viewer->spare);
-        nm_draw_map(&viewer->spare, content.scene->map, nm_theme_of(viewer->theme));
+        nm_viewer_draw_map(viewer, &viewer->spare, content.scene->map);
         status = nm_drawing_check(&viewer->spare, error);
     }
     if (status != NM_OK) {

@@ -10,12 +10,15 @@
 
 nm_viewer_config nm_viewer_config_default(void) {
     return (nm_viewer_config){
-        .theme = NM_THEME_DAY, .width = 1280, .height = 800, .live_seconds = 120.0f, .thumbnails = 48};
+        .theme = NM_THEME_DAY, .width = 1280, .height = 800, .scale = 1.0f, .live_seconds = 120.0f, .thumbnails = 48};
 }
 
 static nm_status check_config(const nm_viewer_config *c, nm_error *error) {
     if (c->width < 160 || c->width > 8192 || c->height < 160 || c->height > 8192)
         return NM_ERROR(error, NM_E_ARGUMENT, "a window of %d x %d; sides are 160 to 8192", c->width, c->height);
+    if (!(c->scale >= VIEWER_SCALE_MIN && c->scale <= VIEWER_SCALE_MAX))
+        return NM_ERROR(error, NM_E_ARGUMENT, "a scale of %g; it is %g to %g", (double)c->scale,
+                        (double)VIEWER_SCALE_MIN, (double)VIEWER_SCALE_MAX);
     if (!(c->live_seconds > 0.0f && c->live_seconds <= 600.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "live runs of %g s; they last up to 600", (double)c->live_seconds);
     if (c->thumbnails < 1 || c->thumbnails > 1024)
@@ -37,9 +40,9 @@ static void start_denoising(nm_viewer *viewer) {
         most.x = fmaxf(most.x, d->x[last + i]);
         most.y = fmaxf(most.y, d->y[last + i]);
     }
-    const float width = (float)viewer->width - VIEWER_TOKENS_PANEL;
-    viewer->token_camera = nm_camera_fit(least, most, fmaxf(width, 64.0f), (float)viewer->height, 0.1f);
-    nm_draw_map(&viewer->token_map, d->scene->map, nm_theme_of(viewer->theme));
+    const float width = viewer->width - VIEWER_TOKENS_PANEL;
+    viewer->token_camera = nm_camera_fit(least, most, fmaxf(width, 64.0f), viewer->height, 0.1f);
+    nm_viewer_draw_map(viewer, &viewer->token_map, d->scene->map);
 }
 
 nm_status nm_viewer_create(const nm_viewer_config *config, nm_viewer **out, nm_error *error) {
@@ -54,8 +57,7 @@ nm_status nm_viewer_create(const nm_viewer_config *config, nm_viewer **out, nm_e
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for the viewer");
     }
     viewer->config = *config;
-    viewer->width = config->width;
-    viewer->height = config->height;
+    nm_viewer_list_resize(viewer, config->width, config->height, config->scale);
     viewer->theme = config->theme;
     viewer->layers = NM_LAYERS_ALL & ~(1u << NM_LAYER_CENTRES | 1u << NM_LAYER_FUTURES);
     viewer->labels = 1;
@@ -293,21 +295,30 @@ static int layer_key(nm_viewer *viewer, int key) {
     return 0;
 }
 
-static void toggle_theme(nm_viewer *viewer) {
-    viewer->theme = viewer->theme == NM_THEME_DAY ? NM_THEME_DARK : NM_THEME_DAY;
-    const nm_theme *theme = nm_theme_of(viewer->theme);
+/// In another theme or scale.
+static void redraw_maps(nm_viewer *viewer) {
     for (uint32_t i = 0; i < NM_VIEWER_PANES; i++) {
         nm_viewer_pane *pane = &viewer->panes[i];
-        if (!pane->open) continue;
-        nm_drawing_clear(&pane->map);
-        nm_draw_map(&pane->map, pane->shown->map, theme);
+        if (pane->open) nm_viewer_draw_map(viewer, &pane->map, pane->shown->map);
     }
-    if (viewer->config.denoising) {
-        nm_drawing_clear(&viewer->token_map);
-        nm_draw_map(&viewer->token_map, viewer->config.denoising->scene->map, theme);
-    }
+    if (viewer->config.denoising) nm_viewer_draw_map(viewer, &viewer->token_map, viewer->config.denoising->scene->map);
     for (uint32_t i = 0; i < viewer->config.thumbnails; i++) // made anew when they are wanted
         viewer->thumbnails[i].used = 0;
+}
+
+static void toggle_theme(nm_viewer *viewer) {
+    viewer->theme = viewer->theme == NM_THEME_DAY ? NM_THEME_DARK : NM_THEME_DAY;
+    redraw_maps(viewer);
+}
+
+static void resize(nm_viewer *viewer, int width, int height, float scale) {
+    const float before = viewer->scale;
+    if (width < 1 || height < 1) return; // some window managers report a minimised window so
+    if (!(scale > 0.0f)) scale = before;
+    scale = fminf(fmaxf(scale, VIEWER_SCALE_MIN), VIEWER_SCALE_MAX);
+    nm_viewer_list_resize(viewer, width < 8192 ? width : 8192, height < 8192 ? height : 8192, scale);
+    if (scale != before) redraw_maps(viewer);
+    viewer->stale = 1;
 }
 
 /// Live and back. A live run that ends leaves its pane with the recorded scene.
@@ -612,7 +623,7 @@ static void mouse_move(nm_viewer *viewer, float x, float y) {
     if (viewer->grip == GRIP_TIMELINE) scrub(viewer, x);
     if (viewer->grip == GRIP_GRAPHS) scrub_graphs(viewer, x);
     if (viewer->grip == GRIP_PANE) {
-        if (hypotf(x - viewer->grip_x, y - viewer->grip_y) > VIEWER_DRAG_PX) viewer->dragged = 1;
+        if (hypotf(x - viewer->grip_x, y - viewer->grip_y) > VIEWER_DRAG) viewer->dragged = 1;
         if (!viewer->dragged) return; // the first few pixels belong to a click
         drag_pane(viewer, x, y);
         viewer->stale = 1;
@@ -651,14 +662,15 @@ static void wheel(nm_viewer *viewer, float x, float y, float amount) {
     }
 }
 
-/// One coordinate of the mouse. No mouse is 1e6 px away, and differences of such places have to stay finite.
+/// One coordinate of the mouse, points. No mouse is 1e6 away, and differences of such places have to stay finite.
 static float mouse_place(float place, float before) {
     return isfinite(place) ? fminf(fmaxf(place, -1e6f), 1e6f) : before;
 }
 
 void nm_viewer_event_handle(nm_viewer *viewer, const nm_viewer_event *event) {
     NM_ASSERT(viewer && event);
-    const float x = mouse_place(event->x, viewer->mouse_x), y = mouse_place(event->y, viewer->mouse_y);
+    const float x = mouse_place(event->x / viewer->scale, viewer->mouse_x);
+    const float y = mouse_place(event->y / viewer->scale, viewer->mouse_y);
     switch (event->kind) {
     case NM_VIEWER_KEY:
         key_down(viewer, event->key, event->shift);
@@ -679,11 +691,7 @@ void nm_viewer_event_handle(nm_viewer *viewer, const nm_viewer_event *event) {
         wheel(viewer, x, y, event->amount);
         break;
     case NM_VIEWER_RESIZE:
-        if (event->width > 0 && event->height > 0) { // some window managers report a minimised window so
-            nm_viewer_list_resize(viewer, event->width < 8192 ? event->width : 8192,
-                                  event->height < 8192 ? event->height : 8192);
-            viewer->stale = 1;
-        }
+        resize(viewer, event->width, event->height, event->amount);
         break;
     case NM_VIEWER_VISIBILITY:
         viewer->hidden = !(event->amount > 0.0f);

@@ -4,6 +4,9 @@
 /// is the window around it. Scenes come from a source that the program fills (a store, a built-in map, one file), since
 /// render/ knows no store.
 ///
+/// Lengths on the screen are in points: pixels over the scale, which says how many pixels of the display what was made
+/// for one takes (2 on most displays with small pixels). Sizes of the window and the mouse come in pixels.
+///
 /// One thread. Time is the scene's, in s from its first step; it never leaves the scene that is longest.
 #ifndef NM_RENDER_VIEWER_STATE_H
 #define NM_RENDER_VIEWER_STATE_H
@@ -59,7 +62,7 @@ typedef enum nm_viewer_event_kind {
     NM_VIEWER_MOUSE_UP,   ///< x, y, button
     NM_VIEWER_MOUSE_MOVE, ///< x, y
     NM_VIEWER_WHEEL,      ///< x, y, amount (> 0 away from the user)
-    NM_VIEWER_RESIZE,     ///< width, height, px
+    NM_VIEWER_RESIZE,     ///< width, height, px; amount: the scale, cut to [0.25, 8]; 0 = as before
     NM_VIEWER_VISIBILITY, ///< amount 0: minimised or hidden, nothing needs drawing; 1: back
     NM_VIEWER_CLOSE,      ///< the window's cross
     NM_VIEWER_TICK        ///< amount: s since the last tick; negative and huge ones are cut to [0, 0.25]
@@ -109,6 +112,7 @@ typedef struct nm_viewer_config {
     const nm_denoising *denoising; ///< borrowed; shown at once. NULL = none
     nm_theme_kind theme;           ///< default day
     int width, height;             ///< px, [160, 8192]; default 1280 x 800
+    float scale;                   ///< px per point, [0.25, 8]; default 1
     float live_seconds;            ///< s that a live run can last, (0, 600]; default 120
     uint64_t seed;                 ///< of live runs; default 0
     uint32_t thumbnails;           ///< kept at most, [1, 1024]; default 48
@@ -162,6 +166,7 @@ typedef struct nm_viewer_status {
     uint32_t layers; ///< shown, 1 << nm_layer
     int labels;      ///< as nm_frame_options
     int panel;       ///< graphs shown
+    float scale;     ///< px per point
     nm_theme_kind theme;
     uint32_t pass, passes; ///< of the denoising
     uint32_t thumbnails;   ///< held now
@@ -196,7 +201,7 @@ NM_API nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **vie
 /// Composes and draws into the framebuffer that is bound.
 NM_API nm_status nm_viewer_draw(nm_viewer *viewer, nm_renderer *renderer, nm_error *error);
 
-/// Where things are, px: for tests, and for whoever points at them.
+/// Where things are, points: for tests, and for whoever points at them.
 typedef struct nm_viewer_rect {
     float x, y, width, height;
 } nm_viewer_rect;

@@ -142,7 +142,7 @@ class Window:
 
 
 def browse(w):
-    w.expect(r"list, 6 scenes, number 1 selected")
+    w.expect(r"list, 7 scenes, number 1 selected")
     time.sleep(0.5)  # small pictures come one by one
     w.picture("01-list")
     w.key("Down", "Down")
@@ -154,7 +154,7 @@ def browse(w):
     w.expect(r"list, [1-5] scenes, .*filtered$")
     w.picture("02-filtered")
     w.key("Escape")
-    w.expect(r"list, 6 scenes, number 1 selected$")
+    w.expect(r"list, 7 scenes, number 1 selected$")
     w.key("question")
     w.expect("help")
     w.picture("03-help")
@@ -250,6 +250,19 @@ def drive_live(w):
     w.expect("recorded")
 
 
+def parent(w):
+    """The last scene was made from the first: the store knows."""
+    w.key("Escape")
+    w.expect("list")
+    w.key("End", "p")  # of those without an event, which are the last
+    w.expect(r"scene 7 beside 1")
+    w.key("shift+Right", "shift+Right")
+    w.expect(r", 2\.00 s")
+    w.picture("16-parent")
+    w.key("x")
+    w.expect(r"scene 7, ")
+
+
 def disturb(w):
     """Resizing, hiding and closing in the middle of playing."""
     w.key("Home", "space")
@@ -257,7 +270,7 @@ def disturb(w):
     for width, height in ((500, 400), (1300, 850), (200, 170), (900, 600)):
         w.xdotool("windowsize", w.id, width, height)
         time.sleep(0.15)
-    w.picture("16-resized")
+    w.picture("17-resized")
     w.xdotool("windowunmap", w.id)
     time.sleep(0.3)
     w.xdotool("windowmap", w.id)
@@ -278,12 +291,24 @@ def run(binary, environment, folder):
 
     nearmiss("simulate", "--map", "junction_signal:density=25", "--planner", "constant_velocity", "--seconds", "10",
              "--count", "6", "--seed", "1", "--store", "s.db", "--quiet")
+    nearmiss("simulate", "1", "--store", "s.db", "--seconds", "8", "--quiet")  # scene 7
     nearmiss("mine", "--store", "s.db", "--quiet")
     w = Window([binary, "view", "--store", "s.db"], environment, folder)
     try:
-        for part in (browse, play, look, compare, drive_live, disturb):
+        for part in (browse, play, look, compare, drive_live, parent, disturb):
             part(w)
         w.end(lambda: press_close_button(environment["DISPLAY"], int(w.id)))  # while it plays
+    finally:
+        if w.process.poll() is None:
+            w.process.kill()
+    w = Window([binary, "view", "--store", "s.db", "--scale", "2"], environment, folder)
+    try:
+        w.expect(r"list, 7 scenes, number 1 selected")
+        w.pointer(500, 2 * (58 + 72 + 36), "click", 1)  # the middle of the second row, where points take two pixels
+        w.expect(r"number 2 selected")
+        time.sleep(0.5)
+        w.picture("18-scaled")
+        w.end(lambda: w.key("q"))
     finally:
         if w.process.poll() is None:
             w.process.kill()

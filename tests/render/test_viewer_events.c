@@ -231,6 +231,73 @@ static void screenshots_are_clean(void **state) {
     test_source_end(&source);
 }
 
+static const nm_drawing *panels(nm_viewer *viewer, nm_viewport *world, float *stroke) {
+    const nm_viewer_view *views;
+    const nm_drawing *screen[2];
+    uint32_t count;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_viewer_compose(viewer, &views, &count, screen, &error) != NM_OK) fail_msg("%s", error.message);
+    assert_int_equal(count, 1);
+    *world = views[0].viewport;
+    *stroke = 0.0f;
+    for (uint32_t k = 0; k < views[0].world_count; k++) // the widest with a width in px
+        for (uint32_t i = 0; i < views[0].world[k]->stroke_count; i++)
+            if (views[0].world[k]->strokes[i].pixels) *stroke = fmaxf(*stroke, views[0].world[k]->strokes[i].width);
+    return screen[0];
+}
+
+/// A display with small pixels shows the same picture from twice as many of them.
+static void small_pixels(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    nm_viewer *plain = test_viewer(&source, 800, 600), *fine = test_viewer(&source, 800, 600);
+    nm_viewport world, fine_world;
+    float stroke, fine_stroke;
+    test_open(plain, 101, 0);
+    test_open(fine, 101, 0);
+    nm_viewer_press(plain, '4'); // centrelines have a width in px
+    nm_viewer_press(fine, '4');
+    nm_viewer_event_handle(fine,
+                           &(nm_viewer_event){.kind = NM_VIEWER_RESIZE, .width = 1600, .height = 1200, .amount = 2.0f});
+    assert_true(nm_viewer_get(fine).scale == 2.0f);
+    const nm_drawing *a = panels(plain, &world, &stroke), *b = panels(fine, &fine_world, &fine_stroke);
+    assert_true(stroke > 0.0f && fine_stroke == 2.0f * stroke);
+    assert_int_equal(fine_world.width, 2 * world.width);
+    assert_int_equal(fine_world.height, 2 * world.height);
+    assert_int_equal(fine_world.full_height, 1200);
+    assert_int_equal(a->vertex_count, b->vertex_count);
+    assert_int_equal(a->label_count, b->label_count);
+    for (uint32_t i = 0; i < a->vertex_count; i++)
+        assert_true(b->vertices[i].x == 2.0f * a->vertices[i].x && b->vertices[i].y == 2.0f * a->vertices[i].y);
+    for (uint32_t i = 0; i < a->label_count; i++)
+        assert_true(b->labels[i].size == 2.0f * a->labels[i].size && b->labels[i].x == 2.0f * a->labels[i].x);
+    const nm_viewer_rect t = nm_viewer_timeline_rect(plain), same = nm_viewer_timeline_rect(fine);
+    assert_memory_equal(&t, &same, sizeof t);
+    // the mouse is where the picture is
+    mouse(plain, NM_VIEWER_MOUSE_DOWN, 300.0f, t.y + 5.0f, 1);
+    mouse(fine, NM_VIEWER_MOUSE_DOWN, 600.0f, 2.0f * (t.y + 5.0f), 1);
+    assert_true(nm_viewer_get(plain).time > 0.5 && nm_viewer_get(fine).time == nm_viewer_get(plain).time);
+    mouse(plain, NM_VIEWER_MOUSE_UP, 300.0f, t.y, 1);
+    mouse(fine, NM_VIEWER_MOUSE_UP, 600.0f, 2.0f * t.y, 1);
+    mouse(plain, NM_VIEWER_WHEEL, 100.0f, 200.0f, 0);
+    mouse(fine, NM_VIEWER_WHEEL, 200.0f, 400.0f, 0);
+    const nm_camera camera = nm_viewer_get(plain).camera[0];
+    assert_memory_equal(&nm_viewer_get(fine).camera[0], &camera, sizeof camera);
+    resize(fine, 800, 600); // without a scale: as before
+    assert_true(nm_viewer_get(fine).scale == 2.0f && nm_viewer_pane_rect(fine, 0).width == 400.0f);
+    nm_viewer_destroy(plain);
+    nm_viewer_destroy(fine);
+    nm_viewer_config config = nm_viewer_config_default();
+    nm_error error;
+    config.scale = 0.0f;
+    assert_int_equal(nm_viewer_create(&config, &plain, &error), NM_E_ARGUMENT);
+    config.scale = NAN;
+    assert_int_equal(nm_viewer_create(&config, &plain, &error), NM_E_ARGUMENT);
+    test_source_end(&source);
+}
+
 static void help_in_a_low_window(void **state) {
     (void)state;
     test_source source;
@@ -284,6 +351,7 @@ static void check(nm_viewer *viewer, const test_source *source) {
     assert_true(s.time >= 0.0 && s.time <= s.duration);
     assert_true(s.speed >= VIEWER_SPEED_MIN && s.speed <= VIEWER_SPEED_MAX);
     assert_true(s.thumbnails <= viewer->config.thumbnails);
+    assert_true(s.scale >= VIEWER_SCALE_MIN && s.scale <= VIEWER_SCALE_MAX);
     assert_true(s.mode != NM_VIEWER_LIST || !s.playing);
     assert_true(!s.filtering || s.mode == NM_VIEWER_LIST);
     check_rect(nm_viewer_timeline_rect(viewer));
@@ -319,15 +387,15 @@ static nm_viewer_event random_event(dice *d, const nm_viewer *viewer) {
         NM_KEY_UP,        NM_KEY_DOWN,  NM_KEY_PAGE_UP, NM_KEY_PAGE_DOWN, NM_KEY_HOME, NM_KEY_END,
         NM_KEY_BACKSPACE, NM_KEY_F1,    NM_KEY_F12,     NM_KEY_F5,        'b',         'l'};
     static const char *const texts[] = {"?", "/", "c", "_", "\xc3\xa4", "\xff", "\x1b", ""};
-    static const float amounts[] = {1.0f, -1.0f, 0.0f, NAN, 1e30f, -3.0f};
+    static const float amounts[] = {1.0f, -1.0f, 0.0f, NAN, 1e30f, -3.0f, 1.5f, 0.3f};
     static const int sides[] = {0, -1, 1, 2, 161, 300, 421, 100000};
     nm_viewer_event e = {.kind = (nm_viewer_event_kind)dice_below(d, NM_VIEWER_TICK + 1u)};
     if (e.kind == NM_VIEWER_CLOSE || dice_below(d, 3) == 0) e.kind = NM_VIEWER_KEY;
     e.key = dice_below(d, 2) ? keys[dice_below(d, sizeof keys / sizeof *keys)] : (int)dice_below(d, 128);
     e.shift = (int)dice_below(d, 2);
     snprintf(e.text, sizeof e.text, "%s", texts[dice_below(d, sizeof texts / sizeof *texts)]);
-    e.x = place(d, viewer->width);
-    e.y = place(d, viewer->height);
+    e.x = place(d, viewer->pixel_width);
+    e.y = place(d, viewer->pixel_height);
     e.button = (int)dice_below(d, 6);
     e.amount =
         e.kind == NM_VIEWER_TICK ? dice_roll(d) * 0.3f : amounts[dice_below(d, sizeof amounts / sizeof *amounts)];
@@ -388,6 +456,7 @@ int main(void) {
         cmocka_unit_test(a_list_that_changes),
         cmocka_unit_test(tags_of_the_scene),
         cmocka_unit_test(screenshots_are_clean),
+        cmocka_unit_test(small_pixels),
         cmocka_unit_test(help_in_a_low_window),
         cmocka_unit_test_teardown(random_events, name_the_seed),
     };
