@@ -259,6 +259,9 @@ static void draw_thumbnail(nm_viewer *viewer, nm_viewer_thumbnail *t, const nm_v
     if (track != NM_NONE && nm_viewer_state_at(scene, track, (float)step, &state))
         t->camera.target = (nm_point){state.x, state.y, 0.0f};
     nm_viewer_draw_map(viewer, &t->map, scene->map);
+    nm_point least, most;
+    if (track == NM_NONE && nm_drawing_bounds(&t->map, &least, &most)) // nobody is there: the map
+        t->camera = nm_camera_fit(least, most, VIEWER_THUMB_WIDTH, VIEWER_ROW - 8.0f, 0.05f);
     if (t->map.vertex_count > THUMBNAIL_VERTICES) {
         nm_drawing_free(&t->map);
         nm_drawing_init(&t->map, NM_SPACE_WORLD);

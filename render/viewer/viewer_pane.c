@@ -206,8 +206,10 @@ void nm_viewer_pane_fit(nm_viewer *viewer, uint32_t index) {
     nm_point least = {INFINITY, INFINITY, 0.0f}, most = {-INFINITY, -INFINITY, 0.0f};
     what_matters(pane, step, &least, &most);
     pane->follow = NM_NONE;
-    if (!(least.x <= most.x)) {
+    if (!(least.x <= most.x)) { // nobody is there: the map
         pane->camera = nm_camera_default();
+        if (nm_drawing_bounds(&pane->map, &least, &most))
+            pane->camera = nm_camera_fit(least, most, r.width, r.height, 0.05f);
         return;
     }
     const float around = 30.0f; // m: what happens about them matters, too

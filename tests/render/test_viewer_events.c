@@ -316,6 +316,59 @@ static void help_in_a_low_window(void **state) {
     test_source_end(&source);
 }
 
+/// Scenes without agents and of one step, as they come from files: odd ids and even ones. Given back by test_even.
+static void test_odd(test_source *source, nm_scene *empty, const nm_scene *kept[2]) {
+    nm_error error;
+    nm_error_clear(&error);
+    kept[0] = source->scenes[0];
+    kept[1] = source->scenes[1];
+    *empty = *kept[0];
+    empty->track_count = 0;
+    empty->ego = NM_NONE;
+    source->scenes[0] = empty;
+    if (nm_builtin_scene("junction_signal:density=5", 3, &source->scenes[1], &error) != NM_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(source->scenes[1]->step_count, 1);
+    source->moments[0].first = NM_NONE; // of nobody, and after the end: cmd_view leaves such out, others need not
+    source->moments[1].first = 0;
+}
+
+static void test_even(test_source *source, const nm_scene *kept[2]) {
+    nm_scene_destroy(source->scenes[1]);
+    source->scenes[0] = kept[0];
+    source->scenes[1] = kept[1];
+}
+
+static void nobody_is_there(void **state) {
+    (void)state;
+    test_source source;
+    nm_scene empty;
+    const nm_scene *kept[2];
+    test_source_begin(&source);
+    test_odd(&source, &empty, kept);
+    nm_viewer *viewer = test_viewer(&source, 800, 600);
+    nm_viewer_tick(viewer, 0.01f);
+    const nm_viewer_view *views;
+    const nm_drawing *screen[2];
+    uint32_t count;
+    nm_error error;
+    assert_int_equal(nm_viewer_compose(viewer, &views, &count, screen, &error), NM_OK);
+    assert_int_equal(count, 1);
+    const float width = (float)views[0].viewport.width, height = (float)views[0].viewport.height;
+    assert_true(nm_camera_scale(&views[0].camera, width, height) * 600.0f < width); // all of the road's 600 m
+    test_open(viewer, 101, 0);
+    const nm_camera camera = nm_viewer_get(viewer).camera[0];
+    const nm_viewer_rect r = nm_viewer_pane_rect(viewer, 0);
+    assert_true(nm_camera_scale(&camera, r.width, r.height) * 600.0f < r.width);
+    assert_true(test_says(viewer, "0.00 s of 3.90 s"));
+    nm_viewer_press(viewer, 'l');
+    nm_viewer_tick(viewer, 0.2f);
+    assert_true(test_says(viewer, "0 agents took part"));
+    nm_viewer_destroy(viewer);
+    test_even(&source, kept);
+    test_source_end(&source);
+}
+
 // --- random events ---------------------------------------------------------------------------------------------------
 
 static void check_rect(nm_viewer_rect r) {
@@ -420,6 +473,9 @@ static void random_events(void **state) {
     int visited[3] = {0}, live = 0, both = 0;
     for (uint64_t seed = 1; seed <= 30; seed++) {
         dice d = dice_of(failing_seed = seed);
+        nm_scene empty;
+        const nm_scene *kept[2];
+        if (seed % 3 == 0) test_odd(&source, &empty, kept);
         nm_viewer *viewer = test_viewer(&source, 800, 600);
         for (uint32_t i = 0; i < 500; i++) {
             failing_event = i;
@@ -435,6 +491,7 @@ static void random_events(void **state) {
             both += s.panes == 2;
         }
         nm_viewer_destroy(viewer);
+        if (seed % 3 == 0) test_even(&source, kept);
         source.broken = 0;
         source.gone = 0;
         nm_error error;
@@ -457,6 +514,7 @@ int main(void) {
         cmocka_unit_test(tags_of_the_scene),
         cmocka_unit_test(screenshots_are_clean),
         cmocka_unit_test(small_pixels),
+        cmocka_unit_test(nobody_is_there),
         cmocka_unit_test(help_in_a_low_window),
         cmocka_unit_test_teardown(random_events, name_the_seed),
     };
