@@ -157,7 +157,10 @@ void nm_viewer_list_key(nm_viewer *viewer, int key, int shift) {
         if (viewer->mode == NM_VIEWER_SCENE) nm_viewer_show_parent(viewer);
         break;
     case NM_KEY_TAB: // back to what is open
-        if (viewer->panes[0].open) viewer->mode = NM_VIEWER_SCENE;
+        if (viewer->panes[0].open)
+            viewer->mode = NM_VIEWER_SCENE;
+        else if (viewer->config.denoising)
+            viewer->mode = NM_VIEWER_DENOISING;
         break;
     case NM_KEY_ESCAPE:
         if (viewer->filter[0]) {
