@@ -120,7 +120,9 @@ static void window_event(glass *g, nm_viewer *viewer, const SDL_WindowEvent *in)
     nm_viewer_event out = {.kind = NM_VIEWER_VISIBILITY, .amount = 1.0f};
     switch (in->event) {
     case SDL_WINDOWEVENT_SIZE_CHANGED:
+#if SDL_VERSION_ATLEAST(2, 0, 18)
     case SDL_WINDOWEVENT_DISPLAY_CHANGED: // maybe to one with smaller pixels
+#endif
         resize(g, viewer);
         return;
     case SDL_WINDOWEVENT_MINIMIZED:

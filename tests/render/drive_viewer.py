@@ -64,6 +64,7 @@ class Window:
     def __init__(self, command, environment, folder):
         self.environment = environment
         self.folder = folder
+        self.binary = command[0]
         self.process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         self.id = None
@@ -250,15 +251,33 @@ def drive_live(w):
     w.expect("recorded")
 
 
+def another_writes(w):
+    """Another process puts a scene into the store that is looked at."""
+    w.key("Escape")
+    w.expect(r"list, 7 scenes")
+    done = subprocess.run([w.binary, "simulate", "--map", "roundabout", "--seconds", "2", "--store", "s.db", "--quiet"],
+                          cwd=w.folder, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise Failure(f"a second process cannot write: {done.stderr}")
+    w.key("F5")
+    w.expect(r"list, 8 scenes")
+    w.key("End")
+    w.expect(r"number 8 selected")
+    time.sleep(0.3)
+    w.picture("16-new-scene")
+    w.key("Tab")
+    w.expect(r"scene \d+, ")
+
+
 def parent(w):
     """The last scene was made from the first: the store knows."""
     w.key("Escape")
     w.expect("list")
-    w.key("End", "p")  # of those without an event, which are the last
+    w.key("End", "Up", "p")  # of those without an event, which are the last
     w.expect(r"scene 7 beside 1")
     w.key("shift+Right", "shift+Right")
     w.expect(r", 2\.00 s")
-    w.picture("16-parent")
+    w.picture("17-parent")
     w.key("x")
     w.expect(r"scene 7, ")
 
@@ -270,7 +289,7 @@ def disturb(w):
     for width, height in ((500, 400), (1300, 850), (200, 170), (900, 600)):
         w.xdotool("windowsize", w.id, width, height)
         time.sleep(0.15)
-    w.picture("17-resized")
+    w.picture("18-resized")
     w.xdotool("windowunmap", w.id)
     time.sleep(0.3)
     w.xdotool("windowmap", w.id)
@@ -295,7 +314,7 @@ def run(binary, environment, folder):
     nearmiss("mine", "--store", "s.db", "--quiet")
     w = Window([binary, "view", "--store", "s.db"], environment, folder)
     try:
-        for part in (browse, play, look, compare, drive_live, parent, disturb):
+        for part in (browse, play, look, compare, drive_live, another_writes, parent, disturb):
             part(w)
         w.end(lambda: press_close_button(environment["DISPLAY"], int(w.id)))  # while it plays
     finally:
@@ -303,11 +322,11 @@ def run(binary, environment, folder):
             w.process.kill()
     w = Window([binary, "view", "--store", "s.db", "--scale", "2"], environment, folder)
     try:
-        w.expect(r"list, 7 scenes, number 1 selected")
+        w.expect(r"list, 8 scenes, number 1 selected")
         w.pointer(500, 2 * (58 + 72 + 36), "click", 1)  # the middle of the second row, where points take two pixels
         w.expect(r"number 2 selected")
         time.sleep(0.5)
-        w.picture("18-scaled")
+        w.picture("19-scaled")
         w.end(lambda: w.key("q"))
     finally:
         if w.process.poll() is None:
