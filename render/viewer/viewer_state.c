@@ -276,7 +276,7 @@ static int layer_key(nm_viewer *viewer, int key) {
         uint32_t layers;
         const char *name;
     } keys[] = {
-        {'1', 1u << NM_LAYER_GROUND, "surfaces"},
+        {'1', 1u << NM_LAYER_GROUND | 1u << NM_LAYER_CASING, "surfaces"},
         {'2', 1u << NM_LAYER_MARKINGS | 1u << NM_LAYER_EDGES, "markings and edges"},
         {'3', 1u << NM_LAYER_CROSSINGS, "crosswalks and stop lines"},
         {'4', 1u << NM_LAYER_CENTRES, "centrelines"},
