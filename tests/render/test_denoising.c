@@ -421,12 +421,47 @@ static void viewer_steps_through_passes(void **state) {
     nm_headless_destroy(headless);
 }
 
+/// A recording shown together with a list: there and back.
+static void viewer_returns_to_the_recording(void **state) {
+    (void)state;
+    test_source source;
+    test_source_begin(&source);
+    const nm_viewer_source interface = test_source_of(&source);
+    run *r = begin("pyramid:2", 1, 0);
+    nm_viewer_config config = nm_viewer_config_default();
+    nm_viewer *viewer;
+    nm_error error;
+    config.source = &interface;
+    config.denoising = r->denoising;
+    assert_int_equal(nm_viewer_create(&config, &viewer, &error), NM_OK);
+    nm_viewer_press(viewer, NM_KEY_ESCAPE);
+    assert_int_equal(nm_viewer_get(viewer).mode, NM_VIEWER_LIST);
+    nm_viewer_press(viewer, NM_KEY_TAB);
+    assert_int_equal(nm_viewer_get(viewer).mode, NM_VIEWER_DENOISING);
+    nm_viewer_press(viewer, NM_KEY_ESCAPE);
+    nm_viewer_press(viewer, NM_KEY_ENTER);
+    nm_viewer_press(viewer, NM_KEY_ESCAPE);
+    nm_viewer_press(viewer, NM_KEY_TAB); // a scene that is open comes first
+    assert_int_equal(nm_viewer_get(viewer).mode, NM_VIEWER_SCENE);
+    nm_viewer_press(viewer, 'x');
+    nm_viewer_press(viewer, NM_KEY_TAB);
+    assert_int_equal(nm_viewer_get(viewer).mode, NM_VIEWER_DENOISING);
+    nm_viewer_destroy(viewer);
+    end(r);
+    test_source_end(&source);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pyramid_is_recorded),         cmocka_unit_test(second_scene_of_a_batch_is_recorded),
-        cmocka_unit_test(file_keeps_everything),       cmocka_unit_test(hostile_bytes_are_refused),
-        cmocka_unit_test(hostile_numbers_are_refused), cmocka_unit_test(builder_refuses_nonsense),
-        cmocka_unit_test(drawing_shows_levels),        cmocka_unit_test(viewer_steps_through_passes),
+        cmocka_unit_test(pyramid_is_recorded),
+        cmocka_unit_test(second_scene_of_a_batch_is_recorded),
+        cmocka_unit_test(file_keeps_everything),
+        cmocka_unit_test(hostile_bytes_are_refused),
+        cmocka_unit_test(hostile_numbers_are_refused),
+        cmocka_unit_test(builder_refuses_nonsense),
+        cmocka_unit_test(drawing_shows_levels),
+        cmocka_unit_test(viewer_steps_through_passes),
+        cmocka_unit_test(viewer_returns_to_the_recording),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
