@@ -16,6 +16,7 @@
     FULL(find) \
     FULL(show) \
     FULL(stats) \
+    FULL(shards) \
     PICTURES(view) \
     PICTURES(render) \
     CORE(bench)
