@@ -3,10 +3,10 @@
 /// A set of shards BASE-00000-of-00003.nmshard, ... holds scenes in the order they were added; each shard has the maps
 /// its scenes need and can be read alone. The same scenes in the same order give the same bytes.
 ///
-/// A file, byte by byte, little-endian. Scenes and maps are kept as nm_scene_encode and nm_map_encode make them, so every
-/// value is checked as if it came from a store. A layout to be used in place was the alternative: it would be larger
-/// (recorded traffic: 81 KB a scene against 58), need its own checks of every value, and save the 0.1 ms that decoding
-/// a thousand states takes one thread.
+/// A file, byte by byte, little-endian. Scenes and maps are kept as nm_scene_encode and nm_map_encode make them, so
+/// every value is checked as if it came from a store. A layout to be used in place was the alternative: it would be
+/// larger (recorded traffic: 81 KB a scene against 58), need its own checks of every value, and save the 0.1 ms that
+/// decoding a thousand states takes one thread.
 ///
 ///   offset  size  header
 ///   0       8     magic "nm-shd\n\0"
