@@ -16,6 +16,7 @@
     FULL(find) \
     FULL(show) \
     FULL(stats) \
+    FULL(shards) \
     FULL(train) \
     FULL(score) \
     PICTURES(view) \
