@@ -1,15 +1,20 @@
 #include "render/picture.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "render/frame_labels.h"
 #include "render/scene_drawing_private.h"
 #include "sim/math.h"
 
 #define SMOOTH_S 0.8f ///< s to both sides over which the camera's target is averaged
 #define SMOOTH_SAMPLES 9
 #define FIT_MARGIN 0.06f ///< of the picture, around what moves
+#define TITLE_SIZE 10.0f ///< px, in the corner of a picture without panel
+#define LEAST_TITLE 6.0f ///< px
+#define TITLE_EDGE 12.0f ///< px from the picture's edge
 #define LEAST_SPAN 45.0f ///< m, around a moment
 #define MOST_SPAN 160.0f ///< m, around one that is followed
 
@@ -249,6 +254,22 @@ nm_camera nm_picture_camera(const nm_picture *picture, float step, int width, in
     return camera;
 }
 
+/// Title and time in the corner, smaller where they would not fit.
+static void draw_title(nm_picture *picture, float width, float step) {
+    const nm_theme *theme = nm_theme_of(picture->options.theme);
+    char text[200];
+    snprintf(text, sizeof text, "%.180s%s%.1f s", picture->title, picture->title[0] ? "   " : "",
+             (double)(step * picture->scene->dt));
+    const float needed = nm_text_width_estimate(text, TITLE_SIZE), room = width - 2.0f * TITLE_EDGE;
+    const nm_label label = {.x = TITLE_EDGE,
+                            .y = 16.0f,
+                            .size = nm_clampf(TITLE_SIZE * room / needed, LEAST_TITLE, TITLE_SIZE),
+                            .colour = theme->text,
+                            .halo = theme->text_halo,
+                            .layer = NM_LAYER_PANEL};
+    nm_draw_label(&picture->screen, label, "%s", text);
+}
+
 static void draw_overlay(nm_picture *picture, nm_viewport viewport, nm_viewport world, float step,
                          const nm_camera *camera, float scale) {
     const nm_theme *theme = nm_theme_of(picture->options.theme);
@@ -267,14 +288,7 @@ static void draw_overlay(nm_picture *picture, nm_viewport viewport, nm_viewport 
         nm_draw_panel(&picture->screen, picture->scene, &picture->series, &panel, theme);
         return;
     }
-    const nm_label label = {.x = 12.0f,
-                            .y = 16.0f,
-                            .size = 10.0f,
-                            .colour = theme->text,
-                            .halo = theme->text_halo,
-                            .layer = NM_LAYER_PANEL};
-    nm_draw_label(&picture->screen, label, "%s%s%.1f s", picture->title, picture->title[0] ? "   " : "",
-                  (double)(step * picture->scene->dt));
+    draw_title(picture, width, step);
 }
 
 nm_status nm_picture_draw(nm_picture *picture, nm_renderer *renderer, nm_viewport viewport, float step,

@@ -27,9 +27,9 @@ typedef struct nm_moment {
 } nm_moment;
 
 typedef struct nm_frame_options {
-    float trail_s, future_s;  ///< s of trail and of logged future; default 2, 0
-    float warn_ttc_s;         ///< pairs below it are highlighted; 0 = none; default 2
-    int labels;               ///< 0 none, 1 ego, adversary and whom a moment concerns (default), 2 all
+    float trail_s, future_s; ///< s of trail and of logged future; default 2, 0
+    float warn_ttc_s;        ///< pairs below it are highlighted; 0 = none; default 2
+    int labels; ///< 0 none, 1 ego, adversary and whom a moment concerns (default), 2 all; fewer in small pictures
     const nm_moment *moments; ///< nullable
     uint32_t moment_count;
     const nm_point *plan; ///< planned trajectory of the ego, or NULL
