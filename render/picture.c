@@ -27,7 +27,7 @@ struct nm_picture {
     const nm_moment *moment; ///< the worst one, or NULL
     uint32_t follow[2];      ///< tracks whose middle is followed; NM_NONE = none
     uint32_t chased;         ///< track behind which a chasing camera stays
-    nm_point least, most;    ///< of all that moves, over the whole scene
+    nm_point least, most;    ///< of all that moves, over the whole scene; of the map where nothing does
     float span;              ///< m, of a picture that follows
 };
 
@@ -59,6 +59,9 @@ static void find_extent(nm_picture *picture) {
             picture->most.y = nm_maxf(picture->most.y, scene->y[at] + reach);
         }
     }
+    if (picture->least.x <= picture->most.x || scene->map->lane_count == 0) return;
+    const nm_vec2 least = scene->map->bounds_min, most = scene->map->bounds_max; // nothing moves: where it could
+    picture->least = (nm_point){least.x, least.y, 0}, picture->most = (nm_point){most.x, most.y, 0};
 }
 
 static const nm_moment *worst_moment(const nm_picture *picture) {
@@ -143,7 +146,8 @@ nm_status nm_picture_create(const nm_scene *scene, const nm_picture_options *opt
     nm_picture *p = calloc(1, sizeof *p);
     char *copy = malloc(strlen(title ? title : "") + 1);
     nm_status status = p && copy ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for a picture");
-    if (status == NM_OK) status = nm_series_create(scene, &p->series, error);
+    if (status == NM_OK)
+        status = nm_series_create_until(scene, options->stop, options->stop_context, &p->series, error);
     if (status != NM_OK) {
         free(p);
         free(copy);
