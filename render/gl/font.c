@@ -35,10 +35,11 @@ struct nm_gl_font {
     uint32_t count;
     known glyphs[GLYPHS]; ///< hash table
     nm_gl_scratch pixels;
+    int no_memory; ///< letters were left out
 };
 
-/// Path of a sans font, to be freed; NULL when there is none.
-static char *find_font(int *index) {
+/// Path of a sans font, to be freed; NULL when there is none, or without memory.
+static char *find_font(int *index, int *no_memory) {
     char *path = NULL;
     FcConfig *config = FcInitLoadConfigAndFonts(); // our own: the process's may not be there, or be somebody else's
     FcPattern *pattern = config ? FcNameParse((const FcChar8 *)"sans") : NULL;
@@ -53,6 +54,7 @@ static char *find_font(int *index) {
             const size_t size = strlen((const char *)file) + 1;
             path = malloc(size);
             if (path) memcpy(path, file, size);
+            *no_memory = !path;
             if (FcPatternGetInteger(match, FC_INDEX, 0, index) != FcResultMatch) *index = 0;
         }
         if (match) FcPatternDestroy(match);
@@ -73,13 +75,15 @@ static void create_atlas(nm_gl_font *font) {
 }
 
 nm_status nm_gl_font_create(nm_gl_font **result, nm_error *error) {
-    int index = 0;
+    int index = 0, no_memory = 0;
     *result = NULL;
     nm_gl_font *font = calloc(1, sizeof *font);
     if (!font) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    char *path = find_font(&index);
+    char *path = find_font(&index, &no_memory);
     nm_status status = NM_OK;
-    if (!path)
+    if (no_memory)
+        status = NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    else if (!path)
         status = NM_ERROR(error, NM_E_NOT_FOUND, "fontconfig finds no font (Debian: fonts-dejavu-core)");
     else if (FT_Init_FreeType(&font->library) != 0)
         status = NM_ERROR(error, NM_E_MEMORY, "FreeType does not start");
@@ -106,6 +110,12 @@ void nm_gl_font_destroy(nm_gl_font *font) {
     if (font->library) FT_Done_FreeType(font->library);
     free(font->pixels.data);
     free(font);
+}
+
+int nm_gl_font_lacked_memory(nm_gl_font *font) {
+    const int lacked = font->no_memory;
+    font->no_memory = 0;
+    return lacked;
 }
 
 GLuint nm_gl_font_atlas(const nm_gl_font *font) {
@@ -137,7 +147,10 @@ static int place_glyph(nm_gl_font *font, nm_gl_glyph *glyph) {
     }
     if (width > ATLAS || font->y + height > ATLAS) return 0;
     uint8_t *pixels = nm_gl_scratch_reserve(&font->pixels, 2 * (size_t)width * (size_t)height);
-    if (!pixels) return 0;
+    if (!pixels) {
+        font->no_memory = 1;
+        return 0;
+    }
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             const int u = x - HALO, v = y - HALO;
@@ -257,7 +270,10 @@ size_t nm_gl_font_add(nm_gl_font *font, const nm_label *label, const char *text,
                                                                : 0.5f * width);
     const float pen = roundf(left), base = roundf(y + 0.25f * (float)size);
     const size_t most = 8 * strlen(text); // four corners of halo and letter
-    if (!nm_gl_scratch_reserve(vertices, (count + most) * sizeof(nm_gl_glyph_vertex))) return count;
+    if (!nm_gl_scratch_reserve(vertices, (count + most) * sizeof(nm_gl_glyph_vertex))) {
+        font->no_memory = 1;
+        return count;
+    }
     nm_gl_glyph_vertex *out = vertices->data;
     if (label->halo.a) count += add_pass(font, text, size, pen, base, label->halo, 1, out + count);
     return count + add_pass(font, text, size, pen, base, label->colour, 0, out + count);

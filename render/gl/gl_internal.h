@@ -142,6 +142,7 @@ typedef struct nm_gl_glyph_vertex {
 nm_status nm_gl_font_create(nm_gl_font **font, nm_error *error);
 void nm_gl_font_destroy(nm_gl_font *font);
 GLuint nm_gl_font_atlas(const nm_gl_font *font);
+int nm_gl_font_lacked_memory(nm_gl_font *font); ///< 1: letters were left out since this was asked last
 float nm_gl_font_width(nm_gl_font *font, const char *text, float size);
 /// Adds the quads of a label whose anchor is at pixel (x, y): halo first. Returns the new number of vertices.
 size_t nm_gl_font_add(nm_gl_font *font, const nm_label *label, const char *text, float x, float y,

@@ -220,7 +220,8 @@ void nm_gl_take_errors(nm_renderer *renderer) {
 nm_status nm_renderer_check(nm_renderer *renderer, nm_error *error) {
     nm_gl_take_errors(renderer);
     const GLenum first = renderer->error;
-    const int no_memory = renderer->no_memory;
+    const int no_text = renderer->font && nm_gl_font_lacked_memory(renderer->font);
+    const int no_memory = renderer->no_memory || no_text;
     renderer->error = GL_NO_ERROR;
     renderer->no_memory = 0;
     if (first != GL_NO_ERROR)
