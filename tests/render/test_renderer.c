@@ -2,6 +2,7 @@
 #include "render/support_gl.h"
 
 #include <malloc.h>
+#include <time.h>
 
 #include "render/gl/gl_internal.h"
 
@@ -235,6 +236,33 @@ static void surfaces_have_smooth_edges(void **state) {
 }
 
 /// A surface painted later hides the seams of those below it; neighbours of one colour show no line between them.
+/// What lies there twice, or many times, has the same edges as once, and takes no more than its share of time.
+static void surfaces_on_one_spot(void **state) {
+    (void)state;
+    NEED_GL;
+    static uint8_t once[sizeof b->pixels];
+    const nm_point box[4] = {{-4, -3, 0}, {5, -1, 0}, {4, 3, 0}, {-5, 1, 0}};
+    const int times[] = {1, 2, 3, 4, 100000};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        nm_drawing_clear(&b->world);
+        for (int k = 0; k < times[i]; k++) {
+            nm_draw_triangle(&b->world, NM_LAYER_GROUND, box[0], box[1], box[2], red);
+            nm_draw_triangle(&b->world, NM_LAYER_GROUND, box[0], box[2], box[3], red);
+        }
+        nm_gl_upload upload = {0};
+        static nm_gl_layer layers[NM_LAYER_COUNT];
+        const clock_t start = clock();
+        nm_gl_upload_build(&upload, &b->world, layers);
+        assert_true(clock() - start < 2 * CLOCKS_PER_SEC); // minutes when it was the square
+        nm_gl_upload_free(&upload);
+        assert_int_equal(layers[NM_LAYER_GROUND].flats.count, 6 * times[i] + 6 * 4);
+        if (i > 3) break; // drawing it all again and again is another matter
+        draw();
+        if (i == 0) memcpy(once, b->pixels, sizeof once);
+        assert_memory_equal(b->pixels, once, sizeof once);
+    }
+}
+
 static void seams_keep_the_order(void **state) {
     (void)state;
     NEED_GL;
@@ -593,6 +621,7 @@ int main(void) {
                                        T(dashes_have_their_length),
                                        T(bent_lines_keep_their_bends),
                                        T(surfaces_have_smooth_edges),
+                                       T(surfaces_on_one_spot),
                                        T(seams_keep_the_order),
                                        T(layers_order_and_choose),
                                        T(bodies_show_their_heading),
