@@ -11,8 +11,8 @@
 
 #define LARGEST 96.0f // px of a capital letter; larger text is drawn at this size
 
-/// Path of a sans font, to be freed; NULL when there is none.
-static char *find_font(int *index) {
+/// Path of a sans font, to be freed; NULL when there is none, or without memory.
+static char *find_font(int *index, int *no_memory) {
     char *path = NULL;
     FcConfig *config = FcInitLoadConfigAndFonts(); // our own: the process's may not be there, or be somebody else's
     FcPattern *pattern = config ? FcNameParse((const FcChar8 *)"sans") : NULL;
@@ -27,6 +27,7 @@ static char *find_font(int *index) {
             const size_t size = strlen((const char *)file) + 1;
             path = malloc(size);
             if (path) memcpy(path, file, size);
+            *no_memory = !path;
             if (FcPatternGetInteger(match, FC_INDEX, 0, index) != FcResultMatch) *index = 0;
         }
         if (match) FcPatternDestroy(match);
@@ -37,11 +38,13 @@ static char *find_font(int *index) {
 }
 
 nm_status nm_typeface_open(nm_typeface *t, nm_error *error) {
-    int index = 0;
-    char *path = find_font(&index);
+    int index = 0, no_memory = 0;
+    char *path = find_font(&index, &no_memory);
     nm_status status = NM_OK;
     *t = (nm_typeface){.capital = 0.72f};
-    if (!path)
+    if (no_memory)
+        status = NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    else if (!path)
         status = NM_ERROR(error, NM_E_NOT_FOUND, "fontconfig finds no font (Debian: fonts-dejavu-core)");
     else if (FT_Init_FreeType(&t->library) != 0)
         status = NM_ERROR(error, NM_E_MEMORY, "FreeType does not start");

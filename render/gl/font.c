@@ -26,6 +26,7 @@ struct nm_gl_font {
     uint32_t count;
     known glyphs[GLYPHS]; ///< hash table
     nm_gl_scratch pixels;
+    int no_memory; ///< letters were left out
 };
 
 static void create_atlas(nm_gl_font *font) {
@@ -60,6 +61,12 @@ void nm_gl_font_destroy(nm_gl_font *font) {
     free(font);
 }
 
+int nm_gl_font_lacked_memory(nm_gl_font *font) {
+    const int lacked = font->no_memory;
+    font->no_memory = 0;
+    return lacked;
+}
+
 GLuint nm_gl_font_atlas(const nm_gl_font *font) {
     return font->atlas;
 }
@@ -89,7 +96,10 @@ static int place_glyph(nm_gl_font *font, nm_gl_glyph *glyph) {
     }
     if (width > ATLAS || font->y + height > ATLAS) return 0;
     uint8_t *pixels = nm_gl_scratch_reserve(&font->pixels, 2 * (size_t)width * (size_t)height);
-    if (!pixels) return 0;
+    if (!pixels) {
+        font->no_memory = 1;
+        return 0;
+    }
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             const int u = x - HALO, v = y - HALO;
@@ -181,7 +191,10 @@ size_t nm_gl_font_add(nm_gl_font *font, const nm_label *label, const char *text,
                                                                : 0.5f * width);
     const float pen = roundf(left), base = roundf(y + 0.25f * (float)size);
     const size_t most = 8 * strlen(text); // four corners of halo and letter
-    if (!nm_gl_scratch_reserve(vertices, (count + most) * sizeof(nm_gl_glyph_vertex))) return count;
+    if (!nm_gl_scratch_reserve(vertices, (count + most) * sizeof(nm_gl_glyph_vertex))) {
+        font->no_memory = 1;
+        return count;
+    }
     nm_gl_glyph_vertex *out = vertices->data;
     if (label->halo.a) count += add_pass(font, text, size, pen, base, label->halo, 1, out + count);
     return count + add_pass(font, text, size, pen, base, label->colour, 0, out + count);
