@@ -232,7 +232,7 @@ static void test_idm_foresees_nothing(void **state) {
     recorded_agent shorter[7];
     memcpy(shorter, traffic, sizeof traffic);
     for (int i = 0; i < 6; i++) shorter[i].last = 20;
-    shorter[6] = (recorded_agent){.x = 45, .y = 0, .first = 21, .last = 100}; // in the way, later
+    shorter[6] = (recorded_agent){.x = 110, .y = 0, .first = 21, .last = 100}; // in the way, later
     const nm_scene *one = record(nm_test_road(400), traffic, 6, 101, 20, 0);
     const nm_scene *other = record(nm_test_road(400), shorter, 7, 101, 20, 0);
     const uint32_t track[] = {0, 1, 2, 3, 4, 5};

@@ -196,6 +196,22 @@ static void test_collisions(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// 10 m between centres, whatever the direction: two road trains one behind the other on a diagonal.
+static void test_collision_reach(void **state) {
+    (void)state;
+    const recorded_agent agents[] = {{.x = 50, .heading = NM_PI / 4, .length = 24, .last = 100},
+                                     {.x = 58, .y = 8, .heading = NM_PI / 4, .length = 24, .last = 100}};
+    const nm_scene *scene = record(nm_test_road(400), agents, 2, STEPS, 20, 0);
+    hand_made f = going_on(scene, 1, 80);
+    assert_float_equal(score(scene, &f).collision_rate, 0.0, 0); // 11.3 m apart
+    shift(&f, 0, 1, -1, -1);                                     // 9.9 m
+    assert_float_equal(score(scene, &f).collision_rate, 0.5, 0);
+    config.pair_distance = 9.0f;
+    assert_float_equal(score(scene, &f).collision_rate, 0.0, 0);
+    hand_made_free(&f);
+    nm_scene_destroy(scene);
+}
+
 /// Many boxes in little room: the sweep finds what a look at every pair finds, over the mean of two samples.
 static void test_collisions_against_all_pairs(void **state) {
     (void)state;
@@ -604,6 +620,7 @@ int main(void) {
         cmocka_unit_test_setup(test_best_over_time, setup),
         cmocka_unit_test_setup(test_short, setup),
         cmocka_unit_test_setup(test_collisions, setup),
+        cmocka_unit_test_setup(test_collision_reach, setup),
         cmocka_unit_test_setup(test_collisions_against_all_pairs, setup),
         cmocka_unit_test_setup(test_off_road, setup),
         cmocka_unit_test_setup(test_observed_in_lane, setup),
