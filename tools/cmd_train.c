@@ -121,7 +121,7 @@ static nm_status open_folder(train_run *run, int *resume, nm_error *error) {
 static nm_status open_model(train_run *run, nm_error *error) {
     nm_backend_config backend = nm_backend_config_default();
     backend.threads = (int)run->common->threads;
-    backend.compute = run->config.precision;
+    backend.compute = run->config.full_precision ? NM_F32 : NM_BF16;
     nm_status status = strcmp(run->common->device, "cuda") == 0 ? nm_backend_create_cuda(&backend, &run->backend, error)
                                                                 : nm_backend_create_cpu(&backend, &run->backend, error);
     const uint64_t seed = run->config.trainer.seed;

@@ -14,7 +14,7 @@ static const char *const encodings[] = {"ego", "agent", NULL};
 static const char *const priors[] = {"none", "straight", "bridge", NULL};
 static const char *const schedules[] = {"cosine", "shifted_cosine", NULL};
 static const char *const losses[] = {"published", "v", NULL};
-static const char *const precisions[] = {"f32", "bf16", NULL};
+static const char *const precisions[] = {"bf16", "f32", NULL};
 
 static const nm_config_field model_fields[] = {
     FIELD("hidden", NM_CONFIG_U32, nm_model_config, hidden, 8, 4096),
@@ -91,7 +91,7 @@ static const nm_config_field top_fields[] = {
     FIELD("steps", NM_CONFIG_U64, nm_train_config, trainer.steps, 1, 1e12),
     FIELD("scenes", NM_CONFIG_U32, nm_train_config, trainer.scenes, 1, 4096),
     FIELD("accumulate", NM_CONFIG_U32, nm_train_config, trainer.accumulate, 1, 4096),
-    CHOICE("precision", nm_train_config, precision, precisions),
+    CHOICE("precision", nm_train_config, full_precision, precisions),
     FIELD("checkpoint_seconds", NM_CONFIG_U32, nm_train_config, checkpoint_seconds, 1, 1e6),
     FIELD("shard_mb", NM_CONFIG_F64, nm_train_config, shard_mb, 0.01, 1e5),
 };
@@ -190,7 +190,6 @@ static nm_status set_defaults(nm_train_config *c, nm_error *error) {
     c->trainer = nm_trainer_config_default();
     c->trainer.prior = chosen.encoding == NM_TOKENS_AGENT ? NM_PRIOR_BRIDGE : NM_PRIOR_NONE;
     c->model.rotary = chosen.encoding == NM_TOKENS_AGENT;
-    c->precision = NM_BF16;
     c->validation_examples = 64;
     c->validation_every = 200;
     c->checkpoint_seconds = 60;

@@ -33,7 +33,7 @@ typedef struct nm_train_config {
     nm_trainer_config trainer;
     nm_training_set_config set;
     nm_train_parts data, validation;
-    nm_dtype precision;           ///< default bf16
+    int full_precision;           ///< 1: products in f32; default 0: bf16
     uint64_t validation_examples; ///< default 64; 0 = none
     uint64_t validation_every;    ///< steps; default 200
     uint32_t checkpoint_seconds;  ///< default 60
