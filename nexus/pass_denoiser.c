@@ -23,6 +23,7 @@ static nm_status check_tokens(const nm_pass *pass, const nm_denoise_input *in, n
 /// Asks for the difference to the prior (prior.h): known and noised values are shifted on the way in, v on the way out.
 static nm_status predict_rest(const nm_pass_denoiser *d, const nm_denoise_input *in, nm_pass_input *input, float *v,
                               nm_error *error) {
+    NM_ASSERT(d->tokens && d->scratch && d->condition);
     const size_t channels = in->channels, values = in->count * channels;
     float *prior = d->scratch, *known = prior + values, *noised = known + values;
     nm_prior_fill(d->tokens, in->count, nm_pass_batch(d->pass)->refs, d->condition, prior);
