@@ -8,7 +8,7 @@
 
 #include "tools/cli.h"
 
-enum { MOST_BYTES = 1 << 20, TEXT_BYTES = 256 };
+enum { MOST_BYTES = 1 << 20, MOST_KEYS = 1000, TEXT_BYTES = 256 };
 
 static const char *dot(const char *where) {
     return *where ? "." : "";
@@ -138,6 +138,8 @@ static nm_status read_file(const char *path, char **text, nm_error *error) {
 /// cJSON keeps both of two keys alike, and finds the first.
 static nm_status check_twice(const cJSON *item, const char *path, nm_error *error) {
     const cJSON *child, *other;
+    if (cJSON_IsObject(item) && cJSON_GetArraySize(item) > MOST_KEYS) // every key is compared with every other
+        return NM_ERROR(error, NM_E_LIMIT, "%s: an object of more than %d keys", path, MOST_KEYS);
     cJSON_ArrayForEach(child, item) {
         for (other = child->next; cJSON_IsObject(item) && other; other = other->next)
             if (strcmp(child->string, other->string) == 0)

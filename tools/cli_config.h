@@ -31,7 +31,7 @@ nm_status nm_config_read(const cJSON *object, const char *where, const nm_config
                          const char *const *others, void *base, nm_error *error);
 
 /// The file as a JSON object, released with cJSON_Delete. NM_E_IO, NM_E_NOT_FOUND, NM_E_LIMIT over 1 MiB, NM_E_FORMAT
-/// with the line where it is no JSON, or has a key twice in one object.
+/// with the line where it is no JSON, or has a key twice in one object, or more than 1000 keys in one.
 nm_status nm_config_load(const char *path, cJSON **document, nm_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 #include "tools/train_config.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,12 @@
     { name, NM_CONFIG_CHOICE, offsetof(type, member), 0, 0, list }
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
+// The order of names is that of the enumerations.
+static_assert(NM_TOKENS_EGO == 0 && NM_TOKENS_AGENT == 1, "encodings");
+static_assert(NM_PRIOR_NONE == 0 && NM_PRIOR_STRAIGHT == 1, "priors");
+static_assert(NM_SNR_COSINE == 0 && NM_SNR_SHIFTED_COSINE == 1, "schedules");
+static_assert(NM_LOSS_PUBLISHED == 0 && NM_LOSS_V == 1, "losses");
+static_assert(NM_TRAIN_F32 == 0 && NM_TRAIN_BF16 == 1, "precisions");
 static const char *const encodings[] = {"ego", "agent", NULL};
 static const char *const priors[] = {"none", "straight", NULL};
 static const char *const schedules[] = {"cosine", "shifted_cosine", NULL};
@@ -190,7 +197,7 @@ static nm_status set_defaults(nm_train_config *c, nm_error *error) {
     c->trainer = nm_trainer_config_default();
     c->trainer.prior = chosen.encoding == NM_TOKENS_AGENT ? NM_PRIOR_STRAIGHT : NM_PRIOR_NONE;
     c->model.rotary = chosen.encoding == NM_TOKENS_AGENT;
-    c->precision = NM_BF16;
+    c->precision = NM_TRAIN_BF16;
     c->validation_examples = 64;
     c->validation_every = 200;
     c->checkpoint_seconds = 60;
@@ -207,6 +214,7 @@ static nm_status read_sections(nm_train_config *c, nm_error *error) {
     nm_status status = nm_config_read(d, "", top_fields + 1, COUNT(top_fields) - 1, sections, c, error);
     if (status == NM_OK) status = section(d, "tokens", token_fields, COUNT(token_fields), NULL, tokens, error);
     nm_token_fit_model(tokens, &c->model); // after which the configuration may switch the pose bias off
+    if (c->set.least_future > tokens->future) c->set.least_future = tokens->future;
     if (status == NM_OK) status = section(d, "model", model_fields, COUNT(model_fields), NULL, &c->model, error);
     if (status == NM_OK) status = section(d, "noise", noise_fields, COUNT(noise_fields), NULL, &c->trainer, error);
     if (status == NM_OK)
@@ -223,6 +231,24 @@ static nm_status read_sections(nm_train_config *c, nm_error *error) {
     return status;
 }
 
+/// Keys of a section that the encoding does not know would be ignored: they are refused.
+static nm_status refuse_keys(const nm_train_config *c, const char *name, const char *const *keys, nm_error *error) {
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(c->document, name);
+    for (size_t i = 0; keys[i]; ++i)
+        if (cJSON_GetObjectItemCaseSensitive(object, keys[i]))
+            return NM_ERROR(error, NM_E_FORMAT, "%s.%s changes nothing with tokens.encoding '%s'", name, keys[i],
+                            encodings[c->set.tokens.encoding]);
+    return NM_OK;
+}
+
+static nm_status check_encoding(const nm_train_config *c, nm_error *error) {
+    static const char *const of_ego[] = {"latents",        "encoder_cross_heads", "encoder_self_heads",
+                                         "encoder_rounds", "encoder_layers",      NULL};
+    static const char *const of_agent[] = {"position_scale", "heading_scale", "speed_scale", NULL};
+    if (c->set.tokens.encoding == NM_TOKENS_AGENT) return refuse_keys(c, "model", of_ego, error);
+    return refuse_keys(c, "tokens", of_agent, error);
+}
+
 static nm_status check(nm_train_config *c, nm_error *error) {
     const nm_token_config *tokens = &c->set.tokens;
     nm_status status = nm_token_config_check(tokens, error);
@@ -237,8 +263,11 @@ static nm_status check(nm_train_config *c, nm_error *error) {
                         "augmentation.rotate changes nothing with tokens.encoding 'agent': frames are the agents' own");
     if (c->model.pose_bias && tokens->encoding != NM_TOKENS_AGENT)
         return NM_ERROR(error, NM_E_FORMAT, "model.pose_bias needs tokens.encoding 'agent'");
+    if (c->set.least_future > tokens->future)
+        return NM_ERROR(error, NM_E_FORMAT, "augmentation.least_future is %u, more than tokens.future, %u",
+                        c->set.least_future, tokens->future);
     if (!c->data.count) return NM_ERROR(error, NM_E_FORMAT, "data is empty: nothing to train on");
-    return NM_OK;
+    return check_encoding(c, error);
 }
 
 static nm_status derive(nm_train_config *c, nm_error *error) {
@@ -250,7 +279,6 @@ static nm_status derive(nm_train_config *c, nm_error *error) {
     const nm_token_config *t = &c->set.tokens;
     c->trainer.max_tokens = t->agents * nm_token_count(t);
     c->trainer.max_map_rows = nm_token_map_rows(t, t->agents);
-    c->set.seed = c->trainer.seed;
     return NM_OK;
 }
 

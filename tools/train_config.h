@@ -9,6 +9,9 @@
 
 enum { NM_TRAIN_PARTS = 32, NM_TRAIN_PATTERNS = 128 };
 
+/// Of matrix products.
+typedef enum nm_train_precision { NM_TRAIN_F32 = 0, NM_TRAIN_BF16 } nm_train_precision;
+
 typedef enum nm_train_from { NM_TRAIN_STORE = 0, NM_TRAIN_SHARDS, NM_TRAIN_SIMULATE } nm_train_from;
 
 /// A part of the data.
@@ -33,7 +36,7 @@ typedef struct nm_train_config {
     nm_trainer_config trainer;
     nm_training_set_config set;
     nm_train_parts data, validation;
-    nm_dtype precision;           ///< default bf16
+    nm_train_precision precision; ///< default bf16
     uint64_t validation_examples; ///< default 64; 0 = none
     uint64_t validation_every;    ///< steps; default 200
     uint32_t checkpoint_seconds;  ///< default 60
@@ -52,10 +55,13 @@ typedef struct nm_train_data {
     uint32_t simulated_count;
 } nm_train_data;
 
-/// Reads the scenes and cuts their maps. Without `augmented` examples are as recorded. Progress is shown unless quiet.
-/// After a failure there is nothing to close.
-nm_status nm_train_data_open(const nm_train_config *config, const nm_train_parts *parts, int augmented, int quiet,
-                             nm_train_data *data, nm_error *error);
+/// Examples to validate with are as recorded, not augmented, and other ones: other moments of the scenes, other maps
+/// and other traffic of simulations, also where the parts are those that are learnt from.
+typedef enum nm_train_purpose { NM_TRAIN_TO_LEARN = 0, NM_TRAIN_TO_VALIDATE } nm_train_purpose;
+
+/// Reads the scenes and cuts their maps. Progress is shown unless quiet. After a failure there is nothing to close.
+nm_status nm_train_data_open(const nm_train_config *config, const nm_train_parts *parts, nm_train_purpose purpose,
+                             int quiet, nm_train_data *data, nm_error *error);
 void nm_train_data_close(nm_train_data *data);
 
 #endif
