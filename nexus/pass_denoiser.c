@@ -24,23 +24,14 @@ static nm_status check_tokens(const nm_pass *pass, const nm_denoise_input *in, n
 static nm_status predict_rest(const nm_pass_denoiser *d, const nm_denoise_input *in, nm_pass_input *input, float *v,
                               nm_error *error) {
     NM_ASSERT(d->tokens && d->scratch && d->condition);
-    const size_t channels = in->channels, values = in->count * channels;
+    const size_t values = (size_t)in->count * in->channels;
     float *prior = d->scratch, *known = prior + values, *noised = known + values;
     nm_prior_fill(d->tokens, in->count, nm_pass_batch(d->pass)->refs, d->condition, prior);
-    for (uint32_t n = 0; n < in->count; ++n) {
-        const float alpha = (float)nm_noise_level_at(d->snr, (double)in->level[n]).alpha;
-        for (size_t k = n * channels; k < (n + 1) * channels; ++k) {
-            known[k] = in->known[k] - in->mask[k] * prior[k];
-            noised[k] = in->noised[k] - alpha * prior[k];
-        }
-    }
+    nm_prior_take_off(d->snr, in, prior, known, noised);
     input->known = known;
     input->noised = noised;
     const nm_status status = nm_pass_predict(d->pass, input, v, error);
-    for (uint32_t n = 0; status == NM_OK && n < in->count; ++n) {
-        const float sigma = (float)nm_noise_level_at(d->snr, (double)in->level[n]).sigma;
-        for (size_t k = n * channels; k < (n + 1) * channels; ++k) v[k] -= sigma * prior[k];
-    }
+    if (status == NM_OK) nm_prior_put_back(d->snr, in, prior, v);
     return status;
 }
 

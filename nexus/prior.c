@@ -36,3 +36,21 @@ void nm_prior_fill(const nm_token_config *tokens, uint32_t count, const nm_token
         }
     }
 }
+
+void nm_prior_take_off(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, float *known,
+                       float *noised) {
+    for (uint32_t n = 0; n < in->count; ++n) {
+        const float alpha = (float)nm_noise_level_at(snr, (double)in->level[n]).alpha;
+        for (size_t k = (size_t)n * in->channels; k < ((size_t)n + 1) * in->channels; ++k) {
+            known[k] = in->known[k] - in->mask[k] * prior[k];
+            noised[k] = in->noised[k] - alpha * prior[k];
+        }
+    }
+}
+
+void nm_prior_put_back(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, float *v) {
+    for (uint32_t n = 0; n < in->count; ++n) {
+        const float sigma = (float)nm_noise_level_at(snr, (double)in->level[n]).sigma;
+        for (size_t k = (size_t)n * in->channels; k < ((size_t)n + 1) * in->channels; ++k) v[k] -= sigma * prior[k];
+    }
+}

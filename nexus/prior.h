@@ -10,6 +10,7 @@
 #ifndef NM_NEXUS_PRIOR_H
 #define NM_NEXUS_PRIOR_H
 
+#include "nexus/denoiser.h"
 #include "nexus/noise.h"
 #include "nexus/tokens.h"
 
@@ -34,6 +35,15 @@ NM_API nm_status nm_prior_parse(const char *text, nm_prior *prior, nm_error *err
 /// prior      [out, count x nm_token_channels]
 NM_API void nm_prior_fill(const nm_token_config *tokens, uint32_t count, const nm_token_ref *refs,
                           const float *condition, float *prior);
+
+/// What a denoiser that knows x - p is to see of a sampler's tokens, and back to what the sampler is to hear of it.
+/// prior   [N][C] of the tokens `in`
+/// known   [out, N x C] in->known less the prior where it is known
+/// noised  [out, N x C] in->noised less alpha times the prior
+NM_API void nm_prior_take_off(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, float *known,
+                              float *noised);
+/// v [in, out, N x C] of x - p becomes that of x.
+NM_API void nm_prior_put_back(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, float *v);
 
 #ifdef __cplusplus
 }
