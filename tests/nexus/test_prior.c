@@ -119,7 +119,8 @@ static void sampling_of_the_difference_is_sampling(void **state) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Going straight
 
-/// The scene, some states of agents 2 and 3 left out at the end: they were seen 0.3 s and 1.1 s before the current step.
+/// The scene, some states of agents 2 and 3 left out at the end: they were seen 0.3 s and 1.1 s before the current
+/// step.
 static const nm_scene *without_the_last(const nm_scene *scene, uint32_t current) {
     nm_scene_builder *builder = nm_scene_builder_create();
     nm_error error;
