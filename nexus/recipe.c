@@ -85,13 +85,14 @@ static nm_status take(const cJSON *item, nm_recipe *r, nm_error *error) {
         if (strcmp(item->string, texts[i]) == 0) return take_text(item, r, error);
     if (strcmp(item->string, "steps") != 0)
         return NM_ERROR(error, NM_E_FORMAT, "recipe of the model: there is no '%.60s'", item->string);
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0.0 && item->valuedouble < 9e15)) return wrong(item, error);
-    r->steps = (uint64_t)item->valuedouble;
+    const double steps = item->valuedouble;
+    if (!cJSON_IsNumber(item) || !(steps >= 0.0 && steps < 9e15) || steps != floor(steps)) return wrong(item, error);
+    r->steps = (uint64_t)steps;
     return NM_OK;
 }
 
 nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *error) {
-    cJSON *document = cJSON_Parse(json);
+    cJSON *document = cJSON_ParseWithOpts(json, NULL, 1); // and nothing after it
     nm_status status = NM_OK;
     if (!cJSON_IsObject(document)) status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: no JSON object");
     const cJSON *item;
