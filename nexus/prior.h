@@ -2,10 +2,12 @@
 ///
 /// With p the prior of a token, x' = x - p is diffused instead of x. As z = alpha x + sigma e, that is the same noise
 /// in another place: z' = z - alpha p, and v = alpha e - sigma x = v' - sigma p. So sampler, guidance and moving frames
-/// go on working with x, z and v, and only what the network sees and says is shifted. (A sampler begins with z = e, as if
-/// alpha were 0 at level 1, where it is 4e-4: with a prior that leaves out 4e-4 x instead of 4e-4 x'.) A token far in the future has
+/// go on working with x, z and v, and only what the network sees and says is shifted. A token far in the future has
 /// values of several units (80 m at 10 m/s and 8 s) of which constant velocity explains nearly all; without the prior
 /// the network has to spend its precision on them.
+///
+/// A sampler begins with z = e, as if alpha were 0 at level 1, where it is 4e-4: with a prior that leaves 4e-4 x out,
+/// without it 4e-4 x'.
 ///
 /// Pure functions, safe everywhere.
 #ifndef NM_NEXUS_PRIOR_H
