@@ -111,6 +111,7 @@ static const nm_config_field validation_fields[] = {
 static const nm_config_field part_fields[] = {
     FIELD("weight", NM_CONFIG_F64, nm_train_part, weight, 1e-6, 1e6),
     FIELD("density", NM_CONFIG_F64, nm_train_part, density, 5, 150),
+    FIELD("maps", NM_CONFIG_U32, nm_train_part, maps, 1, 1024),
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ static nm_status read_patterns(const cJSON *item, const char *where, const char 
 
 static nm_status read_part(const cJSON *item, const char *where, nm_train_part *part, nm_error *error) {
     static const char *const others[] = {"store", "shards", "simulate", "only", "without", NULL};
-    *part = (nm_train_part){.weight = 1.0, .density = 40.0};
+    *part = (nm_train_part){.weight = 1.0, .density = 40.0, .maps = 64};
     nm_status status = nm_config_read(item, where, part_fields, COUNT(part_fields), others, part, error);
     if (status != NM_OK) return status;
     uint32_t given = 0;
@@ -156,6 +157,10 @@ static nm_status read_part(const cJSON *item, const char *where, nm_train_part *
     const cJSON *without = cJSON_GetObjectItemCaseSensitive(item, "without");
     if (part->from == NM_TRAIN_SIMULATE && (only || without))
         return NM_ERROR(error, NM_E_FORMAT, "%s is simulated: its scenes have no names to choose by", where);
+    static const char *const of_simulations[] = {"density", "maps"};
+    for (int i = 0; part->from != NM_TRAIN_SIMULATE && i < 2; ++i)
+        if (cJSON_GetObjectItemCaseSensitive(item, of_simulations[i]))
+            return NM_ERROR(error, NM_E_FORMAT, "%s.%s is of simulations only", where, of_simulations[i]);
     status = read_patterns(only, where, part->only, error);
     return status == NM_OK ? read_patterns(without, where, part->without, error) : status;
 }

@@ -20,6 +20,7 @@ typedef struct nm_train_part {
     char path[256];                         ///< of a store or shards; of simulations the map, or "all"
     double weight;                          ///< default 1
     double density;                         ///< of simulations: vehicles per km of lane up to which; default 40
+    uint32_t maps;                          ///< of simulations: how many maps are made; default 64
     const char *only[NM_TRAIN_PATTERNS];    ///< scene names with * and ?, NULL at the end; none = all
     const char *without[NM_TRAIN_PATTERNS]; ///< those are left out
 } nm_train_part;
