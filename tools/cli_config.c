@@ -23,7 +23,10 @@ static nm_status take_number(const cJSON *item, const char *where, const nm_conf
     const double value = item->valuedouble;
     const int whole = f->kind == NM_CONFIG_U32 || f->kind == NM_CONFIG_U64;
     char wanted[96];
-    snprintf(wanted, sizeof wanted, "a %snumber from %.15g to %.15g", whole ? "whole " : "", f->least, f->most);
+    if (whole)
+        snprintf(wanted, sizeof wanted, "a whole number from %.0f to %.0f", f->least, f->most);
+    else
+        snprintf(wanted, sizeof wanted, "a number from %.15g to %.15g", f->least, f->most);
     if (!cJSON_IsNumber(item) || !(value >= f->least && value <= f->most) || (whole && value != floor(value)))
         return wrong(item, where, wanted, error);
     switch (f->kind) {

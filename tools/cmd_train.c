@@ -22,6 +22,7 @@ typedef struct train_options {
     const char *config, *out;
     double minutes;
     int64_t steps;
+    int list;
 } train_options;
 
 typedef struct train_run {
@@ -295,10 +296,12 @@ static int run_train(const nm_command *command, int argc, char **argv) {
          1e6},
         {"steps", NM_OPTION_INTEGER, &run.options.steps, "N", "stop after so many further steps, with a checkpoint", 1,
          1e12},
+        {"list-keys", NM_OPTION_FLAG, &run.options.list, NULL, "print the keys of a configuration, and end", 0, 0},
     };
     int count;
     const int status = nm_cli_parse(command, table, sizeof table / sizeof *table, &common, argc, argv, 0, 0, &count);
     if (status >= 0) return status;
+    if (run.options.list) return nm_train_print_keys(command, common.json);
     if (!run.options.config) return nm_cli_usage(command, "--config F is missing");
     if (!run.options.out) return nm_cli_usage(command, "--out DIR is missing");
     if (strlen(run.options.out) > 3000) return nm_cli_usage(command, "--out is longer than 3000 bytes");
@@ -316,8 +319,8 @@ static int run_train(const nm_command *command, int argc, char **argv) {
 const nm_command nm_command_train = {
     .name = "train",
     .summary = "Trains a denoising network on stored, imported and simulated scenes; stops and goes on at any moment.",
-    .usage = "train --config F --out DIR [--minutes M] [--steps N]",
-    .example = "nearmiss train --config nexus/weights/small.json --out run --minutes 10",
+    .usage = "train --config F --out DIR [--minutes M] [--steps N] | --list-keys",
+    .example = "nearmiss train --config small.json --out run --minutes 10",
     .cuda = 1,
     .run = run_train,
 };

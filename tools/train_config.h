@@ -12,6 +12,8 @@ enum { NM_TRAIN_PARTS = 32, NM_TRAIN_PATTERNS = 128 };
 /// Of matrix products.
 typedef enum nm_train_precision { NM_TRAIN_F32 = 0, NM_TRAIN_BF16 } nm_train_precision;
 
+struct nm_command;
+
 typedef enum nm_train_from { NM_TRAIN_STORE = 0, NM_TRAIN_SHARDS, NM_TRAIN_SIMULATE } nm_train_from;
 
 /// A part of the data.
@@ -43,6 +45,21 @@ typedef struct nm_train_config {
     uint32_t checkpoint_seconds;  ///< default 60
     double shard_mb;              ///< MB that a file of a checkpoint has at most; default 15
 } nm_train_config;
+
+/// A section of the file: its table of keys, and where in the configuration they are read to.
+typedef struct nm_train_section {
+    const char *name; ///< "" = the file itself
+    const nm_config_field *fields;
+    size_t count, offset;
+} nm_train_section;
+/// All but "data", whose parts are read into an nm_train_part each: nm_train_part_section.
+const nm_train_section *nm_train_sections(size_t *count);
+const nm_train_section *nm_train_part_section(void);
+nm_train_part nm_train_part_default(void);
+/// What stands where a file says no more than the encoding.
+void nm_train_config_set_defaults(nm_token_encoding encoding, nm_train_config *config);
+/// Prints all keys with their values and defaults; returns an exit status. See train_keys.c.
+int nm_train_print_keys(const struct nm_command *command, int json);
 
 /// NM_E_FORMAT and others name file and key. What contradicts itself is refused: a prior with tokens that have none,
 /// map settings of the other encoder, no data.
