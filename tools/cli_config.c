@@ -157,7 +157,14 @@ nm_status nm_config_load(const char *path, cJSON **document, nm_error *error) {
     *document = NULL;
     char *text = NULL;
     nm_status status = read_file(path, &text, error);
-    if (status != NM_OK) return status;
+    if (status == NM_OK) status = nm_config_parse(text, path, document, error);
+    free(text);
+    return status;
+}
+
+nm_status nm_config_parse(const char *text, const char *path, cJSON **document, nm_error *error) {
+    *document = NULL;
+    nm_status status = NM_OK;
     const char *end = NULL;
     cJSON *made = cJSON_ParseWithOpts(text, &end, 1);
     if (!made) {
@@ -165,7 +172,6 @@ nm_status nm_config_load(const char *path, cJSON **document, nm_error *error) {
         for (const char *c = text; end && c < end; ++c) line += *c == '\n';
         status = NM_ERROR(error, NM_E_FORMAT, "%s, line %d: this is no JSON", path, line);
     }
-    free(text);
     if (status == NM_OK) status = check_twice(made, path, error);
     if (status == NM_OK)
         *document = made;

@@ -317,10 +317,16 @@ static nm_status derive(nm_train_config *c, nm_error *error) {
 }
 
 nm_status nm_train_config_load(const char *path, nm_train_config *c, nm_error *error) {
+    cJSON *document;
+    const nm_status status = nm_config_load(path, &document, error);
+    if (status == NM_OK) return nm_train_config_take(document, path, c, error);
     memset(c, 0, sizeof *c);
-    nm_status status = nm_config_load(path, &c->document, error);
-    if (status != NM_OK) return status;
-    status = set_defaults(c, error);
+    return status;
+}
+
+nm_status nm_train_config_take(cJSON *document, const char *path, nm_train_config *c, nm_error *error) {
+    c->document = document;
+    nm_status status = set_defaults(c, error);
     if (status == NM_OK) status = read_sections(c, error);
     if (status == NM_OK) status = derive(c, error);
     if (status == NM_OK) status = check(c, error);

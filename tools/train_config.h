@@ -64,6 +64,8 @@ int nm_train_print_keys(const struct nm_command *command, int json);
 /// NM_E_FORMAT and others name file and key. What contradicts itself is refused: a prior with tokens that have none,
 /// map settings of the other encoder, no data.
 nm_status nm_train_config_load(const char *path, nm_train_config *config, nm_error *error);
+/// The same from a document, which is taken over, also by a failure.
+nm_status nm_train_config_take(cJSON *document, const char *path, nm_train_config *config, nm_error *error);
 void nm_train_config_release(nm_train_config *config);
 
 /// What a run reads examples from.
