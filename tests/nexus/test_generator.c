@@ -308,7 +308,7 @@ static nm_status refuse(void *context, const nm_denoise_input *in, float *x0, nm
     return NM_ERROR(error, NM_E_CANCELLED, "enough");
 }
 
-static void trouble_is_reported(void **state) {
+static void generators_that_can_not_be_are_refused(void **state) {
     (void)state;
     nm_backend *backend = float_backend();
     fixture f = begin(backend, NM_TOKENS_AGENT);
@@ -334,12 +334,20 @@ static void trouble_is_reported(void **state) {
     config.scenes = 4096;
     assert_int_equal(nm_generator_create(f.model, &other, &config, &generator, &error), NM_E_LIMIT);
     assert_null(generator);
+    end(&f);
+    nm_backend_destroy(backend);
+}
 
+static void runs_that_can_not_be_spoil_nothing(void **state) {
+    (void)state;
+    nm_backend *backend = float_backend();
+    fixture f = begin(backend, NM_TOKENS_AGENT);
+    nm_error error;
     int states = 0;
-    config = small_config();
+    nm_generator_config config = small_config();
     config.observer = count_states;
     config.observer_context = &states;
-    generator = make(&f, &config);
+    nm_generator *generator = make(&f, &config);
     nm_generation scenes[5];
     for (int i = 0; i < 5; i++)
         scenes[i] = (nm_generation){.tokens = &f.made[0].tokens, .key = (uint64_t)i, .values = f.values[0]};
@@ -414,7 +422,8 @@ int main(void) {
         cmocka_unit_test(a_scene_alone_is_as_in_a_batch),
         cmocka_unit_test(keys_make_futures),
         cmocka_unit_test(schedules_and_solvers_are_used),
-        cmocka_unit_test(trouble_is_reported),
+        cmocka_unit_test(generators_that_can_not_be_are_refused),
+        cmocka_unit_test(runs_that_can_not_be_spoil_nothing),
         cmocka_unit_test(runs_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,7 +173,8 @@ static inline const nm_scene *rigid_scene(const nm_scene *scene, const nm_map *m
             size_t at = nm_scene_at(scene, from, step);
             if (!scene->valid[at]) continue;
             nm_point3 p = rigid_point(r, (double)scene->x[at], (double)scene->y[at]);
-            nm_point3 v = rigid_point(&(rigid){.angle = r->angle, .mirror = r->mirror}, (double)scene->vx[at], (double)scene->vy[at]);
+            nm_point3 v = rigid_point(&(rigid){.angle = r->angle, .mirror = r->mirror}, (double)scene->vx[at],
+                                      (double)scene->vy[at]);
             nm_state_def state = {.x = p.x + map->origin.x,
                                   .y = p.y + map->origin.y,
                                   .heading = (double)(r->mirror ? -scene->heading[at] : scene->heading[at]) + r->angle,
