@@ -12,13 +12,27 @@ struct nm_model_futures {
     nm_model_futures_config config;
     nm_token_config tokens;
     nm_generator *generator;
-    nm_arena *arena; ///< of one run
+    nm_guidance *guidance; ///< NULL: none
+    nm_arena *arena;       ///< of one run
     nm_token_map *map;
     uint64_t map_hash;
 };
 
 nm_model_futures_config nm_model_futures_config_default(void) {
-    return (nm_model_futures_config){.generator = nm_generator_config_default(), .agents = 160};
+    return (nm_model_futures_config){
+        .generator = nm_generator_config_default(), .agents = 160, .guidance = nm_guidance_config_default()};
+}
+
+static int guided(const nm_guidance_config *c) {
+    return c->overlap > 0.0f || c->road > 0.0f || c->smooth > 0.0f || c->consistent > 0.0f;
+}
+
+static nm_status create_guidance(nm_model_futures *f, nm_error *error) {
+    nm_guidance_config c = f->config.guidance;
+    c.max_tokens = f->config.generator.scenes * f->config.agents * nm_token_count(&f->tokens);
+    c.encoding = nm_token_state_encoding(&f->tokens);
+    c.dt = 0.1f * (float)NM_TOKEN_STEPS;
+    return nm_guidance_create(&c, &f->guidance, error);
 }
 
 nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, const nm_model_futures_config *config,
@@ -35,7 +49,8 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
     wide.tokens.range = 1e6; // whoever is there takes part
     f->config = *config;
     f->tokens = wide.tokens;
-    const nm_status status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
+    nm_status status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
+    if (status == NM_OK && guided(&config->guidance)) status = create_guidance(f, error);
     if (status == NM_OK)
         *futures = f;
     else
@@ -46,6 +61,7 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
 void nm_model_futures_destroy(nm_model_futures *f) {
     if (!f) return;
     nm_generator_destroy(f->generator);
+    nm_guidance_destroy(f->guidance);
     nm_token_map_destroy(f->map);
     nm_arena_destroy(f->arena);
     free(f);
@@ -84,6 +100,7 @@ static void give_last_state(const nm_scene *scene, nm_tokens *tokens) {
 
 static nm_status build(nm_model_futures *f, const nm_future_request *r, nm_tokens *tokens, nm_error *error) {
     nm_status status = cut_map(f, r->scene->map, error);
+    if (status == NM_OK && f->guidance) status = nm_map_prepare(r->scene->map, error);
     if (status != NM_OK) return status;
     nm_token_request request = nm_token_request_default(r->scene);
     request.current_step = r->current_step;
@@ -151,6 +168,32 @@ static nm_status decode(nm_model_futures *f, const nm_future_request *r, const n
     return status;
 }
 
+/// Who the tokens of the batch are, `count` times the same scene.
+static nm_status set_guidance(nm_model_futures *f, const nm_scene *scene, const nm_tokens *tokens, uint32_t count,
+                              nm_error *error) {
+    const uint32_t agents = tokens->shape.agents;
+    nm_guided_agent *guided_agents = NM_ARENA_ARRAY(f->arena, nm_guided_agent, agents);
+    nm_guided_scene *scenes = NM_ARENA_ARRAY(f->arena, nm_guided_scene, count);
+    if (!guided_agents || !scenes) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
+    for (uint32_t a = 0; a < agents; ++a) {
+        const nm_token_frame *frame = nm_tokens_frame(tokens, a);
+        const nm_track *track = &scene->tracks[tokens->track[a]];
+        const int drives = nm_agent_type_vehicle((nm_agent_type)track->type);
+        guided_agents[a] = (nm_guided_agent){.agent = a,
+                                             .lane_mask = drives ? NM_LANE_MASK_VEHICLE : 0,
+                                             .length = track->length,
+                                             .width = track->width,
+                                             .pose = {.x = frame->x,
+                                                      .y = frame->y,
+                                                      .cos_h = cos((double)frame->heading),
+                                                      .sin_h = sin((double)frame->heading)}};
+    }
+    for (uint32_t i = 0; i < count; ++i)
+        scenes[i] = (nm_guided_scene){.map = scene->map, .agent_count = agents, .agents = guided_agents};
+    nm_guidance_set_scenes(f->guidance, scenes, count);
+    return NM_OK;
+}
+
 /// Samples [first, first + count) in one batch.
 static nm_status sample(nm_model_futures *f, const nm_future_request *r, const nm_tokens *tokens, uint32_t first,
                         uint32_t count, nm_futures *out, nm_future_cost *cost, nm_error *error) {
@@ -164,8 +207,10 @@ static nm_status sample(nm_model_futures *f, const nm_future_request *r, const n
             (nm_generation){.tokens = tokens,
                             .key = nm_hash64(r->scene->hash ^ nm_hash64(r->seed + ((uint64_t)(first + i) << 32))),
                             .values = values + i * size};
+    if (status == NM_OK && f->guidance) status = set_guidance(f, r->scene, tokens, count, error);
     const double start = nm_clock();
-    if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, NULL, NULL, error);
+    nm_guide *guide = f->guidance ? nm_guidance_apply : NULL;
+    if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, guide, f->guidance, error);
     if (status == NM_OK && cost) {
         cost->seconds += nm_clock() - start;
         cost->passes += nm_generator_passes(f->generator);
