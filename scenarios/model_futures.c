@@ -205,6 +205,7 @@ static nm_status sample(nm_model_futures *f, const nm_future_request *r, const n
     for (uint32_t i = 0; status == NM_OK && i < count; ++i)
         batch[i] =
             (nm_generation){.tokens = tokens,
+                            .feedback = r->feedback ? tokens->logged : NULL,
                             .key = nm_hash64(r->scene->hash ^ nm_hash64(r->seed + ((uint64_t)(first + i) << 32))),
                             .values = values + i * size};
     if (status == NM_OK && f->guidance) status = set_guidance(f, r->scene, tokens, count, error);

@@ -81,6 +81,22 @@ static nm_estimate realism_estimate(const nm_score_report *report, const nm_scor
     return e;
 }
 
+/// Seconds of a pass over one scene and sample, NaN without any.
+static double pass_seconds(const nm_score_result *r) {
+    if (!r->cost.batches) return NAN;
+    const double passes = (double)r->cost.passes / (double)r->cost.batches;
+    return r->cost.seconds / (double)(r->scenes * r->samples) / passes;
+}
+
+/// Seconds until a change of the surroundings shows in the next frame: a pass where every token has a level of its own
+/// and the near ones are nearly clean; all levels where a frame begins anew from pure noise.
+static double response_seconds(const nm_score_report *report, const nm_score_result *r) {
+    if (r->row.model < 0) return NAN;
+    const nm_schedule_kind kind = report->models->sampling.schedule[r->row.schedule].kind;
+    const int own_levels = kind == NM_SCHEDULE_PYRAMID || kind == NM_SCHEDULE_TRAPEZOID;
+    return pass_seconds(r) * (own_levels ? 1.0 : (double)report->models->sampling.levels);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // For people
 
@@ -94,8 +110,9 @@ static void cell(nm_table *table, nm_estimate e, double scale, int decimals) {
 
 static void print_main(const nm_score_report *report) {
     static const char *const headings[] = {"task",         ">displacement m", ">best of scene m", ">best of agent m",
-                                           ">collision %", ">off road %",     ">s/scene",         "system"};
-    nm_table *table = nm_table_create(headings, 8);
+                                           ">collision %", ">off road %",     ">s/scene",         ">response s",
+                                           "system"};
+    nm_table *table = nm_table_create(headings, 9);
     for (size_t i = 0; i < report->count; ++i) {
         const nm_score_result *r = &report->results[i];
         nm_table_cell(table, "%s", task_name(&r->row));
@@ -103,10 +120,8 @@ static void print_main(const nm_score_report *report) {
             cell(table, nm_score_estimate(report, r, (nm_score_column)c), 1.0, 2);
         cell(table, nm_score_estimate(report, r, NM_SCORE_COLLISION), 100.0, 2);
         cell(table, nm_score_estimate(report, r, NM_SCORE_OFF_ROAD), 100.0, 2);
-        if (r->cost.seconds > 0.0)
-            nm_table_cell(table, "%.3f", r->cost.seconds / (double)(r->scenes * r->samples));
-        else
-            nm_table_cell(table, "-");
+        nm_table_number(table, 3, r->cost.batches ? r->cost.seconds / (double)(r->scenes * r->samples) : NAN);
+        nm_table_number(table, 3, response_seconds(report, r));
         nm_table_cell(table, "%s", r->row.name);
     }
     nm_table_print(table, stdout);
@@ -222,6 +237,7 @@ static cJSON *row_json(const nm_score_report *report, const nm_score_result *r) 
     add_seconds(object, report, r);
     nm_json_number(object, "seconds_per_scene",
                    r->cost.seconds > 0.0 ? r->cost.seconds / (double)(r->scenes * r->samples) : NAN);
+    nm_json_number(object, "response_seconds", response_seconds(report, r));
     nm_json_number(object, "passes", r->cost.batches ? (double)r->cost.passes / (double)r->cost.batches : NAN);
     add_realism(object, report, r);
     return object;
