@@ -1,20 +1,16 @@
 #include "scenarios/model_futures.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/progress.h"
-#include "base/rng.h"
-#include "sim/geometry.h"
+#include "scenarios/future_tokens.h"
 
 struct nm_model_futures {
     nm_model_futures_config config;
-    nm_token_config tokens;
+    nm_future_tokens keep;
     nm_generator *generator;
     nm_arena *arena; ///< of one run
-    nm_token_map *map;
-    uint64_t map_hash;
 };
 
 nm_model_futures_config nm_model_futures_config_default(void) {
@@ -30,11 +26,9 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
         free(f);
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for the futures of a model");
     }
-    nm_recipe wide = *recipe;
-    wide.tokens.agents = config->agents;
-    wide.tokens.range = 1e6; // whoever is there takes part
+    const nm_recipe wide = nm_future_recipe(recipe, config->agents);
     f->config = *config;
-    f->tokens = wide.tokens;
+    f->keep.config = wide.tokens;
     const nm_status status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
     if (status == NM_OK)
         *futures = f;
@@ -46,53 +40,9 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
 void nm_model_futures_destroy(nm_model_futures *f) {
     if (!f) return;
     nm_generator_destroy(f->generator);
-    nm_token_map_destroy(f->map);
+    nm_future_tokens_release(&f->keep);
     nm_arena_destroy(f->arena);
     free(f);
-}
-
-static nm_status cut_map(nm_model_futures *f, const nm_map *map, nm_error *error) {
-    if (f->map && f->map_hash == map->hash) return NM_OK;
-    nm_token_map_destroy(f->map);
-    f->map = NULL;
-    const nm_status status = nm_token_map_create(map, &f->tokens, &f->map, error);
-    f->map_hash = map->hash;
-    return status;
-}
-
-/// Of a goal only the state at its time is given: those before it are what leads there at its speed.
-static void give_last_state(const nm_scene *scene, nm_tokens *tokens) {
-    const uint32_t steps = tokens->shape.steps, past = tokens->config.past;
-    if (tokens->config.encoding != NM_TOKENS_AGENT) return; // a token is one state
-    for (uint32_t a = 0; a < tokens->shape.agents; ++a) {
-        for (uint32_t t = past + 1; t < steps; ++t) {
-            if (!tokens->known[(size_t)a * steps + t]) continue;
-            nm_state states[NM_TOKEN_STEPS], goal;
-            const uint32_t step = tokens->current_step + NM_TOKEN_STEPS * (t - past);
-            if (!nm_scene_get_state(scene, tokens->track[a], step, &goal)) continue;
-            for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
-                const float before = 0.1f * (float)(NM_TOKEN_STEPS - 1 - i);
-                states[i] = goal;
-                states[i].x -= before * goal.vx;
-                states[i].y -= before * goal.vy;
-            }
-            nm_token_encode(&tokens->config, nm_tokens_frame(tokens, a), states,
-                            tokens->values + ((size_t)a * steps + t) * nm_token_channels(&tokens->config));
-        }
-    }
-}
-
-static nm_status build(nm_model_futures *f, const nm_future_request *r, nm_tokens *tokens, nm_error *error) {
-    nm_status status = cut_map(f, r->scene->map, error);
-    if (status != NM_OK) return status;
-    nm_token_request request = nm_token_request_default(r->scene);
-    request.current_step = r->current_step;
-    request.generate = 1;
-    status = nm_tokens_build(f->map, r->scene, &request, f->arena, tokens, error);
-    if (status != NM_OK) return status;
-    nm_tokens_set_task(tokens, &(nm_token_task){.kind = r->task});
-    if (r->task == NM_TASK_GOAL) give_last_state(r->scene, tokens);
-    return NM_OK;
 }
 
 static nm_status allocate(const nm_future_request *r, uint32_t steps, nm_arena *arena, nm_futures *out,
@@ -160,10 +110,8 @@ static nm_status sample(nm_model_futures *f, const nm_future_request *r, const n
     float *values = NM_ARENA_ARRAY(f->arena, float, size *count);
     nm_status status = batch && values ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", count);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i)
-        batch[i] =
-            (nm_generation){.tokens = tokens,
-                            .key = nm_hash64(r->scene->hash ^ nm_hash64(r->seed + ((uint64_t)(first + i) << 32))),
-                            .values = values + i * size};
+        batch[i] = (nm_generation){
+            .tokens = tokens, .key = nm_future_key(r->scene, r->seed, first + i), .values = values + i * size};
     const double start = nm_clock();
     if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, NULL, NULL, error);
     if (status == NM_OK && cost) {
@@ -182,8 +130,8 @@ nm_status nm_model_futures_run(nm_model_futures *f, const nm_future_request *r, 
     NM_ASSERT(r->samples > 0);
     nm_tokens tokens;
     nm_arena_reset(f->arena);
-    nm_status status = build(f, r, &tokens, error);
-    if (status == NM_OK) status = allocate(r, NM_TOKEN_STEPS * f->tokens.future, arena, out, error);
+    nm_status status = nm_future_tokens_build(&f->keep, r->scene, r->current_step, r->task, f->arena, &tokens, error);
+    if (status == NM_OK) status = allocate(r, NM_TOKEN_STEPS * f->keep.config.future, arena, out, error);
     const uint32_t batch = f->config.generator.scenes;
     for (uint32_t first = 0; status == NM_OK && first < r->samples; first += batch) {
         const uint32_t left = r->samples - first;
