@@ -8,6 +8,7 @@
 #include "scenarios/store.h"
 #include "tools/cli.h"
 #include "tools/score_report.h"
+#include "tools/shipped_model.h"
 
 enum { MOST_ROWS = 2 * (NM_SCORE_MODELS * NM_SCORE_SCHEDULES + 4) };
 
@@ -275,7 +276,15 @@ static nm_status score(score_run *run, const char *const *paths, uint32_t count,
     const nm_dtype precision = strcmp(run->options.precision, "f32") == 0 ? NM_F32 : NM_BF16;
     run->arena = nm_arena_create(0);
     if (!run->arena) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    nm_status status = nm_score_models_open(paths, count, sampling, run->common, precision, &run->models, error);
+    char shipped[NM_MODEL_PATH];
+    const char *found[NM_SCORE_MODELS];
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
+        found[i] = strcmp(paths[i], "shipped") == 0 ? shipped : paths[i];
+        if (found[i] == shipped) status = nm_shipped_model(NULL, shipped, error);
+    }
+    if (status == NM_OK)
+        status = nm_score_models_open(found, count, sampling, run->common, precision, &run->models, error);
     if (status == NM_OK) status = open_scenes(run, error);
     if (status == NM_OK) status = make_rows(run, error);
     if (status == NM_OK) status = score_scenes(run, error);
@@ -326,7 +335,9 @@ static int run_score(const nm_command *command, int argc, char **argv) {
                        .samples = 6,
                        .levels = 8};
     const nm_option table[] = {
-        {"model", NM_OPTION_TEXT, &o.model, "F", "weights with their recipe; more as arguments. None: baselines", 0, 0},
+        {"model", NM_OPTION_TEXT, &o.model, "F",
+         "weights with their recipe, or shipped: those that come with the program; more as arguments. None: baselines",
+         0, 0},
         {"data", NM_OPTION_TEXT, &o.data, "S.db", "store with the recorded scenes", 0, 0},
         {"only", NM_OPTION_TEXT, &o.only, "NAMES", "scenes of these names, with * and ?, separated by commas", 0, 0},
         {"limit", NM_OPTION_INTEGER, &o.limit, "N", "at most so many scenes, 0 = all (default 0)", 0, 1e9},
