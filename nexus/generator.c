@@ -15,6 +15,8 @@ struct nm_generator {
     // packed tokens of the batch
     float *values, *condition, *pose, *clean_float; ///< [N][C], [N][K], [N][4], [N]
     uint8_t *clean;                                 ///< [N]
+    uint8_t *told;                                  ///< [N] feedback is to come
+    float *sampled;                                 ///< [N][C] values that feedback has replaced
     uint32_t *scene, *agent, *time, *id;            ///< [N]
     int32_t *delay;                                 ///< [N]
     float *row;                                     ///< [A T] of one scene: known as float
@@ -39,10 +41,12 @@ static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
     g->clean_float = calloc(tokens, sizeof(float));
     g->row = calloc(g->row_size, sizeof(float));
     g->clean = calloc(tokens, 1);
+    g->told = calloc(tokens, 1);
+    g->sampled = calloc(tokens * m->channels, sizeof(float));
     g->scene = calloc(tokens * 4, sizeof(uint32_t));
     g->delay = calloc(tokens, sizeof(int32_t));
     if (!g->shapes || !g->keys || !g->values || !g->condition || !g->pose || !g->context.scratch || !g->clean_float ||
-        !g->row || !g->clean || !g->scene || !g->delay)
+        !g->row || !g->clean || !g->told || !g->sampled || !g->scene || !g->delay)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for generating %u scenes at once", g->config.scenes);
     g->agent = g->scene + tokens;
     g->time = g->agent + tokens;
@@ -103,8 +107,8 @@ void nm_generator_destroy(nm_generator *g) {
     if (!g) return;
     nm_sampler_destroy(g->sampler);
     nm_pass_destroy(g->pass);
-    void *parts[] = {g->shapes,      g->keys, g->values, g->condition, g->pose,  g->context.scratch,
-                     g->clean_float, g->row,  g->clean,  g->scene,     g->delay, g};
+    void *parts[] = {g->shapes, g->keys,  g->values, g->condition, g->pose, g->context.scratch, g->clean_float,
+                     g->row,    g->clean, g->scene,  g->delay,     g->told, g->sampled,         g};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
 }
 
@@ -138,16 +142,41 @@ static void gather(nm_generator *g, const nm_generation *from, uint32_t index) {
         g->time[n] = batch->refs[n].time;
         g->id[n] = t->agent_id[g->agent[n]];
         g->clean[n] = g->clean_float[n] > 0.0f;
+        const size_t at = (size_t)g->agent[n] * steps + g->time[n];
+        g->told[n] = from->feedback && from->feedback[at] && t->logged[at] && !g->clean[n];
     }
     g->keys[index] = from->key;
 }
 
-static void scatter(const nm_generator *g, const nm_generation *to, uint32_t index) {
+static void scatter(const nm_generator *g, const nm_generation *to, uint32_t index, const float *packed) {
     const nm_batch *batch = nm_pass_batch(g->pass);
     const uint32_t channels = nm_model_get_config(g->model)->channels, steps = to->tokens->shape.steps;
     memset(to->values, 0, (size_t)to->tokens->shape.agents * steps * channels * sizeof *to->values);
+    nm_batch_scatter(batch, index, steps, channels, packed, to->values);
+}
+
+/// Passes until all tokens are clean; tokens that are finished are told what happened.
+static nm_status run_with_feedback(nm_generator *g, const nm_denoiser *denoiser, nm_guide *guide, void *guide_context,
+                                   nm_error *error) {
+    const uint32_t channels = nm_model_get_config(g->model)->channels, tokens = nm_pass_batch(g->pass)->tokens;
+    nm_status status = NM_OK;
+    while (status == NM_OK && nm_sampler_remaining(g->sampler) > 0) {
+        status = nm_sampler_step(g->sampler, denoiser, guide, guide_context, error);
+        for (uint32_t n = 0; status == NM_OK && n < tokens; ++n) {
+            const nm_sampler_state state = nm_sampler_get(g->sampler);
+            if (!g->told[n] || state.step[n] > 0) continue;
+            g->told[n] = 0;
+            memcpy(g->sampled + (size_t)n * channels, state.in.noised + (size_t)n * channels, channels * sizeof(float));
+            g->clean[n] = 2;
+            status = nm_sampler_set_token(g->sampler, n, g->values + (size_t)n * channels, error);
+        }
+    }
     // all tokens are clean at the end, so that what is noised is the value
-    nm_batch_scatter(batch, index, steps, channels, nm_sampler_get(g->sampler).in.noised, to->values);
+    const float *last = nm_sampler_get(g->sampler).in.noised;
+    for (uint32_t n = 0; n < tokens; ++n)
+        if (g->clean[n] != 2)
+            memcpy(g->sampled + (size_t)n * channels, last + (size_t)n * channels, channels * sizeof(float));
+    return status;
 }
 
 nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_guide *guide,
@@ -170,8 +199,8 @@ nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_
                                     .scene_key = g->keys};
     status = nm_sampler_begin(g->sampler, &layout, g->clean, g->values, g->delay, error);
     const nm_denoiser denoiser = nm_denoiser_of_pass(&g->context);
-    if (status == NM_OK) status = nm_sampler_run(g->sampler, &denoiser, guide, guide_context, error);
-    for (uint32_t i = 0; status == NM_OK && i < count; ++i) scatter(g, &scenes[i], i);
+    if (status == NM_OK) status = run_with_feedback(g, &denoiser, guide, guide_context, error);
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i) scatter(g, &scenes[i], i, g->sampled);
     return status;
 }
 

@@ -38,7 +38,11 @@ NM_API void nm_generator_destroy(nm_generator *generator); ///< NULL is fine
 typedef struct nm_generation {
     const nm_tokens *tokens; ///< of the recipe's configuration; known tokens are given (nm_tokens_set_task)
     uint64_t key;            ///< keys the noise: another one for each future of a scene
-    float *values;           ///< [out, A x T x C] known values as they are, other valid ones as sampled, the rest 0
+    /// [A][T] nullable: where 1 and logged, the token's logged value takes the place of what was sampled as soon as
+    /// that is finished, and is seen by all passes after it, as if the scene were lived through; `values` has what was
+    /// sampled. Makes a difference to schedules that finish some tokens before others.
+    const uint8_t *feedback;
+    float *values; ///< [out, A x T x C] known values as they are, other valid ones as sampled, the rest 0
 } nm_generation;
 
 /// Samples `count` <= scenes scenes together. What comes out of a scene does not depend on which others are with it.

@@ -86,6 +86,13 @@ typedef enum nm_condition {
     NM_CONDITION_SIGNAL, ///< of the lane, or of the only way on from it within 100 m: enum nm_light, one-hot; all 0 =
                          ///< none
     NM_CONDITION_STOP = NM_CONDITION_SIGNAL + 4, ///< m along the lanes to where that signal stops one / 50
+    NM_CONDITION_LEAD,     ///< 1 = somebody is ahead: of those whose boxes reach within 0.2 m of the strip straight
+                           ///< ahead, heading within 60 degrees or slower than 1 m/s, and at most 80 m away the nearest
+    NM_CONDITION_LEAD_GAP, ///< m from bumper to bumper, not below 0 / 50
+    NM_CONDITION_LEAD_SPEED, ///< its speed along the own heading less the own: m/s / speed_scale
+    NM_CONDITION_TAIL,       ///< the same for the one straight behind
+    NM_CONDITION_TAIL_GAP,
+    NM_CONDITION_TAIL_SPEED,
     NM_CONDITION_COUNT
 } nm_condition;
 

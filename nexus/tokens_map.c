@@ -291,6 +291,40 @@ static void fill_static(const nm_scene *scene, const nm_tokens *tokens, uint32_t
     k[NM_CONDITION_AGE] = (float)(tokens->current_step - own->step) * 0.1f;
 }
 
+#define LEAD_RANGE 80.0f
+#define LEAD_MARGIN 0.2f // m beside the strip
+#define STANDING 1.0f    // m/s: whoever is slower is in the way however it stands
+
+/// What is straight ahead (or behind) of an agent, by the last states of all.
+static void fill_neighbours(const nm_scene *scene, const nm_tokens *tokens, uint32_t agent, float *k) {
+    const nm_token_frame *own = &tokens->frame[agent];
+    const nm_track *track = &scene->tracks[tokens->track[agent]];
+    const float own_speed = k[NM_CONDITION_SPEED] * (float)tokens->config.speed_scale;
+    float nearest[2] = {LEAD_RANGE, LEAD_RANGE};
+    for (uint32_t other = 0; other < tokens->shape.agents; other++) {
+        if (other == agent) continue;
+        const nm_token_frame *frame = &tokens->frame[other];
+        const nm_track *them = &scene->tracks[tokens->track[other]];
+        const nm_vec2 place = nm_token_into(own, frame->x, frame->y),
+                      ahead = nm_token_turn(own, frame->cos, frame->sin);
+        if (fabsf(place.x) > LEAD_RANGE + 30.0f) continue;
+        const float half_length = 0.5f * (them->length * fabsf(ahead.x) + them->width * fabsf(ahead.y));
+        const float half_width = 0.5f * (them->length * fabsf(ahead.y) + them->width * fabsf(ahead.x));
+        if (fabsf(place.y) > half_width + 0.5f * track->width + LEAD_MARGIN) continue;
+        const size_t at = nm_scene_at(scene, tokens->track[other], frame->step);
+        const nm_vec2 velocity = nm_token_turn(own, scene->vx[at], scene->vy[at]);
+        if (ahead.x < 0.5f && hypotf(velocity.x, velocity.y) > STANDING) continue;
+        const int behind = place.x < 0.0f;
+        const float gap = nm_maxf(fabsf(place.x) - half_length - 0.5f * track->length, 0.0f);
+        if (gap >= nearest[behind]) continue;
+        nearest[behind] = gap;
+        float *found = k + (behind ? NM_CONDITION_TAIL : NM_CONDITION_LEAD);
+        found[0] = 1.0f;
+        found[1] = gap / NM_NEAR_SCALE;
+        found[2] = (velocity.x - own_speed) / (float)tokens->config.speed_scale;
+    }
+}
+
 void nm_token_condition_fill(const nm_scene *scene, const nm_tokens *tokens, uint32_t agent, float *condition) {
     const nm_map *map = scene->map;
     const nm_token_frame *own = &tokens->frame[agent];
@@ -298,6 +332,7 @@ void nm_token_condition_fill(const nm_scene *scene, const nm_tokens *tokens, uin
     const uint32_t steps = tokens->shape.steps, past = tokens->config.past, current = tokens->current_step;
     float k[NM_CONDITION_COUNT] = {0}, stop = 0.0f;
     fill_static(scene, tokens, agent, k);
+    fill_neighbours(scene, tokens, agent, k);
     nm_frenet on = {.lane = NM_NONE};
     if (mask) on = nm_map_match(map, (float)own->x, (float)own->y, own->heading, MATCH_RADIUS, mask);
     uint32_t lit = NM_NONE;

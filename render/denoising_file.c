@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "render/denoising_private.h"
+#include "render/media/whole_file.h"
 #include "sim/bytes.h"
 
 #define MAGIC "NMDENOIS"
@@ -202,45 +203,22 @@ nm_status nm_denoising_decode(const void *bytes, size_t size, nm_denoising **den
 
 // --- files -----------------------------------------------------------------------------------------------------------
 
-static nm_status write_all(int descriptor, const unsigned char *bytes, size_t size) {
-    while (size > 0) {
-        const ssize_t written = write(descriptor, bytes, size);
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return NM_E_IO;
-        bytes += written;
-        size -= (size_t)written;
-    }
-    return NM_OK;
-}
-
 nm_status nm_denoising_write(const nm_denoising *denoising, const char *path, nm_error *error) {
     NM_ASSERT(denoising && path);
+    nm_whole_file file;
     void *bytes;
     size_t size;
     nm_status status = nm_denoising_encode(denoising, &bytes, &size, error);
     if (status != NM_OK) return status;
-    const size_t length = strlen(path) + 32;
-    char *temporary = malloc(length);
-    if (!temporary) {
-        free(bytes);
-        return NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
+    if (status == NM_OK && fwrite(bytes, 1, size, file.stream) != size) {
+        status = NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "can not be written: %s", strerror(errno));
+        nm_whole_file_drop(&file);
+    } else if (status == NM_OK) {
+        status = nm_whole_file_keep(&file, error);
     }
-    snprintf(temporary, length, "%s.%ld.part", path, (long)getpid());
-    const int descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    int good = descriptor >= 0 && write_all(descriptor, bytes, size) == NM_OK && fsync(descriptor) == 0;
-    int reason = errno;
-    if (descriptor >= 0 && close(descriptor) != 0 && good) {
-        good = 0;
-        reason = errno;
-    }
-    if (good && rename(temporary, path) != 0) {
-        good = 0;
-        reason = errno;
-    }
-    if (!good && descriptor >= 0) unlink(temporary);
-    free(temporary);
     free(bytes);
-    return good ? NM_OK : NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "could not write: %s", strerror(reason));
+    return status;
 }
 
 static nm_status read_all(int descriptor, const char *path, unsigned char **bytes, size_t *size, nm_error *error) {

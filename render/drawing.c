@@ -360,6 +360,35 @@ static void include(nm_point *least, nm_point *most, float x, float y, float z) 
     *most = (nm_point){fmaxf(most->x, x), fmaxf(most->y, y), fmaxf(most->z, z)};
 }
 
+void nm_drawing_magnify(nm_drawing *drawing, float factor) {
+    NM_ASSERT(drawing && factor > 0.0f);
+    const int screen = drawing->space == NM_SPACE_SCREEN;
+    const float place = screen ? factor : 1.0f;
+    for (uint32_t i = 0; screen && i < drawing->vertex_count; i++) {
+        drawing->vertices[i].x *= factor;
+        drawing->vertices[i].y *= factor;
+    }
+    for (uint32_t i = 0; screen && i < drawing->point_count; i++) {
+        drawing->points[i].x *= factor;
+        drawing->points[i].y *= factor;
+    }
+    for (uint32_t i = 0; i < drawing->stroke_count; i++) {
+        nm_stroke *stroke = &drawing->strokes[i];
+        if (screen || stroke->pixels) stroke->width *= factor;
+        stroke->dash *= place;
+        stroke->gap *= place;
+        stroke->phase *= place;
+    }
+    for (uint32_t i = 0; i < drawing->box_count; i++) drawing->boxes[i].outline_px *= factor;
+    for (uint32_t i = 0; i < drawing->label_count; i++) {
+        nm_label *label = &drawing->labels[i];
+        label->x *= place;
+        label->y *= place;
+        label->size *= factor;
+    }
+    touch(drawing, factor, 0, 2);
+}
+
 int nm_drawing_bounds(const nm_drawing *drawing, nm_point *least, nm_point *most) {
     NM_ASSERT(drawing && least && most);
     *least = (nm_point){INFINITY, INFINITY, INFINITY};

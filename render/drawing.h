@@ -140,6 +140,11 @@ NM_API void nm_draw_box(nm_drawing *drawing, const nm_box_body *box);
 /// `style`: text is filled in; formatted as printf. Control characters become spaces and what is not UTF-8 becomes '?'.
 NM_API void nm_draw_label(nm_drawing *drawing, nm_label style, const char *format, ...) NM_PRINTF(3, 4);
 
+/// Makes all that is measured in pixels `factor` (> 0) times as large: in screen space everything, in world space
+/// labels, outlines and strokes with a width in pixels. For displays with small pixels: a drawing is made for a display
+/// with ordinary ones, then magnified, once. Cost O(what is drawn).
+NM_API void nm_drawing_magnify(nm_drawing *drawing, float factor);
+
 /// Smallest box around all that is drawn (labels by their anchor). 0 when there is nothing.
 NM_API int nm_drawing_bounds(const nm_drawing *drawing, nm_point *least, nm_point *most);
 

@@ -20,8 +20,9 @@ typedef struct nm_label_field {
     float width, height; ///< px, of the picture
     float scale;         ///< px a metre, at the camera's target
     int everywhere;      ///< 1: labels outside the picture are kept, too
-    uint32_t count;
-    nm_label_place *places; ///< room for NM_MOST_LABELS
+    uint32_t count, body_count;
+    nm_label_place *places; ///< room for NM_MOST_LABELS: labels, and what they must not cover
+    nm_label_place *bodies; ///< likewise: agents, which they had better not cover
 } nm_label_field;
 
 /// Whom a label belongs to: a place, and what must not be covered around it.
@@ -31,8 +32,10 @@ typedef struct nm_label_anchor {
 } nm_label_anchor;
 
 /// Writes `text` near the anchor; from above beside it, in perspective over it. `style` gives size and colours. 1 =
-/// there was room.
-int nm_label_field_add(nm_label_field *field, nm_label_anchor anchor, nm_label style, const char *text);
+/// there was room: clear of agents, or, where it is `important`, at least of other labels.
+int nm_label_field_add(nm_label_field *field, nm_label_anchor anchor, nm_label style, const char *text, int important);
+/// Keeps labels off an agent as far as there is room elsewhere. From above only.
+void nm_label_field_body(nm_label_field *field, nm_label_anchor body);
 /// Keeps labels off a place; radius in m.
 void nm_label_field_block(nm_label_field *field, nm_point at, float radius);
 

@@ -13,7 +13,7 @@ typedef struct nm_headless nm_headless;
 /// device  NULL: the first that works, a GPU before software; "software"; or a number of EGL_EXT_device_enumeration
 /// NM_E_UNSUPPORTED, saying what was tried and why it failed, where there is no EGL or no GL 3.3. The context is
 /// current in the calling thread afterwards, and has to be for all that follows: one at a time per thread. 1 <= width,
-/// height <= 8192.
+/// height <= 8192. After a failure the context that was current before is current again.
 NM_API nm_status nm_headless_create(int width, int height, const char *device, nm_headless **headless, nm_error *error);
 /// NULL is fine. A context of another one that is current stays so.
 NM_API void nm_headless_destroy(nm_headless *headless);

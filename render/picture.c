@@ -1,15 +1,20 @@
 #include "render/picture.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "render/frame_labels.h"
 #include "render/scene_drawing_private.h"
 #include "sim/math.h"
 
 #define SMOOTH_S 0.8f ///< s to both sides over which the camera's target is averaged
 #define SMOOTH_SAMPLES 9
 #define FIT_MARGIN 0.06f ///< of the picture, around what moves
+#define TITLE_SIZE 10.0f ///< px, in the corner of a picture without panel
+#define LEAST_TITLE 6.0f ///< px
+#define TITLE_EDGE 12.0f ///< px from the picture's edge
 #define LEAST_SPAN 45.0f ///< m, around a moment
 #define MOST_SPAN 160.0f ///< m, around one that is followed
 
@@ -22,7 +27,7 @@ struct nm_picture {
     const nm_moment *moment; ///< the worst one, or NULL
     uint32_t follow[2];      ///< tracks whose middle is followed; NM_NONE = none
     uint32_t chased;         ///< track behind which a chasing camera stays
-    nm_point least, most;    ///< of all that moves, over the whole scene
+    nm_point least, most;    ///< of all that moves, over the whole scene; of the map where nothing does
     float span;              ///< m, of a picture that follows
 };
 
@@ -54,6 +59,9 @@ static void find_extent(nm_picture *picture) {
             picture->most.y = nm_maxf(picture->most.y, scene->y[at] + reach);
         }
     }
+    if (picture->least.x <= picture->most.x || scene->map->lane_count == 0) return;
+    const nm_vec2 least = scene->map->bounds_min, most = scene->map->bounds_max; // nothing moves: where it could
+    picture->least = (nm_point){least.x, least.y, 0}, picture->most = (nm_point){most.x, most.y, 0};
 }
 
 static const nm_moment *worst_moment(const nm_picture *picture) {
@@ -138,7 +146,8 @@ nm_status nm_picture_create(const nm_scene *scene, const nm_picture_options *opt
     nm_picture *p = calloc(1, sizeof *p);
     char *copy = malloc(strlen(title ? title : "") + 1);
     nm_status status = p && copy ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for a picture");
-    if (status == NM_OK) status = nm_series_create(scene, &p->series, error);
+    if (status == NM_OK)
+        status = nm_series_create_until(scene, options->stop, options->stop_context, &p->series, error);
     if (status != NM_OK) {
         free(p);
         free(copy);
@@ -249,6 +258,22 @@ nm_camera nm_picture_camera(const nm_picture *picture, float step, int width, in
     return camera;
 }
 
+/// Title and time in the corner, smaller where they would not fit.
+static void draw_title(nm_picture *picture, float width, float step) {
+    const nm_theme *theme = nm_theme_of(picture->options.theme);
+    char text[200];
+    snprintf(text, sizeof text, "%.180s%s%.1f s", picture->title, picture->title[0] ? "   " : "",
+             (double)(step * picture->scene->dt));
+    const float needed = nm_text_width_estimate(text, TITLE_SIZE), room = width - 2.0f * TITLE_EDGE;
+    const nm_label label = {.x = TITLE_EDGE,
+                            .y = 16.0f,
+                            .size = nm_clampf(TITLE_SIZE * room / needed, LEAST_TITLE, TITLE_SIZE),
+                            .colour = theme->text,
+                            .halo = theme->text_halo,
+                            .layer = NM_LAYER_PANEL};
+    nm_draw_label(&picture->screen, label, "%s", text);
+}
+
 static void draw_overlay(nm_picture *picture, nm_viewport viewport, nm_viewport world, float step,
                          const nm_camera *camera, float scale) {
     const nm_theme *theme = nm_theme_of(picture->options.theme);
@@ -267,14 +292,7 @@ static void draw_overlay(nm_picture *picture, nm_viewport viewport, nm_viewport 
         nm_draw_panel(&picture->screen, picture->scene, &picture->series, &panel, theme);
         return;
     }
-    const nm_label label = {.x = 12.0f,
-                            .y = 16.0f,
-                            .size = 10.0f,
-                            .colour = theme->text,
-                            .halo = theme->text_halo,
-                            .layer = NM_LAYER_PANEL};
-    nm_draw_label(&picture->screen, label, "%s%s%.1f s", picture->title, picture->title[0] ? "   " : "",
-                  (double)(step * picture->scene->dt));
+    draw_title(picture, width, step);
 }
 
 nm_status nm_picture_draw(nm_picture *picture, nm_renderer *renderer, nm_viewport viewport, float step,

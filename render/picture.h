@@ -21,6 +21,10 @@ typedef struct nm_picture_options {
     uint32_t layers;        ///< default all but centres
     int panel;              ///< 1 = graphs and time line under it (default); 0 = title and time in the corner
     nm_frame_options frame; ///< the view is filled in
+    /// Asked now and then while a picture is created, which takes seconds for thousands of agents; nonzero ends it with
+    /// NM_E_CANCELLED. NULL = never.
+    int (*stop)(void *context);
+    void *stop_context; ///< handed to `stop`; the caller's
 } nm_picture_options;
 NM_API nm_picture_options nm_picture_options_default(void);
 

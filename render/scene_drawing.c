@@ -237,6 +237,11 @@ static float speed_at(const nm_scene *scene, uint32_t track, uint32_t step) {
 }
 
 nm_status nm_series_create(const nm_scene *scene, nm_series *series, nm_error *error) {
+    return nm_series_create_until(scene, NULL, NULL, series, error);
+}
+
+nm_status nm_series_create_until(const nm_scene *scene, int (*stop)(void *context), void *context, nm_series *series,
+                                 nm_error *error) {
     NM_ASSERT(scene && series);
     const uint32_t steps = scene->step_count;
     *series = (nm_series){0};
@@ -252,6 +257,11 @@ nm_status nm_series_create(const nm_scene *scene, nm_series *series, nm_error *e
     uint32_t shown = scene->ego;
     float least_t = INFINITY, least_d = INFINITY;
     for (uint32_t s = 0; s < steps; s++) {
+        if (stop && stop(context)) {
+            free(reaches);
+            nm_series_destroy(series);
+            return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+        }
         moment_of_scene now = {.ttc = INFINITY, .distance = INFINITY, .first = NM_NONE, .second = NM_NONE};
         const uint32_t count = gather(scene, s, reaches);
         least_ttc(reaches, count, &now);

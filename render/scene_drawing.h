@@ -27,9 +27,9 @@ typedef struct nm_moment {
 } nm_moment;
 
 typedef struct nm_frame_options {
-    float trail_s, future_s;  ///< s of trail and of logged future; default 2, 0
-    float warn_ttc_s;         ///< pairs below it are highlighted; 0 = none; default 2
-    int labels;               ///< 0 none, 1 ego, adversary and whom a moment concerns (default), 2 all
+    float trail_s, future_s; ///< s of trail and of logged future; default 2, 0
+    float warn_ttc_s;        ///< pairs below it are highlighted; 0 = none; default 2
+    int labels; ///< 0 none, 1 ego, adversary and whom a moment concerns (default), 2 all; fewer in small pictures
     const nm_moment *moments; ///< nullable
     uint32_t moment_count;
     const nm_point *plan; ///< planned trajectory of the ego, or NULL
@@ -60,6 +60,10 @@ typedef struct nm_series {
     uint8_t *collision;  ///< 1 where two boxes overlap
 } nm_series;
 NM_API nm_status nm_series_create(const nm_scene *scene, nm_series *series, nm_error *error);
+/// The same, which takes O(agents^2) a step at worst, but asks once a step whether to go on: NM_E_CANCELLED where
+/// stop(context) is nonzero, and *series is empty. stop NULL = never.
+NM_API nm_status nm_series_create_until(const nm_scene *scene, int (*stop)(void *context), void *context,
+                                        nm_series *series, nm_error *error);
 NM_API void nm_series_destroy(nm_series *series);
 
 /// Adds the panel under the picture, screen space: graphs of the series, a time line with moments and a cursor, the

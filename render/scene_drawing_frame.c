@@ -11,6 +11,9 @@
 #define MOST_TRAIL 512     ///< points of a trail: longer ones skip steps
 #define LABEL_SIZE 11.0f   ///< px
 #define SMALL_LABEL 9.0f   ///< px
+#define FULL_LABELS 640.0f ///< px of width from which labels have their full size
+#define LEAST_LABELS 0.8f  ///< of their size, in smaller pictures
+#define FEW_LABELS 360.0f  ///< px of width below which only the ego and the adversary are named
 #define CROWDED_SCALE 2.0f ///< px a metre below which only what matters has a label
 #define BURST_POINTS 12    ///< of the star where boxes overlap
 #define LETTER_RADIUS 5.0f ///< px, of a lamp that is large enough for its letter
@@ -20,11 +23,16 @@ enum { DANGER_NONE = 0, DANGER_MOMENT, DANGER_TTC, DANGER_COLLISION };
 /// In a heap of agents all are marked; more marks on the same spot would only cost time.
 #define MOST_MARKS 6
 
+/// Kinds of moments that one agent is labelled with.
+#define MOST_NAMES 4
+
 typedef struct seen {
     nm_pose pose;
     uint32_t track;
     uint8_t role, danger, labelled;
     uint8_t marks; ///< drawn for it by find_dangers, up to MOST_MARKS
+    uint8_t name_count;
+    const char *names[MOST_NAMES]; ///< kinds of moments that were named at it
 } seen;
 
 typedef struct frame {
@@ -38,6 +46,8 @@ typedef struct frame {
     nm_reach *reaches;      ///< item = index into agents
     nm_point *left, *right; ///< MOST_TRAIL each
     nm_label_field labels;
+    float label_size; ///< of the full one
+    int few_labels;
 } frame;
 
 nm_frame_options nm_frame_options_default(void) {
@@ -48,13 +58,14 @@ nm_frame_options nm_frame_options_default(void) {
 static int take_memory(frame *f, uint32_t most) {
     const size_t agents = sizeof(seen) * most, reaches = sizeof(nm_reach) * most;
     const size_t points = sizeof(nm_point) * MOST_TRAIL, places = sizeof(nm_label_place) * NM_MOST_LABELS;
-    char *block = nm_drawing_scratch(f->drawing, agents + reaches + 2 * points + places);
+    char *block = nm_drawing_scratch(f->drawing, agents + reaches + 2 * points + 2 * places);
     if (!block) return 0;
     f->agents = (seen *)(void *)block;
     f->reaches = (nm_reach *)(void *)(block + agents);
     f->left = (nm_point *)(void *)(block + agents + reaches);
     f->right = f->left + MOST_TRAIL;
     f->labels.places = (nm_label_place *)(void *)(f->right + MOST_TRAIL);
+    f->labels.bodies = f->labels.places + NM_MOST_LABELS;
     return 1;
 }
 
@@ -75,6 +86,7 @@ static void find_agents(frame *f) {
         s->role = (uint8_t)nm_role_of(f->scene, i);
         s->danger = DANGER_NONE;
         s->labelled = s->marks = 0;
+        s->name_count = 0;
         f->count++;
     }
 }
@@ -338,7 +350,8 @@ static void draw_goal(frame *f, const nm_goal_area *area) {
 // --- dangers ---------------------------------------------------------------------------------------------------------
 
 static nm_label label_style(const frame *f, nm_rgba colour, float size) {
-    return (nm_label){.size = size, .colour = colour, .halo = f->theme->text_halo, .layer = NM_LAYER_LABELS};
+    return (nm_label){
+        .size = size * f->label_size, .colour = colour, .halo = f->theme->text_halo, .layer = NM_LAYER_LABELS};
 }
 
 /// Half way through the box, seen from its middle towards (dx, dy) of length 1.
@@ -359,12 +372,18 @@ static void draw_warning(frame *f, const seen *a, const seen *b, float ttc) {
                               {b->pose.x - to * ux, b->pose.y - to * uy, 0}};
     nm_draw_stroke(f->drawing, ends, 2,
                    (nm_stroke){.width = 3.0f, .pixels = 1, .colour = f->theme->warning, .layer = NM_LAYER_HIGHLIGHTS});
-    if (f->options->labels <= 0) return;
+    if (f->options->labels <= 0 || f->few_labels) return;
     char text[32];
     snprintf(text, sizeof text, "%.1f s", (double)ttc);
     const nm_point middle = {0.5f * (ends[0].x + ends[1].x), 0.5f * (ends[0].y + ends[1].y), 0.4f};
     nm_label_field_add(&f->labels, (nm_label_anchor){middle, 0.3f, 0.3f}, label_style(f, f->theme->warning, LABEL_SIZE),
-                       text);
+                       text, 1);
+}
+
+static int is_named(const seen *s, const char *kind) {
+    for (uint8_t i = 0; i < s->name_count; i++)
+        if (strcmp(s->names[i], kind) == 0) return 1;
+    return 0;
 }
 
 /// A star where both boxes are: half way between the points of each nearest to the other's middle.
@@ -382,9 +401,9 @@ static void draw_burst(frame *f, const seen *a, const seen *b) {
         before = point;
     }
     nm_draw_disc(f->drawing, NM_LAYER_HIGHLIGHTS, centre, 0.3f * radius, f->theme->text_halo);
-    if (f->options->labels > 0)
+    if (f->options->labels > 0 && !f->few_labels && !is_named(a, "collision") && !is_named(b, "collision"))
         nm_label_field_add(&f->labels, (nm_label_anchor){{centre.x, centre.y, 2.0f}, radius, radius},
-                           label_style(f, f->theme->collision, LABEL_SIZE), "collision");
+                           label_style(f, f->theme->collision, LABEL_SIZE), "collision", 1);
 }
 
 static void mark(seen *s, uint8_t danger) {
@@ -463,23 +482,33 @@ static void readable(const char *kind, char *text, size_t size) {
         if (*c == '_') *c = ' ';
 }
 
+/// At the first agent of a moment; where that one is out of the picture, at the second. Once for all moments of a kind
+/// that an agent is in.
+static void name_moment(frame *f, const char *kind, seen *const parts[2]) {
+    char text[64];
+    if (f->options->labels <= 0 || f->few_labels || !kind) return;
+    for (int k = 0; k < 2; k++)
+        if (parts[k] && (parts[k]->name_count == MOST_NAMES || is_named(parts[k], kind))) return;
+    readable(kind, text, sizeof text);
+    for (int k = 0, named = 0; k < 2 && !named; k++)
+        if (parts[k])
+            named = nm_label_field_add(&f->labels, around(f, parts[k], 0.8f),
+                                       label_style(f, f->theme->warning, LABEL_SIZE), text, 1);
+    for (int k = 0; k < 2; k++)
+        if (parts[k]) parts[k]->names[parts[k]->name_count++] = kind;
+}
+
 static void draw_moments(frame *f) {
     for (uint32_t i = 0; i < f->options->moment_count; i++) {
         const nm_moment *m = &f->options->moments[i];
-        char text[64];
         if (!going_on(m, f->step)) continue;
-        readable(m->kind, text, sizeof text);
         seen *parts[2] = {find_track(f, m->first), m->second != m->first ? find_track(f, m->second) : NULL};
         for (int k = 0; k < 2; k++) {
             if (!parts[k]) continue;
             mark(parts[k], DANGER_MOMENT);
             draw_ring(f, parts[k], m->severity);
         }
-        // named at the first; where that one is out of the picture, at the second
-        for (int k = 0, named = 0; k < 2 && !named && f->options->labels > 0; k++)
-            if (parts[k])
-                named = nm_label_field_add(&f->labels, around(f, parts[k], 0.8f),
-                                           label_style(f, f->theme->warning, LABEL_SIZE), text);
+        name_moment(f, m->kind, parts);
     }
 }
 
@@ -493,20 +522,24 @@ static void label_agent(frame *f, seen *s, int with_speed) {
         snprintf(name, sizeof name, "%s", nm_role_name((nm_role)s->role));
     else
         snprintf(name, sizeof name, "%lld", (long long)f->scene->tracks[s->track].source_id);
-    if (with_speed && s->role != NM_ROLE_STATIC)
+    if (with_speed && !f->few_labels && s->role != NM_ROLE_STATIC)
         snprintf(text, sizeof text, "%s  %.0f m/s", name, (double)nm_hypotf(s->pose.vx, s->pose.vy));
     else
         snprintf(text, sizeof text, "%s", name);
     const int special = s->role == NM_ROLE_EGO || s->role == NM_ROLE_ADVERSARY;
     nm_label_field_add(&f->labels, around(f, s, 0.0f),
-                       label_style(f, f->theme->text, special ? LABEL_SIZE : SMALL_LABEL), text);
+                       label_style(f, f->theme->text, special ? LABEL_SIZE : SMALL_LABEL), text, special);
+}
+
+/// First of all labels: they stay next to their cars then.
+static void name_main_agents(frame *f) {
+    for (uint32_t i = 0; i < f->count && f->options->labels > 0; i++)
+        if (f->agents[i].role == NM_ROLE_EGO || f->agents[i].role == NM_ROLE_ADVERSARY)
+            label_agent(f, &f->agents[i], 1);
 }
 
 static void draw_labels(frame *f) {
-    if (f->options->labels <= 0) return;
-    for (uint32_t i = 0; i < f->count; i++)
-        if (f->agents[i].role == NM_ROLE_EGO || f->agents[i].role == NM_ROLE_ADVERSARY)
-            label_agent(f, &f->agents[i], 1);
+    if (f->options->labels <= 0 || f->few_labels) return;
     for (uint32_t i = 0; i < f->count; i++)
         if (f->agents[i].danger != DANGER_NONE) label_agent(f, &f->agents[i], 1);
     if (f->options->labels < 2 || f->labels.scale < CROWDED_SCALE) return;
@@ -526,6 +559,10 @@ static void begin_labels(frame *f, nm_camera *from_above) {
         labels->everywhere = 1;
     }
     labels->scale = nm_camera_scale(labels->camera, labels->width, labels->height);
+    f->label_size = nm_clampf(labels->width / FULL_LABELS, LEAST_LABELS, 1.0f);
+    f->few_labels = labels->width < FEW_LABELS;
+    for (uint32_t i = 0; i < f->count && options->labels > 0; i++)
+        nm_label_field_body(labels, around(f, &f->agents[i], 0.0f));
 }
 
 void nm_draw_frame(nm_drawing *drawing, const nm_scene *scene, float step, const nm_frame_options *options,
@@ -548,6 +585,7 @@ void nm_draw_frame(nm_drawing *drawing, const nm_scene *scene, float step, const
     find_dangers(&f, axis, 0);
     for (uint32_t i = 0; i < f.count; i++) draw_agent(&f, &f.agents[i]);
     draw_signals(&f);
+    name_main_agents(&f);
     draw_moments(&f);
     find_dangers(&f, axis, 1);
     draw_labels(&f);

@@ -29,7 +29,7 @@ typedef struct nm_groups nm_groups;
 NM_API nm_groups *nm_groups_create(nm_grouping grouping); ///< NULL: no memory
 NM_API void nm_groups_destroy(nm_groups *groups);         ///< NULL is fine
 
-/// Takes in a scene, which is not kept: scene i is the i-th one added. Needs about 50 bytes for each state of a moving
+/// Takes in a scene, which is not kept: scene i is the i-th one added. Needs about 100 bytes for each state of a moving
 /// agent, so that a few million states are no trouble. NM_E_MEMORY: the scene is not in, the others are as they were;
 /// NM_E_LIMIT beyond 2^31 scenes. Not thread-safe.
 NM_API nm_status nm_groups_add(nm_groups *groups, const nm_scene *scene, nm_error *error);

@@ -32,6 +32,7 @@ typedef struct nm_future_request {
     uint32_t samples;      ///< >= 1
     uint32_t agents;
     const uint32_t *track; ///< [agents] whose futures are wanted: ascending, valid at the current step
+    int feedback;          ///< 1: nm_generation.feedback of all agents: replayed logs, a closed loop
     uint64_t seed;         ///< keys the noise with the scene's hash and the sample's number
 } nm_future_request;
 

@@ -68,6 +68,9 @@ NM_API nm_status nm_store_put_events(nm_store *store, int64_t scene, const nm_ev
 
 /// *scene is the caller's (nm_scene_destroy). The maps used last are cached inside the store object.
 NM_API nm_status nm_store_get_scene(nm_store *store, int64_t id, const nm_scene **scene, nm_error *error);
+/// The scene whose content has this hash (nm_scene.hash, as others name it in provenance.parent); of several with other
+/// provenances the smallest id. Through an index: O(log scenes). NM_E_NOT_FOUND, also for 0.
+NM_API nm_status nm_store_find_hash(nm_store *store, uint64_t hash, int64_t *id, nm_error *error);
 /// Ids of all scenes, ascending, allocated from `arena`; mined: -1 all, 0 only not yet mined, 1 only mined.
 NM_API nm_status nm_store_scene_ids(nm_store *store, int mined, nm_arena *arena, int64_t **ids, size_t *count,
                                     nm_error *error);

@@ -109,6 +109,20 @@ nm_status nm_store_get_scene(nm_store *store, int64_t id, const nm_scene **scene
     return status;
 }
 
+nm_status nm_store_find_hash(nm_store *store, uint64_t hash, int64_t *id, nm_error *error) {
+    NM_ASSERT(store && id);
+    *id = 0;
+    sqlite3_stmt *statement = nm_store_statement(store, NM_SQL_FIND_HASH, error);
+    if (!statement) return nm_store_status(store);
+    sqlite3_bind_int64(statement, 1, (int64_t)hash);
+    const int result = sqlite3_step(statement);
+    if (result == SQLITE_ROW && hash) *id = sqlite3_column_int64(statement, 0); // NULL reads as 0
+    sqlite3_reset(statement);
+    if (result != SQLITE_ROW) return nm_store_fail(store, result, "looking for a scene by its hash", error);
+    if (*id) return NM_OK;
+    return NM_ERROR_AT(error, NM_E_NOT_FOUND, store->path, 0, -1, "there is no scene with hash %016" PRIx64, hash);
+}
+
 /// An array in an arena that grows by doubling: the arena keeps the smaller copies until it is released.
 static void *grown(nm_arena *arena, void *items, size_t count, size_t *capacity, size_t item) {
     if (count < *capacity) return items;

@@ -53,6 +53,7 @@ typedef enum nm_sql {
     NM_SQL_GET_FEATURE,
     NM_SQL_GET_DATA,
     NM_SQL_GET_MAP,
+    NM_SQL_FIND_HASH,
     NM_SQL_SCENE_EVENTS,
     NM_SQL_INFO,
     NM_SQL_HIT_EVENT,

@@ -49,6 +49,7 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
     [NM_SQL_GET_FEATURE] = "SELECT feature FROM criticality WHERE scene = ?1",
     [NM_SQL_GET_DATA] = "SELECT raw_bytes, content FROM scene_data WHERE scene = ?1",
     [NM_SQL_GET_MAP] = "SELECT raw_bytes, content FROM map WHERE hash = ?1",
+    [NM_SQL_FIND_HASH] = "SELECT min(id) FROM scene WHERE content_hash = ?1", // scene_identity begins with it
     [NM_SQL_SCENE_EVENTS] =
         "SELECT id, scene, " EVENT_COLUMNS " FROM event WHERE scene = ?1 ORDER BY severity DESC, id",
     [NM_SQL_INFO] =

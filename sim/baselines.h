@@ -18,8 +18,9 @@ typedef enum nm_baseline {
     /// along its way where that is over 0.5 m, else as it does now. Who has no such state ahead keeps its velocity.
     NM_BASELINE_STRAIGHT,
     /// The simulator's reactive world (world.h) driven on from the current step: everybody present by the Intelligent
-    /// Driver Model, pedestrians walking. Nothing later than the current step is used; who would appear later does not.
-    /// Who leaves the road's end keeps its last velocity. Sample r has seed + r.
+    /// Driver Model, pedestrians walking. Nothing later than the current step is used, but that what is NM_TRACK_STATIC
+    /// stands while it is recorded, and that drivers' characters are drawn from the hash of the scene (and the seed);
+    /// who would appear later does not. Who leaves at the road's end keeps its last velocity. Sample r has seed + r.
     NM_BASELINE_IDM,
     NM_BASELINE_LOG, ///< what was recorded; where nothing was, the last velocity, held
     NM_BASELINE_COUNT

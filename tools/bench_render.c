@@ -80,6 +80,7 @@ static nm_status time_frames(const set_up *s, int read, double *ms, nm_error *er
         if (i >= 0) times[i] = 1e3 * (nm_clock() - start);
     }
     if (waiting && status == NM_OK) status = nm_headless_read_end(s->headless, s->pixels, error);
+    if (status != NM_OK) return status;
     qsort(times, FRAMES, sizeof *times, by_value);
     *ms = times[FRAMES / 2];
     return status;

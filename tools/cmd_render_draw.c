@@ -139,6 +139,7 @@ static nm_status open_stage(nm_store *store, const render_options *options, rend
                             nm_error *error) {
     char title[160];
     nm_picture_options picture = options->picture;
+    picture.stop = nm_cli_stop;
     *s = (stage){.arena = nm_arena_create(0)};
     if (!s->arena) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
     nm_status status = nm_store_get_scene(store, shot->scene, &s->scene, error);

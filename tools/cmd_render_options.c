@@ -167,6 +167,9 @@ static int parse_size(const words *w, render_options *options) {
         return nm_cli_usage(options->command,
                             "--size wants WIDTHxHEIGHT in px, from 16x16 a picture to %dx%d, not '%s'", SIZE_MOST,
                             SIZE_MOST, w->size);
+    if (options->film && (options->width % 2 || options->height % 2))
+        return nm_cli_usage(options->command, "--size of a film wants even numbers, such as %dx%d, not '%s'",
+                            options->width + options->width % 2, options->height + options->height % 2, w->size);
     return -1;
 }
 

@@ -149,8 +149,9 @@ static void add_task(score_run *run, nm_task_kind task) {
             nm_score_row row = {.task = task, .model = (int)m, .schedule = s};
             char schedule[48];
             nm_schedule_format(&run->models.sampling.schedule[s], schedule, sizeof schedule);
-            snprintf(row.name, sizeof row.name, "%s%s%s", run->models.model[m].name,
-                     run->models.sampling.schedules > 1 ? " " : "", run->models.sampling.schedules > 1 ? schedule : "");
+            const int several = run->models.sampling.schedules > 1;
+            snprintf(row.name, sizeof row.name, "%s%s%s%s", run->models.model[m].name, several ? " " : "",
+                     several ? schedule : "", run->models.sampling.feedback[s] ? "+feedback" : "");
             add_row(run, row);
         }
     }
@@ -263,6 +264,9 @@ static nm_status parse_schedules(const char *text, nm_score_sampling *s, nm_erro
             return NM_ERROR(error, NM_E_ARGUMENT, "at most %d schedules, separated by commas", NM_SCORE_SCHEDULES);
         memcpy(one, text, length);
         one[length] = '\0';
+        char *plus = strstr(one, "+feedback");
+        s->feedback[s->schedules] = plus && !plus[9];
+        if (s->feedback[s->schedules]) *plus = '\0';
         const nm_status status = nm_schedule_parse(one, &s->schedule[s->schedules], error);
         if (status != NM_OK) return status;
         s->schedules++;
@@ -355,7 +359,9 @@ static int run_score(const nm_command *command, int argc, char **argv) {
          0, 1000},
         {"levels", NM_OPTION_INTEGER, &o.levels, "N", "noise levels of the sampler (default 8)", 1, 4095},
         {"schedule", NM_OPTION_TEXT, &o.schedule, "NAMES",
-         "of the sampler, several with commas: full, ar, pyramid[:C], trapezoid[:C], block:N (default full)", 0, 0},
+         "of the sampler, several with commas: full, ar, pyramid[:C], trapezoid[:C], block:N; +feedback behind it: "
+         "what is finished becomes what was recorded, as in a closed loop (default full)",
+         0, 0},
         {"solver", NM_OPTION_TEXT, &o.solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
         {"precision", NM_OPTION_TEXT, &o.precision, "NAME", "bf16 (default) or f32", 0, 0},
         {"seed", NM_OPTION_INTEGER, &o.seed, "N", "of the noise (default 0)", 0, 9e15},

@@ -10,7 +10,7 @@
 
 typedef struct view_options {
     const char *store, *map, *where, *kind, *theme, *size, *screenshot, *denoising;
-    double exit_after;
+    double exit_after, scale;
     int64_t beside, seed, id; ///< ids: 0 = none
     int live;
     int width, height;
@@ -48,6 +48,10 @@ static nm_status open_store(viewing *v, const view_options *options, nm_query *q
     return NM_OK;
 }
 
+static nm_status find_in_store(void *context, uint64_t hash, int64_t *id, nm_error *error) {
+    return nm_store_find_hash(context, hash, id, error);
+}
+
 static nm_status open_sources(viewing *v, const view_options *options, nm_query *query, nm_error *error) {
     nm_status status = NM_OK;
     if (options->denoising) status = nm_denoising_read(options->denoising, &v->denoising, error);
@@ -64,10 +68,15 @@ static nm_status open_sources(viewing *v, const view_options *options, nm_query 
 static nm_status open_viewer(viewing *v, const view_options *options, nm_error *error) {
     nm_viewer_config config = nm_viewer_config_default();
     config.source = v->has_source ? &v->source : NULL;
+    if (v->store) {
+        config.find = find_in_store;
+        config.find_context = v->store;
+    }
     config.denoising = v->denoising;
     config.theme = strcmp(options->theme, "dark") == 0 ? NM_THEME_DARK : NM_THEME_DAY;
     config.width = options->width;
     config.height = options->height;
+    config.scale = (float)options->scale;
     config.seed = (uint64_t)options->seed;
     nm_status status = nm_viewer_create(&config, &v->viewer, error);
     const int64_t id = options->map ? 1 : options->id;
@@ -99,6 +108,7 @@ static int view(const nm_command *command, const nm_common *common, const view_o
     if (status == NM_OK) {
         const nm_viewer_window window = {.width = options->width,
                                          .height = options->height,
+                                         .scale = (float)options->scale,
                                          .screenshot = options->screenshot,
                                          .exit_after = options->exit_after,
                                          .stop = nm_cli_stop};
@@ -154,7 +164,7 @@ static int check(const nm_command *command, view_options *options, int count, ch
 }
 
 static int run_view(const nm_command *command, int argc, char **argv) {
-    view_options options = {.theme = "day", .size = "1280x800"};
+    view_options options = {.theme = "day", .size = "1280x800", .scale = 1.0};
     nm_query query = nm_query_default();
     nm_common common = {0};
     int count;
@@ -170,6 +180,8 @@ static int run_view(const nm_command *command, int argc, char **argv) {
         {"seed", NM_OPTION_INTEGER, &options.seed, "N", "of built-in traffic and of live runs; default 0", 0, 9.0e15},
         {"theme", NM_OPTION_TEXT, &options.theme, "NAME", "day or dark; default day", 0, 0},
         {"size", NM_OPTION_TEXT, &options.size, "WxH", "of the window; default 1280x800", 0, 0},
+        {"scale", NM_OPTION_REAL, &options.scale, "X", "of texts and panels, over what the display asks for; default 1",
+         0.5, 4.0},
         {"screenshot", NM_OPTION_TEXT, &options.screenshot, "F.png", "picture to write before the end", 0, 0},
         {"exit-after", NM_OPTION_REAL, &options.exit_after, "S", "seconds after which the window closes; default never",
          0.01, 1e6},

@@ -135,38 +135,86 @@ static nm_status store_entry(void *context, uint32_t index, nm_viewer_entry *ent
     return NM_OK;
 }
 
-/// Both conditions have to hold.
-static nm_status filter_where(nm_view_store *view, const char *where, nm_error *error) {
-    nm_query query = view->base;
-    const char *also = view->base.where ? view->base.where : "1";
-    const size_t size = strlen(also) + strlen(where) + 16;
-    char *both = malloc(size);
-    if (!both) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    snprintf(both, size, "(%s) AND (%s)", also, where);
-    query.where = both;
-    nm_status status = fill(view, &query, error);
-    free(both);
-    return status;
+static nm_status nothing_found(void *context, const nm_hit *hit, nm_error *error) {
+    (void)context;
+    (void)hit;
+    (void)error;
+    return NM_OK;
+}
+
+/// Whether a condition can be read on its own. Put between the parentheses of a longer one, "1) OR (1" would pass for
+/// part of that and let everything through.
+static nm_status stands_alone(nm_view_store *view, const char *where, nm_error *error) {
+    nm_query query = nm_query_default();
+    query.where = where;
+    query.severity_min = 2.0; // no event is: the condition is read, nothing is searched
+    query.limit = 1;
+    return nm_store_find(view->store, &query, nothing_found, NULL, error);
+}
+
+/// What a filter says, in parts that all have to hold.
+typedef struct demand {
+    char *text;          ///< room for words and where, one allocation
+    char *words, *where; ///< grow by join
+    int kind;            ///< of the events listed, or -1
+    uint32_t kinds;      ///< bit per kind asked for
+} demand;
+
+/// Adds to the end of `to`, which has room; `between` stands before all but the first.
+static void join(char *to, const char *between, const char *before, const char *text, const char *after) {
+    sprintf(to + strlen(to), "%s%s%s%s", to[0] ? between : "", before, text, after);
+}
+
+/// A second kind is that of another event than the one listed, of the same scene.
+static const char other_kind[] = "scene IN (SELECT scene FROM events WHERE kind = '";
+
+static void demand_kind(demand *d, nm_kind kind) {
+    if (d->kinds & 1u << kind) return;
+    d->kinds |= 1u << kind;
+    if (d->kind < 0)
+        d->kind = (int)kind;
+    else
+        join(d->where, " AND ", other_kind, nm_kind_name(kind), "')");
+}
+
+/// Splits `text`, which is written to.
+static void read_words(demand *d, char *text) {
+    char *rest = NULL;
+    for (char *word = strtok_r(text, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
+        nm_kind kind;
+        if (nm_kind_from_name(word, &kind))
+            demand_kind(d, kind);
+        else
+            join(d->words, " ", "", word, "");
+    }
 }
 
 static nm_status store_filter(void *context, const char *text, nm_error *error) {
+    static const char where[] = "where ";
     nm_view_store *view = context;
     nm_query query = view->base;
-    char words[256] = "", copy[256];
-    snprintf(copy, sizeof copy, "%s", text);
-    if (strncmp(copy, "where ", 6) == 0) return filter_where(view, copy + 6, error);
-    char *rest = NULL;
-    for (char *word = strtok_r(copy, " \t", &rest); word; word = strtok_r(NULL, " \t", &rest)) {
-        nm_kind kind;
-        if (nm_kind_from_name(word, &kind)) {
-            query.kind = (int)kind;
-            continue;
-        }
-        const size_t used = strlen(words);
-        snprintf(words + used, sizeof words - used, "%s%s", used ? " " : "", word);
+    const char *also = query.where ? query.where : "", *found = query.text ? query.text : "";
+    const size_t length = strlen(text), words_size = strlen(found) + length + 2;
+    const size_t where_size = strlen(also) + length + 32 + NM_KIND_COUNT * (sizeof other_kind + 64);
+    demand d = {.kind = query.kind, .text = calloc(1, words_size + where_size + length + 1)};
+    if (!d.text) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    d.words = d.text, d.where = d.text + words_size;
+    if (d.kind >= 0) d.kinds = 1u << d.kind;
+    nm_status status = NM_OK;
+    if (found[0]) join(d.words, " ", "", found, "");
+    if (also[0]) join(d.where, " AND ", "(", also, "\n)"); // a newline ends what may be a comment
+    if (strncmp(text, where, sizeof where - 1) == 0) {
+        status = stands_alone(view, text + sizeof where - 1, error);
+        join(d.where, " AND ", "(", text + sizeof where - 1, "\n)");
+    } else {
+        read_words(&d, memcpy(d.where + where_size, text, length + 1));
     }
-    if (words[0]) query.text = words;
-    return fill(view, &query, error);
+    query.kind = d.kind;
+    query.text = d.words[0] ? d.words : NULL;
+    query.where = d.where[0] ? d.where : NULL;
+    if (status == NM_OK) status = fill(view, &query, error);
+    free(d.text);
+    return status;
 }
 
 // events of an open scene, as moments

@@ -17,6 +17,7 @@
     FULL(find) \
     FULL(show) \
     FULL(stats) \
+    FULL(shards) \
     FULL(train) \
     FULL(score) \
     PICTURES(view) \

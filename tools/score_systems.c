@@ -62,6 +62,7 @@ nm_status nm_score_futures(const nm_score_models *models, const nm_score_row *ro
         const nm_future_request request = {.scene = scene,
                                            .current_step = scene->current_step,
                                            .task = row->task,
+                                           .feedback = models->sampling.feedback[row->schedule],
                                            .samples = samples,
                                            .agents = agents,
                                            .track = track,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataset/shards.h"
 #include "scenarios/simulated_examples.h"
 #include "scenarios/store.h"
 #include "tools/cli.h"
@@ -74,6 +75,33 @@ static nm_status open_store(const nm_train_part *part, nm_training_set *set, int
     return status;
 }
 
+static nm_status open_shards(const nm_train_part *part, nm_training_set *set, int quiet, nm_error *error) {
+    nm_shard_set *shards;
+    uint32_t index;
+    nm_status status = nm_shard_set_open(part->path, 0, &shards, error);
+    if (status != NM_OK) return status;
+    const uint64_t count = nm_shard_set_scene_count(shards);
+    const size_t before = nm_training_set_scenes(set);
+    status = nm_training_set_add_part(set, part->weight, &index, error);
+    nm_progress *progress = nm_progress_start("reading", "scenes", count, quiet);
+    for (uint64_t i = 0; status == NM_OK && i < count; ++i) {
+        const nm_scene *scene = nm_shard_set_scene(shards, i, error);
+        if (!scene)
+            status = error->code;
+        else if (scene->track_count && wanted(part, scene))
+            status = add_scene(set, index, scene, error);
+        else
+            nm_scene_destroy(scene);
+        if (status == NM_OK && nm_cli_interrupted()) status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+        nm_progress_add(progress, 1);
+    }
+    nm_progress_finish(progress);
+    nm_shard_set_close(shards);
+    if (status == NM_OK && nm_training_set_scenes(set) == before)
+        status = NM_ERROR(error, NM_E_NOT_FOUND, "%s: no scene has a name that was asked for", part->path);
+    return status;
+}
+
 void nm_train_data_close(nm_train_data *data) {
     nm_training_set_destroy(data->set);
     for (uint32_t i = 0; i < data->simulated_count; ++i) nm_simulated_examples_destroy(data->simulated[i]);
@@ -107,7 +135,7 @@ nm_status nm_train_data_open(const nm_train_config *config, const nm_train_parts
         else if (part->from == NM_TRAIN_SIMULATE)
             status = open_simulation(config, part, data, error);
         else
-            status = NM_ERROR(error, NM_E_ARGUMENT, "%s: shards can not be read yet", part->path);
+            status = open_shards(part, data->set, quiet, error);
     }
     if (status != NM_OK) nm_train_data_close(data);
     return status;

@@ -1,5 +1,6 @@
-/// What a training run writes about itself: DIR/log.csv (a row a step) and DIR/validation.csv. A run that is resumed
-/// goes on where its checkpoint stands: later rows are taken out first.
+/// What a training run writes about itself: DIR/log.csv (a row a step), DIR/validation.csv, the same for TensorBoard
+/// (DIR/events.out.tfevents...; one file a slice), and DIR/curves.png where pictures are built in. A run that is
+/// resumed goes on where its checkpoint stands: later rows are taken out first.
 #ifndef NM_TOOLS_TRAIN_LOG_H
 #define NM_TOOLS_TRAIN_LOG_H
 

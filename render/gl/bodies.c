@@ -139,10 +139,10 @@ static void build_person(mesh *m) {
     add_frustum(m, straight(0.2f, 0.36f, 0.06f, 0.88f, 0.93f), PAINT, PAINT, PAINT); // the nose: where it looks
 }
 
-void nm_gl_meshes_create(nm_gl_meshes *meshes) {
+nm_status nm_gl_meshes_create(nm_gl_meshes *meshes, nm_error *error) {
     mesh *m = calloc(1, sizeof *m);
+    if (!m) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
     glGenBuffers(1, &meshes->buffer);
-    if (!m) return; // no spans: nothing is drawn in perspective
     for (int kind = 0; kind < NM_GL_BODY_KINDS; kind++) {
         meshes->kinds[kind].first = m->count;
         switch ((nm_body)kind) {
@@ -167,4 +167,5 @@ void nm_gl_meshes_create(nm_gl_meshes *meshes) {
     glBindBuffer(GL_ARRAY_BUFFER, meshes->buffer);
     glBufferData(GL_ARRAY_BUFFER, (GLsizeiptr)(m->count * sizeof *m->vertices), m->vertices, GL_STATIC_DRAW);
     free(m);
+    return NM_OK;
 }

@@ -51,21 +51,31 @@ static uint64_t key_of(const nm_renderer *renderer, const nm_gl_view *view, uint
     return hash ? hash : 1;
 }
 
-static void reserve_texture(nm_renderer *renderer, int width, int height) {
-    if (renderer->cache.texture && renderer->cache.width == width && renderer->cache.height == height) return;
+/// 0 when there can be no texture of that size: the map is drawn anew then, which is no error.
+static int reserve_texture(nm_renderer *renderer, int width, int height) {
+    GLint most = 0;
+    if (renderer->cache.texture && renderer->cache.width == width && renderer->cache.height == height)
+        return renderer->cache.usable;
+    renderer->cache.width = width;
+    renderer->cache.height = height;
+    renderer->cache.usable = 0;
+    glGetIntegerv(GL_MAX_TEXTURE_SIZE, &most);
+    nm_gl_take_errors(renderer);
     if (!renderer->cache.texture) {
         glGenTextures(1, &renderer->cache.texture);
         glGenFramebuffers(1, &renderer->cache.framebuffer);
     }
     glBindTexture(GL_TEXTURE_2D, renderer->cache.texture);
+    if (width > most || height > most) return 0;
     glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA8, width, height, 0, GL_RGBA, GL_UNSIGNED_BYTE, NULL);
+    if (nm_gl_drop_errors() != GL_NO_ERROR) return 0;
     glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MIN_FILTER, GL_NEAREST);
     glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MAG_FILTER, GL_NEAREST);
     glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MAX_LEVEL, 0);
     glBindFramebuffer(GL_DRAW_FRAMEBUFFER, renderer->cache.framebuffer);
     glFramebufferTexture2D(GL_DRAW_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, renderer->cache.texture, 0);
-    renderer->cache.width = width;
-    renderer->cache.height = height;
+    renderer->cache.usable = glCheckFramebufferStatus(GL_DRAW_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE;
+    return renderer->cache.usable;
 }
 
 /// Draws the still layers around the view's target into the texture.
@@ -80,10 +90,9 @@ static int render(nm_renderer *renderer, const nm_gl_view *view, uint32_t layers
     wide.viewport.full_height = wide.viewport.height;
     wide.camera.span *= (float)wide.viewport.height / (float)view->viewport.height;
     nm_camera_matrix(&wide.camera, (float)wide.viewport.width, (float)wide.viewport.height, wide.matrix);
-    reserve_texture(renderer, wide.viewport.width, wide.viewport.height);
-    glBindFramebuffer(GL_DRAW_FRAMEBUFFER, renderer->cache.framebuffer);
-    const int usable = glCheckFramebufferStatus(GL_DRAW_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE;
+    const int usable = reserve_texture(renderer, wide.viewport.width, wide.viewport.height);
     if (usable) {
+        glBindFramebuffer(GL_DRAW_FRAMEBUFFER, renderer->cache.framebuffer);
         const nm_rgba c = renderer->cleared.colour;
         nm_gl_set_viewport(wide.viewport);
         glClearColor((float)c.r / 255.0f, (float)c.g / 255.0f, (float)c.b / 255.0f, (float)c.a / 255.0f);

@@ -7,18 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <fontconfig/fontconfig.h>
-#include <ft2build.h>
-#include FT_FREETYPE_H
-#include FT_TRUETYPE_TABLES_H
-
-#include "base/text.h"
 #include "render/gl/gl_internal.h"
+#include "render/typeface.h"
 
-#define ATLAS 1024    // px
-#define HALO 2        // px around a glyph
-#define GLYPHS 4096   // in the atlas at most; a power of 2
-#define LARGEST 96.0f // px of a capital letter; larger text is drawn at this size
+#define ATLAS 1024  // px
+#define HALO 2      // px around a glyph
+#define GLYPHS 4096 // in the atlas at most; a power of 2
 
 typedef struct known {
     uint32_t code, size; ///< size: half pixels of a capital letter; 0 = free
@@ -26,41 +20,14 @@ typedef struct known {
 } known;
 
 struct nm_gl_font {
-    FT_Library library;
-    FT_Face face;
-    float capital; ///< height of a capital letter over the em
-    uint32_t size; ///< set in `face`, half pixels
+    nm_typeface typeface;
     GLuint atlas;
     int x, y, row; ///< where the next glyph goes; height of the row
     uint32_t count;
     known glyphs[GLYPHS]; ///< hash table
     nm_gl_scratch pixels;
+    int no_memory; ///< letters were left out
 };
-
-/// Path of a sans font, to be freed; NULL when there is none.
-static char *find_font(int *index) {
-    char *path = NULL;
-    FcConfig *config = FcInitLoadConfigAndFonts(); // our own: the process's may not be there, or be somebody else's
-    FcPattern *pattern = config ? FcNameParse((const FcChar8 *)"sans") : NULL;
-    if (pattern) {
-        FcResult result;
-        FcChar8 *file;
-        FcConfigSubstitute(config, pattern, FcMatchPattern);
-        FcDefaultSubstitute(pattern);
-        FcPattern *match = FcFontMatch(config, pattern, &result);
-        *index = 0;
-        if (match && FcPatternGetString(match, FC_FILE, 0, &file) == FcResultMatch) {
-            const size_t size = strlen((const char *)file) + 1;
-            path = malloc(size);
-            if (path) memcpy(path, file, size);
-            if (FcPatternGetInteger(match, FC_INDEX, 0, index) != FcResultMatch) *index = 0;
-        }
-        if (match) FcPatternDestroy(match);
-        FcPatternDestroy(pattern);
-    }
-    if (config) FcConfigDestroy(config);
-    return path;
-}
 
 static void create_atlas(nm_gl_font *font) {
     glGenTextures(1, &font->atlas);
@@ -73,27 +40,14 @@ static void create_atlas(nm_gl_font *font) {
 }
 
 nm_status nm_gl_font_create(nm_gl_font **result, nm_error *error) {
-    int index = 0;
     *result = NULL;
     nm_gl_font *font = calloc(1, sizeof *font);
     if (!font) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    char *path = find_font(&index);
-    nm_status status = NM_OK;
-    if (!path)
-        status = NM_ERROR(error, NM_E_NOT_FOUND, "fontconfig finds no font (Debian: fonts-dejavu-core)");
-    else if (FT_Init_FreeType(&font->library) != 0)
-        status = NM_ERROR(error, NM_E_MEMORY, "FreeType does not start");
-    else if (FT_New_Face(font->library, path, index, &font->face) != 0 || !FT_IS_SCALABLE(font->face))
-        status = NM_ERROR_AT(error, NM_E_NOT_FOUND, path, 0, -1, "not a scalable font that FreeType reads");
-    free(path);
+    const nm_status status = nm_typeface_open(&font->typeface, error);
     if (status != NM_OK) {
         nm_gl_font_destroy(font);
         return status;
     }
-    const TT_OS2 *metrics = FT_Get_Sfnt_Table(font->face, FT_SFNT_OS2);
-    font->capital = 0.72f;
-    if (metrics && metrics->version != 0xFFFF && metrics->version >= 2 && metrics->sCapHeight > 0)
-        font->capital = (float)metrics->sCapHeight / (float)font->face->units_per_EM;
     create_atlas(font);
     *result = font;
     return NM_OK;
@@ -102,10 +56,15 @@ nm_status nm_gl_font_create(nm_gl_font **result, nm_error *error) {
 void nm_gl_font_destroy(nm_gl_font *font) {
     if (!font) return;
     if (font->atlas) glDeleteTextures(1, &font->atlas);
-    if (font->face) FT_Done_Face(font->face);
-    if (font->library) FT_Done_FreeType(font->library);
+    nm_typeface_close(&font->typeface);
     free(font->pixels.data);
     free(font);
+}
+
+int nm_gl_font_lacked_memory(nm_gl_font *font) {
+    const int lacked = font->no_memory;
+    font->no_memory = 0;
+    return lacked;
 }
 
 GLuint nm_gl_font_atlas(const nm_gl_font *font) {
@@ -128,7 +87,7 @@ static uint8_t grown(const FT_Bitmap *bitmap, int x, int y) {
 
 /// Puts the loaded glyph into the atlas. 0 when there is no room or no memory.
 static int place_glyph(nm_gl_font *font, nm_gl_glyph *glyph) {
-    const FT_GlyphSlot slot = font->face->glyph;
+    const FT_GlyphSlot slot = font->typeface.face->glyph;
     const int width = (int)slot->bitmap.width + 2 * HALO, height = (int)slot->bitmap.rows + 2 * HALO;
     if (font->x + width > ATLAS) {
         font->x = 0;
@@ -137,7 +96,10 @@ static int place_glyph(nm_gl_font *font, nm_gl_glyph *glyph) {
     }
     if (width > ATLAS || font->y + height > ATLAS) return 0;
     uint8_t *pixels = nm_gl_scratch_reserve(&font->pixels, 2 * (size_t)width * (size_t)height);
-    if (!pixels) return 0;
+    if (!pixels) {
+        font->no_memory = 1;
+        return 0;
+    }
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             const int u = x - HALO, v = y - HALO;
@@ -166,24 +128,16 @@ static void empty_atlas(nm_gl_font *font) {
     font->x = font->y = font->row = 0;
 }
 
-static uint32_t half_pixels(float size) {
-    return (uint32_t)lrintf(2.0f * fminf(fmaxf(size, 4.0f), LARGEST));
-}
-
 /// The glyph of a character, made when it is not there. NULL when the atlas is full.
 static const nm_gl_glyph *glyph_of(nm_gl_font *font, uint32_t code, uint32_t size) {
     uint32_t place = (code * 0x9E3779B1u ^ size * 0x85EBCA77u) >> 7 & (GLYPHS - 1);
     for (; font->glyphs[place].size; place = (place + 1) & (GLYPHS - 1))
         if (font->glyphs[place].code == code && font->glyphs[place].size == size) return &font->glyphs[place].glyph;
     if (font->count >= GLYPHS / 2) return NULL;
-    if (font->size != size) {
-        const float em = 0.5f * (float)size / font->capital;
-        if (FT_Set_Char_Size(font->face, 0, (FT_F26Dot6)lrintf(64.0f * em), 72, 72) != 0) return NULL;
-        font->size = size;
-    }
     known entry = {.code = code, .size = size};
-    if (FT_Load_Char(font->face, code, FT_LOAD_RENDER | FT_LOAD_TARGET_LIGHT) == 0 &&
-        (font->face->glyph->bitmap.pixel_mode == FT_PIXEL_MODE_GRAY || font->face->glyph->bitmap.rows == 0)) {
+    const int loaded = nm_typeface_load(&font->typeface, code, size);
+    if (loaded < 0) return NULL;
+    if (loaded) {
         if (!place_glyph(font, &entry.glyph)) return NULL;
     }
     font->glyphs[place] = entry;
@@ -191,29 +145,9 @@ static const nm_gl_glyph *glyph_of(nm_gl_font *font, uint32_t code, uint32_t siz
     return &font->glyphs[place].glyph;
 }
 
-/// Next character of a text; U+FFFD for what is not UTF-8. 0 at the end.
-static uint32_t next_code(const char **text) {
-    const unsigned char *c = (const unsigned char *)*text;
-    if (!*c) return 0;
-    const size_t bytes = nm_utf8_next(*text, strnlen(*text, 4));
-    *text += bytes ? bytes : 1;
-    switch (bytes) {
-    case 1:
-        return c[0];
-    case 2:
-        return (c[0] & 0x1Fu) << 6 | (c[1] & 0x3Fu);
-    case 3:
-        return (c[0] & 0x0Fu) << 12 | (c[1] & 0x3Fu) << 6 | (c[2] & 0x3Fu);
-    case 4:
-        return (c[0] & 0x07u) << 18 | (c[1] & 0x3Fu) << 12 | (c[2] & 0x3Fu) << 6 | (c[3] & 0x3Fu);
-    default:
-        return 0xFFFD;
-    }
-}
-
 static float width_of(nm_gl_font *font, const char *text, uint32_t size) {
     int width = 0;
-    for (uint32_t code; (code = next_code(&text)) != 0;) {
+    for (uint32_t code; (code = nm_typeface_next(&text)) != 0;) {
         const nm_gl_glyph *glyph = glyph_of(font, code, size);
         if (glyph) width += glyph->advance;
     }
@@ -221,13 +155,13 @@ static float width_of(nm_gl_font *font, const char *text, uint32_t size) {
 }
 
 float nm_gl_font_width(nm_gl_font *font, const char *text, float size) {
-    return width_of(font, text, half_pixels(size));
+    return width_of(font, text, nm_typeface_size(size));
 }
 
 static size_t add_pass(nm_gl_font *font, const char *text, uint32_t size, float x, float base, nm_rgba colour, int halo,
                        nm_gl_glyph_vertex *out) {
     size_t count = 0;
-    for (uint32_t code; (code = next_code(&text)) != 0;) {
+    for (uint32_t code; (code = nm_typeface_next(&text)) != 0;) {
         const nm_gl_glyph *glyph = glyph_of(font, code, size);
         if (!glyph) continue;
         if (glyph->width > 2 * HALO) {
@@ -248,7 +182,7 @@ static size_t add_pass(nm_gl_font *font, const char *text, uint32_t size, float 
 
 size_t nm_gl_font_add(nm_gl_font *font, const nm_label *label, const char *text, float x, float y,
                       nm_gl_scratch *vertices, size_t count) {
-    const uint32_t size = half_pixels(label->size);
+    const uint32_t size = nm_typeface_size(label->size);
     // Before the first quad of a batch: those made already would point at other glyphs.
     if (count == 0 && (font->count > GLYPHS / 4 || font->y > ATLAS - ATLAS / 4)) empty_atlas(font);
     const float width = width_of(font, text, size);
@@ -257,7 +191,10 @@ size_t nm_gl_font_add(nm_gl_font *font, const nm_label *label, const char *text,
                                                                : 0.5f * width);
     const float pen = roundf(left), base = roundf(y + 0.25f * (float)size);
     const size_t most = 8 * strlen(text); // four corners of halo and letter
-    if (!nm_gl_scratch_reserve(vertices, (count + most) * sizeof(nm_gl_glyph_vertex))) return count;
+    if (!nm_gl_scratch_reserve(vertices, (count + most) * sizeof(nm_gl_glyph_vertex))) {
+        font->no_memory = 1;
+        return count;
+    }
     nm_gl_glyph_vertex *out = vertices->data;
     if (label->halo.a) count += add_pass(font, text, size, pen, base, label->halo, 1, out + count);
     return count + add_pass(font, text, size, pen, base, label->colour, 0, out + count);

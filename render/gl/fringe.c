@@ -48,22 +48,38 @@ static void insert(fringe *f, uint32_t edge, uint32_t hash) {
     f->table[place] = edge + 1;
 }
 
-/// Marks the edges that two triangles share, in whatever direction each has it.
+/// Which side of its edge the triangle is on, seen along a to b: > 0 left.
+static float side_of(const fringe *f, uint32_t edge, const nm_vertex *a, const nm_vertex *b) {
+    const nm_vertex *third = &f->vertices[edge / 3 * 3 + (edge + 2) % 3];
+    return (b->x - a->x) * (third->y - a->y) - (b->y - a->y) * (third->x - a->x);
+}
+
+/// Marks the edges that two triangles share from both sides, in whatever direction each has it. Where triangles lie
+/// over each other the edge is still the outer one, of the first of them: what lies there twice, as the tokens of a car
+/// that stands, looks as once.
 static void mark_inner(fringe *f) {
     memset(f->table, 0, ((size_t)f->mask + 1) * sizeof *f->table);
     for (uint32_t e = 0; e < f->edge_count; e++) {
         const nm_vertex *a = edge_from(f, e), *b = edge_to(f, e);
         const uint32_t hash = hash_place(a) + hash_place(b); // the same both ways
-        uint32_t place = hash & f->mask;
+        uint32_t place = hash & f->mask, spare = UINT32_MAX;
         f->inner[e] = (uint8_t)same_place(a, b);
         for (; f->table[place] && !f->inner[e]; place = (place + 1) & f->mask) {
             const uint32_t other = f->table[place] - 1;
-            if (f->inner[other]) continue;
+            if (f->inner[other]) { // used again, else thousands of boxes on one spot take their square in time
+                if (spare == UINT32_MAX) spare = place;
+                continue;
+            }
             const nm_vertex *c = edge_from(f, other), *d = edge_to(f, other);
-            if ((same_place(a, c) && same_place(b, d)) || (same_place(a, d) && same_place(b, c)))
-                f->inner[e] = f->inner[other] = 1;
+            if (!(same_place(a, c) && same_place(b, d)) && !(same_place(a, d) && same_place(b, c))) continue;
+            f->inner[e] = 1;
+            f->inner[other] = !(side_of(f, e, a, b) * side_of(f, other, a, b) > 0.0f);
         }
-        if (!f->inner[e]) insert(f, e, hash);
+        if (f->inner[e]) continue;
+        if (spare == UINT32_MAX)
+            insert(f, e, hash);
+        else
+            f->table[spare] = e + 1;
     }
 }
 

@@ -124,7 +124,7 @@ typedef struct nm_gl_mesh_vertex {
     int8_t normal[4];
     uint8_t part, reserved[3]; ///< 0 paint, 1 glass, 2 wheel, 3 steered wheel, 4 head light, 5 tail light
 } nm_gl_mesh_vertex;
-void nm_gl_meshes_create(nm_gl_meshes *meshes);
+nm_status nm_gl_meshes_create(nm_gl_meshes *meshes, nm_error *error); ///< NM_E_MEMORY
 
 /// Text (font.c). Glyphs are rasterised at the size they are shown in, when they are first needed.
 typedef struct nm_gl_font nm_gl_font;
@@ -142,6 +142,7 @@ typedef struct nm_gl_glyph_vertex {
 nm_status nm_gl_font_create(nm_gl_font **font, nm_error *error);
 void nm_gl_font_destroy(nm_gl_font *font);
 GLuint nm_gl_font_atlas(const nm_gl_font *font);
+int nm_gl_font_lacked_memory(nm_gl_font *font); ///< 1: letters were left out since this was asked last
 float nm_gl_font_width(nm_gl_font *font, const char *text, float size);
 /// Adds the quads of a label whose anchor is at pixel (x, y): halo first. Returns the new number of vertices.
 size_t nm_gl_font_add(nm_gl_font *font, const nm_label *label, const char *text, float x, float y,
@@ -160,10 +161,12 @@ struct nm_renderer {
     nm_gl_buffer glyphs;
     nm_gl_scratch glyph_vertices;
     int no_memory; ///< something was left out since the last check
+    GLenum error;  ///< GL's first since then, as far as nm_gl_take_errors took it out of GL's queue
     // What stands still, as a texture (cache.c).
     struct {
         GLuint texture, framebuffer;
-        int width, height;   ///< of the texture
+        int width, height;   ///< of the texture, wanted
+        int usable;          ///< 1: there is one of that size
         uint64_t key;        ///< of its content, 0 = none
         uint64_t wanted_key; ///< of the last call
         double x, y;         ///< px of its middle in the frame of the camera's axes
@@ -198,6 +201,10 @@ void nm_gl_draw_layers(nm_renderer *renderer, const nm_gl_view *view, uint32_t l
 int nm_gl_cache_draw(nm_renderer *renderer, const nm_gl_view *view, uint32_t layers, nm_gl_slot *const *slots,
                      size_t count);
 void nm_gl_cache_free(nm_renderer *renderer);
+/// Empties GL's queue of errors; returns the first. A lost context never runs out of them: some at most.
+GLenum nm_gl_drop_errors(void);
+/// The same, but the renderer's next check tells the first: before a call whose own failure is nobody's affair.
+void nm_gl_take_errors(nm_renderer *renderer);
 void nm_gl_set_viewport(nm_viewport viewport);
 
 #endif

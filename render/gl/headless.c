@@ -156,25 +156,47 @@ static int try_surfaceless(const char *client, int wanted, nm_headless *headless
     return 0;
 }
 
+/// What a thread draws to.
+typedef struct bound {
+    EGLDisplay display;
+    EGLContext context;
+    EGLSurface draw, read;
+} bound;
+
+static bound bound_now(void) {
+    return (bound){eglGetCurrentDisplay(), eglGetCurrentContext(), eglGetCurrentSurface(EGL_DRAW),
+                   eglGetCurrentSurface(EGL_READ)};
+}
+
+static void bind_again(const bound *before) {
+    if (before->context != EGL_NO_CONTEXT) eglMakeCurrent(before->display, before->draw, before->read, before->context);
+}
+
 /// libEGL and libGL are loaded when they are needed: the program runs without. libepoxy would abort where one is
 /// missing.
-static nm_status create_context(const char *device, nm_headless *headless, nm_error *error) {
-    int wanted = -1;
-    attempts tried = {{0}, 0};
-    if (device && strcmp(device, "software") == 0) {
-        wanted = -2;
-    } else if (device) {
-        char *end;
-        const long number = strtol(device, &end, 10);
-        if (end == device || *end || number < 0 || number > DEVICES_MAX)
-            return NM_ERROR(error, NM_E_ARGUMENT, "'%.40s' is not a device for pictures: software, or a number from 0",
-                            device);
-        wanted = (int)number;
-    }
+static nm_status load_libraries(nm_error *error) {
     if (!dlopen("libEGL.so.1", RTLD_LAZY | RTLD_GLOBAL)) // stays loaded, as libepoxy holds it too
         return NM_ERROR(error, NM_E_UNSUPPORTED, "no pictures without EGL: libEGL.so.1 is missing (Debian: libegl1)");
     if (!dlopen("libOpenGL.so.0", RTLD_LAZY) && !dlopen("libGL.so.1", RTLD_LAZY))
         return NM_ERROR(error, NM_E_UNSUPPORTED, "no pictures without OpenGL: libGL.so.1 is missing (Debian: libgl1)");
+    return NM_OK;
+}
+
+/// *wanted: as try_devices has it.
+static nm_status parse_device(const char *device, int *wanted, nm_error *error) {
+    *wanted = device ? -2 : -1;
+    if (!device || strcmp(device, "software") == 0) return NM_OK;
+    char *end;
+    const long number = strtol(device, &end, 10);
+    if (end == device || *end || number < 0 || number > DEVICES_MAX)
+        return NM_ERROR(error, NM_E_ARGUMENT, "'%.40s' is not a device for pictures: software, or a number from 0",
+                        device);
+    *wanted = (int)number;
+    return NM_OK;
+}
+
+static nm_status create_context(int wanted, nm_headless *headless, nm_error *error) {
+    attempts tried = {{0}, 0};
     const char *client = eglQueryString(EGL_NO_DISPLAY, EGL_EXTENSIONS);
     if (!client || !has_word(client, "EGL_EXT_platform_base"))
         return NM_ERROR(error, NM_E_UNSUPPORTED, "no pictures: EGL finds no driver (Debian: libegl-mesa0)");
@@ -205,7 +227,8 @@ nm_status nm_headless_resize(nm_headless *headless, int width, int height, nm_er
     }
     glBindBuffer(GL_PIXEL_PACK_BUFFER, 0);
     const GLenum complete = glCheckFramebufferStatus(GL_FRAMEBUFFER);
-    if (complete != GL_FRAMEBUFFER_COMPLETE || glGetError() != GL_NO_ERROR)
+    const nm_status status = nm_renderer_check(headless->renderer, NULL);
+    if (complete != GL_FRAMEBUFFER_COMPLETE || status != NM_OK)
         return NM_ERROR(error, NM_E_UNSUPPORTED, "no picture of %d x %d px on %s", width, height,
                         nm_renderer_name(headless->renderer));
     headless->width = width;
@@ -217,11 +240,16 @@ nm_status nm_headless_create(int width, int height, const char *device, nm_headl
     *result = NULL;
     if (width < 1 || height < 1 || width > SIZE_MAX_PX || height > SIZE_MAX_PX)
         return NM_ERROR(error, NM_E_ARGUMENT, "a picture of %d x %d px: 1 to %d each", width, height, SIZE_MAX_PX);
+    int wanted;
+    nm_status status = parse_device(device, &wanted, error);
+    if (status == NM_OK) status = load_libraries(error);
+    if (status != NM_OK) return status;
     nm_headless *headless = calloc(1, sizeof *headless);
     if (!headless) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    const bound before = bound_now();
     headless->display = EGL_NO_DISPLAY;
     headless->context = EGL_NO_CONTEXT;
-    nm_status status = create_context(device, headless, error);
+    status = create_context(wanted, headless, error);
     if (status == NM_OK) status = nm_renderer_create(&headless->renderer, error);
     if (status == NM_OK) {
         glGenFramebuffers(1, &headless->framebuffer);
@@ -232,6 +260,7 @@ nm_status nm_headless_create(int width, int height, const char *device, nm_headl
     }
     if (status != NM_OK) {
         nm_headless_destroy(headless);
+        bind_again(&before);
         return status;
     }
     *result = headless;
@@ -241,9 +270,7 @@ nm_status nm_headless_create(int width, int height, const char *device, nm_headl
 void nm_headless_destroy(nm_headless *headless) {
     if (!headless) return;
     if (headless->context != EGL_NO_CONTEXT) {
-        const EGLContext other = eglGetCurrentContext();
-        const EGLDisplay other_display = eglGetCurrentDisplay();
-        const int restore = other != EGL_NO_CONTEXT && other != headless->context;
+        const bound before = bound_now();
         // What is deleted are names in the current context.
         if (eglMakeCurrent(headless->display, EGL_NO_SURFACE, EGL_NO_SURFACE, headless->context) &&
             headless->renderer) {
@@ -255,7 +282,7 @@ void nm_headless_destroy(nm_headless *headless) {
         }
         eglMakeCurrent(headless->display, EGL_NO_SURFACE, EGL_NO_SURFACE, EGL_NO_CONTEXT);
         eglDestroyContext(headless->display, headless->context);
-        if (restore) eglMakeCurrent(other_display, EGL_NO_SURFACE, EGL_NO_SURFACE, other);
+        if (before.context != headless->context) bind_again(&before);
     }
     // The display belongs to the process: another picture may be under way on it.
     free(headless);

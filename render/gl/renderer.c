@@ -30,14 +30,13 @@ nm_status nm_renderer_create(nm_renderer **result, nm_error *error) {
                         epoxy_is_desktop_gl() ? "OpenGL" : "OpenGL ES", version / 10, version % 10);
     nm_renderer *renderer = calloc(1, sizeof *renderer);
     if (!renderer) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    while (glGetError() != GL_NO_ERROR) {
-    } // what others left behind is not ours to report
+    nm_gl_drop_errors(); // what others left behind is not ours to report
     const char *name = (const char *)glGetString(GL_RENDERER), *text = (const char *)glGetString(GL_VERSION);
     snprintf(renderer->name, sizeof renderer->name, "%.100s, OpenGL %.50s", name ? name : "?", text ? text : "?");
     glGenBuffers(1, &renderer->quads);
     create_glyph_array(renderer);
-    nm_gl_meshes_create(&renderer->meshes);
-    nm_status status = nm_gl_programs_create(renderer->programs, error);
+    nm_status status = nm_gl_meshes_create(&renderer->meshes, error);
+    if (status == NM_OK) status = nm_gl_programs_create(renderer->programs, error);
     if (status == NM_OK) status = nm_gl_font_create(&renderer->font, error);
     if (status == NM_OK) status = nm_renderer_check(renderer, error);
     if (status != NM_OK) {
@@ -206,12 +205,25 @@ static const char *gl_error_name(GLenum code) {
     }
 }
 
-nm_status nm_renderer_check(nm_renderer *renderer, nm_error *error) {
+GLenum nm_gl_drop_errors(void) {
     const GLenum first = glGetError();
-    const int no_memory = renderer->no_memory;
-    renderer->no_memory = 0;
-    for (int i = 0; i < 16 && glGetError() != GL_NO_ERROR; i++) { // a lost context never runs out of them
+    for (int i = 0; i < 16 && first != GL_NO_ERROR && glGetError() != GL_NO_ERROR; i++) {
     }
+    return first;
+}
+
+void nm_gl_take_errors(nm_renderer *renderer) {
+    const GLenum first = nm_gl_drop_errors();
+    if (renderer->error == GL_NO_ERROR) renderer->error = first;
+}
+
+nm_status nm_renderer_check(nm_renderer *renderer, nm_error *error) {
+    nm_gl_take_errors(renderer);
+    const GLenum first = renderer->error;
+    const int no_text = renderer->font && nm_gl_font_lacked_memory(renderer->font);
+    const int no_memory = renderer->no_memory || no_text;
+    renderer->error = GL_NO_ERROR;
+    renderer->no_memory = 0;
     if (first != GL_NO_ERROR)
         return NM_ERROR(error, NM_E_NUMERIC, "OpenGL reports %s (0x%04x) on %s", gl_error_name(first), first,
                         renderer->name);

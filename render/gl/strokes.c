@@ -51,11 +51,13 @@ static uint32_t thin_line(const nm_point *points, uint32_t count, float toleranc
     return used;
 }
 
-/// Drops points that repeat the one before: they have no direction.
+/// Drops points that repeat the one before, or lie so near that their distance is 0 in floats: they have no direction.
 static uint32_t drop_repeats(nm_point *points, uint32_t count) {
     uint32_t used = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (used && points[i].x == points[used - 1].x && points[i].y == points[used - 1].y) continue;
+        const float x = used ? points[i].x - points[used - 1].x : 1.0f,
+                    y = used ? points[i].y - points[used - 1].y : 0.0f;
+        if (!(x * x + y * y > 0.0f)) continue;
         points[used++] = points[i];
     }
     return used;

@@ -27,7 +27,8 @@ struct nm_film {
     AVPacket *packet;
     struct SwsContext *convert;
     int64_t next;
-    int io_error; ///< errno of the first write that failed
+    int io_error;     ///< errno of the first write that failed
+    nm_status failed; ///< of the first frame that could not be added
 };
 
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
@@ -163,14 +164,15 @@ static nm_status start(nm_film *film, nm_error *error) {
 nm_status nm_film_open(const char *path, int width, int height, int frames_per_second, int threads, nm_film **result,
                        nm_error *error) {
     *result = NULL;
-    if (width < 2 || height < 2 || width % 2 || height % 2 || width > 8192 || height > 8192)
-        return NM_ERROR(error, NM_E_ARGUMENT, "a film of %d x %d px: width and height must be even, 2 to 8192", width,
-                        height);
-    if (frames_per_second < 1 || frames_per_second > 240)
-        return NM_ERROR(error, NM_E_ARGUMENT, "a film of %d frames per second: 1 to 240", frames_per_second);
+    if (width < 2 || height < 2 || width % 2 || height % 2 || width > NM_FILM_MOST_PX || height > NM_FILM_MOST_PX)
+        return NM_ERROR(error, NM_E_ARGUMENT, "a film of %d x %d px: width and height must be even, 2 to %d", width,
+                        height, NM_FILM_MOST_PX);
+    if (frames_per_second < 1 || frames_per_second > NM_FILM_MOST_FPS)
+        return NM_ERROR(error, NM_E_ARGUMENT, "a film of %d frames per second: 1 to %d", frames_per_second,
+                        NM_FILM_MOST_FPS);
     nm_film *film = calloc(1, sizeof *film);
     if (!film) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    nm_status status = nm_whole_file_open(&film->file, path, error);
+    nm_status status = nm_whole_file_open(&film->file, path, NM_WHOLE_FILE_SEEKS, error);
     if (status != NM_OK) {
         free(film);
         return status;
@@ -203,7 +205,7 @@ static nm_status encode(nm_film *film, const AVFrame *frame, nm_error *error) {
     return refuse(film, code, "a frame can not be encoded", error);
 }
 
-nm_status nm_film_add(nm_film *film, const uint8_t *rgba, nm_error *error) {
+static nm_status add(nm_film *film, const uint8_t *rgba, nm_error *error) {
     int code = av_frame_make_writable(film->frame);
     if (code < 0) return refuse(film, code, "no frame", error);
     const uint8_t *const planes[4] = {rgba};
@@ -214,13 +216,30 @@ nm_status nm_film_add(nm_film *film, const uint8_t *rgba, nm_error *error) {
     return encode(film, film->frame, error);
 }
 
-nm_status nm_film_close(nm_film *film, nm_error *error) {
+/// What a frame that is missing makes of all that follows.
+static nm_status fail_again(const nm_film *film, nm_error *error) {
+    if (film->io_error) return refuse(film, 0, "", error);
+    return NM_ERROR_AT(error, film->failed, film->file.path, 0, -1, "frame %lld of the film could not be added",
+                       (long long)film->next);
+}
+
+nm_status nm_film_add(nm_film *film, const uint8_t *rgba, nm_error *error) {
+    if (film->failed != NM_OK) return fail_again(film, error);
+    return film->failed = add(film, rgba, error);
+}
+
+static nm_status finish(nm_film *film, nm_error *error) {
+    if (film->failed != NM_OK) return fail_again(film, error);
+    if (film->next == 0) return NM_ERROR_AT(error, NM_E_ARGUMENT, film->file.path, 0, -1, "a film without any frame");
     nm_status status = encode(film, NULL, error);
-    if (status == NM_OK) {
-        const int code = av_write_trailer(film->format);
-        avio_flush(film->format->pb);
-        if (code < 0 || film->io_error) status = refuse(film, code, "the film can not be ended", error);
-    }
+    if (status != NM_OK) return status;
+    const int code = av_write_trailer(film->format);
+    avio_flush(film->format->pb);
+    return code < 0 || film->io_error ? refuse(film, code, "the film can not be ended", error) : NM_OK;
+}
+
+nm_status nm_film_close(nm_film *film, nm_error *error) {
+    nm_status status = finish(film, error);
     if (status == NM_OK)
         status = nm_whole_file_keep(&film->file, error);
     else

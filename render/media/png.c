@@ -15,7 +15,20 @@
 /// libpng's messages go here instead of to standard error.
 typedef struct trouble {
     char text[160];
+    int no_memory;
 } trouble;
+
+/// libpng tells a lack of memory in words only.
+static png_voidp allocate(png_structp png, png_alloc_size_t size) {
+    trouble *t = png_get_mem_ptr(png);
+    void *memory = malloc(size);
+    if (!memory) t->no_memory = 1;
+    return memory;
+}
+static void give_back(png_structp png, png_voidp memory) {
+    (void)png;
+    free(memory);
+}
 
 static void on_error(png_structp png, png_const_charp text) {
     trouble *t = png_get_error_ptr(png);
@@ -42,18 +55,21 @@ static int encode(png_structp png, png_infop info, FILE *file, const uint8_t *rg
 }
 
 nm_status nm_png_write(const char *path, const uint8_t *rgba, int width, int height, nm_error *error) {
-    trouble t = {{0}};
+    trouble t = {{0}, 0};
     nm_whole_file file;
     NM_ASSERT(width > 0 && height > 0);
-    nm_status status = nm_whole_file_open(&file, path, error);
+    nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
     if (status != NM_OK) return status;
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &t, on_error, on_warning);
+    png_structp png =
+        png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &t, on_error, on_warning, &t, allocate, give_back);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     errno = 0;
     if (!info)
         status = NM_ERROR(error, NM_E_MEMORY, "out of memory");
     else if (!encode(png, info, file.stream, rgba, width, height))
-        status = NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "can not be written: %s", errno ? strerror(errno) : t.text);
+        status = t.no_memory ? NM_ERROR(error, NM_E_MEMORY, "out of memory for a picture of %d x %d px", width, height)
+                             : NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "can not be written: %s",
+                                           errno ? strerror(errno) : t.text);
     png_destroy_write_struct(&png, &info);
     if (status == NM_OK) return nm_whole_file_keep(&file, error);
     nm_whole_file_drop(&file);
@@ -77,7 +93,10 @@ static int decode(png_structp png, png_infop info, FILE *file, uint8_t *volatile
     const size_t row = 4 * (size_t)*width;
     if (png_get_rowbytes(png, info) != row) png_error(png, "rows of an unexpected size");
     *rgba = malloc(row * (size_t)*height);
-    if (!*rgba) png_error(png, "out of memory");
+    if (!*rgba) {
+        ((trouble *)png_get_error_ptr(png))->no_memory = 1;
+        png_error(png, "out of memory");
+    }
     for (int pass = 0; pass < passes; pass++)
         for (int y = 0; y < *height; y++) png_read_row(png, *rgba + (size_t)y * row, NULL);
     png_read_end(png, NULL);
@@ -85,18 +104,21 @@ static int decode(png_structp png, png_infop info, FILE *file, uint8_t *volatile
 }
 
 nm_status nm_png_read(const char *path, uint8_t **rgba, int *width, int *height, nm_error *error) {
-    trouble t = {{0}};
+    trouble t = {{0}, 0};
     uint8_t *volatile pixels = NULL;
     *rgba = NULL;
     FILE *file = fopen(path, "rb");
     if (!file) return NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "can not be read: %s", strerror(errno));
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &t, on_error, on_warning);
+    png_structp png =
+        png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &t, on_error, on_warning, &t, allocate, give_back);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     nm_status status = NM_OK;
     if (!info)
         status = NM_ERROR(error, NM_E_MEMORY, "out of memory");
     else if (!decode(png, info, file, &pixels, width, height))
-        status = NM_ERROR_AT(error, NM_E_FORMAT, path, 0, -1, "not a PNG file that can be read: %s", t.text);
+        status = t.no_memory
+                     ? NM_ERROR_AT(error, NM_E_MEMORY, path, 0, -1, "out of memory for the picture")
+                     : NM_ERROR_AT(error, NM_E_FORMAT, path, 0, -1, "not a PNG file that can be read: %s", t.text);
     png_destroy_read_struct(&png, &info, NULL);
     fclose(file);
     if (status == NM_OK)

@@ -91,10 +91,12 @@ static void draw_entry(nm_viewer *viewer, uint32_t index, nm_viewer_rect r) {
     nm_text_escape(kinds, sizeof kinds, entry.kinds);
     write(viewer, left, r.y + 18.0f, 10.0f, NM_ANCHOR_LEFT, half, "%lld  %s", (long long)entry.id, name);
     write(viewer, left, r.y + 38.0f, 9.0f, NM_ANCHOR_LEFT, half, "%s", kinds[0] ? kinds : "no event known");
+    const nm_viewer_thumbnail *t = entry.tags[0] ? NULL : nm_viewer_thumbnail_of(viewer, entry.id);
+    const char *tags = t && !t->failed ? t->tags : entry.tags;
     const size_t used = nm_text_escape(more, sizeof more, entry.source);
-    if (entry.tags[0] && used + 2 < sizeof more) {
+    if (tags[0] && used + 2 < sizeof more) {
         memcpy(more + used, "  ", 3);
-        nm_text_escape(more + used + 2, sizeof more - used - 2, entry.tags);
+        nm_text_escape(more + used + 2, sizeof more - used - 2, tags);
     }
     write(viewer, left, r.y + 56.0f, 8.0f, NM_ANCHOR_LEFT, half, "%s", more);
     if (isfinite(entry.severity)) {
@@ -109,7 +111,7 @@ static void draw_entry(nm_viewer *viewer, uint32_t index, nm_viewer_rect r) {
 
 static void draw_list(nm_viewer *viewer) {
     const nm_theme *theme = nm_theme_of(viewer->theme);
-    const float width = (float)viewer->width;
+    const float width = viewer->width;
     char typed[VIEWER_FILTER * 4];
     box(viewer, (nm_viewer_rect){0.0f, 0.0f, width, VIEWER_HEAD - 2.0f}, theme->panel);
     write(viewer, 16.0f, 18.0f, 12.0f, NM_ANCHOR_LEFT, width, "nearmiss");
@@ -200,7 +202,7 @@ static void draw_timeline(nm_viewer *viewer, float cursor, float now, const char
     const nm_theme *theme = nm_theme_of(viewer->theme);
     const nm_viewer_rect r = nm_viewer_timeline_rect(viewer);
     const float y = r.y + r.height - 8.0f;
-    box(viewer, (nm_viewer_rect){0.0f, r.y - 4.0f, (float)viewer->width, VIEWER_TIMELINE}, theme->panel);
+    box(viewer, (nm_viewer_rect){0.0f, r.y - 4.0f, viewer->width, VIEWER_TIMELINE}, theme->panel);
     line(viewer, r.x, y, r.x + r.width, y, 4.0f, theme->panel_line);
     line(viewer, r.x, y, cursor, y, 4.0f, theme->panel_graph);
     if (now >= r.x) line(viewer, now, y - 6.0f, now, y + 6.0f, 2.0f, theme->text);
@@ -257,15 +259,18 @@ static void draw_help(nm_viewer *viewer) {
         {"n, g, t", "labels: fewer, more; graphs; theme"},
         {"l", "live: all agents react from here on; back"},
         {"b, Tab, x", "in the list: open beside; other pane; close pane"},
+        {"p", "beside it, the scene that this one was made from"},
         {"/, Enter, Esc", "filter; open; back to the list"},
+        {"F5", "in the list: what is new in the store"},
         {"s, F12", "screenshot"},
         {"?, h, F1", "this help"},
         {"q", "quit"},
     };
     const nm_theme *theme = nm_theme_of(viewer->theme);
-    const float rows = (float)(sizeof keys / sizeof *keys), each = 22.0f;
-    const float width = fminf(560.0f, (float)viewer->width - 20.0f), height = rows * each + 28.0f;
-    const float x = ((float)viewer->width - width) / 2.0f, y = fmaxf(((float)viewer->height - height) / 2.0f, 4.0f);
+    const float rows = (float)(sizeof keys / sizeof *keys);
+    const float each = fminf(22.0f, fmaxf((viewer->height - 36.0f) / rows, 12.0f)); // closer in a low window
+    const float width = fminf(560.0f, viewer->width - 20.0f), height = rows * each + 28.0f;
+    const float x = (viewer->width - width) / 2.0f, y = fmaxf((viewer->height - height) / 2.0f, 4.0f);
     box_on(&viewer->over, (nm_viewer_rect){x - 1.0f, y - 1.0f, width + 2.0f, height + 2.0f}, theme->panel_line);
     box_on(&viewer->over, (nm_viewer_rect){x, y, width, height}, faded(theme->panel, 245));
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -277,9 +282,9 @@ static void draw_help(nm_viewer *viewer) {
 
 static void draw_message(nm_viewer *viewer) {
     const nm_theme *theme = nm_theme_of(viewer->theme);
-    const float y = (float)viewer->height - VIEWER_TIMELINE - 34.0f -
+    const float y = viewer->height - VIEWER_TIMELINE - 34.0f -
                     (nm_viewer_graphs_shown(viewer) ? VIEWER_GRAPHS : 0.0f); // the graphs stay readable
-    const float most = (float)viewer->width - 32.0f;
+    const float most = viewer->width - 32.0f;
     const float width = fminf(24.0f + 9.0f * LETTER * (float)nm_text_columns(viewer->message), most);
     box_on(&viewer->over, (nm_viewer_rect){16.0f, y, width, 26.0f}, faded(theme->panel, 235));
     write_on(viewer, &viewer->over, 28.0f, y + 13.0f, 9.0f, NM_ANCHOR_LEFT, width, viewer->message);
@@ -297,6 +302,6 @@ void nm_viewer_draw_screen(nm_viewer *viewer) {
         }
         if (nm_viewer_pane_count(viewer) > 0) draw_scene_line(viewer);
     }
-    if (viewer->message[0]) draw_message(viewer);
+    if (viewer->message[0] && !viewer->screenshot) draw_message(viewer); // no picture tells of the one before
     if (viewer->help) draw_help(viewer);
 }

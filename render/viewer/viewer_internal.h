@@ -7,12 +7,15 @@
 
 #define VIEWER_SPEED_MIN 0.125f
 #define VIEWER_SPEED_MAX 16.0f
-#define VIEWER_FILTER 160
+#define VIEWER_FILTER (NM_VIEWER_FILTER_BYTES + 1u)
 #define VIEWER_MESSAGE 300
 #define VIEWER_MESSAGE_SECONDS 4.0f
-#define VIEWER_DRAG_PX 4.0f ///< the mouse moves less during a click
+#define VIEWER_DRAG 4.0f ///< points: the mouse moves less during a click
 
-// Heights and widths of the parts of the screen, px.
+#define VIEWER_SCALE_MIN 0.25f ///< px per point
+#define VIEWER_SCALE_MAX 8.0f
+
+// Heights and widths of the parts of the screen, points.
 #define VIEWER_BAR 26.0f
 #define VIEWER_TIMELINE 44.0f
 #define VIEWER_GRAPHS 150.0f
@@ -45,6 +48,7 @@ typedef struct nm_viewer_thumbnail {
     uint64_t last; ///< number of the last use
     nm_camera camera;
     nm_drawing map, frame;
+    char tags[96]; ///< of the scene, as they stand in it
 } nm_viewer_thumbnail;
 
 typedef enum nm_viewer_grip { GRIP_NONE = 0, GRIP_TIMELINE, GRIP_GRAPHS, GRIP_PANE } nm_viewer_grip;
@@ -55,11 +59,13 @@ struct nm_viewer {
     int has_source;
     nm_viewer_mode mode;
     int closed, hidden, help, filtering, panel, labels;
-    int width, height;
+    int pixel_width, pixel_height;
+    float width, height, scale; ///< points; px per point
     nm_theme_kind theme;
     uint32_t layers;
     uint32_t focus;
     nm_viewer_pane panes[NM_VIEWER_PANES];
+    nm_drawing spare; ///< the map of a scene that is being opened
 
     double time; ///< s
     int playing;
@@ -77,7 +83,7 @@ struct nm_viewer {
 
     nm_viewer_grip grip;
     int grip_button, dragged;
-    float grip_x, grip_y, mouse_x, mouse_y;
+    float grip_x, grip_y, mouse_x, mouse_y; ///< points
 
     int screenshot;
     char message[VIEWER_MESSAGE];
@@ -100,6 +106,7 @@ nm_viewer_pane *nm_viewer_focused(nm_viewer *viewer);              ///< NULL wit
 
 // viewer_pane.c
 nm_status nm_viewer_pane_open(nm_viewer *viewer, uint32_t pane, int64_t id, nm_error *error);
+void nm_viewer_show_parent(nm_viewer *viewer); ///< or says why not
 void nm_viewer_pane_close(nm_viewer *viewer, uint32_t pane);
 void nm_viewer_pane_fit(nm_viewer *viewer, uint32_t pane);                    ///< the camera shows what moves
 void nm_viewer_pane_follow(nm_viewer *viewer, uint32_t pane, uint32_t track); ///< NM_NONE = nobody
@@ -114,11 +121,16 @@ void nm_viewer_list_key(nm_viewer *viewer, int key, int shift);
 void nm_viewer_list_text(nm_viewer *viewer, const char *text);
 void nm_viewer_list_click(nm_viewer *viewer, float x, float y);
 void nm_viewer_list_wheel(nm_viewer *viewer, float amount);
+/// px, and px per point; who was selected in sight stays in sight
+void nm_viewer_list_resize(nm_viewer *viewer, int width, int height, float scale);
 void nm_viewer_list_load_thumbnail(nm_viewer *viewer); ///< at most one
 nm_viewer_thumbnail *nm_viewer_thumbnail_of(nm_viewer *viewer, int64_t id);
-uint32_t nm_viewer_list_rows(const nm_viewer *viewer); ///< that fit on the screen, >= 1
+nm_status nm_viewer_list_reload(nm_viewer *viewer, nm_error *error); ///< asks the source anew; the selection stays
+uint32_t nm_viewer_list_rows(const nm_viewer *viewer);               ///< that fit on the screen, >= 1
 
 // viewer_layout.c
+void nm_viewer_magnify(const nm_viewer *viewer, nm_drawing *drawing);                     ///< from points to px
+void nm_viewer_draw_map(const nm_viewer *viewer, nm_drawing *drawing, const nm_map *map); ///< instead of what was in it
 int nm_viewer_graphs_shown(const nm_viewer *viewer);
 nm_panel nm_viewer_graphs(const nm_viewer *viewer, uint32_t pane); ///< where a pane's graphs are, and of what
 

@@ -6,21 +6,21 @@
 #include "render/viewer/viewer_internal.h"
 
 static float bottom(const nm_viewer *viewer) {
-    return (float)viewer->height - VIEWER_TIMELINE;
+    return viewer->height - VIEWER_TIMELINE;
 }
 
 /// The graphs go where there is room for them and something to show.
 int nm_viewer_graphs_shown(const nm_viewer *viewer) {
-    return viewer->mode == NM_VIEWER_SCENE && viewer->panel && viewer->height > 420;
+    return viewer->mode == NM_VIEWER_SCENE && viewer->panel && viewer->height > 420.0f;
 }
 
 nm_viewer_rect nm_viewer_pane_rect(const nm_viewer *viewer, uint32_t pane) {
     NM_ASSERT(viewer && pane < NM_VIEWER_PANES);
     const float height = fmaxf(bottom(viewer) - (nm_viewer_graphs_shown(viewer) ? VIEWER_GRAPHS : 0.0f), 1.0f);
     if (viewer->mode == NM_VIEWER_DENOISING)
-        return (nm_viewer_rect){.width = fmaxf((float)viewer->width - VIEWER_TOKENS_PANEL, 1.0f), .height = height};
+        return (nm_viewer_rect){.width = fmaxf(viewer->width - VIEWER_TOKENS_PANEL, 1.0f), .height = height};
     const uint32_t count = nm_viewer_pane_count(viewer) == 2 ? 2 : 1;
-    const float width = fmaxf(floorf((float)viewer->width / (float)count), 1.0f);
+    const float width = fmaxf(floorf(viewer->width / (float)count), 1.0f);
     return (nm_viewer_rect){.x = width * (float)pane, .y = 0.0f, .width = width, .height = height};
 }
 
@@ -38,7 +38,7 @@ nm_panel nm_viewer_graphs(const nm_viewer *viewer, uint32_t index) {
 
 nm_viewer_rect nm_viewer_timeline_rect(const nm_viewer *viewer) {
     NM_ASSERT(viewer);
-    float left = 16.0f, right = (float)viewer->width - 16.0f;
+    float left = 16.0f, right = viewer->width - 16.0f;
     if (viewer->mode == NM_VIEWER_SCENE && nm_viewer_pane_count(viewer) == 1) { // under the axis of the graphs
         const nm_panel graphs = nm_viewer_graphs(viewer, 0);
         nm_panel_axis(&graphs, &left, &right);
@@ -66,6 +66,7 @@ nm_viewer_status nm_viewer_get(const nm_viewer *viewer) {
                           .layers = viewer->layers,
                           .labels = viewer->labels,
                           .panel = viewer->panel,
+                          .scale = viewer->scale,
                           .theme = viewer->theme,
                           .pass = viewer->pass,
                           .passes = viewer->config.denoising ? viewer->config.denoising->passes : 0,
@@ -127,9 +128,26 @@ int nm_viewer_take_screenshot(nm_viewer *viewer, char *name, size_t size) {
 
 // --- pictures --------------------------------------------------------------------------------------------------------
 
+void nm_viewer_magnify(const nm_viewer *viewer, nm_drawing *drawing) {
+    if (viewer->scale != 1.0f) nm_drawing_magnify(drawing, viewer->scale);
+}
+
+void nm_viewer_draw_map(const nm_viewer *viewer, nm_drawing *drawing, const nm_map *map) {
+    nm_drawing_clear(drawing);
+    nm_draw_map(drawing, map, nm_theme_of(viewer->theme));
+    nm_viewer_magnify(viewer, drawing);
+}
+
+/// Whole pixels. Edges are rounded, not sizes: what touches in points touches in pixels.
 static nm_viewport viewport(const nm_viewer *viewer, nm_viewer_rect r) {
-    return (nm_viewport){
-        .x = (int)r.x, .y = (int)r.y, .width = (int)r.width, .height = (int)r.height, .full_height = viewer->height};
+    const float s = viewer->scale;
+    const int left = (int)lroundf(r.x * s), right = (int)lroundf((r.x + r.width) * s);
+    const int upper = (int)lroundf(r.y * s), lower = (int)lroundf((r.y + r.height) * s);
+    return (nm_viewport){.x = left,
+                         .y = upper,
+                         .width = right > left ? right - left : 1,
+                         .height = lower > upper ? lower - upper : 1,
+                         .full_height = viewer->pixel_height};
 }
 
 static nm_viewer_view *add_view(nm_viewer *viewer, nm_viewer_rect r, const nm_camera *camera) {
@@ -158,6 +176,7 @@ static void compose_pane(nm_viewer *viewer, uint32_t index) {
     options.view_height = r.height;
     nm_drawing_clear(&pane->frame);
     nm_draw_frame(&pane->frame, pane->shown, nm_viewer_pane_step(viewer, index), &options, nm_theme_of(viewer->theme));
+    nm_viewer_magnify(viewer, &pane->frame);
     nm_viewer_view *view = add_view(viewer, r, &pane->camera);
     view->world[view->world_count++] = &pane->map;
     view->world[view->world_count++] = &pane->frame;
@@ -177,6 +196,8 @@ static void compose_denoising(nm_viewer *viewer) {
     nm_drawing_clear(&viewer->tokens);
     nm_draw_frame(&viewer->token_frame, d->scene, (float)d->scene->current_step, &options, theme);
     nm_draw_denoising(&viewer->tokens, d, viewer->pass, theme);
+    nm_viewer_magnify(viewer, &viewer->token_frame);
+    nm_viewer_magnify(viewer, &viewer->tokens);
     nm_viewer_view *view = add_view(viewer, r, &viewer->token_camera);
     view->world[view->world_count++] = &viewer->token_map;
     view->world[view->world_count++] = &viewer->token_frame;
@@ -221,6 +242,8 @@ nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **views, uin
     nm_drawing_clear(&viewer->screen);
     nm_drawing_clear(&viewer->over);
     nm_viewer_draw_screen(viewer);
+    nm_viewer_magnify(viewer, &viewer->screen);
+    nm_viewer_magnify(viewer, &viewer->over);
     viewer->stale = 0;
     *views = viewer->views;
     *count = viewer->view_count;
@@ -236,7 +259,8 @@ nm_status nm_viewer_draw(nm_viewer *viewer, nm_renderer *renderer, nm_error *err
     uint32_t count;
     nm_status status = nm_viewer_compose(viewer, &views, &count, screen, error);
     if (status != NM_OK) return status;
-    const nm_viewport whole = {.width = viewer->width, .height = viewer->height, .full_height = viewer->height};
+    const nm_viewport whole = {
+        .width = viewer->pixel_width, .height = viewer->pixel_height, .full_height = viewer->pixel_height};
     nm_renderer_clear(renderer, whole, nm_theme_of(viewer->theme)->background);
     for (uint32_t i = 0; i < count; i++) {
         const nm_viewer_view *view = &views[i];

@@ -9,7 +9,7 @@
 #define THUMBNAIL_VERTICES 300000u ///< a map that takes more is left out of the small picture
 
 uint32_t nm_viewer_list_rows(const nm_viewer *viewer) {
-    const float rows = floorf(((float)viewer->height - VIEWER_HEAD - VIEWER_BAR) / VIEWER_ROW);
+    const float rows = floorf((viewer->height - VIEWER_HEAD - VIEWER_BAR) / VIEWER_ROW);
     const uint32_t most = NM_VIEWER_MAX_VIEWS - 2;
     return rows < 1.0f ? 1 : rows > (float)most ? most : (uint32_t)rows;
 }
@@ -21,7 +21,7 @@ nm_viewer_rect nm_viewer_entry_rect(const nm_viewer *viewer, uint32_t index) {
         return (nm_viewer_rect){0};
     return (nm_viewer_rect){.x = 0.0f,
                             .y = VIEWER_HEAD + VIEWER_ROW * (float)(index - viewer->first_row),
-                            .width = (float)viewer->width,
+                            .width = viewer->width,
                             .height = VIEWER_ROW};
 }
 
@@ -37,6 +37,9 @@ static void select_row(nm_viewer *viewer, int64_t row) {
 nm_status nm_viewer_set_filter(nm_viewer *viewer, const char *text, nm_error *error) {
     NM_ASSERT(viewer && text);
     if (!viewer->has_source) return NM_ERROR(error, NM_E_NOT_FOUND, "there is no list to filter");
+    if (strlen(text) > NM_VIEWER_FILTER_BYTES)
+        return NM_ERROR(error, NM_E_LIMIT, "a filter of %zu bytes; they have up to %u", strlen(text),
+                        NM_VIEWER_FILTER_BYTES);
     nm_status status = viewer->source.filter(viewer->source.context, text, error);
     if (status != NM_OK) return status;
     snprintf(viewer->filter, sizeof viewer->filter, "%s", text);
@@ -45,6 +48,39 @@ nm_status nm_viewer_set_filter(nm_viewer *viewer, const char *text, nm_error *er
     viewer->stale = 1;
     select_row(viewer, 0);
     return NM_OK;
+}
+
+nm_status nm_viewer_list_reload(nm_viewer *viewer, nm_error *error) {
+    nm_viewer_entry entry;
+    const uint32_t row = viewer->selected, top = viewer->first_row;
+    char filter[VIEWER_FILTER];
+    const int known = viewer->selected < viewer->entries &&
+                      viewer->source.entry(viewer->source.context, viewer->selected, &entry, NULL) == NM_OK;
+    const int64_t id = known ? entry.id : 0;
+    snprintf(filter, sizeof filter, "%s", viewer->filter);
+    nm_status status = nm_viewer_set_filter(viewer, filter, error);
+    if (status != NM_OK) return status;
+    for (uint32_t i = 0; i < viewer->config.thumbnails; i++) // their moments may be others now
+        viewer->thumbnails[i].used = 0;
+    uint32_t now = 0;
+    while (known && now < viewer->entries) {
+        if (viewer->source.entry(viewer->source.context, now, &entry, NULL) == NM_OK && entry.id == id) break;
+        now++;
+    }
+    viewer->first_row = top;
+    nm_viewer_list_wheel(viewer, 0.0f);
+    select_row(viewer, known && now < viewer->entries ? now : row); // who is gone: whoever follows in its place
+    return NM_OK;
+}
+
+static void reload(nm_viewer *viewer) {
+    const uint32_t before = viewer->entries;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_viewer_list_reload(viewer, &error) != NM_OK)
+        nm_viewer_fail(viewer, &error);
+    else
+        nm_viewer_say(viewer, "read anew: %u scenes, %u before", viewer->entries, before);
 }
 
 static void open_selected(nm_viewer *viewer, int beside) {
@@ -113,8 +149,18 @@ void nm_viewer_list_key(nm_viewer *viewer, int key, int shift) {
     case 'b':
         open_selected(viewer, 1);
         break;
+    case NM_KEY_F5:
+        reload(viewer);
+        break;
+    case 'p':
+        open_selected(viewer, 0);
+        if (viewer->mode == NM_VIEWER_SCENE) nm_viewer_show_parent(viewer);
+        break;
     case NM_KEY_TAB: // back to what is open
-        if (viewer->panes[0].open) viewer->mode = NM_VIEWER_SCENE;
+        if (viewer->panes[0].open)
+            viewer->mode = NM_VIEWER_SCENE;
+        else if (viewer->config.denoising)
+            viewer->mode = NM_VIEWER_DENOISING;
         break;
     case NM_KEY_ESCAPE:
         if (viewer->filter[0]) {
@@ -152,6 +198,17 @@ void nm_viewer_list_wheel(nm_viewer *viewer, float amount) {
     viewer->first_row = (uint32_t)(row < 0 ? 0 : row > most ? most : row);
 }
 
+void nm_viewer_list_resize(nm_viewer *viewer, int width, int height, float scale) {
+    const int in_sight = nm_viewer_entry_rect(viewer, viewer->selected).height > 0.0f;
+    viewer->pixel_width = width;
+    viewer->pixel_height = height;
+    viewer->scale = scale;
+    viewer->width = (float)width / scale;
+    viewer->height = (float)height / scale;
+    nm_viewer_list_wheel(viewer, 0.0f); // no empty rows where there are entries to show
+    if (in_sight) select_row(viewer, viewer->selected);
+}
+
 // --- small pictures --------------------------------------------------------------------------------------------------
 
 nm_viewer_thumbnail *nm_viewer_thumbnail_of(nm_viewer *viewer, int64_t id) {
@@ -175,10 +232,16 @@ static nm_viewer_thumbnail *place(nm_viewer *viewer) {
     return oldest;
 }
 
+static void note_tags(nm_viewer_thumbnail *t, const nm_scene *scene) {
+    size_t used = 0;
+    t->tags[0] = 0;
+    for (uint32_t i = 0; i < scene->tag_count && used < sizeof t->tags; i++) // cut where they do not fit
+        used += (size_t)snprintf(t->tags + used, sizeof t->tags - used, "%s%s", i ? " " : "", scene->tags[i]);
+}
+
 /// The worst moment, from near enough to see who is who.
 static void draw_thumbnail(nm_viewer *viewer, nm_viewer_thumbnail *t, const nm_viewer_scene *content) {
     const nm_scene *scene = content->scene;
-    const nm_theme *theme = nm_theme_of(viewer->theme);
     const nm_moment *worst = NULL;
     for (uint32_t i = 0; i < content->moment_count; i++)
         if (!worst || content->moments[i].severity > worst->severity) worst = &content->moments[i];
@@ -198,12 +261,20 @@ static void draw_thumbnail(nm_viewer *viewer, nm_viewer_thumbnail *t, const nm_v
         if (nm_viewer_state_at(scene, i, (float)step, &state)) track = i;
     if (track != NM_NONE && nm_viewer_state_at(scene, track, (float)step, &state))
         t->camera.target = (nm_point){state.x, state.y, 0.0f};
-    nm_draw_map(&t->map, scene->map, theme);
+    nm_viewer_draw_map(viewer, &t->map, scene->map);
+    nm_point least, most;
+    if (track == NM_NONE && nm_drawing_bounds(&t->map, &least, &most)) // nobody is there: the map
+        t->camera = nm_camera_fit(least, most, VIEWER_THUMB_WIDTH, VIEWER_ROW - 8.0f, 0.05f);
     if (t->map.vertex_count > THUMBNAIL_VERTICES) {
         nm_drawing_free(&t->map);
         nm_drawing_init(&t->map, NM_SPACE_WORLD);
     }
-    nm_draw_frame(&t->frame, scene, (float)step, &options, theme);
+    nm_draw_frame(&t->frame, scene, (float)step, &options, nm_theme_of(viewer->theme));
+    nm_viewer_magnify(viewer, &t->frame);
+    if (nm_drawing_check(&t->map, NULL) == NM_OK && nm_drawing_check(&t->frame, NULL) == NM_OK) return;
+    t->failed = 1; // no memory: the list goes on without this picture
+    nm_drawing_free(&t->map);
+    nm_drawing_free(&t->frame);
 }
 
 void nm_viewer_list_load_thumbnail(nm_viewer *viewer) {
@@ -222,6 +293,7 @@ void nm_viewer_list_load_thumbnail(nm_viewer *viewer) {
         t->last = ++viewer->uses;
         t->failed = viewer->source.load(viewer->source.context, entry.id, &content, NULL) != NM_OK;
         if (!t->failed) {
+            note_tags(t, content.scene);
             draw_thumbnail(viewer, t, &content);
             viewer->source.release(viewer->source.context, &content);
         }

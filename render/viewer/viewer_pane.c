@@ -64,12 +64,21 @@ nm_status nm_viewer_pane_open(nm_viewer *viewer, uint32_t index, int64_t id, nm_
     NM_ASSERT(content.scene);
     nm_series series = {0};
     status = nm_series_create(content.scene, &series, error);
+    const int has_series = status == NM_OK;
+    if (status == NM_OK) { // beside what is shown, which stays until all went well
+        nm_viewer_draw_map(viewer, &viewer->spare, content.scene->map);
+        status = nm_drawing_check(&viewer->spare, error);
+    }
     if (status != NM_OK) {
+        if (has_series) nm_series_destroy(&series);
         viewer->source.release(viewer->source.context, &content);
         return status;
     }
     nm_viewer_pane_close(viewer, index);
     nm_viewer_pane *pane = &viewer->panes[index];
+    const nm_drawing before = pane->map;
+    pane->map = viewer->spare;
+    viewer->spare = before;
     pane->open = 1;
     pane->id = id;
     pane->content = content;
@@ -78,8 +87,21 @@ nm_status nm_viewer_pane_open(nm_viewer *viewer, uint32_t index, int64_t id, nm_
     pane->has_series = 1;
     pane->follow = NM_NONE;
     name_pane(pane);
-    nm_draw_map(&pane->map, content.scene->map, nm_theme_of(viewer->theme));
-    return nm_drawing_check(&pane->map, error);
+    return NM_OK;
+}
+
+/// What was just opened is looked at; at the same place as what is beside it, unless they are of different places.
+static void look_at(nm_viewer *viewer, uint32_t index) {
+    nm_viewer_pane *pane = &viewer->panes[index];
+    const nm_viewer_pane *other = &viewer->panes[1 - index];
+    viewer->mode = NM_VIEWER_SCENE;
+    viewer->focus = index;
+    viewer->filtering = 0;
+    nm_viewer_set_time(viewer, viewer->time);
+    nm_viewer_pane_fit(viewer, index);
+    if (!other->open || other->shown->map->hash != pane->shown->map->hash) return;
+    pane->camera = other->camera;
+    if (pane->camera.kind == NM_CAMERA_CHASE) pane->camera.kind = NM_CAMERA_FREE; // nobody is followed yet
 }
 
 nm_status nm_viewer_open(nm_viewer *viewer, int64_t id, int beside, nm_error *error) {
@@ -87,33 +109,54 @@ nm_status nm_viewer_open(nm_viewer *viewer, int64_t id, int beside, nm_error *er
     const uint32_t index = beside && viewer->panes[0].open ? 1 : 0;
     nm_status status = nm_viewer_pane_open(viewer, index, id, error);
     if (status != NM_OK) return status;
-    viewer->mode = NM_VIEWER_SCENE;
-    viewer->focus = index;
-    viewer->stale = 1;
-    viewer->filtering = 0;
     if (index == 0) { // beside keeps the time: the two are compared
         nm_viewer_pane_close(viewer, 1);
         viewer->playing = 0;
         viewer->time = 0.0;
     }
-    nm_viewer_set_time(viewer, viewer->time);
-    nm_viewer_pane_fit(viewer, index);
-    if (index == 1) { // both look at the same place, unless they are of different places
-        const nm_viewer_pane *left = &viewer->panes[0];
-        if (left->shown->map->hash == viewer->panes[1].shown->map->hash) viewer->panes[1].camera = left->camera;
-    }
+    look_at(viewer, index);
     return NM_OK;
+}
+
+nm_status nm_viewer_open_parent(nm_viewer *viewer, nm_error *error) {
+    NM_ASSERT(viewer);
+    const nm_viewer_pane *pane = nm_viewer_focused(viewer);
+    if (!pane || viewer->mode != NM_VIEWER_SCENE) return NM_ERROR(error, NM_E_NOT_FOUND, "no scene is open");
+    const uint64_t parent = pane->content.scene->provenance.parent;
+    const long long made = (long long)pane->id;
+    int64_t id;
+    if (!parent) return NM_ERROR(error, NM_E_NOT_FOUND, "scene %lld was not made from another one", made);
+    nm_status status = viewer->config.find ? viewer->config.find(viewer->config.find_context, parent, &id, error)
+                                           : NM_ERROR(error, NM_E_NOT_FOUND, "scenes are looked up in stores only");
+    if (status == NM_E_NOT_FOUND)
+        return NM_ERROR(error, NM_E_NOT_FOUND, "what scene %lld was made from is not here", made);
+    const uint32_t index = 1 - viewer->focus;
+    if (status == NM_OK) status = nm_viewer_pane_open(viewer, index, id, error);
+    if (status != NM_OK) return status;
+    viewer->grip = GRIP_NONE; // panes have moved
+    look_at(viewer, index);
+    nm_viewer_say(viewer, "scene %lld was made from scene %lld", made, (long long)id);
+    return NM_OK;
+}
+
+void nm_viewer_show_parent(nm_viewer *viewer) {
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_viewer_open_parent(viewer, &error) != NM_OK) nm_viewer_fail(viewer, &error);
 }
 
 nm_status nm_viewer_start_live(nm_viewer *viewer, nm_error *error) {
     NM_ASSERT(viewer);
     nm_viewer_pane *pane = nm_viewer_focused(viewer);
     if (!pane || viewer->mode != NM_VIEWER_SCENE) return NM_ERROR(error, NM_E_NOT_FOUND, "no scene is open");
-    const uint32_t step = (uint32_t)lroundf(nm_viewer_pane_step(viewer, viewer->focus));
+    // by time: a live run has steps of its own, and may have gone on after the recording's end
+    const nm_scene *recorded = pane->content.scene;
+    const double last = recorded->step_count ? recorded->step_count - 1.0 : 0.0;
+    const uint32_t step = (uint32_t)lround(fmin(viewer->time / (double)recorded->dt, last));
     nm_viewer_live *live;
-    nm_status status = nm_viewer_live_create(pane->content.scene, step,
-                                             (uint32_t)lroundf(viewer->config.live_seconds / NM_STEP_SECONDS),
-                                             viewer->config.seed, &live, error);
+    nm_status status =
+        nm_viewer_live_create(recorded, step, (uint32_t)lroundf(viewer->config.live_seconds / NM_STEP_SECONDS),
+                              viewer->config.seed, &live, error);
     if (status != NM_OK) return status;
     nm_viewer_live_destroy(pane->live);
     pane->live = live;
@@ -163,8 +206,10 @@ void nm_viewer_pane_fit(nm_viewer *viewer, uint32_t index) {
     nm_point least = {INFINITY, INFINITY, 0.0f}, most = {-INFINITY, -INFINITY, 0.0f};
     what_matters(pane, step, &least, &most);
     pane->follow = NM_NONE;
-    if (!(least.x <= most.x)) {
+    if (!(least.x <= most.x)) { // nobody is there: the map
         pane->camera = nm_camera_default();
+        if (nm_drawing_bounds(&pane->map, &least, &most))
+            pane->camera = nm_camera_fit(least, most, r.width, r.height, 0.05f);
         return;
     }
     const float around = 30.0f; // m: what happens about them matters, too

@@ -20,7 +20,8 @@ typedef struct glass {
     nm_renderer *renderer;
     int width, height; ///< px
     int window_width, window_height;
-    int paced; ///< the display sets the pace
+    float scale; ///< as configured
+    int paced;   ///< the display sets the pace
     uint8_t *pixels;
     char title[256];
 } glass;
@@ -91,6 +92,8 @@ static int translate_key(SDL_Keycode key) {
         return NM_KEY_END;
     case SDLK_F1:
         return NM_KEY_F1;
+    case SDLK_F5:
+        return NM_KEY_F5;
     case SDLK_F12:
         return NM_KEY_F12;
     case SDLK_KP_PLUS:
@@ -102,19 +105,24 @@ static int translate_key(SDL_Keycode key) {
     }
 }
 
-/// Tells the viewer how large it is, px; the mouse comes in points.
+/// Tells the viewer how large it is, px, and how small they are.
 static void resize(glass *g, nm_viewer *viewer) {
     SDL_GetWindowSize(g->window, &g->window_width, &g->window_height);
     SDL_GL_GetDrawableSize(g->window, &g->width, &g->height);
     if (g->width < 1 || g->height < 1) return;
-    nm_viewer_event_handle(viewer,
-                           &(nm_viewer_event){.kind = NM_VIEWER_RESIZE, .width = g->width, .height = g->height});
+    const float density = g->window_width > 0 ? (float)g->width / (float)g->window_width : 1.0f;
+    nm_viewer_event_handle(
+        viewer, &(nm_viewer_event){
+                    .kind = NM_VIEWER_RESIZE, .width = g->width, .height = g->height, .amount = g->scale * density});
 }
 
 static void window_event(glass *g, nm_viewer *viewer, const SDL_WindowEvent *in) {
     nm_viewer_event out = {.kind = NM_VIEWER_VISIBILITY, .amount = 1.0f};
     switch (in->event) {
     case SDL_WINDOWEVENT_SIZE_CHANGED:
+#if SDL_VERSION_ATLEAST(2, 0, 18)
+    case SDL_WINDOWEVENT_DISPLAY_CHANGED: // maybe to one with smaller pixels
+#endif
         resize(g, viewer);
         return;
     case SDL_WINDOWEVENT_MINIMIZED:
@@ -278,7 +286,7 @@ nm_status nm_viewer_run(nm_viewer *viewer, const nm_viewer_window *window, nm_vi
                         nm_error *error) {
     NM_ASSERT(viewer && window);
     nm_viewer_window_stats own = {0};
-    glass g = {0};
+    glass g = {.scale = window->scale > 0.0f ? window->scale : 1.0f};
     nm_status status = open_window(&g, window, error);
     if (status == NM_OK) {
         snprintf(own.renderer, sizeof own.renderer, "%s", nm_renderer_name(g.renderer));

@@ -9,7 +9,8 @@ extern "C" {
 #endif
 
 typedef struct nm_viewer_window {
-    int width, height;          ///< points; as the viewer was created with
+    int width, height;          ///< as the display measures windows: points or px; as the viewer was created with
+    float scale;                ///< of texts and panels, over what the display asks for; 0 = 1
     const char *screenshot;     ///< nullable: written before the end
     double exit_after;          ///< s after which it ends; 0 = when it is closed
     int (*stop)(void *context); ///< nullable: asked every frame; not 0 ends it

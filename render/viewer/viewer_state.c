@@ -10,12 +10,15 @@
 
 nm_viewer_config nm_viewer_config_default(void) {
     return (nm_viewer_config){
-        .theme = NM_THEME_DAY, .width = 1280, .height = 800, .live_seconds = 120.0f, .thumbnails = 48};
+        .theme = NM_THEME_DAY, .width = 1280, .height = 800, .scale = 1.0f, .live_seconds = 120.0f, .thumbnails = 48};
 }
 
 static nm_status check_config(const nm_viewer_config *c, nm_error *error) {
     if (c->width < 160 || c->width > 8192 || c->height < 160 || c->height > 8192)
         return NM_ERROR(error, NM_E_ARGUMENT, "a window of %d x %d; sides are 160 to 8192", c->width, c->height);
+    if (!(c->scale >= VIEWER_SCALE_MIN && c->scale <= VIEWER_SCALE_MAX))
+        return NM_ERROR(error, NM_E_ARGUMENT, "a scale of %g; it is %g to %g", (double)c->scale,
+                        (double)VIEWER_SCALE_MIN, (double)VIEWER_SCALE_MAX);
     if (!(c->live_seconds > 0.0f && c->live_seconds <= 600.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "live runs of %g s; they last up to 600", (double)c->live_seconds);
     if (c->thumbnails < 1 || c->thumbnails > 1024)
@@ -37,9 +40,9 @@ static void start_denoising(nm_viewer *viewer) {
         most.x = fmaxf(most.x, d->x[last + i]);
         most.y = fmaxf(most.y, d->y[last + i]);
     }
-    const float width = (float)viewer->width - VIEWER_TOKENS_PANEL;
-    viewer->token_camera = nm_camera_fit(least, most, fmaxf(width, 64.0f), (float)viewer->height, 0.1f);
-    nm_draw_map(&viewer->token_map, d->scene->map, nm_theme_of(viewer->theme));
+    const float width = viewer->width - VIEWER_TOKENS_PANEL;
+    viewer->token_camera = nm_camera_fit(least, most, fmaxf(width, 64.0f), viewer->height, 0.1f);
+    nm_viewer_draw_map(viewer, &viewer->token_map, d->scene->map);
 }
 
 nm_status nm_viewer_create(const nm_viewer_config *config, nm_viewer **out, nm_error *error) {
@@ -54,8 +57,7 @@ nm_status nm_viewer_create(const nm_viewer_config *config, nm_viewer **out, nm_e
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for the viewer");
     }
     viewer->config = *config;
-    viewer->width = config->width;
-    viewer->height = config->height;
+    nm_viewer_list_resize(viewer, config->width, config->height, config->scale);
     viewer->theme = config->theme;
     viewer->layers = NM_LAYERS_ALL & ~(1u << NM_LAYER_CENTRES | 1u << NM_LAYER_FUTURES);
     viewer->labels = 1;
@@ -67,6 +69,7 @@ nm_status nm_viewer_create(const nm_viewer_config *config, nm_viewer **out, nm_e
     nm_drawing_init(&viewer->token_map, NM_SPACE_WORLD);
     nm_drawing_init(&viewer->token_frame, NM_SPACE_WORLD);
     nm_drawing_init(&viewer->tokens, NM_SPACE_WORLD);
+    nm_drawing_init(&viewer->spare, NM_SPACE_WORLD);
     for (uint32_t i = 0; i < NM_VIEWER_PANES; i++) {
         nm_drawing_init(&viewer->panes[i].map, NM_SPACE_WORLD);
         nm_drawing_init(&viewer->panes[i].frame, NM_SPACE_WORLD);
@@ -101,6 +104,7 @@ void nm_viewer_destroy(nm_viewer *viewer) {
     nm_drawing_free(&viewer->token_map);
     nm_drawing_free(&viewer->token_frame);
     nm_drawing_free(&viewer->tokens);
+    nm_drawing_free(&viewer->spare);
     free(viewer->thumbnails);
     free(viewer);
 }
@@ -272,7 +276,7 @@ static int layer_key(nm_viewer *viewer, int key) {
         uint32_t layers;
         const char *name;
     } keys[] = {
-        {'1', 1u << NM_LAYER_GROUND, "surfaces"},
+        {'1', 1u << NM_LAYER_GROUND | 1u << NM_LAYER_CASING, "surfaces"},
         {'2', 1u << NM_LAYER_MARKINGS | 1u << NM_LAYER_EDGES, "markings and edges"},
         {'3', 1u << NM_LAYER_CROSSINGS, "crosswalks and stop lines"},
         {'4', 1u << NM_LAYER_CENTRES, "centrelines"},
@@ -291,21 +295,30 @@ static int layer_key(nm_viewer *viewer, int key) {
     return 0;
 }
 
-static void toggle_theme(nm_viewer *viewer) {
-    viewer->theme = viewer->theme == NM_THEME_DAY ? NM_THEME_DARK : NM_THEME_DAY;
-    const nm_theme *theme = nm_theme_of(viewer->theme);
+/// In another theme or scale.
+static void redraw_maps(nm_viewer *viewer) {
     for (uint32_t i = 0; i < NM_VIEWER_PANES; i++) {
         nm_viewer_pane *pane = &viewer->panes[i];
-        if (!pane->open) continue;
-        nm_drawing_clear(&pane->map);
-        nm_draw_map(&pane->map, pane->shown->map, theme);
+        if (pane->open) nm_viewer_draw_map(viewer, &pane->map, pane->shown->map);
     }
-    if (viewer->config.denoising) {
-        nm_drawing_clear(&viewer->token_map);
-        nm_draw_map(&viewer->token_map, viewer->config.denoising->scene->map, theme);
-    }
+    if (viewer->config.denoising) nm_viewer_draw_map(viewer, &viewer->token_map, viewer->config.denoising->scene->map);
     for (uint32_t i = 0; i < viewer->config.thumbnails; i++) // made anew when they are wanted
         viewer->thumbnails[i].used = 0;
+}
+
+static void toggle_theme(nm_viewer *viewer) {
+    viewer->theme = viewer->theme == NM_THEME_DAY ? NM_THEME_DARK : NM_THEME_DAY;
+    redraw_maps(viewer);
+}
+
+static void resize(nm_viewer *viewer, int width, int height, float scale) {
+    const float before = viewer->scale;
+    if (width < 1 || height < 1) return; // some window managers report a minimised window so
+    if (!(scale > 0.0f)) scale = before;
+    scale = fminf(fmaxf(scale, VIEWER_SCALE_MIN), VIEWER_SCALE_MAX);
+    nm_viewer_list_resize(viewer, width < 8192 ? width : 8192, height < 8192 ? height : 8192, scale);
+    if (scale != before) redraw_maps(viewer);
+    viewer->stale = 1;
 }
 
 /// Live and back. A live run that ends leaves its pane with the recorded scene.
@@ -421,6 +434,9 @@ static void scene_key(nm_viewer *viewer, int key, int shift) {
         break;
     case 'n':
         viewer->labels = (viewer->labels + 1) % 3;
+        break;
+    case 'p':
+        nm_viewer_show_parent(viewer);
         break;
     case 'x':
         close_pane(viewer);
@@ -556,31 +572,32 @@ static void scrub_graphs(nm_viewer *viewer, float x) {
     nm_viewer_set_time(viewer, (double)share * (nm_viewer_pane_steps(pane) - 1.0) * (double)pane->shown->dt);
 }
 
-static void mouse_down(nm_viewer *viewer, const nm_viewer_event *event) {
+static void mouse_down(nm_viewer *viewer, float x, float y, int button) {
     viewer->stale = 1;
-    viewer->grip_button = event->button;
+    viewer->grip = GRIP_NONE; // letting go may have been missed: another window came up
+    viewer->grip_button = button;
     viewer->dragged = 0;
-    viewer->grip_x = viewer->mouse_x = event->x;
-    viewer->grip_y = viewer->mouse_y = event->y;
+    viewer->grip_x = viewer->mouse_x = x;
+    viewer->grip_y = viewer->mouse_y = y;
     if (viewer->mode == NM_VIEWER_LIST) {
-        if (event->button == 1) nm_viewer_list_click(viewer, event->x, event->y);
+        if (button == 1) nm_viewer_list_click(viewer, x, y);
         return;
     }
-    if (inside(nm_viewer_timeline_rect(viewer), event->x, event->y)) {
+    if (inside(nm_viewer_timeline_rect(viewer), x, y)) {
         viewer->grip = GRIP_TIMELINE;
-        scrub(viewer, event->x);
+        scrub(viewer, x);
         return;
     }
     const uint32_t panes = viewer->mode == NM_VIEWER_DENOISING ? 1 : nm_viewer_pane_count(viewer);
     for (uint32_t i = 0; i < panes; i++) {
         const nm_viewer_rect r = nm_viewer_pane_rect(viewer, i);
-        if (event->x < r.x || event->x >= r.x + r.width || event->y < r.y) continue;
+        if (x < r.x || x >= r.x + r.width || y < r.y) continue;
         viewer->focus = i;
-        if (inside(r, event->x, event->y)) {
+        if (inside(r, x, y)) {
             viewer->grip = GRIP_PANE;
-        } else if (nm_viewer_graphs_shown(viewer) && event->y < r.y + r.height + VIEWER_GRAPHS) {
+        } else if (nm_viewer_graphs_shown(viewer) && y < r.y + r.height + VIEWER_GRAPHS) {
             viewer->grip = GRIP_GRAPHS;
-            scrub_graphs(viewer, event->x);
+            scrub_graphs(viewer, x);
         }
     }
 }
@@ -606,7 +623,7 @@ static void mouse_move(nm_viewer *viewer, float x, float y) {
     if (viewer->grip == GRIP_TIMELINE) scrub(viewer, x);
     if (viewer->grip == GRIP_GRAPHS) scrub_graphs(viewer, x);
     if (viewer->grip == GRIP_PANE) {
-        if (hypotf(x - viewer->grip_x, y - viewer->grip_y) > VIEWER_DRAG_PX) viewer->dragged = 1;
+        if (hypotf(x - viewer->grip_x, y - viewer->grip_y) > VIEWER_DRAG) viewer->dragged = 1;
         if (!viewer->dragged) return; // the first few pixels belong to a click
         drag_pane(viewer, x, y);
         viewer->stale = 1;
@@ -645,8 +662,15 @@ static void wheel(nm_viewer *viewer, float x, float y, float amount) {
     }
 }
 
+/// One coordinate of the mouse, points. No mouse is 1e6 away, and differences of such places have to stay finite.
+static float mouse_place(float place, float before) {
+    return isfinite(place) ? fminf(fmaxf(place, -1e6f), 1e6f) : before;
+}
+
 void nm_viewer_event_handle(nm_viewer *viewer, const nm_viewer_event *event) {
     NM_ASSERT(viewer && event);
+    const float x = mouse_place(event->x / viewer->scale, viewer->mouse_x);
+    const float y = mouse_place(event->y / viewer->scale, viewer->mouse_y);
     switch (event->kind) {
     case NM_VIEWER_KEY:
         key_down(viewer, event->key, event->shift);
@@ -655,23 +679,19 @@ void nm_viewer_event_handle(nm_viewer *viewer, const nm_viewer_event *event) {
         text_typed(viewer, event->text);
         break;
     case NM_VIEWER_MOUSE_DOWN:
-        mouse_down(viewer, event);
+        mouse_down(viewer, x, y, event->button);
         break;
     case NM_VIEWER_MOUSE_UP:
-        mouse_up(viewer, event->x, event->y);
+        mouse_up(viewer, x, y);
         break;
     case NM_VIEWER_MOUSE_MOVE:
-        mouse_move(viewer, event->x, event->y);
+        mouse_move(viewer, x, y);
         break;
     case NM_VIEWER_WHEEL:
-        wheel(viewer, event->x, event->y, event->amount);
+        wheel(viewer, x, y, event->amount);
         break;
     case NM_VIEWER_RESIZE:
-        if (event->width > 0 && event->height > 0) { // some window managers report a minimised window so
-            viewer->width = event->width < 8192 ? event->width : 8192;
-            viewer->height = event->height < 8192 ? event->height : 8192;
-            viewer->stale = 1;
-        }
+        resize(viewer, event->width, event->height, event->amount);
         break;
     case NM_VIEWER_VISIBILITY:
         viewer->hidden = !(event->amount > 0.0f);

@@ -4,6 +4,9 @@
 /// is the window around it. Scenes come from a source that the program fills (a store, a built-in map, one file), since
 /// render/ knows no store.
 ///
+/// Lengths on the screen are in points: pixels over the scale, which says how many pixels of the display what was made
+/// for one takes (2 on most displays with small pixels). Sizes of the window and the mouse come in pixels.
+///
 /// One thread. Time is the scene's, in s from its first step; it never leaves the scene that is longest.
 #ifndef NM_RENDER_VIEWER_STATE_H
 #define NM_RENDER_VIEWER_STATE_H
@@ -22,7 +25,7 @@ typedef struct nm_viewer_entry {
     int64_t id;
     char name[96], source[32];
     char kinds[96]; ///< of its events, separated by spaces; "" = none known
-    char tags[96];
+    char tags[96];  ///< separated by spaces; "" = the viewer takes them from the scene when it makes the small picture
     float severity, min_ttc; ///< [0, 1], s; NaN = unknown
 } nm_viewer_entry;
 
@@ -46,6 +49,10 @@ typedef struct nm_viewer_source {
     void (*release)(void *context, nm_viewer_scene *scene);
 } nm_viewer_source;
 
+/// The scene whose content has this hash (nm_scene.hash), so that a scene is found that another was made from.
+/// NM_E_NOT_FOUND when the source has none.
+typedef nm_status nm_viewer_finder(void *context, uint64_t hash, int64_t *id, nm_error *error);
+
 // --- what happens to it ----------------------------------------------------------------------------------------------
 
 typedef enum nm_viewer_event_kind {
@@ -55,7 +62,7 @@ typedef enum nm_viewer_event_kind {
     NM_VIEWER_MOUSE_UP,   ///< x, y, button
     NM_VIEWER_MOUSE_MOVE, ///< x, y
     NM_VIEWER_WHEEL,      ///< x, y, amount (> 0 away from the user)
-    NM_VIEWER_RESIZE,     ///< width, height, px
+    NM_VIEWER_RESIZE,     ///< width, height, px; amount: the scale, cut to [0.25, 8]; 0 = as before
     NM_VIEWER_VISIBILITY, ///< amount 0: minimised or hidden, nothing needs drawing; 1: back
     NM_VIEWER_CLOSE,      ///< the window's cross
     NM_VIEWER_TICK        ///< amount: s since the last tick; negative and huge ones are cut to [0, 0.25]
@@ -78,6 +85,7 @@ typedef enum nm_viewer_key {
     NM_KEY_HOME,
     NM_KEY_END,
     NM_KEY_F1,
+    NM_KEY_F5,
     NM_KEY_F12
 } nm_viewer_key;
 
@@ -86,7 +94,7 @@ typedef struct nm_viewer_event {
     int key; ///< nm_viewer_key or ASCII
     int shift;
     char text[8]; ///< one UTF-8 character, terminated
-    float x, y;   ///< px from the upper left corner
+    float x, y;   ///< px from the upper left corner; not finite: where the mouse was last
     int button;
     int width, height;
     float amount;
@@ -99,12 +107,15 @@ typedef enum nm_viewer_mode { NM_VIEWER_LIST = 0, NM_VIEWER_SCENE, NM_VIEWER_DEN
 
 typedef struct nm_viewer_config {
     const nm_viewer_source *source; ///< copied; NULL = no list
-    const nm_denoising *denoising;  ///< borrowed; shown at once. NULL = none
-    nm_theme_kind theme;            ///< default day
-    int width, height;              ///< px, [160, 8192]; default 1280 x 800
-    float live_seconds;             ///< s that a live run can last, (0, 600]; default 120
-    uint64_t seed;                  ///< of live runs; default 0
-    uint32_t thumbnails;            ///< kept at most, [1, 1024]; default 48
+    nm_viewer_finder *find;         ///< among the scenes of `source`; NULL = nothing is found
+    void *find_context;
+    const nm_denoising *denoising; ///< borrowed; shown at once. NULL = none
+    nm_theme_kind theme;           ///< default day
+    int width, height;             ///< px, [160, 8192]; default 1280 x 800
+    float scale;                   ///< px per point, [0.25, 8]; default 1
+    float live_seconds;            ///< s that a live run can last, (0, 600]; default 120
+    uint64_t seed;                 ///< of live runs; default 0
+    uint32_t thumbnails;           ///< kept at most, [1, 1024]; default 48
 } nm_viewer_config;
 NM_API nm_viewer_config nm_viewer_config_default(void);
 
@@ -115,9 +126,15 @@ NM_API void nm_viewer_destroy(nm_viewer *viewer); ///< NULL is fine
 
 /// Opens a scene of the source in pane 0, or beside what is open there in pane 1.
 NM_API nm_status nm_viewer_open(nm_viewer *viewer, int64_t id, int beside, nm_error *error);
-/// Starts a live run in the pane that has the focus, from the step it shows: every agent reacts (NM_POLICY_IDM).
+/// Opens the scene that the one with the focus was made from (provenance.parent) in the other pane, at the same time.
+/// NM_E_NOT_FOUND when it was made from none, or from one that the source does not have.
+NM_API nm_status nm_viewer_open_parent(nm_viewer *viewer, nm_error *error);
+/// Starts a live run in the pane that has the focus, from the step of its recording that is nearest to the time shown
+/// (its last one after its end): every agent reacts (NM_POLICY_IDM). A live run that goes on there is given up.
 NM_API nm_status nm_viewer_start_live(nm_viewer *viewer, nm_error *error);
-/// Changes the list, as typing a filter does.
+/// Changes the list, as typing a filter does. NM_E_LIMIT for more than NM_VIEWER_FILTER_BYTES; what the source says.
+/// The list is as it was then.
+#define NM_VIEWER_FILTER_BYTES 159u
 NM_API nm_status nm_viewer_set_filter(nm_viewer *viewer, const char *text, nm_error *error);
 
 /// Whatever fails on the way becomes the message line; no event ends the viewer but closing it.
@@ -149,6 +166,7 @@ typedef struct nm_viewer_status {
     uint32_t layers; ///< shown, 1 << nm_layer
     int labels;      ///< as nm_frame_options
     int panel;       ///< graphs shown
+    float scale;     ///< px per point
     nm_theme_kind theme;
     uint32_t pass, passes; ///< of the denoising
     uint32_t thumbnails;   ///< held now
@@ -183,7 +201,7 @@ NM_API nm_status nm_viewer_compose(nm_viewer *viewer, const nm_viewer_view **vie
 /// Composes and draws into the framebuffer that is bound.
 NM_API nm_status nm_viewer_draw(nm_viewer *viewer, nm_renderer *renderer, nm_error *error);
 
-/// Where things are, px: for tests, and for whoever points at them.
+/// Where things are, points: for tests, and for whoever points at them.
 typedef struct nm_viewer_rect {
     float x, y, width, height;
 } nm_viewer_rect;

@@ -85,7 +85,8 @@ static inline nm_futures realism_futures(const recorded *r, uint32_t samples, fl
 
 /// A position of the record as the challenge has it: in single precision, in the source's frame.
 static inline float realism_local(double source, double origin) {
-    return (float)((double)(float)source - origin);
+    volatile float single = (float)source; // gcc 12 leaves out pairs of roundings to float that go on as double
+    return (float)((double)single - origin);
 }
 
 /// The recording as every sample, its states as they are in the record, valid or not.

@@ -110,6 +110,7 @@ static double exact(char function, double x) {
     case 'h':
         return x * Phi;
     case 'G':
+    case 'H':
         return Phi + x * phi;
     case 's':
         return s;
@@ -130,10 +131,10 @@ typedef struct sweep {
     float low, high, bound, least;
 } sweep;
 static const sweep sweeps[] = {
-    {'e', -100, 0, 4e-7f, 1},     {'e', 0, 80, 1e-6f, 1}, {'g', -1, 1, 1e-7f, 1},       {'g', -14, 14, 4e-7f, 1},
-    {'h', -14, 14, 1e-6f, 1},     {'h', -3, 3, 2e-5f, 0}, {'G', -14, 14, 4e-7f, 1},     {'s', -90, 90, 3e-7f, 1},
-    {'S', -90, 90, 1e-6f, 1},     {'l', 1, 4, 4e-7f, 1},  {'l', 1e-6f, 1e9f, 4e-7f, 1}, {'n', -4, 4, 3e-7f, 1},
-    {'n', -8192, 8192, 6e-7f, 1}, {'c', -4, 4, 3e-7f, 1}, {'c', -8192, 8192, 6e-7f, 1},
+    {'e', -100, 0, 4e-7f, 1}, {'e', 0, 80, 1e-6f, 1},       {'g', -1, 1, 1e-7f, 1},   {'g', -14, 14, 4e-7f, 1},
+    {'h', -14, 14, 1e-6f, 1}, {'h', -3, 3, 2e-5f, 0},       {'G', -14, 14, 4e-7f, 1}, {'H', -14, 14, 1.3e-6f, 1},
+    {'s', -90, 90, 3e-7f, 1}, {'S', -90, 90, 1e-6f, 1},     {'l', 1, 4, 4e-7f, 1},    {'l', 1e-6f, 1e9f, 4e-7f, 1},
+    {'n', -4, 4, 3e-7f, 1},   {'n', -8192, 8192, 6e-7f, 1}, {'c', -4, 4, 3e-7f, 1},   {'c', -8192, 8192, 6e-7f, 1},
 };
 
 static void check_functions(const nm_cpu_kernels *kernels) {
@@ -150,7 +151,7 @@ static void check_functions(const nm_cpu_kernels *kernels) {
         }
     }
     for (size_t i = 0; i < 16; i++) x[i] = NAN;
-    for (const char *f = "eghGsSnc"; *f; f++) {
+    for (const char *f = "eghGHsSnc"; *f; f++) {
         kernels->evaluate(*f, x, out, 16);
         for (size_t i = 0; i < 16; i++) assert_true(isnan(out[i]));
     }
@@ -158,6 +159,10 @@ static void check_functions(const nm_cpu_kernels *kernels) {
     for (const char *f = "gh"; *f; f++) {
         kernels->evaluate(*f, x, out, 16);
         assert_true(out[0] == 0 && out[1] == 200);
+    }
+    for (const char *f = "GH"; *f; f++) {
+        kernels->evaluate(*f, x, out, 16);
+        assert_true(out[0] == 0 && out[1] == 1);
     }
 }
 

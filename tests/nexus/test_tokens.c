@@ -108,7 +108,7 @@ static void test_lane_conditions(void **state) {
     NEAR(c[NM_CONDITION_LIMIT_KNOWN], 1.0);
     NEAR(c[NM_CONDITION_LIMIT], 1.5);
     for (int i = 0; i < 5; i++) NEAR(c[NM_CONDITION_SIGNAL + i], 0.0);
-    for (int i = NM_CONDITION_LANE; i < NM_CONDITION_COUNT; i++) NEAR(walker[i], 0.0);
+    for (int i = NM_CONDITION_LANE; i < NM_CONDITION_LEAD; i++) NEAR(walker[i], 0.0);
     NEAR(walker[NM_CONDITION_TYPE + NM_AGENT_PEDESTRIAN], 1.0);
     tokens_end(&f);
     nm_scene_destroy(scene);

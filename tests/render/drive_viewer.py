@@ -64,6 +64,7 @@ class Window:
     def __init__(self, command, environment, folder):
         self.environment = environment
         self.folder = folder
+        self.binary = command[0]
         self.process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         self.id = None
@@ -142,7 +143,7 @@ class Window:
 
 
 def browse(w):
-    w.expect(r"list, 6 scenes, number 1 selected")
+    w.expect(r"list, 7 scenes, number 1 selected")
     time.sleep(0.5)  # small pictures come one by one
     w.picture("01-list")
     w.key("Down", "Down")
@@ -154,7 +155,7 @@ def browse(w):
     w.expect(r"list, [1-5] scenes, .*filtered$")
     w.picture("02-filtered")
     w.key("Escape")
-    w.expect(r"list, 6 scenes, number 1 selected$")
+    w.expect(r"list, 7 scenes, number 1 selected$")
     w.key("question")
     w.expect("help")
     w.picture("03-help")
@@ -250,6 +251,37 @@ def drive_live(w):
     w.expect("recorded")
 
 
+def another_writes(w):
+    """Another process puts a scene into the store that is looked at."""
+    w.key("Escape")
+    w.expect(r"list, 7 scenes")
+    done = subprocess.run([w.binary, "simulate", "--map", "roundabout", "--seconds", "2", "--store", "s.db", "--quiet"],
+                          cwd=w.folder, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise Failure(f"a second process cannot write: {done.stderr}")
+    w.key("F5")
+    w.expect(r"list, 8 scenes")
+    w.key("End")
+    w.expect(r"number 8 selected")
+    time.sleep(0.3)
+    w.picture("16-new-scene")
+    w.key("Tab")
+    w.expect(r"scene \d+, ")
+
+
+def parent(w):
+    """The last scene was made from the first: the store knows."""
+    w.key("Escape")
+    w.expect("list")
+    w.key("End", "Up", "p")  # of those without an event, which are the last
+    w.expect(r"scene 7 beside 1")
+    w.key("shift+Right", "shift+Right")
+    w.expect(r", 2\.00 s")
+    w.picture("17-parent")
+    w.key("x")
+    w.expect(r"scene 7, ")
+
+
 def disturb(w):
     """Resizing, hiding and closing in the middle of playing."""
     w.key("Home", "space")
@@ -257,7 +289,7 @@ def disturb(w):
     for width, height in ((500, 400), (1300, 850), (200, 170), (900, 600)):
         w.xdotool("windowsize", w.id, width, height)
         time.sleep(0.15)
-    w.picture("16-resized")
+    w.picture("18-resized")
     w.xdotool("windowunmap", w.id)
     time.sleep(0.3)
     w.xdotool("windowmap", w.id)
@@ -278,12 +310,24 @@ def run(binary, environment, folder):
 
     nearmiss("simulate", "--map", "junction_signal:density=25", "--planner", "constant_velocity", "--seconds", "10",
              "--count", "6", "--seed", "1", "--store", "s.db", "--quiet")
+    nearmiss("simulate", "1", "--store", "s.db", "--seconds", "8", "--quiet")  # scene 7
     nearmiss("mine", "--store", "s.db", "--quiet")
     w = Window([binary, "view", "--store", "s.db"], environment, folder)
     try:
-        for part in (browse, play, look, compare, drive_live, disturb):
+        for part in (browse, play, look, compare, drive_live, another_writes, parent, disturb):
             part(w)
         w.end(lambda: press_close_button(environment["DISPLAY"], int(w.id)))  # while it plays
+    finally:
+        if w.process.poll() is None:
+            w.process.kill()
+    w = Window([binary, "view", "--store", "s.db", "--scale", "2"], environment, folder)
+    try:
+        w.expect(r"list, 8 scenes, number 1 selected")
+        w.pointer(500, 2 * (58 + 72 + 36), "click", 1)  # the middle of the second row, where points take two pixels
+        w.expect(r"number 2 selected")
+        time.sleep(0.5)
+        w.picture("19-scaled")
+        w.end(lambda: w.key("q"))
     finally:
         if w.process.poll() is None:
             w.process.kill()

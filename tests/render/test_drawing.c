@@ -261,13 +261,40 @@ static void bounds_contain_everything(void **state) {
     nm_drawing_free(&d);
 }
 
+static void magnifying(void **state) {
+    (void)state;
+    for (int screen = 0; screen < 2; screen++) { // the world keeps its metres
+        nm_drawing d;
+        const float place = screen ? 3.0f : 1.0f;
+        nm_drawing_init(&d, screen ? NM_SPACE_SCREEN : NM_SPACE_WORLD);
+        nm_draw_triangle(&d, NM_LAYER_GROUND, (nm_point){1, 2, 0}, (nm_point){5, 2, 0}, (nm_point){1, 6, 0}, red);
+        nm_draw_stroke(&d, (nm_point[]){{1, 2, 0}, {9, 2, 0}}, 2,
+                       (nm_stroke){.width = 2, .dash = 4, .gap = 5, .phase = 1, .pixels = 1});
+        if (!screen) {
+            nm_draw_stroke(&d, (nm_point[]){{1, 2, 0}, {9, 2, 0}}, 2, (nm_stroke){.width = 2});
+            nm_draw_box(&d, &(nm_box_body){.length = 4, .width = 2, .height = 1, .outline_px = 1.5f});
+        }
+        nm_draw_label(&d, (nm_label){.x = 7, .y = 8, .size = 10}, "x");
+        const uint64_t revision = d.revision;
+        nm_drawing_magnify(&d, 3.0f);
+        assert_true(d.revision != revision);
+        assert_true(d.vertices[1].x == 5 * place && d.vertices[2].y == 6 * place);
+        assert_true(d.points[1].x == 9 * place && d.points[1].y == 2 * place);
+        assert_true(d.strokes[0].width == 6 && d.strokes[0].dash == 4 * place);
+        assert_true(d.strokes[0].gap == 5 * place && d.strokes[0].phase == place);
+        assert_true(d.labels[0].size == 30 && d.labels[0].x == 7 * place && d.labels[0].y == 8 * place);
+        if (!screen) assert_true(d.strokes[1].width == 2 && d.boxes[0].outline_px == 4.5f && d.boxes[0].length == 4);
+        nm_drawing_free(&d);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(polygons_are_filled_exactly),   cmocka_unit_test(triangles_of_a_polygon_do_not_overlap),
         cmocka_unit_test(strange_polygons_end),          cmocka_unit_test(what_is_not_finite_is_left_out),
         cmocka_unit_test(runs_of_one_layer_are_one),     cmocka_unit_test(a_band_lies_between_its_lines),
         cmocka_unit_test(strokes_and_labels_are_copied), cmocka_unit_test(memory_is_kept_and_revisions_change),
-        cmocka_unit_test(bounds_contain_everything),
+        cmocka_unit_test(bounds_contain_everything),     cmocka_unit_test(magnifying),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

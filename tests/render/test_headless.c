@@ -10,6 +10,14 @@ static void assert_all(const uint8_t *pixels, int count, nm_rgba colour) {
     for (int i = 0; i < count; i++) assert_memory_equal(pixels + 4 * i, &colour, 4);
 }
 
+/// Makes a configuration of fontconfig in which there is no font; `path` as for mkstemp.
+static void no_fonts(char *path) {
+    static const char empty[] = "<?xml version=\"1.0\"?><!DOCTYPE fontconfig SYSTEM \"fonts.dtd\"><fontconfig/>";
+    const int descriptor = mkstemp(path);
+    assert_int_equal(write(descriptor, empty, sizeof empty - 1), sizeof empty - 1);
+    close(descriptor);
+}
+
 static void rows_from_above(void **state) {
     (void)state;
     nm_headless *headless = nm_test_headless(31, 17); // no multiple of anything
@@ -96,6 +104,27 @@ static void two_at_once(void **state) {
     nm_headless_destroy(third);
 }
 
+/// A font is looked for when the new context is current already: without one it has to make way again.
+static void a_failure_leaves_the_context_that_was_current(void **state) {
+    (void)state;
+    nm_headless *mine = nm_test_headless(8, 8), *other = NULL;
+    if (!mine) skip();
+    char path[] = "/tmp/nearmiss-fonts-XXXXXX";
+    uint8_t pixels[4 * 8 * 8];
+    nm_error error;
+    no_fonts(path);
+    setenv("FONTCONFIG_FILE", path, 1);
+    const nm_status status = nm_headless_create(8, 8, "software", &other, &error);
+    unsetenv("FONTCONFIG_FILE");
+    unlink(path);
+    assert_int_equal(status, NM_E_NOT_FOUND);
+    assert_null(other);
+    nm_renderer_clear(nm_headless_renderer(mine), nm_headless_viewport(mine), blue);
+    CHECK_OK(nm_headless_read(mine, pixels, &error), error);
+    assert_all(pixels, 64, blue);
+    nm_headless_destroy(mine);
+}
+
 static void arguments_are_looked_at(void **state) {
     (void)state;
     nm_headless *headless = NULL;
@@ -151,10 +180,7 @@ static void no_driver(void **state) {
 static void no_font(void **state) {
     (void)state;
     char path[] = "/tmp/nearmiss-fonts-XXXXXX";
-    const int descriptor = mkstemp(path);
-    static const char empty[] = "<?xml version=\"1.0\"?><!DOCTYPE fontconfig SYSTEM \"fonts.dtd\"><fontconfig/>";
-    assert_int_equal(write(descriptor, empty, sizeof empty - 1), sizeof empty - 1);
-    close(descriptor);
+    no_fonts(path);
     char message[600];
     const nm_status status = create_with("FONTCONFIG_FILE", path, message, sizeof message);
     unlink(path);
@@ -173,6 +199,7 @@ int main(void) {
                                        cmocka_unit_test(sizes_change),
                                        cmocka_unit_test(a_read_that_fails_leaves_nothing_under_way),
                                        cmocka_unit_test(two_at_once),
+                                       cmocka_unit_test(a_failure_leaves_the_context_that_was_current),
                                        cmocka_unit_test(arguments_are_looked_at)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

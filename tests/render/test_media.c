@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -144,6 +145,128 @@ static void no_place_for_a_png(void **state) {
     empty_folder();
 }
 
+// --- names and links -------------------------------------------------------------------------------------------------
+
+static void put_text(const char *name, const char *text) {
+    FILE *file = fopen(in_folder(name), "wb");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static int is_text(const char *name, const char *text) {
+    char there[64] = "";
+    FILE *file = fopen(in_folder(name), "rb");
+    if (!file) return 0;
+    there[fread(there, 1, sizeof there - 1, file)] = 0;
+    fclose(file);
+    return strcmp(there, text) == 0;
+}
+
+static int is_link(const char *name) {
+    struct stat there;
+    return lstat(in_folder(name), &there) == 0 && S_ISLNK(there.st_mode);
+}
+
+static int is_picture(const char *name) {
+    uint8_t *rgba = NULL;
+    int width, height;
+    nm_error error;
+    const nm_status status = nm_png_read(in_folder(name), &rgba, &width, &height, &error);
+    free(rgba);
+    return status == NM_OK && width == WIDTH && height == HEIGHT;
+}
+
+static void links_stay_links(void **state) {
+    (void)state;
+    uint8_t in[4 * WIDTH * HEIGHT];
+    char name[512];
+    nm_error error;
+    fill(in, 3);
+    put_text("old.png", "what was there");
+    assert_int_equal(symlink("old.png", in_folder("one.png")), 0);
+    snprintf(name, sizeof name, "%s/one.png", folder);
+    assert_int_equal(symlink(name, in_folder("two.png")), 0);
+    assert_int_equal(nm_png_write(in_folder("two.png"), in, WIDTH, HEIGHT, &error), NM_OK);
+    assert_true(is_link("one.png") && is_link("two.png") && !is_link("old.png") && is_picture("old.png"));
+    assert_int_equal(symlink("new.png", in_folder("to_come.png")), 0); // what it stands for is made
+    assert_int_equal(nm_png_write(in_folder("to_come.png"), in, WIDTH, HEIGHT, &error), NM_OK);
+    assert_true(is_link("to_come.png") && !is_link("new.png") && is_picture("new.png"));
+    assert_int_equal(files_in_folder(), 5);
+    assert_int_equal(symlink("round.png", in_folder("round.png")), 0);
+    assert_int_equal(nm_png_write(in_folder("round.png"), in, WIDTH, HEIGHT, &error), NM_E_IO);
+    assert_int_equal(symlink("none/a.png", in_folder("none.png")), 0);
+    assert_int_equal(nm_png_write(in_folder("none.png"), in, WIDTH, HEIGHT, &error), NM_E_IO);
+    assert_non_null(strstr(error.input, "none.png"));
+    assert_int_equal(files_in_folder(), 7);
+    empty_folder();
+}
+
+/// Who knows what the unfinished file will be called could have it written over something else.
+static void names_in_wait_are_left_alone(void **state) {
+    (void)state;
+    uint8_t in[4 * WIDTH * HEIGHT];
+    char name[64];
+    nm_error error;
+    fill(in, 3);
+    put_text("victim", "precious");
+    snprintf(name, sizeof name, "a.png.%ld.part", (long)getpid());
+    assert_int_equal(symlink("victim", in_folder(name)), 0);
+    assert_int_equal(nm_png_write(in_folder("a.png"), in, WIDTH, HEIGHT, &error), NM_OK);
+    assert_true(is_text("victim", "precious") && is_picture("a.png"));
+    assert_int_equal(files_in_folder(), 3);
+    // two at a time beside each other, by one process
+    nm_film *films[2] = {NULL, NULL};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(nm_film_open(in_folder("b.mp4"), 64, 48, 25, 1, &films[i], &error), NM_OK);
+    assert_int_equal(files_in_folder(), 5);
+    for (int i = 0; i < 2; i++) nm_film_abandon(films[i]);
+    assert_int_equal(files_in_folder(), 3);
+    empty_folder();
+}
+
+static void permissions_are_those_of_the_umask(void **state) {
+    (void)state;
+    uint8_t in[4 * WIDTH * HEIGHT];
+    struct stat made;
+    nm_error error;
+    fill(in, 3);
+    for (int i = 0; i < 2; i++) {
+        const mode_t before = umask(i ? 027 : 002);
+        assert_int_equal(nm_png_write(in_folder("a.png"), in, WIDTH, HEIGHT, &error), NM_OK);
+        umask(before);
+        assert_int_equal(stat(in_folder("a.png"), &made), 0);
+        assert_int_equal(made.st_mode & 0777, i ? 0640 : 0664);
+    }
+    char longest[256]; // as long as the system lets a name be: the unfinished one has to be shorter
+    memset(longest, 'n', sizeof longest);
+    longest[255] = 0;
+    assert_int_equal(nm_png_write(in_folder(longest), in, WIDTH, HEIGHT, &error), NM_OK);
+    empty_folder();
+}
+
+static void pipes_take_pictures_and_no_films(void **state) {
+    (void)state;
+    uint8_t in[4 * WIDTH * HEIGHT], bytes[8];
+    nm_film *film = NULL;
+    nm_error error;
+    fill(in, 3);
+    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+    alarm(20);
+    assert_int_equal(nm_film_open(in_folder("pipe"), WIDTH, HEIGHT, 25, 1, &film, &error), NM_E_IO);
+    alarm(0);
+    assert_null(film);
+    assert_non_null(strstr(error.message, "pipe"));
+    const int reader = open(in_folder("pipe"), O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_int_equal(nm_png_write(in_folder("pipe"), in, WIDTH, HEIGHT, &error), NM_OK);
+    assert_int_equal(read(reader, bytes, sizeof bytes), sizeof bytes);
+    assert_memory_equal(bytes + 1, "PNG", 3);
+    close(reader);
+    assert_int_equal(files_in_folder(), 1);
+    empty_folder();
+}
+
 // --- films -----------------------------------------------------------------------------------------------------------
 
 static void make_film(const char *name, int threads, int frames) {
@@ -233,8 +356,12 @@ static void films_that_can_not_be(void **state) {
     assert_non_null(strstr(error.message, "even"));
     assert_int_equal(nm_film_open(in_folder("a.mp4"), 64, 47, 25, 1, &film, &error), NM_E_ARGUMENT);
     assert_int_equal(nm_film_open(in_folder("a.mp4"), 64, 48, 0, 1, &film, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_film_open(in_folder("a.mp4"), 64, 48, NM_FILM_MOST_FPS + 1, 1, &film, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_film_open(in_folder("a.mp4"), 64, NM_FILM_MOST_PX + 2, 25, 1, &film, &error), NM_E_ARGUMENT);
     assert_int_equal(nm_film_open("/nowhere/a.mp4", 64, 48, 25, 1, &film, &error), NM_E_IO);
     assert_null(film);
+    assert_int_equal(nm_film_open(in_folder("a.mp4"), 64, 48, 25, 1, &film, &error), NM_OK);
+    assert_int_equal(nm_film_close(film, &error), NM_E_ARGUMENT); // without a frame
     assert_int_equal(files_in_folder(), 0);
 }
 
@@ -250,7 +377,11 @@ static nm_status film_noise(const char *name, nm_error *error) {
         status = nm_film_add(film, rgba, error);
     }
     if (status == NM_OK) return nm_film_close(film, error);
-    nm_film_abandon(film);
+    // from then on everything fails in the same way
+    memset(error, 0, sizeof *error);
+    assert_int_equal(nm_film_add(film, rgba, error), status);
+    assert_true(error->message[0] != 0);
+    assert_int_equal(nm_film_close(film, error), status);
     return status;
 }
 
@@ -285,10 +416,17 @@ static void an_abandoned_film_is_gone(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(png_there_and_back),       cmocka_unit_test(damaged_png),
-        cmocka_unit_test(no_place_for_a_png),       cmocka_unit_test(same_frames_same_bytes),
-        cmocka_unit_test(a_film_can_be_played),     cmocka_unit_test(films_that_can_not_be),
-        cmocka_unit_test(full_disk_leaves_no_film), cmocka_unit_test(an_abandoned_film_is_gone)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(png_there_and_back),
+                                       cmocka_unit_test(damaged_png),
+                                       cmocka_unit_test(no_place_for_a_png),
+                                       cmocka_unit_test(links_stay_links),
+                                       cmocka_unit_test(names_in_wait_are_left_alone),
+                                       cmocka_unit_test(permissions_are_those_of_the_umask),
+                                       cmocka_unit_test(pipes_take_pictures_and_no_films),
+                                       cmocka_unit_test(same_frames_same_bytes),
+                                       cmocka_unit_test(a_film_can_be_played),
+                                       cmocka_unit_test(films_that_can_not_be),
+                                       cmocka_unit_test(full_disk_leaves_no_film),
+                                       cmocka_unit_test(an_abandoned_film_is_gone)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

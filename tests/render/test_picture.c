@@ -142,11 +142,49 @@ static void the_panel_takes_its_part(void **state) {
     stage_strike(&s);
 }
 
+static void nobody_there_shows_the_map(void **state) {
+    (void)state;
+    stage s = stage_of(nm_test_road(200), 0, 1);
+    const nm_picture_options options = nm_picture_options_default();
+    nm_picture *picture = make(&s, &options);
+    const nm_camera camera = nm_picture_camera(picture, 0, 1280, 720);
+    for (int end = 0; end < 2; end++) {
+        float x, y;
+        assert_true(nm_camera_project(&camera, 1280, 500, (nm_point){end ? 200.0f : 0.0f, 0, 0}, &x, &y));
+        assert_true(end ? x > 1000 && x < 1280 : x > 0 && x < 280);
+    }
+    nm_picture_destroy(picture);
+    stage_strike(&s);
+}
+
+static int stop_at_third(void *context) {
+    return ++*(int *)context == 3;
+}
+
+static void creating_can_be_stopped(void **state) {
+    (void)state;
+    stage s = stage_of(nm_test_road(200), 2, 50);
+    for (uint32_t i = 0; i < 2; i++) stage_drive(&s, i, 0, 10 * (float)i, 0, 10);
+    nm_picture_options options = nm_picture_options_default();
+    nm_picture *picture = NULL;
+    nm_error error;
+    int asked = 0;
+    options.stop = stop_at_third, options.stop_context = &asked;
+    assert_int_equal(nm_picture_create(&s.scene, &options, NULL, &picture, &error), NM_E_CANCELLED);
+    assert_null(picture);
+    assert_int_equal(asked, 3);
+    nm_series series;
+    asked = 0;
+    assert_int_equal(nm_series_create_until(&s.scene, stop_at_third, &asked, &series, &error), NM_E_CANCELLED);
+    assert_true(series.steps == 0 && !series.min_ttc);
+    stage_strike(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_camera_follows_whom_it_should), cmocka_unit_test(nobody_followed_shows_all_that_moves),
         cmocka_unit_test(the_camera_does_not_jump),          cmocka_unit_test(chasing_is_behind_who_suffers),
         cmocka_unit_test(strange_scenes_have_a_camera),      cmocka_unit_test(the_panel_takes_its_part),
-    };
+        cmocka_unit_test(nobody_there_shows_the_map),        cmocka_unit_test(creating_can_be_stopped)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,9 @@
 #include "render/support_gl.h"
 
 #include <malloc.h>
+#include <time.h>
+
+#include "render/gl/gl_internal.h"
 
 #define SIZE 200
 #define MIDDLE (SIZE / 2)
@@ -47,13 +50,16 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static void draw_layers(uint32_t layers) {
-    nm_error error;
-    nm_error_clear(&error);
+static void draw_unchecked(uint32_t layers) {
     const nm_drawing *const worlds[2] = {&b->world, &b->more}, *const screens[1] = {&b->screen};
     nm_renderer_clear(b->renderer, b->viewport, black);
     nm_renderer_world(b->renderer, b->viewport, &b->camera, layers, worlds, 2);
     nm_renderer_screen(b->renderer, b->viewport, layers, screens, 1);
+}
+static void draw_layers(uint32_t layers) {
+    nm_error error;
+    nm_error_clear(&error);
+    draw_unchecked(layers);
     CHECK_OK(nm_renderer_check(b->renderer, &error), error);
     CHECK_OK(nm_headless_read(b->headless, b->pixels, &error), error);
 }
@@ -230,6 +236,33 @@ static void surfaces_have_smooth_edges(void **state) {
 }
 
 /// A surface painted later hides the seams of those below it; neighbours of one colour show no line between them.
+/// What lies there twice, or many times, has the same edges as once, and takes no more than its share of time.
+static void surfaces_on_one_spot(void **state) {
+    (void)state;
+    NEED_GL;
+    static uint8_t once[sizeof b->pixels];
+    const nm_point box[4] = {{-4, -3, 0}, {5, -1, 0}, {4, 3, 0}, {-5, 1, 0}};
+    const int times[] = {1, 2, 3, 4, 100000};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        nm_drawing_clear(&b->world);
+        for (int k = 0; k < times[i]; k++) {
+            nm_draw_triangle(&b->world, NM_LAYER_GROUND, box[0], box[1], box[2], red);
+            nm_draw_triangle(&b->world, NM_LAYER_GROUND, box[0], box[2], box[3], red);
+        }
+        nm_gl_upload upload = {0};
+        static nm_gl_layer layers[NM_LAYER_COUNT];
+        const clock_t start = clock();
+        nm_gl_upload_build(&upload, &b->world, layers);
+        assert_true(clock() - start < 2 * CLOCKS_PER_SEC); // minutes when it was the square
+        nm_gl_upload_free(&upload);
+        assert_int_equal(layers[NM_LAYER_GROUND].flats.count, 6 * times[i] + 6 * 4);
+        if (i > 3) break; // drawing it all again and again is another matter
+        draw();
+        if (i == 0) memcpy(once, b->pixels, sizeof once);
+        assert_memory_equal(b->pixels, once, sizeof once);
+    }
+}
+
 static void seams_keep_the_order(void **state) {
     (void)state;
     NEED_GL;
@@ -535,6 +568,49 @@ static void frames_do_not_allocate(void **state) {
     assert_true(after < before + 65536); // what the driver keeps aside varies a little
 }
 
+// --- what fails ------------------------------------------------------------------------------------------------------
+
+static PFNGLTEXIMAGE2DPROC real_image;
+static int images_refused;
+static void GLAPIENTRY refuse_image(GLenum target, GLint level, GLint inner, GLsizei width, GLsizei height,
+                                    GLint border, GLenum format, GLenum type, const void *pixels) {
+    (void)width;
+    images_refused++;
+    real_image(target, level, inner, -1, height, border, format, type, pixels);
+}
+
+/// The kept picture of the map is a shortcut: where there is no memory for it the map is drawn every time.
+static void no_texture_for_what_stands_still(void **state) {
+    (void)state;
+    NEED_GL;
+    static uint8_t wanted[sizeof b->pixels];
+    const nm_point ends[2] = {{-4, 1, 0}, {4, -3, 0}};
+    nm_error error;
+    nm_draw_stroke(&b->world, ends, 2, stroke(1.0f, red));
+    draw();
+    memcpy(wanted, b->pixels, sizeof wanted);
+    real_image = epoxy_glTexImage2D;
+    epoxy_glTexImage2D = refuse_image;
+    for (int i = 0; i < 4; i++) {
+        draw();
+        assert_memory_equal(b->pixels, wanted, sizeof wanted);
+    }
+    epoxy_glTexImage2D = real_image;
+    assert_int_equal(images_refused, 1); // and is not asked for again
+    glEnable(GL_TEXTURE_2D + 1);         // an error that is somebody's mistake is told all the same
+    draw_unchecked(NM_LAYERS_ALL);
+    assert_int_equal(nm_renderer_check(b->renderer, &error), NM_E_NUMERIC);
+    assert_non_null(strstr(error.message, "GL_INVALID_ENUM"));
+    draw();
+}
+
+static void points_too_near_to_tell_a_direction(void **state) {
+    (void)state;
+    nm_point line[5] = {{3, 0, 0}, {0, 0, 0}, {1e-30f, -1e-30f, 0}, {0, 0, 0}, {0, 5, 0}};
+    assert_int_equal(nm_gl_thin_line(line, 5, 0), 3);
+    assert_true(line[1].x == 0 && line[1].y == 0 && line[2].y == 5);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {T(strokes_cover_their_width),
@@ -545,6 +621,7 @@ int main(void) {
                                        T(dashes_have_their_length),
                                        T(bent_lines_keep_their_bends),
                                        T(surfaces_have_smooth_edges),
+                                       T(surfaces_on_one_spot),
                                        T(seams_keep_the_order),
                                        T(layers_order_and_choose),
                                        T(bodies_show_their_heading),
@@ -556,6 +633,8 @@ int main(void) {
                                        T(changed_maps_are_seen),
                                        T(a_viewport_is_not_left),
                                        T(nothing_and_very_much),
+                                       T(no_texture_for_what_stands_still),
+                                       T(points_too_near_to_tell_a_direction),
                                        T(frames_do_not_allocate)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

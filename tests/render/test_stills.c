@@ -200,6 +200,36 @@ static void agents_are_where_they_should(const char *data) {
     nm_headless_destroy(headless);
 }
 
+/// A title longer than the picture is wide comes out smaller: nothing of it is cut off.
+static void long_titles_fit(void **state) {
+    (void)state;
+    enum { WIDE = 250, HIGH = 140 };
+    nm_headless *headless = nm_test_headless(WIDE, HIGH);
+    if (!headless) skip();
+    static uint8_t pixels[2][4 * WIDE * HIGH];
+    const nm_scene *scene = NULL;
+    nm_error error;
+    CHECK_OK(nm_builtin_scene("highway", 1, &scene, &error), error);
+    nm_picture_options options = nm_picture_options_default();
+    options.panel = 0;
+    for (int i = 0; i < 2; i++) {
+        nm_picture *picture = NULL;
+        CHECK_OK(nm_picture_create(scene, &options, i ? "" : "1  crossing_conflict  TTC 0.92 s", &picture, &error),
+                 error);
+        CHECK_OK(
+            nm_picture_draw(picture, nm_headless_renderer(headless), nm_headless_viewport(headless), 0, NULL, &error),
+            error);
+        CHECK_OK(nm_headless_read(headless, pixels[i], &error), error);
+        nm_picture_destroy(picture);
+    }
+    int most = 0; // column that the title reaches
+    for (int i = 0; i < WIDE * HIGH; i++)
+        if (memcmp(pixels[0] + 4 * i, pixels[1] + 4 * i, 4) != 0 && i % WIDE > most) most = i % WIDE;
+    assert_in_range(most, WIDE / 2, WIDE - 8);
+    nm_scene_destroy(scene);
+    nm_headless_destroy(headless);
+}
+
 static void ngsim_scene(void **state) {
     (void)state;
     agents_are_where_they_should("data/commonroad/ngsim-val.tar.xz");
@@ -211,6 +241,7 @@ static void womd_scene(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(golden_pictures), cmocka_unit_test(pictures_differ),
-                                       cmocka_unit_test(ngsim_scene), cmocka_unit_test(womd_scene)};
+                                       cmocka_unit_test(long_titles_fit), cmocka_unit_test(ngsim_scene),
+                                       cmocka_unit_test(womd_scene)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -367,6 +367,9 @@ static void layers_and_overlays(void **state) {
         nm_viewer_press(viewer, *key);
         assert_int_equal(nm_viewer_get(viewer).layers, layers);
     }
+    nm_viewer_press(viewer, '1'); // no surface is left, not even what outlines the roads
+    assert_int_equal(nm_viewer_get(viewer).layers & (1u << NM_LAYER_GROUND | 1u << NM_LAYER_CASING), 0);
+    nm_viewer_press(viewer, '1');
     const float height = nm_viewer_pane_rect(viewer, 0).height;
     nm_viewer_press(viewer, 'g');
     assert_true(nm_viewer_pane_rect(viewer, 0).height > height);

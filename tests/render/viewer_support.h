@@ -14,9 +14,10 @@ typedef struct test_source {
     const nm_scene *scenes[2]; ///< of 40 and 60 steps on the same map
     nm_moment moments[2];
     uint32_t shown[SCENES], count;
-    int open;   ///< given out and not released
-    int loaded; ///< ever
-    int broken; ///< loading fails
+    int open;      ///< given out and not released
+    int loaded;    ///< ever
+    int broken;    ///< loading fails
+    uint32_t gone; ///< so many of the first scenes are not in the list any more
 } test_source;
 
 static inline uint32_t test_count(void *context) {
@@ -44,6 +45,7 @@ static inline nm_status test_filter(void *context, const char *text, nm_error *e
     for (uint32_t i = 0; i < SCENES; i++) source->shown[i] = i;
     for (uint32_t i = 0; i < SCENES; i++) {
         test_entry(source, i, &entry, error);
+        if (i < source->gone) continue;
         if (strstr(entry.kinds, text) || strstr(entry.name, text)) kept[count++] = i;
     }
     memcpy(source->shown, kept, count * sizeof *kept);
@@ -60,6 +62,15 @@ static inline nm_status test_load(void *context, int64_t id, nm_viewer_scene *sc
     source->open++;
     source->loaded++;
     return NM_OK;
+}
+
+static inline nm_status test_find(void *context, uint64_t hash, int64_t *id, nm_error *error) {
+    const test_source *source = context;
+    for (uint32_t i = 0; i < 2; i++) {
+        *id = 101 + i;
+        if (source->scenes[i]->hash == hash) return NM_OK;
+    }
+    return NM_ERROR(error, NM_E_NOT_FOUND, "there is no scene with hash %llx", (unsigned long long)hash);
 }
 
 static inline void test_release(void *context, nm_viewer_scene *scene) {
@@ -120,6 +131,8 @@ static inline nm_viewer *test_viewer(test_source *source, int width, int height)
     nm_error error;
     nm_error_clear(&error);
     config.source = &interface;
+    config.find = test_find;
+    config.find_context = source;
     config.width = width;
     config.height = height;
     config.live_seconds = 5.0f;

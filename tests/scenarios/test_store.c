@@ -361,6 +361,39 @@ static void test_scene_ids(void **state) {
     folder_remove(&f);
 }
 
+static void test_scenes_by_hash(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    nm_error refused;
+    int64_t ids[20], found = -1;
+    nm_error_clear(&refused);
+    for (int i = 0; i < 20; i++) ids[i] = put_random(store, (uint64_t)i);
+    for (int i = 0; i < 20; i++) {
+        const nm_scene *scene = random_scene((uint64_t)i);
+        must(nm_store_find_hash(store, scene->hash, &found, error));
+        assert_int_equal(found, ids[i]);
+        assert_int_equal(nm_store_find_hash(store, scene->hash ^ 1, &found, &refused), NM_E_NOT_FOUND);
+        assert_int_equal(found, 0);
+        nm_scene_destroy(scene);
+    }
+    assert_int_equal(nm_store_find_hash(store, 0, &found, &refused), NM_E_NOT_FOUND); // a parent that there is not
+    const nm_scene *gone = random_scene(7);
+    must(nm_store_delete_scene(store, ids[7], error));
+    assert_int_equal(nm_store_find_hash(store, gone->hash, &found, &refused), NM_E_NOT_FOUND);
+    nm_scene_destroy(gone);
+    char explain[200];
+    sqlite3_stmt *plan = NULL;
+    snprintf(explain, sizeof explain, "EXPLAIN QUERY PLAN %s",
+             sqlite3_sql(nm_store_statement(store, NM_SQL_FIND_HASH, &refused)));
+    assert_int_equal(sqlite3_prepare_v2(store->db, explain, -1, &plan, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(plan), SQLITE_ROW);
+    assert_non_null(strstr((const char *)sqlite3_column_text(plan, 3), "COVERING INDEX scene_identity"));
+    sqlite3_finalize(plan);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
 static void test_sources(void **state) {
     (void)state;
     folder f = folder_make();
@@ -522,6 +555,7 @@ int main(void) {
         cmocka_unit_test(test_shortest_decimals),
         cmocka_unit_test(test_deleting_leaves_nothing),
         cmocka_unit_test(test_scene_ids),
+        cmocka_unit_test(test_scenes_by_hash),
         cmocka_unit_test(test_sources),
         cmocka_unit_test(test_stats),
         cmocka_unit_test(test_readers_see_whole_transactions),

@@ -121,10 +121,26 @@ static void upload_u32(nm_backend *backend, const uint32_t *host, size_t count, 
     (void)backend;
     if (count) memcpy(to, host, count * sizeof *to);
 }
+static void zero_rows(nm_cpu *cpu, const void *op, uint32_t first, uint32_t count, uint32_t worker) {
+    const nm_tensor *t = op;
+    const size_t size = nm_dtype_size(t->dtype);
+    (void)cpu, (void)worker;
+    for (size_t r = first; r < (size_t)first + count; r++) {
+        memset((char *)t->data + r * t->stride * size, 0, t->cols * size);
+    }
+}
 static void zero(nm_backend *backend, nm_tensor t) {
-    (void)backend;
-    const size_t size = nm_dtype_size(t.dtype);
-    for (size_t r = 0; r < t.rows; r++) memset((char *)t.data + r * t.stride * size, 0, t.cols * size);
+    enum { PIECE = 4096 };
+    nm_cpu *cpu = nm_cpu_of(backend);
+    if (t.rows != 1) {
+        nm_cpu_for_rows(cpu, t.rows, t.cols, zero_rows, &t);
+        return;
+    }
+    // a long array, such as all gradients, in pieces
+    const nm_tensor pieces = {t.data, t.cols / PIECE, PIECE, PIECE, t.dtype};
+    nm_cpu_for_rows(cpu, pieces.rows, PIECE, zero_rows, &pieces);
+    const nm_tensor rest = nm_tensor_cols(t, pieces.rows * PIECE, t.cols % PIECE);
+    zero_rows(cpu, &rest, 0, 1, 0);
 }
 static nm_status synchronize(nm_backend *backend, nm_error *error) {
     nm_cpu *cpu = nm_cpu_of(backend);

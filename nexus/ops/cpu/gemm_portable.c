@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nexus/ops/bf16.h"
 #include "nexus/ops/cpu/products_bf16.h"
 
 typedef struct portable {
@@ -48,27 +47,12 @@ static void release_weight(nm_gemm *gemm, nm_gemm_weight *weight) {
     free(weight);
 }
 
-static void pack_bf16(const nm_gemm_weight *weight, const float *value, size_t stride, int transposed) {
-    const size_t O = weight->O, I = weight->I, deep = round_up(weight->I, NM_BF16_DEPTH);
-    uint16_t *to = weight->packed;
-    for (size_t panel = 0; panel < O; panel += NM_BF16_PANEL) {
-        for (size_t i = 0; i < deep; i += 2) {
-            for (size_t o = panel; o < panel + NM_BF16_PANEL; o++) {
-                for (size_t k = i; k < i + 2; k++) {
-                    const int inside = o < O && k < I;
-                    const float v = !inside ? 0.0f : transposed ? value[k * stride + o] : value[o * stride + k];
-                    *to++ = nm_bf16_of_float(v);
-                }
-            }
-        }
-    }
-}
 static nm_status pack(nm_gemm *gemm, nm_gemm_weight *weight, const float *value, size_t stride, int transposed,
                       nm_error *error) {
     (void)error;
     const portable *p = (const portable *)gemm;
     if (weight->type == NM_BF16)
-        pack_bf16(weight, value, stride, transposed);
+        p->bf16->pack_weight(value, stride, weight->O, weight->I, transposed, weight->packed);
     else
         p->kernels->pack(value, stride, weight->O, weight->I, transposed, weight->packed);
     return NM_OK;

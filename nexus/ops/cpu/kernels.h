@@ -73,15 +73,16 @@ typedef struct nm_cpu_kernels {
                   uint32_t I, float *dw, size_t dw_stride);
 
     /// Floats of scratch that a part needs. `products`: nullable; used where these kernels can use them, and the op is
-    /// in bf16 without poses (then a part is of one head).
-    size_t (*attention_scratch)(const nm_attention *op, const nm_bf16_products *products, int backward);
+    /// in bf16, the forward pass without poses (then a part is of one head).
+    size_t (*attention_scratch)(const nm_attention *op, const nm_bf16_products *products);
+    size_t (*attention_grad_scratch)(const nm_attention_grad *op, const nm_bf16_products *products);
     void (*attention)(const nm_attention *op, nm_cpu_attention_part part, const nm_bf16_products *products,
                       float *scratch);
     void (*attention_grad)(const nm_attention_grad *op, nm_cpu_attention_part part, nm_cpu_attention_sums sums,
-                           float *scratch);
+                           const nm_bf16_products *products, float *scratch);
 
-    /// out[i] = f(x[i]) for the tests of accuracy: 'e' exp, 'g' gelu, 'h' gelu for results in bf16, 'G' its slope, 's'
-    /// sigmoid, 'S' slope of SiLU, 'l' log2, 'n' sin, 'c' cos. count is a multiple of 16.
+    /// out[i] = f(x[i]) for the tests of accuracy: 'e' exp, 'g' gelu, 'h' gelu for results in bf16, 'G' and 'H' their
+    /// slopes, 's' sigmoid, 'S' slope of SiLU, 'l' log2, 'n' sin, 'c' cos. count is a multiple of 16.
     void (*evaluate)(char function, const float *x, float *out, size_t count);
 } nm_cpu_kernels;
 

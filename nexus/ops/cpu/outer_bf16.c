@@ -1,5 +1,5 @@
-/// Operands of outer products in bf16, laid out as products of a packed weight want theirs (products_bf16.h): dp^T
-/// takes the place of x there, and x that of the weight.
+/// Weights and operands of outer products in bf16, laid out as products want theirs (products_bf16.h). In an outer
+/// product dp^T takes the place of x there, and x that of the weight.
 #include "nexus/ops/cpu/products_bf16.h"
 
 #if defined(__x86_64__) && defined(__AVX512BF16__)
@@ -75,6 +75,51 @@ void nm_bf16_sum_left(const uint16_t *packed, uint32_t cols, uint32_t depth, dou
         if (n < depth) even = _mm512_dpbf16_ps(even, (__m512bh)_mm512_loadu_si512(row + n), ones);
         sums[c] += (double)w_sum(_mm512_add_ps(even, odd));
     }
+}
+
+/// 16 numbers at most, zeros after.
+W_INLINE wide some(const float *p, uint32_t n) {
+    return n >= WIDE ? w_load(p) : w_load_n(p, n);
+}
+static void pack_rows(const float *value, size_t stride, uint32_t O, uint32_t I, uint32_t depth, uint16_t *to) {
+    for (uint32_t o = 0; o < O; o += NM_BF16_PANEL) {
+        for (uint32_t i = 0; i < depth; i += 2 * WIDE) {
+            const uint32_t low = I > i ? I - i : 0, high = low > WIDE ? low - WIDE : 0;
+            wide r[WIDE];
+            for (uint32_t j = 0; j < WIDE; j++) {
+                const float *row = value + (o + j < O ? o + j : 0) * stride + (low ? i : 0);
+                const uint32_t there = o + j < O;
+                const wide a = some(row, there ? low : 0), b = some(row + (high ? WIDE : 0), there ? high : 0);
+                r[j] = _mm512_castsi512_ps((__m512i)_mm512_cvtne2ps_pbh(b, a));
+            }
+            w_transpose(r);
+            for (uint32_t j = 0; j < WIDE; j++, to += 2 * WIDE) _mm512_storeu_ps(to, r[j]);
+        }
+    }
+}
+static void pack_columns(const float *value, size_t stride, uint32_t O, uint32_t I, uint32_t depth, uint16_t *to) {
+    // a conversion puts 16 of one row before 16 of the other; pairs are wanted
+    uint16_t order[32];
+    for (uint16_t i = 0; i < 16; i++) {
+        order[2 * i] = i;
+        order[2 * i + 1] = (uint16_t)(16 + i);
+    }
+    const __m512i pairs = _mm512_loadu_si512(order);
+    for (uint32_t i = 0; i < depth; i += 2) {
+        for (uint32_t o = 0; o < O; o += NM_BF16_PANEL) {
+            const wide a = some(value + (i < I ? i : 0) * stride + o, i < I ? O - o : 0);
+            const wide b = some(value + (i + 1 < I ? i + 1 : 0) * stride + o, i + 1 < I ? O - o : 0);
+            const __m512i both = _mm512_permutexvar_epi16(pairs, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+            _mm512_storeu_si512(to + (size_t)o * depth + (size_t)i * NM_BF16_PANEL, both);
+        }
+    }
+}
+void nm_bf16_pack_weight(const float *value, size_t stride, uint32_t O, uint32_t I, int transposed, uint16_t *to) {
+    const uint32_t depth = (I + NM_BF16_DEPTH - 1) / NM_BF16_DEPTH * NM_BF16_DEPTH;
+    if (transposed)
+        pack_columns(value, stride, O, I, depth, to);
+    else
+        pack_rows(value, stride, O, I, depth, to);
 }
 
 #endif

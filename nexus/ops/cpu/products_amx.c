@@ -145,19 +145,28 @@ W_INLINE void row_of_tiles(const nm_linear *op, epilogue_case is, uint32_t row, 
 static size_t linear_scratch(uint32_t cols, uint32_t depth) {
     return (depth > CHUNK ? cols : 2 * COLS) * (size_t)ROWS;
 }
-/// The loops for what a pass without a backward pass is made of; everything else is not refused, but declined.
+static int same_case(epilogue_case a, epilogue_case b) {
+    const int added = a.kind < NM_EPILOGUE_RESIDUAL || a.residual == b.residual;
+    return a.kind == b.kind && a.y == b.y && added && (a.kind != NM_EPILOGUE_GATED || a.gate == b.gate) &&
+           a.keeps == b.keeps && (!a.keeps || a.pre == b.pre);
+}
+/// The loops for what passes are made of; everything else is not refused, but declined.
 static int linear(const nm_linear *op, uint32_t row, const uint16_t *x, size_t x_stride, const uint16_t *packed,
                   uint32_t depth, float *sums) {
     const epilogue_case is = epilogue_case_of(op);
-    if (op->y.cols % COLS != 0 || is.keeps) return 0;
-    if (is.kind == NM_EPILOGUE_NONE && is.y == NM_BF16) {
+    if (op->y.cols % COLS != 0) return 0;
+    if (same_case(is, epilogue_plain)) {
         row_of_tiles(op, epilogue_plain, row, x, x_stride, packed, depth, sums);
-    } else if (is.kind == NM_EPILOGUE_GELU && is.y == NM_BF16) {
+    } else if (same_case(is, epilogue_gelu)) {
         row_of_tiles(op, epilogue_gelu, row, x, x_stride, packed, depth, sums);
-    } else if (is.kind == NM_EPILOGUE_RESIDUAL && is.y == NM_F32 && is.residual == NM_F32) {
+    } else if (same_case(is, epilogue_residual)) {
         row_of_tiles(op, epilogue_residual, row, x, x_stride, packed, depth, sums);
-    } else if (is.kind == NM_EPILOGUE_GATED && is.y == NM_F32 && is.residual == NM_F32 && is.gate == NM_BF16) {
+    } else if (same_case(is, epilogue_gated)) {
         row_of_tiles(op, epilogue_gated, row, x, x_stride, packed, depth, sums);
+    } else if (same_case(is, epilogue_gelu_kept)) {
+        row_of_tiles(op, epilogue_gelu_kept, row, x, x_stride, packed, depth, sums);
+    } else if (same_case(is, epilogue_gated_kept)) {
+        row_of_tiles(op, epilogue_gated_kept, row, x, x_stride, packed, depth, sums);
     } else {
         return 0;
     }
@@ -178,6 +187,7 @@ static const nm_bf16_products products = {.name = "own loops, AMX",
                                           .product = product,
                                           .linear_scratch = linear_scratch,
                                           .linear = linear,
+                                          .pack_weight = nm_bf16_pack_weight,
                                           .pack_left = nm_bf16_pack_left,
                                           .pack_right = nm_bf16_pack_right,
                                           .sum_left = nm_bf16_sum_left};

@@ -61,6 +61,7 @@ static void product(const uint16_t *x, size_t x_stride, uint32_t rows, const uin
 static const nm_bf16_products products = {.name = "own loops, AVX512-BF16",
                                           .block = 64,
                                           .product = product,
+                                          .pack_weight = nm_bf16_pack_weight,
                                           .pack_left = nm_bf16_pack_left,
                                           .pack_right = nm_bf16_pack_right,
                                           .sum_left = nm_bf16_sum_left};

@@ -29,12 +29,16 @@ typedef struct nm_bf16_products {
                   uint32_t depth, float *sums);
     size_t (*linear_scratch)(uint32_t cols, uint32_t depth);
 
+    /// A packed weight out of value [O][I] (or [I][O], transposed), rounded; subnormal numbers become zero.
+    void (*pack_weight)(const float *value, size_t stride, uint32_t O, uint32_t I, int transposed, uint16_t *to);
+
     /// Outer products dw [O][I] += dp [rows][O]^T x [rows][I] are `product` of dp^T, packed to the left, with x, packed
     /// to the right; `depth` is `rows` filled up to a multiple of 32. See nm_bf16_pack_left and those after it.
     nm_bf16_pack *pack_left, *pack_right;
     void (*sum_left)(const uint16_t *packed, uint32_t cols, uint32_t depth, double *sums);
 } nm_bf16_products;
 
+void nm_bf16_pack_weight(const float *value, size_t stride, uint32_t O, uint32_t I, int transposed, uint16_t *to);
 /// to [cols filled up to 16][depth] = x [rows][cols]^T, zeros beyond
 nm_bf16_pack nm_bf16_pack_left;
 /// to = x [rows][cols] as a packed weight of `cols` outputs and `depth` inputs, zeros beyond

@@ -1,0 +1,57 @@
+/// Line charts as PNG files, drawn by the processor: no OpenGL, no display. For curves of training and evaluation.
+///
+/// The same plot gives the same pixels on machines with the same font and FreeType. Nothing is kept between calls:
+/// several threads may plot at once.
+#ifndef NM_RENDER_PLOT_H
+#define NM_RENDER_PLOT_H
+
+#include "render/theme.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NM_PLOT_MAX_SERIES 16 ///< more lines are not told apart
+
+/// A line through points in the order given. Points with a NaN or an infinity, or with a value <= 0 on a logarithmic
+/// axis, are left out and interrupt the line; a point between two such is a dot. How many were left out is written into
+/// the picture. Any number of points: what falls into one column of pixels is drawn as its first, lowest, highest and
+/// last point, which looks the same as all of them (Jugel et al., "M4: a visualization-oriented time series data
+/// aggregation", PVLDB 7, 2014).
+typedef struct nm_plot_series {
+    const char *name; ///< for the legend; NULL or "" = not in it
+    const double *x, *y;
+    size_t count;
+} nm_plot_series;
+
+typedef struct nm_plot_axis {
+    const char *label; ///< such as "speed"; NULL = none
+    const char *unit;  ///< such as "m/s", written in brackets behind the label; NULL = none
+    int logarithmic;   ///< 1: decades
+    double low, high;  ///< what is shown; NaN (default) = from the data. On a logarithmic axis > 0
+} nm_plot_axis;
+
+/// Fill with nm_plot_default().
+typedef struct nm_plot {
+    int width, height;   ///< px, 200 to 8192; default 1000 x 600
+    nm_theme_kind theme; ///< default day
+    const char *title;   ///< NULL = none
+    nm_plot_axis x, y;
+    const nm_plot_series *series; ///< [series_count]; colours in this order, and dashed from the sixth on
+    size_t series_count;          ///< 0 to NM_PLOT_MAX_SERIES: none gives axes without lines
+} nm_plot;
+NM_API nm_plot nm_plot_default(void);
+
+/// rgba [out, 4 width height], upper row first, opaque. NM_E_ARGUMENT for a size or a range that makes no sense,
+/// NM_E_LIMIT for too many series, NM_E_NOT_FOUND when there is no font (fonts-dejavu-core), NM_E_MEMORY. Texts that
+/// are too long for the picture are cut.
+NM_API nm_status nm_plot_draw(const nm_plot *plot, uint8_t *rgba, nm_error *error);
+/// The same into a PNG file, which appears under its name when it is complete. NM_E_IO besides.
+NM_API nm_status nm_plot_png(const nm_plot *plot, const char *path, nm_error *error);
+/// Colour of series `index` (taken modulo 5).
+NM_API nm_rgba nm_plot_colour(nm_theme_kind theme, size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
