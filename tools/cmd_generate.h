@@ -32,15 +32,15 @@ typedef struct nm_generate_job {
     uint32_t sample;
     char *parameters;
     nm_generated_scene made;
-    nm_world_stats stats;
+    nm_world_stats stats, compared; ///< over all of its seconds; over those that are recorded, too
     nm_packed_scene *packed;
 } nm_generate_job;
 
 /// Over everything.
 typedef struct nm_generate_totals {
     uint64_t scenes, agents, stored, existed, failed, too_short, generated_before;
-    uint64_t parents, parents_checked;
-    nm_world_stats made, recorded; ///< agents, collided, off_road, started_* only
+    uint64_t parents, parents_checked, compared_scenes;
+    nm_world_stats made, compared, recorded; ///< agents, collided, off_road, started_* only
     nm_future_cost cost;
 } nm_generate_totals;
 

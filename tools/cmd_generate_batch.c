@@ -133,14 +133,23 @@ static nm_status play_back(const nm_scene *scene, uint32_t start, uint32_t steps
     return status;
 }
 
+/// Steps of a future of `steps` that the recording of its parent has, too.
+static uint32_t recorded_steps(const nm_generate_parent *parent, uint32_t steps) {
+    const uint32_t recorded = parent->scene->step_count - 1 - parent->current_step;
+    return recorded < steps ? recorded : steps;
+}
+
 /// A scene that can not be played back or packed does not stop the others: the status stays with the job.
 static nm_status finish_job(void *context, size_t index, int worker, nm_error *error) {
     nm_generate_run *run = context;
     nm_generate_job *job = &run->jobs[index];
     nm_generated_scene *made = &job->made;
     if (made->status != NM_OK) return NM_OK;
-    const uint32_t start = job->parent->current_step;
-    made->status = play_back(made->scene, start, made->scene->step_count - 1 - start, &job->stats, &made->error);
+    const uint32_t start = job->parent->current_step, steps = made->scene->step_count - 1 - start;
+    const uint32_t recorded = recorded_steps(job->parent, steps);
+    made->status = play_back(made->scene, start, steps, &job->stats, &made->error);
+    if (made->status == NM_OK && recorded)
+        made->status = play_back(made->scene, start, recorded, &job->compared, &made->error);
     if (made->status == NM_OK)
         made->status = nm_pack_scene(run->packers[worker], made->scene, &job->packed, &made->error);
     if (made->status != NM_E_CANCELLED) return NM_OK;
@@ -159,12 +168,11 @@ static void add_stats(nm_world_stats *to, const nm_world_stats *from) {
 /// The recording over the seconds that the futures have, as far as it goes: once for each scene.
 static nm_status check_parent(nm_generate_run *run, nm_generate_parent *parent, uint32_t steps, nm_error *error) {
     if (parent->checked) return NM_OK;
-    const uint32_t recorded = parent->scene->step_count - 1 - parent->current_step;
     parent->checked = 1;
     run->totals.parents++;
-    if (!recorded) return NM_OK;
+    if (!recorded_steps(parent, steps)) return NM_OK;
     const nm_status status =
-        play_back(parent->scene, parent->current_step, recorded < steps ? recorded : steps, &parent->stats, error);
+        play_back(parent->scene, parent->current_step, recorded_steps(parent, steps), &parent->stats, error);
     if (status == NM_E_CANCELLED) return status;
     if (status != NM_OK) return NM_OK; // nothing to compare with, which the number of those compared says
     run->totals.parents_checked++;
@@ -208,8 +216,11 @@ static nm_status store_job(nm_generate_run *run, nm_generate_job *job, nm_error 
     run->totals.stored += status == NM_OK;
     run->totals.scenes++;
     run->totals.agents += job->made.agents;
+    const uint32_t steps = job->made.scene->step_count - 1 - job->parent->current_step;
     add_stats(&run->totals.made, &job->stats);
-    status = check_parent(run, job->parent, job->made.scene->step_count - 1 - job->parent->current_step, error);
+    add_stats(&run->totals.compared, &job->compared);
+    run->totals.compared_scenes += recorded_steps(job->parent, steps) > 0;
+    status = check_parent(run, job->parent, steps, error);
     if (status == NM_OK) nm_generate_add_row(run, job, id);
     return status;
 }

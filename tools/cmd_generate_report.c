@@ -64,6 +64,7 @@ static int print_json(nm_generate_run *run) {
     nm_json_number(document, "seconds", t->cost.seconds);
     nm_json_number(document, "seconds_per_scene", t->scenes ? t->cost.seconds / (double)t->scenes : NAN);
     add_checks(document, "generated", &t->made, t->scenes);
+    add_checks(document, "generated_while_recorded", &t->compared, t->compared_scenes);
     add_checks(document, "recorded", &t->recorded, t->parents_checked);
     cJSON_AddItemToObject(document, "rows", run->rows);
     run->rows = NULL;
@@ -85,7 +86,8 @@ static void print_checks(const nm_generate_totals *t) {
         "checked", ">scenes", ">agents", ">collided", ">off the road", ">in contact before", ">off road before"};
     nm_table *table = nm_table_create(headings, sizeof headings / sizeof *headings);
     add_line(table, "generated", &t->made, t->scenes);
-    add_line(table, "recorded, the same seconds", &t->recorded, t->parents_checked);
+    add_line(table, "generated, as long as recorded", &t->compared, t->compared_scenes);
+    add_line(table, "recorded", &t->recorded, t->parents_checked);
     nm_table_print(table, stdout);
     nm_table_destroy(table);
 }
