@@ -179,6 +179,52 @@ static void test_history_and_provenance(void **state) {
     stage_close(&s);
 }
 
+/// Who left before the current step, though within the history, does not come back; nor with a goal recorded later.
+static void test_gone(void **state) {
+    (void)state;
+    stage s = stage_open();
+    const nm_scene_generator_config config = config_of(1);
+    nm_scene_generator *g = open_generator(&s, &config);
+    nm_scene_builder *builder = nm_scene_builder_create();
+    const nm_map *road = nm_test_road(300.0);
+    const nm_scene *scene = NULL;
+    nm_error error;
+    assert_int_equal(nm_scene_builder_begin(builder, road, 0.1, 60, &error), NM_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        const nm_track_def def = {.id = i, .type = NM_AGENT_CAR, .length = 4.5f, .width = 1.8f};
+        uint32_t track;
+        assert_int_equal(nm_scene_builder_add_track(builder, &def, &track, &error), NM_OK);
+        for (uint32_t step = 0; step < 60; step++) {
+            if ((i == 1 && step > 20) || (i == 2 && step > 20 && step < 30)) continue;
+            const nm_state at = {.x = 30.0f * (float)i + 0.8f * (float)step, .vx = 8.0f};
+            assert_int_equal(nm_scene_builder_add_local_state(builder, i, step, &at, &error), NM_OK);
+        }
+    }
+    nm_scene_builder_set_current(builder, 0, 0);
+    assert_int_equal(nm_scene_builder_build(builder, &scene, &error), NM_OK);
+    nm_scene_request request = {.scene = scene, .current_step = 25, .parameters = "{}"};
+    for (int goal = 0; goal < 2; goal++) {
+        nm_generated_scene out;
+        request.task = goal ? NM_TASK_GOAL : NM_TASK_FREE;
+        add(g, &request);
+        assert_int_equal(nm_scene_generator_tokens(g, 0)->shape.agents, 3); // their history is seen
+        assert_int_equal(nm_scene_generator_run(g, &out, NULL, &error), NM_OK);
+        assert_int_equal(out.status, NM_OK);
+        assert_int_equal(out.agents, 1);
+        for (uint32_t step = 26; step < out.scene->step_count; step++) {
+            assert_true(out.scene->valid[nm_scene_at(out.scene, 0, step)]);
+            assert_false(out.scene->valid[nm_scene_at(out.scene, 1, step)]);
+            assert_false(out.scene->valid[nm_scene_at(out.scene, 2, step)]);
+        }
+        nm_scene_destroy(out.scene);
+    }
+    nm_scene_destroy(scene);
+    nm_map_release(road);
+    nm_scene_builder_destroy(builder);
+    nm_scene_generator_destroy(g);
+    stage_close(&s);
+}
+
 /// Where the recording goes on to the last token, that token's last state is the recorded one.
 static void test_goals(void **state) {
     (void)state;
@@ -338,6 +384,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_scored),
         cmocka_unit_test(test_history_and_provenance),
         cmocka_unit_test(test_goals),
+        cmocka_unit_test(test_gone),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_interrupted),
         cmocka_unit_test(test_numeric),
