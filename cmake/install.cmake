@@ -80,4 +80,8 @@ install(FILES ${PROJECT_BINARY_DIR}/generated/nearmiss-config.cmake
 file(RELATIVE_PATH prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/nearmiss.pc.in ${PROJECT_BINARY_DIR}/generated/nearmiss.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/generated/nearmiss.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(GLOB weights LIST_DIRECTORIES false CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/nexus/weights/*)
+if(weights) # where tools/shipped_model.h looks for them
+  install(FILES ${weights} DESTINATION ${CMAKE_INSTALL_DATADIR}/nearmiss)
+endif()
 install(FILES LICENSE NOTICE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -105,6 +105,9 @@ NM_API nm_status nm_safetensors_metadata_number(const nm_safetensors *file, cons
 /// shorter.
 NM_API nm_status nm_safetensors_read(const nm_safetensors *file, const nm_stored_tensor *tensor, void *out,
                                      nm_error *error);
+/// A hash of what the set says: names, types, shapes and bytes of all tensors, and the metadata, whatever files they
+/// lie in. FNV-1a, against mix-ups, not against forgery. NM_E_IO; NM_E_MEMORY: it takes as much as the largest tensor.
+NM_API nm_status nm_safetensors_hash(const nm_safetensors *file, uint64_t *hash, nm_error *error);
 /// Reads a tensor as float: F32 and wider rounded to nearest even, F16 and BF16 exactly. Allocates nothing.
 ///
 /// shape [rank]   what is expected; rank 0 = a scalar

@@ -308,13 +308,15 @@ typedef struct nm_token_output {
     const char *source;     ///< provenance; "nexus" when NULL
     const char *parameters; ///< JSON object: everything needed to make it again; "{}" when NULL
     uint64_t seed;
-    int keep_rest; ///< 1 = tracks that are no agents of the tokens keep their recorded future; 0 = it is left out
+    uint64_t parent; ///< hash recorded as the parent, for a scene that was resampled; 0 = the scene's own
+    int keep_rest;   ///< 1 = tracks that are no agents of the tokens keep their recorded future; 0 = it is left out
 } nm_token_output;
 
 /// A scene of 10 Hz states with the futures replaced: up to the current step a bit-exact copy of `scene`, which the
 /// tokens were built from; after it, for as long as the tokens go, what `values` say (nm_tokens_decode, present as
 /// there). Track indices, sizes, types, flags, tags and signals are those of `scene`; heights of the ground are the
-/// last recorded ones. scene->hash becomes the parent. Goals, problems and timestamps are not taken over.
+/// last recorded ones. scene->hash becomes the parent, unless another is given. Goals, problems and timestamps are not
+/// taken over.
 ///
 /// builder  reset and used, so that its memory serves the next scene
 /// arena    for working memory, left as it was

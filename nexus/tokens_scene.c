@@ -80,7 +80,7 @@ static nm_status describe(const making *m, const nm_token_output *output, nm_err
                                       .record = from->record,
                                       .program = "nearmiss " NM_VERSION,
                                       .seed = output->seed,
-                                      .parent = m->scene->hash,
+                                      .parent = output->parent ? output->parent : m->scene->hash,
                                       .parameters = output->parameters ? output->parameters : "{}"};
     nm_status status = nm_scene_builder_set_provenance(m->builder, &provenance, error);
     for (uint32_t i = 0; status == NM_OK && i < m->scene->tag_count; i++)

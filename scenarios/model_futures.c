@@ -5,34 +5,20 @@
 #include <string.h>
 
 #include "base/progress.h"
-#include "base/rng.h"
-#include "sim/geometry.h"
+#include "scenarios/future_guidance.h"
+#include "scenarios/future_tokens.h"
 
 struct nm_model_futures {
     nm_model_futures_config config;
-    nm_token_config tokens;
+    nm_future_tokens keep;
     nm_generator *generator;
     nm_guidance *guidance; ///< NULL: none
     nm_arena *arena;       ///< of one run
-    nm_token_map *map;
-    uint64_t map_hash;
 };
 
 nm_model_futures_config nm_model_futures_config_default(void) {
     return (nm_model_futures_config){
-        .generator = nm_generator_config_default(), .agents = 160, .guidance = nm_guidance_config_default()};
-}
-
-static int guided(const nm_guidance_config *c) {
-    return c->overlap > 0.0f || c->road > 0.0f || c->smooth > 0.0f || c->consistent > 0.0f;
-}
-
-static nm_status create_guidance(nm_model_futures *f, nm_error *error) {
-    nm_guidance_config c = f->config.guidance;
-    c.max_tokens = f->config.generator.scenes * f->config.agents * nm_token_count(&f->tokens);
-    c.encoding = nm_token_state_encoding(&f->tokens);
-    c.dt = 0.1f * (float)NM_TOKEN_STEPS;
-    return nm_guidance_create(&c, &f->guidance, error);
+        .generator = nm_future_generator_default(), .agents = 160, .guidance = nm_future_guidance_default()};
 }
 
 nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, const nm_model_futures_config *config,
@@ -44,13 +30,13 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
         free(f);
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for the futures of a model");
     }
-    nm_recipe wide = *recipe;
-    wide.tokens.agents = config->agents;
-    wide.tokens.range = 1e6; // whoever is there takes part
+    const nm_recipe wide = nm_future_recipe(recipe, config->agents);
     f->config = *config;
-    f->tokens = wide.tokens;
+    f->keep.config = wide.tokens;
     nm_status status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
-    if (status == NM_OK && guided(&config->guidance)) status = create_guidance(f, error);
+    if (status == NM_OK)
+        status =
+            nm_future_guidance_create(&config->guidance, &wide.tokens, config->generator.scenes, &f->guidance, error);
     if (status == NM_OK)
         *futures = f;
     else
@@ -62,54 +48,9 @@ void nm_model_futures_destroy(nm_model_futures *f) {
     if (!f) return;
     nm_generator_destroy(f->generator);
     nm_guidance_destroy(f->guidance);
-    nm_token_map_destroy(f->map);
+    nm_future_tokens_release(&f->keep);
     nm_arena_destroy(f->arena);
     free(f);
-}
-
-static nm_status cut_map(nm_model_futures *f, const nm_map *map, nm_error *error) {
-    if (f->map && f->map_hash == map->hash) return NM_OK;
-    nm_token_map_destroy(f->map);
-    f->map = NULL;
-    const nm_status status = nm_token_map_create(map, &f->tokens, &f->map, error);
-    f->map_hash = map->hash;
-    return status;
-}
-
-/// Of a goal only the state at its time is given: those before it are what leads there at its speed.
-static void give_last_state(const nm_scene *scene, nm_tokens *tokens) {
-    const uint32_t steps = tokens->shape.steps, past = tokens->config.past;
-    if (tokens->config.encoding != NM_TOKENS_AGENT) return; // a token is one state
-    for (uint32_t a = 0; a < tokens->shape.agents; ++a) {
-        for (uint32_t t = past + 1; t < steps; ++t) {
-            if (!tokens->known[(size_t)a * steps + t]) continue;
-            nm_state states[NM_TOKEN_STEPS], goal;
-            const uint32_t step = tokens->current_step + NM_TOKEN_STEPS * (t - past);
-            if (!nm_scene_get_state(scene, tokens->track[a], step, &goal)) continue;
-            for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
-                const float before = 0.1f * (float)(NM_TOKEN_STEPS - 1 - i);
-                states[i] = goal;
-                states[i].x -= before * goal.vx;
-                states[i].y -= before * goal.vy;
-            }
-            nm_token_encode(&tokens->config, nm_tokens_frame(tokens, a), states,
-                            tokens->values + ((size_t)a * steps + t) * nm_token_channels(&tokens->config));
-        }
-    }
-}
-
-static nm_status build(nm_model_futures *f, const nm_future_request *r, nm_tokens *tokens, nm_error *error) {
-    nm_status status = cut_map(f, r->scene->map, error);
-    if (status == NM_OK && f->guidance) status = nm_map_prepare(r->scene->map, error);
-    if (status != NM_OK) return status;
-    nm_token_request request = nm_token_request_default(r->scene);
-    request.current_step = r->current_step;
-    request.generate = 1;
-    status = nm_tokens_build(f->map, r->scene, &request, f->arena, tokens, error);
-    if (status != NM_OK) return status;
-    nm_tokens_set_task(tokens, &(nm_token_task){.kind = r->task});
-    if (r->task == NM_TASK_GOAL) give_last_state(r->scene, tokens);
-    return NM_OK;
 }
 
 static nm_status allocate(const nm_future_request *r, uint32_t steps, nm_arena *arena, nm_futures *out,
@@ -168,30 +109,16 @@ static nm_status decode(nm_model_futures *f, const nm_future_request *r, const n
     return status;
 }
 
-/// Who the tokens of the batch are, `count` times the same scene.
 static nm_status set_guidance(nm_model_futures *f, const nm_scene *scene, const nm_tokens *tokens, uint32_t count,
                               nm_error *error) {
-    const uint32_t agents = tokens->shape.agents;
-    nm_guided_agent *guided_agents = NM_ARENA_ARRAY(f->arena, nm_guided_agent, agents);
-    nm_guided_scene *scenes = NM_ARENA_ARRAY(f->arena, nm_guided_scene, count);
-    if (!guided_agents || !scenes) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
-    for (uint32_t a = 0; a < agents; ++a) {
-        const nm_token_frame *frame = nm_tokens_frame(tokens, a);
-        const nm_track *track = &scene->tracks[tokens->track[a]];
-        const int drives = nm_agent_type_vehicle((nm_agent_type)track->type);
-        guided_agents[a] = (nm_guided_agent){.agent = a,
-                                             .lane_mask = drives ? NM_LANE_MASK_VEHICLE : 0,
-                                             .length = track->length,
-                                             .width = track->width,
-                                             .pose = {.x = frame->x,
-                                                      .y = frame->y,
-                                                      .cos_h = cos((double)frame->heading),
-                                                      .sin_h = sin((double)frame->heading)}};
+    const nm_scene **scenes = NM_ARENA_ARRAY(f->arena, const nm_scene *, count);
+    const nm_tokens **same = NM_ARENA_ARRAY(f->arena, const nm_tokens *, count);
+    if (!scenes || !same) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
+    for (uint32_t i = 0; i < count; ++i) {
+        scenes[i] = scene;
+        same[i] = tokens;
     }
-    for (uint32_t i = 0; i < count; ++i)
-        scenes[i] = (nm_guided_scene){.map = scene->map, .agent_count = agents, .agents = guided_agents};
-    nm_guidance_set_scenes(f->guidance, scenes, count);
-    return NM_OK;
+    return nm_future_guidance_set(f->guidance, scenes, same, count, f->arena, error);
 }
 
 /// Samples [first, first + count) in one batch.
@@ -203,11 +130,10 @@ static nm_status sample(nm_model_futures *f, const nm_future_request *r, const n
     float *values = NM_ARENA_ARRAY(f->arena, float, size *count);
     nm_status status = batch && values ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", count);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i)
-        batch[i] =
-            (nm_generation){.tokens = tokens,
-                            .feedback = r->feedback ? tokens->logged : NULL,
-                            .key = nm_hash64(r->scene->hash ^ nm_hash64(r->seed + ((uint64_t)(first + i) << 32))),
-                            .values = values + i * size};
+        batch[i] = (nm_generation){.tokens = tokens,
+                                   .feedback = r->feedback ? tokens->logged : NULL,
+                                   .key = nm_future_key(r->scene, r->seed, first + i),
+                                   .values = values + i * size};
     if (status == NM_OK && f->guidance) status = set_guidance(f, r->scene, tokens, count, error);
     const double start = nm_clock();
     nm_guide *guide = f->guidance ? nm_guidance_apply : NULL;
@@ -228,8 +154,8 @@ nm_status nm_model_futures_run(nm_model_futures *f, const nm_future_request *r, 
     NM_ASSERT(r->samples > 0);
     nm_tokens tokens;
     nm_arena_reset(f->arena);
-    nm_status status = build(f, r, &tokens, error);
-    if (status == NM_OK) status = allocate(r, NM_TOKEN_STEPS * f->tokens.future, arena, out, error);
+    nm_status status = nm_future_tokens_build(&f->keep, r->scene, r->current_step, r->task, f->arena, &tokens, error);
+    if (status == NM_OK) status = allocate(r, NM_TOKEN_STEPS * f->keep.config.future, arena, out, error);
     const uint32_t batch = f->config.generator.scenes;
     for (uint32_t first = 0; status == NM_OK && first < r->samples; first += batch) {
         const uint32_t left = r->samples - first;

@@ -14,10 +14,10 @@ typedef struct nm_model_futures nm_model_futures;
 
 /// Fill with nm_model_futures_config_default().
 typedef struct nm_model_futures_config {
-    nm_generator_config generator; ///< scenes = futures sampled at once; default 8
+    nm_generator_config generator; ///< scenes = futures sampled at once; default 8, pyramid:1, 2 levels
     uint32_t agents;               ///< of a scene at most, also if the model was trained with fewer; default 160
-    /// Behaviour terms; max_tokens, encoding and dt are set here. Default: all strengths 0, none. Frames of
-    /// NM_TOKENS_EGO are the ego's, of NM_TOKENS_AGENT each agent's own.
+    /// Behaviour terms; max_tokens, encoding and dt are set here. Default: agents are pushed apart. All strengths 0:
+    /// none.
     nm_guidance_config guidance;
 } nm_model_futures_config;
 NM_API nm_model_futures_config nm_model_futures_config_default(void);

@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/decimal.h"
 #include "scenarios/groups.h"
 #include "scenarios/store.h"
 #include "tools/cli.h"
+#include "tools/guidance_option.h"
 #include "tools/score_report.h"
+#include "tools/shipped_model.h"
 
 enum { MOST_ROWS = 2 * (NM_SCORE_MODELS * NM_SCORE_SCHEDULES + 4) };
 
@@ -275,35 +276,20 @@ static nm_status parse_schedules(const char *text, nm_score_sampling *s, nm_erro
     return NM_OK;
 }
 
-/// "none", or strengths as in "overlap=1,road=0.5,smooth=1,consistent=1".
-static nm_status parse_guidance(const char *text, nm_guidance_config *c, nm_error *error) {
-    const struct {
-        const char *name;
-        float *value;
-    } terms[] = {{"overlap", &c->overlap}, {"road", &c->road}, {"smooth", &c->smooth}, {"consistent", &c->consistent}};
-    *c = nm_guidance_config_default();
-    if (strcmp(text, "none") == 0) return NM_OK;
-    while (*text) {
-        const size_t length = strcspn(text, ","), name = strcspn(text, "=,");
-        double value = -1.0;
-        size_t i = 0;
-        while (i < 4 && (strlen(terms[i].name) != name || strncmp(text, terms[i].name, name) != 0)) ++i;
-        if (i == 4 || text[name] != '=' || !nm_decimal_parse(text + name + 1, length - name - 1, &value) ||
-            !(value >= 0.0 && value <= 1.0))
-            return NM_ERROR(error, NM_E_ARGUMENT,
-                            "--guidance wants none, or strengths from 0 to 1: overlap=,road=,smooth=,consistent=");
-        *terms[i].value = (float)value;
-        text += length + (text[length] == ',');
-    }
-    return NM_OK;
-}
-
 static nm_status score(score_run *run, const char *const *paths, uint32_t count, const nm_score_sampling *sampling,
                        nm_error *error) {
     const nm_dtype precision = strcmp(run->options.precision, "f32") == 0 ? NM_F32 : NM_BF16;
     run->arena = nm_arena_create(0);
     if (!run->arena) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    nm_status status = nm_score_models_open(paths, count, sampling, run->common, precision, &run->models, error);
+    char shipped[NM_MODEL_PATH];
+    const char *found[NM_SCORE_MODELS];
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
+        found[i] = strcmp(paths[i], "shipped") == 0 ? shipped : paths[i];
+        if (found[i] == shipped) status = nm_shipped_model(NULL, shipped, error);
+    }
+    if (status == NM_OK)
+        status = nm_score_models_open(found, count, sampling, run->common, precision, &run->models, error);
     if (status == NM_OK) status = open_scenes(run, error);
     if (status == NM_OK) status = make_rows(run, error);
     if (status == NM_OK) status = score_scenes(run, error);
@@ -345,17 +331,19 @@ static int check_words(const nm_command *command, const score_options *o) {
 static int run_score(const nm_command *command, int argc, char **argv) {
     nm_common common = {0};
     score_options o = {.task = "both",
-                       .schedule = "full",
+                       .schedule = "pyramid:1",
                        .solver = "ddim",
                        .agents = "all",
                        .precision = "bf16",
                        .groups = "motion",
-                       .guidance = "none",
+                       .guidance = "overlap=1",
                        .history = 2.0,
                        .samples = 6,
-                       .levels = 8};
+                       .levels = 2};
     const nm_option table[] = {
-        {"model", NM_OPTION_TEXT, &o.model, "F", "weights with their recipe; more as arguments. None: baselines", 0, 0},
+        {"model", NM_OPTION_TEXT, &o.model, "F",
+         "weights with their recipe, or shipped: those that come with the program; more as arguments. None: baselines",
+         0, 0},
         {"data", NM_OPTION_TEXT, &o.data, "S.db", "store with the recorded scenes", 0, 0},
         {"only", NM_OPTION_TEXT, &o.only, "NAMES", "scenes of these names, with * and ?, separated by commas", 0, 0},
         {"limit", NM_OPTION_INTEGER, &o.limit, "N", "at most so many scenes, 0 = all (default 0)", 0, 1e9},
@@ -371,17 +359,13 @@ static int run_score(const nm_command *command, int argc, char **argv) {
          "futures for the realism metrics of Waymo's sim agents challenge, as it has 32; 0 = leave them out (default). "
          "An independent reimplementation, no official score: see NOTICE about licence and patents",
          0, 1000},
-        {"levels", NM_OPTION_INTEGER, &o.levels, "N", "noise levels of the sampler (default 8)", 1, 4095},
+        {"levels", NM_OPTION_INTEGER, &o.levels, "N", "noise levels of the sampler (default 2)", 1, 4095},
         {"schedule", NM_OPTION_TEXT, &o.schedule, "NAMES",
          "of the sampler, several with commas: full, ar, pyramid[:C], trapezoid[:C], block:N; +feedback behind it: "
-         "what is finished becomes what was recorded, as in a closed loop (default full)",
+         "what is finished becomes what was recorded, as in a closed loop (default pyramid:1)",
          0, 0},
         {"solver", NM_OPTION_TEXT, &o.solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
-        {"guidance", NM_OPTION_TEXT, &o.guidance, "TERMS",
-         "behaviour guidance of models: none, or strengths such as overlap=1,road=1,smooth=1,consistent=1 (default "
-         "none)",
-         0, 0},
-        {"precision", NM_OPTION_TEXT, &o.precision, "NAME", "bf16 (default) or f32", 0, 0},
+        {"guidance", NM_OPTION_TEXT, &o.guidance, "TERMS", NM_GUIDANCE_HELP, 0, 0},
         {"seed", NM_OPTION_INTEGER, &o.seed, "N", "of the noise (default 0)", 0, 9e15},
         {"no-baselines", NM_OPTION_FLAG, &o.no_baselines, NULL, "models only", 0, 0},
         {"csv", NM_OPTION_TEXT, &o.csv, "F", "write the table there, too", 0, 0},
@@ -398,7 +382,7 @@ static int run_score(const nm_command *command, int argc, char **argv) {
     nm_score_sampling sampling = {.levels = (uint32_t)o.levels, .seed = (uint64_t)o.seed};
     if (nm_solver_parse(o.solver, &sampling.solver, &error) != NM_OK ||
         parse_schedules(o.schedule, &sampling, &error) != NM_OK ||
-        parse_guidance(o.guidance, &sampling.guidance, &error) != NM_OK)
+        nm_guidance_option(o.guidance, &sampling.guidance, &error) != NM_OK)
         return nm_cli_usage(command, "%s", error.message);
     const char *paths[NM_SCORE_MODELS];
     uint32_t models = 0;

@@ -12,6 +12,7 @@
 #define NM_COMMANDS(CORE, FULL, PICTURES) \
     FULL(import) \
     FULL(simulate) \
+    FULL(generate) \
     FULL(mine) \
     FULL(find) \
     FULL(show) \

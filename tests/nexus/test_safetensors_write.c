@@ -376,8 +376,47 @@ static void refuses_what_can_not_be_a_file(void **state) {
     assert_int_equal(files_in_folder(), 0);
 }
 
+static uint64_t hash_of(const char *name) {
+    nm_safetensors *file = NULL;
+    nm_error error;
+    uint64_t hash = 0;
+    assert_int_equal(nm_safetensors_open(at(name), &file, &error), NM_OK);
+    assert_int_equal(nm_safetensors_hash(file, &hash, &error), NM_OK);
+    nm_safetensors_close(file);
+    return hash;
+}
+
+/// Whole or in shards it is the same set; any other value, name, shape, type or text makes another.
+static void one_hash_however_it_is_cut(void **state) {
+    (void)state;
+    const nm_safetensors_config whole = with_texts(0), cut = with_texts(10);
+    nm_safetensors_config bare = with_texts(0);
+    bare.metadata_count = 1;
+    nm_error error;
+    assert_int_equal(nm_safetensors_write(at("a.safetensors"), items, 6, &whole, &error), NM_OK);
+    const uint64_t hash = hash_of("a.safetensors");
+    assert_int_equal(nm_safetensors_write(at("a.safetensors"), items, 6, &cut, &error), NM_OK);
+    assert_int_equal(access(at("a.safetensors"), F_OK), -1);
+    assert_true(hash_of("a.safetensors") == hash);
+    assert_int_equal(nm_safetensors_write(at("b.safetensors"), items, 6, &bare, &error), NM_OK);
+    assert_true(hash_of("b.safetensors") != hash);
+    const float other[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11.5f};
+    const nm_safetensors_item changes[4] = {{"layer.weight", NM_STORED_F32, 2, {3, 4}, other},
+                                            {"layer.weighs", NM_STORED_F32, 2, {3, 4}, w},
+                                            {"layer.weight", NM_STORED_F32, 2, {4, 3}, w},
+                                            {"layer.weight", NM_STORED_U32, 2, {3, 4}, w}};
+    for (int i = 0; i < 4; i++) {
+        nm_safetensors_item changed[6];
+        memcpy(changed, items, sizeof items);
+        changed[0] = changes[i];
+        assert_int_equal(nm_safetensors_write(at("b.safetensors"), changed, 6, &whole, &error), NM_OK);
+        assert_true(hash_of("b.safetensors") != hash);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_hash_however_it_is_cut, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(writes_what_it_reads, make_folder, remove_folder),
         cmocka_unit_test(the_order_given_does_not_matter),
         cmocka_unit_test_setup_teardown(two_writers_make_the_same_bytes, make_folder, remove_folder),

@@ -1,0 +1,205 @@
+#include "scenarios/scene_generator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "scenarios/future_guidance.h"
+#include "scenarios/future_tokens.h"
+
+struct nm_scene_generator {
+    nm_scene_generator_config config;
+    nm_future_tokens keep;
+    nm_generator *generator;
+    nm_guidance *guidance; ///< NULL: none
+    nm_scene_builder *builder;
+    nm_arena *arena;            ///< of one batch
+    nm_scene_request *requests; ///< [config.generator.scenes]
+    nm_tokens **tokens;         ///< [config.generator.scenes] in the arena, shared by requests in succession
+    nm_generation *batch;       ///< [config.generator.scenes]
+    uint32_t count;
+};
+
+nm_scene_generator_config nm_scene_generator_config_default(void) {
+    return (nm_scene_generator_config){
+        .generator = nm_future_generator_default(), .agents = 160, .guidance = nm_future_guidance_default()};
+}
+
+nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, const nm_scene_generator_config *config,
+                                    nm_scene_generator **generator, nm_error *error) {
+    *generator = NULL;
+    nm_scene_generator *g = calloc(1, sizeof *g);
+    if (!g) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a generator of scenes");
+    const nm_recipe wide = nm_future_recipe(recipe, config->agents);
+    const uint32_t scenes = config->generator.scenes;
+    g->config = *config;
+    g->keep.config = wide.tokens;
+    g->arena = nm_arena_create(0);
+    g->builder = nm_scene_builder_create();
+    g->requests = calloc(scenes + 1u, sizeof *g->requests);
+    g->tokens = calloc(scenes + 1u, sizeof *g->tokens);
+    g->batch = calloc(scenes + 1u, sizeof *g->batch);
+    nm_status status = NM_OK;
+    if (!g->arena || !g->builder || !g->requests || !g->tokens || !g->batch)
+        status = NM_ERROR(error, NM_E_MEMORY, "out of memory for a generator of scenes");
+    if (status == NM_OK) status = nm_generator_create(model, &wide, &config->generator, &g->generator, error);
+    if (status == NM_OK)
+        status = nm_future_guidance_create(&config->guidance, &wide.tokens, scenes, &g->guidance, error);
+    if (status == NM_OK)
+        *generator = g;
+    else
+        nm_scene_generator_destroy(g);
+    return status;
+}
+
+void nm_scene_generator_destroy(nm_scene_generator *g) {
+    if (!g) return;
+    nm_generator_destroy(g->generator);
+    nm_guidance_destroy(g->guidance);
+    nm_future_tokens_release(&g->keep);
+    nm_scene_builder_destroy(g->builder);
+    nm_arena_destroy(g->arena);
+    free(g->requests);
+    free(g->tokens);
+    free(g->batch);
+    free(g);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The batch
+
+static int same_tokens(const nm_scene_request *a, const nm_scene_request *b) {
+    return a->scene == b->scene && a->current_step == b->current_step && a->task == b->task;
+}
+
+nm_status nm_scene_generator_add(nm_scene_generator *g, const nm_scene_request *request, nm_error *error) {
+    NM_ASSERT(request->scene && (request->task == NM_TASK_FREE || request->task == NM_TASK_GOAL));
+    if (g->count == g->config.generator.scenes)
+        return NM_ERROR(error, NM_E_LIMIT, "a batch holds %u scenes", g->config.generator.scenes);
+    const int shared = g->count && same_tokens(&g->requests[g->count - 1], request);
+    nm_tokens *tokens = shared ? g->tokens[g->count - 1] : NULL;
+    if (!shared) {
+        const nm_arena_mark mark = nm_arena_get_mark(g->arena);
+        tokens = NM_ARENA_ARRAY(g->arena, nm_tokens, 1);
+        if (!tokens) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the tokens of a scene");
+        const nm_status status = nm_future_tokens_build(&g->keep, request->scene, request->current_step, request->task,
+                                                        g->arena, tokens, error);
+        if (status != NM_OK) {
+            nm_arena_release(g->arena, mark);
+            return status;
+        }
+    }
+    g->requests[g->count] = *request;
+    g->tokens[g->count] = tokens;
+    g->count++;
+    return NM_OK;
+}
+
+uint32_t nm_scene_generator_count(const nm_scene_generator *g) {
+    return g->count;
+}
+
+const nm_tokens *nm_scene_generator_tokens(const nm_scene_generator *g, uint32_t index) {
+    NM_ASSERT(index < g->count);
+    return g->tokens[index];
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The run
+
+/// Called once a pass: the guidance, if there is one, and the question whether to end the run.
+static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_error *error) {
+    const nm_scene_generator *g = context;
+    if (g->config.stop && g->config.stop(g->config.stop_context)) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+    return g->guidance ? nm_guidance_apply(g->guidance, in, x0, error) : NM_OK;
+}
+
+static nm_status set_guidance(nm_scene_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
+    const uint32_t first = (uint32_t)(scenes - g->batch);
+    const nm_scene **from = NM_ARENA_ARRAY(g->arena, const nm_scene *, count);
+    if (!from) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
+    for (uint32_t i = 0; i < count; ++i) from[i] = g->requests[first + i].scene;
+    return nm_future_guidance_set(g->guidance, from, (const nm_tokens *const *)&g->tokens[first], count, g->arena,
+                                  error);
+}
+
+static nm_status sample(nm_scene_generator *g, const nm_generation *scenes, uint32_t count, nm_future_cost *cost,
+                        nm_error *error) {
+    nm_status status = g->guidance ? set_guidance(g, scenes, count, error) : NM_OK;
+    const double start = nm_clock();
+    if (status == NM_OK) status = nm_generator_run(g->generator, scenes, count, guide, g, error);
+    if (status == NM_OK && cost) {
+        cost->seconds += nm_clock() - start;
+        cost->passes += nm_generator_passes(g->generator);
+        cost->batches++;
+    }
+    return status;
+}
+
+/// All together; where something came out that is not finite, one by one, so that only its own request fails.
+static nm_status sample_all(nm_scene_generator *g, nm_generated_scene *out, nm_future_cost *cost, nm_error *error) {
+    nm_error first;
+    nm_error_clear(&first);
+    nm_status status = sample(g, g->batch, g->count, cost, &first);
+    if (status == NM_E_NUMERIC && g->count > 1) {
+        status = NM_OK;
+        for (uint32_t i = 0; status == NM_OK && i < g->count; ++i) {
+            out[i].status = sample(g, &g->batch[i], 1, cost, &out[i].error);
+            if (out[i].status == NM_OK || out[i].status == NM_E_NUMERIC) continue;
+            status = out[i].status;
+            first = out[i].error;
+        }
+    } else if (status == NM_E_NUMERIC) {
+        out[0].status = status;
+        out[0].error = first;
+        status = NM_OK;
+    }
+    if (status != NM_OK && error) *error = first;
+    return status;
+}
+
+static nm_status prepare(nm_scene_generator *g, nm_error *error) {
+    for (uint32_t i = 0; i < g->count; ++i) {
+        const nm_scene_request *r = &g->requests[i];
+        const nm_tokens *t = g->tokens[i];
+        const size_t size = (size_t)t->shape.agents * t->shape.steps * nm_token_channels(&t->config);
+        float *values = NM_ARENA_ARRAY(g->arena, float, size);
+        if (!values) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", g->count);
+        g->batch[i] =
+            (nm_generation){.tokens = t, .key = nm_future_key(r->scene, r->seed, r->sample), .values = values};
+    }
+    return NM_OK;
+}
+
+/// Those who are there at the current step.
+static uint32_t count_agents(const nm_scene_request *r, const nm_tokens *tokens) {
+    uint32_t count = 0;
+    for (uint32_t a = 0; a < tokens->shape.agents; ++a)
+        count += r->scene->valid[nm_scene_at(r->scene, tokens->track[a], r->current_step)] != 0;
+    return count;
+}
+
+static void make_scene(nm_scene_generator *g, uint32_t index, nm_generated_scene *out) {
+    const nm_scene_request *r = &g->requests[index];
+    const nm_token_output output = {.parameters = r->parameters, .seed = r->seed, .parent = r->parent};
+    out->agents = count_agents(r, g->tokens[index]);
+    out->status = nm_tokens_to_scene(g->tokens[index], r->scene, g->batch[index].values, NULL, &output, g->builder,
+                                     g->arena, &out->scene, &out->error);
+}
+
+nm_status nm_scene_generator_run(nm_scene_generator *g, nm_generated_scene *out, nm_future_cost *cost,
+                                 nm_error *error) {
+    NM_ASSERT(out || !g->count);
+    for (uint32_t i = 0; i < g->count; ++i) {
+        out[i] = (nm_generated_scene){0};
+        nm_error_clear(&out[i].error);
+    }
+    nm_status status = prepare(g, error);
+    if (status == NM_OK && g->count) status = sample_all(g, out, cost, error);
+    for (uint32_t i = 0; status == NM_OK && i < g->count; ++i) {
+        if (out[i].status == NM_OK) make_scene(g, i, &out[i]);
+    }
+    g->count = 0;
+    nm_arena_reset(g->arena);
+    return status;
+}
