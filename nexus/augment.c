@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/rng.h"
+#include "nexus/tokens_private.h"
 
 nm_status nm_augmentation_check(const nm_augmentation *a, nm_error *error) {
     const struct {
@@ -125,7 +126,7 @@ static void disturb(nm_tokens *t, float deviation, const nm_rng_key *base) {
     const int own = t->config.encoding == NM_TOKENS_AGENT;
     const uint32_t steps = t->shape.steps, channels = nm_token_channels(&t->config),
                    states = nm_token_states(&t->config);
-    const float position = deviation / (own ? (float)t->config.position_scale : 104.0f);
+    const float position = deviation / (own ? (float)t->config.position_scale : NM_EGO_POSITION_SCALE);
     const float speed = deviation / (own ? (float)t->config.speed_scale : 4.0f);
     const uint32_t stride = own ? NM_OWN_CHANNELS : NM_EGO_CHANNELS;
     for (uint32_t a = 0; a < t->shape.agents; ++a) {
@@ -141,6 +142,7 @@ static void disturb(nm_tokens *t, float deviation, const nm_rng_key *base) {
                 values[i * stride + NM_OWN_X] += position * noise[0];
                 values[i * stride + NM_OWN_Y] += position * noise[1];
                 values[i * stride + NM_OWN_SPEED] += speed * noise[2]; // EGO: vx, the fifth channel there, too
+                if (!own) values[NM_EGO_VY] += speed * noise[3];
             }
         }
     }

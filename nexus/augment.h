@@ -16,7 +16,7 @@ typedef struct nm_augmentation {
                   ///< are as the agent stands by definition
     float drop;   ///< [0, 1] of each example's agents up to this share, drawn anew, is left out; never the ego
     float history_noise; ///< m, [0, 10] deviation of the positions of tokens before the current one, white; speeds by
-                         ///< as many m/s
+                         ///< as many m/s (along the heading; EGO: vx and vy)
 } nm_augmentation;
 /// NM_E_ARGUMENT naming the field that is out of range.
 NM_API nm_status nm_augmentation_check(const nm_augmentation *augmentation, nm_error *error);
@@ -24,7 +24,8 @@ NM_API nm_status nm_augmentation_check(const nm_augmentation *augmentation, nm_e
 /// Changes values, conditions, poses, map rows and which tokens are valid. Arrays are those that nm_tokens_build made.
 NM_API void nm_augment(const nm_augmentation *augmentation, uint64_t seed, uint64_t example, nm_tokens *tokens);
 
-/// The mirror image of everything in the tokens; twice is the identity, bit for bit.
+/// The mirror image of everything in the tokens but for `frame`, which goes on saying where the agents stand in the
+/// scene that was not mirrored; twice is the identity, bit for bit.
 NM_API void nm_tokens_mirror(nm_tokens *tokens);
 
 #ifdef __cplusplus

@@ -90,12 +90,15 @@ nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm
     *generator = NULL;
     if (config->scenes < 1 || config->scenes > 4096)
         return NM_ERROR(error, NM_E_ARGUMENT, "%u scenes at once, not 1..4096", config->scenes);
+    nm_status status = nm_token_config_check(&recipe->tokens, error);
+    if (status == NM_OK) status = nm_recipe_check(recipe, model, error);
+    if (status != NM_OK) return status;
     nm_generator *g = calloc(1, sizeof *g);
     if (!g) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a generator");
     g->model = model;
     g->recipe = *recipe;
     g->config = *config;
-    const nm_status status = create_parts(g, error);
+    status = create_parts(g, error);
     if (status == NM_OK)
         *generator = g;
     else
@@ -112,14 +115,20 @@ void nm_generator_destroy(nm_generator *g) {
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
 }
 
+/// What the model knows the numbers by. Ranges and what counts as an agent may differ.
+static int same_tokens(const nm_token_config *a, const nm_token_config *b) {
+    const int scales = a->position_scale == b->position_scale && a->heading_scale == b->heading_scale &&
+                       a->speed_scale == b->speed_scale;
+    return a->encoding == b->encoding && a->past == b->past && a->future == b->future &&
+           nm_token_map_channels(a) == nm_token_map_channels(b) && (scales || a->encoding != NM_TOKENS_AGENT);
+}
+
 static nm_status check(const nm_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
     if (count > g->config.scenes)
         return NM_ERROR(error, NM_E_LIMIT, "%u scenes at once for a generator of %u", count, g->config.scenes);
     const nm_token_config *ours = &g->recipe.tokens;
     for (uint32_t i = 0; i < count; ++i) {
-        const nm_token_config *c = &scenes[i].tokens->config;
-        if (c->encoding != ours->encoding || c->past != ours->past || c->future != ours->future ||
-            c->agents > ours->agents || nm_token_map_channels(c) != nm_token_map_channels(ours))
+        if (!same_tokens(&scenes[i].tokens->config, ours) || scenes[i].tokens->shape.agents > ours->agents)
             return NM_ERROR(error, NM_E_ARGUMENT, "scene %u has tokens of another configuration than the model's", i);
     }
     return NM_OK;

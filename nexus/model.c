@@ -65,8 +65,10 @@ nm_status nm_model_config_check(const nm_model_config *c, nm_error *error) {
         if (status != NM_OK) return status;
     }
     nm_status status = check_divides("heads", c->heads, c->hidden, error);
-    if (status == NM_OK) status = check_divides("encoder_cross_heads", c->encoder_cross_heads, c->hidden, error);
-    if (status == NM_OK) status = check_divides("encoder_self_heads", c->encoder_self_heads, c->hidden, error);
+    if (status == NM_OK && c->map_encoder == NM_MAP_PERCEIVER)
+        status = check_divides("encoder_cross_heads", c->encoder_cross_heads, c->hidden, error);
+    if (status == NM_OK && c->map_encoder == NM_MAP_PERCEIVER)
+        status = check_divides("encoder_self_heads", c->encoder_self_heads, c->hidden, error);
     if (status != NM_OK) return status;
     if (c->frequencies % 2) return NM_ERROR(error, NM_E_ARGUMENT, "frequencies of a model is %u, odd", c->frequencies);
     if (c->rotary && c->hidden / c->heads % 2)

@@ -94,6 +94,13 @@ uint64_t nm_optimizer_steps(const nm_optimizer *optimizer) {
     return optimizer->steps;
 }
 
+/// Young averages forget faster, so that they are not held back by the first values: (1 + n) / (10 + n) at step n, up
+/// to the configured decay.
+static float average_decay(const nm_optimizer *o) {
+    const double young = (1.0 + (double)o->steps) / (10.0 + (double)o->steps);
+    return (float)fmin((double)o->config.ema_decay, young);
+}
+
 nm_status nm_optimizer_step(nm_optimizer *o, const nm_pass *pass, float rate, double *norm, nm_error *error) {
     nm_backend *backend = o->model->backend;
     const nm_tensor gradients = nm_pass_gradients(pass);
@@ -121,7 +128,7 @@ nm_status nm_optimizer_step(nm_optimizer *o, const nm_pass *pass, float rate, do
                          .epsilon = o->config.epsilon,
                          .decay = o->config.decay,
                          .gradient_scale = clip > 0.0 && length > clip ? (float)(clip / length) : 1.0f,
-                         .ema_decay = o->config.ema_decay,
+                         .ema_decay = average_decay(o),
                          .step = o->steps};
     backend->ops->adamw(backend, &op);
     status = nm_model_repack(o->model, error);

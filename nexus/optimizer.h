@@ -16,7 +16,8 @@ typedef struct nm_optimizer_config {
     float epsilon;      ///< default 1e-8
     float decay;        ///< of matrices of linear layers; default 0.01
     float clip;         ///< largest norm of all gradients together; 0 = none; default 1
-    float ema_decay;    ///< 0 = no average; default 0.999
+    float ema_decay;    ///< 0 = no average; at step n at most (1 + n) / (10 + n), so that the first values do not hold
+                        ///< a young average back; default 0.999
 } nm_optimizer_config;
 NM_API nm_optimizer_config nm_optimizer_config_default(void);
 

@@ -23,31 +23,15 @@ static nm_status check_tokens(const nm_pass *pass, const nm_denoise_input *in, n
 /// Asks for what the prior leaves (prior.h).
 static nm_status predict_rest(const nm_pass_denoiser *d, const nm_denoise_input *in, nm_pass_input *input, float *v,
                               nm_error *error) {
-    const size_t channels = in->channels, values = in->count * channels;
+    NM_ASSERT(d->tokens && d->scratch && d->condition);
+    const size_t values = (size_t)in->count * in->channels;
     float *prior = d->scratch, *known = prior + values, *noised = known + values, *spread = noised + values;
     nm_prior_fill(d->prior, d->tokens, nm_pass_batch(d->pass), d->condition, in->known, in->mask, prior, spread);
-    for (uint32_t n = 0; n < in->count; ++n) {
-        const nm_noise_level level = nm_noise_level_at(d->snr, (double)in->level[n]);
-        const nm_spread_level rest = nm_spread_level_of(&level, (double)spread[n]);
-        const int clean = in->mask[n * channels] != 0.0f;
-        for (size_t k = n * channels; k < (n + 1) * channels; ++k) {
-            known[k] = clean ? nm_prior_rest(in->known[k], prior[k], spread[n]) : 0.0f;
-            noised[k] = clean ? known[k] : (float)(((double)in->noised[k] - level.alpha * (double)prior[k]) / rest.q);
-        }
-    }
+    nm_prior_take_off(d->snr, in, prior, spread, known, noised);
     input->known = known;
     input->noised = noised;
     const nm_status status = nm_pass_predict(d->pass, input, v, error);
-    for (uint32_t n = 0; status == NM_OK && n < in->count; ++n) {
-        if (in->mask[n * channels] != 0.0f) continue;
-        const nm_noise_level level = nm_noise_level_at(d->snr, (double)in->level[n]);
-        const nm_spread_level rest = nm_spread_level_of(&level, (double)spread[n]);
-        for (size_t k = n * channels; k < (n + 1) * channels; ++k) {
-            const double left = rest.alpha * (double)noised[k] - rest.sigma * (double)v[k];
-            const double x0 = (double)prior[k] + (double)spread[n] * left;
-            v[k] = (float)((level.alpha * (double)in->noised[k] - x0) / level.sigma);
-        }
-    }
+    if (status == NM_OK) nm_prior_put_back(d->snr, in, prior, spread, noised, v);
     return status;
 }
 

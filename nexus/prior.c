@@ -147,3 +147,32 @@ void nm_prior_fill(nm_prior kind, const nm_token_config *tokens, const nm_batch 
     for (uint32_t g = 0; kind == NM_PRIOR_BRIDGE && g < batch->by_agent.count; ++g)
         fill_agent(tokens, batch, g, condition, known, mask, prior, spread);
 }
+
+void nm_prior_take_off(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, const float *spread,
+                       float *known, float *noised) {
+    const size_t channels = in->channels;
+    for (uint32_t n = 0; n < in->count; ++n) {
+        const nm_noise_level level = nm_noise_level_at(snr, (double)in->level[n]);
+        const nm_spread_level rest = nm_spread_level_of(&level, (double)spread[n]);
+        const int clean = in->mask[n * channels] != 0.0f;
+        for (size_t k = n * channels; k < (n + 1) * channels; ++k) {
+            known[k] = clean ? nm_prior_rest(in->known[k], prior[k], spread[n]) : 0.0f;
+            noised[k] = clean ? known[k] : (float)(((double)in->noised[k] - level.alpha * (double)prior[k]) / rest.q);
+        }
+    }
+}
+
+void nm_prior_put_back(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, const float *spread,
+                       const float *noised, float *v) {
+    const size_t channels = in->channels;
+    for (uint32_t n = 0; n < in->count; ++n) {
+        if (in->mask[n * channels] != 0.0f) continue;
+        const nm_noise_level level = nm_noise_level_at(snr, (double)in->level[n]);
+        const nm_spread_level rest = nm_spread_level_of(&level, (double)spread[n]);
+        for (size_t k = n * channels; k < (n + 1) * channels; ++k) {
+            const double left = rest.alpha * (double)noised[k] - rest.sigma * (double)v[k];
+            const double x0 = (double)prior[k] + (double)spread[n] * left;
+            v[k] = (float)((level.alpha * (double)in->noised[k] - x0) / level.sigma);
+        }
+    }
+}

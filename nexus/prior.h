@@ -15,6 +15,7 @@
 #ifndef NM_NEXUS_PRIOR_H
 #define NM_NEXUS_PRIOR_H
 
+#include "nexus/denoiser.h"
 #include "nexus/noise.h"
 #include "nexus/tokens.h"
 
@@ -67,6 +68,17 @@ typedef struct nm_spread_level {
     double alpha, sigma, logsnr, q;
 } nm_spread_level;
 NM_API nm_spread_level nm_spread_level_of(const nm_noise_level *level, double spread);
+
+/// What a denoiser that knows x' is to see of a sampler's tokens, and back from what it says to what the sampler is to
+/// hear.
+/// prior, spread  of the tokens `in`, as from nm_prior_fill
+/// known          [out, N x C] x' where it is known, else 0
+/// noised         [out, N x C] z'; of known tokens x'
+NM_API void nm_prior_take_off(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, const float *spread,
+                              float *known, float *noised);
+/// v [in, out, N x C] v' of x' becomes v of x; rows of known tokens are left alone. noised: z' as from above.
+NM_API void nm_prior_put_back(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, const float *spread,
+                              const float *noised, float *v);
 
 #ifdef __cplusplus
 }

@@ -85,13 +85,14 @@ static nm_status take(const cJSON *item, nm_recipe *r, nm_error *error) {
         if (strcmp(item->string, texts[i]) == 0) return take_text(item, r, error);
     if (strcmp(item->string, "steps") != 0)
         return NM_ERROR(error, NM_E_FORMAT, "recipe of the model: there is no '%.60s'", item->string);
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0.0 && item->valuedouble < 9e15)) return wrong(item, error);
-    r->steps = (uint64_t)item->valuedouble;
+    const double steps = item->valuedouble;
+    if (!cJSON_IsNumber(item) || !(steps >= 0.0 && steps < 9e15) || steps != floor(steps)) return wrong(item, error);
+    r->steps = (uint64_t)steps;
     return NM_OK;
 }
 
 nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *error) {
-    cJSON *document = cJSON_Parse(json);
+    cJSON *document = cJSON_ParseWithOpts(json, NULL, 1); // and nothing after it
     nm_status status = NM_OK;
     if (!cJSON_IsObject(document)) status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: no JSON object");
     const cJSON *item;
@@ -130,6 +131,20 @@ char *nm_recipe_format(const nm_recipe *r) {
     return text;
 }
 
+nm_status nm_recipe_check(const nm_recipe *recipe, const nm_model *model, nm_error *error) {
+    const nm_model_config *c = nm_model_get_config(model);
+    const nm_token_config *t = &recipe->tokens;
+    nm_model_config fit = *c;
+    nm_token_fit_model(t, &fit);
+    if (c->channels != fit.channels || c->conditions != fit.conditions || c->map_channels != fit.map_channels)
+        return NM_ERROR(error, NM_E_FORMAT,
+                        "the network has %u channels, %u conditions, %u map channels; its recipe's tokens %u, %u, %u",
+                        c->channels, c->conditions, c->map_channels, fit.channels, fit.conditions, fit.map_channels);
+    if (c->map_encoder != fit.map_encoder)
+        return NM_ERROR(error, NM_E_FORMAT, "the network's map encoder is not the one for its recipe's tokens");
+    return NM_OK;
+}
+
 nm_status nm_recipe_save(const nm_recipe *recipe, const nm_model *model, const char *path, size_t shard_bytes,
                          nm_error *error) {
     char *text = nm_recipe_format(recipe);
@@ -140,6 +155,12 @@ nm_status nm_recipe_save(const nm_recipe *recipe, const nm_model *model, const c
     return status;
 }
 
+static nm_status name_input(nm_status status, const char *path, nm_error *error) {
+    if (error && !error->input[0])
+        snprintf(error->input, sizeof error->input, "%.*s", (int)sizeof error->input - 1, path);
+    return status;
+}
+
 static nm_status read_recipe(const char *path, nm_recipe *recipe, nm_error *error) {
     nm_safetensors *file;
     nm_status status = nm_safetensors_open(path, &file, error);
@@ -147,9 +168,7 @@ static nm_status read_recipe(const char *path, nm_recipe *recipe, nm_error *erro
     const char *text = nm_safetensors_metadata(file, KEY);
     if (text) status = nm_recipe_parse(text, recipe, error);
     nm_safetensors_close(file);
-    if (status != NM_OK && error && !error->input[0])
-        snprintf(error->input, sizeof error->input, "%.*s", (int)sizeof error->input - 1, path);
-    return status;
+    return status == NM_OK ? NM_OK : name_input(status, path, error);
 }
 
 nm_status nm_recipe_load(const char *path, nm_backend *backend, nm_model **model, nm_recipe *recipe, nm_error *error) {
@@ -159,17 +178,10 @@ nm_status nm_recipe_load(const char *path, nm_backend *backend, nm_model **model
     nm_status status = read_recipe(path, recipe, error);
     if (status == NM_OK) status = nm_model_load(path, NULL, backend, &m, error);
     if (status != NM_OK) return status;
-    const nm_model_config *c = nm_model_get_config(m);
-    const nm_token_config *t = &recipe->tokens;
-    if (c->channels != nm_token_channels(t) || c->conditions != nm_token_conditions(t) ||
-        c->map_channels != nm_token_map_channels(t)) {
-        status =
-            NM_ERROR(error, NM_E_FORMAT,
-                     "%s: the network has %u channels, %u conditions, %u map channels; its recipe's tokens %u, %u, %u",
-                     path, c->channels, c->conditions, c->map_channels, nm_token_channels(t), nm_token_conditions(t),
-                     nm_token_map_channels(t));
+    status = nm_recipe_check(recipe, m, error);
+    if (status != NM_OK) {
         nm_model_destroy(m);
-        return status;
+        return name_input(status, path, error);
     }
     *model = m;
     return NM_OK;

@@ -23,11 +23,15 @@ NM_API nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *
 /// The JSON text, the caller's (free); NULL without memory.
 NM_API char *nm_recipe_format(const nm_recipe *recipe);
 
+/// NM_E_FORMAT where the recipe's tokens are not those that the network was built for: channels, conditions, channels
+/// and kind of map rows.
+NM_API nm_status nm_recipe_check(const nm_recipe *recipe, const nm_model *model, nm_error *error);
+
 /// nm_model_save with the recipe in it.
 NM_API nm_status nm_recipe_save(const nm_recipe *recipe, const nm_model *model, const char *path, size_t shard_bytes,
                                 nm_error *error);
 /// nm_model_load, and the recipe. A file without one is taken as the published model: NM_TOKENS_EGO as published, no
-/// prior. NM_E_FORMAT where the recipe's tokens are not those of the network.
+/// prior. NM_E_FORMAT where nm_recipe_check says so.
 NM_API nm_status nm_recipe_load(const char *path, nm_backend *backend, nm_model **model, nm_recipe *recipe,
                                 nm_error *error);
 

@@ -49,9 +49,11 @@ nm_status nm_trainer_config_check(const nm_trainer_config *c, nm_error *error) {
     if (c->accumulate < 1 || c->accumulate > 4096)
         return NM_ERROR(error, NM_E_ARGUMENT, "accumulate is %u, not in 1..4096", c->accumulate);
     if (c->max_tokens < 1 || c->max_tokens > NM_BATCH_MAX_ROWS / c->scenes)
-        return NM_ERROR(error, NM_E_ARGUMENT, "max_tokens is %u", c->max_tokens);
+        return NM_ERROR(error, NM_E_ARGUMENT, "max_tokens is %u, too many for %u scenes in a pass", c->max_tokens,
+                        c->scenes);
     if (c->max_map_rows > NM_BATCH_MAX_ROWS / c->scenes)
-        return NM_ERROR(error, NM_E_ARGUMENT, "max_map_rows is %u", c->max_map_rows);
+        return NM_ERROR(error, NM_E_ARGUMENT, "max_map_rows is %u, too many for %u scenes in a pass", c->max_map_rows,
+                        c->scenes);
     if (!(c->rate > 0.0f && c->rate <= 1.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "rate is %g, not in 0..1", (double)c->rate);
     if (!(c->final_rate >= 0.0f && c->final_rate <= 1.0f))

@@ -200,7 +200,7 @@ static const member *find_member(const part *p, uint64_t moment) {
     return &p->members[low];
 }
 
-/// A random moving vehicle that is there, NM_NONE when there is none.
+/// A random vehicle that is there and no static track, NM_NONE when there is none.
 static uint32_t other_ego(const nm_scene *scene, uint32_t step, float u) {
     uint32_t count = 0, pick = NM_NONE;
     for (int round = 0; round < 2; ++round) {

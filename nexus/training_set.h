@@ -17,7 +17,8 @@ extern "C" {
 typedef struct nm_training_set_config {
     nm_token_config tokens;
     nm_augmentation augmentation; ///< default none
-    float other_ego;              ///< [0, 1] share of examples in which a random moving vehicle is the ego; default 0.5
+    float
+        other_ego; ///< [0, 1] share of examples in which a random vehicle is the ego, static tracks apart; default 0.5
     uint32_t least_future; ///< tokens of future that the recording covers, where the scene is long enough for it;
                            ///< default 4
     uint64_t seed;         ///< default 0
@@ -36,8 +37,9 @@ NM_API nm_status nm_training_set_add_part(nm_training_set *set, double weight, u
 /// Takes the scene over, on success. Its map is cut once for all scenes that share it. Refuses a time step that is not
 /// 0.1 s and a scene without any state (NM_E_ARGUMENT).
 NM_API nm_status nm_training_set_add(nm_training_set *set, uint32_t part, const nm_scene *scene, nm_error *error);
-/// A part whose examples come from elsewhere, such as a simulator. Borrowed. `source.make` is called with numbers of
-/// its own, rising; its tokens are augmented like all others, and must have the set's token configuration.
+/// A part whose examples come from elsewhere, such as a simulator. Borrowed. `source.make` is called with the set's
+/// example numbers, those that fall to it; its tokens are augmented like all others, and must have the set's token
+/// configuration.
 NM_API nm_status nm_training_set_add_source(nm_training_set *set, double weight, nm_example_source source,
                                             nm_error *error);
 

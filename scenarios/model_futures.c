@@ -1,5 +1,6 @@
 #include "scenarios/model_futures.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,11 +11,25 @@ struct nm_model_futures {
     nm_model_futures_config config;
     nm_future_tokens keep;
     nm_generator *generator;
-    nm_arena *arena; ///< of one run
+    nm_guidance *guidance; ///< NULL: none
+    nm_arena *arena;       ///< of one run
 };
 
 nm_model_futures_config nm_model_futures_config_default(void) {
-    return (nm_model_futures_config){.generator = nm_generator_config_default(), .agents = 160};
+    return (nm_model_futures_config){
+        .generator = nm_generator_config_default(), .agents = 160, .guidance = nm_guidance_config_default()};
+}
+
+static int guided(const nm_guidance_config *c) {
+    return c->overlap > 0.0f || c->road > 0.0f || c->smooth > 0.0f || c->consistent > 0.0f;
+}
+
+static nm_status create_guidance(nm_model_futures *f, nm_error *error) {
+    nm_guidance_config c = f->config.guidance;
+    c.max_tokens = f->config.generator.scenes * f->config.agents * nm_token_count(&f->keep.config);
+    c.encoding = nm_token_state_encoding(&f->keep.config);
+    c.dt = 0.1f * (float)NM_TOKEN_STEPS;
+    return nm_guidance_create(&c, &f->guidance, error);
 }
 
 nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, const nm_model_futures_config *config,
@@ -29,7 +44,8 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
     const nm_recipe wide = nm_future_recipe(recipe, config->agents);
     f->config = *config;
     f->keep.config = wide.tokens;
-    const nm_status status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
+    nm_status status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
+    if (status == NM_OK && guided(&config->guidance)) status = create_guidance(f, error);
     if (status == NM_OK)
         *futures = f;
     else
@@ -40,6 +56,7 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
 void nm_model_futures_destroy(nm_model_futures *f) {
     if (!f) return;
     nm_generator_destroy(f->generator);
+    nm_guidance_destroy(f->guidance);
     nm_future_tokens_release(&f->keep);
     nm_arena_destroy(f->arena);
     free(f);
@@ -101,6 +118,32 @@ static nm_status decode(nm_model_futures *f, const nm_future_request *r, const n
     return status;
 }
 
+/// Who the tokens of the batch are, `count` times the same scene.
+static nm_status set_guidance(nm_model_futures *f, const nm_scene *scene, const nm_tokens *tokens, uint32_t count,
+                              nm_error *error) {
+    const uint32_t agents = tokens->shape.agents;
+    nm_guided_agent *guided_agents = NM_ARENA_ARRAY(f->arena, nm_guided_agent, agents);
+    nm_guided_scene *scenes = NM_ARENA_ARRAY(f->arena, nm_guided_scene, count);
+    if (!guided_agents || !scenes) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
+    for (uint32_t a = 0; a < agents; ++a) {
+        const nm_token_frame *frame = nm_tokens_frame(tokens, a);
+        const nm_track *track = &scene->tracks[tokens->track[a]];
+        const int drives = nm_agent_type_vehicle((nm_agent_type)track->type);
+        guided_agents[a] = (nm_guided_agent){.agent = a,
+                                             .lane_mask = drives ? NM_LANE_MASK_VEHICLE : 0,
+                                             .length = track->length,
+                                             .width = track->width,
+                                             .pose = {.x = frame->x,
+                                                      .y = frame->y,
+                                                      .cos_h = cos((double)frame->heading),
+                                                      .sin_h = sin((double)frame->heading)}};
+    }
+    for (uint32_t i = 0; i < count; ++i)
+        scenes[i] = (nm_guided_scene){.map = scene->map, .agent_count = agents, .agents = guided_agents};
+    nm_guidance_set_scenes(f->guidance, scenes, count);
+    return NM_OK;
+}
+
 /// Samples [first, first + count) in one batch.
 static nm_status sample(nm_model_futures *f, const nm_future_request *r, const nm_tokens *tokens, uint32_t first,
                         uint32_t count, nm_futures *out, nm_future_cost *cost, nm_error *error) {
@@ -112,8 +155,10 @@ static nm_status sample(nm_model_futures *f, const nm_future_request *r, const n
     for (uint32_t i = 0; status == NM_OK && i < count; ++i)
         batch[i] = (nm_generation){
             .tokens = tokens, .key = nm_future_key(r->scene, r->seed, first + i), .values = values + i * size};
+    if (status == NM_OK && f->guidance) status = set_guidance(f, r->scene, tokens, count, error);
     const double start = nm_clock();
-    if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, NULL, NULL, error);
+    nm_guide *guide = f->guidance ? nm_guidance_apply : NULL;
+    if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, guide, f->guidance, error);
     if (status == NM_OK && cost) {
         cost->seconds += nm_clock() - start;
         cost->passes += nm_generator_passes(f->generator);
@@ -131,6 +176,7 @@ nm_status nm_model_futures_run(nm_model_futures *f, const nm_future_request *r, 
     nm_tokens tokens;
     nm_arena_reset(f->arena);
     nm_status status = nm_future_tokens_build(&f->keep, r->scene, r->current_step, r->task, f->arena, &tokens, error);
+    if (status == NM_OK && f->guidance) status = nm_map_prepare(r->scene->map, error);
     if (status == NM_OK) status = allocate(r, NM_TOKEN_STEPS * f->keep.config.future, arena, out, error);
     const uint32_t batch = f->config.generator.scenes;
     for (uint32_t first = 0; status == NM_OK && first < r->samples; first += batch) {

@@ -3,6 +3,7 @@
 #define NM_SCENARIOS_MODEL_FUTURES_H
 
 #include "nexus/generator.h"
+#include "nexus/guidance.h"
 #include "sim/metrics/futures.h"
 
 #ifdef __cplusplus
@@ -15,6 +16,9 @@ typedef struct nm_model_futures nm_model_futures;
 typedef struct nm_model_futures_config {
     nm_generator_config generator; ///< scenes = futures sampled at once; default 8
     uint32_t agents;               ///< of a scene at most, also if the model was trained with fewer; default 160
+    /// Behaviour terms; max_tokens, encoding and dt are set here. Default: all strengths 0, none. Frames of
+    /// NM_TOKENS_EGO are the ego's, of NM_TOKENS_AGENT each agent's own.
+    nm_guidance_config guidance;
 } nm_model_futures_config;
 NM_API nm_model_futures_config nm_model_futures_config_default(void);
 

@@ -35,7 +35,7 @@ static nm_status check(const nm_simulated_config *c, nm_builtin_kind *kind, nm_e
     return nm_builtin_from_name(c->map, kind, error);
 }
 
-/// Map number `index`: half as large to twice as large as the kind's default, other lanes, radii and limits.
+/// Map number `index`: lanes and their width, the speed limit and the radius are drawn about the kind's defaults.
 static nm_status make_variant(const nm_simulated_config *c, uint32_t index, nm_builtin_kind kind, variant *v,
                               nm_error *error) {
     const nm_rng_key key = {.seed = c->seed, .scene = index, .agent = 1, .purpose = NM_PURPOSE_EXAMPLE};

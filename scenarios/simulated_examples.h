@@ -13,11 +13,11 @@ extern "C" {
 /// Fill with nm_simulated_config_default().
 typedef struct nm_simulated_config {
     nm_token_config tokens;
-    const char *map; ///< name of a built-in kind, or "all"; default all
-    uint32_t maps;   ///< variants of maps, [1, 1024]: kinds in turn, sizes, lanes and speed limits drawn; default 64
-    double density;  ///< vehicles per km of lane, drawn from 5 to this, [5, 150]; default 40
-    double seconds;  ///< simulated before the current step at most, drawn from the history's length on, [1, 120];
-                     ///< default 15
+    const char *map; ///< name of a built-in kind, or "all"; default all. Read by the creation only
+    uint32_t maps; ///< variants of maps, [1, 1024]: kinds in turn; lanes, widths, speed limits, radii drawn; default 64
+    double density; ///< vehicles per km of lane, drawn from 5 to this, [5, 150]; default 40
+    double seconds; ///< simulated before the current step at most, drawn from the history's length on, [1, 120];
+                    ///< default 15
     uint64_t seed;
 } nm_simulated_config;
 NM_API nm_simulated_config nm_simulated_config_default(nm_token_encoding encoding);

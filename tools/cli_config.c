@@ -8,7 +8,7 @@
 
 #include "tools/cli.h"
 
-enum { MOST_BYTES = 1 << 20, TEXT_BYTES = 256 };
+enum { MOST_BYTES = 1 << 20, MOST_KEYS = 1000, TEXT_BYTES = 256 };
 
 static const char *dot(const char *where) {
     return *where ? "." : "";
@@ -23,7 +23,10 @@ static nm_status take_number(const cJSON *item, const char *where, const nm_conf
     const double value = item->valuedouble;
     const int whole = f->kind == NM_CONFIG_U32 || f->kind == NM_CONFIG_U64;
     char wanted[96];
-    snprintf(wanted, sizeof wanted, "a %snumber from %.15g to %.15g", whole ? "whole " : "", f->least, f->most);
+    if (whole)
+        snprintf(wanted, sizeof wanted, "a whole number from %.0f to %.0f", f->least, f->most);
+    else
+        snprintf(wanted, sizeof wanted, "a number from %.15g to %.15g", f->least, f->most);
     if (!cJSON_IsNumber(item) || !(value >= f->least && value <= f->most) || (whole && value != floor(value)))
         return wrong(item, where, wanted, error);
     switch (f->kind) {
@@ -138,6 +141,8 @@ static nm_status read_file(const char *path, char **text, nm_error *error) {
 /// cJSON keeps both of two keys alike, and finds the first.
 static nm_status check_twice(const cJSON *item, const char *path, nm_error *error) {
     const cJSON *child, *other;
+    if (cJSON_IsObject(item) && cJSON_GetArraySize(item) > MOST_KEYS) // every key is compared with every other
+        return NM_ERROR(error, NM_E_LIMIT, "%s: an object of more than %d keys", path, MOST_KEYS);
     cJSON_ArrayForEach(child, item) {
         for (other = child->next; cJSON_IsObject(item) && other; other = other->next)
             if (strcmp(child->string, other->string) == 0)
@@ -152,7 +157,14 @@ nm_status nm_config_load(const char *path, cJSON **document, nm_error *error) {
     *document = NULL;
     char *text = NULL;
     nm_status status = read_file(path, &text, error);
-    if (status != NM_OK) return status;
+    if (status == NM_OK) status = nm_config_parse(text, path, document, error);
+    free(text);
+    return status;
+}
+
+nm_status nm_config_parse(const char *text, const char *path, cJSON **document, nm_error *error) {
+    *document = NULL;
+    nm_status status = NM_OK;
     const char *end = NULL;
     cJSON *made = cJSON_ParseWithOpts(text, &end, 1);
     if (!made) {
@@ -160,7 +172,6 @@ nm_status nm_config_load(const char *path, cJSON **document, nm_error *error) {
         for (const char *c = text; end && c < end; ++c) line += *c == '\n';
         status = NM_ERROR(error, NM_E_FORMAT, "%s, line %d: this is no JSON", path, line);
     }
-    free(text);
     if (status == NM_OK) status = check_twice(made, path, error);
     if (status == NM_OK)
         *document = made;

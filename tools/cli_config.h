@@ -30,8 +30,11 @@ typedef struct nm_config_field {
 nm_status nm_config_read(const cJSON *object, const char *where, const nm_config_field *fields, size_t count,
                          const char *const *others, void *base, nm_error *error);
 
-/// The file as a JSON object, released with cJSON_Delete. NM_E_IO, NM_E_NOT_FOUND, NM_E_LIMIT over 1 MiB, NM_E_FORMAT
-/// with the line where it is no JSON, or has a key twice in one object.
+/// A text as JSON, released with cJSON_Delete; `path` stands for it in messages. NM_E_FORMAT and NM_E_LIMIT as
+/// nm_config_load.
+nm_status nm_config_parse(const char *text, const char *path, cJSON **document, nm_error *error);
+/// The file as JSON, released with cJSON_Delete. NM_E_IO, NM_E_NOT_FOUND, NM_E_LIMIT over 1 MiB, NM_E_FORMAT
+/// with the line where it is no JSON, or has a key twice in one object, or more than 1000 keys in one.
 nm_status nm_config_load(const char *path, cJSON **document, nm_error *error);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "scenarios/groups.h"
 #include "scenarios/store.h"
 #include "tools/cli.h"
@@ -13,7 +14,7 @@
 enum { MOST_ROWS = 2 * (NM_SCORE_MODELS * NM_SCORE_SCHEDULES + 4) };
 
 typedef struct score_options {
-    const char *model, *data, *only, *task, *schedule, *solver, *csv, *agents, *precision, *groups;
+    const char *model, *data, *only, *task, *schedule, *solver, *csv, *agents, *precision, *groups, *guidance;
     double history;
     int64_t samples, realism, levels, seed, limit;
     int no_baselines;
@@ -275,6 +276,29 @@ static nm_status parse_schedules(const char *text, nm_score_sampling *s, nm_erro
     return NM_OK;
 }
 
+/// "none", or strengths as in "overlap=1,road=0.5,smooth=1,consistent=1".
+static nm_status parse_guidance(const char *text, nm_guidance_config *c, nm_error *error) {
+    const struct {
+        const char *name;
+        float *value;
+    } terms[] = {{"overlap", &c->overlap}, {"road", &c->road}, {"smooth", &c->smooth}, {"consistent", &c->consistent}};
+    *c = nm_guidance_config_default();
+    if (strcmp(text, "none") == 0) return NM_OK;
+    while (*text) {
+        const size_t length = strcspn(text, ","), name = strcspn(text, "=,");
+        double value = -1.0;
+        size_t i = 0;
+        while (i < 4 && (strlen(terms[i].name) != name || strncmp(text, terms[i].name, name) != 0)) ++i;
+        if (i == 4 || text[name] != '=' || !nm_decimal_parse(text + name + 1, length - name - 1, &value) ||
+            !(value >= 0.0 && value <= 1.0))
+            return NM_ERROR(error, NM_E_ARGUMENT,
+                            "--guidance wants none, or strengths from 0 to 1: overlap=,road=,smooth=,consistent=");
+        *terms[i].value = (float)value;
+        text += length + (text[length] == ',');
+    }
+    return NM_OK;
+}
+
 static nm_status score(score_run *run, const char *const *paths, uint32_t count, const nm_score_sampling *sampling,
                        nm_error *error) {
     const nm_dtype precision = strcmp(run->options.precision, "f32") == 0 ? NM_F32 : NM_BF16;
@@ -335,6 +359,7 @@ static int run_score(const nm_command *command, int argc, char **argv) {
                        .agents = "all",
                        .precision = "bf16",
                        .groups = "motion",
+                       .guidance = "none",
                        .history = 2.0,
                        .samples = 6,
                        .levels = 8};
@@ -363,6 +388,10 @@ static int run_score(const nm_command *command, int argc, char **argv) {
          "what is finished becomes what was recorded, as in a closed loop (default full)",
          0, 0},
         {"solver", NM_OPTION_TEXT, &o.solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
+        {"guidance", NM_OPTION_TEXT, &o.guidance, "TERMS",
+         "behaviour guidance of models: none, or strengths such as overlap=1,road=1,smooth=1,consistent=1 (default "
+         "none)",
+         0, 0},
         {"precision", NM_OPTION_TEXT, &o.precision, "NAME", "bf16 (default) or f32", 0, 0},
         {"seed", NM_OPTION_INTEGER, &o.seed, "N", "of the noise (default 0)", 0, 9e15},
         {"no-baselines", NM_OPTION_FLAG, &o.no_baselines, NULL, "models only", 0, 0},
@@ -379,7 +408,8 @@ static int run_score(const nm_command *command, int argc, char **argv) {
     nm_error_clear(&error);
     nm_score_sampling sampling = {.levels = (uint32_t)o.levels, .seed = (uint64_t)o.seed};
     if (nm_solver_parse(o.solver, &sampling.solver, &error) != NM_OK ||
-        parse_schedules(o.schedule, &sampling, &error) != NM_OK)
+        parse_schedules(o.schedule, &sampling, &error) != NM_OK ||
+        parse_guidance(o.guidance, &sampling.guidance, &error) != NM_OK)
         return nm_cli_usage(command, "%s", error.message);
     const char *paths[NM_SCORE_MODELS];
     uint32_t models = 0;

@@ -1,9 +1,9 @@
 /// `nearmiss train`: trains a denoising network as a configuration file says, and goes on where an earlier call ended.
 ///
-/// DIR holds configuration.json (what the run was begun with), state.safetensors (values, moments, average: in files of
-/// at most shard_mb), weights.safetensors (the average with its recipe: what other commands load), log.csv and
-/// validation.csv. A run that is killed at any moment goes on from its last checkpoint and gives the same numbers as
-/// one that was never stopped.
+/// DIR holds configuration.json (what the run was begun with), state.safetensors or state2.safetensors (values,
+/// moments, average: in files of at most shard_mb; see train_state.h), weights.safetensors (the average with its
+/// recipe: what other commands load), log.csv and validation.csv. A run that is killed at any moment goes on from its
+/// last checkpoint and gives the same numbers as one that was never stopped.
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -16,11 +16,13 @@
 #include "tools/cli.h"
 #include "tools/train_config.h"
 #include "tools/train_log.h"
+#include "tools/train_state.h"
 
 typedef struct train_options {
     const char *config, *out;
     double minutes;
     int64_t steps;
+    int list;
 } train_options;
 
 typedef struct train_run {
@@ -37,6 +39,7 @@ typedef struct train_run {
     nm_progress *progress;
     double started, saved; ///< nm_clock
     uint64_t first_step;   ///< done before this call
+    int slot;              ///< of the last checkpoint, see train_state.h; -1 = none
     double scenes, flops, seconds, loss, validation_loss;
 } train_run;
 
@@ -85,8 +88,9 @@ static nm_status compare_config(const train_run *run, const char *path, nm_error
 }
 
 /// Written under another name first: a folder has a whole configuration or none.
-static nm_status write_config(const train_run *run, const char *path, nm_error *error) {
-    char part[4104];
+static nm_status write_config(const train_run *run, nm_error *error) {
+    char path[4096], part[4104];
+    path_in(run, "configuration.json", path);
     snprintf(part, sizeof part, "%s.part", path);
     char *text = cJSON_Print(run->config.document);
     FILE *file = fopen(part, "wb");
@@ -100,19 +104,17 @@ static nm_status write_config(const train_run *run, const char *path, nm_error *
     return status;
 }
 
-/// *resume = there is a checkpoint to go on from.
+/// *resume = there is a checkpoint to go on from. Where there is none nothing was learnt yet, and the configuration may
+/// still be changed: a wrong path is mended in place.
 static nm_status open_folder(train_run *run, int *resume, nm_error *error) {
-    char path[4096], state[4096], index[4096];
+    char path[4096];
     *resume = 0;
     if (mkdir(run->options.out, 0777) != 0 && errno != EEXIST)
         return NM_ERROR(error, NM_E_IO, "%s: %s", run->options.out, strerror(errno));
+    if (!nm_train_state_exists(run->options.out)) return NM_OK;
+    *resume = 1;
     path_in(run, "configuration.json", path);
-    path_in(run, "state.safetensors", state);
-    path_in(run, "state.safetensors.index.json", index);
-    if (access(path, F_OK) != 0) return write_config(run, path, error);
-    const nm_status status = compare_config(run, path, error);
-    *resume = status == NM_OK && (access(state, F_OK) == 0 || access(index, F_OK) == 0);
-    return status;
+    return compare_config(run, path, error);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ static nm_status open_folder(train_run *run, int *resume, nm_error *error) {
 static nm_status open_model(train_run *run, nm_error *error) {
     nm_backend_config backend = nm_backend_config_default();
     backend.threads = (int)run->common->threads;
-    backend.compute = run->config.precision;
+    backend.compute = run->config.precision == NM_TRAIN_BF16 ? NM_BF16 : NM_F32;
     nm_status status = strcmp(run->common->device, "cuda") == 0 ? nm_backend_create_cuda(&backend, &run->backend, error)
                                                                 : nm_backend_create_cpu(&backend, &run->backend, error);
     const uint64_t seed = run->config.trainer.seed;
@@ -135,19 +137,24 @@ static nm_status open_run(train_run *run, nm_error *error) {
     nm_status status = nm_train_config_load(run->options.config, &run->config, error);
     if (status == NM_OK) status = open_folder(run, &resume, error);
     if (status == NM_OK) status = nm_thread_pool_create((int)run->common->threads, &run->pool, error);
-    if (status == NM_OK) status = nm_train_data_open(&run->config, &run->config.data, 1, quiet, &run->data, error);
+    if (status == NM_OK)
+        status = nm_train_data_open(&run->config, &run->config.data, NM_TRAIN_TO_LEARN, quiet, &run->data, error);
     const nm_train_parts *held = run->config.validation.count ? &run->config.validation : &run->config.data;
-    if (status == NM_OK) status = nm_train_data_open(&run->config, held, 0, quiet, &run->validation, error);
+    if (status == NM_OK && run->config.validation_examples)
+        status = nm_train_data_open(&run->config, held, NM_TRAIN_TO_VALIDATE, quiet, &run->validation, error);
     if (status == NM_OK) status = open_model(run, error);
     if (status == NM_OK)
         status = nm_trainer_create(run->model, nm_training_set_source(run->data.set), &run->config.trainer, run->pool,
                                    &run->trainer, error);
-    char path[4096];
-    path_in(run, "state.safetensors", path);
-    if (status == NM_OK && resume) status = nm_optimizer_load(nm_trainer_optimizer(run->trainer), path, error);
+    run->slot = -1;
+    if (status == NM_OK && resume)
+        status = nm_train_state_load(run->options.out, nm_trainer_optimizer(run->trainer), &run->slot, error);
     if (status != NM_OK) return status;
     run->first_step = nm_trainer_steps(run->trainer);
-    return nm_train_log_open(run->options.out, run->first_step, &run->log, error);
+    status = nm_train_log_open(run->options.out, run->first_step, &run->log, error); // from here on the folder is ours
+    if (status != NM_OK) return status;
+    nm_train_state_sweep(run->options.out);
+    return resume ? NM_OK : write_config(run, error);
 }
 
 static void close_run(train_run *run) {
@@ -172,8 +179,7 @@ static nm_status save(train_run *run, nm_error *error) {
     nm_optimizer *optimizer = nm_trainer_optimizer(run->trainer);
     const int average = run->config.trainer.optimizer.ema_decay > 0.0f;
     nm_status status = nm_train_log_flush(run->log, error);
-    path_in(run, "state.safetensors", path);
-    if (status == NM_OK) status = nm_optimizer_save(optimizer, path, shard, error);
+    if (status == NM_OK) status = nm_train_state_save(run->options.out, optimizer, shard, &run->slot, error);
     if (status == NM_OK && average) status = nm_optimizer_swap_average(optimizer, error);
     if (status != NM_OK) return status;
     path_in(run, "weights.safetensors", path);
@@ -188,9 +194,9 @@ static nm_status save(train_run *run, nm_error *error) {
 static nm_status validate(train_run *run, uint64_t step, nm_error *error) {
     const uint64_t count = run->config.validation_examples, seed = run->config.trainer.seed + 1;
     const int average = run->config.trainer.optimizer.ema_decay > 0.0f;
-    const nm_example_source source = nm_training_set_source(run->validation.set);
     double loss = NAN, averaged = NAN;
     if (!count) return NM_OK;
+    const nm_example_source source = nm_training_set_source(run->validation.set);
     nm_status status = nm_trainer_validate(run->trainer, source, seed, 0, count, 0, &loss, error);
     averaged = loss;
     if (status == NM_OK && average)
@@ -247,7 +253,10 @@ static nm_status train(train_run *run, nm_error *error) {
     nm_error ignored;
     const int keep = status == NM_OK || status == NM_E_NUMERIC;
     const nm_status saved = keep ? save(run, status == NM_OK ? error : &ignored) : NM_OK;
-    return status == NM_OK ? saved : status;
+    if (status != NM_OK || saved != NM_OK) return status == NM_OK ? saved : status;
+    const uint64_t steps = nm_trainer_steps(run->trainer);
+    if (steps >= end || !nm_cli_interrupted()) return NM_OK;
+    return NM_ERROR(error, NM_E_CANCELLED, "interrupted after step %" PRIu64 "; the same command goes on", steps);
 }
 
 static int print(const train_run *run) {
@@ -265,8 +274,9 @@ static int print(const train_run *run) {
         nm_json_number(document, "gflops", 1e-9 * run->flops / run->seconds);
         return nm_cli_print_json(run->command, document);
     }
-    printf("%" PRIu64 " of %" PRIu64 " steps, %zu parameters, loss %.4f", steps, run->config.trainer.steps,
-           nm_model_parameter_count(run->model), run->loss);
+    printf("%" PRIu64 " of %" PRIu64 " steps, %zu parameters", steps, run->config.trainer.steps,
+           nm_model_parameter_count(run->model));
+    if (run->loss > 0.0) printf(", loss %.4f", run->loss);
     if (run->validation_loss > 0.0) printf(", validation %.4f", run->validation_loss);
     if (run->seconds > 0.0)
         printf("; %.1f scenes/s, %.0f GFLOP/s", run->scenes / run->seconds, 1e-9 * run->flops / run->seconds);
@@ -286,10 +296,12 @@ static int run_train(const nm_command *command, int argc, char **argv) {
          1e6},
         {"steps", NM_OPTION_INTEGER, &run.options.steps, "N", "stop after so many further steps, with a checkpoint", 1,
          1e12},
+        {"list-keys", NM_OPTION_FLAG, &run.options.list, NULL, "print the keys of a configuration, and end", 0, 0},
     };
     int count;
     const int status = nm_cli_parse(command, table, sizeof table / sizeof *table, &common, argc, argv, 0, 0, &count);
     if (status >= 0) return status;
+    if (run.options.list) return nm_train_print_keys(command, common.json);
     if (!run.options.config) return nm_cli_usage(command, "--config F is missing");
     if (!run.options.out) return nm_cli_usage(command, "--out DIR is missing");
     if (strlen(run.options.out) > 3000) return nm_cli_usage(command, "--out is longer than 3000 bytes");
@@ -307,8 +319,8 @@ static int run_train(const nm_command *command, int argc, char **argv) {
 const nm_command nm_command_train = {
     .name = "train",
     .summary = "Trains a denoising network on stored, imported and simulated scenes; stops and goes on at any moment.",
-    .usage = "train --config F --out DIR [--minutes M] [--steps N]",
-    .example = "nearmiss train --config nexus/weights/small.json --out run --minutes 10",
+    .usage = "train --config F --out DIR [--minutes M] [--steps N] | --list-keys",
+    .example = "nearmiss train --config small.json --out run --minutes 10",
     .cuda = 1,
     .run = run_train,
 };

@@ -31,6 +31,7 @@ static nm_status open_model(nm_score_models *m, uint32_t index, const char *path
         c.generator.solver = s->solver;
         c.generator.schedule = s->schedule[i];
         c.generator.seed = s->seed;
+        c.guidance = s->guidance;
         status = nm_model_futures_create(one->model, &one->recipe, &c, &one->futures[i], error);
     }
     return status;

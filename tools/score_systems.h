@@ -22,6 +22,7 @@ typedef struct nm_score_sampling {
     uint32_t schedules;
     nm_schedule schedule[NM_SCORE_SCHEDULES];
     int feedback[NM_SCORE_SCHEDULES]; ///< 1: what was finished is replaced by what happened, as in a closed loop
+    nm_guidance_config guidance;
     uint64_t seed;
 } nm_score_sampling;
 

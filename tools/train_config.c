@@ -1,5 +1,6 @@
 #include "tools/train_config.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,13 @@
     { name, NM_CONFIG_CHOICE, offsetof(type, member), 0, 0, list }
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
+// The order of names is that of the enumerations.
+static_assert(NM_TOKENS_EGO == 0 && NM_TOKENS_AGENT == 1, "encodings");
+static_assert(NM_PRIOR_NONE == 0 && NM_PRIOR_STRAIGHT == 1 && NM_PRIOR_BRIDGE == 2, "priors");
+static_assert(NM_SNR_COSINE == 0 && NM_SNR_SHIFTED_COSINE == 1, "schedules");
+static_assert(NM_LOSS_PUBLISHED == 0 && NM_LOSS_V == 1, "losses");
+static_assert(NM_TRAIN_F32 == 0 && NM_TRAIN_BF16 == 1, "precisions");
+static const char default_name[] = "model";
 static const char *const encodings[] = {"ego", "agent", NULL};
 static const char *const priors[] = {"none", "straight", "bridge", NULL};
 static const char *const schedules[] = {"cosine", "shifted_cosine", NULL};
@@ -86,7 +94,7 @@ static const nm_config_field augmentation_fields[] = {
 };
 
 static const nm_config_field top_fields[] = {
-    {"name", NM_CONFIG_TEXT, 0, 0, 0, NULL}, // read by itself: it is shorter in a recipe
+    {"name", NM_CONFIG_TEXT, offsetof(nm_train_config, recipe.name), 0, 63, NULL}, // read by itself, see derive
     FIELD("seed", NM_CONFIG_U64, nm_train_config, trainer.seed, 0, 9007199254740992.0),
     FIELD("steps", NM_CONFIG_U64, nm_train_config, trainer.steps, 1, 1e12),
     FIELD("scenes", NM_CONFIG_U32, nm_train_config, trainer.scenes, 1, 4096),
@@ -101,10 +109,53 @@ static const nm_config_field validation_fields[] = {
     FIELD("every", NM_CONFIG_U64, nm_train_config, validation_every, 1, 1e9),
 };
 
+#define SECTION(name, table, member)                                                                                   \
+    { name, table, COUNT(table), offsetof(nm_train_config, member) }
+static const nm_train_section sections[] = {
+    {"", top_fields, COUNT(top_fields), 0},
+    SECTION("tokens", token_fields, set.tokens),
+    SECTION("model", model_fields, model),
+    SECTION("noise", noise_fields, trainer),
+    SECTION("optimizer", optimizer_fields, trainer),
+    SECTION("augmentation", augmentation_fields, set),
+    {"validation", validation_fields, COUNT(validation_fields), 0},
+};
+
 static const nm_config_field part_fields[] = {
     FIELD("weight", NM_CONFIG_F64, nm_train_part, weight, 1e-6, 1e6),
     FIELD("density", NM_CONFIG_F64, nm_train_part, density, 5, 150),
+    FIELD("maps", NM_CONFIG_U32, nm_train_part, maps, 1, 1024),
 };
+static const nm_train_section part_section = {"data", part_fields, COUNT(part_fields), 0};
+
+const nm_train_section *nm_train_sections(size_t *count) {
+    *count = COUNT(sections);
+    return sections;
+}
+
+const nm_train_section *nm_train_part_section(void) {
+    return &part_section;
+}
+
+nm_train_part nm_train_part_default(void) {
+    return (nm_train_part){.weight = 1.0, .density = 40.0, .maps = 64};
+}
+
+void nm_train_config_set_defaults(nm_token_encoding encoding, nm_train_config *c) {
+    memset(c, 0, sizeof *c);
+    c->set = nm_training_set_config_default(encoding);
+    c->model = nm_model_config_default();
+    nm_token_fit_model(&c->set.tokens, &c->model);
+    c->model.rotary = encoding == NM_TOKENS_AGENT;
+    c->trainer = nm_trainer_config_default();
+    c->trainer.prior = encoding == NM_TOKENS_AGENT ? NM_PRIOR_BRIDGE : NM_PRIOR_NONE;
+    c->precision = NM_TRAIN_BF16;
+    c->validation_examples = 64;
+    c->validation_every = 200;
+    c->checkpoint_seconds = 60;
+    c->shard_mb = 15.0;
+    snprintf(c->recipe.name, sizeof c->recipe.name, "%s", default_name);
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -131,7 +182,7 @@ static nm_status read_patterns(const cJSON *item, const char *where, const char 
 
 static nm_status read_part(const cJSON *item, const char *where, nm_train_part *part, nm_error *error) {
     static const char *const others[] = {"store", "shards", "simulate", "only", "without", NULL};
-    *part = (nm_train_part){.weight = 1.0, .density = 40.0};
+    *part = nm_train_part_default();
     nm_status status = nm_config_read(item, where, part_fields, COUNT(part_fields), others, part, error);
     if (status != NM_OK) return status;
     uint32_t given = 0;
@@ -149,6 +200,10 @@ static nm_status read_part(const cJSON *item, const char *where, nm_train_part *
     const cJSON *without = cJSON_GetObjectItemCaseSensitive(item, "without");
     if (part->from == NM_TRAIN_SIMULATE && (only || without))
         return NM_ERROR(error, NM_E_FORMAT, "%s is simulated: its scenes have no names to choose by", where);
+    static const char *const of_simulations[] = {"density", "maps"};
+    for (int i = 0; part->from != NM_TRAIN_SIMULATE && i < 2; ++i)
+        if (cJSON_GetObjectItemCaseSensitive(item, of_simulations[i]))
+            return NM_ERROR(error, NM_E_FORMAT, "%s.%s is of simulations only", where, of_simulations[i]);
     status = read_patterns(only, where, part->only, error);
     return status == NM_OK ? read_patterns(without, where, part->without, error) : status;
 }
@@ -168,59 +223,64 @@ static nm_status read_parts(const cJSON *list, const char *name, nm_train_parts 
     return NM_OK;
 }
 
-/// Whatever is given of section `name`.
-static nm_status section(const cJSON *document, const char *name, const nm_config_field *fields, size_t count,
-                         const char *const *others, void *base, nm_error *error) {
-    const cJSON *object = cJSON_GetObjectItemCaseSensitive(document, name);
-    return object ? nm_config_read(object, name, fields, count, others, base, error) : NM_OK;
-}
-
 /// Defaults depend on the encoding, so that is looked at first.
 static nm_status set_defaults(nm_train_config *c, nm_error *error) {
-    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(c->document, "tokens");
+    cJSON *document = c->document;
+    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(document, "tokens");
     nm_token_config chosen = {.encoding = NM_TOKENS_AGENT};
-    if (tokens) {
-        const nm_status status =
-            nm_config_read(tokens, "tokens", token_fields, COUNT(token_fields), NULL, &chosen, error);
-        if (status != NM_OK) return status;
-    }
-    c->set = nm_training_set_config_default(chosen.encoding);
-    c->model = nm_model_config_default();
-    nm_token_fit_model(&c->set.tokens, &c->model);
-    c->trainer = nm_trainer_config_default();
-    c->trainer.prior = chosen.encoding == NM_TOKENS_AGENT ? NM_PRIOR_BRIDGE : NM_PRIOR_NONE;
-    c->model.rotary = chosen.encoding == NM_TOKENS_AGENT;
-    c->precision = NM_BF16;
-    c->validation_examples = 64;
-    c->validation_every = 200;
-    c->checkpoint_seconds = 60;
-    c->shard_mb = 15.0;
-    return NM_OK;
+    nm_status status = NM_OK;
+    if (tokens) status = nm_config_read(tokens, "tokens", token_fields, COUNT(token_fields), NULL, &chosen, error);
+    nm_train_config_set_defaults(chosen.encoding, c);
+    c->document = document;
+    return status;
+}
+
+/// Whatever is given of one section.
+static nm_status read_section(nm_train_config *c, const nm_train_section *section, nm_error *error) {
+    static const char *const of_top[] = {"model", "tokens",     "noise", "optimizer", "augmentation",
+                                         "data",  "validation", "name",  NULL};
+    static const char *const of_validation[] = {"data", NULL};
+    const int top = section->name[0] == '\0';
+    const cJSON *object = top ? c->document : cJSON_GetObjectItemCaseSensitive(c->document, section->name);
+    if (!object) return NM_OK;
+    const char *const *others = top ? of_top : strcmp(section->name, "validation") == 0 ? of_validation : NULL;
+    return nm_config_read(object, section->name, section->fields, section->count, others, (char *)c + section->offset,
+                          error);
 }
 
 static nm_status read_sections(nm_train_config *c, nm_error *error) {
-    static const char *const sections[] = {"model", "tokens",     "noise", "optimizer", "augmentation",
-                                           "data",  "validation", "name",  NULL};
-    static const char *const validation_others[] = {"data", NULL};
     const cJSON *d = c->document;
-    nm_token_config *tokens = &c->set.tokens;
-    nm_status status = nm_config_read(d, "", top_fields + 1, COUNT(top_fields) - 1, sections, c, error);
-    if (status == NM_OK) status = section(d, "tokens", token_fields, COUNT(token_fields), NULL, tokens, error);
-    nm_token_fit_model(tokens, &c->model); // after which the configuration may switch the pose bias off
-    if (status == NM_OK) status = section(d, "model", model_fields, COUNT(model_fields), NULL, &c->model, error);
-    if (status == NM_OK) status = section(d, "noise", noise_fields, COUNT(noise_fields), NULL, &c->trainer, error);
-    if (status == NM_OK)
-        status = section(d, "optimizer", optimizer_fields, COUNT(optimizer_fields), NULL, &c->trainer, error);
-    if (status == NM_OK)
-        status = section(d, "augmentation", augmentation_fields, COUNT(augmentation_fields), NULL, &c->set, error);
-    if (status == NM_OK)
-        status = section(d, "validation", validation_fields, COUNT(validation_fields), validation_others, c, error);
+    for (size_t i = 0; i < COUNT(sections); ++i) {
+        const nm_status status = read_section(c, &sections[i], error);
+        if (status != NM_OK) return status;
+        if (sections[i].fields != token_fields) continue;
+        nm_token_fit_model(&c->set.tokens, &c->model); // after which the configuration may switch the pose bias off
+        if (c->set.least_future > c->set.tokens.future) c->set.least_future = c->set.tokens.future;
+    }
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(d, "data");
     const cJSON *held = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(d, "validation"), "data");
-    if (status == NM_OK && !data) status = NM_ERROR(error, NM_E_FORMAT, "data is missing: what to train on");
-    if (status == NM_OK) status = read_parts(data, "data", &c->data, error);
+    if (!data) return NM_ERROR(error, NM_E_FORMAT, "data is missing: what to train on");
+    nm_status status = read_parts(data, "data", &c->data, error);
     if (status == NM_OK && held) status = read_parts(held, "validation.data", &c->validation, error);
     return status;
+}
+
+/// Keys of a section that the encoding does not know would be ignored: they are refused.
+static nm_status refuse_keys(const nm_train_config *c, const char *name, const char *const *keys, nm_error *error) {
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(c->document, name);
+    for (size_t i = 0; keys[i]; ++i)
+        if (cJSON_GetObjectItemCaseSensitive(object, keys[i]))
+            return NM_ERROR(error, NM_E_FORMAT, "%s.%s changes nothing with tokens.encoding '%s'", name, keys[i],
+                            encodings[c->set.tokens.encoding]);
+    return NM_OK;
+}
+
+static nm_status check_encoding(const nm_train_config *c, nm_error *error) {
+    static const char *const of_ego[] = {"latents",        "encoder_cross_heads", "encoder_self_heads",
+                                         "encoder_rounds", "encoder_layers",      NULL};
+    static const char *const of_agent[] = {"position_scale", "heading_scale", "speed_scale", NULL};
+    if (c->set.tokens.encoding == NM_TOKENS_AGENT) return refuse_keys(c, "model", of_ego, error);
+    return refuse_keys(c, "tokens", of_agent, error);
 }
 
 static nm_status check(nm_train_config *c, nm_error *error) {
@@ -237,8 +297,11 @@ static nm_status check(nm_train_config *c, nm_error *error) {
                         "augmentation.rotate changes nothing with tokens.encoding 'agent': frames are the agents' own");
     if (c->model.pose_bias && tokens->encoding != NM_TOKENS_AGENT)
         return NM_ERROR(error, NM_E_FORMAT, "model.pose_bias needs tokens.encoding 'agent'");
+    if (c->set.least_future > tokens->future)
+        return NM_ERROR(error, NM_E_FORMAT, "augmentation.least_future is %u, more than tokens.future, %u",
+                        c->set.least_future, tokens->future);
     if (!c->data.count) return NM_ERROR(error, NM_E_FORMAT, "data is empty: nothing to train on");
-    return NM_OK;
+    return check_encoding(c, error);
 }
 
 static nm_status derive(nm_train_config *c, nm_error *error) {
@@ -246,19 +309,24 @@ static nm_status derive(nm_train_config *c, nm_error *error) {
     c->recipe = (nm_recipe){.tokens = c->set.tokens, .snr = c->trainer.snr, .prior = c->trainer.prior};
     if (name && (!cJSON_IsString(name) || strlen(name->valuestring) >= sizeof c->recipe.name))
         return NM_ERROR(error, NM_E_FORMAT, "name must be a text of at most 63 bytes");
-    snprintf(c->recipe.name, sizeof c->recipe.name, "%s", name ? name->valuestring : "model");
+    snprintf(c->recipe.name, sizeof c->recipe.name, "%s", name ? name->valuestring : default_name);
     const nm_token_config *t = &c->set.tokens;
     c->trainer.max_tokens = t->agents * nm_token_count(t);
     c->trainer.max_map_rows = nm_token_map_rows(t, t->agents);
-    c->set.seed = c->trainer.seed;
     return NM_OK;
 }
 
 nm_status nm_train_config_load(const char *path, nm_train_config *c, nm_error *error) {
+    cJSON *document;
+    const nm_status status = nm_config_load(path, &document, error);
+    if (status == NM_OK) return nm_train_config_take(document, path, c, error);
     memset(c, 0, sizeof *c);
-    nm_status status = nm_config_load(path, &c->document, error);
-    if (status != NM_OK) return status;
-    status = set_defaults(c, error);
+    return status;
+}
+
+nm_status nm_train_config_take(cJSON *document, const char *path, nm_train_config *c, nm_error *error) {
+    c->document = document;
+    nm_status status = set_defaults(c, error);
     if (status == NM_OK) status = read_sections(c, error);
     if (status == NM_OK) status = derive(c, error);
     if (status == NM_OK) status = check(c, error);

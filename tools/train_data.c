@@ -25,7 +25,7 @@ static int wanted(const nm_train_part *part, const nm_scene *scene) {
 /// Adds a scene at the trainer's time step; takes it over.
 static nm_status add_scene(nm_training_set *set, uint32_t index, const nm_scene *scene, nm_error *error) {
     nm_status status = NM_OK;
-    if (fabsf(scene->dt - 0.1f) > 1e-4f) {
+    if (!(fabsf(scene->dt - 0.1f) < 1e-6f)) { // as nm_training_set_add asks
         const nm_scene *resampled;
         status = nm_scene_resample(scene, 0.1, &resampled, error);
         nm_scene_destroy(scene);
@@ -108,13 +108,19 @@ void nm_train_data_close(nm_train_data *data) {
     *data = (nm_train_data){0};
 }
 
-static nm_status open_simulation(const nm_train_config *config, const nm_train_part *part, nm_train_data *data,
-                                 nm_error *error) {
+/// Seeds in a configuration are below 2^53: this bit is free to tell validation from training.
+static uint64_t seed_for(const nm_train_config *config, nm_train_purpose purpose) {
+    return config->trainer.seed | (purpose == NM_TRAIN_TO_VALIDATE ? UINT64_C(1) << 63 : 0);
+}
+
+static nm_status open_simulation(const nm_train_config *config, const nm_train_part *part, uint64_t seed,
+                                 nm_train_data *data, nm_error *error) {
     nm_simulated_config c = nm_simulated_config_default(config->set.tokens.encoding);
     c.tokens = config->set.tokens;
     c.map = part->path;
     c.density = part->density;
-    c.seed = config->trainer.seed + data->simulated_count;
+    c.maps = part->maps;
+    c.seed = seed + data->simulated_count;
     nm_simulated_examples **examples = &data->simulated[data->simulated_count];
     nm_status status = nm_simulated_examples_create(&c, examples, error);
     if (status != NM_OK) return status;
@@ -122,18 +128,19 @@ static nm_status open_simulation(const nm_train_config *config, const nm_train_p
     return nm_training_set_add_source(data->set, part->weight, nm_simulated_examples_source(*examples), error);
 }
 
-nm_status nm_train_data_open(const nm_train_config *config, const nm_train_parts *parts, int augmented, int quiet,
-                             nm_train_data *data, nm_error *error) {
+nm_status nm_train_data_open(const nm_train_config *config, const nm_train_parts *parts, nm_train_purpose purpose,
+                             int quiet, nm_train_data *data, nm_error *error) {
     *data = (nm_train_data){0};
     nm_training_set_config set = config->set;
-    if (!augmented) set.augmentation = (nm_augmentation){0};
+    set.seed = seed_for(config, purpose);
+    if (purpose == NM_TRAIN_TO_VALIDATE) set.augmentation = (nm_augmentation){0};
     nm_status status = nm_training_set_create(&set, &data->set, error);
     for (uint32_t i = 0; status == NM_OK && i < parts->count; ++i) {
         const nm_train_part *part = &parts->part[i];
         if (part->from == NM_TRAIN_STORE)
             status = open_store(part, data->set, quiet, error);
         else if (part->from == NM_TRAIN_SIMULATE)
-            status = open_simulation(config, part, data, error);
+            status = open_simulation(config, part, set.seed, data, error);
         else
             status = open_shards(part, data->set, quiet, error);
     }

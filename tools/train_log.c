@@ -1,6 +1,7 @@
 #include "tools/train_log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +26,12 @@ static nm_status fail(const nm_train_log *log, const char *name, nm_error *error
     return NM_ERROR(error, NM_E_IO, "%s/%s: %s", log->folder, name, strerror(errno));
 }
 
-/// Where the rows of steps up to `step` end; the header is row 0. A last row without an end is not taken.
+/// Where the rows of steps up to `step` end; the header is row 0. A last row without an end is not taken. -1: the file
+/// begins with something else than the header, or some of it.
 static long end_of_rows(FILE *file, uint64_t step, const char *header) {
     char line[512];
-    if (!fgets(line, sizeof line, file) || strcmp(line, header) != 0) return 0;
+    if (!fgets(line, sizeof line, file)) return 0;
+    if (strcmp(line, header) != 0) return strncmp(line, header, strlen(line)) == 0 ? 0 : -1;
     long end = ftell(file);
     while (fgets(line, sizeof line, file) && strchr(line, '\n')) {
         if (strtoull(line, NULL, 10) > step) break;
@@ -44,7 +47,17 @@ static nm_status open_file(nm_train_log *log, const char *name, uint64_t step, c
     FILE *file = fopen(path, "r+");
     if (!file && errno == ENOENT) file = fopen(path, "w+");
     if (!file) return fail(log, name, error);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET}; // the whole file, until it is closed
+    if (fcntl(fileno(file), F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN)) {
+        fclose(file);
+        return NM_ERROR(error, NM_E_BUSY, "%s: another process trains in this folder", path);
+    }
     const long end = end_of_rows(file, step, header);
+    if (end < 0) {
+        fclose(file);
+        return NM_ERROR(error, NM_E_EXISTS, "%s is there and no log of a training run: train into another folder",
+                        path);
+    }
     int bad = fflush(file) != 0 || ftruncate(fileno(file), end) != 0 || fseek(file, end, SEEK_SET) != 0;
     if (!bad && end == 0) bad = fputs(header, file) < 0;
     if (bad) {

@@ -8,12 +8,14 @@
 
 typedef struct nm_train_log nm_train_log;
 
-/// Opens the files in `folder`, cut after step `step`. NM_E_IO names the file.
+/// Opens the files in `folder`, cut after step `step`. NM_E_IO names the file; NM_E_BUSY: another process writes them,
+/// and so trains there; NM_E_EXISTS: a file of that name that is no such log, which is left alone. Until the log is
+/// closed no other process gets it.
 nm_status nm_train_log_open(const char *folder, uint64_t step, nm_train_log **log, nm_error *error);
 /// seconds: what the step took.
 nm_status nm_train_log_step(nm_train_log *log, const nm_train_report *report, double seconds, nm_error *error);
 nm_status nm_train_log_validation(nm_train_log *log, uint64_t step, double loss, double average_loss, nm_error *error);
-/// Everything to the disk, and DIR/curves.png renewed: before a checkpoint says that the steps were done.
+/// Everything to the disk: before a checkpoint says that the steps were done.
 nm_status nm_train_log_flush(nm_train_log *log, nm_error *error);
 void nm_train_log_close(nm_train_log *log); ///< NULL is fine
 

@@ -107,8 +107,8 @@ typedef struct nm_realism_headings {
 /// returns   NM_E_ARGUMENT: the futures do not fit the scene (no samples or steps; more steps than were recorded; a
 ///           track twice, unordered, out of range, not valid at the current step or missing; a state that is not
 ///           finite) or there is no agent to score; NM_E_MEMORY
-/// 32 samples of 80 steps take about 20 ms for the 50 agents and 4 scored ones of a WOMD scene, O(samples * steps *
-/// scored * (agents + log(edges))). Prepares the map where it has no road edges.
+/// Cost O(samples * steps * scored * (agents + log(edges))): for 32 samples of 80 steps of a WOMD scene with 50 agents
+/// about 20 ms when 4 are scored, 0.25 s when all are. Prepares the map where it has no road edges.
 NM_API nm_status nm_realism_measure(const nm_scene *scene, const nm_futures *futures,
                                     const nm_realism_headings *headings, nm_arena *arena, nm_realism_values *values,
                                     nm_error *error);

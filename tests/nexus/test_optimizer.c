@@ -245,7 +245,8 @@ static void step_scalar(scalar *s, double gradient, const nm_optimizer_config *c
     const double direction =
         s->first / (1 - pow(b1, step)) / (sqrt(s->second / (1 - pow(b2, step))) + (double)c->epsilon);
     s->value -= rate * (direction + (decays ? (double)c->decay * s->value : 0.0));
-    s->average += (1 - (double)c->ema_decay) * (s->value - s->average);
+    const double decay = (double)(float)fmin((double)c->ema_decay, (1.0 + step) / (10.0 + step));
+    s->average += (1 - decay) * (s->value - s->average);
 }
 
 /// Weight decay pulls at matrices of linear layers alone.

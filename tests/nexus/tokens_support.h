@@ -1,4 +1,4 @@
-/// Scenes for tests of tokens, and a scene moved rigidly with its map.
+/// Scenes for tests of tokens, and a scene moved rigidly with its map, or mirrored.
 #ifndef NM_TESTS_NEXUS_TOKENS_SUPPORT_H
 #define NM_TESTS_NEXUS_TOKENS_SUPPORT_H
 
@@ -42,13 +42,21 @@ static inline void tokens_end(tokens_fixture *f) {
     nm_arena_destroy(f->arena);
 }
 
-/// A rigid motion of the plane: turned by `angle` about the origin, then moved.
+/// A rigid motion of the plane: turned by `angle` about the origin, then moved. mirror: before all of it y is negated,
+/// and left and right change places.
 typedef struct rigid {
     double angle, x, y;
+    int mirror;
 } rigid;
+
+static inline nm_turn rigid_turn(const rigid *r, uint8_t turn) {
+    if (r->mirror && turn == NM_TURN_LEFT) return NM_TURN_RIGHT;
+    return r->mirror && turn == NM_TURN_RIGHT ? NM_TURN_LEFT : (nm_turn)turn;
+}
 
 static inline nm_point3 rigid_point(const rigid *r, double x, double y) {
     double c = cos(r->angle), s = sin(r->angle);
+    if (r->mirror) y = -y;
     return (nm_point3){c * x - s * y + r->x, s * x + c * y + r->y, 0.0};
 }
 
@@ -61,15 +69,16 @@ static inline nm_point3 *rigid_points(const rigid *r, const nm_vec2 *points, uin
 static inline void rigid_lane(nm_map_builder *builder, const nm_map *map, uint32_t index, const rigid *r) {
     const nm_lane *lane = &map->lanes[index];
     nm_lane_def def = nm_lane_def_default();
-    nm_point3 *left = rigid_points(r, map->left + lane->points.first, lane->points.count);
-    nm_point3 *right = rigid_points(r, map->right + lane->points.first, lane->points.count);
+    const nm_vec2 *borders[2] = {map->left + lane->points.first, map->right + lane->points.first};
+    nm_point3 *left = rigid_points(r, borders[r->mirror != 0], lane->points.count);
+    nm_point3 *right = rigid_points(r, borders[r->mirror == 0], lane->points.count);
     nm_neighbour_def beside[2];
     int64_t next[16];
     assert_true(lane->successors.count <= 16);
     for (uint32_t i = 0; i < lane->successors.count; i++)
         next[i] = map->lanes[map->lane_refs[lane->successors.first + i]].source_id;
     for (int side = 0; side < 2; side++) {
-        nm_range range = side ? lane->right : lane->left;
+        nm_range range = side == !r->mirror ? lane->right : lane->left;
         if (!range.count) continue;
         const nm_neighbour *n = &map->neighbours[range.first];
         beside[side] = (nm_neighbour_def){.lane = map->lanes[n->lane].source_id, .opposite = n->opposite};
@@ -80,18 +89,18 @@ static inline void rigid_lane(nm_map_builder *builder, const nm_map *map, uint32
     def.point_count = lane->points.count;
     def.speed_limit = (double)lane->speed_limit;
     def.type = (nm_lane_type)lane->type;
-    def.turn = (nm_turn)lane->turn;
+    def.turn = rigid_turn(r, lane->turn);
     def.control = (nm_control_kind)lane->control;
     def.flags = lane->flags & NM_LANE_BIDIRECTIONAL;
-    def.left_marking = (nm_marking)lane->left_marking;
-    def.right_marking = (nm_marking)lane->right_marking;
+    def.left_marking = (nm_marking)(r->mirror ? lane->right_marking : lane->left_marking);
+    def.right_marking = (nm_marking)(r->mirror ? lane->left_marking : lane->right_marking);
     def.junction = lane->junction == NM_NONE ? -1 : (int64_t)lane->junction;
     def.successors = next;
     def.successor_count = lane->successors.count;
     def.left_neighbours = &beside[0];
-    def.left_neighbour_count = lane->left.count > 0;
+    def.left_neighbour_count = (r->mirror ? lane->right : lane->left).count > 0;
     def.right_neighbours = &beside[1];
-    def.right_neighbour_count = lane->right.count > 0;
+    def.right_neighbour_count = (r->mirror ? lane->left : lane->right).count > 0;
     nm_error error;
     if (nm_map_builder_add_lane(builder, &def, &error) != NM_OK) fail_msg("%s", error.message);
     free(left);
@@ -128,7 +137,7 @@ static inline const nm_map *rigid_map(const nm_map *map, const rigid *r) {
         for (uint32_t k = 0; k < signal->lanes.count; k++)
             lanes[k] = map->lanes[map->lane_refs[signal->lanes.first + k]].source_id;
         nm_signal_def def = {.id = signal->source_id,
-                             .turn = (nm_turn)signal->turn,
+                             .turn = rigid_turn(r, (uint8_t)signal->turn),
                              .phases = map->phases + signal->phases.first,
                              .phase_count = signal->phases.count,
                              .phase_offset = signal->phase_offset,
@@ -164,10 +173,11 @@ static inline const nm_scene *rigid_scene(const nm_scene *scene, const nm_map *m
             size_t at = nm_scene_at(scene, from, step);
             if (!scene->valid[at]) continue;
             nm_point3 p = rigid_point(r, (double)scene->x[at], (double)scene->y[at]);
-            nm_point3 v = rigid_point(&(rigid){.angle = r->angle}, (double)scene->vx[at], (double)scene->vy[at]);
+            nm_point3 v = rigid_point(&(rigid){.angle = r->angle, .mirror = r->mirror}, (double)scene->vx[at],
+                                      (double)scene->vy[at]);
             nm_state_def state = {.x = p.x + map->origin.x,
                                   .y = p.y + map->origin.y,
-                                  .heading = (double)scene->heading[at] + r->angle,
+                                  .heading = (double)(r->mirror ? -scene->heading[at] : scene->heading[at]) + r->angle,
                                   .vx = v.x,
                                   .vy = v.y};
             assert_int_equal(nm_scene_builder_add_state(builder, track, step, &state, &error), NM_OK);

@@ -292,6 +292,29 @@ static void test_box_and_edges(void **state) {
     nm_arena_destroy(arena);
 }
 
+/// One agent at constant speed along x for 8 steps; signal i shows states[i]. Takes over the map.
+static const nm_scene *lit_scene(const nm_map *map, const nm_test_agent *agent, uint32_t lights,
+                                 const nm_signal_state *states) {
+    nm_error error = {0};
+    nm_scene_builder *scenes = nm_scene_builder_create();
+    assert_int_equal(nm_scene_builder_begin(scenes, map, 0.1, 8, &error), NM_OK);
+    nm_track_def def = {.id = 5, .type = agent->type == NM_AGENT_UNKNOWN ? NM_AGENT_CAR : agent->type};
+    def.length = 4.0f, def.width = 2.0f;
+    uint32_t track;
+    assert_int_equal(nm_scene_builder_add_track(scenes, &def, &track, &error), NM_OK);
+    for (uint32_t t = 0; t < 8; t++) {
+        nm_state_def place = {.x = agent->x + 0.1 * t * agent->speed, .y = agent->y, .heading = agent->heading};
+        assert_int_equal(nm_scene_builder_add_state(scenes, track, t, &place, &error), NM_OK);
+        for (uint32_t i = 0; i < lights; i++)
+            assert_int_equal(nm_scene_builder_set_signal(scenes, i, t, states[i], &error), NM_OK);
+    }
+    const nm_scene *scene = NULL;
+    if (nm_scene_builder_build(scenes, &scene, &error) != NM_OK) fail_msg("%s", error.message);
+    nm_scene_builder_destroy(scenes);
+    nm_map_release(map);
+    return scene;
+}
+
 /// A crossing (lane 1 ends at x = -10) with lights that rule the end of lane 1.
 static const nm_scene *scene_with_lights(const nm_test_agent *agent, uint32_t lights, const nm_signal_state *states) {
     nm_map_builder *builder = nm_map_builder_create();
@@ -312,24 +335,7 @@ static const nm_scene *scene_with_lights(const nm_test_agent *agent, uint32_t li
         nm_signal_def def = {.id = 900 + i, .lanes = &lane, .lane_count = 1};
         assert_int_equal(nm_map_builder_add_signal(builder, &def, &error), NM_OK);
     }
-    const nm_map *map = nm_test_build(builder);
-    nm_scene_builder *scenes = nm_scene_builder_create();
-    assert_int_equal(nm_scene_builder_begin(scenes, map, 0.1, 8, &error), NM_OK);
-    nm_track_def def = {.id = 5, .type = agent->type == NM_AGENT_UNKNOWN ? NM_AGENT_CAR : agent->type};
-    def.length = 4.0f, def.width = 2.0f;
-    uint32_t track;
-    assert_int_equal(nm_scene_builder_add_track(scenes, &def, &track, &error), NM_OK);
-    for (uint32_t t = 0; t < 8; t++) {
-        nm_state_def place = {.x = agent->x + 0.1 * t * agent->speed, .y = agent->y, .heading = agent->heading};
-        assert_int_equal(nm_scene_builder_add_state(scenes, track, t, &place, &error), NM_OK);
-        for (uint32_t i = 0; i < lights; i++)
-            assert_int_equal(nm_scene_builder_set_signal(scenes, i, t, states[i], &error), NM_OK);
-    }
-    const nm_scene *scene = NULL;
-    if (nm_scene_builder_build(scenes, &scene, &error) != NM_OK) fail_msg("%s", error.message);
-    nm_scene_builder_destroy(scenes);
-    nm_map_release(map);
-    return scene;
+    return lit_scene(nm_test_build(builder), agent, lights, states);
 }
 
 static void test_red_lights(void **state) {
@@ -368,6 +374,66 @@ static void test_red_lights(void **state) {
     nm_arena_destroy(arena);
 }
 
+/// A street from `x0` to `x1` along y, `count` points.
+static void add_street(nm_map_builder *builder, int64_t id, nm_lane_type type, double x0, double x1, double y,
+                       size_t count) {
+    double xy[2 * 64];
+    nm_lane_def def = nm_lane_def_default();
+    def.id = id;
+    def.type = type;
+    for (size_t i = 0; i < count; i++) {
+        xy[2 * i] = x0 + (x1 - x0) * (double)i / (double)(count - 1);
+        xy[2 * i + 1] = y;
+    }
+    nm_test_lane(builder, &def, xy, count, 3.0);
+}
+
+/// Lights as WOMD has them: of lane 1, to stop for at `stop`. The challenge's way of finding lanes is not to be
+/// improved upon.
+static void test_named_lights(void **state) {
+    (void)state;
+    const struct {
+        nm_lane_type type;
+        size_t points; // of lane 1
+        double x0, x1; // from, to
+        size_t others; // of the points of lane 2, 0 = there is none
+        double y;      // of it
+        double stop;   // x
+        double x, speed;
+        int runs;
+    } cases[] = {
+        {NM_LANE_STREET, 2, 0, 20, 0, 0, 12, 9.3, 10, 1},
+        {NM_LANE_STREET, 2, 0, 20, 0, 0, 12, 4, 10, 0},     // does not get there
+        {NM_LANE_STREET, 2, 0, 20, 0, 0, 12, 15.3, -10, 0}, // backwards
+        {NM_LANE_FREEWAY, 2, 0, 20, 0, 0, 12, 9.3, 10, 0},
+        {NM_LANE_STREET, 21, 0, 20, 21, 3, 12, 9.3, 10, 1},
+        {NM_LANE_STREET, 2, 0, 20, 21, 3, 12, 9.3, 10, 0},    // its points are far: counts as on lane 2, 3 m beside it
+        {NM_LANE_STREET, 21, 0, 20, 21, 0.6, 12, 9.3, 10, 0}, // is nearer to lane 2
+        // a stop at the end: the last segment, or where there is a longer lane the one to the source's origin
+        {NM_LANE_STREET, 11, 10, 20, 11, 90, 20, 18.3, 10, 1},
+        {NM_LANE_STREET, 11, 10, 20, 30, 90, 20, 18.3, 10, 0},
+        {NM_LANE_STREET, 11, 10, 20, 30, 90, 20, 22.3, -10, 1},
+    };
+    nm_arena *arena = nm_arena_create(0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        nm_map_builder *builder = nm_map_builder_create();
+        nm_error error = {0};
+        nm_map_builder_set_origin(builder, (nm_point3){0.0, 0.0, 0.0});
+        add_street(builder, 1, cases[i].type, cases[i].x0, cases[i].x1, 0.0, cases[i].points);
+        if (cases[i].others) add_street(builder, 2, NM_LANE_STREET, 0.0, 29.0, cases[i].y, cases[i].others);
+        const nm_point3 stop = {cases[i].stop, 0.0, 0.0};
+        const nm_signal_def light = {.id = 1, .position = &stop};
+        assert_int_equal(nm_map_builder_add_signal(builder, &light, &error), NM_OK);
+        const nm_test_agent car = {cases[i].x, 0.5, 0, cases[i].speed, 0, 0, 0};
+        const nm_signal_state red = NM_SIGNAL_STOP;
+        const nm_scene *scene = lit_scene(nm_test_build(builder), &car, 1, &red);
+        nm_realism_values v = measure(scene, arena);
+        if (v.flag[NM_REALISM_RED_LIGHT][1] != cases[i].runs) fail_msg("case %zu", i);
+        nm_scene_destroy(scene);
+    }
+    nm_arena_destroy(arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_edge),
@@ -383,6 +449,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_to_drive_on),
         cmocka_unit_test(test_box_and_edges),
         cmocka_unit_test(test_red_lights),
+        cmocka_unit_test(test_named_lights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
