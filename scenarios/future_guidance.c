@@ -12,6 +12,8 @@ nm_generator_config nm_future_generator_default(void) {
 nm_guidance_config nm_future_guidance_default(void) {
     nm_guidance_config c = nm_guidance_config_default();
     c.overlap = 1.0f;
+    c.road = 0.5f;
+    c.iterations = 15;
     return c;
 }
 

@@ -16,8 +16,8 @@ typedef struct nm_model_futures nm_model_futures;
 typedef struct nm_model_futures_config {
     nm_generator_config generator; ///< scenes = futures sampled at once; default 8, pyramid:1, 2 levels
     uint32_t agents;               ///< of a scene at most, also if the model was trained with fewer; default 160
-    /// Behaviour terms; max_tokens, encoding and dt are set here. Default: agents are pushed apart. All strengths 0:
-    /// none.
+    /// Behaviour terms; max_tokens, encoding and dt are set here. Default: agents are pushed apart and back
+    /// onto the road. All strengths 0: none.
     nm_guidance_config guidance;
 } nm_model_futures_config;
 NM_API nm_model_futures_config nm_model_futures_config_default(void);

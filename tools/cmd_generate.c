@@ -297,7 +297,7 @@ static int run_generate(const nm_command *command, int argc, char **argv) {
     run->common = &common;
     run->options = (nm_generate_options){.schedule = "pyramid:1",
                                          .solver = "ddim",
-                                         .guidance = "overlap=1",
+                                         .guidance = NM_GUIDANCE_DEFAULT,
                                          .task = "free",
                                          .precision = "bf16",
                                          .history = -1.0,

@@ -336,7 +336,7 @@ static int run_score(const nm_command *command, int argc, char **argv) {
                        .agents = "all",
                        .precision = "bf16",
                        .groups = "motion",
-                       .guidance = "overlap=1",
+                       .guidance = NM_GUIDANCE_DEFAULT,
                        .history = 2.0,
                        .samples = 6,
                        .levels = 2};

@@ -5,23 +5,30 @@
 #include "base/decimal.h"
 
 nm_status nm_guidance_option(const char *text, nm_guidance_config *c, nm_error *error) {
+    float iterations = 0.0f;
     const struct {
         const char *name;
         float *value;
-    } terms[] = {{"overlap", &c->overlap}, {"road", &c->road}, {"smooth", &c->smooth}, {"consistent", &c->consistent}};
+        double least, most;
+    } terms[] = {{"overlap", &c->overlap, 0, 1}, {"road", &c->road, 0, 1},
+                 {"smooth", &c->smooth, 0, 1},   {"consistent", &c->consistent, 0, 1},
+                 {"margin", &c->margin, 0, 10},  {"iterations", &iterations, 1, 100}};
+    enum { TERMS = sizeof terms / sizeof *terms };
     *c = nm_guidance_config_default();
     if (strcmp(text, "none") == 0) return NM_OK;
     while (*text) {
         const size_t length = strcspn(text, ","), name = strcspn(text, "=,");
         double value = -1.0;
         size_t i = 0;
-        while (i < 4 && (strlen(terms[i].name) != name || strncmp(text, terms[i].name, name) != 0)) ++i;
-        if (i == 4 || text[name] != '=' || !nm_decimal_parse(text + name + 1, length - name - 1, &value) ||
-            !(value >= 0.0 && value <= 1.0))
+        while (i < TERMS && (strlen(terms[i].name) != name || strncmp(text, terms[i].name, name) != 0)) ++i;
+        if (i == TERMS || text[name] != '=' || !nm_decimal_parse(text + name + 1, length - name - 1, &value) ||
+            !(value >= terms[i].least && value <= terms[i].most))
             return NM_ERROR(error, NM_E_ARGUMENT,
-                            "guidance wants none, or strengths from 0 to 1: overlap=,road=,smooth=,consistent=");
+                            "guidance wants none, or strengths from 0 to 1: overlap=,road=,smooth=,consistent=; "
+                            "margin= in m, 0 to 10; iterations= 1 to 100");
         *terms[i].value = (float)value;
         text += length + (text[length] == ',');
     }
+    if (iterations > 0.0f) c->iterations = (uint32_t)iterations;
     return NM_OK;
 }
