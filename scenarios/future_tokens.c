@@ -73,5 +73,7 @@ nm_status nm_future_tokens_build(nm_future_tokens *keep, const nm_scene *scene, 
 }
 
 uint64_t nm_future_key(const nm_scene *scene, uint64_t seed, uint32_t sample) {
-    return nm_hash64(scene->hash ^ nm_hash64(seed + ((uint64_t)sample << 32)));
+    // seed and sample share 64 bits: the upper half of a large seed must not be taken for the number of a sample
+    const uint64_t low = (seed & UINT32_MAX) | (uint64_t)sample << 32, high = seed >> 32;
+    return nm_hash64(scene->hash ^ nm_hash64(low ^ (high ? nm_hash64(high) : 0)));
 }

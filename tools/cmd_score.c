@@ -30,6 +30,7 @@ typedef struct score_run {
     const nm_scene **scenes; ///< [scene_count], held
     uint32_t *group;         ///< [scene_count]
     size_t scene_count;
+    int realism;     ///< of the scene at work
     nm_arena *arena; ///< of one scene
     nm_progress *progress;
 } score_run;
@@ -59,18 +60,23 @@ static uint32_t current_step(const score_run *run, const nm_scene *scene) {
     return (uint32_t)lround(10.0 * run->options.history);
 }
 
-/// Keeps a scene, at 0.1 s, that has a second of future and somebody in it.
+/// Who is scored.
+static unsigned types(const score_run *run) {
+    return strcmp(run->options.agents, "vehicles") == 0 ? NM_TYPE_MASK_VEHICLE : NM_TYPE_MASK_ALL;
+}
+
+/// Keeps a scene, at 0.1 s, that has a second of future and somebody to score in it.
 static nm_status keep(score_run *run, const nm_scene *scene, nm_error *error) {
     const nm_scene *ready = scene;
     nm_status status = NM_OK;
-    if (fabsf(scene->dt - 0.1f) > 1e-4f) {
+    if (!(fabsf(scene->dt - 0.1f) < 1e-6f)) { // as tokens ask
         status = nm_scene_resample(scene, 0.1, &ready, error);
         nm_scene_destroy(scene);
         if (status != NM_OK) return status;
     }
     nm_scene moved = *ready;
     moved.current_step = current_step(run, ready);
-    if (moved.current_step + 10 >= ready->step_count || !nm_futures_tracks(&moved, NM_TYPE_MASK_ALL, NULL, 0)) {
+    if (moved.current_step + 10 >= ready->step_count || !nm_futures_tracks(&moved, types(run), NULL, 0)) {
         run->report.skipped++;
         nm_scene_destroy(ready);
         return NM_OK;
@@ -204,13 +210,22 @@ static nm_status add_realism(score_run *run, nm_score_result *r, const nm_scene 
     return status;
 }
 
+/// The realism metrics are of those whom the recording names, if it names any: they must be there.
+static int has_realism(const nm_scene *scene) {
+    int named_any = 0, all = 1;
+    for (uint32_t i = 0; i < scene->track_count; ++i) {
+        const int to_predict = (scene->tracks[i].flags & NM_TRACK_TO_PREDICT) != 0;
+        named_any |= to_predict;
+        if (to_predict || i == scene->ego) all &= scene->valid[nm_scene_at(scene, i, scene->current_step)] != 0;
+    }
+    return all || !named_any;
+}
+
 static nm_status score_row(score_run *run, nm_score_result *r, const nm_scene *scene, uint32_t group, nm_error *error) {
-    const int vehicles = strcmp(run->options.agents, "vehicles") == 0;
     const nm_arena_mark mark = nm_arena_get_mark(run->arena);
     uint32_t *track = NM_ARENA_ARRAY(run->arena, uint32_t, scene->track_count);
     if (!track) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the tracks of a scene");
-    const uint32_t agents =
-        nm_futures_tracks(scene, vehicles ? NM_TYPE_MASK_VEHICLE : NM_TYPE_MASK_ALL, track, scene->track_count);
+    const uint32_t agents = nm_futures_tracks(scene, types(run), track, scene->track_count);
     const nm_generation_config config = nm_generation_config_default();
     const uint32_t samples = (uint32_t)run->options.samples;
     nm_futures futures;
@@ -224,9 +239,9 @@ static nm_status score_row(score_run *run, nm_score_result *r, const nm_scene *s
     }
     r->scenes++;
     r->samples = samples;
-    // realism is about what happens by itself; it wants everybody simulated
-    const int realism = run->options.realism && r->row.task == NM_TASK_FREE && !vehicles;
-    if (status == NM_OK && realism) status = add_realism(run, r, scene, group, track, agents, error);
+    // realism is about what happens by itself
+    if (status == NM_OK && run->realism && r->row.task == NM_TASK_FREE)
+        status = add_realism(run, r, scene, group, track, agents, error);
     nm_arena_release(run->arena, mark);
     return status;
 }
@@ -238,7 +253,9 @@ static nm_status score_scenes(score_run *run, nm_error *error) {
         nm_scene scene = *run->scenes[i];
         scene.current_step = current_step(run, run->scenes[i]);
         nm_arena_reset(run->arena);
-        run->report.agents += nm_futures_tracks(&scene, NM_TYPE_MASK_ALL, NULL, 0);
+        run->report.agents += nm_futures_tracks(&scene, types(run), NULL, 0);
+        run->realism = run->options.realism && has_realism(&scene);
+        run->report.no_realism += run->options.realism && !run->realism;
         for (size_t k = 0; status == NM_OK && k < run->report.count; ++k) {
             status = score_row(run, &run->results[k], &scene, run->group[i], error);
             if (status == NM_OK && nm_cli_interrupted()) status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
@@ -258,6 +275,7 @@ static nm_status score_scenes(score_run *run, nm_error *error) {
 // ---------------------------------------------------------------------------------------------------------------------
 
 static nm_status parse_schedules(const char *text, nm_score_sampling *s, nm_error *error) {
+    if (!*text) return NM_ERROR(error, NM_E_ARGUMENT, "--schedule wants the name of one");
     while (*text) {
         char one[64];
         const size_t length = strcspn(text, ",");
@@ -283,7 +301,7 @@ static nm_status score(score_run *run, const char *const *paths, uint32_t count,
     if (!run->arena) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
     char shipped[NM_MODEL_PATH];
     const char *found[NM_SCORE_MODELS];
-    nm_status status = NM_OK;
+    nm_status status = run->options.csv ? nm_score_try_csv(run->options.csv, error) : NM_OK;
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
         found[i] = strcmp(paths[i], "shipped") == 0 ? shipped : paths[i];
         if (found[i] == shipped) status = nm_shipped_model(NULL, shipped, error);
@@ -321,10 +339,18 @@ static int check_words(const nm_command *command, const score_options *o) {
     for (size_t i = 0; i < sizeof words / sizeof *words; ++i) {
         const char *at = strstr(words[i].choices, words[i].value);
         const size_t length = strlen(words[i].value);
-        if (at && length && (at == words[i].choices || at[-1] == ' ') && (at[length] == ' ' || !at[length])) continue;
+        if (at && length && !strchr(words[i].value, ' ') && (at == words[i].choices || at[-1] == ' ') &&
+            (at[length] == ' ' || !at[length]))
+            continue;
         return nm_cli_usage(command, "--%s wants one of: %s; not '%s'", words[i].name, words[i].choices,
                             words[i].value);
     }
+    if (o->history < 0.0 && o->history != -1.0)
+        return nm_cli_usage(command, "--history wants s, or -1 for each scene's own; not %g", o->history);
+    // they want everybody simulated, and are about what happens by itself
+    if (o->realism && (strcmp(o->agents, "vehicles") == 0 || strcmp(o->task, "goal") == 0))
+        return nm_cli_usage(command, "--realism is of all agents, of futures without goals: not with --%s",
+                            strcmp(o->task, "goal") == 0 ? "task goal" : "agents vehicles");
     return -1;
 }
 
@@ -386,6 +412,8 @@ static int run_score(const nm_command *command, int argc, char **argv) {
         return nm_cli_usage(command, "%s", error.message);
     const char *paths[NM_SCORE_MODELS];
     uint32_t models = 0;
+    if (!o.model && !count && o.no_baselines)
+        return nm_cli_usage(command, "there is nothing to score: no model, and --no-baselines");
     if (o.model) paths[models++] = o.model;
     for (int i = 0; i < count; ++i) paths[models++] = argv[i];
     score_run *run = calloc(1, sizeof *run);

@@ -1,5 +1,6 @@
 #include "tools/guidance_option.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/decimal.h"
@@ -16,19 +17,20 @@ nm_status nm_guidance_option(const char *text, nm_guidance_config *c, nm_error *
     enum { TERMS = sizeof terms / sizeof *terms };
     *c = nm_guidance_config_default();
     if (strcmp(text, "none") == 0) return NM_OK;
-    while (*text) {
+    do {
         const size_t length = strcspn(text, ","), name = strcspn(text, "=,");
         double value = -1.0;
         size_t i = 0;
         while (i < TERMS && (strlen(terms[i].name) != name || strncmp(text, terms[i].name, name) != 0)) ++i;
         if (i == TERMS || text[name] != '=' || !nm_decimal_parse(text + name + 1, length - name - 1, &value) ||
-            !(value >= terms[i].least && value <= terms[i].most))
+            !(value >= terms[i].least && value <= terms[i].most) ||
+            (terms[i].value == &iterations && value != floor(value)))
             return NM_ERROR(error, NM_E_ARGUMENT,
                             "guidance wants none, or strengths from 0 to 1: overlap=,road=,smooth=,consistent=; "
                             "margin= in m, 0 to 10; iterations= 1 to 100");
         *terms[i].value = (float)value;
         text += length + (text[length] == ',');
-    }
+    } while (*text);
     if (iterations > 0.0f) c->iterations = (uint32_t)iterations;
     return NM_OK;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *task_name(const nm_score_row *row) {
     return row->task == NM_TASK_GOAL ? "goal" : "free";
@@ -88,6 +89,11 @@ static double pass_seconds(const nm_score_result *r) {
     return r->cost.seconds / (double)(r->scenes * r->samples) / passes;
 }
 
+/// Of one future of a scene; NaN where nothing was sampled by a model.
+static double scene_seconds(const nm_score_result *r) {
+    return r->cost.batches ? r->cost.seconds / (double)(r->scenes * r->samples) : (double)NAN;
+}
+
 /// Seconds until a change of the surroundings shows in the next frame: a pass where every token has a level of its own
 /// and the near ones are nearly clean; all levels where a frame begins anew from pure noise.
 static double response_seconds(const nm_score_report *report, const nm_score_result *r) {
@@ -120,7 +126,7 @@ static void print_main(const nm_score_report *report) {
             cell(table, nm_score_estimate(report, r, (nm_score_column)c), 1.0, 2);
         cell(table, nm_score_estimate(report, r, NM_SCORE_COLLISION), 100.0, 2);
         cell(table, nm_score_estimate(report, r, NM_SCORE_OFF_ROAD), 100.0, 2);
-        nm_table_number(table, 3, r->cost.batches ? r->cost.seconds / (double)(r->scenes * r->samples) : NAN);
+        nm_table_number(table, 3, scene_seconds(r));
         nm_table_number(table, 3, response_seconds(report, r));
         nm_table_cell(table, "%s", r->row.name);
     }
@@ -172,12 +178,20 @@ static void print_realism(const nm_score_report *report) {
     printf("\nRealism (sim agents 2025; an independent reimplementation, not an official score: see NOTICE)\n");
     nm_table_print(table, stdout);
     nm_table_destroy(table);
+    if (report->no_realism)
+        printf("without %llu scenes where somebody who is to be scored is not there\n",
+               (unsigned long long)report->no_realism);
 }
 
 int nm_score_print(const nm_command *command, const nm_score_report *report) {
-    printf("%s: %llu scenes in %u independent groups, %llu agents; %g s of history, up to 8 s ahead", report->data,
-           (unsigned long long)report->scenes, report->groups, (unsigned long long)report->agents, report->history);
-    if (report->skipped) printf("; %llu scenes were too short", (unsigned long long)report->skipped);
+    printf("%s: %llu scenes in %u independent groups, %llu agents; ", report->data, (unsigned long long)report->scenes,
+           report->groups, (unsigned long long)report->agents);
+    if (report->history < 0.0)
+        printf("the history that each has, up to 8 s ahead");
+    else
+        printf("%g s of history, up to 8 s ahead", report->history);
+    if (report->skipped)
+        printf("; %llu scenes were too short, or had nobody to score", (unsigned long long)report->skipped);
     printf("\n95 %% intervals over groups in brackets. Displacement: mean over 1..8 s (free), 1..7 s (goal given).\n");
     print_main(report);
     print_stability(report);
@@ -214,6 +228,7 @@ static void add_realism(cJSON *object, const nm_score_report *report, const nm_s
     if (!r->realism_count) return;
     const nm_realism m = nm_realism_mean(r->realism, r->realism_count);
     cJSON *one = cJSON_AddObjectToObject(object, "realism");
+    nm_json_integer(one, "scenes", r->realism_count);
     add_estimate(one, "meta", realism_estimate(report, r));
     nm_json_number(one, "kinematic", m.kinematic);
     nm_json_number(one, "interactive", m.interactive);
@@ -235,8 +250,7 @@ static cJSON *row_json(const nm_score_report *report, const nm_score_result *r) 
         add_estimate(object, nm_score_column_name((nm_score_column)c),
                      nm_score_estimate(report, r, (nm_score_column)c));
     add_seconds(object, report, r);
-    nm_json_number(object, "seconds_per_scene",
-                   r->cost.seconds > 0.0 ? r->cost.seconds / (double)(r->scenes * r->samples) : NAN);
+    nm_json_number(object, "seconds_per_scene", scene_seconds(r));
     nm_json_number(object, "response_seconds", response_seconds(report, r));
     nm_json_number(object, "passes", r->cost.batches ? (double)r->cost.passes / (double)r->cost.batches : NAN);
     add_realism(object, report, r);
@@ -250,10 +264,33 @@ int nm_score_print_json(const nm_command *command, const nm_score_report *report
     nm_json_integer(document, "skipped_too_short", report->skipped);
     nm_json_integer(document, "groups", report->groups);
     nm_json_integer(document, "agents", report->agents);
+    nm_json_integer(document, "without_realism", report->no_realism);
     nm_json_number(document, "history_s", report->history);
     cJSON *rows = cJSON_AddArrayToObject(document, "rows");
     for (size_t i = 0; i < report->count; ++i) cJSON_AddItemToArray(rows, row_json(report, &report->results[i]));
     return nm_cli_print_json(command, document);
+}
+
+/// In quotes, those in it doubled (RFC 4180).
+static void write_text(FILE *file, const char *text) {
+    fputc('"', file);
+    for (; *text; ++text) {
+        if (*text == '"') fputc('"', file);
+        fputc(*text, file);
+    }
+    fputc('"', file);
+}
+
+/// Behind a comma; nothing where there is no number.
+static void write_number(FILE *file, double value) {
+    fputc(',', file);
+    if (isfinite(value)) fprintf(file, "%.9g", value);
+}
+
+static void write_estimate(FILE *file, nm_estimate e) {
+    write_number(file, e.value);
+    write_number(file, e.low);
+    write_number(file, e.high);
 }
 
 static int write_rows(const nm_score_report *report, FILE *file) {
@@ -265,23 +302,46 @@ static int write_rows(const nm_score_report *report, FILE *file) {
     fprintf(file, ",seconds_per_scene,realism_meta,realism_meta_low,realism_meta_high\n");
     for (size_t i = 0; i < report->count; ++i) {
         const nm_score_result *r = &report->results[i];
-        fprintf(file, "\"%s\",%s", r->row.name, task_name(&r->row));
+        write_text(file, r->row.name);
+        fprintf(file, ",%s", task_name(&r->row));
         for (int c = 0; c < NM_SCORE_COLUMNS; ++c) {
             const nm_estimate e = nm_score_estimate(report, r, (nm_score_column)c);
-            fprintf(file, ",%.9g,%.9g,%.9g", e.value, e.low, e.high);
+            write_estimate(file, e);
         }
-        const nm_estimate e = realism_estimate(report, r);
-        fprintf(file, ",%.6g,%.9g,%.9g,%.9g\n", r->cost.seconds / (double)(r->scenes * r->samples), e.value, e.low,
-                e.high);
+        write_number(file, scene_seconds(r));
+        write_estimate(file, realism_estimate(report, r));
+        fputc('\n', file);
     }
     return !ferror(file);
 }
 
-nm_status nm_score_write_csv(const nm_score_report *report, const char *path, nm_error *error) {
-    char part[4200];
+enum { PART_BYTES = 4200 };
+
+static nm_status name_part(const char *path, char part[PART_BYTES], nm_error *error) {
     if (strlen(path) > 4096)
         return NM_ERROR(error, NM_E_ARGUMENT, "the name of the CSV file is longer than 4096 bytes");
-    snprintf(part, sizeof part, "%s.part", path);
+    snprintf(part, PART_BYTES, "%s.part", path);
+    return NM_OK;
+}
+
+nm_status nm_score_try_csv(const char *path, nm_error *error) {
+    char part[PART_BYTES];
+    const nm_status status = name_part(path, part, error);
+    if (status != NM_OK) return status;
+    struct stat there;
+    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
+        return NM_ERROR(error, NM_E_IO, "%s: %s", path, strerror(EISDIR));
+    FILE *file = fopen(part, "wb");
+    if (!file) return NM_ERROR(error, NM_E_IO, "%s: %s", path, strerror(errno));
+    fclose(file);
+    remove(part);
+    return NM_OK;
+}
+
+nm_status nm_score_write_csv(const nm_score_report *report, const char *path, nm_error *error) {
+    char part[PART_BYTES];
+    const nm_status named = name_part(path, part, error);
+    if (named != NM_OK) return named;
     FILE *file = fopen(part, "wb");
     int good = file && write_rows(report, file);
     if (file && fclose(file) != 0) good = 0;

@@ -22,8 +22,9 @@ typedef struct nm_score_result {
 typedef struct nm_score_report {
     const char *data;
     uint64_t scenes, skipped, agents;
+    uint64_t no_realism; ///< scenes where somebody whom the realism metrics are of is not there
     uint32_t groups;
-    double history; ///< s
+    double history; ///< s; -1 = each scene's own
     const nm_score_models *models;
     nm_score_result *results;
     size_t count;
@@ -45,7 +46,10 @@ nm_estimate nm_score_estimate(const nm_score_report *report, const nm_score_resu
 
 int nm_score_print(const nm_command *command, const nm_score_report *report); ///< tables for people
 int nm_score_print_json(const nm_command *command, const nm_score_report *report);
-/// One line per row, with its intervals. NM_E_IO names the file; nothing half-written.
+/// One line per row, with its intervals: the numbers of the JSON document, empty where that has null. NM_E_IO names the
+/// file; nothing half-written.
 nm_status nm_score_write_csv(const nm_score_report *report, const char *path, nm_error *error);
+/// Can it be written? To be asked before hours of work. Leaves nothing behind.
+nm_status nm_score_try_csv(const char *path, nm_error *error);
 
 #endif

@@ -11,12 +11,14 @@ static nm_status open_backend(nm_score_models *m, const nm_common *common, nm_dt
                                                : nm_backend_create_cpu(&config, &m->backend, error);
 }
 
-/// Two models of one name are told apart by their files.
+/// Two models of one name are told apart by their files: what is long differs at the end.
 static void name_model(nm_score_models *m, uint32_t index, const char *path) {
     nm_score_model *one = &m->model[index];
+    const size_t length = strlen(path), most = sizeof one->name - 1;
     snprintf(one->name, sizeof one->name, "%s", one->recipe.name);
     for (uint32_t i = 0; i < index; ++i)
-        if (strcmp(m->model[i].name, one->name) == 0) snprintf(one->name, sizeof one->name, "%.95s", path);
+        if (strcmp(m->model[i].name, one->name) == 0)
+            snprintf(one->name, sizeof one->name, "%s", path + (length > most ? length - most : 0));
 }
 
 static nm_status open_model(nm_score_models *m, uint32_t index, const char *path, nm_error *error) {

@@ -40,7 +40,7 @@ void nm_score_models_close(nm_score_models *models);
 
 /// One row of the table: a system at a task.
 typedef struct nm_score_row {
-    char name[128];    ///< "constant_velocity", "MODEL", "MODEL trapezoid"
+    char name[160];    ///< "constant_velocity", "MODEL", "MODEL trapezoid"
     nm_task_kind task; ///< FREE or GOAL
     int model;         ///< index, or -1: `baseline`
     uint32_t schedule; ///< of the model's
