@@ -245,7 +245,8 @@ NM_API nm_token_request nm_token_request_default(const nm_scene *scene); ///< th
 ///        when its memory has grown to what a scene takes, nothing is allocated any more
 /// Refuses: a time step that is not 0.1 s (nm_scene_resample), a current step or focus that is not there, a token map
 /// of another map (NM_E_ARGUMENT); a focus without a state in the window, a window without any agent (NM_E_NOT_FOUND);
-/// NM_E_MEMORY. `tokens` is then not to be used. O(tracks + pieces + tokens + rows).
+/// NM_E_MEMORY. `tokens` is then not to be used. O(tracks + pieces + tokens + rows); AGENT: and agents^2, for who is
+/// ahead of whom.
 NM_API nm_status nm_tokens_build(const nm_token_map *token_map, const nm_scene *scene, const nm_token_request *request,
                                  nm_arena *arena, nm_tokens *tokens, nm_error *error);
 

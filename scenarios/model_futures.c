@@ -121,6 +121,13 @@ static nm_status set_guidance(nm_model_futures *f, const nm_scene *scene, const 
     return nm_future_guidance_set(f->guidance, scenes, same, count, f->arena, error);
 }
 
+/// Called once a pass: the guidance, if there is one, and the question whether to end the run.
+static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_error *error) {
+    const nm_model_futures *f = context;
+    if (f->config.stop && f->config.stop(f->config.stop_context)) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+    return f->guidance ? nm_guidance_apply(f->guidance, in, x0, error) : NM_OK;
+}
+
 /// Samples [first, first + count) in one batch.
 static nm_status sample(nm_model_futures *f, const nm_future_request *r, const nm_tokens *tokens, uint32_t first,
                         uint32_t count, nm_futures *out, nm_future_cost *cost, nm_error *error) {
@@ -136,8 +143,8 @@ static nm_status sample(nm_model_futures *f, const nm_future_request *r, const n
                                    .values = values + i * size};
     if (status == NM_OK && f->guidance) status = set_guidance(f, r->scene, tokens, count, error);
     const double start = nm_clock();
-    nm_guide *guide = f->guidance ? nm_guidance_apply : NULL;
-    if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, guide, f->guidance, error);
+    nm_guide *asked = f->guidance || f->config.stop ? guide : NULL;
+    if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, asked, f, error);
     if (status == NM_OK && cost) {
         cost->seconds += nm_clock() - start;
         cost->passes += nm_generator_passes(f->generator);

@@ -19,6 +19,9 @@ typedef struct nm_model_futures_config {
     /// Behaviour terms; max_tokens, encoding and dt are set here. Default: agents are pushed apart and back
     /// onto the road. All strengths 0: none.
     nm_guidance_config guidance;
+    /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
+    int (*stop)(void *context);
+    void *stop_context;
 } nm_model_futures_config;
 NM_API nm_model_futures_config nm_model_futures_config_default(void);
 
@@ -50,7 +53,8 @@ typedef struct nm_future_cost {
 /// out      its arrays are in `arena`; steps = 5 x tokens of the future. Everybody in the scene takes part, wanted or
 ///          not, the nearest to the ego first where there are too many; who is wanted and does not fit goes straight on
 /// cost     [out, nullable] added to
-/// Errors of nm_tokens_build and nm_generator_run; NM_E_NUMERIC where a state comes out that no scene takes.
+/// Errors of nm_tokens_build and nm_generator_run; NM_E_CANCELLED; NM_E_NUMERIC where a state comes out that no scene
+/// takes.
 NM_API nm_status nm_model_futures_run(nm_model_futures *futures, const nm_future_request *request, nm_arena *arena,
                                       nm_futures *out, nm_future_cost *cost, nm_error *error);
 

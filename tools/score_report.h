@@ -32,10 +32,12 @@ typedef struct nm_score_report {
 
 /// A column: a number with its interval for each row.
 typedef enum nm_score_column {
-    NM_SCORE_DISPLACEMENT = 0, ///< m, without the ego: mean over 1..8 s (free), 1..7 s (goal)
-    NM_SCORE_BEST_SCENE,       ///< m, of the best sample for the scene
-    NM_SCORE_BEST_AGENT,       ///< m, of the best sample for each agent
-    NM_SCORE_COLLISION,        ///< colliding pairs per agent
+    /// m, without the ego: mean over 1..8 s (free), 1..7 s (goal). Whose recording ends before 8 s has his goal there:
+    /// where that is at a whole second it counts, with the error of what was given.
+    NM_SCORE_DISPLACEMENT = 0,
+    NM_SCORE_BEST_SCENE, ///< m, of the best sample for the scene
+    NM_SCORE_BEST_AGENT, ///< m, of the best sample for each agent
+    NM_SCORE_COLLISION,  ///< colliding pairs per agent
     NM_SCORE_OFF_ROAD,
     NM_SCORE_STABILITY,
     NM_SCORE_COLUMNS = NM_SCORE_STABILITY + NM_STABILITY_COUNT

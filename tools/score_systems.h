@@ -47,7 +47,8 @@ typedef struct nm_score_row {
     nm_baseline baseline;
 } nm_score_row;
 
-/// The futures of a scene by a row's system. samples: of models, and of IDM; the others have one.
+/// The futures of a scene by a row's system; NM_E_CANCELLED where nm_cli_interrupted(). samples: of models, and of IDM;
+/// the others have one.
 nm_status nm_score_futures(const nm_score_models *models, const nm_score_row *row, const nm_scene *scene,
                            const uint32_t *track, uint32_t agents, uint32_t samples, nm_arena *arena, nm_futures *out,
                            nm_future_cost *cost, nm_error *error);

@@ -365,12 +365,41 @@ static void test_short_recordings(void **state) {
     stage_close(&s);
 }
 
+static int passes_left;
+static int stop_later(void *context) {
+    (void)context;
+    return passes_left-- <= 0;
+}
+
+static void test_interrupted(void **state) {
+    (void)state;
+    stage s = stage_open(NM_TOKENS_AGENT);
+    const nm_future_request request = request_of(&s, s.scene, NM_TASK_FREE, 6);
+    for (int guidance = 0; guidance < 2; guidance++) {
+        nm_model_futures_config config = config_of("full", (float)guidance);
+        nm_model_futures *plain = open_futures(&s, &config);
+        config.stop = stop_later;
+        nm_model_futures *asked = open_futures(&s, &config);
+        nm_futures out;
+        nm_error error;
+        passes_left = 4; // of three batches of three passes
+        assert_int_equal(nm_model_futures_run(asked, &request, s.arena, &out, NULL, &error), NM_E_CANCELLED);
+        assert_int_equal(passes_left, -1);
+        passes_left = 100;
+        const nm_futures a = run(&s, plain, &request), b = run(&s, asked, &request);
+        assert_true(same(&a, &b));
+        nm_model_futures_destroy(plain);
+        nm_model_futures_destroy(asked);
+    }
+    stage_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_leaks),    cmocka_unit_test(test_only_the_goal_is_given),
         cmocka_unit_test(test_feedback),         cmocka_unit_test(test_no_guidance),
         cmocka_unit_test(test_no_room),          cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_short_recordings),
+        cmocka_unit_test(test_short_recordings), cmocka_unit_test(test_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
