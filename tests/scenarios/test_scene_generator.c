@@ -41,6 +41,7 @@ static nm_scene_generator_config config_of(uint32_t batch) {
     nm_scene_generator_config config = nm_scene_generator_config_default();
     config.generator.scenes = batch;
     config.generator.levels = 3;
+    config.generator.schedule.kind = NM_SCHEDULE_FULL;
     config.generator.seed = 5;
     config.agents = 20;
     return config;
