@@ -133,7 +133,7 @@ static nm_status open_model(train_run *run, nm_error *error) {
 
 static nm_status open_run(train_run *run, nm_error *error) {
     const int quiet = run->common->quiet || run->common->json;
-    int resume;
+    int resume = 0;
     nm_status status = nm_train_config_load(run->options.config, &run->config, error);
     if (status == NM_OK) status = open_folder(run, &resume, error);
     if (status == NM_OK) status = nm_thread_pool_create((int)run->common->threads, &run->pool, error);
