@@ -394,12 +394,52 @@ static void test_interrupted(void **state) {
     stage_close(&s);
 }
 
+/// m from the nearest lane's centreline, mean over all states of vehicles; 10 where there is none that near.
+static double off_the_lanes(const stage *s, const nm_futures *f) {
+    double sum = 0.0;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < f->agents; i++) {
+        if (!nm_agent_type_vehicle((nm_agent_type)s->scene->tracks[f->track[i]].type)) continue;
+        for (uint32_t k = 0; k < f->steps; k++, count++) {
+            const size_t at = (size_t)i * f->steps + k;
+            const nm_frenet on =
+                nm_map_match(s->scene->map, f->x[at], f->y[at], f->heading[at], 10.0f, NM_LANE_MASK_VEHICLE);
+            sum += on.lane == NM_NONE ? 10.0 : fabs((double)on.d);
+        }
+    }
+    assert_true(count > 100);
+    return sum / count;
+}
+
+/// Guidance is told where in the map the frames of the agents are: an untrained model strays, and is led back to lanes.
+static void test_guidance_finds_the_road(void **state) {
+    (void)state;
+    stage s = stage_open(NM_TOKENS_AGENT);
+    s.recipe.prior = NM_PRIOR_STRAIGHT; // it strays by metres, not by hundreds of them
+    nm_model_futures_config off = config_of("full", 0.0f), on = off;
+    on.guidance.road = 1.0f;
+    on.guidance.iterations = 15;
+    nm_model_futures *without = open_futures(&s, &off), *with = open_futures(&s, &on);
+    const nm_future_request request = request_of(&s, s.scene, NM_TASK_FREE, 1);
+    const nm_futures a = run(&s, without, &request), b = run(&s, with, &request);
+    const double strayed = off_the_lanes(&s, &a), led = off_the_lanes(&s, &b);
+    if (!(led < 0.68 * strayed)) fail_msg("%g m from the lanes, %g without guidance", led, strayed);
+    nm_model_futures_destroy(without);
+    nm_model_futures_destroy(with);
+    stage_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_leaks),    cmocka_unit_test(test_only_the_goal_is_given),
-        cmocka_unit_test(test_feedback),         cmocka_unit_test(test_no_guidance),
-        cmocka_unit_test(test_no_room),          cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_short_recordings), cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_nothing_leaks),
+        cmocka_unit_test(test_only_the_goal_is_given),
+        cmocka_unit_test(test_feedback),
+        cmocka_unit_test(test_no_guidance),
+        cmocka_unit_test(test_guidance_finds_the_road),
+        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_short_recordings),
+        cmocka_unit_test(test_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
