@@ -27,8 +27,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/whole_file.h"
 #include "render/denoising_private.h"
-#include "render/media/whole_file.h"
 #include "sim/bytes.h"
 
 #define MAGIC "NMDENOIS"

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/whole_file.h"
 #include "tools/cli.h"
 #include "tools/train_config.h"
 #include "tools/train_log.h"
@@ -89,18 +90,17 @@ static nm_status compare_config(const train_run *run, const char *path, nm_error
 
 /// Written under another name first: a folder has a whole configuration or none.
 static nm_status write_config(const train_run *run, nm_error *error) {
-    char path[4096], part[4104];
+    char path[4096];
     path_in(run, "configuration.json", path);
-    snprintf(part, sizeof part, "%s.part", path);
     char *text = cJSON_Print(run->config.document);
-    FILE *file = fopen(part, "wb");
-    int good = text && file && fputs(text, file) >= 0 && fputc('\n', file) != EOF && fflush(file) == 0 &&
-               fsync(fileno(file)) == 0;
-    if (file && fclose(file) != 0) good = 0;
+    if (!text) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    nm_whole_file file;
+    nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
+    if (status == NM_OK) {
+        fprintf(file.stream, "%s\n", text);
+        status = nm_whole_file_keep(&file, error);
+    }
     free(text);
-    if (good && rename(part, path) == 0) return NM_OK;
-    const nm_status status = NM_ERROR(error, NM_E_IO, "%s: %s", path, strerror(errno));
-    if (file) remove(part);
     return status;
 }
 

@@ -1,8 +1,8 @@
 #include "tools/score_report.h"
 
+#include "base/whole_file.h"
 #include "tools/cmd_event.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,7 +293,7 @@ static void write_estimate(FILE *file, nm_estimate e) {
     write_number(file, e.high);
 }
 
-static int write_rows(const nm_score_report *report, FILE *file) {
+static void write_rows(const nm_score_report *report, FILE *file) {
     fprintf(file, "system,task");
     for (int c = 0; c < NM_SCORE_COLUMNS; ++c) {
         const char *name = nm_score_column_name((nm_score_column)c);
@@ -312,41 +312,21 @@ static int write_rows(const nm_score_report *report, FILE *file) {
         write_estimate(file, realism_estimate(report, r));
         fputc('\n', file);
     }
-    return !ferror(file);
-}
-
-enum { PART_BYTES = 4200 };
-
-static nm_status name_part(const char *path, char part[PART_BYTES], nm_error *error) {
-    if (strlen(path) > 4096)
-        return NM_ERROR(error, NM_E_ARGUMENT, "the name of the CSV file is longer than 4096 bytes");
-    snprintf(part, PART_BYTES, "%s.part", path);
-    return NM_OK;
 }
 
 nm_status nm_score_try_csv(const char *path, nm_error *error) {
-    char part[PART_BYTES];
-    const nm_status status = name_part(path, part, error);
-    if (status != NM_OK) return status;
     struct stat there;
-    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
-        return NM_ERROR(error, NM_E_IO, "%s: %s", path, strerror(EISDIR));
-    FILE *file = fopen(part, "wb");
-    if (!file) return NM_ERROR(error, NM_E_IO, "%s: %s", path, strerror(errno));
-    fclose(file);
-    remove(part);
-    return NM_OK;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode)) return NM_OK; // a pipe waits
+    nm_whole_file file;
+    const nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
+    if (status == NM_OK) nm_whole_file_drop(&file);
+    return status;
 }
 
 nm_status nm_score_write_csv(const nm_score_report *report, const char *path, nm_error *error) {
-    char part[PART_BYTES];
-    const nm_status named = name_part(path, part, error);
-    if (named != NM_OK) return named;
-    FILE *file = fopen(part, "wb");
-    int good = file && write_rows(report, file);
-    if (file && fclose(file) != 0) good = 0;
-    if (good && rename(part, path) == 0) return NM_OK;
-    const nm_status status = NM_ERROR(error, NM_E_IO, "%s: %s", path, strerror(errno));
-    if (file) remove(part);
-    return status;
+    nm_whole_file file;
+    const nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
+    if (status != NM_OK) return status;
+    write_rows(report, file.stream);
+    return nm_whole_file_keep(&file, error);
 }

@@ -12,8 +12,8 @@
 #include <libavutil/opt.h>
 #include <libswscale/swscale.h>
 
+#include "base/whole_file.h"
 #include "render/media.h"
-#include "render/media/whole_file.h"
 
 #define ENCODER_THREADS 3
 #define BLOCK (1 << 16) // bytes written at once

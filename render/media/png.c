@@ -7,8 +7,8 @@
 
 #include <png.h>
 
+#include "base/whole_file.h"
 #include "render/media.h"
-#include "render/media/whole_file.h"
 
 #define SIZE_MAX_PX 8192
 

@@ -1,10 +1,14 @@
-/// A file that appears under its name when it is complete. Private to render/.
-#ifndef NM_RENDER_WHOLE_FILE_H
-#define NM_RENDER_WHOLE_FILE_H
+/// A file that appears under its name when it is complete.
+#ifndef NM_BASE_WHOLE_FILE_H
+#define NM_BASE_WHOLE_FILE_H
 
 #include <stdio.h>
 
 #include "base/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef struct nm_whole_file {
     FILE *stream;
@@ -22,9 +26,13 @@ typedef enum nm_whole_file_use {
 /// whatever those of the old one. Until then it lies beside the target as NAME.RANDOM.part, never over anything: what a
 /// killed process leaves. Opening a pipe waits for its reader. NM_E_IO naming the path, NM_E_MEMORY; on failure there
 /// is nothing to release.
-nm_status nm_whole_file_open(nm_whole_file *file, const char *path, nm_whole_file_use use, nm_error *error);
+NM_API nm_status nm_whole_file_open(nm_whole_file *file, const char *path, nm_whole_file_use use, nm_error *error);
 /// Flushes to the disk, closes, renames. On failure nothing is left behind.
-nm_status nm_whole_file_keep(nm_whole_file *file, nm_error *error);
-void nm_whole_file_drop(nm_whole_file *file); ///< closes and removes
+NM_API nm_status nm_whole_file_keep(nm_whole_file *file, nm_error *error);
+NM_API void nm_whole_file_drop(nm_whole_file *file); ///< closes and removes
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
