@@ -101,7 +101,7 @@ typedef struct nm_world_view {
     const float *ttc;             ///< s to the first contact at constant velocity, INFINITY = none within the horizon
     const uint32_t *ttc_with;     ///< slot, or NM_NONE
     const uint8_t *off_road, *wrong_way; ///< 0/1, at this step
-    const uint32_t *events;              ///< NM_AGENT_... of the slot's track so far
+    const uint32_t *events;              ///< [track capacity] by track, as nm_world_track_events: NM_AGENT_... so far
 } nm_world_view;
 
 /// Counters over the run.
