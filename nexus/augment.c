@@ -34,6 +34,24 @@ static void exchange(float *a, float *b) {
     *b = kept;
 }
 
+static void mirror_path_condition(float *known) {
+    negate(&known[NM_CONDITION_PATH_Y]);
+    negate(&known[NM_CONDITION_PATH_SIN]);
+    for (uint32_t k = NM_CONDITION_PATH_SHAPE; k < NM_CONDITION_PATH_LIMIT; k += 3) {
+        negate(&known[k + 1]);
+        negate(&known[k + 2]);
+    }
+}
+
+static void mirror_paths(nm_tokens *t) {
+    for (uint32_t a = 0; t->path && a < t->shape.agents; ++a) {
+        for (uint32_t i = 0; i < NM_PATH_POINTS; ++i) {
+            negate(&t->path[a].y[i]);
+            negate(&t->path[a].heading[i]);
+        }
+    }
+}
+
 static void mirror_values(nm_tokens *t) {
     const uint32_t channels = nm_token_channels(&t->config);
     const size_t count = (size_t)t->shape.agents * t->shape.steps;
@@ -48,11 +66,12 @@ static void mirror_values(nm_tokens *t) {
                 negate(&values[i * NM_OWN_CHANNELS + NM_OWN_Y]);
                 negate(&values[i * NM_OWN_CHANNELS + NM_OWN_SIN]);
             }
-            float *known = t->condition + n * NM_CONDITION_COUNT;
+            float *known = t->condition + n * nm_token_conditions(&t->config);
             negate(&known[NM_CONDITION_Y]);
             negate(&known[NM_CONDITION_SIN]);
             negate(&known[NM_CONDITION_LANE_OFFSET]);
             negate(&known[NM_CONDITION_LANE_SIN]);
+            if (t->path) mirror_path_condition(known);
         }
         negate(&t->pose[4 * n + 1]);
         negate(&t->pose[4 * n + 3]);
@@ -77,6 +96,7 @@ static void mirror_rows(nm_tokens *t, float *map) {
 
 void nm_tokens_mirror(nm_tokens *tokens) {
     mirror_values(tokens);
+    mirror_paths(tokens);
     // const for those who read it; made by nm_tokens_build in the caller's arena
     mirror_rows(tokens, (float *)(uintptr_t)tokens->shape.map);
 }

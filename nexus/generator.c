@@ -11,6 +11,7 @@ struct nm_generator {
     nm_sampler *sampler;
     nm_pass_denoiser context;
     nm_token_scene *shapes; ///< [config.scenes]
+    const nm_path **paths;  ///< [config.scenes]
     uint64_t *keys;         ///< [config.scenes]
     // packed tokens of the batch
     float *values, *condition, *pose, *clean_float; ///< [N][C], [N][K], [N][4], [N]
@@ -19,6 +20,9 @@ struct nm_generator {
     float *sampled;                                 ///< [N][C] values that feedback has replaced
     uint32_t *scene, *agent, *time, *id;            ///< [N]
     int32_t *delay;                                 ///< [N]
+    uint32_t *next;                                 ///< [config.scenes] time that `happened` is to be asked about
+    float *asked;                                   ///< [A][C] sampled, [A][C] actual
+    uint8_t *answered;                              ///< [A]
     float *row;                                     ///< [A T] of one scene: known as float
     size_t row_size;
 };
@@ -33,6 +37,7 @@ static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
     const nm_model_config *m = nm_model_get_config(g->model);
     g->row_size = (size_t)g->recipe.tokens.agents * nm_token_count(&g->recipe.tokens);
     g->shapes = calloc(g->config.scenes, sizeof *g->shapes);
+    g->paths = calloc(g->config.scenes, sizeof *g->paths);
     g->keys = calloc(g->config.scenes, sizeof *g->keys);
     g->values = calloc(tokens * m->channels, sizeof(float));
     g->condition = calloc(tokens * m->conditions + 1, sizeof(float));
@@ -40,13 +45,17 @@ static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
     g->context.scratch = calloc(tokens * (m->channels * 3 + 1), sizeof(float));
     g->clean_float = calloc(tokens, sizeof(float));
     g->row = calloc(g->row_size, sizeof(float));
+    g->next = calloc(g->config.scenes, sizeof *g->next);
+    g->asked = calloc((size_t)g->recipe.tokens.agents * 2 * m->channels, sizeof(float));
+    g->answered = calloc(g->recipe.tokens.agents, 1);
     g->clean = calloc(tokens, 1);
     g->told = calloc(tokens, 1);
     g->sampled = calloc(tokens * m->channels, sizeof(float));
     g->scene = calloc(tokens * 4, sizeof(uint32_t));
     g->delay = calloc(tokens, sizeof(int32_t));
-    if (!g->shapes || !g->keys || !g->values || !g->condition || !g->pose || !g->context.scratch || !g->clean_float ||
-        !g->row || !g->clean || !g->told || !g->sampled || !g->scene || !g->delay)
+    if (!g->shapes || !g->paths || !g->keys || !g->values || !g->condition || !g->pose || !g->context.scratch ||
+        !g->clean_float || !g->row || !g->clean || !g->told || !g->sampled || !g->scene || !g->delay || !g->next ||
+        !g->asked || !g->answered)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for generating %u scenes at once", g->config.scenes);
     g->agent = g->scene + tokens;
     g->time = g->agent + tokens;
@@ -80,6 +89,7 @@ static nm_status create_parts(nm_generator *g, nm_error *error) {
     g->context.condition = m->conditions ? g->condition : NULL;
     g->context.pose = m->pose_bias ? g->pose : NULL;
     g->context.prior = g->recipe.prior;
+    g->context.paths = (const nm_path *const *)g->paths;
     g->context.tokens = &g->recipe.tokens;
     g->context.snr = g->recipe.snr;
     return status;
@@ -110,8 +120,15 @@ void nm_generator_destroy(nm_generator *g) {
     if (!g) return;
     nm_sampler_destroy(g->sampler);
     nm_pass_destroy(g->pass);
-    void *parts[] = {g->shapes, g->keys,  g->values, g->condition, g->pose, g->context.scratch, g->clean_float,
-                     g->row,    g->clean, g->scene,  g->delay,     g->told, g->sampled,         g};
+    void *parts[] = {g->next,        g->asked,
+                     g->answered,    g->shapes,
+                     g->paths,       g->keys,
+                     g->values,      g->condition,
+                     g->pose,        g->context.scratch,
+                     g->clean_float, g->row,
+                     g->clean,       g->scene,
+                     g->delay,       g->told,
+                     g->sampled,     g};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
 }
 
@@ -119,7 +136,7 @@ void nm_generator_destroy(nm_generator *g) {
 static int same_tokens(const nm_token_config *a, const nm_token_config *b) {
     const int scales = a->position_scale == b->position_scale && a->heading_scale == b->heading_scale &&
                        a->speed_scale == b->speed_scale;
-    return a->encoding == b->encoding && a->past == b->past && a->future == b->future &&
+    return a->encoding == b->encoding && a->paths == b->paths && a->past == b->past && a->future == b->future &&
            nm_token_map_channels(a) == nm_token_map_channels(b) && (scales || a->encoding != NM_TOKENS_AGENT);
 }
 
@@ -155,6 +172,7 @@ static void gather(nm_generator *g, const nm_generation *from, uint32_t index) {
         g->told[n] = from->feedback && from->feedback[at] && t->logged[at] && !g->clean[n];
     }
     g->keys[index] = from->key;
+    g->paths[index] = t->path;
 }
 
 static void scatter(const nm_generator *g, const nm_generation *to, uint32_t index, const float *packed) {
@@ -164,21 +182,63 @@ static void scatter(const nm_generator *g, const nm_generation *to, uint32_t ind
     nm_batch_scatter(batch, index, steps, channels, packed, to->values);
 }
 
+/// Keeps what was sampled of token n and gives the sampler what happened in its place.
+static nm_status tell(nm_generator *g, uint32_t n, const float *actual, nm_error *error) {
+    const uint32_t channels = nm_model_get_config(g->model)->channels;
+    const float *sampled = nm_sampler_get(g->sampler).in.noised + (size_t)n * channels;
+    memcpy(g->sampled + (size_t)n * channels, sampled, channels * sizeof(float));
+    g->clean[n] = 2;
+    return nm_sampler_set_token(g->sampler, n, actual, error);
+}
+
+static int finished(const nm_generator *g, uint32_t scene, uint32_t time) {
+    const nm_batch *batch = nm_pass_batch(g->pass);
+    const nm_sampler_state state = nm_sampler_get(g->sampler);
+    for (uint32_t n = batch->scene_tokens[scene]; n < batch->scene_tokens[scene + 1]; ++n)
+        if (g->time[n] <= time && state.step[n] > 0) return 0;
+    return 1;
+}
+
+/// Asks what happened at the times of a scene that are finished now.
+static nm_status ask(nm_generator *g, const nm_generation *from, uint32_t scene, nm_error *error) {
+    const nm_batch *batch = nm_pass_batch(g->pass);
+    const uint32_t channels = nm_model_get_config(g->model)->channels, agents = from->tokens->shape.agents;
+    float *sampled = g->asked, *actual = g->asked + (size_t)agents * channels;
+    nm_status status = NM_OK;
+    for (; status == NM_OK && g->next[scene] < from->tokens->shape.steps; ++g->next[scene]) {
+        const uint32_t time = g->next[scene];
+        if (!finished(g, scene, time)) break;
+        const float *last = nm_sampler_get(g->sampler).in.noised;
+        memset(sampled, 0, (size_t)agents * channels * sizeof *sampled);
+        memset(g->answered, 0, agents);
+        for (uint32_t n = batch->scene_tokens[scene]; n < batch->scene_tokens[scene + 1]; ++n)
+            if (g->time[n] == time)
+                memcpy(sampled + (size_t)g->agent[n] * channels, last + (size_t)n * channels,
+                       channels * sizeof *sampled);
+        status = from->happened(from->happened_context, time, sampled, g->answered, actual, error);
+        for (uint32_t n = batch->scene_tokens[scene]; status == NM_OK && n < batch->scene_tokens[scene + 1]; ++n)
+            if (g->time[n] == time && g->answered[g->agent[n]] && !g->clean[n])
+                status = tell(g, n, actual + (size_t)g->agent[n] * channels, error);
+    }
+    return status;
+}
+
 /// Passes until all tokens are clean; tokens that are finished are told what happened.
-static nm_status run_with_feedback(nm_generator *g, const nm_denoiser *denoiser, nm_guide *guide, void *guide_context,
-                                   nm_error *error) {
+static nm_status run_with_feedback(nm_generator *g, const nm_generation *scenes, uint32_t count,
+                                   const nm_denoiser *denoiser, nm_guide *guide, void *guide_context, nm_error *error) {
     const uint32_t channels = nm_model_get_config(g->model)->channels, tokens = nm_pass_batch(g->pass)->tokens;
     nm_status status = NM_OK;
+    for (uint32_t i = 0; i < count; ++i) g->next[i] = g->recipe.tokens.past + 1;
     while (status == NM_OK && nm_sampler_remaining(g->sampler) > 0) {
         status = nm_sampler_step(g->sampler, denoiser, guide, guide_context, error);
         for (uint32_t n = 0; status == NM_OK && n < tokens; ++n) {
             const nm_sampler_state state = nm_sampler_get(g->sampler);
             if (!g->told[n] || state.step[n] > 0) continue;
             g->told[n] = 0;
-            memcpy(g->sampled + (size_t)n * channels, state.in.noised + (size_t)n * channels, channels * sizeof(float));
-            g->clean[n] = 2;
-            status = nm_sampler_set_token(g->sampler, n, g->values + (size_t)n * channels, error);
+            status = tell(g, n, g->values + (size_t)n * channels, error);
         }
+        for (uint32_t i = 0; status == NM_OK && i < count; ++i)
+            if (scenes[i].happened) status = ask(g, &scenes[i], i, error);
     }
     // all tokens are clean at the end, so that what is noised is the value
     const float *last = nm_sampler_get(g->sampler).in.noised;
@@ -208,7 +268,7 @@ nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_
                                     .scene_key = g->keys};
     status = nm_sampler_begin(g->sampler, &layout, g->clean, g->values, g->delay, error);
     const nm_denoiser denoiser = nm_denoiser_of_pass(&g->context);
-    if (status == NM_OK) status = run_with_feedback(g, &denoiser, guide, guide_context, error);
+    if (status == NM_OK) status = run_with_feedback(g, scenes, count, &denoiser, guide, guide_context, error);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) scatter(g, &scenes[i], i, g->sampled);
     return status;
 }

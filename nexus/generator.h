@@ -34,6 +34,16 @@ NM_API nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, c
                                      nm_generator **generator, nm_error *error);
 NM_API void nm_generator_destroy(nm_generator *generator); ///< NULL is fine
 
+/// What really happened at a time of a scene, asked while the rest of it is being sampled: a closed loop. Called once
+/// for each time after the current one, in order, as soon as all tokens of the scene up to it are finished.
+///
+/// sampled  [A][C] tokens at `time`; 0 where there is none
+/// told     [in: 0, out, A] 1 = `actual` takes the place of that agent's token, given ones apart, and is seen by all
+///          passes after it
+/// actual   [out, A][C] read where told
+typedef nm_status nm_happened(void *context, uint32_t time, const float *sampled, uint8_t *told, float *actual,
+                              nm_error *error);
+
 /// One scene of a batch.
 typedef struct nm_generation {
     const nm_tokens *tokens; ///< of the recipe's configuration; known tokens are given (nm_tokens_set_task)
@@ -42,12 +52,15 @@ typedef struct nm_generation {
     /// that is finished, and is seen by all passes after it, as if the scene were lived through; `values` has what was
     /// sampled. Makes a difference to schedules that finish some tokens before others.
     const uint8_t *feedback;
+    nm_happened *happened; ///< nullable; its failure ends the run. `values` has what was sampled
+    void *happened_context;
     float *values; ///< [out, A x T x C] known values as they are, other valid ones as sampled, the rest 0
 } nm_generation;
 
 /// Samples `count` <= scenes scenes together. What comes out of a scene does not depend on which others are with it.
 /// guide   nullable, see sampler.h
-/// NM_E_ARGUMENT for tokens of another configuration; NM_E_NUMERIC and others as nm_sampler_run; NM_E_LIMIT
+/// NM_E_ARGUMENT for tokens of another configuration; NM_E_NUMERIC (what happened, too) and others as nm_sampler_run;
+/// NM_E_LIMIT
 NM_API nm_status nm_generator_run(nm_generator *generator, const nm_generation *scenes, uint32_t count, nm_guide *guide,
                                   void *guide_context, nm_error *error);
 NM_API uint64_t nm_generator_passes(const nm_generator *generator); ///< of the last run

@@ -26,12 +26,14 @@ static nm_status predict_rest(const nm_pass_denoiser *d, const nm_denoise_input 
     NM_ASSERT(d->tokens && d->scratch && d->condition);
     const size_t values = (size_t)in->count * in->channels;
     float *prior = d->scratch, *known = prior + values, *noised = known + values, *spread = noised + values;
-    nm_prior_fill(d->prior, d->tokens, nm_pass_batch(d->pass), d->condition, in->known, in->mask, prior, spread);
-    nm_prior_take_off(d->snr, in, prior, spread, known, noised);
+    nm_prior_fill(d->prior, d->tokens, nm_pass_batch(d->pass), d->condition, d->paths, in->known, in->mask, prior,
+                  spread);
+    nm_prior_take_off(d->prior, (float)d->tokens->heading_scale, d->snr, in, prior, spread, known, noised);
     input->known = known;
     input->noised = noised;
     const nm_status status = nm_pass_predict(d->pass, input, v, error);
-    if (status == NM_OK) nm_prior_put_back(d->snr, in, prior, spread, noised, v);
+    if (status == NM_OK)
+        nm_prior_put_back(d->prior, (float)d->tokens->heading_scale, d->snr, in, prior, spread, noised, v);
     return status;
 }
 

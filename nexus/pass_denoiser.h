@@ -14,9 +14,10 @@ extern "C" {
 /// tokens are the sampler's, in the same order.
 typedef struct nm_pass_denoiser {
     nm_pass *pass;
-    const float *condition; ///< [N][K], NULL when K = 0
-    const float *pose;      ///< [N][4], NULL without pose_bias
-    nm_prior prior;         ///< that the model was trained with; then the next three are read
+    const float *condition;      ///< [N][K], NULL when K = 0
+    const float *pose;           ///< [N][4], NULL without pose_bias
+    nm_prior prior;              ///< that the model was trained with; then the next three are read
+    const nm_path *const *paths; ///< [scenes] of each scene, [A]; NM_PRIOR_LANE only, else not read
     const nm_token_config *tokens;
     nm_snr_schedule snr; ///< of the sampler
     float *scratch;      ///< [N][3 C + 1] working memory

@@ -3,19 +3,19 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const names[] = {"none", "straight", "bridge"};
+static const char *const names[] = {"none", "straight", "bridge", "lane"};
 
 const char *nm_prior_name(nm_prior prior) {
     return names[prior];
 }
 
 nm_status nm_prior_parse(const char *text, nm_prior *prior, nm_error *error) {
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < NM_PRIOR_COUNT; ++i) {
         if (strcmp(text, names[i]) != 0) continue;
         *prior = (nm_prior)i;
         return NM_OK;
     }
-    return NM_ERROR(error, NM_E_ARGUMENT, "there is no prior '%s': none, straight and bridge are possible", text);
+    return NM_ERROR(error, NM_E_ARGUMENT, "there is no prior '%s': none, straight, bridge and lane are possible", text);
 }
 
 nm_spread_level nm_spread_level_of(const nm_noise_level *level, double spread) {
@@ -95,13 +95,53 @@ static anchor between(const anchor *a, const anchor *b, float time) {
     return out;
 }
 
-/// Walks the tokens of one agent in the order of time, with the anchors on either side.
-static void fill_agent(const nm_token_config *tokens, const nm_batch *batch, uint32_t group, const float *condition,
-                       const float *known, const float *mask, float *prior, float *spread) {
+/// An anchor along a path: x = s, y = d, the heading relative to the path's; and back.
+static anchor onto(const nm_path *path, const anchor *a) {
+    const nm_path_pose on =
+        nm_path_project(path, &(nm_path_pose){.x = a->x, .y = a->y, .cos_h = a->cos_h, .sin_h = a->sin_h});
+    return (anchor){a->time, on.x, on.y, on.cos_h, on.sin_h, a->speed};
+}
+
+static anchor off(const nm_path *path, const anchor *a) {
+    const nm_path_pose at =
+        nm_path_place(path, &(nm_path_pose){.x = a->x, .y = a->y, .cos_h = a->cos_h, .sin_h = a->sin_h});
+    return (anchor){a->time, at.x, at.y, at.cos_h, at.sin_h, a->speed};
+}
+
+static anchor coast(const anchor *from, float time) {
+    const nm_path_pose to =
+        nm_path_coast(&(nm_path_pose){.x = from->x, .y = from->y, .cos_h = from->cos_h, .sin_h = from->sin_h},
+                      from->speed, time - from->time);
+    return (anchor){time, to.x, to.y, to.cos_h, to.sin_h, from->speed};
+}
+
+#define BESIDE 8.0f // m
+#define ACROSS 0.5f // cosine
+
+/// The path, if it leads the agent past all that is known of it.
+static const nm_path *path_of(const nm_token_config *tokens, const nm_batch *batch, uint32_t group,
+                              const nm_path *const *paths, const float *known, const float *mask) {
     const size_t channels = nm_token_channels(tokens);
+    const uint32_t *rows = batch->by_agent.rows, begin = batch->by_agent.offsets[group];
+    const nm_token_ref *ref = &batch->refs[rows[begin]];
+    const nm_path *path = &paths[ref->scene][ref->agent];
+    if (!(path->step > 0.0f)) return NULL;
+    for (uint32_t k = begin; k < batch->by_agent.offsets[group + 1]; ++k) {
+        const uint32_t n = rows[k], t = batch->refs[n].time;
+        if (t <= tokens->past || mask[n * channels] == 0.0f) continue;
+        const anchor a = read_anchor(tokens, t, known + n * channels), on = onto(path, &a);
+        if (fabsf(on.y) > BESIDE || on.cos_h < ACROSS) return NULL;
+    }
+    return path;
+}
+
+/// Walks the tokens of one agent in the order of time, with the anchors on either side. path: NULL = none.
+static void fill_agent(const nm_token_config *tokens, const nm_batch *batch, uint32_t group, const float *condition,
+                       const nm_path *path, const float *known, const float *mask, float *prior, float *spread) {
+    const size_t channels = nm_token_channels(tokens), conditions = nm_token_conditions(tokens);
     const uint32_t *rows = batch->by_agent.rows;
     const uint32_t begin = batch->by_agent.offsets[group], end = batch->by_agent.offsets[group + 1];
-    const anchor frame = own_frame(tokens, condition + (size_t)rows[begin] * NM_CONDITION_COUNT);
+    const anchor frame = own_frame(tokens, condition + (size_t)rows[begin] * conditions);
     anchor last = frame; // the known state before the token; before all of them, what is known of the agent
     uint32_t next = begin;
     for (uint32_t k = begin; k < end; ++k) {
@@ -118,11 +158,14 @@ static void fill_agent(const nm_token_config *tokens, const nm_batch *batch, uin
         const anchor to =
             bridged ? read_anchor(tokens, batch->refs[rows[next]].time, known + rows[next] * channels) : last;
         const float now = time_of(tokens, t, NM_TOKEN_STEPS - 1);
+        const int led = path && last.time >= frame.time; // the path begins with the own frame
+        const anchor from = led ? onto(path, &last) : last, until = led && bridged ? onto(path, &to) : to;
         spread[n] = spread_of(fminf(fabsf(now - last.time), fabsf(now - to.time)));
         for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
             const float time = time_of(tokens, t, i);
             const int inside = bridged && last.time < time && time < to.time;
-            const anchor state = inside ? between(&last, &to, time) : hold(&last, time);
+            anchor state = inside ? between(&from, &until, time) : led ? coast(&from, time) : hold(&from, time);
+            if (led) state = off(path, &state);
             write_state(tokens, &state, prior + n * channels + i * NM_OWN_CHANNELS);
         }
     }
@@ -130,8 +173,9 @@ static void fill_agent(const nm_token_config *tokens, const nm_batch *batch, uin
 
 static void fill_straight(const nm_token_config *tokens, const nm_batch *batch, const float *condition, float *prior,
                           float *spread) {
+    const size_t conditions = nm_token_conditions(tokens);
     for (uint32_t n = 0; n < batch->tokens; ++n) {
-        const anchor frame = own_frame(tokens, condition + (size_t)n * NM_CONDITION_COUNT);
+        const anchor frame = own_frame(tokens, condition + (size_t)n * conditions);
         spread[n] = spread_of(time_of(tokens, batch->refs[n].time, NM_TOKEN_STEPS - 1) - frame.time);
         for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
             const anchor state = hold(&frame, time_of(tokens, batch->refs[n].time, i));
@@ -141,37 +185,73 @@ static void fill_straight(const nm_token_config *tokens, const nm_batch *batch, 
 }
 
 void nm_prior_fill(nm_prior kind, const nm_token_config *tokens, const nm_batch *batch, const float *condition,
-                   const float *known, const float *mask, float *prior, float *spread) {
+                   const nm_path *const *paths, const float *known, const float *mask, float *prior, float *spread) {
     NM_ASSERT(kind != NM_PRIOR_NONE && tokens->encoding == NM_TOKENS_AGENT);
+    NM_ASSERT(kind != NM_PRIOR_LANE || (paths && tokens->paths));
     fill_straight(tokens, batch, condition, prior, spread);
-    for (uint32_t g = 0; kind == NM_PRIOR_BRIDGE && g < batch->by_agent.count; ++g)
-        fill_agent(tokens, batch, g, condition, known, mask, prior, spread);
-}
-
-void nm_prior_take_off(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, const float *spread,
-                       float *known, float *noised) {
-    const size_t channels = in->channels;
-    for (uint32_t n = 0; n < in->count; ++n) {
-        const nm_noise_level level = nm_noise_level_at(snr, (double)in->level[n]);
-        const nm_spread_level rest = nm_spread_level_of(&level, (double)spread[n]);
-        const int clean = in->mask[n * channels] != 0.0f;
-        for (size_t k = n * channels; k < (n + 1) * channels; ++k) {
-            known[k] = clean ? nm_prior_rest(in->known[k], prior[k], spread[n]) : 0.0f;
-            noised[k] = clean ? known[k] : (float)(((double)in->noised[k] - level.alpha * (double)prior[k]) / rest.q);
-        }
+    if (kind == NM_PRIOR_STRAIGHT) return;
+    for (uint32_t g = 0; g < batch->by_agent.count; ++g) {
+        if (batch->by_agent.offsets[g] == batch->by_agent.offsets[g + 1]) continue;
+        const nm_path *path = kind == NM_PRIOR_LANE ? path_of(tokens, batch, g, paths, known, mask) : NULL;
+        fill_agent(tokens, batch, g, condition, path, known, mask, prior, spread);
     }
 }
 
-void nm_prior_put_back(nm_snr_schedule snr, const nm_denoise_input *in, const float *prior, const float *spread,
-                       const float *noised, float *v) {
+/// Turns each state's position and heading by -1 (into the prior's direction) or 1 (back).
+static void turn(nm_prior kind, float heading_scale, const float *prior, float sign, float *values) {
+    if (kind != NM_PRIOR_LANE) return;
+    for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
+        const float *p = prior + (size_t)i * NM_OWN_CHANNELS;
+        float *v = values + (size_t)i * NM_OWN_CHANNELS;
+        const float c = p[NM_OWN_COS] * heading_scale, s = sign * p[NM_OWN_SIN] * heading_scale;
+        const float x = v[NM_OWN_X], y = v[NM_OWN_Y], h = v[NM_OWN_COS], g = v[NM_OWN_SIN];
+        v[NM_OWN_X] = c * x - s * y;
+        v[NM_OWN_Y] = s * x + c * y;
+        v[NM_OWN_COS] = c * h - s * g;
+        v[NM_OWN_SIN] = s * h + c * g;
+    }
+}
+
+void nm_prior_rest(nm_prior kind, float heading_scale, uint32_t channels, const float *x, const float *prior,
+                   float spread, float *rest) {
+    for (uint32_t k = 0; k < channels; ++k) rest[k] = (x[k] - prior[k]) / spread;
+    turn(kind, heading_scale, prior, -1.0f, rest);
+    for (uint32_t k = 0; k < channels; ++k) rest[k] = fminf(fmaxf(rest[k], -10.0f), 10.0f);
+}
+
+void nm_prior_take_off(nm_prior kind, float heading_scale, nm_snr_schedule snr, const nm_denoise_input *in,
+                       const float *prior, const float *spread, float *known, float *noised) {
     const size_t channels = in->channels;
     for (uint32_t n = 0; n < in->count; ++n) {
-        if (in->mask[n * channels] != 0.0f) continue;
+        const size_t at = n * channels;
+        if (in->mask[at] != 0.0f) {
+            nm_prior_rest(kind, heading_scale, in->channels, in->known + at, prior + at, spread[n], known + at);
+            memcpy(noised + at, known + at, channels * sizeof *noised);
+            continue;
+        }
         const nm_noise_level level = nm_noise_level_at(snr, (double)in->level[n]);
         const nm_spread_level rest = nm_spread_level_of(&level, (double)spread[n]);
-        for (size_t k = n * channels; k < (n + 1) * channels; ++k) {
-            const double left = rest.alpha * (double)noised[k] - rest.sigma * (double)v[k];
-            const double x0 = (double)prior[k] + (double)spread[n] * left;
+        for (size_t k = at; k < at + channels; ++k) {
+            known[k] = 0.0f;
+            noised[k] = (float)(((double)in->noised[k] - level.alpha * (double)prior[k]) / rest.q);
+        }
+        turn(kind, heading_scale, prior + at, -1.0f, noised + at);
+    }
+}
+
+void nm_prior_put_back(nm_prior kind, float heading_scale, nm_snr_schedule snr, const nm_denoise_input *in,
+                       const float *prior, const float *spread, const float *noised, float *v) {
+    const size_t channels = in->channels;
+    for (uint32_t n = 0; n < in->count; ++n) {
+        const size_t at = n * channels;
+        if (in->mask[at] != 0.0f) continue;
+        const nm_noise_level level = nm_noise_level_at(snr, (double)in->level[n]);
+        const nm_spread_level rest = nm_spread_level_of(&level, (double)spread[n]);
+        for (size_t k = at; k < at + channels; ++k)
+            v[k] = (float)(rest.alpha * (double)noised[k] - rest.sigma * (double)v[k]); // x'
+        turn(kind, heading_scale, prior + at, 1.0f, v + at);
+        for (size_t k = at; k < at + channels; ++k) {
+            const double x0 = (double)prior[k] + (double)spread[n] * (double)v[k];
             v[k] = (float)((level.alpha * (double)in->noised[k] - x0) / level.sigma);
         }
     }

@@ -26,6 +26,7 @@ static const struct {
     {"map_features", WHOLE, offsetof(nm_token_config, map_features)},
     {"map_polylines", WHOLE, offsetof(nm_token_config, map_polylines)},
     {"map_points", WHOLE, offsetof(nm_token_config, map_points)},
+    {"paths", SWITCH, offsetof(nm_token_config, paths)},
     {"statics", SWITCH, offsetof(nm_token_config, statics)},
     {"range", REAL, offsetof(nm_token_config, range)},
     {"map_piece", REAL, offsetof(nm_token_config, map_piece)},
@@ -109,6 +110,8 @@ nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *error) 
         status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: %s", reason.message);
     if (status == NM_OK && recipe->prior != NM_PRIOR_NONE && recipe->tokens.encoding != NM_TOKENS_AGENT)
         status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: only tokens in own frames have a prior");
+    if (status == NM_OK && recipe->prior == NM_PRIOR_LANE && !recipe->tokens.paths)
+        status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: the prior 'lane' needs paths");
     return status;
 }
 

@@ -38,6 +38,7 @@ nm_status nm_token_config_check(const nm_token_config *config, nm_error *error) 
         {"agents", config->agents, 1.0, 65536.0},
         {"range", config->range, 1e-3, 1e7},
         {"statics", config->statics, 0.0, 1.0},
+        {"paths", config->paths, 0.0, config->encoding == NM_TOKENS_AGENT ? 1.0 : 0.0},
         {"map_features", config->map_features, 0.0, NM_MAP_LANES | NM_MAP_LINES | NM_MAP_AREAS},
         {"map_polylines", config->map_polylines, 0.0, 4096.0},
         {"map_points", config->map_points, 2.0, 64.0},
@@ -74,7 +75,7 @@ uint32_t nm_token_channels(const nm_token_config *config) {
 }
 
 uint32_t nm_token_conditions(const nm_token_config *config) {
-    return config->encoding == NM_TOKENS_AGENT ? NM_CONDITION_COUNT : 0;
+    return config->encoding == NM_TOKENS_EGO ? 0 : config->paths ? NM_CONDITION_PATH_END : NM_CONDITION_COUNT;
 }
 
 uint32_t nm_token_map_channels(const nm_token_config *config) {
@@ -344,7 +345,8 @@ static void fill_agent(const nm_scene *scene, const nm_token_request *request, n
         pose[3] = ahead.y;
     }
     if (config->encoding == NM_TOKENS_AGENT)
-        nm_token_condition_fill(scene, tokens, agent, tokens->condition + (size_t)agent * steps * NM_CONDITION_COUNT);
+        nm_token_condition_fill(scene, request, tokens, agent,
+                                tokens->condition + (size_t)agent * steps * nm_token_conditions(config));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -421,6 +423,11 @@ nm_status nm_tokens_build(const nm_token_map *token_map, const nm_scene *scene, 
     tokens->values = NM_ARENA_ARRAY(arena, float, count *nm_token_channels(&tokens->config));
     tokens->condition = NM_ARENA_ARRAY(arena, float, count *nm_token_conditions(&tokens->config));
     tokens->pose = NM_ARENA_ARRAY(arena, float, count * 4);
+    if (tokens->config.paths) {
+        tokens->path = NM_ARENA_ARRAY(arena, nm_path, tokens->shape.agents);
+        tokens->route_given = NM_ARENA_ARRAY(arena, uint8_t, tokens->shape.agents);
+        if (!tokens->path || !tokens->route_given) return no_memory(error);
+    }
     if (!tokens->logged || !tokens->valid || !tokens->known || !tokens->values || !tokens->condition || !tokens->pose)
         return no_memory(error);
     for (uint32_t a = 0; a < tokens->shape.agents; a++) fill_agent(scene, request, tokens, a);

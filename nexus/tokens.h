@@ -30,6 +30,7 @@
 #include "nexus/batch.h"
 #include "nexus/encoding.h"
 #include "nexus/model.h"
+#include "nexus/path.h"
 #include "sim/scene.h"
 
 #ifdef __cplusplus
@@ -96,6 +97,25 @@ typedef enum nm_condition {
     NM_CONDITION_COUNT
 } nm_condition;
 
+/// Conditions after those, with nm_token_config.paths: the way the road leads the agent (path.h), and where on it the
+/// token is if the agent keeps its speed. Without a path: straight on. Whoever has a path has those of LEAD and SIGNAL
+/// along it: boxes that reach within 0.2 m of the strip along the path, and the first signal on it within 100 m.
+typedef enum nm_path_condition {
+    NM_CONDITION_PATH = NM_CONDITION_COUNT, ///< 1 = a road leads the agent
+    NM_CONDITION_ROUTE,                     ///< 1 = the path is known to be the agent's; 0 = the straightest one
+    NM_CONDITION_PATH_X,                    ///< own frame: m / position_scale
+    NM_CONDITION_PATH_Y,
+    NM_CONDITION_PATH_COS, ///< direction there
+    NM_CONDITION_PATH_SIN,
+    NM_CONDITION_PATH_SHAPE, ///< 6 places -24, -12, -6, 6, 12, 24 m along from there, seen from there: x less what it
+                             ///< is on a straight road, y: m / 10; then the angle to there, rad
+    NM_CONDITION_PATH_LIMIT = NM_CONDITION_PATH_SHAPE + 18,  ///< speed limit 0, 25, 50 m along from the agent: m/s / 20
+    NM_CONDITION_PATH_CONTROL = NM_CONDITION_PATH_LIMIT + 3, ///< what rules the next entry into another lane within 100
+                                                             ///< m: nm_control_kind from PRIORITY on, one-hot of 5
+    NM_CONDITION_PATH_ENTRY = NM_CONDITION_PATH_CONTROL + 5, ///< m along to where it stops one / 50
+    NM_CONDITION_PATH_END
+} nm_path_condition;
+
 /// Signals as the network sees them. Of several on a lane, the strictest counts, as in the simulator.
 typedef enum nm_light { NM_LIGHT_UNKNOWN = 0, NM_LIGHT_STOP, NM_LIGHT_CAUTION, NM_LIGHT_GO, NM_LIGHT_COUNT } nm_light;
 
@@ -160,6 +180,7 @@ typedef struct nm_token_config {
     uint32_t map_points;    ///< of a polyline, 2..64; default 21 (EGO), 10
     double map_piece;      ///< m: a feature is cut into equal polylines of at most this, 1..10000; default 40 (EGO), 30
     double map_range;      ///< m from the ego or agent to a polyline's nearest point, > 0; default 104 (EGO), 100
+    int paths;             ///< AGENT: 1 = conditions know where the road leads (nm_path_condition); default 0
     double position_scale; ///< AGENT: m, > 0; default 20
     double heading_scale;  ///< AGENT: > 0; default 1
     double speed_scale;    ///< AGENT: m/s, > 0; default 10
@@ -170,7 +191,8 @@ NM_API nm_status nm_token_config_check(const nm_token_config *config, nm_error *
 
 NM_API uint32_t nm_token_count(const nm_token_config *config);        ///< T
 NM_API uint32_t nm_token_channels(const nm_token_config *config);     ///< C
-NM_API uint32_t nm_token_conditions(const nm_token_config *config);   ///< K: 0 (EGO), NM_CONDITION_COUNT
+NM_API uint32_t nm_token_conditions(const nm_token_config *config);   ///< K: 0 (EGO), NM_CONDITION_COUNT, with paths
+                                                                      ///< NM_CONDITION_PATH_END
 NM_API uint32_t nm_token_map_channels(const nm_token_config *config); ///< of a map row
 NM_API uint32_t nm_token_states(const nm_token_config *config);       ///< states in a token: 1 (EGO), 5
 /// The encoding of its tokens as a table, for guidance.h and for moving frames (encoding.h).
@@ -215,6 +237,8 @@ typedef struct nm_tokens {
     uint32_t *track;       ///< [A] track of each agent; track[0] is the ego
     uint32_t *agent_id; ///< [A] stable id of each agent, whoever else there is: nm_noise_agent of the track's source_id
     nm_token_frame *frame;  ///< [A] own frame of each agent; see nm_tokens_frame
+    nm_path *path;          ///< [A] AGENT with paths, else NULL
+    uint8_t *route_given;   ///< [A] with paths: 1 = chosen by where the agent gets to, 0 = the straightest
     uint8_t *logged;        ///< [A][T] all states read are in the scene
     uint8_t *valid;         ///< [A][T] the network sees it
     uint8_t *known;         ///< [A][T] clean: first the logged history, current token included; see nm_tokens_set_task
@@ -228,7 +252,10 @@ typedef struct nm_tokens {
 typedef struct nm_token_request {
     uint32_t current_step; ///< of the scene
     uint32_t focus;        ///< track that is the ego; NM_NONE = the scene's, else as below
-    int generate;          ///< 1 = future tokens are valid whether logged or not; 0 = only logged ones
+    float routes; ///< with paths, [0, 1]: share of the agents whose path is the one that leads to their last logged
+                  ///< token, where one does; the others' is the straightest; default 0
+    uint64_t seed; ///< of the draw which agents those are
+    int generate;  ///< 1 = future tokens are valid whether logged or not; 0 = only logged ones
 } nm_token_request;
 NM_API nm_token_request nm_token_request_default(const nm_scene *scene); ///< the scene's current step and ego; 0
 

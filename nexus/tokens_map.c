@@ -4,8 +4,7 @@
 #include <string.h>
 
 #define MAX_PIECES (1u << 20)
-#define SIGNAL_RANGE 100.0f // m along single successors to a signal
-#define MATCH_RADIUS 2.0f   // m
+#define MATCH_RADIUS 2.0f // m
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Pieces
@@ -247,7 +246,7 @@ nm_light nm_token_lane_light(const nm_scene *scene, uint32_t lane, uint32_t step
     return stop ? NM_LIGHT_STOP : caution ? NM_LIGHT_CAUTION : go ? NM_LIGHT_GO : NM_LIGHT_UNKNOWN;
 }
 
-static unsigned lanes_for(uint8_t type) {
+unsigned nm_token_lanes_for(uint8_t type) {
     switch (type) {
     case NM_AGENT_PEDESTRIAN:
         return 0;
@@ -261,11 +260,11 @@ static unsigned lanes_for(uint8_t type) {
 /// The lane whose signal is the next one on the only way on, and the distance to where it stops one.
 static uint32_t signal_ahead(const nm_map *map, uint32_t lane, float s, float *distance) {
     float ahead = -s;
-    while (ahead < SIGNAL_RANGE) { // ends: lanes have a length, and loops become too long
+    while (ahead < NM_SIGNAL_RANGE) { // ends: lanes have a length, and loops become too long
         const nm_lane *at = &map->lanes[lane];
         if (at->signals.count) {
             *distance = nm_maxf(ahead + at->stop_s, 0.0f);
-            return *distance <= SIGNAL_RANGE ? lane : NM_NONE;
+            return *distance <= NM_SIGNAL_RANGE ? lane : NM_NONE;
         }
         ahead += nm_maxf(at->length, 0.01f);
         if (at->successors.count != 1) return NM_NONE;
@@ -291,29 +290,25 @@ static void fill_static(const nm_scene *scene, const nm_tokens *tokens, uint32_t
     k[NM_CONDITION_AGE] = (float)(tokens->current_step - own->step) * 0.1f;
 }
 
-#define LEAD_RANGE 80.0f
-#define LEAD_MARGIN 0.2f // m beside the strip
-#define STANDING 1.0f    // m/s: whoever is slower is in the way however it stands
-
 /// What is straight ahead (or behind) of an agent, by the last states of all.
 static void fill_neighbours(const nm_scene *scene, const nm_tokens *tokens, uint32_t agent, float *k) {
     const nm_token_frame *own = &tokens->frame[agent];
     const nm_track *track = &scene->tracks[tokens->track[agent]];
     const float own_speed = k[NM_CONDITION_SPEED] * (float)tokens->config.speed_scale;
-    float nearest[2] = {LEAD_RANGE, LEAD_RANGE};
+    float nearest[2] = {NM_LEAD_RANGE, NM_LEAD_RANGE};
     for (uint32_t other = 0; other < tokens->shape.agents; other++) {
         if (other == agent) continue;
         const nm_token_frame *frame = &tokens->frame[other];
         const nm_track *them = &scene->tracks[tokens->track[other]];
         const nm_vec2 place = nm_token_into(own, frame->x, frame->y),
                       ahead = nm_token_turn(own, frame->cos, frame->sin);
-        if (fabsf(place.x) > LEAD_RANGE + 30.0f) continue;
+        if (fabsf(place.x) > NM_LEAD_RANGE + 30.0f) continue;
         const float half_length = 0.5f * (them->length * fabsf(ahead.x) + them->width * fabsf(ahead.y));
         const float half_width = 0.5f * (them->length * fabsf(ahead.y) + them->width * fabsf(ahead.x));
-        if (fabsf(place.y) > half_width + 0.5f * track->width + LEAD_MARGIN) continue;
+        if (fabsf(place.y) > half_width + 0.5f * track->width + NM_LEAD_MARGIN) continue;
         const size_t at = nm_scene_at(scene, tokens->track[other], frame->step);
         const nm_vec2 velocity = nm_token_turn(own, scene->vx[at], scene->vy[at]);
-        if (ahead.x < 0.5f && hypotf(velocity.x, velocity.y) > STANDING) continue;
+        if (ahead.x < 0.5f && hypotf(velocity.x, velocity.y) > NM_LEAD_STANDING) continue;
         const int behind = place.x < 0.0f;
         const float gap = nm_maxf(fabsf(place.x) - half_length - 0.5f * track->length, 0.0f);
         if (gap >= nearest[behind]) continue;
@@ -325,12 +320,14 @@ static void fill_neighbours(const nm_scene *scene, const nm_tokens *tokens, uint
     }
 }
 
-void nm_token_condition_fill(const nm_scene *scene, const nm_tokens *tokens, uint32_t agent, float *condition) {
+void nm_token_condition_fill(const nm_scene *scene, const nm_token_request *request, nm_tokens *tokens, uint32_t agent,
+                             float *condition) {
     const nm_map *map = scene->map;
     const nm_token_frame *own = &tokens->frame[agent];
-    const unsigned mask = lanes_for(scene->tracks[tokens->track[agent]].type);
+    const unsigned mask = nm_token_lanes_for(scene->tracks[tokens->track[agent]].type);
     const uint32_t steps = tokens->shape.steps, past = tokens->config.past, current = tokens->current_step;
-    float k[NM_CONDITION_COUNT] = {0}, stop = 0.0f;
+    const size_t width = nm_token_conditions(&tokens->config);
+    float k[NM_CONDITION_PATH_END] = {0}, stop = 0.0f;
     fill_static(scene, tokens, agent, k);
     fill_neighbours(scene, tokens, agent, k);
     nm_frenet on = {.lane = NM_NONE};
@@ -345,9 +342,11 @@ void nm_token_condition_fill(const nm_scene *scene, const nm_tokens *tokens, uin
         k[NM_CONDITION_LIMIT] = limit / NM_LIMIT_SCALE;
         if (k[NM_CONDITION_LANE_COS] > 0.0f) lit = signal_ahead(map, on.lane, on.s, &stop); // not against the lane
     }
+    if (tokens->path) nm_token_path_fill(scene, request, tokens, agent, &on, k, &lit, &stop);
     for (uint32_t t = 0; t < steps; t++) {
-        float *out = condition + (size_t)t * NM_CONDITION_COUNT;
-        memcpy(out, k, sizeof k);
+        float *out = condition + (size_t)t * width;
+        memcpy(out, k, width * sizeof *k);
+        if (tokens->path) nm_token_path_condition(tokens, agent, t, out);
         if (lit == NM_NONE) continue;
         uint32_t before = t < past ? (past - t) * NM_TOKEN_STEPS : 0;
         out[NM_CONDITION_SIGNAL + nm_token_lane_light(scene, lit, current > before ? current - before : 0)] = 1.0f;

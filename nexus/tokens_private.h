@@ -50,8 +50,25 @@ nm_light nm_token_lane_light(const nm_scene *scene, uint32_t lane, uint32_t step
 /// Map rows of tokens->config: fills shape.points, map, map_valid, map_agent, map_piece and map_polylines.
 nm_status nm_token_map_fill(const nm_token_map *token_map, const nm_scene *scene, nm_arena *arena, nm_tokens *tokens,
                             nm_error *error);
-/// Conditions of agent `agent`, [T][K].
-void nm_token_condition_fill(const nm_scene *scene, const nm_tokens *tokens, uint32_t agent, float *condition);
+/// Conditions of agent `agent`, [T][K], and its path.
+void nm_token_condition_fill(const nm_scene *scene, const nm_token_request *request, nm_tokens *tokens, uint32_t agent,
+                             float *condition);
+
+/// Lanes that lead an agent of this type: bits of nm_lane_type; 0 = none.
+unsigned nm_token_lanes_for(uint8_t type);
+#define NM_SIGNAL_RANGE 100.0f // m
+#define NM_LEAD_RANGE 80.0f    // m
+#define NM_LEAD_MARGIN 0.2f    // m beside the strip
+#define NM_LEAD_STANDING 1.0f  // m/s: whoever is slower is in the way however it stands
+
+/// Path of agent `agent`, which was matched to `on`. Values and `logged` are there.
+/// k     [in/out, K] conditions that are the same for all of its tokens
+/// lit   [in/out] lane of the next signal, NM_NONE = none
+/// stop  [in/out] m to where it stops one
+void nm_token_path_fill(const nm_scene *scene, const nm_token_request *request, nm_tokens *tokens, uint32_t agent,
+                        const nm_frenet *on, float *k, uint32_t *lit, float *stop);
+/// Where token `token` is on the path: condition [K].
+void nm_token_path_condition(const nm_tokens *tokens, uint32_t agent, uint32_t token, float *condition);
 
 /// nm_tokens_decode of one agent: states and valid [S].
 nm_status nm_token_decode_agent(const nm_tokens *tokens, uint32_t agent, const float *values, const uint8_t *present,

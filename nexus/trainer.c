@@ -22,6 +22,7 @@ struct nm_trainer {
     nm_optimizer *optimizer;
     slot *slots;            ///< [config.scenes]
     nm_token_scene *scenes; ///< [config.scenes]
+    const nm_path **paths;  ///< [config.scenes] of each scene
     // per token of the pass, host
     float *known, *mask, *noised, *condition, *pose, *noise, *prior; ///< [N][C], [N][K], [N][4]
     float *level, *alpha, *sigma, *weight, *spread;                  ///< [N]
@@ -115,8 +116,9 @@ static nm_status allocate(nm_trainer *t, nm_error *error) {
     t->noise_agent = calloc(tokens, sizeof *t->noise_agent);
     t->noise_step = calloc(tokens, sizeof *t->noise_step);
     t->scenes = calloc(t->config.scenes, sizeof *t->scenes);
+    t->paths = calloc(t->config.scenes, sizeof *t->paths);
     t->slots = calloc(t->config.scenes, sizeof *t->slots);
-    complete = complete && t->noise_scene && t->noise_agent && t->noise_step && t->scenes && t->slots;
+    complete = complete && t->noise_scene && t->noise_agent && t->noise_step && t->scenes && t->paths && t->slots;
     for (uint32_t i = 0; complete && i < t->config.scenes; ++i) {
         t->slots[i].arena = nm_arena_create(0);
         complete = t->slots[i].arena != NULL;
@@ -154,9 +156,9 @@ void nm_trainer_destroy(nm_trainer *t) {
     nm_optimizer_destroy(t->optimizer);
     nm_pass_destroy(t->pass);
     for (uint32_t i = 0; t->slots && i < t->config.scenes; ++i) nm_arena_destroy(t->slots[i].arena);
-    void *parts[] = {t->slots, t->scenes, t->known,       t->mask,        t->noised,    t->condition,
-                     t->pose,  t->noise,  t->prior,       t->spread,      t->level,     t->alpha,
-                     t->sigma, t->weight, t->noise_scene, t->noise_agent, t->noise_step};
+    void *parts[] = {t->slots,     t->scenes, t->paths,  t->known,       t->mask,        t->noised,
+                     t->condition, t->pose,   t->noise,  t->prior,       t->spread,      t->level,
+                     t->alpha,     t->sigma,  t->weight, t->noise_scene, t->noise_agent, t->noise_step};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
     free(t);
 }
@@ -186,9 +188,11 @@ static nm_status check_example(const nm_trainer *t, const nm_tokens *tokens, uin
     const nm_token_config *c = &tokens->config;
     if (nm_token_channels(c) == m->channels && nm_token_conditions(c) == m->conditions &&
         nm_token_map_channels(c) == m->map_channels) {
-        if (t->config.prior == NM_PRIOR_NONE || c->encoding == NM_TOKENS_AGENT) return NM_OK;
-        return NM_ERROR(error, NM_E_ARGUMENT, "example %llu: only tokens in own frames have a prior",
-                        (unsigned long long)number);
+        if (t->config.prior == NM_PRIOR_NONE) return NM_OK;
+        if (c->encoding == NM_TOKENS_AGENT && (t->config.prior != NM_PRIOR_LANE || c->paths)) return NM_OK;
+        return NM_ERROR(error, NM_E_ARGUMENT, "example %llu: only tokens in own frames%s have a prior '%s'",
+                        (unsigned long long)number, c->encoding == NM_TOKENS_AGENT ? " with paths" : "",
+                        nm_prior_name(t->config.prior));
     }
     return NM_ERROR(error, NM_E_ARGUMENT,
                     "example %llu has %u channels, %u conditions, %u map channels; the model has %u, %u, %u",
@@ -242,11 +246,17 @@ static void gather_scene(nm_trainer *t, const load *l, uint32_t index) {
 /// Leaves of the values what the prior does not explain, in units of what is likely to be left (prior.h).
 static void subtract_prior(nm_trainer *t, const nm_token_config *tokens) {
     const nm_batch *batch = nm_pass_batch(t->pass);
-    const size_t channels = t->model->config.channels, values = batch->tokens * channels;
+    const size_t channels = t->model->config.channels;
     if (t->config.prior == NM_PRIOR_NONE) return;
     for (uint32_t n = 0; n < batch->tokens; ++n) t->mask[n * channels] = t->level[n] <= 0.0f ? 1.0f : 0.0f;
-    nm_prior_fill(t->config.prior, tokens, batch, t->condition, t->known, t->mask, t->prior, t->spread);
-    for (size_t k = 0; k < values; ++k) t->known[k] = nm_prior_rest(t->known[k], t->prior[k], t->spread[k / channels]);
+    for (uint32_t i = 0; i < batch->scenes; ++i) t->paths[i] = t->slots[i].tokens.path;
+    nm_prior_fill(t->config.prior, tokens, batch, t->condition, (const nm_path *const *)t->paths, t->known, t->mask,
+                  t->prior, t->spread);
+    for (uint32_t n = 0; n < batch->tokens; ++n) {
+        float *known = t->known + n * channels;
+        nm_prior_rest(t->config.prior, (float)tokens->heading_scale, (uint32_t)channels, known, t->prior + n * channels,
+                      t->spread[n], known);
+    }
 }
 
 /// What the network is shown token n at.

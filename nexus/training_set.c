@@ -36,7 +36,8 @@ struct nm_training_set {
 };
 
 nm_training_set_config nm_training_set_config_default(nm_token_encoding encoding) {
-    return (nm_training_set_config){.tokens = nm_token_config_default(encoding), .other_ego = 0.5f, .least_future = 4};
+    return (nm_training_set_config){
+        .tokens = nm_token_config_default(encoding), .other_ego = 0.5f, .routes = 0.5f, .least_future = 4};
 }
 
 nm_status nm_training_set_create(const nm_training_set_config *config, nm_training_set **set, nm_error *error) {
@@ -46,6 +47,8 @@ nm_status nm_training_set_create(const nm_training_set_config *config, nm_traini
     if (status != NM_OK) return status;
     if (!(config->other_ego >= 0.0f && config->other_ego <= 1.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "other_ego is %g, not in 0..1", (double)config->other_ego);
+    if (!(config->routes >= 0.0f && config->routes <= 1.0f))
+        return NM_ERROR(error, NM_E_ARGUMENT, "routes is %g, not in 0..1", (double)config->routes);
     if (config->least_future > config->tokens.future)
         return NM_ERROR(error, NM_E_ARGUMENT, "least_future is %u, more than the %u tokens of the future",
                         config->least_future, config->tokens.future);
@@ -237,7 +240,10 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
         uint64_t moment = (uint64_t)(uniform64(&key, 1) * (double)p->moments);
         if (moment >= p->moments) moment = p->moments - 1;
         const member *m = find_member(p, moment);
-        nm_token_request request = {.current_step = m->first + (uint32_t)(moment - m->before), .focus = NM_NONE};
+        nm_token_request request = {.current_step = m->first + (uint32_t)(moment - m->before),
+                                    .focus = NM_NONE,
+                                    .routes = c->routes,
+                                    .seed = nm_hash64(c->seed ^ nm_hash64(number))};
         if (nm_rng_uniform(&key, 2) < c->other_ego)
             request.focus = other_ego(m->scene, request.current_step, nm_rng_uniform(&key, 3));
         status = nm_tokens_build(m->map, m->scene, &request, arena, tokens, error);

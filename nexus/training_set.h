@@ -19,6 +19,7 @@ typedef struct nm_training_set_config {
     nm_augmentation augmentation; ///< default none
     float
         other_ego; ///< [0, 1] share of examples in which a random vehicle is the ego, static tracks apart; default 0.5
+    float routes;  ///< nm_token_request.routes, where tokens have paths; default 0.5
     uint32_t least_future; ///< tokens of future that the recording covers, where the scene is long enough for it;
                            ///< default 4
     uint64_t seed;         ///< default 0

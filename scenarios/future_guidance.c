@@ -13,6 +13,7 @@ nm_guidance_config nm_future_guidance_default(void) {
     nm_guidance_config c = nm_guidance_config_default();
     c.overlap = 1.0f;
     c.road = 0.5f;
+    c.smooth = 0.3f;
     c.iterations = 15;
     return c;
 }
@@ -20,7 +21,8 @@ nm_guidance_config nm_future_guidance_default(void) {
 nm_status nm_future_guidance_create(const nm_guidance_config *config, const nm_token_config *tokens, uint32_t scenes,
                                     nm_guidance **guidance, nm_error *error) {
     *guidance = NULL;
-    if (!(config->overlap > 0.0f || config->road > 0.0f || config->smooth > 0.0f || config->consistent > 0.0f))
+    if (!(config->overlap > 0.0f || config->road > 0.0f || config->smooth > 0.0f || config->consistent > 0.0f ||
+          config->adversarial > 0.0f))
         return NM_OK;
     nm_guidance_config c = *config;
     c.max_tokens = scenes * tokens->agents * nm_token_count(tokens);

@@ -7,7 +7,7 @@
 #include "nexus/guidance.h"
 
 /// What futures are sampled with where nobody says otherwise: two levels, near tokens first (pyramid:1), agents pushed
-/// apart and back onto the road. Chosen by score, see nexus/EXPERIMENTS.md.
+/// apart and back onto the road, their motion smoothed a little. Chosen by score, see nexus/EXPERIMENTS.md.
 nm_generator_config nm_future_generator_default(void);
 nm_guidance_config nm_future_guidance_default(void);
 

@@ -1,5 +1,6 @@
 #include "scenarios/future_tokens.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -64,12 +65,44 @@ nm_status nm_future_tokens_build(nm_future_tokens *keep, const nm_scene *scene, 
     nm_token_request request = nm_token_request_default(scene);
     request.current_step = current_step;
     request.generate = 1;
+    request.routes = task == NM_TASK_GOAL ? 1.0f : 0.0f; // where to is known
     status = nm_tokens_build(keep->map, scene, &request, arena, tokens, error);
     if (status != NM_OK) return status;
     nm_tokens_set_task(tokens, &(nm_token_task){.kind = task});
     if (task == NM_TASK_GOAL) give_last_state(scene, tokens);
     forget_gone(scene, tokens);
     return NM_OK;
+}
+
+#define END_RADIUS 30.0f // m, that an agent goes in half a second at most
+#define END_ASIDE 4.0f   // m beside the drawn-out lane
+
+/// 1 when a place lies beyond the end of a road that nothing is known of: there the map ends.
+static int beyond_the_map(const nm_map *map, const nm_state *at) {
+    const nm_frenet on = nm_map_match(map, at->x, at->y, at->heading, END_RADIUS, NM_LANE_MASK_VEHICLE);
+    return on.lane != NM_NONE && on.beyond > 0.0f && fabsf(on.d) < END_ASIDE &&
+           map->lanes[on.lane].successors.count == 0;
+}
+
+void nm_future_present(const nm_scene *scene, const nm_tokens *tokens, const float *values, uint8_t *present) {
+    const nm_token_config *config = &tokens->config;
+    const uint32_t steps = tokens->shape.steps, channels = nm_token_channels(config),
+                   last = nm_token_states(config) - 1;
+    memcpy(present, tokens->valid, (size_t)tokens->shape.agents * steps);
+    for (uint32_t a = 0; a < tokens->shape.agents; ++a) {
+        const uint8_t type = scene->tracks[tokens->track[a]].type;
+        int gone = 0;
+        for (uint32_t t = config->past + 1; t < steps && nm_agent_type_vehicle((nm_agent_type)type); ++t) {
+            const size_t at = (size_t)a * steps + t;
+            nm_state states[NM_TOKEN_STEPS];
+            if (!present[at]) continue;
+            if (!gone) {
+                nm_token_decode(config, nm_tokens_frame(tokens, a), values + at * channels, states);
+                gone = beyond_the_map(scene->map, &states[last]);
+            }
+            if (gone) present[at] = 0;
+        }
+    }
 }
 
 uint64_t nm_future_key(const nm_scene *scene, uint64_t seed, uint32_t sample) {

@@ -23,6 +23,10 @@ void nm_future_tokens_release(nm_future_tokens *keep);
 nm_status nm_future_tokens_build(nm_future_tokens *keep, const nm_scene *scene, uint32_t current_step,
                                  nm_task_kind task, nm_arena *arena, nm_tokens *tokens, nm_error *error);
 
+/// Which tokens are in a generated scene: the valid ones, but vehicles that drive off the end of the map are gone from
+/// then on. values [A][T][C]; present [out, A x T]
+void nm_future_present(const nm_scene *scene, const nm_tokens *tokens, const float *values, uint8_t *present);
+
 /// Keys the noise of one of a scene's futures: another one for each seed, of 64 bits, and sample.
 uint64_t nm_future_key(const nm_scene *scene, uint64_t seed, uint32_t sample);
 

@@ -183,8 +183,15 @@ static void make_scene(nm_scene_generator *g, uint32_t index, nm_generated_scene
     const nm_scene_request *r = &g->requests[index];
     const nm_token_output output = {.parameters = r->parameters, .seed = r->seed, .parent = r->parent};
     out->agents = count_agents(r, g->tokens[index]);
-    out->status = nm_tokens_to_scene(g->tokens[index], r->scene, g->batch[index].values, NULL, &output, g->builder,
-                                     g->arena, &out->scene, &out->error);
+    const nm_tokens *tokens = g->tokens[index];
+    uint8_t *present = NM_ARENA_ARRAY(g->arena, uint8_t, (size_t)tokens->shape.agents * tokens->shape.steps);
+    if (!present) {
+        out->status = NM_ERROR(&out->error, NM_E_MEMORY, "out of memory for a generated scene");
+        return;
+    }
+    nm_future_present(r->scene, tokens, g->batch[index].values, present);
+    out->status = nm_tokens_to_scene(tokens, r->scene, g->batch[index].values, present, &output, g->builder, g->arena,
+                                     &out->scene, &out->error);
 }
 
 nm_status nm_scene_generator_run(nm_scene_generator *g, nm_generated_scene *out, nm_future_cost *cost,

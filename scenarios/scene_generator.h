@@ -56,7 +56,8 @@ NM_API const nm_tokens *nm_scene_generator_tokens(const nm_scene_generator *gene
 /// What came out of a request.
 typedef struct nm_generated_scene {
     const nm_scene *scene; ///< the caller's; NULL when status is not NM_OK. See nm_tokens_to_scene: source "nexus". Who
-                           ///< is not there at the current step, or did not fit, has no future
+                           ///< is not there at the current step, or did not fit, has no future; vehicles that drive
+                           ///< off the end of the map are gone from then on
     uint32_t agents;       ///< that were generated
     nm_status status;
     nm_error error; ///< of the status

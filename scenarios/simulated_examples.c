@@ -19,8 +19,12 @@ struct nm_simulated_examples {
 };
 
 nm_simulated_config nm_simulated_config_default(nm_token_encoding encoding) {
-    return (nm_simulated_config){
-        .tokens = nm_token_config_default(encoding), .map = "all", .maps = 64, .density = 40.0, .seconds = 15.0};
+    return (nm_simulated_config){.tokens = nm_token_config_default(encoding),
+                                 .map = "all",
+                                 .maps = 64,
+                                 .density = 40.0,
+                                 .seconds = 15.0,
+                                 .routes = 0.5f};
 }
 
 static nm_status check(const nm_simulated_config *c, nm_builtin_kind *kind, nm_error *error) {
@@ -126,7 +130,10 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
         const nm_scene *scene;
         status = drive(e, v, &key, current, &scene, error);
         if (status != NM_OK) break;
-        const nm_token_request request = {.current_step = current, .focus = NM_NONE};
+        const nm_token_request request = {.current_step = current,
+                                          .focus = NM_NONE,
+                                          .routes = e->config.routes,
+                                          .seed = nm_hash64(e->config.seed ^ nm_hash64(number))};
         status = nm_tokens_build(v->pieces, scene, &request, arena, tokens, error);
         nm_scene_destroy(scene);
     }

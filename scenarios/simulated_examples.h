@@ -18,6 +18,7 @@ typedef struct nm_simulated_config {
     double density; ///< vehicles per km of lane, drawn from 5 to this, [5, 150]; default 40
     double seconds; ///< simulated before the current step at most, drawn from the history's length on, [1, 120];
                     ///< default 15
+    float routes;   ///< nm_token_request.routes, where tokens have paths; default 0.5
     uint64_t seed;
 } nm_simulated_config;
 NM_API nm_simulated_config nm_simulated_config_default(nm_token_encoding encoding);

@@ -4,7 +4,7 @@
 
 #include "nexus/guidance.h"
 
-#define NM_GUIDANCE_DEFAULT "overlap=1,road=0.5,iterations=15" ///< nm_future_guidance_default
+#define NM_GUIDANCE_DEFAULT "overlap=1,road=0.5,smooth=0.3,iterations=15" ///< nm_future_guidance_default
 #define NM_GUIDANCE_HELP                                                                                               \
     "behaviour guidance: none, or strengths from 0 to 1 of overlap, road, smooth, consistent, and margin (m) and "     \
     "iterations (default " NM_GUIDANCE_DEFAULT ")"

@@ -13,13 +13,13 @@
 
 // The order of names is that of the enumerations.
 static_assert(NM_TOKENS_EGO == 0 && NM_TOKENS_AGENT == 1, "encodings");
-static_assert(NM_PRIOR_NONE == 0 && NM_PRIOR_STRAIGHT == 1 && NM_PRIOR_BRIDGE == 2, "priors");
+static_assert(NM_PRIOR_NONE == 0 && NM_PRIOR_STRAIGHT == 1 && NM_PRIOR_BRIDGE == 2 && NM_PRIOR_LANE == 3, "priors");
 static_assert(NM_SNR_COSINE == 0 && NM_SNR_SHIFTED_COSINE == 1, "schedules");
 static_assert(NM_LOSS_PUBLISHED == 0 && NM_LOSS_V == 1, "losses");
 static_assert(NM_TRAIN_F32 == 0 && NM_TRAIN_BF16 == 1, "precisions");
 static const char default_name[] = "model";
 static const char *const encodings[] = {"ego", "agent", NULL};
-static const char *const priors[] = {"none", "straight", "bridge", NULL};
+static const char *const priors[] = {"none", "straight", "bridge", "lane", NULL};
 static const char *const schedules[] = {"cosine", "shifted_cosine", NULL};
 static const char *const losses[] = {"published", "v", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
@@ -46,6 +46,7 @@ static const nm_config_field token_fields[] = {
     FIELD("agents", NM_CONFIG_U32, nm_token_config, agents, 1, 65536),
     FIELD("range", NM_CONFIG_F64, nm_token_config, range, 1e-3, 1e7),
     FIELD("statics", NM_CONFIG_SWITCH, nm_token_config, statics, 0, 1),
+    FIELD("paths", NM_CONFIG_SWITCH, nm_token_config, paths, 0, 1),
     FIELD("map_features", NM_CONFIG_U32, nm_token_config, map_features, 0, 7),
     FIELD("map_polylines", NM_CONFIG_U32, nm_token_config, map_polylines, 0, 4096),
     FIELD("map_points", NM_CONFIG_U32, nm_token_config, map_points, 2, 64),
@@ -89,6 +90,7 @@ static const nm_config_field augmentation_fields[] = {
     FIELD("rotate", NM_CONFIG_F32, nm_training_set_config, augmentation.rotate, 0, 3.14159),
     FIELD("drop", NM_CONFIG_F32, nm_training_set_config, augmentation.drop, 0, 1),
     FIELD("history_noise", NM_CONFIG_F32, nm_training_set_config, augmentation.history_noise, 0, 10),
+    FIELD("routes", NM_CONFIG_F32, nm_training_set_config, routes, 0, 1),
     FIELD("other_ego", NM_CONFIG_F32, nm_training_set_config, other_ego, 0, 1),
     FIELD("least_future", NM_CONFIG_U32, nm_training_set_config, least_future, 0, 256),
 };
@@ -144,11 +146,12 @@ nm_train_part nm_train_part_default(void) {
 void nm_train_config_set_defaults(nm_token_encoding encoding, nm_train_config *c) {
     memset(c, 0, sizeof *c);
     c->set = nm_training_set_config_default(encoding);
+    c->set.tokens.paths = encoding == NM_TOKENS_AGENT;
     c->model = nm_model_config_default();
     nm_token_fit_model(&c->set.tokens, &c->model);
     c->model.rotary = encoding == NM_TOKENS_AGENT;
     c->trainer = nm_trainer_config_default();
-    c->trainer.prior = encoding == NM_TOKENS_AGENT ? NM_PRIOR_BRIDGE : NM_PRIOR_NONE;
+    c->trainer.prior = encoding == NM_TOKENS_AGENT ? NM_PRIOR_LANE : NM_PRIOR_NONE;
     c->precision = NM_TRAIN_BF16;
     c->validation_examples = 64;
     c->validation_every = 200;
@@ -278,7 +281,7 @@ static nm_status refuse_keys(const nm_train_config *c, const char *name, const c
 static nm_status check_encoding(const nm_train_config *c, nm_error *error) {
     static const char *const of_ego[] = {"latents",        "encoder_cross_heads", "encoder_self_heads",
                                          "encoder_rounds", "encoder_layers",      NULL};
-    static const char *const of_agent[] = {"position_scale", "heading_scale", "speed_scale", NULL};
+    static const char *const of_agent[] = {"position_scale", "heading_scale", "speed_scale", "paths", NULL};
     if (c->set.tokens.encoding == NM_TOKENS_AGENT) return refuse_keys(c, "model", of_ego, error);
     return refuse_keys(c, "tokens", of_agent, error);
 }
@@ -292,6 +295,11 @@ static nm_status check(nm_train_config *c, nm_error *error) {
     if (c->trainer.prior != NM_PRIOR_NONE && tokens->encoding != NM_TOKENS_AGENT)
         return NM_ERROR(error, NM_E_FORMAT, "noise.prior is '%s', which only tokens.encoding 'agent' has",
                         nm_prior_name(c->trainer.prior));
+    if (c->trainer.prior == NM_PRIOR_LANE && !tokens->paths)
+        return NM_ERROR(error, NM_E_FORMAT, "noise.prior is 'lane', which needs tokens.paths");
+    const cJSON *augmentation = cJSON_GetObjectItemCaseSensitive(c->document, "augmentation");
+    if (cJSON_GetObjectItemCaseSensitive(augmentation, "routes") && !tokens->paths)
+        return NM_ERROR(error, NM_E_FORMAT, "augmentation.routes changes nothing without tokens.paths");
     if (c->set.augmentation.rotate > 0.0f && tokens->encoding == NM_TOKENS_AGENT)
         return NM_ERROR(error, NM_E_FORMAT,
                         "augmentation.rotate changes nothing with tokens.encoding 'agent': frames are the agents' own");

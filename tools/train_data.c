@@ -119,6 +119,7 @@ static nm_status open_simulation(const nm_train_config *config, const nm_train_p
     c.tokens = config->set.tokens;
     c.map = part->path;
     c.density = part->density;
+    c.routes = config->set.routes;
     c.maps = part->maps;
     c.seed = seed + data->simulated_count;
     nm_simulated_examples **examples = &data->simulated[data->simulated_count];

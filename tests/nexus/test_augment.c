@@ -159,6 +159,45 @@ static void compare_with_mirrored_scene(const char *specification, nm_token_enco
     nm_map_release(map);
 }
 
+/// The same for paths and their conditions, angles within their rounding. Ways that turn as much as others are left out
+/// (T junctions): of those the first is taken, on whichever side it is.
+static void mirrored_paths_are_paths_of_the_mirrored_scene(void **state) {
+    (void)state;
+    static const char *const specifications[] = {"junction_signal:density=25", "highway_curved:density=25",
+                                                 "roundabout:density=25"};
+    for (size_t i = 0; i < sizeof specifications / sizeof *specifications; i++) {
+        const nm_scene *scene = tokens_rollout(specifications[i], 3, 80);
+        const rigid mirror = {.mirror = 1};
+        const nm_map *map = rigid_map(scene->map, &mirror);
+        const nm_scene *other = rigid_scene(scene, map, &mirror, NULL);
+        nm_token_config config = small_config(NM_TOKENS_AGENT);
+        config.paths = 1;
+        const nm_token_request request = {.current_step = 40, .focus = NM_NONE, .routes = 0.5f, .seed = 3};
+        tokens_fixture a = tokens_begin(scene, &config, &request), b = tokens_begin(other, &config, &request);
+        nm_tokens_mirror(&a.tokens);
+        const nm_tokens *x = &a.tokens, *y = &b.tokens;
+        const size_t count = (size_t)x->shape.agents * x->shape.steps * nm_token_conditions(&config);
+        uint32_t led = 0, given = 0;
+        for (size_t k = 0; k < count; k++) assert_float_equal(x->condition[k], y->condition[k], 2e-4f);
+        for (uint32_t k = 0; k < x->shape.agents; k++) {
+            led += x->path[k].step > 0.0f;
+            given += x->route_given[k];
+            assert_int_equal(x->route_given[k], y->route_given[k]);
+            for (uint32_t p = 0; p < NM_PATH_POINTS; p++) {
+                assert_float_equal(x->path[k].x[p], y->path[k].x[p], 1e-3f);
+                assert_float_equal(x->path[k].y[p], y->path[k].y[p], 1e-3f);
+                assert_float_equal(x->path[k].heading[p], y->path[k].heading[p], 1e-4f);
+            }
+        }
+        assert_true(led > x->shape.agents / 2 && given > 0 && given < led);
+        tokens_end(&a);
+        tokens_end(&b);
+        nm_scene_destroy(scene);
+        nm_scene_destroy(other);
+        nm_map_release(map);
+    }
+}
+
 static void mirrored_tokens_are_tokens_of_the_mirrored_scene(void **state) {
     (void)state;
     static const char *const specifications[] = {"junction_signal:density=25", "highway_curved:density=25",
@@ -355,6 +394,7 @@ int main(void) {
         cmocka_unit_test(nothing_asked_for_changes_nothing),
         cmocka_unit_test(mirrored_twice_is_as_before),
         cmocka_unit_test(mirrored_tokens_are_tokens_of_the_mirrored_scene),
+        cmocka_unit_test(mirrored_paths_are_paths_of_the_mirrored_scene),
         cmocka_unit_test(turning_keeps_distances_speeds_and_sizes),
         cmocka_unit_test(leaving_out_spares_the_ego),
         cmocka_unit_test(noise_of_the_history_has_its_size),

@@ -56,7 +56,8 @@ static nm_recipe recipe_of(nm_token_encoding encoding) {
     r.tokens.future = 4;
     r.tokens.agents = 5;
     r.tokens.map_polylines = 6;
-    if (encoding == NM_TOKENS_AGENT) r.prior = NM_PRIOR_STRAIGHT;
+    r.tokens.paths = encoding == NM_TOKENS_AGENT;
+    if (encoding == NM_TOKENS_AGENT) r.prior = NM_PRIOR_LANE;
     return r;
 }
 
@@ -386,6 +387,82 @@ static void runs_that_can_not_be_spoil_nothing(void **state) {
     nm_backend_destroy(backend);
 }
 
+/// Tells what was recorded, moved by `shift`, and keeps what it was asked.
+typedef struct witness {
+    const nm_tokens *tokens;
+    float shift;
+    uint32_t asked; ///< times, from the first after the current one
+    uint32_t last;  ///< the run ends at this time; 0 = never
+    float *seen;    ///< [A x T x C] sampled
+} witness;
+
+static nm_status tell_recorded(void *context, uint32_t time, const float *sampled, uint8_t *told, float *actual,
+                               nm_error *error) {
+    witness *w = context;
+    const nm_tokens *t = w->tokens;
+    const uint32_t channels = nm_token_channels(&t->config), steps = t->shape.steps;
+    assert_int_equal(time, t->config.past + 1 + w->asked);
+    w->asked++;
+    if (w->last && time == w->last) return NM_ERROR(error, NM_E_CANCELLED, "enough");
+    for (uint32_t a = 0; a < t->shape.agents; a++) {
+        const size_t at = (size_t)a * steps + time;
+        memcpy(w->seen + at * channels, sampled + (size_t)a * channels, channels * sizeof *sampled);
+        assert_true(told[a] == 0);
+        if (!t->logged[at]) continue;
+        told[a] = 1;
+        for (uint32_t k = 0; k < channels; k++)
+            actual[(size_t)a * channels + k] = t->values[at * channels + k] + w->shift;
+    }
+    return NM_OK;
+}
+
+/// What happened is asked once a time, in order, and told to all that comes after it: with a recording it is feedback.
+static void a_loop_is_closed_as_with_feedback(void **state) {
+    (void)state;
+    nm_backend *backend = float_backend();
+    fixture f = begin(backend, NM_TOKENS_AGENT);
+    nm_generator_config config = small_config();
+    nm_error error;
+    assert_int_equal(nm_schedule_parse("pyramid:2", &config.schedule, &error), NM_OK);
+    nm_generator *generator = make(&f, &config);
+    const nm_tokens *t = &f.made[0].tokens;
+    const size_t bytes = f.sizes[0] * sizeof(float);
+    float *replayed = calloc(f.sizes[0], sizeof *replayed), *free_run = calloc(f.sizes[0], sizeof *free_run);
+    witness w = {.tokens = t, .seen = calloc(f.sizes[0], sizeof *w.seen)};
+    nm_generation scenes[2] = {{.tokens = t, .key = 3, .values = f.values[0]},
+                               {.tokens = &f.made[1].tokens, .key = 4, .values = f.values[1]}};
+    run(generator, scenes, 2); // nothing is told
+    memcpy(free_run, f.values[0], bytes);
+    scenes[0].feedback = t->logged;
+    run(generator, scenes, 2);
+    memcpy(replayed, f.values[0], bytes);
+    scenes[0].feedback = NULL;
+    scenes[0].happened = tell_recorded;
+    scenes[0].happened_context = &w;
+    run(generator, scenes, 2);
+    assert_int_equal(w.asked, t->config.future);
+    assert_memory_equal(f.values[0], replayed, bytes);
+    assert_true(memcmp(free_run, replayed, bytes) != 0);
+    const uint32_t channels = nm_token_channels(&t->config);
+    for (uint32_t n = 0; n < t->shape.agents * t->shape.steps; n++) // what it was asked is what came out
+        if (n % t->shape.steps > t->config.past && t->valid[n])
+            assert_memory_equal(w.seen + n * channels, f.values[0] + n * channels, channels * sizeof(float));
+    w = (witness){.tokens = t, .shift = 0.01f, .seen = w.seen};
+    run(generator, scenes, 2);
+    assert_true(memcmp(f.values[0], replayed, bytes) != 0); // another life
+    w = (witness){.tokens = t, .last = t->config.past + 2, .seen = w.seen};
+    assert_int_equal(nm_generator_run(generator, scenes, 2, NULL, NULL, &error), NM_E_CANCELLED);
+    assert_int_equal(w.asked, 2);
+    w = (witness){.tokens = t, .shift = NAN, .seen = w.seen};
+    assert_int_equal(nm_generator_run(generator, scenes, 2, NULL, NULL, &error), NM_E_NUMERIC);
+    free(replayed);
+    free(free_run);
+    free(w.seen);
+    nm_generator_destroy(generator);
+    end(&f);
+    nm_backend_destroy(backend);
+}
+
 static void runs_allocate_nothing(void **state) {
     (void)state;
 #if !COUNTS
@@ -425,6 +502,7 @@ int main(void) {
         cmocka_unit_test(schedules_and_solvers_are_used),
         cmocka_unit_test(generators_that_can_not_be_are_refused),
         cmocka_unit_test(runs_that_can_not_be_spoil_nothing),
+        cmocka_unit_test(a_loop_is_closed_as_with_feedback),
         cmocka_unit_test(runs_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

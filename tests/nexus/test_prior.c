@@ -15,7 +15,7 @@ static void names_are_read_as_they_are_written(void **state) {
     (void)state;
     nm_error error;
     nm_error_clear(&error);
-    for (int i = NM_PRIOR_NONE; i <= NM_PRIOR_BRIDGE; i++) {
+    for (int i = NM_PRIOR_NONE; i < NM_PRIOR_COUNT; i++) {
         nm_prior prior = (nm_prior)-1;
         assert_int_equal(nm_prior_parse(nm_prior_name((nm_prior)i), &prior, &error), NM_OK);
         assert_int_equal(prior, i);
@@ -24,7 +24,7 @@ static void names_are_read_as_they_are_written(void **state) {
     static const char *const wrong[] = {"", "Straight", "straight ", "curved"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_int_equal(nm_prior_parse(wrong[i], &prior, &error), NM_E_ARGUMENT);
-        assert_non_null(strstr(error.message, "none, straight and bridge"));
+        assert_non_null(strstr(error.message, "none, straight, bridge and lane"));
         assert_int_equal(prior, NM_PRIOR_STRAIGHT);
     }
 }
@@ -45,7 +45,7 @@ static nm_status shifted_predict(void *context, const nm_denoise_input *in, floa
     shifted *s = context;
     nm_denoise_input inner = *in;
     for (uint32_t n = 0; n < in->count; n++) s->spread[n] = 1.0f;
-    nm_prior_take_off(s->snr, in, s->prior, s->spread, s->known, s->noised);
+    nm_prior_take_off(NM_PRIOR_STRAIGHT, 1.0f, s->snr, in, s->prior, s->spread, s->known, s->noised);
     inner.known = s->known;
     inner.noised = s->noised;
     for (size_t k = 0; k < (size_t)in->count * CHANNELS; k++) { // what is given is given, less the prior
@@ -53,7 +53,7 @@ static nm_status shifted_predict(void *context, const nm_denoise_input *in, floa
         if (in->mask[k] != 0.0f) assert_true(s->known[k] == in->known[k] - s->prior[k] && s->noised[k] == s->known[k]);
     }
     const nm_status status = gaussian_predict(&s->rest, &inner, v, error);
-    if (status == NM_OK) nm_prior_put_back(s->snr, in, s->prior, s->spread, s->noised, v);
+    if (status == NM_OK) nm_prior_put_back(NM_PRIOR_STRAIGHT, 1.0f, s->snr, in, s->prior, s->spread, s->noised, v);
     return status;
 }
 
@@ -174,7 +174,7 @@ static void who_goes_straight_is_known_in_advance(void **state) {
     float *spread = calloc(count, sizeof *spread);
     for (uint32_t n = 0; n < count; n++) refs[n] = (nm_token_ref){.agent = n / steps, .time = n % steps};
     const nm_batch batch = {.tokens = count, .refs = refs};
-    nm_prior_fill(NM_PRIOR_STRAIGHT, &config, &batch, f.tokens.condition, NULL, NULL, prior, spread);
+    nm_prior_fill(NM_PRIOR_STRAIGHT, &config, &batch, f.tokens.condition, NULL, NULL, NULL, prior, spread);
     uint32_t compared = 0, aged = 0;
     for (uint32_t n = 0; n < count; n++) {
         if (!f.tokens.logged[n]) continue;
@@ -218,13 +218,13 @@ static void a_spread_is_another_level(void **state) {
                                      .noised = &z,
                                      .level = &u};
         float known, noised;
-        nm_prior_take_off(NM_SNR_COSINE, &in, &p, &s, &known, &noised);
+        nm_prior_take_off(NM_PRIOR_STRAIGHT, 1.0f, NM_SNR_COSINE, &in, &p, &s, &known, &noised);
         const nm_spread_level at = nm_spread_level_of(&level, (double)s);
         assert_true(fabs(at.alpha * at.alpha + at.sigma * at.sigma - 1.0) < 1e-12);
         assert_true(fabs(at.logsnr - fmax(level.logsnr + 2.0 * log((double)s), -14.0)) < 1e-9);
         assert_float_equal(noised, (float)(at.alpha * (double)rest + at.sigma * (double)noise), 2e-5f);
         float v = (float)(at.alpha * (double)noise - at.sigma * (double)rest);
-        nm_prior_put_back(NM_SNR_COSINE, &in, &p, &s, &noised, &v);
+        nm_prior_put_back(NM_PRIOR_STRAIGHT, 1.0f, NM_SNR_COSINE, &in, &p, &s, &noised, &v);
         assert_float_equal(v, (float)(level.alpha * (double)noise - level.sigma * (double)x), 1e-4f);
         assert_float_equal(known, 0.0f, 0.0f);
     }
@@ -276,7 +276,7 @@ static void a_bridge_leads_to_the_goal(void **state) {
     (void)state;
     braking b;
     begin_braking(&b);
-    nm_prior_fill(NM_PRIOR_BRIDGE, &b.config, &b.batch, b.condition, b.values, b.mask, b.prior, b.spread);
+    nm_prior_fill(NM_PRIOR_BRIDGE, &b.config, &b.batch, b.condition, NULL, b.values, b.mask, b.prior, b.spread);
     for (uint32_t k = (PAST + 1) * WIDTH; k < (STEPS - 1) * WIDTH; k++)
         assert_float_equal(b.prior[k], b.values[k], 2e-5f);
     // half way between the two it is most uncertain; what is known has the straight prior, so that it is seen
@@ -293,7 +293,7 @@ static void a_bridge_without_a_goal_goes_on_from_what_is_known(void **state) {
         b.mask[(PAST + 1) * WIDTH + k] = b.mask[(PAST + 2) * WIDTH + k] = 1.0f;
         b.mask[(STEPS - 1) * WIDTH + k] = 0.0f;
     }
-    nm_prior_fill(NM_PRIOR_BRIDGE, &b.config, &b.batch, b.condition, b.values, b.mask, b.prior, b.spread);
+    nm_prior_fill(NM_PRIOR_BRIDGE, &b.config, &b.batch, b.condition, NULL, b.values, b.mask, b.prior, b.spread);
     for (uint32_t t = PAST + 3; t < STEPS; t++) {
         const float *last = b.prior + t * WIDTH + (NM_TOKEN_STEPS - 1) * NM_OWN_CHANNELS;
         const float after = 0.5f * (float)(t - PAST - 2); // from 1 s on, at 7 m/s
@@ -301,6 +301,148 @@ static void a_bridge_without_a_goal_goes_on_from_what_is_known(void **state) {
         assert_float_equal(last[NM_OWN_SPEED] * 3.0f, 7.0f, 1e-4f);
         assert_float_equal(b.spread[t], fmaxf(powf(after / 8.0f, 1.2f), 0.02f), 1e-6f);
     }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Along the road
+
+/// The braking agent on a circle of 12 m to the left, in steps of 1 m.
+typedef struct rounding {
+    braking b;
+    nm_path path;
+    float condition[STEPS * NM_CONDITION_PATH_END];
+} rounding;
+
+static void begin_rounding(rounding *r) {
+    begin_braking(&r->b);
+    r->b.config.paths = 1;
+    r->path.step = 1.0f;
+    for (uint32_t i = 0; i < NM_PATH_POINTS; i++) {
+        r->path.heading[i] = (float)i / 12.0f;
+        r->path.x[i] = 12.0f * sinf(r->path.heading[i]);
+        r->path.y[i] = 12.0f * (1.0f - cosf(r->path.heading[i]));
+    }
+    nm_path_measure(&r->path);
+    for (uint32_t t = 0; t < STEPS; t++) {
+        r->condition[t * NM_CONDITION_PATH_END + NM_CONDITION_SPEED] = 8.0f / 3.0f;
+        for (uint32_t i = 0; i < NM_TOKEN_STEPS; i++) {
+            float *s = r->b.values + t * WIDTH + i * NM_OWN_CHANNELS;
+            const float along = s[NM_OWN_X] * 7.0f;
+            if (along <= 0.0f) continue;
+            s[NM_OWN_X] = 12.0f * sinf(along / 12.0f) / 7.0f;
+            s[NM_OWN_Y] = 12.0f * (1.0f - cosf(along / 12.0f)) / 7.0f;
+            s[NM_OWN_COS] = 2.0f * cosf(along / 12.0f);
+            s[NM_OWN_SIN] = 2.0f * sinf(along / 12.0f);
+        }
+    }
+}
+
+static void fill_lane(rounding *r) {
+    const nm_path *const paths[] = {&r->path};
+    nm_prior_fill(NM_PRIOR_LANE, &r->b.config, &r->b.batch, r->condition, paths, r->b.values, r->b.mask, r->b.prior,
+                  r->b.spread);
+}
+
+static void a_lane_leads_round_the_bend_to_the_goal(void **state) {
+    (void)state;
+    rounding r = {.path = {0}};
+    begin_rounding(&r);
+    fill_lane(&r);
+    for (uint32_t k = (PAST + 1) * WIDTH; k < (STEPS - 1) * WIDTH; k++)
+        assert_float_equal(r.b.prior[k], r.b.values[k], 6e-3f); // chords are 0.03 % shorter than the circle
+    assert_float_equal(r.b.spread[PAST + 3], powf(1.5f / 8.0f, 1.2f), 1e-6f);
+}
+
+static void without_a_goal_a_lane_leads_on(void **state) {
+    (void)state;
+    rounding r = {.path = {0}};
+    begin_rounding(&r);
+    for (uint32_t k = 0; k < WIDTH; k++) r.b.mask[(STEPS - 1) * WIDTH + k] = 0.0f;
+    fill_lane(&r);
+    for (uint32_t t = PAST + 1; t < STEPS; t++) {
+        const float *last = r.b.prior + t * WIDTH + (NM_TOKEN_STEPS - 1) * NM_OWN_CHANNELS;
+        const float angle = 8.0f * 0.5f * (float)(t - PAST) / 12.0f;
+        assert_float_equal(last[NM_OWN_X] * 7.0f, 12.0f * sinf(angle), 0.02f);
+        assert_float_equal(last[NM_OWN_Y] * 7.0f, 12.0f * (1.0f - cosf(angle)), 0.02f);
+        assert_float_equal(last[NM_OWN_SIN] * 0.5f, sinf(angle), 2e-3f);
+        assert_float_equal(last[NM_OWN_SPEED] * 3.0f, 8.0f, 1e-4f);
+    }
+}
+
+/// Where the goal is beside the road or looks across it, and where there is no road, a lane is a bridge.
+static void a_goal_off_the_road_is_bridged_to(void **state) {
+    (void)state;
+    for (int which = 0; which < 3; which++) {
+        rounding r = {.path = {0}};
+        begin_rounding(&r);
+        float *goal = r.b.values + (STEPS - 1) * WIDTH + (NM_TOKEN_STEPS - 1) * NM_OWN_CHANNELS;
+        if (which == 0) goal[NM_OWN_X] += sinf(2.0f) * 9.0f / 7.0f, goal[NM_OWN_Y] -= cosf(2.0f) * 9.0f / 7.0f;
+        if (which == 1) goal[NM_OWN_COS] *= -1.0f, goal[NM_OWN_SIN] *= -1.0f;
+        if (which == 2) r.path = (nm_path){0};
+        fill_lane(&r);
+        float bridge[STEPS * WIDTH], spread[STEPS];
+        r.b.config.paths = 0;
+        for (uint32_t t = 0; t < STEPS; t++) r.b.condition[t * NM_CONDITION_COUNT + NM_CONDITION_SPEED] = 8.0f / 3.0f;
+        nm_prior_fill(NM_PRIOR_BRIDGE, &r.b.config, &r.b.batch, r.b.condition, NULL, r.b.values, r.b.mask, bridge,
+                      spread);
+        assert_memory_equal(bridge, r.b.prior, sizeof bridge);
+        assert_memory_equal(spread, r.b.spread, sizeof spread);
+    }
+}
+
+/// What is left is seen along the road: who is 1 m farther round the bend is 1 m farther in x'. And noise is turned
+/// there and back.
+static void what_is_left_is_seen_from_the_prior(void **state) {
+    (void)state;
+    enum { STATE = NM_OWN_CHANNELS };
+    float prior[WIDTH], x[WIDTH], rest[WIDTH];
+    for (uint32_t i = 0; i < NM_TOKEN_STEPS; i++) {
+        const float angle = 0.5f + 0.4f * (float)i, c = cosf(angle), s = sinf(angle);
+        const float p[STATE] = {3.0f, -2.0f, 2.0f * c, 2.0f * s, 1.0f};
+        const float value[STATE] = {3.0f + 0.1f * c, -2.0f + 0.1f * s, 2.0f * (c * 0.8f - s * 0.6f),
+                                    2.0f * (s * 0.8f + c * 0.6f), 1.5f};
+        memcpy(prior + i * STATE, p, sizeof p);
+        memcpy(x + i * STATE, value, sizeof value);
+    }
+    nm_prior_rest(NM_PRIOR_LANE, 0.5f, WIDTH, x, prior, 0.1f, rest);
+    for (uint32_t i = 0; i < NM_TOKEN_STEPS; i++) {
+        assert_float_equal(rest[i * STATE + NM_OWN_X], 1.0f, 1e-4f);
+        assert_float_equal(rest[i * STATE + NM_OWN_Y], 0.0f, 1e-4f);
+        assert_float_equal(rest[i * STATE + NM_OWN_COS], 2.0f * -0.2f / 0.1f, 1e-4f);
+        assert_float_equal(rest[i * STATE + NM_OWN_SIN], 10.0f, 0.0f); // 12, clipped
+        assert_float_equal(rest[i * STATE + NM_OWN_SPEED], 5.0f, 1e-4f);
+    }
+    float noise[WIDTH], z[WIDTH], v[WIDTH], known[WIDTH], noised[WIDTH], mask[WIDTH] = {0};
+    const float spread = 0.7f, u = 0.4f;
+    const nm_noise_level level = nm_noise_level_at(NM_SNR_COSINE, (double)u);
+    const nm_spread_level at = nm_spread_level_of(&level, (double)spread);
+    nm_prior_rest(NM_PRIOR_LANE, 0.5f, WIDTH, x, prior, spread, rest);
+    for (uint32_t k = 0; k < WIDTH; k++) {
+        noise[k] = test_value(9, k);
+        z[k] = (float)(level.alpha * (double)x[k] + level.sigma * (double)noise[k]);
+    }
+    const uint32_t index = 0;
+    const nm_denoise_input in = {.count = 1,
+                                 .channels = WIDTH,
+                                 .scene_count = 1,
+                                 .scene = &index,
+                                 .agent = &index,
+                                 .time = &index,
+                                 .known = mask,
+                                 .mask = mask,
+                                 .noised = z,
+                                 .level = &u};
+    nm_prior_take_off(NM_PRIOR_LANE, 0.5f, NM_SNR_COSINE, &in, prior, &spread, known, noised);
+    float turned[WIDTH]; // the noise, seen from the prior: what is left over of noise alone
+    for (uint32_t k = 0; k < WIDTH; k++) turned[k] = prior[k] + noise[k];
+    nm_prior_rest(NM_PRIOR_LANE, 0.5f, WIDTH, turned, prior, 1.0f, turned);
+    for (uint32_t k = 0; k < WIDTH; k++) {
+        assert_float_equal(noised[k], (float)(at.alpha * (double)rest[k] + at.sigma * (double)turned[k]), 2e-5f);
+        v[k] = (float)(at.alpha * (double)turned[k] - at.sigma * (double)rest[k]);
+    }
+    nm_prior_put_back(NM_PRIOR_LANE, 0.5f, NM_SNR_COSINE, &in, prior, &spread, noised, v);
+    for (uint32_t k = 0; k < WIDTH; k++)
+        assert_float_equal(v[k], (float)(level.alpha * (double)noise[k] - level.sigma * (double)x[k]), 1e-4f);
 }
 
 int main(void) {
@@ -311,6 +453,10 @@ int main(void) {
         cmocka_unit_test(a_spread_is_another_level),
         cmocka_unit_test(a_bridge_leads_to_the_goal),
         cmocka_unit_test(a_bridge_without_a_goal_goes_on_from_what_is_known),
+        cmocka_unit_test(a_lane_leads_round_the_bend_to_the_goal),
+        cmocka_unit_test(without_a_goal_a_lane_leads_on),
+        cmocka_unit_test(a_goal_off_the_road_is_bridged_to),
+        cmocka_unit_test(what_is_left_is_seen_from_the_prior),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ static nm_recipe odd_recipe(void) {
     r.tokens.agents = 11;
     r.tokens.range = 77.7;
     r.tokens.statics = 0;
+    r.tokens.paths = 1;
     r.tokens.map_features = NM_MAP_LANES;
     r.tokens.map_polylines = 9;
     r.tokens.map_points = 5;
@@ -36,7 +37,7 @@ static nm_recipe published(void) {
 static void assert_same(const nm_recipe *a, const nm_recipe *b) {
     const nm_token_config *x = &a->tokens, *y = &b->tokens;
     assert_true(x->encoding == y->encoding && x->past == y->past && x->future == y->future && x->agents == y->agents &&
-                x->statics == y->statics && x->map_features == y->map_features);
+                x->statics == y->statics && x->paths == y->paths && x->map_features == y->map_features);
     assert_true(x->map_polylines == y->map_polylines && x->map_points == y->map_points);
     assert_true(x->range == y->range && x->map_piece == y->map_piece && x->map_range == y->map_range);
     assert_true(x->position_scale == y->position_scale && x->heading_scale == y->heading_scale &&
@@ -104,7 +105,9 @@ static void texts_that_make_no_sense_are_refused_by_name(void **state) {
         {"{\"prior\": 1}", "'prior'"},
         {"{\"encoding\": \"own\"}", "'encoding'"},
         {"{\"encoding\": {}}", "'encoding'"},
-        {"{\"encoding\": \"ego\"}", "only tokens in own frames have a prior"},
+        {"{\"prior\": \"lane\", \"paths\": 0}", "'lane' needs paths"},
+        {"{\"encoding\": \"ego\", \"paths\": 1}", "paths of tokens is 1"},
+        {"{\"encoding\": \"ego\", \"paths\": 0}", "only tokens in own frames have a prior"},
         {"{\"steps\": -1}", "'steps'"},
         {"{\"steps\": 1e16}", "'steps'"},
         {"{\"steps\": 0.5}", "'steps'"},

@@ -359,15 +359,17 @@ static void configurations_out_of_range_are_refused(void **state) {
     (void)state;
     nm_error error;
     nm_training_set *set = (nm_training_set *)&error;
-    nm_training_set_config c[5];
-    for (int i = 0; i < 5; i++) c[i] = small_config();
+    nm_training_set_config c[7];
+    for (int i = 0; i < 7; i++) c[i] = small_config();
     c[0].other_ego = NAN;
     c[1].other_ego = 1.5f;
     c[2].least_future = 6;
     c[3].augmentation.drop = -1.0f;
     c[4].tokens.agents = 0;
-    static const char *const names[] = {"other_ego", "other_ego", "least_future", "drop", "agents"};
-    for (int i = 0; i < 5; i++) {
+    c[5].routes = 1.5f;
+    c[6].routes = NAN;
+    static const char *const names[] = {"other_ego", "other_ego", "least_future", "drop", "agents", "routes", "routes"};
+    for (int i = 0; i < 7; i++) {
         assert_int_equal(nm_training_set_create(&c[i], &set, &error), NM_E_ARGUMENT);
         assert_non_null(strstr(error.message, names[i]));
         assert_null(set);
