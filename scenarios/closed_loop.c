@@ -1,0 +1,289 @@
+#include "scenarios/closed_loop.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scenarios/future_guidance.h"
+#include "scenarios/future_tokens.h"
+
+struct nm_closed_loop {
+    nm_closed_loop_config config;
+    nm_future_tokens keep;
+    nm_generator *generator;
+    nm_guidance *guidance; ///< NULL: none
+    nm_scene_builder *builder;
+    nm_arena *arena; ///< of one run
+    // of the run
+    const nm_loop_request *request;
+    nm_tokens tokens;
+    nm_world *world;
+    uint32_t place;    ///< of the ego among the agents
+    uint8_t *pulled;   ///< [A]
+    float *executed;   ///< [A x T x C] what happened where it is not what was sampled
+    uint8_t *happened; ///< [A x T] `executed` counts
+    float *values;     ///< [A x T x C]
+};
+
+nm_closed_loop_config nm_closed_loop_config_default(void) {
+    nm_closed_loop_config c = {.generator = nm_future_generator_default(),
+                               .agents = 32,
+                               .guidance = nm_future_guidance_default(),
+                               .pull = 0.7f};
+    c.guidance.adversarial = 0.5f;
+    return c;
+}
+
+nm_loop_request nm_loop_request_default(const nm_scene *scene) {
+    return (nm_loop_request){
+        .scene = scene, .current_step = scene->current_step, .ego = NM_POLICY_IDM, .idm = nm_idm_named("nearmiss")};
+}
+
+nm_status nm_closed_loop_create(nm_model *model, const nm_recipe *recipe, const nm_closed_loop_config *config,
+                                nm_closed_loop **loop, nm_error *error) {
+    *loop = NULL;
+    if (!(config->pull >= 0.0f && config->pull <= 1.0f))
+        return NM_ERROR(error, NM_E_ARGUMENT, "pull is %g, not in 0..1", (double)config->pull);
+    nm_closed_loop *l = calloc(1, sizeof *l);
+    if (!l) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
+    const nm_recipe wide = nm_future_recipe(recipe, config->agents);
+    l->config = *config;
+    l->config.generator.scenes = 1;
+    l->keep.config = wide.tokens;
+    l->arena = nm_arena_create(0);
+    l->builder = nm_scene_builder_create();
+    nm_status status = l->arena && l->builder ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
+    if (status == NM_OK) status = nm_generator_create(model, &wide, &l->config.generator, &l->generator, error);
+    if (status == NM_OK) status = nm_future_guidance_create(&config->guidance, &wide.tokens, 1, &l->guidance, error);
+    if (status == NM_OK)
+        *loop = l;
+    else
+        nm_closed_loop_destroy(l);
+    return status;
+}
+
+void nm_closed_loop_destroy(nm_closed_loop *l) {
+    if (!l) return;
+    nm_generator_destroy(l->generator);
+    nm_guidance_destroy(l->guidance);
+    nm_future_tokens_release(&l->keep);
+    nm_scene_builder_destroy(l->builder);
+    nm_arena_destroy(l->arena);
+    free(l);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The request
+
+static uint32_t place_of(const nm_tokens *tokens, uint32_t track) {
+    for (uint32_t a = 0; a < tokens->shape.agents; ++a)
+        if (tokens->track[a] == track) return a;
+    return NM_NONE;
+}
+
+static nm_status check(const nm_loop_request *r, nm_error *error) {
+    const nm_scene *scene = r->scene;
+    if (r->current_step >= scene->step_count)
+        return NM_ERROR(error, NM_E_ARGUMENT, "current step %u is not in the scene, which has %u steps",
+                        r->current_step, scene->step_count);
+    if (scene->ego >= scene->track_count || !scene->valid[nm_scene_at(scene, scene->ego, r->current_step)])
+        return NM_ERROR(error, NM_E_ARGUMENT, "the scene has no ego at step %u", r->current_step);
+    if (r->ego == NM_POLICY_EXTERNAL)
+        return NM_ERROR(error, NM_E_ARGUMENT, "nobody drives an ego under the policy 'external'");
+    return NM_OK;
+}
+
+/// Whom plans and adversaries are about.
+static nm_status find_others(nm_closed_loop *l, nm_error *error) {
+    const nm_loop_request *r = l->request;
+    const uint32_t last = r->current_step + l->tokens.config.future * NM_TOKEN_STEPS;
+    for (uint32_t i = 0; i < r->planned_count + r->adversary_count; ++i) {
+        const int planned = i < r->planned_count;
+        const uint32_t track = planned ? r->planned[i] : r->adversaries[i - r->planned_count].track;
+        const uint32_t place = place_of(&l->tokens, track);
+        if (place == NM_NONE || place == l->place)
+            return NM_ERROR(error, NM_E_ARGUMENT, "track %u is %s", track,
+                            place == NM_NONE ? "no agent that takes part" : "the ego");
+        if (planned) l->pulled[place] = 1;
+        const uint32_t step = planned ? last : r->adversaries[i - r->planned_count].step;
+        if (step <= r->current_step || step > last)
+            return NM_ERROR(error, NM_E_ARGUMENT, "an adversary is to meet the ego at step %u, not within %u..%u", step,
+                            r->current_step + 1, last);
+    }
+    return NM_OK;
+}
+
+static nm_status set_guidance(nm_closed_loop *l, nm_error *error) {
+    const nm_loop_request *r = l->request;
+    const nm_tokens *tokens = &l->tokens;
+    nm_status status = nm_future_guidance_set(l->guidance, &r->scene, &tokens, 1, l->arena, error);
+    nm_adversary *all = NM_ARENA_ARRAY(l->arena, nm_adversary, r->adversary_count + 1u);
+    if (status == NM_OK && !all) status = NM_ERROR(error, NM_E_MEMORY, "out of memory for adversaries");
+    for (uint32_t i = 0; status == NM_OK && i < r->adversary_count; ++i) {
+        const nm_loop_adversary *from = &r->adversaries[i];
+        all[i] = nm_adversary_default();
+        all[i].ego = l->place;
+        all[i].adversary = place_of(tokens, from->track);
+        all[i].time = tokens->config.past + (from->step - r->current_step + NM_TOKEN_STEPS - 1) / NM_TOKEN_STEPS;
+        all[i].aim = from->aim;
+    }
+    return status == NM_OK ? nm_guidance_set_adversaries(l->guidance, all, r->adversary_count, error) : status;
+}
+
+static nm_status open_world(nm_closed_loop *l, nm_error *error) {
+    const nm_loop_request *r = l->request;
+    nm_world_config config = nm_world_config_default();
+    config.seed = r->seed;
+    config.start_step = r->current_step;
+    config.agents = NM_POLICY_EXTERNAL;
+    config.ego = r->ego;
+    config.idm = r->idm;
+    config.custom = r->custom;
+    config.spawn_later = 0;
+    config.checks = NM_CHECK_COLLISION; // who collides stands still from then on
+    return nm_world_create(r->scene, &config, &l->world, error);
+}
+
+/// Everything that a run needs besides the network.
+static nm_status prepare(nm_closed_loop *l, nm_error *error) {
+    const nm_loop_request *r = l->request;
+    nm_status status = check(r, error);
+    if (status == NM_OK)
+        status = nm_future_tokens_build(&l->keep, r->scene, r->current_step, NM_TASK_FREE, l->arena, &l->tokens, error);
+    if (status != NM_OK) return status;
+    const size_t tokens = (size_t)l->tokens.shape.agents * l->tokens.shape.steps;
+    const size_t channels = nm_token_channels(&l->tokens.config);
+    l->pulled = nm_arena_calloc(l->arena, l->tokens.shape.agents, 1, 64);
+    l->happened = nm_arena_calloc(l->arena, tokens, 1, 64);
+    l->executed = NM_ARENA_ARRAY(l->arena, float, tokens *channels);
+    l->values = NM_ARENA_ARRAY(l->arena, float, tokens *channels);
+    if (!l->pulled || !l->happened || !l->executed || !l->values)
+        return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
+    l->place = place_of(&l->tokens, r->scene->ego);
+    NM_ASSERT(l->place != NM_NONE); // it is there, and the ego comes first
+    status = find_others(l, error);
+    if (status == NM_OK && l->guidance) status = set_guidance(l, error);
+    if (status == NM_OK) status = open_world(l, error);
+    return status;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The loop
+
+/// Pulls predictions towards the plans; a token that has none is left alone.
+static void pull(const nm_closed_loop *l, const nm_denoise_input *in, float *x0) {
+    const size_t steps = l->tokens.shape.steps, channels = in->channels;
+    for (uint32_t n = 0; n < in->count; ++n) {
+        const size_t at = in->agent[n] * steps + in->time[n];
+        if (!l->pulled[in->agent[n]] || !l->tokens.logged[at] || in->mask[n * channels] != 0.0f) continue;
+        const float *plan = l->tokens.values + at * channels;
+        for (size_t k = 0; k < channels; ++k) x0[n * channels + k] += l->config.pull * (plan[k] - x0[n * channels + k]);
+    }
+}
+
+static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_error *error) {
+    const nm_closed_loop *l = context;
+    if (l->config.stop && l->config.stop(l->config.stop_context)) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+    pull(l, in, x0);
+    return l->guidance ? nm_guidance_apply(l->guidance, in, x0, error) : NM_OK;
+}
+
+/// The ego, what stands by its role, and who was in a collision: after that the model has no say, it comes to a stop.
+static int driven_by_the_world(const nm_world_view *view, uint32_t track, uint32_t *slot) {
+    *slot = view->slot_of[track];
+    return *slot != NM_NONE && view->policy[*slot] != NM_POLICY_EXTERNAL;
+}
+
+/// Drives the half second before token `time`.
+static nm_status happen(void *context, uint32_t time, const float *sampled, uint8_t *told, float *actual,
+                        nm_error *error) {
+    nm_closed_loop *l = context;
+    const nm_tokens *t = &l->tokens;
+    const nm_token_config *c = &t->config;
+    const uint32_t agents = t->shape.agents, channels = nm_token_channels(c), states = nm_token_states(c);
+    const nm_arena_mark mark = nm_arena_get_mark(l->arena);
+    nm_state *driven = nm_arena_calloc(l->arena, (size_t)agents * NM_TOKEN_STEPS, sizeof *driven, 64);
+    nm_state *wanted = nm_arena_calloc(l->arena, (size_t)agents * NM_TOKEN_STEPS, sizeof *wanted, 64);
+    if (!driven || !wanted) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
+    for (uint32_t a = 0; a < agents; ++a)
+        if (t->valid[(size_t)a * t->shape.steps + time])
+            nm_token_decode(c, nm_tokens_frame(t, a), sampled + (size_t)a * channels, wanted + (size_t)a * states);
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < NM_TOKEN_STEPS; ++i) {
+        for (uint32_t a = 0; a < agents; ++a) {
+            if (!t->valid[(size_t)a * t->shape.steps + time]) continue;
+            const nm_state *s = &wanted[(size_t)a * states + (states == NM_TOKEN_STEPS ? i : 0)];
+            nm_world_set_state(l->world, t->track[a], s->x, s->y, s->heading, hypotf(s->vx, s->vy));
+        }
+        status = nm_world_step(l->world, NULL, 0, NULL);
+        const nm_world_view view = nm_world_get_view(l->world);
+        for (uint32_t a = 0; a < agents; ++a) {
+            uint32_t slot = view.slot_of[t->track[a]];
+            if (slot != NM_NONE && nm_world_track_events(l->world, t->track[a]) & NM_AGENT_COLLIDED &&
+                view.policy[slot] == NM_POLICY_EXTERNAL)
+                nm_world_set_policy(l->world, t->track[a], NM_POLICY_IDM);
+            told[a] = (uint8_t)driven_by_the_world(&view, t->track[a], &slot);
+            if (!told[a]) continue;
+            driven[(size_t)a * NM_TOKEN_STEPS + i] = (nm_state){.x = view.x[slot],
+                                                                .y = view.y[slot],
+                                                                .heading = view.heading[slot],
+                                                                .vx = view.vx[slot],
+                                                                .vy = view.vy[slot],
+                                                                .length = view.length[slot],
+                                                                .width = view.width[slot]};
+        }
+    }
+    if (status == NM_E_NUMERIC) status = NM_OK; // somebody was frozen where he was
+    for (uint32_t a = 0; status == NM_OK && a < agents; ++a) {
+        const size_t at = (size_t)a * t->shape.steps + time;
+        if (!told[a] || !t->valid[at]) continue;
+        const nm_state *from = driven + (size_t)a * NM_TOKEN_STEPS + (NM_TOKEN_STEPS - states);
+        nm_token_encode(c, nm_tokens_frame(t, a), from, actual + (size_t)a * channels);
+        memcpy(l->executed + at * channels, actual + (size_t)a * channels, channels * sizeof *actual);
+        l->happened[at] = 1;
+    }
+    nm_arena_release(l->arena, mark);
+    return status == NM_OK ? NM_OK : NM_ERROR(error, status, "the simulator stopped at token %u", time);
+}
+
+/// The scene out of what was sampled and what happened.
+static nm_status keep(nm_closed_loop *l, const nm_scene **out, nm_error *error) {
+    const nm_loop_request *r = l->request;
+    const nm_tokens *t = &l->tokens;
+    const size_t tokens = (size_t)t->shape.agents * t->shape.steps, channels = nm_token_channels(&t->config);
+    uint8_t *present = NM_ARENA_ARRAY(l->arena, uint8_t, tokens);
+    if (!present) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a generated scene");
+    for (size_t n = 0; n < tokens; ++n)
+        if (l->happened[n]) memcpy(l->values + n * channels, l->executed + n * channels, channels * sizeof(float));
+    nm_future_present(r->scene, t, l->values, present);
+    // an ego that left the simulation has no states after that
+    for (uint32_t k = t->config.past + 1; k < t->shape.steps; ++k)
+        if (!l->happened[(size_t)l->place * t->shape.steps + k]) present[(size_t)l->place * t->shape.steps + k] = 0;
+    const nm_token_output output = {
+        .source = r->source, .parameters = r->parameters, .seed = r->seed, .parent = r->parent};
+    return nm_tokens_to_scene(t, r->scene, l->values, present, &output, l->builder, l->arena, out, error);
+}
+
+nm_status nm_closed_loop_run(nm_closed_loop *l, const nm_loop_request *request, const nm_scene **out, nm_error *error) {
+    *out = NULL;
+    nm_arena_reset(l->arena);
+    l->request = request;
+    nm_status status = prepare(l, error);
+    if (status == NM_OK) {
+        const nm_generation scene = {.tokens = &l->tokens,
+                                     .key = nm_future_key(request->scene, request->seed, request->sample),
+                                     .happened = happen,
+                                     .happened_context = l,
+                                     .values = l->values};
+        status = nm_generator_run(l->generator, &scene, 1, guide, l, error);
+    }
+    if (status == NM_OK) status = keep(l, out, error);
+    nm_world_destroy(l->world);
+    l->world = NULL;
+    l->request = NULL;
+    return status;
+}
+
+uint64_t nm_closed_loop_passes(const nm_closed_loop *l) {
+    return nm_generator_passes(l->generator);
+}

@@ -1,0 +1,259 @@
+/// The closed loop: what the ego does is what the simulator makes of it, plans are kept, and nothing else is disturbed.
+#include "nexus/network_support.h"
+#include "nexus/tokens_support.h"
+#include "scenarios/closed_loop.h"
+
+enum { CURRENT = 25, FUTURE = 8, AHEAD = FUTURE * (int)NM_TOKEN_STEPS };
+
+typedef struct stage {
+    nm_backend *backend;
+    nm_model *model;
+    nm_recipe recipe;
+    const nm_scene *scene;
+} stage;
+
+static stage stage_open(int random) {
+    stage s = {.recipe = {.tokens = nm_token_config_default(NM_TOKENS_AGENT), .prior = NM_PRIOR_LANE}};
+    s.recipe.tokens.paths = 1;
+    s.recipe.tokens.future = FUTURE;
+    s.recipe.tokens.map_polylines = 8;
+    nm_model_config config = small_config(2);
+    nm_token_fit_model(&s.recipe.tokens, &config);
+    nm_backend_config backend = nm_backend_config_default();
+    backend.compute = NM_F32;
+    backend.threads = 1;
+    nm_error error;
+    assert_int_equal(nm_backend_create_cpu(&backend, &s.backend, &error), NM_OK);
+    assert_int_equal(nm_model_create(&config, s.backend, 1, &s.model, &error), NM_OK);
+    if (random) randomise_model(s.model, 3);
+    s.scene = tokens_rollout("highway:vehicles=12", 7, CURRENT + AHEAD + 8);
+    assert_true(s.scene->ego != NM_NONE);
+    return s;
+}
+
+static void stage_close(stage *s) {
+    nm_scene_destroy(s->scene);
+    nm_model_destroy(s->model);
+    nm_backend_destroy(s->backend);
+}
+
+static nm_closed_loop *open_loop(const stage *s, const nm_closed_loop_config *config) {
+    nm_closed_loop *loop = NULL;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_closed_loop_create(s->model, &s->recipe, config, &loop, &error) != NM_OK) fail_msg("%s", error.message);
+    return loop;
+}
+
+static nm_loop_request request_of(const stage *s) {
+    nm_loop_request r = nm_loop_request_default(s->scene);
+    r.current_step = CURRENT;
+    r.seed = 4;
+    return r;
+}
+
+static const nm_scene *run(nm_closed_loop *loop, const nm_loop_request *request) {
+    const nm_scene *out;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_closed_loop_run(loop, request, &out, &error) != NM_OK) fail_msg("%s", error.message);
+    return out;
+}
+
+/// m, largest distance of a track between two scenes after the current step, where both have it; steps [out].
+static float apart(const nm_scene *a, const nm_scene *b, uint32_t track, uint32_t *steps) {
+    float most = 0.0f;
+    *steps = 0;
+    for (uint32_t step = CURRENT + 1; step <= CURRENT + AHEAD; step++) {
+        const size_t i = nm_scene_at(a, track, step), k = nm_scene_at(b, track, step);
+        if (!a->valid[i] || !b->valid[k]) continue;
+        most = fmaxf(most, hypotf(a->x[i] - b->x[k], a->y[i] - b->y[k]));
+        ++*steps;
+    }
+    return most;
+}
+
+/// The others as they came out, set step by step beside an IDM ego: it drives as it did in the loop.
+static void the_ego_reacts_to_what_was_sampled(void **state) {
+    (void)state;
+    stage s = stage_open(1);
+    const nm_closed_loop_config config = nm_closed_loop_config_default();
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_loop_request request = request_of(&s);
+    const nm_scene *out = run(loop, &request);
+    nm_world_config world_config = nm_world_config_default();
+    world_config.start_step = CURRENT;
+    world_config.agents = NM_POLICY_EXTERNAL;
+    world_config.spawn_later = 0;
+    world_config.checks = NM_CHECK_COLLISION;
+    world_config.seed = request.seed;
+    nm_world *world;
+    nm_error error;
+    assert_int_equal(nm_world_create(s.scene, &world_config, &world, &error), NM_OK);
+    const uint32_t ego = s.scene->ego;
+    uint32_t compared = 0, collided = 0;
+    for (uint32_t step = CURRENT + 1; step <= CURRENT + AHEAD && !collided; step++) {
+        for (uint32_t i = 0; i < out->track_count; i++) {
+            nm_state at;
+            if (i == ego || !nm_scene_get_state(out, i, step, &at)) continue;
+            nm_world_set_state(world, i, at.x, at.y, at.heading, hypotf(at.vx, at.vy));
+        }
+        assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+        const nm_world_view view = nm_world_get_view(world);
+        collided = nm_world_get_stats(world).collided;
+        nm_state driven;
+        if (view.slot_of[ego] == NM_NONE || !nm_scene_get_state(out, ego, step, &driven)) break;
+        assert_float_equal(view.x[view.slot_of[ego]], driven.x, 1e-2f);
+        assert_float_equal(view.y[view.slot_of[ego]], driven.y, 1e-2f);
+        compared++;
+    }
+    assert_true(compared >= 5);
+    nm_world_destroy(world);
+    // the same again; and with another ego it is another scene
+    const nm_scene *again = run(loop, &request);
+    assert_true(again->hash == out->hash);
+    nm_scene_destroy(again);
+    request.ego = NM_POLICY_CONSTANT_VELOCITY;
+    again = run(loop, &request);
+    assert_true(again->hash != out->hash);
+    nm_scene_destroy(again);
+    nm_scene_destroy(out);
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
+static void history_stays_and_the_parent_is_named(void **state) {
+    (void)state;
+    stage s = stage_open(1);
+    const nm_closed_loop_config config = nm_closed_loop_config_default();
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_loop_request request = request_of(&s);
+    request.source = "loop";
+    request.parameters = "{\"a\":2}";
+    const nm_scene *out = run(loop, &request);
+    for (uint32_t i = 0; i < out->track_count; i++) {
+        for (uint32_t step = 0; step <= CURRENT; step++) {
+            nm_state a = {0}, b = {0};
+            assert_int_equal(nm_scene_get_state(out, i, step, &a), nm_scene_get_state(s.scene, i, step, &b));
+            assert_memory_equal(&a, &b, sizeof a);
+        }
+    }
+    assert_int_equal(out->current_step, CURRENT);
+    assert_int_equal(out->ego, s.scene->ego);
+    assert_string_equal(out->provenance.source, "loop");
+    assert_string_equal(out->provenance.parameters, "{\"a\":2}");
+    assert_true(out->provenance.parent == s.scene->hash && out->provenance.seed == 4);
+    assert_true(nm_closed_loop_passes(loop) > FUTURE);
+    nm_scene_destroy(out);
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
+/// A plan that all predictions are is driven; half a pull comes nearer to it than none.
+static void plans_are_kept(void **state) {
+    (void)state;
+    stage s = stage_open(1);
+    float strayed[3];
+    const uint32_t planned = s.scene->ego == 0 ? 1 : 0;
+    for (int i = 0; i < 3; i++) {
+        nm_closed_loop_config config = nm_closed_loop_config_default();
+        config.guidance = (nm_guidance_config){0};
+        config.pull = 0.5f * (float)i;
+        nm_closed_loop *loop = open_loop(&s, &config);
+        nm_loop_request request = request_of(&s);
+        request.planned = &planned;
+        request.planned_count = 1;
+        const nm_scene *out = run(loop, &request);
+        uint32_t steps;
+        strayed[i] = apart(out, s.scene, planned, &steps);
+        assert_true(i < 2 || steps > AHEAD / 2);
+        nm_scene_destroy(out);
+        nm_closed_loop_destroy(loop);
+    }
+    assert_true(strayed[2] < 1e-3f && strayed[1] > strayed[2] && strayed[0] > strayed[1]);
+    stage_close(&s);
+}
+
+/// A plan through the ego: they touch, and from then on the model has no say.
+static void who_collides_stops(void **state) {
+    (void)state;
+    stage s = stage_open(0);
+    static const nm_test_agent agents[] = {{.x = 60.0, .speed = 1.0}, {.x = 10.0, .speed = 14.0}};
+    nm_scene_destroy(s.scene);
+    s.scene = nm_test_scene(nm_test_road(400.0), agents, 2, CURRENT + AHEAD + 1); // at 62.5 m and 45 m now
+    nm_closed_loop_config config = nm_closed_loop_config_default();
+    config.guidance = (nm_guidance_config){0};
+    config.pull = 1.0f;
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_loop_request request = request_of(&s);
+    const uint32_t planned = 1;
+    request.planned = &planned;
+    request.planned_count = 1;
+    request.ego = NM_POLICY_CONSTANT_VELOCITY;
+    nm_scene from = *s.scene;
+    from.ego = 0;
+    request.scene = &from;
+    const nm_scene *out = run(loop, &request);
+    const size_t ego = nm_scene_at(out, 0, CURRENT + AHEAD), other = nm_scene_at(out, 1, CURRENT + AHEAD);
+    assert_true(out->valid[ego] && out->valid[other]);
+    assert_true(out->x[other] < s.scene->x[other] - 10.0f); // it brakes as the simulator has it, at 6 m/s^2
+    assert_true(hypotf(out->vx[other], out->vy[other]) < 1.0f);
+    nm_scene_destroy(out);
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
+static void what_makes_no_sense_is_refused(void **state) {
+    (void)state;
+    stage s = stage_open(0);
+    nm_error error;
+    nm_closed_loop *loop;
+    nm_closed_loop_config config = nm_closed_loop_config_default();
+    config.pull = NAN;
+    assert_int_equal(nm_closed_loop_create(s.model, &s.recipe, &config, &loop, &error), NM_E_ARGUMENT);
+    assert_null(loop);
+    config.pull = 1.0f;
+    config.agents = 3;
+    loop = open_loop(&s, &config);
+    const nm_loop_request good = request_of(&s);
+    const uint32_t tracks[] = {s.scene->ego, 4000000000u, NM_NONE};
+    const nm_scene *out;
+    for (int i = 0; i < 7; i++) {
+        nm_loop_request bad = good;
+        const nm_loop_adversary adversary = {.track = s.scene->ego == 0 ? 1 : 0,
+                                             .step = i == 5 ? CURRENT : CURRENT + AHEAD + 1};
+        if (i == 0) bad.current_step = s.scene->step_count;
+        if (i == 1) bad.ego = NM_POLICY_EXTERNAL;
+        if (i >= 2 && i < 5) {
+            bad.planned = &tracks[i - 2];
+            bad.planned_count = 1;
+        }
+        if (i >= 5) {
+            bad.adversaries = &adversary;
+            bad.adversary_count = 1;
+        }
+        assert_int_equal(nm_closed_loop_run(loop, &bad, &out, &error), NM_E_ARGUMENT);
+        assert_null(out);
+    }
+    nm_scene without = *s.scene;
+    without.ego = NM_NONE;
+    nm_loop_request nobody = good;
+    nobody.scene = &without;
+    assert_int_equal(nm_closed_loop_run(loop, &nobody, &out, &error), NM_E_ARGUMENT);
+    out = run(loop, &good); // and nothing is broken
+    nm_scene_destroy(out);
+    nm_closed_loop_destroy(loop);
+    nm_closed_loop_destroy(NULL);
+    stage_close(&s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_ego_reacts_to_what_was_sampled),
+        cmocka_unit_test(history_stays_and_the_parent_is_named),
+        cmocka_unit_test(plans_are_kept),
+        cmocka_unit_test(who_collides_stops),
+        cmocka_unit_test(what_makes_no_sense_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
