@@ -64,7 +64,7 @@ static double share(uint64_t part, uint64_t whole) {
 }
 
 static void picture(FILE *file, const char *pictures, const char *name, const char *what) {
-    if (pictures) fprintf(file, "\n![%s](%s%s%s)\n", what, pictures, pictures[0] ? "/" : "", name);
+    if (pictures) fprintf(file, "\n![%s](<%s%s%s>)\n", what, pictures, pictures[0] ? "/" : "", name);
 }
 
 // --- sections --------------------------------------------------------------------------------------------------------
@@ -79,11 +79,11 @@ static void write_summary(FILE *file, const nm_set_stats *stats, const char *nam
     }
     for (size_t i = 0; i < stats->group_count; i++)
         if (strcmp(stats->groups[i].label, "unavoidable") == 0) unavoidable += stats->groups[i].scenes;
-    fprintf(
-        file,
-        "# Data sheet: %s\n\nTraffic scenes with safety-critical moments, made by a program; nobody was endangered, "
-        "and what happens in them was never recorded.\n",
-        safe);
+    fprintf(file,
+            "# Data sheet: %s\n\nTraffic scenes with safety-critical moments. The danger in them was made by a "
+            "program, not "
+            "recorded: nobody was endangered.\n",
+            safe);
     HEAD(file, "What", ">How much");
     fprintf(file, "| scenes | %" PRIu64 " |\n| hours | %.3f |\n", stats->scenes, stats->hours);
     if (stats->scenes)

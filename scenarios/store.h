@@ -106,17 +106,17 @@ NM_API int nm_store_source_known(nm_store *store, const char *file, uint64_t siz
 // --- generated sets --------------------------------------------------------------------------------------------------
 
 /// A run of a generator. Texts are the caller's.
-typedef struct nm_generation {
+typedef struct nm_generation_run {
     const char *parameters; ///< JSON: the whole request
     const char *command;    ///< the command line that makes it again; NULL or "" = none
     const char *program;    ///< with its version
     uint64_t seed;
-} nm_generation;
+} nm_generation_run;
 /// Begins a run, or goes on with one that was not finished and is the same in all four. *id: its row. *attempts [out,
 /// nullable]: how many were counted so far, 0 for a new one; whoever counts attempts in the transaction in which their
 /// scenes go in, and in a fixed order, goes on with the next one. NM_E_FORMAT when `parameters` is not JSON.
-NM_API nm_status nm_store_begin_generation(nm_store *store, const nm_generation *run, int64_t *id, uint64_t *attempts,
-                                           nm_error *error);
+NM_API nm_status nm_store_begin_generation(nm_store *store, const nm_generation_run *run, int64_t *id,
+                                           uint64_t *attempts, nm_error *error);
 /// Marks it as finished. NM_E_NOT_FOUND when there is no such run that is not.
 NM_API nm_status nm_store_end_generation(nm_store *store, int64_t id, nm_error *error);
 #define NM_ATTEMPT_KEPT "kept"

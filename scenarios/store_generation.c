@@ -8,7 +8,7 @@ static const char *text_or(const char *text, const char *fallback) {
     return text ? text : fallback;
 }
 
-static nm_status begin_run(nm_store *store, const nm_generation *run, int64_t *id, uint64_t *attempts,
+static nm_status begin_run(nm_store *store, const nm_generation_run *run, int64_t *id, uint64_t *attempts,
                            nm_error *error) {
     sqlite3_stmt *find = nm_store_statement(store, NM_SQL_FIND_GENERATION, error);
     sqlite3_stmt *put = find ? nm_store_statement(store, NM_SQL_PUT_GENERATION, error) : NULL;
@@ -34,7 +34,7 @@ static nm_status begin_run(nm_store *store, const nm_generation *run, int64_t *i
     return status;
 }
 
-nm_status nm_store_begin_generation(nm_store *store, const nm_generation *run, int64_t *id, uint64_t *attempts,
+nm_status nm_store_begin_generation(nm_store *store, const nm_generation_run *run, int64_t *id, uint64_t *attempts,
                                     nm_error *error) {
     NM_ASSERT(store && run && run->parameters && run->program && id);
     nm_error local;

@@ -5,7 +5,7 @@
 
 static nm_error failure;
 
-static const nm_generation request = {
+static const nm_generation_run request = {
     .parameters = "{\"kind\": [\"cut_in\", \"chain_brake\"], \"gap\": [3, 8]}",
     .command = "nearmiss generate --hours 1 --seed 7",
     .program = "nearmiss test",
@@ -93,7 +93,7 @@ static void test_what_is_refused(void **state) {
     folder f = folder_make();
     nm_store *store = open_store(f.store, NM_STORE_CREATE);
     int64_t run = 0, id = put_random(store, 1), again;
-    nm_generation bad = request;
+    nm_generation_run bad = request;
     bad.parameters = "{gap";
     assert_int_equal(nm_store_begin_generation(store, &bad, &run, NULL, &failure), NM_E_FORMAT);
     must(nm_store_begin_generation(store, &request, &run, NULL, error));
@@ -134,7 +134,7 @@ static void test_going_on(void **state) {
     must(nm_store_begin_generation(store, &request, &other, &attempts, error)); // stopped before: the same one
     assert_int_equal(other, run);
     assert_int_equal(attempts, 60);
-    nm_generation different = request;
+    nm_generation_run different = request;
     different.seed = 8;
     must(nm_store_begin_generation(store, &different, &other, &attempts, error));
     assert_int_not_equal(other, run);
@@ -333,7 +333,7 @@ static void test_data_sheet(void **state) {
     expect_text(sheet, "| resample | overlap \\| at start | 5 |"); // no cell is ended
     expect_text(sheet, "| cut_in | gap | 30 | 3.00 | 8.00 | 2.00 | 5.60 | 8.10 | 2 | 100 | 0.033 |");
     expect_text(sheet, "| 0.00 to 0.25 | 2 |");
-    expect_text(sheet, "![Scenes by kind](plots/kinds.png)");
+    expect_text(sheet, "![Scenes by kind](<plots/kinds.png>)");
     expect_text(sheet, "- `chain_brake`: The actor brakes hard");
     assert_null(strstr(sheet, "tailgate`:")); // only kinds that were asked for
     assert_null(strstr(sheet, "nan"));
