@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "scenarios/set_stats.h"
 #include "store_support.h"
 
 static nm_error failure;
@@ -221,7 +222,9 @@ static void use_all(const char *path) {
         (void)nm_store_get_info(store, id, &info, &failure);
         (void)nm_store_get_events(store, id, arena, &events, &count, &failure);
     }
+    nm_set_stats set;
     (void)nm_store_get_stats(store, &stats, &failure);
+    (void)nm_set_stats_read(store, arena, &set, &failure);
     (void)nm_store_check(store, 1, count_finding, &findings, NULL, &failure);
     const nm_scene *scene = random_scene(99);
     int64_t id;
