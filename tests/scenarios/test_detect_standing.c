@@ -168,6 +168,12 @@ static void test_not_occluded(void **state) {
     world_occluded(&w, 0);
     w.agent[2].length = w.agent[2].width = 0.4;
     expect(&w, NM_KIND_OCCLUDED_PEDESTRIAN, 0, "a cone");
+    world_occluded(&w, 0); // a group, of whom some are always seen
+    w.agent[0].length = w.agent[0].width = 2;
+    w.agent[2].length = 1.2;
+    w.agent[2].width = 1;
+    for (int t = 0; t < w.steps; t++) w.agent[2].poses[t].x = 200;
+    expect(&w, NM_KIND_OCCLUDED_PEDESTRIAN, 0, "hidden in part");
     world_occluded(&w, 0);
     w.agent[2].type = NM_AGENT_CYCLIST;
     expect(&w, NM_KIND_OCCLUDED_PEDESTRIAN, 0, "a cyclist");
