@@ -1,4 +1,5 @@
-/// Line charts as PNG files, drawn by the processor: no OpenGL, no display. For curves of training and evaluation.
+/// Line charts, bars and histograms as PNG files, drawn by the processor: no OpenGL, no display. For curves of training
+/// and evaluation, and for counts.
 ///
 /// The same plot gives the same pixels on machines with the same font and FreeType. Nothing is kept between calls:
 /// several threads may plot at once.
@@ -50,6 +51,36 @@ NM_API nm_status nm_plot_draw(const nm_plot *plot, uint8_t *rgba, nm_error *erro
 NM_API nm_status nm_plot_png(const nm_plot *plot, const char *path, nm_error *error);
 /// Colour of series `index` (taken modulo 5).
 NM_API nm_rgba nm_plot_colour(nm_theme_kind theme, size_t index);
+
+// --- bars ------------------------------------------------------------------------------------------------------------
+
+#define NM_BARS_MAX 256      ///< rows or columns
+#define NM_BARS_MAX_SERIES 5 ///< colours
+
+typedef struct nm_bar_series {
+    const char *name;     ///< for the legend; NULL or "" = not in it
+    const double *values; ///< [count] of the bars: finite, >= 0
+} nm_bar_series;
+
+/// Fill with nm_bars_default(). With names: a row for each, the name on the left, its sum behind the bar. Without: a
+/// histogram, columns of the same width from x.low to x.high.
+typedef struct nm_bars {
+    int width, height;        ///< px, 200 to 8192; default 1000 x 600. nm_bars_height gives what rows want
+    nm_theme_kind theme;      ///< default day
+    const char *title;        ///< NULL = none
+    const char *const *names; ///< [count] or NULL
+    size_t count;             ///< 0 to NM_BARS_MAX
+    nm_plot_axis value; ///< of the bars, always from 0; high NaN (default) = from the data, low and logarithmic unused
+    nm_plot_axis x;     ///< of a histogram: low < high, linear
+    const nm_bar_series *series; ///< [series_count], one stacked upon the other
+    size_t series_count;         ///< 0 to NM_BARS_MAX_SERIES
+} nm_bars;
+NM_API nm_bars nm_bars_default(void);
+NM_API int nm_bars_height(size_t rows); ///< px in which so many rows can be read, at most 8192
+
+/// As nm_plot_draw and nm_plot_png. NM_E_ARGUMENT also for a value that is negative or not finite.
+NM_API nm_status nm_bars_draw(const nm_bars *bars, uint8_t *rgba, nm_error *error);
+NM_API nm_status nm_bars_png(const nm_bars *bars, const char *path, nm_error *error);
 
 #ifdef __cplusplus
 }

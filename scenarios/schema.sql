@@ -1,4 +1,4 @@
--- nearmiss scene store, schema version 1.
+-- nearmiss scene store, schema version 2 (with schema_generation.sql, which follows).
 -- Read scenes, events, kinds and sources (views) first. Units are in the column names: s, m, mps (m/s), mps2 (m/s^2).
 -- Numbers that were not measured, or mean "no danger" (an infinite time to collision), are NULL. Steps count from 0.
 -- Tracks are indices into the scene's tracks, from 0. Stored scenes never change; delete and put again.

@@ -3,7 +3,8 @@
 /// Tables (scenarios/schema.sql names every column, its unit and meaning; it is in the file itself: `.schema`): meta,
 /// kind, source, imported (input files that went in completely), map (once by hash, zstd), scene and scene_data (zstd),
 /// scene_fts (words), mining, criticality (extremes and feature of a scene), event, event_rtree (ranges), feature_block
-/// (features packed for similarity search). Views for people: scenes, events, kinds, sources.
+/// (features packed for similarity search); generation, attempt, generated (schema_generation.sql: how generated scenes
+/// came about). Views for people: scenes, events, kinds, sources, generated_scenes, yields.
 ///
 /// WAL; foreign keys on. Whatever is put goes in within one transaction, so a killed process leaves nothing
 /// half-written and an import that is run again skips what is there. A loss of power may take back the last
@@ -27,7 +28,7 @@ typedef enum nm_store_mode { NM_STORE_READ = 0, NM_STORE_WRITE, NM_STORE_CREATE 
 
 /// CREATE makes the file when it is missing; WRITE and READ want an existing one (NM_E_NOT_FOUND). CREATE and WRITE
 /// bring an older schema up to date, in one transaction. READ never writes: it works on a read-only file in a read-only
-/// directory. NM_E_VERSION for a newer schema (and for an older one with READ), NM_E_FORMAT when the file is not a
+/// directory, and reads older schemas as they are. NM_E_VERSION for a newer schema, NM_E_FORMAT when the file is not a
 /// store (another program's database is never touched), NM_E_IO / NM_E_BUSY from the system. *store is NULL on failure.
 NM_API nm_status nm_store_open(const char *path, nm_store_mode mode, nm_store **store, nm_error *error);
 NM_API void nm_store_close(nm_store *store); ///< rolls back what is open; NULL is fine
@@ -101,6 +102,44 @@ NM_API nm_status nm_store_delete_scene(nm_store *store, int64_t id, nm_error *er
 NM_API nm_status nm_store_source_done(nm_store *store, const char *file, uint64_t size, uint64_t hash, uint64_t scenes,
                                       nm_error *error);
 NM_API int nm_store_source_known(nm_store *store, const char *file, uint64_t size, uint64_t hash, uint64_t *scenes);
+
+// --- generated sets --------------------------------------------------------------------------------------------------
+
+/// A run of a generator. Texts are the caller's.
+typedef struct nm_generation_run {
+    const char *parameters; ///< JSON: the whole request
+    const char *command;    ///< the command line that makes it again; NULL or "" = none
+    const char *program;    ///< with its version
+    uint64_t seed;
+} nm_generation_run;
+/// Begins a run, or goes on with one that was not finished and is the same in all four. *id: its row. *attempts [out,
+/// nullable]: how many were counted so far, 0 for a new one; whoever counts attempts in the transaction in which their
+/// scenes go in, and in a fixed order, goes on with the next one. NM_E_FORMAT when `parameters` is not JSON.
+NM_API nm_status nm_store_begin_generation(nm_store *store, const nm_generation_run *run, int64_t *id,
+                                           uint64_t *attempts, nm_error *error);
+/// Marks it as finished. NM_E_NOT_FOUND when there is no such run that is not.
+NM_API nm_status nm_store_end_generation(nm_store *store, int64_t id, nm_error *error);
+#define NM_ATTEMPT_KEPT "kept"
+/// Adds `count` attempts of `generator` for `kind` that came to `reason`: NM_ATTEMPT_KEPT, or why they were rejected (a
+/// short word such as "off_road").
+NM_API nm_status nm_store_count_attempts(nm_store *store, int64_t generation, nm_kind kind, const char *generator,
+                                         const char *reason, uint64_t count, nm_error *error);
+
+/// What a scene was generated for. Texts are the caller's; NULL = "" or, where it is JSON, "{}".
+typedef struct nm_generated {
+    int64_t generation;
+    nm_kind kind;                                ///< that was asked for
+    const char *generator;                       ///< "manoeuvre", "resample", "diffusion"
+    const char *severity;                        ///< that was asked for: "near_miss", "collision"; "" = any
+    const char *label;                           ///< "avoidable", "unavoidable"; "" = not judged
+    const char *requested, *achieved, *verdicts; ///< JSON objects: numbers by name of the parameter; verdicts by name
+} nm_generated;
+/// Once per scene, in the transaction in which it goes in (nm_store_begin). NM_E_EXISTS when the scene has such a row,
+/// NM_E_NOT_FOUND when there is no such scene or generation, NM_E_FORMAT for what is not JSON.
+NM_API nm_status nm_store_put_generated(nm_store *store, int64_t scene, const nm_generated *row, nm_error *error);
+/// Texts are allocated from `arena`. NM_E_NOT_FOUND when it was not generated so.
+NM_API nm_status nm_store_get_generated(nm_store *store, int64_t scene, nm_arena *arena, nm_generated *row,
+                                        nm_error *error);
 
 // --- search ----------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@
 
 #include "scenarios/store.h"
 
-#define NM_STORE_SCHEMA 1                  ///< PRAGMA user_version
+#define NM_STORE_SCHEMA 2                  ///< PRAGMA user_version
+#define NM_STORE_READABLE 1                ///< oldest schema that NM_STORE_READ opens: what came later is only added
 #define NM_STORE_APPLICATION_ID 0x6e6d7373 ///< "nmss", PRAGMA application_id
 #define NM_STORE_PAGE 8192 ///< B: twice the default halves the pages of a blob of 16 KiB; larger ones only waste
 #define NM_STORE_CHECKPOINT (32u << 20) ///< B of write-ahead log before it is copied into the file
@@ -60,6 +61,12 @@ typedef enum nm_sql {
     NM_SQL_HIT_SCENE,
     NM_SQL_IMPORTED_PUT,
     NM_SQL_IMPORTED_GET,
+    NM_SQL_FIND_GENERATION,
+    NM_SQL_PUT_GENERATION,
+    NM_SQL_END_GENERATION,
+    NM_SQL_PUT_ATTEMPT,
+    NM_SQL_PUT_GENERATED,
+    NM_SQL_GET_GENERATED,
     NM_SQL_COUNT
 } nm_sql;
 
@@ -72,6 +79,7 @@ struct nm_store {
     sqlite3 *db;
     char *path;
     nm_store_mode mode;
+    int schema; ///< of the file
     sqlite3_stmt *statements[NM_SQL_COUNT];
 
     int in_transaction; ///< opened by nm_store_begin

@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "scenarios/store_internal.h"
 #include "schema.sql.h"
+#include "schema_generation.sql.h"
 
 // --- waiting and stopping --------------------------------------------------------------------------------------------
 
@@ -158,10 +159,10 @@ void nm_store_leave_read(nm_store *store) {
 
 // --- schema ----------------------------------------------------------------------------------------------------------
 
-/// Steps from older schemas, oldest first. Version 1 is the first that was released, so there is none yet. A new step
-/// goes together with a changed schema.sql, a larger NM_STORE_SCHEMA, and the old schema.sql kept as a test fixture.
-static const nm_migration *const migrations = NULL;
-static const size_t migration_count = 0;
+/// Steps from older schemas, oldest first. A new step goes together with a changed schema, a larger NM_STORE_SCHEMA,
+/// and the old schema kept as a test fixture.
+static const nm_migration migrations[] = {{1, (const char *)nm_schema_generation_sql}};
+static const size_t migration_count = sizeof migrations / sizeof *migrations;
 
 nm_status nm_store_migrate(nm_store *store, const nm_migration *steps, size_t count, int target, nm_error *error) {
     nm_status status = nm_store_exec(store, "BEGIN IMMEDIATE", "beginning to migrate", error);
@@ -230,6 +231,8 @@ static nm_status create_schema(nm_store *store, nm_error *error) {
                  "('created_utc', strftime('%%Y-%%m-%%dT%%H:%%M:%%SZ', 'now'))",
                  NM_STORE_APPLICATION_ID, NM_STORE_SCHEMA, NM_STORE_SCHEMA, (double)NM_LIKE_SCALE);
         status = nm_store_exec(store, (const char *)nm_schema_sql, "creating the store", error);
+        if (status == NM_OK)
+            status = nm_store_exec(store, (const char *)nm_schema_generation_sql, "creating the store", error);
         if (status == NM_OK) status = nm_store_exec(store, sql, "creating the store", error);
         if (status == NM_OK) status = add_kinds(store, error);
     }
@@ -257,7 +260,8 @@ static nm_status identify(nm_store *store, int *empty, int *old, nm_error *error
                            "the store has schema %" PRId64 ", this program (" NM_VERSION
                            ") knows up to %d: use a newer nearmiss",
                            version, NM_STORE_SCHEMA);
-    if (*old && store->mode == NM_STORE_READ)
+    store->schema = (int)version;
+    if (version < NM_STORE_READABLE && *old && store->mode == NM_STORE_READ)
         return NM_ERROR_AT(error, NM_E_VERSION, store->path, 0, -1,
                            "the store has schema %" PRId64 ", this program (" NM_VERSION
                            ") reads %d: any command that writes, such as import, brings it up to date",
@@ -373,9 +377,11 @@ static nm_status open_database(nm_store *store, nm_error *error) {
         if (status == NM_OK) status = identify(store, &empty, &old, error);
     }
     if (status != NM_OK) return status;
+    if (store->mode != NM_STORE_READ) store->schema = NM_STORE_SCHEMA; // once this has gone well
     if (empty) return prepare_new(store, error);
     status = tune(store, error);
-    if (status == NM_OK && old) status = nm_store_migrate(store, migrations, migration_count, NM_STORE_SCHEMA, error);
+    if (status == NM_OK && old && store->mode != NM_STORE_READ)
+        status = nm_store_migrate(store, migrations, migration_count, NM_STORE_SCHEMA, error);
     if (status == NM_OK && store->mode != NM_STORE_READ) status = add_kinds(store, error);
     return status;
 }

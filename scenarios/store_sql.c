@@ -67,6 +67,19 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
     [NM_SQL_IMPORTED_PUT] = "INSERT INTO imported (file, file_bytes, file_hash, scenes, finished_utc) VALUES (?1, ?2, "
                             "?3, ?4, strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) ON CONFLICT DO NOTHING",
     [NM_SQL_IMPORTED_GET] = "SELECT scenes FROM imported WHERE file = ?1 AND file_bytes = ?2 AND file_hash = ?3",
+    [NM_SQL_FIND_GENERATION] = "SELECT id, (SELECT coalesce(sum(count), 0) FROM attempt WHERE generation = id) FROM "
+                               "generation WHERE parameters = ?1 AND command = ?2 AND seed = ?3 AND program = ?4 AND "
+                               "finished_utc IS NULL ORDER BY id DESC LIMIT 1",
+    [NM_SQL_PUT_GENERATION] = "INSERT INTO generation (parameters, command, seed, program, started_utc) VALUES (?1, "
+                              "?2, ?3, ?4, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
+    [NM_SQL_END_GENERATION] = "UPDATE generation SET finished_utc = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = "
+                              "?1 AND finished_utc IS NULL",
+    [NM_SQL_PUT_ATTEMPT] = "INSERT INTO attempt (generation, kind, generator, reason, count) VALUES (?1, ?2, ?3, ?4, "
+                           "?5) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+    [NM_SQL_PUT_GENERATED] = "INSERT INTO generated (scene, generation, kind, generator, severity, label, requested, "
+                             "achieved, verdicts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [NM_SQL_GET_GENERATED] = "SELECT generation, kind, generator, severity, label, requested, achieved, verdicts FROM "
+                             "generated WHERE scene = ?1",
 };
 
 static nm_status status_of(int result) {

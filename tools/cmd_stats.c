@@ -1,8 +1,9 @@
-/// `nearmiss stats`: what a store holds, and whether it is sound.
+/// `nearmiss stats`: what a store holds, and whether it is sound; plots and the data sheet of a generated set.
+#include <stdlib.h>
 #include <string.h>
 
-#include "scenarios/store.h"
-#include "tools/cli.h"
+#include "base/text.h"
+#include "tools/cmd_stats_set.h"
 
 typedef struct source_list {
     cJSON *json;
@@ -82,43 +83,100 @@ static void take_finding(void *context, const char *finding) {
     nm_cli_fail(context, &error);
 }
 
+typedef struct stats_options {
+    const char *store, *plots, *sheet;
+    int check;
+} stats_options;
+
+/// `folder` as seen from the folder of the file `from`, malloced; NULL when that is not plain (or without memory).
+static char *seen_from(const char *from, const char *folder) {
+    while (strncmp(from, "./", 2) == 0) from += 2;
+    while (strncmp(folder, "./", 2) == 0) folder += 2;
+    const char *slash = strrchr(from, '/');
+    size_t own = slash ? (size_t)(slash - from) + 1 : 0, ups = 0;
+    char *path = malloc(strlen(folder) + 3 * strlen(from) + 1);
+    if (!path) return NULL;
+    if (own && strncmp(from, folder, own) == 0) return strcpy(path, folder + own);
+    if (folder[0] == '/' || own == 0) return strcpy(path, folder);
+    path[0] = '\0';
+    for (const char *c = from; c <= slash; c++) ups += *c == '/';
+    if (from[0] == '/' || strstr(from, "//") || strstr(from, "../")) { // would need the working folder
+        free(path);
+        return NULL;
+    }
+    while (ups-- > 0) strcat(path, "../");
+    return strcat(path, folder);
+}
+
+/// The plots and the data sheet of what was generated.
+static nm_status write_files(const stats_options *options, const nm_set_stats *set, nm_error *error) {
+    if (!options->plots && !options->sheet) return NM_OK;
+    if (set->scenes == 0)
+        return NM_ERROR_AT(error, NM_E_NOT_FOUND, options->store, 0, -1,
+                           "holds no generated set: there is nothing to plot or to describe");
+    nm_status status = options->plots ? nm_set_plot(set, options->plots, error) : NM_OK;
+    if (status != NM_OK || !options->sheet) return status;
+    char *pictures = options->plots ? seen_from(options->sheet, options->plots) : NULL;
+    status = nm_data_sheet_write(set, nm_base_name(options->store), pictures, options->sheet, error);
+    free(pictures);
+    return status;
+}
+
+static nm_status print(const nm_command *command, const stats_options *options, int json, nm_store *store,
+                       uint64_t findings, int *result, nm_error *error) {
+    nm_store_stats stats;
+    nm_set_stats set;
+    nm_arena *arena = nm_arena_create(0);
+    nm_status status = arena ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    if (status == NM_OK) status = nm_store_get_stats(store, &stats, error);
+    if (status == NM_OK) status = nm_set_stats_read(store, arena, &set, error);
+    if (status == NM_OK) status = write_files(options, &set, error);
+    if (status == NM_OK && json) {
+        cJSON *document = to_json(store, &stats, &status, error);
+        nm_set_to_json(&set, document);
+        if (options->check) nm_json_integer(document, "findings", findings);
+        if (status == NM_OK)
+            *result = nm_cli_print_json(command, document);
+        else
+            cJSON_Delete(document);
+    } else if (status == NM_OK) {
+        status = print_tables(store, &stats, error);
+        if (status == NM_OK && (set.scenes || set.run_count)) nm_set_print(&set);
+        if (options->check && !findings) printf("\nno damage found\n");
+        if (status == NM_OK) *result = nm_cli_finish(command);
+    }
+    nm_arena_destroy(arena);
+    return status;
+}
+
 static int run_stats(const nm_command *command, int argc, char **argv) {
-    const char *path = NULL;
-    int check = 0, result = NM_EXIT_OK;
+    stats_options options = {0};
+    int result = NM_EXIT_OK;
     nm_common common = {0};
     const nm_option table[] = {
-        {"store", NM_OPTION_TEXT, &path, "S.db", "store to describe", 0, 0},
-        {"check", NM_OPTION_FLAG, &check, NULL, "look for damage first: every page, index, reference and scene", 0, 0},
+        {"store", NM_OPTION_TEXT, &options.store, "S.db", "store to describe", 0, 0},
+        {"check", NM_OPTION_FLAG, &options.check, NULL, "look for damage first: every page, index, reference and scene",
+         0, 0},
+        {"plots", NM_OPTION_TEXT, &options.plots, "DIR", "write plots (PNG) of the generated set into this folder", 0,
+         0},
+        {"sheet", NM_OPTION_TEXT, &options.sheet, "F.md", "write the data sheet (Markdown) of the generated set", 0, 0},
     };
     int count;
     int parsed = nm_cli_parse(command, table, sizeof table / sizeof *table, &common, argc, argv, 0, 0, &count);
     if (parsed >= 0) return parsed;
-    if (!path) return nm_cli_usage(command, "--store S.db is missing");
+    if (!options.store) return nm_cli_usage(command, "--store S.db is missing");
     nm_error error;
     nm_error_clear(&error);
     nm_store *store = NULL;
-    nm_store_stats stats;
     uint64_t findings = 0;
     nm_status status = NM_E_IO;
     // a check may take the writer's place: then it sees the full-text index too, and nothing changes under it
-    if (check) status = nm_store_open(path, NM_STORE_WRITE, &store, &error);
-    if (status == NM_E_IO) status = nm_store_open(path, NM_STORE_READ, &store, &error);
+    if (options.check) status = nm_store_open(options.store, NM_STORE_WRITE, &store, &error);
+    if (status == NM_E_IO) status = nm_store_open(options.store, NM_STORE_READ, &store, &error);
     if (status == NM_OK) nm_store_set_interrupt(store, nm_cli_stop, NULL);
-    if (status == NM_OK && check)
+    if (status == NM_OK && options.check)
         status = nm_store_check(store, 1, take_finding, (void *)(uintptr_t)command, &findings, &error);
-    if (status == NM_OK) status = nm_store_get_stats(store, &stats, &error);
-    if (status == NM_OK && common.json) {
-        cJSON *document = to_json(store, &stats, &status, &error);
-        if (check) nm_json_integer(document, "findings", findings);
-        if (status == NM_OK)
-            result = nm_cli_print_json(command, document);
-        else
-            cJSON_Delete(document);
-    } else if (status == NM_OK) {
-        status = print_tables(store, &stats, &error);
-        if (check && !findings) printf("\nno damage found\n");
-        if (status == NM_OK) result = nm_cli_finish(command);
-    }
+    if (status == NM_OK) status = print(command, &options, common.json, store, findings, &result, &error);
     nm_store_close(store);
     if (status != NM_OK) return nm_cli_fail(command, &error);
     return findings ? NM_EXIT_FAILED : result;
@@ -126,8 +184,8 @@ static int run_stats(const nm_command *command, int argc, char **argv) {
 
 const nm_command nm_command_stats = {
     .name = "stats",
-    .summary = "Counts what a store holds: scenes, agents, hours, events by kind, sources.",
-    .usage = "stats --store S.db [--check]",
+    .summary = "Counts what a store holds: scenes, agents, hours, events by kind, sources, generated sets.",
+    .usage = "stats --store S.db [--check] [--plots DIR] [--sheet F.md]",
     .example = "nearmiss stats --store scenes.db --json",
     .run = run_stats,
 };

@@ -9,7 +9,7 @@
 
 #include <sqlite3.h>
 
-#include "scenarios/store.h"
+#include "scenarios/set_stats.h"
 #include "sim/builtin.h"
 
 static void name_file(char *path, size_t size, const char *end) {
@@ -77,12 +77,16 @@ static void use(nm_store *store) {
     search(store);
     judge(nm_store_get_stats(store, &stats, &error), &error);
     judge(nm_store_by_source(store, take_source, NULL, &error), &error);
+    nm_set_stats set;
+    judge(nm_set_stats_read(store, arena, &set, &error), &error);
+    nm_generated made;
     for (int64_t id = 1; id <= 2; id++) {
         const nm_scene *scene = NULL;
         const nm_status status = nm_store_get_scene(store, id, &scene, &error);
         judge(status, &error);
         if ((status == NM_OK) != (scene != NULL)) abort();
         nm_scene_destroy(scene);
+        judge(nm_store_get_generated(store, id, arena, &made, &error), &error);
         judge(nm_store_get_info(store, id, &info, &error), &error);
         judge(nm_store_get_events(store, id, arena, &events, &count, &error), &error);
     }
@@ -113,9 +117,16 @@ static void put_scene(nm_store *store, const char *specification) {
     int64_t id;
     nm_event event = {.kind = NM_KIND_CUT_IN, .actor = 1, .other = NM_NONE, .min_ttc = 1.5f, .severity = 0.5f};
     float feature[NM_FEATURE_COUNT] = {0.5f, -0.25f};
+    const nm_generation_run run = {.parameters = "{}", .program = "fuzz", .seed = 1};
+    nm_generated made = {
+        .kind = NM_KIND_CUT_IN, .generator = "manoeuvre", .requested = "{\"gap\": 3}", .achieved = "{\"gap\": 3.5}"};
     if (nm_builtin_scene(specification, 1, &scene, &error) != NM_OK ||
         nm_store_put_scene(store, scene, &id, &error) != NM_OK ||
-        nm_store_put_events(store, id, &event, 1, NULL, feature, "{}", &error) != NM_OK)
+        nm_store_put_events(store, id, &event, 1, NULL, feature, "{}", &error) != NM_OK ||
+        nm_store_begin_generation(store, &run, &made.generation, NULL, &error) != NM_OK ||
+        nm_store_count_attempts(store, made.generation, NM_KIND_CUT_IN, "manoeuvre", NM_ATTEMPT_KEPT, 1, &error) !=
+            NM_OK ||
+        nm_store_put_generated(store, id, &made, &error) != NM_OK)
         abort();
     nm_scene_destroy(scene);
 }

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "scenarios/set_stats.h"
 #include "store_support.h"
 
 static nm_error failure;
@@ -113,7 +114,7 @@ static void test_a_newer_schema(void **state) {
     for (int mode = NM_STORE_READ; mode <= NM_STORE_CREATE; mode++) {
         assert_int_equal(open_status(f.store, (nm_store_mode)mode), NM_E_VERSION);
         assert_non_null(strstr(failure.message, "schema 73"));
-        assert_non_null(strstr(failure.message, "up to 1"));
+        assert_non_null(strstr(failure.message, "up to 2"));
         assert_non_null(strstr(failure.message, NM_VERSION));
     }
     assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 73);
@@ -126,18 +127,18 @@ static void test_migration(void **state) {
     nm_store *store = open_store(f.store, NM_STORE_CREATE);
     put_random(store, 1);
     static const nm_migration steps[] = {
-        {2, "ALTER TABLE mining ADD COLUMN seconds REAL; UPDATE mining SET seconds = 5"},
-        {1,
+        {3, "ALTER TABLE mining ADD COLUMN seconds REAL; UPDATE mining SET seconds = 5"},
+        {2,
          "ALTER TABLE mining ADD COLUMN program TEXT; INSERT INTO mining (parameters, program) VALUES ('{}', 'old')"},
     };
-    must(nm_store_migrate(store, steps, 2, 3, error));
-    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 3);
-    assert_int_equal(sql_integer(f.store, "SELECT value FROM meta WHERE name = 'schema_version'"), 3);
+    must(nm_store_migrate(store, steps, 2, 4, error));
+    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 4);
+    assert_int_equal(sql_integer(f.store, "SELECT value FROM meta WHERE name = 'schema_version'"), 4);
     assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM mining WHERE seconds = 5 AND program = 'old'"), 1);
     assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM scene"), 1);
-    must(nm_store_migrate(store, steps, 2, 3, error)); // nothing left to do
-    assert_int_equal(nm_store_migrate(store, steps, 2, 2, &failure), NM_E_VERSION);
-    assert_non_null(strstr(failure.message, "schema 3"));
+    must(nm_store_migrate(store, steps, 2, 4, error)); // nothing left to do
+    assert_int_equal(nm_store_migrate(store, steps, 2, 3, &failure), NM_E_VERSION);
+    assert_non_null(strstr(failure.message, "schema 4"));
     nm_store_close(store);
     assert_int_equal(open_status(f.store, NM_STORE_READ), NM_E_VERSION);
     folder_remove(&f);
@@ -148,14 +149,14 @@ static void test_a_migration_is_whole_or_not_at_all(void **state) {
     folder f = folder_make();
     nm_store *store = open_store(f.store, NM_STORE_CREATE);
     static const nm_migration steps[] = {
-        {1, "ALTER TABLE mining ADD COLUMN program TEXT"},
-        {2, "ALTER TABLE mining ADD COLUMN seconds REAL; INSERT INTO nowhere VALUES (1)"},
+        {2, "ALTER TABLE mining ADD COLUMN program TEXT"},
+        {3, "ALTER TABLE mining ADD COLUMN seconds REAL; INSERT INTO nowhere VALUES (1)"},
     };
-    assert_int_equal(nm_store_migrate(store, steps, 2, 3, &failure), NM_E_FORMAT);
-    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 1);
+    assert_int_equal(nm_store_migrate(store, steps, 2, 4, &failure), NM_E_FORMAT);
+    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 2);
     assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM pragma_table_info('mining')"), 2);
-    static const nm_migration gap[] = {{2, "SELECT 1"}};
-    assert_int_equal(nm_store_migrate(store, gap, 1, 3, &failure), NM_E_VERSION);
+    static const nm_migration gap[] = {{3, "SELECT 1"}};
+    assert_int_equal(nm_store_migrate(store, gap, 1, 4, &failure), NM_E_VERSION);
     assert_non_null(strstr(failure.message, "older"));
     nm_store_close(store);
     assert_int_equal(open_status(f.store, NM_STORE_WRITE), NM_OK);
@@ -221,7 +222,9 @@ static void use_all(const char *path) {
         (void)nm_store_get_info(store, id, &info, &failure);
         (void)nm_store_get_events(store, id, arena, &events, &count, &failure);
     }
+    nm_set_stats set;
     (void)nm_store_get_stats(store, &stats, &failure);
+    (void)nm_set_stats_read(store, arena, &set, &failure);
     (void)nm_store_check(store, 1, count_finding, &findings, NULL, &failure);
     const nm_scene *scene = random_scene(99);
     int64_t id;

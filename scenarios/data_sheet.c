@@ -1,0 +1,284 @@
+// The data sheet of a generated set: what its users must know, in the order of questions of "Datasheets for Datasets"
+// (Gebru et al. 2021), as far as the store knows the answers.
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "scenarios/set_stats.h"
+
+#define LONGEST 400 // B of a text in a cell
+
+/// A text for a cell of a table: control characters escaped, no cell ended, no markup begun.
+static void cell(FILE *file, const char *text) {
+    char safe[LONGEST];
+    nm_text_escape(safe, sizeof safe, text);
+    fputs("| ", file);
+    for (const char *c = safe; *c; c++) {
+        if (strchr("|`*<>[]", *c)) fputc('\\', file);
+        fputc(*c, file);
+    }
+    fputc(' ', file);
+}
+
+static void number_cell(FILE *file, double value, int digits) {
+    if (isfinite(value))
+        fprintf(file, "| %.*f ", digits, value);
+    else
+        fputs("| - ", file);
+}
+
+static void count_cell(FILE *file, uint64_t count) {
+    fprintf(file, "| %" PRIu64 " ", count);
+}
+
+static void end_row(FILE *file) {
+    fputs("|\n", file);
+}
+
+/// "a", "b" ... as the head of a table; those that begin with '>' are numbers.
+static void head(FILE *file, const char *const *names, size_t count) {
+    fputc('\n', file);
+    for (size_t i = 0; i < count; i++) fprintf(file, "| %s ", names[i][0] == '>' ? names[i] + 1 : names[i]);
+    end_row(file);
+    for (size_t i = 0; i < count; i++) fputs(names[i][0] == '>' ? "|---:" : "|---", file);
+    end_row(file);
+}
+#define HEAD(file, ...)                                                                                                \
+    head(file, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
+
+/// A line of code, long as it may be.
+static void code(FILE *file, const char *text) {
+    size_t size = 4 * strlen(text) + 1;
+    char *safe = malloc(size);
+    if (safe) nm_text_escape(safe, size, text);
+    fprintf(file, "\n    %s\n", safe ? safe : "(out of memory)");
+    free(safe);
+}
+
+static double share(uint64_t part, uint64_t whole) {
+    return whole ? 100.0 * (double)part / (double)whole : NAN;
+}
+
+static void picture(FILE *file, const char *pictures, const char *name, const char *what) {
+    if (pictures) fprintf(file, "\n![%s](<%s%s%s>)\n", what, pictures, pictures[0] ? "/" : "", name);
+}
+
+// --- sections --------------------------------------------------------------------------------------------------------
+
+static void write_summary(FILE *file, const nm_set_stats *stats, const char *name) {
+    char safe[LONGEST];
+    nm_text_escape(safe, sizeof safe, name);
+    uint64_t attempts = 0, kept = 0, unavoidable = 0;
+    for (size_t i = 0; i < stats->yield_count; i++) {
+        attempts += stats->yields[i].attempts;
+        kept += stats->yields[i].kept;
+    }
+    for (size_t i = 0; i < stats->group_count; i++)
+        if (strcmp(stats->groups[i].label, "unavoidable") == 0) unavoidable += stats->groups[i].scenes;
+    fprintf(file,
+            "# Data sheet: %s\n\nTraffic scenes with safety-critical moments. The danger in them was made by a "
+            "program, not "
+            "recorded: nobody was endangered.\n",
+            safe);
+    HEAD(file, "What", ">How much");
+    fprintf(file, "| scenes | %" PRIu64 " |\n| hours | %.3f |\n", stats->scenes, stats->hours);
+    if (stats->scenes)
+        fprintf(file, "| length of a scene | %.1f to %.1f s |\n", stats->duration_low, stats->duration_high);
+    fprintf(file, "| with a collision | %" PRIu64 " |\n| unavoidable for a reference driver | %" PRIu64 " |\n",
+            stats->collisions, unavoidable);
+    fprintf(file, "| attempts | %" PRIu64 " |\n| kept of them | %" PRIu64, attempts, kept);
+    if (attempts) fprintf(file, " (%.1f %%)", share(kept, attempts));
+    fprintf(file, " |\n| size of the store | %.1f MB |\n", (double)stats->bytes / 1e6);
+}
+
+static void write_making(FILE *file, const nm_set_stats *stats) {
+    fputs("\n## How it was made\n", file);
+    if (!stats->run_count) fputs("\nThe store holds no run of generation.\n", file);
+    for (size_t i = 0; i < stats->run_count; i++) {
+        const nm_set_run *run = &stats->runs[i];
+        char program[LONGEST];
+        nm_text_escape(program, sizeof program, run->program);
+        fprintf(file, "\nRun %" PRId64 ": %s, seed %" PRIu64 ", begun %s, ", run->id, program, run->seed, run->started);
+        fprintf(file, run->finished[0] ? "finished %s" : "not finished%s", run->finished);
+        fprintf(file, "; %" PRIu64 " attempts, %" PRIu64 " kept, %" PRIu64 " scenes here. ", run->attempts, run->kept,
+                run->scenes);
+        if (run->command[0]) {
+            fputs("The command:\n", file);
+            code(file, run->command);
+        } else {
+            fputs("The command was not written down.\n", file);
+        }
+        fputs("\nIts parameters:\n", file);
+        code(file, run->parameters);
+    }
+    fputs("\nThe same command with the same version and source scenes makes the same set, for any number of threads. "
+          "Every scene's row holds its own seed and parameters.\n",
+          file);
+}
+
+/// What is known of the terms under which scenes of a source may be used.
+static const char *terms_of(const char *source) {
+    static const char *const known[][2] = {
+        {"builtin", "made by this program from maps of its own: no terms of others"},
+        {"simulate", "made by this program; the terms of the map or recording that it began with"},
+        {"commonroad", "those of the CommonRoad scenario and of the recording that it was cut from"},
+        {"womd", "those of the Waymo Open Dataset, which reach to what is made from it: not for commercial use"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i][0], source) == 0) return known[i][1];
+    return "not known here: ask whoever provided it";
+}
+
+static void write_sources(FILE *file, const nm_set_stats *stats) {
+    fputs("\n## Sources and terms\n", file);
+    HEAD(file, "Made by", "From scenes of", ">Scenes", "Terms");
+    for (size_t i = 0; i < stats->source_count; i++) {
+        const nm_set_source *source = &stats->sources[i];
+        cell(file, source->source);
+        cell(file, source->parent[0] ? source->parent : "-");
+        count_cell(file, source->scenes);
+        cell(file, terms_of(source->parent[0] ? source->parent : source->source));
+        end_row(file);
+    }
+    fputs("\n\"-\": the scene that it was made from is not in this store, or there was none.\n", file);
+}
+
+static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictures) {
+    fputs("\n## What it holds\n", file);
+    HEAD(file, "Kind asked for", "Generator", "Severity", "Avoidable", ">Scenes", ">Hours", ">Found by mining [%]");
+    for (size_t i = 0; i < stats->group_count; i++) {
+        const nm_set_group *group = &stats->groups[i];
+        cell(file, nm_kind_name(group->kind));
+        cell(file, group->generator);
+        cell(file, group->severity[0] ? group->severity : "any");
+        cell(file, group->label[0] ? group->label : "not judged");
+        count_cell(file, group->scenes);
+        number_cell(file, group->hours, 3);
+        number_cell(file, share(group->confirmed, group->scenes), 1);
+        end_row(file);
+    }
+    picture(file, pictures, "kinds.png", "Scenes by kind");
+    fputs("\nWhat mining found in the scenes asked for, in scenes (a scene may hold several kinds):\n", file);
+    HEAD(file, "Asked for", "Found", ">Scenes");
+    for (int asked = 0; asked < NM_KIND_COUNT; asked++)
+        for (int found = 0; found < NM_KIND_COUNT; found++) {
+            if (!stats->detected[asked][found]) continue;
+            cell(file, nm_kind_name((nm_kind)asked));
+            cell(file, nm_kind_name((nm_kind)found));
+            count_cell(file, stats->detected[asked][found]);
+            end_row(file);
+        }
+    fputs("\nThe kinds:\n\n", file);
+    for (int kind = 0, last = -1; kind < NM_KIND_COUNT; kind++)
+        for (size_t i = 0; i < stats->group_count; i++)
+            if ((int)stats->groups[i].kind == kind && last != kind) {
+                fprintf(file, "- `%s`: %s\n", nm_kind_name((nm_kind)kind), nm_detector((nm_kind)kind)->definition);
+                last = kind;
+            }
+}
+
+static void write_parameters(FILE *file, const nm_set_stats *stats, const char *pictures) {
+    if (!stats->parameter_count) return;
+    fputs("\n## Parameters\n\nWhat was asked for, and what was measured in the finished scenes. Covered: tenths of the "
+          "range asked for that hold a scene. KS: largest difference between the two distributions (two-sample "
+          "Kolmogorov-Smirnov statistic).\n",
+          file);
+    HEAD(file, "Kind", "Parameter", ">Scenes", ">Asked from", ">to", ">Achieved from", ">median", ">to", ">Outside",
+         ">Covered [%]", ">KS");
+    for (size_t i = 0; i < stats->parameter_count; i++) {
+        const nm_set_parameter *p = &stats->parameters[i];
+        uint64_t filled = 0;
+        for (int bin = 0; bin < NM_SET_PARAMETER_BINS; bin++) filled += p->bins[bin] > 0;
+        cell(file, nm_kind_name(p->kind));
+        cell(file, p->name);
+        count_cell(file, p->achieved);
+        const double numbers[] = {p->low, p->high, p->achieved_low, p->achieved_median, p->achieved_high};
+        for (int k = 0; k < 5; k++) number_cell(file, numbers[k], 2);
+        count_cell(file, p->outside);
+        number_cell(file, share(filled, NM_SET_PARAMETER_BINS), 0);
+        number_cell(file, p->ks, 3);
+        end_row(file);
+    }
+    picture(file, pictures, "parameters.png", "Parameters covered");
+}
+
+static void write_ttc(FILE *file, const nm_set_stats *stats, const char *pictures) {
+    fputs("\n## Least time to collision\n", file);
+    HEAD(file, "Least time to collision [s]", ">Scenes");
+    for (int i = 0; i < NM_SET_TTC_BINS; i++)
+        fprintf(file, "| %.2f to %.2f | %" PRIu64 " |\n", i * NM_SET_TTC_WIDTH, (i + 1) * NM_SET_TTC_WIDTH,
+                stats->ttc[i]);
+    fprintf(file, "| %.2f and more | %" PRIu64 " |\n| none | %" PRIu64 " |\n", NM_SET_TTC_BINS * NM_SET_TTC_WIDTH,
+            stats->ttc_above, stats->ttc_none);
+    picture(file, pictures, "min_ttc.png", "Least time to collision");
+}
+
+static void write_yields(FILE *file, const nm_set_stats *stats, const char *pictures) {
+    fputs("\n## Yields, and what was rejected\n", file);
+    HEAD(file, "Kind", "Generator", ">Attempts", ">Kept", ">Yield [%]");
+    for (size_t i = 0; i < stats->yield_count; i++) {
+        const nm_set_yield *yield = &stats->yields[i];
+        cell(file, nm_kind_name(yield->kind));
+        cell(file, yield->generator);
+        count_cell(file, yield->attempts);
+        count_cell(file, yield->kept);
+        number_cell(file, share(yield->kept, yield->attempts), 1);
+        end_row(file);
+    }
+    picture(file, pictures, "yields.png", "Yield by kind");
+    HEAD(file, "Generator", "Reason", ">Attempts");
+    for (size_t i = 0; i < stats->reject_count; i++) {
+        cell(file, stats->rejects[i].generator);
+        cell(file, stats->rejects[i].reason);
+        count_cell(file, stats->rejects[i].count);
+        end_row(file);
+    }
+    picture(file, pictures, "rejects.png", "Rejected by reason");
+}
+
+static void write_limits(FILE *file, const nm_set_stats *stats) {
+    fputs("\n## Limits\n\n", file);
+    if (stats->mined < stats->scenes)
+        fprintf(file, "- %" PRIu64 " scenes were not mined: the numbers of what was found leave them out.\n",
+                stats->scenes - stats->mined);
+    fputs("- How often a kind occurs here says nothing of how often it occurs on roads: it was asked for.\n"
+          "- Road users other than those of the conflict behave as the policies and models that made them do, which is "
+          "plainer than people are.\n"
+          "- Maps, sizes and habits are those of the sources above; what they lack is missing here too.\n"
+          "- A planner that does well here has been shown to do well here, and is not thereby safe.\n"
+          "- Labels are those of the detectors of this program and of its reference driver, not of people.\n",
+          file);
+}
+
+nm_status nm_data_sheet_write(const nm_set_stats *stats, const char *name, const char *pictures, const char *path,
+                              nm_error *error) {
+    NM_ASSERT(stats && name && path);
+    size_t size = strlen(path) + 6;
+    char *part = malloc(size);
+    if (!part) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    snprintf(part, size, "%s.part", path);
+    FILE *file = fopen(part, "wb");
+    nm_status status = NM_OK;
+    if (file) {
+        write_summary(file, stats, name);
+        write_making(file, stats);
+        write_sources(file, stats);
+        write_kinds(file, stats, pictures);
+        write_parameters(file, stats, pictures);
+        write_ttc(file, stats, pictures);
+        write_yields(file, stats, pictures);
+        write_limits(file, stats);
+    }
+    int good = file && !ferror(file);
+    if (file && fclose(file) != 0) good = 0;
+    if (!good || rename(part, path) != 0) {
+        status = NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "cannot be written: %s", strerror(errno));
+        if (file) remove(part);
+    }
+    free(part);
+    return status;
+}

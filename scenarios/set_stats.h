@@ -1,0 +1,96 @@
+/// What a generated set holds: hours, kinds and severities, how far the parameters reach, the least times to collision,
+/// yields, and what was rejected why; and its data sheet in Markdown.
+#ifndef NM_SCENARIOS_SET_STATS_H
+#define NM_SCENARIOS_SET_STATS_H
+
+#include "scenarios/store.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// A run of generation (nm_store_begin_generation).
+typedef struct nm_set_run {
+    int64_t id;
+    const char *parameters, *command, *program, *started, *finished; ///< finished "" = not
+    uint64_t seed, attempts, kept, scenes;                           ///< scenes: in the store now
+} nm_set_run;
+
+/// Scenes asked for alike.
+typedef struct nm_set_group {
+    nm_kind kind;
+    const char *generator, *severity, *label;
+    uint64_t scenes;
+    uint64_t confirmed; ///< those in which mining found an event of the kind asked for
+    double hours;
+} nm_set_group;
+
+/// What the attempts for one kind by one generator came to.
+typedef struct nm_set_yield {
+    nm_kind kind;
+    const char *generator;
+    uint64_t attempts, kept;
+} nm_set_yield;
+
+typedef struct nm_set_reject {
+    const char *generator, *reason;
+    uint64_t count;
+} nm_set_reject;
+
+/// Where scenes were made from: the source of their parents, by hash; "" when the parent is not in the store or none.
+typedef struct nm_set_source {
+    const char *source, *parent; ///< source of the scene itself, and of its parent
+    uint64_t scenes;
+} nm_set_source;
+
+#define NM_SET_PARAMETER_BINS 10
+/// One number asked for with one kind. Only finite numbers count.
+typedef struct nm_set_parameter {
+    nm_kind kind;
+    const char *name;
+    uint64_t requested, achieved;                        ///< how many scenes have it
+    double low, high;                                    ///< range of what was asked for; NaN when nothing was
+    double achieved_low, achieved_median, achieved_high; ///< NaN without any
+    /// Largest difference between the distributions of what was asked for and what was achieved, 0 to 1 (two-sample
+    /// Kolmogorov-Smirnov statistic); NaN without either.
+    double ks;
+    uint64_t bins[NM_SET_PARAMETER_BINS]; ///< achieved, in equal parts of [low, high]
+    uint64_t outside;                     ///< achieved, below or above it
+} nm_set_parameter;
+
+#define NM_SET_TTC_BINS 20
+#define NM_SET_TTC_WIDTH 0.25 ///< s
+
+typedef struct nm_set_stats {
+    uint64_t scenes, mined; ///< of the set
+    double hours;
+    uint64_t bytes;                                  ///< of the file, everything else in it included
+    uint64_t collisions;                             ///< scenes in which mining found one
+    double duration_low, duration_high;              ///< s, of the scenes; NaN without any
+    uint64_t ttc[NM_SET_TTC_BINS];                   ///< mined scenes by least time to collision: [i w, (i + 1) w) s
+    uint64_t ttc_above, ttc_none;                    ///< at least NM_SET_TTC_BINS w; none at all
+    uint64_t detected[NM_KIND_COUNT][NM_KIND_COUNT]; ///< [asked for][found]: scenes with such an event
+    nm_set_run *runs;                                ///< by id
+    nm_set_group *groups;                            ///< by kind, generator, severity, label
+    nm_set_yield *yields;                            ///< by kind, generator
+    nm_set_reject *rejects;                          ///< most frequent first
+    nm_set_parameter *parameters;                    ///< by kind, name
+    nm_set_source *sources;                          ///< what the scenes were made from, most frequent first
+    size_t run_count, group_count, yield_count, reject_count, parameter_count, source_count;
+} nm_set_stats;
+
+/// Counts over the scenes that have a row in `generated`; all zero when there is none. Everything is allocated from
+/// `arena`. O(scenes of the set).
+NM_API nm_status nm_set_stats_read(nm_store *store, nm_arena *arena, nm_set_stats *stats, nm_error *error);
+
+/// Writes the data sheet: what it is, how it was made (command, seed, versions), sources and their terms, counts,
+/// parameters, times to collision, yields, and limits. `name` is the set's, for the title; pictures [nullable]: folder,
+/// relative to the sheet, in which the plots of `nearmiss stats --plots` lie. The file appears under its name when it
+/// is complete. NM_E_IO, NM_E_MEMORY.
+NM_API nm_status nm_data_sheet_write(const nm_set_stats *stats, const char *name, const char *pictures,
+                                     const char *path, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,359 @@
+/// How generated scenes came about: what goes into the store with them, older stores, what is counted, the data sheet.
+#include "store_support.h"
+
+#include "scenarios/set_stats.h"
+
+static nm_error failure;
+
+static const nm_generation_run request = {
+    .parameters = "{\"kind\": [\"cut_in\", \"chain_brake\"], \"gap\": [3, 8]}",
+    .command = "nearmiss generate --hours 1 --seed 7",
+    .program = "nearmiss test",
+    .seed = UINT64_C(0xFEDCBA9876543210),
+};
+
+/// Puts scene `seed` with an event of `found`, asked for as `kind`.
+static int64_t put_made(nm_store *store, int64_t run, uint64_t seed, nm_kind kind, nm_kind found, double asked,
+                        double got, float ttc) {
+    char requested[64], achieved[64];
+    snprintf(requested, sizeof requested, "{\"gap\": %g, \"note\": \"text\"}", asked);
+    snprintf(achieved, sizeof achieved, "{\"gap\": %g}", got);
+    nm_generated row = {.generation = run,
+                        .kind = kind,
+                        .generator = "manoeuvre",
+                        .severity = seed % 2 ? "near_miss" : "collision",
+                        .label = "avoidable",
+                        .requested = requested,
+                        .achieved = achieved,
+                        .verdicts = "{\"on_road\": {\"ok\": true}}"};
+    nm_event event = {.kind = found, .actor = 0, .other = NM_NONE, .severity = 0.5f, .min_ttc = ttc};
+    nm_scene_criticality criticality = {.min_ttc = ttc, .collision_count = seed % 2 ? 0 : 1};
+    int64_t id = put_random(store, seed);
+    must(nm_store_put_events(store, id, &event, 1, &criticality, NULL, "{}", error));
+    must(nm_store_put_generated(store, id, &row, error));
+    return id;
+}
+
+/// Forty scenes asked for, gap 3 to 8: 30 cut-ins, of which 27 are found, and 10 chain brakings; 60 attempts.
+static int64_t make_set(nm_store *store) {
+    int64_t run = 0;
+    uint64_t attempts = 1;
+    must(nm_store_begin(store, error));
+    put_random(store, 1000); // a scene of the log: not of the set
+    must(nm_store_begin_generation(store, &request, &run, &attempts, error));
+    assert_int_equal(attempts, 0);
+    for (uint64_t i = 0; i < 40; i++) {
+        nm_kind kind = i < 30 ? NM_KIND_CUT_IN : NM_KIND_CHAIN_BRAKE;
+        double asked = 3 + 5.0 * (double)(i % 30) / 29;
+        put_made(store, run, i, kind, i >= 27 && i < 30 ? NM_KIND_TAILGATE : kind, asked, asked + (i == 0 ? -1 : 0.1),
+                 i == 5 ? INFINITY : (float)i * 0.2f);
+        must(nm_store_count_attempts(store, run, kind, "manoeuvre", NM_ATTEMPT_KEPT, 1, error));
+    }
+    must(nm_store_count_attempts(store, run, NM_KIND_CUT_IN, "manoeuvre", "off_road", 12, error));
+    must(nm_store_count_attempts(store, run, NM_KIND_CUT_IN, "manoeuvre", "off_road", 3, error));
+    must(nm_store_count_attempts(store, run, NM_KIND_CHAIN_BRAKE, "resample", "overlap | at start", 5, error));
+    must(nm_store_commit(store, error));
+    return run;
+}
+
+// --- the store -------------------------------------------------------------------------------------------------------
+
+static void test_rows_come_back(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    int64_t run = make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_generated row;
+    must(nm_store_get_generated(store, 2, arena, &row, error)); // scene 1 is the log's
+    assert_int_equal(row.generation, run);
+    assert_int_equal(row.kind, NM_KIND_CUT_IN);
+    assert_string_equal(row.generator, "manoeuvre");
+    assert_string_equal(row.severity, "collision");
+    assert_string_equal(row.label, "avoidable");
+    assert_string_equal(row.requested, "{\"gap\": 3, \"note\": \"text\"}");
+    assert_string_equal(row.achieved, "{\"gap\": 2}");
+    assert_string_equal(row.verdicts, "{\"on_road\": {\"ok\": true}}");
+    assert_int_equal(nm_store_get_generated(store, 1, arena, &row, &failure), NM_E_NOT_FOUND);
+    assert_int_equal(nm_store_get_generated(store, 999, arena, &row, &failure), NM_E_NOT_FOUND);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM generated_scenes WHERE confirmed"), 37);
+    assert_int_equal(sql_integer(f.store, "SELECT attempts FROM yields WHERE kind = 'cut_in'"), 45);
+    must(nm_store_delete_scene(store, 2, error)); // and nothing is left behind
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM generated"), 39);
+    uint64_t findings = 1;
+    must(nm_store_check(store, 1, NULL, NULL, &findings, error));
+    assert_int_equal(findings, 0);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+static void test_what_is_refused(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    int64_t run = 0, id = put_random(store, 1), again;
+    nm_generation_run bad = request;
+    bad.parameters = "{gap";
+    assert_int_equal(nm_store_begin_generation(store, &bad, &run, NULL, &failure), NM_E_FORMAT);
+    must(nm_store_begin_generation(store, &request, &run, NULL, error));
+    nm_generated row = {.generation = run, .kind = NM_KIND_CUT_IN, .generator = "resample", .requested = "[1,"};
+    assert_int_equal(nm_store_put_generated(store, id, &row, &failure), NM_E_FORMAT);
+    row.requested = NULL;
+    assert_int_equal(nm_store_put_generated(store, 99, &row, &failure), NM_E_NOT_FOUND);
+    row.generation = 99;
+    assert_int_equal(nm_store_put_generated(store, id, &row, &failure), NM_E_NOT_FOUND);
+    row.generation = run;
+    must(nm_store_put_generated(store, id, &row, error));
+    assert_int_equal(nm_store_put_generated(store, id, &row, &failure), NM_E_EXISTS);
+    assert_non_null(strstr(failure.message, "scene 1 "));
+    assert_int_equal(nm_store_count_attempts(store, 99, NM_KIND_CUT_IN, "x", "y", 1, &failure), NM_E_FORMAT);
+    assert_int_equal(nm_store_end_generation(store, 99, &failure), NM_E_NOT_FOUND);
+    // a scene and what it was for go in together or not at all
+    const nm_scene *scene = random_scene(2);
+    must(nm_store_begin(store, error));
+    must(nm_store_put_scene(store, scene, &again, error));
+    must(nm_store_put_generated(store, again, &row, error));
+    nm_store_rollback(store);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM scene"), 1);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM generated"), 1);
+    nm_scene_destroy(scene);
+    nm_store_close(store);
+    store = open_store(f.store, NM_STORE_READ);
+    assert_int_equal(nm_store_begin_generation(store, &request, &run, NULL, &failure), NM_E_ARGUMENT);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+static void test_going_on(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    int64_t run = make_set(store), other;
+    uint64_t attempts;
+    must(nm_store_begin_generation(store, &request, &other, &attempts, error)); // stopped before: the same one
+    assert_int_equal(other, run);
+    assert_int_equal(attempts, 60);
+    nm_generation_run different = request;
+    different.seed = 8;
+    must(nm_store_begin_generation(store, &different, &other, &attempts, error));
+    assert_int_not_equal(other, run);
+    assert_int_equal(attempts, 0);
+    must(nm_store_end_generation(store, run, error));
+    assert_int_equal(nm_store_end_generation(store, run, &failure), NM_E_NOT_FOUND); // once
+    must(nm_store_begin_generation(store, &request, &other, &attempts, error));      // a finished one is done again
+    assert_int_not_equal(other, run);
+    assert_int_equal(attempts, 0);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+// --- stores of version 1 ---------------------------------------------------------------------------------------------
+
+static void make_version_1(const char *path) {
+    FILE *file = fopen(NM_SOURCE_DIR "/tests/scenarios/schema-1.sql", "rb");
+    assert_non_null(file);
+    static char text[65536];
+    size_t size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[size] = '\0';
+    sql(path, text);
+    char mark[400];
+    snprintf(mark, sizeof mark,
+             "PRAGMA application_id = %d; PRAGMA user_version = 1; PRAGMA journal_mode = WAL; INSERT INTO meta (name, "
+             "value) VALUES ('schema_version', 1), ('program', 'old'), ('like_scale', 100), ('created_utc', "
+             "'2025-01-31T12:00:00Z'); INSERT INTO kind (id, name, definition) VALUES (0, 'cut_in', 'as it was')",
+             NM_STORE_APPLICATION_ID);
+    sql(path, mark);
+}
+
+static void test_version_1_is_read_and_migrated(void **state) {
+    (void)state;
+    folder f = folder_make();
+    make_version_1(f.store);
+    nm_store *store = open_store(f.store, NM_STORE_READ); // as it is
+    nm_arena *arena = nm_arena_create(0);
+    nm_store_stats totals;
+    nm_set_stats stats;
+    nm_generated row;
+    must(nm_store_get_stats(store, &totals, error));
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_int_equal(stats.scenes, 0);
+    assert_int_equal(nm_store_get_generated(store, 1, arena, &row, &failure), NM_E_NOT_FOUND);
+    nm_store_close(store);
+    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 1);
+    store = open_store(f.store, NM_STORE_WRITE);
+    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), NM_STORE_SCHEMA);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM kind"), NM_KIND_COUNT);
+    make_set(store);
+    nm_store_close(store);
+    // it is what a new store is, statement by statement
+    folder fresh = folder_make();
+    nm_store_close(open_store(fresh.store, NM_STORE_CREATE));
+    char both[512];
+    snprintf(
+        both, sizeof both,
+        "ATTACH '%s' AS fresh; CREATE TEMP TABLE d AS SELECT type, name, sql FROM main.sqlite_schema EXCEPT SELECT "
+        "type, name, sql FROM fresh.sqlite_schema; INSERT INTO d SELECT type, name, sql FROM fresh.sqlite_schema "
+        "EXCEPT SELECT type, name, sql FROM main.sqlite_schema; CREATE TABLE differences AS SELECT * FROM d",
+        fresh.store);
+    sql(f.store, both);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM differences"), 0);
+    assert_true(sql_integer(fresh.store, "SELECT count(*) FROM sqlite_schema") > 30);
+    nm_arena_destroy(arena);
+    folder_remove(&f);
+    folder_remove(&fresh);
+}
+
+// --- what is counted -------------------------------------------------------------------------------------------------
+
+static void test_counts(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    int64_t run = make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_int_equal(stats.scenes, 40);
+    assert_int_equal(stats.mined, 40);
+    assert_int_equal(stats.collisions, 20);
+    assert_true(stats.hours * 3600 >= 40 * stats.duration_low && stats.hours * 3600 <= 40 * stats.duration_high);
+    assert_int_equal(stats.run_count, 1);
+    assert_int_equal(stats.runs[0].id, run);
+    assert_true(stats.runs[0].seed == request.seed && stats.runs[0].attempts == 60 && stats.runs[0].kept == 40);
+    assert_string_equal(stats.runs[0].command, request.command);
+    assert_string_equal(stats.runs[0].finished, "");
+    assert_int_equal(stats.group_count, 4); // two kinds, each with two severities
+    uint64_t scenes = 0, confirmed = 0;
+    for (size_t i = 0; i < stats.group_count; i++) {
+        scenes += stats.groups[i].scenes;
+        confirmed += stats.groups[i].confirmed;
+    }
+    assert_true(scenes == 40 && confirmed == 37);
+    assert_int_equal(stats.detected[NM_KIND_CUT_IN][NM_KIND_CUT_IN], 27);
+    assert_int_equal(stats.detected[NM_KIND_CUT_IN][NM_KIND_TAILGATE], 3);
+    assert_int_equal(stats.detected[NM_KIND_CHAIN_BRAKE][NM_KIND_CHAIN_BRAKE], 10);
+    assert_int_equal(stats.yield_count, 3);
+    assert_true(stats.yields[0].kind == NM_KIND_CUT_IN && stats.yields[0].attempts == 45 && stats.yields[0].kept == 30);
+    assert_int_equal(stats.reject_count, 2);
+    assert_string_equal(stats.rejects[0].reason, "off_road");
+    assert_int_equal(stats.rejects[0].count, 15);
+    // times to collision: i * 0.2 s for i = 0 ... 39 but 5; bins of 0.25 s
+    assert_int_equal(stats.ttc[0], 2);
+    assert_int_equal(stats.ttc[1], 1);
+    assert_int_equal(stats.ttc[4], 1); // 1.0 is not there, 1.2 is
+    assert_int_equal(stats.ttc_none, 1);
+    assert_int_equal(stats.ttc_above, 15); // 5 s and more: i = 25 ... 39
+    uint64_t sum = stats.ttc_above + stats.ttc_none;
+    for (int i = 0; i < NM_SET_TTC_BINS; i++) sum += stats.ttc[i];
+    assert_int_equal(sum, 40);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+static void test_parameters(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_int_equal(stats.parameter_count, 2); // the gap of both kinds; the note is no number
+    const nm_set_parameter *gap = &stats.parameters[0];
+    assert_int_equal(gap->kind, NM_KIND_CUT_IN);
+    assert_string_equal(gap->name, "gap");
+    assert_int_equal(gap->requested, 30);
+    assert_int_equal(gap->achieved, 30);
+    assert_true(gap->low == 3 && gap->high == 8);
+    assert_true(gap->achieved_low == 2 && fabs(gap->achieved_high - 8.1) < 1e-9);
+    assert_true(fabs(gap->achieved_median - 5.6) < 1e-4); // 5.5 asked for, 0.1 more achieved
+    assert_int_equal(gap->outside, 2);                    // 2 and 8.1
+    uint64_t sum = gap->outside;
+    for (int i = 0; i < NM_SET_PARAMETER_BINS; i++) {
+        assert_true(gap->bins[i] >= 2 && gap->bins[i] <= 4);
+        sum += gap->bins[i];
+    }
+    assert_int_equal(sum, 30);
+    // steps of 5/29 = 0.172 are larger than 0.1: the achieved one lies behind by one of 30, and 2 before all
+    assert_true(fabs(gap->ks - 1.0 / 30) < 1e-9);
+    const nm_set_parameter *chain = &stats.parameters[1];
+    assert_true(chain->kind == NM_KIND_CHAIN_BRAKE && chain->requested == 10);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+static void test_nothing_generated(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    put_random(store, 3);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_true(stats.scenes == 0 && stats.run_count == 0 && stats.group_count == 0 && isnan(stats.duration_low));
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+// --- the data sheet --------------------------------------------------------------------------------------------------
+
+static void expect_text(const char *sheet, const char *text) {
+    if (!strstr(sheet, text)) fail_msg("the data sheet lacks: %s\n%s", text, sheet);
+}
+
+static void test_data_sheet(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    char path[128];
+    static char sheet[65536];
+    snprintf(path, sizeof path, "%s/sheet.md", f.path);
+    must(nm_data_sheet_write(&stats, "corner\ncases", "plots", path, error));
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    sheet[fread(sheet, 1, sizeof sheet - 1, file)] = '\0';
+    fclose(file);
+    expect_text(sheet, "# Data sheet: corner\\ncases\n");
+    expect_text(sheet, "| scenes | 40 |");
+    expect_text(sheet, "| kept of them | 40 (66.7 %) |");
+    expect_text(sheet, "    nearmiss generate --hours 1 --seed 7\n");
+    expect_text(sheet, "nearmiss test, seed 18364758544493064720, begun ");
+    expect_text(sheet, "| womd | - |");
+    expect_text(sheet, "not for commercial use");
+    expect_text(sheet, "| cut_in | manoeuvre | 45 | 30 | 66.7 |");
+    expect_text(sheet, "| resample | overlap \\| at start | 5 |"); // no cell is ended
+    expect_text(sheet, "| cut_in | gap | 30 | 3.00 | 8.00 | 2.00 | 5.60 | 8.10 | 2 | 100 | 0.033 |");
+    expect_text(sheet, "| 0.00 to 0.25 | 2 |");
+    expect_text(sheet, "![Scenes by kind](<plots/kinds.png>)");
+    expect_text(sheet, "- `chain_brake`: The actor brakes hard");
+    assert_null(strstr(sheet, "tailgate`:")); // only kinds that were asked for
+    assert_null(strstr(sheet, "nan"));
+    assert_int_equal(nm_data_sheet_write(&stats, "x", NULL, "/no/such/folder/s.md", &failure), NM_E_IO);
+    assert_non_null(strstr(failure.message, "No such"));
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows_come_back),
+        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_going_on),
+        cmocka_unit_test(test_version_1_is_read_and_migrated),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_nothing_generated),
+        cmocka_unit_test(test_data_sheet),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
