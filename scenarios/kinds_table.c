@@ -18,7 +18,7 @@
     {NM_PARAM_MIN_TTC, "min_ttc", "s", {0, 10}, {{0.05f, 3}, {0, 0}}, 0, 0,                                            \
      "least time to collision of the two (exact sweep), near misses only (below 1.5 s critical, 3 s noticeable)"}
 #define PREDICTED_PET                                                                                                  \
-    {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-1.5f, 4}, {{0.1f, 1.2f}, {-0.9f, 0}}, -1, 0,                      \
+    {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-2, 4}, {{0.1f, 1.2f}, {-1.2f, -0.2f}}, -1, 0,                      \
      "time from the adversary's leaving the shared ground to the ego's coming there, had it not reacted (PrET; "       \
      "below 1 to 1.5 s critical)"}
 #define LATERAL_SPEED                                                                                                  \
@@ -121,7 +121,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .param_count = 3,
         .params = {
             EGO_SPEED,
-            {NM_PARAM_WARNING, "warning", "s", {1, 5}, {{2, 3}, {1.1f, 1.6f}}, -1, 1,
+            {NM_PARAM_WARNING, "warning", "s", {1, 5}, {{1.3f, 2.4f}, {1.1f, 1.6f}}, -1, 1,
              "time to collision when the scene begins and the ego notices it (CCRs: 4 s)"},
             MIN_TTC,
         },

@@ -8,10 +8,11 @@
 #include "base/rng.h"
 #include "scenarios/manoeuvre_internal.h"
 
-#define PLACE_TRIES 8u   // places looked at until one fits
+#define PLACE_TRIES 24u   // places looked at until one fits
+#define STAGINGS 3u     // of these, places at which the manoeuvre is tried
 #define ROUTE_TRIES 12u  // drivers of whom one takes the ego's way
-#define RUNS 9           // closed-loop runs at most
-#define REPEATS 3        // of these with the same aims, for the timing
+#define RUNS 14           // closed-loop runs at most
+#define REPEATS 5        // of these with the same aims, for the timing
 #define AFTER 40u        // steps after the conflict within which the severity must show
 #define OFF_LINE 1.5f    // m
 #define JUDGED_TTC 10.0f // s
@@ -164,7 +165,8 @@ static nm_status prepare(nm_attempt *a, nm_error *error) {
     const nm_rng_key key = {
         .seed = a->request->seed, .scene = a->index, .agent = (uint32_t)a->spec->kind, .purpose = NM_PURPOSE_KIND};
     nm_manoeuvre_work *work = a->work;
-    for (uint32_t try = 0; try < PLACE_TRIES; try++) {
+    for (; a->tries < PLACE_TRIES; a->tries++) {
+        const uint32_t try = a->tries;
         a->place = work->places[nm_rng_below(&key, 40 + try, (uint32_t)work->place_count)];
         memcpy(a->drawn, a->out->drawn, sizeof a->drawn);
         memcpy(a->value, a->out->drawn, sizeof a->value);
@@ -179,7 +181,10 @@ static nm_status prepare(nm_attempt *a, nm_error *error) {
         if (status != NM_OK) return status;
         if (ego_comes(a)) {
             a->out->reject = nm_plan_scripts(a); // what does not fit is known before anything is run
-            if (a->out->reject == NM_REJECT_NONE) return NM_OK;
+            if (a->out->reject == NM_REJECT_NONE) {
+                a->tries++;
+                return NM_OK;
+            }
         } else {
             a->out->reject = NM_REJECT_EGO_ELSEWHERE;
         }
@@ -428,9 +433,21 @@ nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, c
     if (status == NM_OK) status = reserve_signals(&a, error);
     if (status != NM_OK) return status;
     if (work->place_count == 0) return nm_kind_check_map(scene->map, request->ranges.kind, error);
-    status = prepare(&a, error);
-    if (status == NM_OK && out->reject == NM_REJECT_NONE) status = search(&a, error);
-    nm_world_destroy(a.world);
+    nm_reject before = NM_REJECT_NONE;
+    for (out->stagings = 0; status == NM_OK && out->stagings < STAGINGS && a.tries < PLACE_TRIES;) {
+        out->reject = NM_REJECT_NONE;
+        status = prepare(&a, error);
+        if (status == NM_OK && out->reject == NM_REJECT_NONE) {
+            out->stagings++;
+            status = search(&a, error);
+        } else if (before != NM_REJECT_NONE) {
+            out->reject = before; // what stopped the manoeuvre says more than that no further place was found
+        }
+        nm_world_destroy(a.world);
+        a.world = NULL;
+        if (out->reject == NM_REJECT_NONE) break;
+        before = out->reject;
+    }
     if (status != NM_OK) return status;
     finish(&a);
     if (out->reject == NM_REJECT_NONE) status = nm_stage_publish(&a, error);

@@ -72,6 +72,7 @@ typedef struct nm_manoeuvre {
     size_t event_count;
     const nm_scene_criticality *criticality; ///< likewise
     uint32_t simulations;                    ///< closed-loop runs that it took
+    uint32_t stagings;                       ///< places at which the manoeuvre was tried
 } nm_manoeuvre;
 
 /// Working memory: one per thread.

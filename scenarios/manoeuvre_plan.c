@@ -7,7 +7,7 @@
 #define JERK 25.0f        // m/s^3, how fast brakes grip
 #define WORST_BRAKE 8.0f  // m/s^2 of an adversary that gives in
 #define SLOWEST 0.55f     // of what the road allows: the ego's least speed
-#define LEAD_SECONDS 1.2f // s until somebody who leads the ego begins
+#define LEAD_SECONDS 0.6f // s until somebody who leads the ego begins
 #define FLOOR 1.5f        // m/s: slower adversaries stand
 #define MARGIN 3.0f       // m of way left at a line's start
 
@@ -37,6 +37,8 @@ static float lead_time(const nm_attempt *a, float random) {
     case NM_KIND_LEAD_STOPPED:
     case NM_KIND_TAILGATE:
         return 1.0f;
+    case NM_KIND_LANE_DRIFT:
+        return 4.5f; // the detector looks at how it drove before
     default:
         return 3.0f + random;
     }

@@ -9,6 +9,7 @@
 #define CLEAR_AHEAD 90.0f  // ... after the conflict, and ...
 #define CLEAR_ASIDE 1.2f   // ... to both sides of the boxes
 #define CRASH_BRAKE 6.0f   // m/s^2 after a contact
+#define CRASH_SLIDE 2.0f // m/s below which it moves sideways no more
 #define SIGNAL_TRIES 240u
 #define SIGNAL_STRIDE 5u
 
@@ -178,7 +179,7 @@ static void crash(nm_attempt *a, nm_role role, uint32_t step) {
         script->v[t] = nm_maxf(script->v[t - 1] - CRASH_BRAKE * NM_STEP_SECONDS, 0);
         const float moved = 0.5f * (script->v[t] + script->v[t - 1]) * NM_STEP_SECONDS;
         script->s[t] = script->s[t - 1] + (script->reversed ? -moved : moved);
-        script->d[t] = script->d[t - 1];
+        if (script->v[t] < CRASH_SLIDE) script->d[t] = script->d[t - 1]; // else still on its way sideways
     }
     write_script(a, role, step + 1);
 }

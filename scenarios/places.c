@@ -226,6 +226,16 @@ static int has_signal(const nm_map *map, uint32_t lane) {
     return map->lanes[lane].signals.count > 0 || (before != NM_NONE && map->lanes[before].signals.count > 0);
 }
 
+// Nobody who drives on it has to stop or give way by sign.
+static int has_way(const nm_map *map, uint32_t lane) {
+    for (int hop = 0; hop < 3 && lane != NM_NONE; hop++) {
+        const uint8_t control = map->lanes[lane].control;
+        if (control == NM_CONTROL_YIELD || control == NM_CONTROL_STOP || control == NM_CONTROL_ALL_WAY_STOP) return 0;
+        lane = nm_straightest(map, lane, 0);
+    }
+    return 1;
+}
+
 static int goes_straight(const nm_map *map, uint32_t lane) {
     const nm_lane *l = &map->lanes[lane];
     if (l->turn == NM_TURN_LEFT || l->turn == NM_TURN_RIGHT || l->turn == NM_TURN_U) return 0;
@@ -262,7 +272,7 @@ static int fits_crossing(const nm_finder *finder, uint32_t lane, const nm_confli
 static void find_crossing(nm_finder *finder, uint32_t lane) {
     const nm_map *map = finder->map;
     const nm_lane *l = &map->lanes[lane];
-    if (l->conflicts.count == 0 || !goes_straight(map, lane)) return;
+    if (l->conflicts.count == 0 || !goes_straight(map, lane) || !has_way(map, lane)) return;
     for (uint32_t i = 0; i < l->conflicts.count; i++) {
         const nm_conflict *conflict = &map->conflicts[l->conflicts.first + i];
         if (conflict->kind == NM_CONFLICT_DIVERGE || !fits_crossing(finder, lane, conflict)) continue;
