@@ -218,12 +218,14 @@ typedef nm_status nm_pass(nm_detect_context *ctx);
 typedef void nm_detector_run(nm_detect_context *ctx);
 
 static nm_status run_all(nm_detect_context *ctx) {
-    nm_pass *const passes[] = {nm_detect_motion, nm_detect_lanes, nm_detect_leaders, nm_detect_changes,
-                               nm_detect_crossings};
+    nm_pass *const passes[] = {nm_detect_motion,  nm_detect_lanes,     nm_detect_leaders,
+                               nm_detect_changes, nm_detect_crossings, nm_detect_stands};
     nm_detector_run *const detectors[] = {nm_detect_cut_in,         nm_detect_cut_out,   nm_detect_hard_brake,
                                           nm_detect_following,      nm_detect_merge,     nm_detect_lane_drift,
                                           nm_detect_crossing_kinds, nm_detect_red_light, nm_detect_wrong_way,
-                                          nm_detect_head_on,        nm_detect_near_miss, nm_detect_collision};
+                                          nm_detect_head_on,        nm_detect_near_miss, nm_detect_collision,
+                                          nm_detect_chain_brake,    nm_detect_pull_out,  nm_detect_occluded,
+                                          nm_detect_blocked_lane,   nm_detect_u_turn};
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         nm_status status = passes[i](ctx);
         if (status != NM_OK) return status;

@@ -34,6 +34,11 @@ typedef enum nm_kind {
     NM_KIND_HEAD_ON,
     NM_KIND_NEAR_MISS,
     NM_KIND_COLLISION,
+    NM_KIND_CHAIN_BRAKE,
+    NM_KIND_PARKED_PULL_OUT,
+    NM_KIND_OCCLUDED_PEDESTRIAN,
+    NM_KIND_BLOCKED_LANE,
+    NM_KIND_SUDDEN_U_TURN,
     NM_KIND_COUNT
 } nm_kind;
 
@@ -72,7 +77,9 @@ NM_API nm_status nm_detect_params_set(nm_detect_params *params, const char *name
 
 /// One labelled event. Unset numbers are NaN in memory and NULL in the store. They are those of actor and other, from
 /// smoothed motion, but of cut_out: there gap, closing speed, min_ttc and max_drac are the other's to the vehicle that
-/// was revealed. In head_on min_ttc is the time until the two meet along the lane.
+/// was revealed. In head_on min_ttc is the time until the two meet along the lane, in sudden_u_turn the time until the
+/// other reaches the actor along its lane. In chain_brake the actor is the first to brake and the other the next one;
+/// in blocked_lane the actor is what stands in the way and the other who has to stop or swerve.
 typedef struct nm_event {
     nm_kind kind;
     uint32_t first_step, last_step; ///< inclusive

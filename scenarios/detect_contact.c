@@ -45,8 +45,9 @@ float nm_detect_turning_ttc(const nm_detect_context *ctx, uint32_t a, uint32_t b
 
 // --- near_miss -------------------------------------------------------------------------------------------------------
 
-static int common_steps(const nm_scene *scene, const nm_pair_summary *pair, uint32_t *first, uint32_t *last) {
-    const nm_track *a = &scene->tracks[pair->first], *b = &scene->tracks[pair->second];
+int nm_detect_common(const nm_scene *scene, uint32_t first_track, uint32_t second_track, uint32_t *first,
+                     uint32_t *last) {
+    const nm_track *a = &scene->tracks[first_track], *b = &scene->tracks[second_track];
     if (a->first_step > a->last_step || b->first_step > b->last_step) return 0;
     *first = a->first_step > b->first_step ? a->first_step : b->first_step;
     *last = a->last_step < b->last_step ? a->last_step : b->last_step;
@@ -149,7 +150,7 @@ static int may_matter(const nm_detect_context *ctx, const nm_pair_summary *pair)
 static void near_miss_by_time(nm_detect_context *ctx, const nm_pair_summary *pair) {
     uint32_t from, to, first = NM_NONE, critical = 0;
     float least = INFINITY;
-    if (!common_steps(ctx->scene, pair, &from, &to)) return;
+    if (!nm_detect_common(ctx->scene, pair->first, pair->second, &from, &to)) return;
     for (uint32_t t = from; t <= to + 1; t++) {
         float ttc = INFINITY;
         int hit = t <= to && threatens(ctx, pair, t, &ttc);
@@ -238,7 +239,7 @@ static void judge_contact(nm_detect_context *ctx, const nm_pair_summary *pair) {
     float deep = nm_detect_param(ctx, NM_KIND_COLLISION, COLLISION_MIN_PENETRATION);
     uint32_t from, to, contact = NM_NONE;
     int armed = 0, hit = 0; // armed: the boxes were apart before, so that an overlap is a contact
-    if (!common_steps(ctx->scene, pair, &from, &to)) return;
+    if (!nm_detect_common(ctx->scene, pair->first, pair->second, &from, &to)) return;
     for (uint32_t t = from; t <= to + 1; t++) {
         nm_box a, b;
         int together =

@@ -65,42 +65,61 @@ static int gains_wrongly(const nm_detect_context *ctx, uint32_t track, uint32_t 
     return 0;
 }
 
-static void emit_brake(nm_detect_context *ctx, uint32_t track, uint32_t first, uint32_t last) {
-    const nm_kind kind = NM_KIND_HARD_BRAKE;
-    if ((float)(last - first + 1) * ctx->dt + 1e-4f < nm_detect_param(ctx, kind, HARD_BRAKE_MIN_DURATION)) return;
+// Fills in the rest of a braking from `first` to `last`; 0 when it does not count.
+static int judge_braking(const nm_detect_context *ctx, const nm_braking_limits *limits, nm_braking *braking) {
+    uint32_t track = braking->track, first = braking->first, last = braking->last;
+    if ((float)(last - first + 1) * ctx->dt + 1e-4f < limits->min_duration) return 0;
     uint32_t margin = nm_detect_steps(ctx, SMOOTHING_MARGIN, 0), before = first, critical = first;
     while (before > 0 && first - before < margin && nm_detect_sample(ctx, track, before - 1)) before--;
-    if (nm_detect_sample(ctx, track, before)->speed < nm_detect_param(ctx, kind, HARD_BRAKE_MIN_SPEED)) return;
-    if (mean_braking(ctx, track, first, last) < nm_detect_param(ctx, kind, HARD_BRAKE_MIN_MEAN)) return;
-    if (gains_wrongly(ctx, track, first, last)) return;
+    if (nm_detect_sample(ctx, track, before)->speed < limits->min_speed) return 0;
+    if (mean_braking(ctx, track, first, last) < limits->min_mean) return 0;
+    if (gains_wrongly(ctx, track, first, last)) return 0;
     for (uint32_t t = first; t <= last; t++) // of moments that are alike, the first
         if (nm_detect_sample(ctx, track, t)->accel < 1.005f * nm_detect_sample(ctx, track, critical)->accel)
             critical = t;
-    if (-nm_detect_sample(ctx, track, critical)->accel > nm_detect_param(ctx, kind, HARD_BRAKE_MAX_DECEL)) return;
-    uint32_t other = nm_detect_follower(ctx, track, critical);
-    if (other != NM_NONE) {
-        const nm_sample *behind = nm_detect_sample(ctx, other, critical);
-        if (behind->gap > FOLLOWER_HEADWAY * fmaxf(behind->speed, 1)) other = NM_NONE;
+    braking->critical = critical;
+    return -nm_detect_sample(ctx, track, critical)->accel <= limits->max_decel;
+}
+
+int nm_detect_braking(const nm_detect_context *ctx, uint32_t track, uint32_t from, const nm_braking_limits *limits,
+                      nm_braking *braking) {
+    const nm_track *info = &ctx->scene->tracks[track];
+    uint32_t first = NM_NONE;
+    if (info->first_step > info->last_step) return 0;
+    for (uint32_t t = from > info->first_step ? from : info->first_step; t <= info->last_step + 1; t++) {
+        const nm_sample *sample = nm_detect_scored(ctx, track, t);
+        int hard = sample && sample->accel <= -limits->min_decel;
+        if (hard && first == NM_NONE) first = t;
+        if (hard || first == NM_NONE) continue;
+        *braking = (nm_braking){.track = track, .first = first, .critical = first, .last = t - 1};
+        if (judge_braking(ctx, limits, braking)) return 1;
+        first = NM_NONE;
     }
-    nm_event event = nm_detect_event(kind, track, other, first, critical, last);
-    nm_detect_emit(ctx, &event);
+    return 0;
+}
+
+uint32_t nm_detect_concerned(const nm_detect_context *ctx, uint32_t track, uint32_t step) {
+    uint32_t other = nm_detect_follower(ctx, track, step);
+    if (other == NM_NONE) return NM_NONE;
+    const nm_sample *behind = nm_detect_sample(ctx, other, step);
+    return behind->gap > FOLLOWER_HEADWAY * fmaxf(behind->speed, 1) ? NM_NONE : other;
 }
 
 void nm_detect_hard_brake(nm_detect_context *ctx) {
+    const float *value = ctx->params->values[NM_KIND_HARD_BRAKE];
     if (!nm_detect_enabled(ctx, NM_KIND_HARD_BRAKE)) return;
-    float limit = -nm_detect_param(ctx, NM_KIND_HARD_BRAKE, HARD_BRAKE_MIN_DECEL);
+    const nm_braking_limits limits = {.min_decel = value[HARD_BRAKE_MIN_DECEL],
+                                      .min_duration = value[HARD_BRAKE_MIN_DURATION],
+                                      .min_speed = value[HARD_BRAKE_MIN_SPEED],
+                                      .min_mean = value[HARD_BRAKE_MIN_MEAN],
+                                      .max_decel = value[HARD_BRAKE_MAX_DECEL]};
     for (uint32_t a = 0; a < ctx->scene->track_count; a++) {
-        const nm_track *info = &ctx->scene->tracks[a];
-        if (!nm_detect_vehicle(ctx, a) || nm_detect_static(ctx, a) || info->first_step > info->last_step) continue;
-        uint32_t first = NM_NONE;
-        for (uint32_t t = info->first_step; t <= info->last_step + 1; t++) {
-            const nm_sample *sample = nm_detect_scored(ctx, a, t);
-            int braking = sample && sample->accel <= limit;
-            if (braking && first == NM_NONE) first = t;
-            if (!braking && first != NM_NONE) {
-                emit_brake(ctx, a, first, t - 1);
-                first = NM_NONE;
-            }
+        nm_braking braking;
+        if (!nm_detect_vehicle(ctx, a) || nm_detect_static(ctx, a)) continue;
+        for (uint32_t from = 0; nm_detect_braking(ctx, a, from, &limits, &braking); from = braking.last + 1) {
+            nm_event event = nm_detect_event(NM_KIND_HARD_BRAKE, a, nm_detect_concerned(ctx, a, braking.critical),
+                                             braking.first, braking.critical, braking.last);
+            nm_detect_emit(ctx, &event);
         }
     }
 }

@@ -79,6 +79,56 @@ enum {
     NEAR_MISS_PARAMS
 };
 enum { COLLISION_MIN_PENETRATION, COLLISION_MIN_SPEED, COLLISION_PARAMS };
+enum {
+    CHAIN_MIN_DECEL,
+    CHAIN_MIN_FOLLOWER,
+    CHAIN_MIN_DURATION,
+    CHAIN_MIN_SPEED,
+    CHAIN_MIN_MEAN,
+    CHAIN_MAX_DECEL,
+    CHAIN_MAX_DELAY,
+    CHAIN_MIN_FOLLOWERS,
+    CHAIN_PARAMS
+};
+enum {
+    PULL_OUT_MIN_STANDING,
+    PULL_OUT_MIN_OFFSET,
+    PULL_OUT_MIN_SHIFT,
+    PULL_OUT_MAX_TIME,
+    PULL_OUT_MAX_GAP,
+    PULL_OUT_MIN_SPEED,
+    PULL_OUT_MIN_BRAKE,
+    PULL_OUT_PARAMS
+};
+enum {
+    OCCLUDED_MIN_HIDDEN,
+    OCCLUDED_MAX_VISIBLE,
+    OCCLUDED_MAX_TIME,
+    OCCLUDED_MIN_SPEED,
+    OCCLUDED_MIN_WALK,
+    OCCLUDED_MARGIN,
+    OCCLUDED_MIN_HEIGHT,
+    OCCLUDED_PARAMS
+};
+enum {
+    BLOCKED_MIN_STANDING,
+    BLOCKED_MAX_ROOM,
+    BLOCKED_MIN_SPEED,
+    BLOCKED_MAX_TIME,
+    BLOCKED_MAX_STOP,
+    BLOCKED_MIN_SHIFT,
+    BLOCKED_MIN_FREE,
+    BLOCKED_PARAMS
+};
+enum {
+    U_TURN_MIN_ANGLE,
+    U_TURN_MAX_TIME,
+    U_TURN_MIN_WAY,
+    U_TURN_MAX_TTC,
+    U_TURN_MIN_SPEED,
+    U_TURN_MAX_RATE,
+    U_TURN_PARAMS
+};
 
 /// How an agent came from the lane of the step before into the one of this step.
 typedef enum nm_move {
@@ -139,6 +189,31 @@ typedef struct nm_crossing {
     int follows; ///< the second drove behind the first in its lane: a way that curls, not a crossing
 } nm_crossing;
 
+/// A braking as hard_brake has it.
+typedef struct nm_braking {
+    uint32_t track, first, critical, last; ///< steps; critical: the hardest
+} nm_braking;
+typedef struct nm_braking_limits {
+    float min_decel, min_duration, min_speed, min_mean, max_decel; ///< see the parameters of hard_brake
+} nm_braking_limits;
+
+/// A track that stands, from `first` to `last` (inclusive), for at least half a second.
+typedef struct nm_stand {
+    uint32_t track, first, last;
+} nm_stand;
+
+/// How another is placed on the way that a road user drives.
+typedef struct nm_ahead {
+    uint32_t lane; ///< that it is on, or NM_NONE off the map
+    float d;       ///< m to the left of that lane's centreline
+    float gap;     ///< m along the way, from the front to the nearest of the other's box; negative when beside it
+    float offset;  ///< m that the other's centre is to the left of the own one
+    float overlap; ///< m sideways that the boxes share; negative: the way passes clear of the other
+    float closing; ///< m/s along the way
+    float room;    ///< m of that lane left free beside the other, the wider side; INFINITY off the map
+    float inside;  ///< m that the other's box reaches into that lane; INFINITY off the map
+} nm_ahead;
+
 typedef struct nm_detect_context {
     const nm_scene *scene;
     const nm_map *map;
@@ -152,6 +227,8 @@ typedef struct nm_detect_context {
     size_t change_count;
     nm_crossing *crossings; ///< ordered by pair
     size_t crossing_count;
+    nm_stand *stands; ///< ordered by (track, first)
+    size_t stand_count;
     nm_event *events;
     size_t event_count, event_capacity;
     nm_status status; ///< first failure of nm_detect_emit
@@ -164,6 +241,7 @@ nm_status nm_detect_lanes(nm_detect_context *ctx);     ///< lanes, moves, Frenet
 nm_status nm_detect_leaders(nm_detect_context *ctx);   ///< leader and gap
 nm_status nm_detect_changes(nm_detect_context *ctx);   ///< lane changes
 nm_status nm_detect_crossings(nm_detect_context *ctx); ///< crossing paths
+nm_status nm_detect_stands(nm_detect_context *ctx);    ///< who stands when
 
 // --- the detectors: each emits events of its kinds -------------------------------------------------------------------
 
@@ -179,6 +257,11 @@ void nm_detect_wrong_way(nm_detect_context *ctx);
 void nm_detect_head_on(nm_detect_context *ctx);
 void nm_detect_near_miss(nm_detect_context *ctx);
 void nm_detect_collision(nm_detect_context *ctx);
+void nm_detect_chain_brake(nm_detect_context *ctx);
+void nm_detect_pull_out(nm_detect_context *ctx);
+void nm_detect_occluded(nm_detect_context *ctx);
+void nm_detect_blocked_lane(nm_detect_context *ctx);
+void nm_detect_u_turn(nm_detect_context *ctx);
 
 // --- helpers ---------------------------------------------------------------------------------------------------------
 
@@ -219,6 +302,20 @@ int nm_detect_on_path(const nm_detect_context *ctx, uint32_t actor, uint32_t oth
 /// ground: then they pass, however their straight lines ahead may cross. 1 otherwise, and when either has no lane,
 /// drives against it, or reaches into the other's way.
 int nm_detect_ways_meet(const nm_detect_context *ctx, uint32_t a, uint32_t b, uint32_t step);
+
+/// Where `target` is on the way that `self` drives: along its lanes, straight ahead where it has none or drives against
+/// them. 0 when it is not ahead (its centre behind), farther than 120 m, or more than 8 m to the side.
+int nm_detect_ahead(const nm_detect_context *ctx, uint32_t self, uint32_t target, uint32_t step, nm_ahead *ahead);
+
+/// The first braking of `track` within `limits` that begins at `from` or later; 0 when there is none.
+int nm_detect_braking(const nm_detect_context *ctx, uint32_t track, uint32_t from, const nm_braking_limits *limits,
+                      nm_braking *braking);
+
+/// Who follows `track` at `step` within a headway at which its braking concerns him; NM_NONE when nobody.
+uint32_t nm_detect_concerned(const nm_detect_context *ctx, uint32_t track, uint32_t step);
+
+/// First and last step at which both tracks may be valid; 0 when there is none.
+int nm_detect_common(const nm_scene *scene, uint32_t a, uint32_t b, uint32_t *first, uint32_t *last);
 
 /// 1 when the track is within a lane change at `step`.
 int nm_detect_changing(const nm_detect_context *ctx, uint32_t track, uint32_t step);

@@ -310,6 +310,130 @@ static const nm_detector_info table[NM_KIND_COUNT] = {
                 "least speed along the line of contact (chosen)"},
         },
     },
+    [NM_KIND_CHAIN_BRAKE] = {
+        .kind = NM_KIND_CHAIN_BRAKE,
+        .name = "chain_brake",
+        .definition =
+            "The actor brakes hard, and those who follow it brake hard one after the other; the other is the first of "
+            "them.",
+        .param_count = CHAIN_PARAMS,
+        .params = {
+            [CHAIN_MIN_DECEL] = {"min_decel", "m/s^2", 4, 1, 15,
+                "least deceleration of the first one (as for hard_brake)"},
+            [CHAIN_MIN_FOLLOWER] = {"min_follower", "m/s^2", 3, 1, 15,
+                "least deceleration of every follower, throughout its braking (chosen: above comfortable braking; "
+                "never counts for more than min_decel)"},
+            [CHAIN_MIN_DURATION] = {"min_duration", "s", 0.5f, 0.1f, 5,
+                "least time of each braking (as for hard_brake)"},
+            [CHAIN_MIN_SPEED] = {"min_speed", "m/s", 5, 0, 50,
+                "least speed of each when it begins to brake (as for hard_brake)"},
+            [CHAIN_MIN_MEAN] = {"min_mean", "m/s^2", 2.5f, 0, 15,
+                "and least mean deceleration of each over 2.5 s or until the standstill (chosen; see hard_brake)"},
+            [CHAIN_MAX_DECEL] = {"max_decel", "m/s^2", 9.9f, 5, 50,
+                "most deceleration; more is a tracking error (R157 4.3: 9.81)"},
+            [CHAIN_MAX_DELAY] = {"max_delay", "s", 2.5f, 0.1f, 10,
+                "most time from one vehicle's beginning to brake to that of the next (chosen: reaction and its headway)"},
+            [CHAIN_MIN_FOLLOWERS] = {"min_followers", "", 2, 1, 20,
+                "least number of followers that brake so"},
+        },
+    },
+    [NM_KIND_PARKED_PULL_OUT] = {
+        .kind = NM_KIND_PARKED_PULL_OUT,
+        .name = "parked_pull_out",
+        .definition =
+            "The actor stood at the side of the road and moves off into the way of the other, which comes from behind "
+            "and has to brake.",
+        .param_count = PULL_OUT_PARAMS,
+        .params = {
+            [PULL_OUT_MIN_STANDING] = {"min_standing", "s", 1, 0.5f, 60,
+                "least time that the actor stood, as far as the scene shows (chosen)"},
+            [PULL_OUT_MIN_OFFSET] = {"min_offset", "m", 1.2f, 0, 10,
+                "least distance of its centre from the middle of a lane for running traffic while it stood (chosen: "
+                "who drives is nearer)"},
+            [PULL_OUT_MIN_SHIFT] = {"min_shift", "m", 0.8f, 0.1f, 5,
+                "least way towards the line of the other when it gets in its way (chosen)"},
+            [PULL_OUT_MAX_TIME] = {"max_time", "s", 8, 0.5f, 30,
+                "most time from moving off to getting in the other's way (chosen)"},
+            [PULL_OUT_MAX_GAP] = {"max_gap", "m", 50, 1, 120,
+                "most gap from the other to the actor then (chosen)"},
+            [PULL_OUT_MIN_SPEED] = {"min_speed", "m/s", 3, 0, 50,
+                "least speed of the other then (as for cut_in)"},
+            [PULL_OUT_MIN_BRAKE] = {"min_brake", "m/s^2", 2, 0, 15,
+                "least deceleration that the other needs, or brakes with, within 3 s (chosen: above everyday slowing)"},
+        },
+    },
+    [NM_KIND_OCCLUDED_PEDESTRIAN] = {
+        .kind = NM_KIND_OCCLUDED_PEDESTRIAN,
+        .name = "occluded_pedestrian",
+        .definition =
+            "The actor, a pedestrian, walks into the way of the other, a moving vehicle, from behind an object or "
+            "vehicle that hid it from the other's front until shortly before.",
+        .param_count = OCCLUDED_PARAMS,
+        .params = {
+            [OCCLUDED_MIN_HIDDEN] = {"min_hidden", "s", 0.5f, 0.1f, 20,
+                "least time that both its sides and its middle were hidden, without a break (chosen)"},
+            [OCCLUDED_MAX_VISIBLE] = {"max_visible", "s", 1.5f, 0, 10,
+                "most time from its coming into sight to its getting in the way (chosen: a reaction of 0.75 s (R157), "
+                "twice; in Euro NCAP's CPNCO-50 a child steps out from behind parked cars)"},
+            [OCCLUDED_MAX_TIME] = {"max_time", "s", 3, 0.2f, 10,
+                "most time that the vehicle then needs to reach it (chosen)"},
+            [OCCLUDED_MIN_SPEED] = {"min_speed", "m/s", 2, 0, 50,
+                "least speed of the vehicle then (as for pedestrian_crossing)"},
+            [OCCLUDED_MIN_WALK] = {"min_walk", "m/s", 0.5f, 0, 10,
+                "least speed of the pedestrian then (chosen: one who stands is not walking out)"},
+            [OCCLUDED_MARGIN] = {"margin", "m", 0.3f, 0, 3,
+                "added to both sides of the vehicle's way (chosen)"},
+            [OCCLUDED_MIN_HEIGHT] = {"min_height", "m", 1, 0, 5,
+                "least height of what hides, where heights are known (chosen: a child)"},
+        },
+    },
+    [NM_KIND_BLOCKED_LANE] = {
+        .kind = NM_KIND_BLOCKED_LANE,
+        .name = "blocked_lane",
+        .definition =
+            "The actor, an obstacle or a vehicle that stands (not queueing, not waiting at a junction), closes a lane, "
+            "and the other has to stop for it or swerve.",
+        .param_count = BLOCKED_PARAMS,
+        .params = {
+            [BLOCKED_MIN_STANDING] = {"min_standing", "s", 3, 0.5f, 60,
+                "least time that a vehicle has been standing before the other comes near (chosen); obstacles and "
+                "parked vehicles always have"},
+            [BLOCKED_MAX_ROOM] = {"max_room", "m", 2, 0, 5,
+                "most width of the lane left free beside it (chosen: a car with its mirrors needs more)"},
+            [BLOCKED_MIN_SPEED] = {"min_speed", "m/s", 4, 0, 50,
+                "least speed of the other when it comes near (as for lead_stopped)"},
+            [BLOCKED_MAX_TIME] = {"max_time", "s", 4, 0.5f, 20,
+                "near: the gap is driven in this time (chosen)"},
+            [BLOCKED_MAX_STOP] = {"max_stop", "m", 15, 0.5f, 50,
+                "most gap at which a stop is one for it (chosen)"},
+            [BLOCKED_MIN_SHIFT] = {"min_shift", "m", 1, 0.1f, 5,
+                "least sideways way that is a swerve (chosen)"},
+            [BLOCKED_MIN_FREE] = {"min_free", "m", 20, 0, 100,
+                "least gap ahead of a standing vehicle, to the next vehicle or to a junction; nearer it queues or "
+                "waits (chosen)"},
+        },
+    },
+    [NM_KIND_SUDDEN_U_TURN] = {
+        .kind = NM_KIND_SUDDEN_U_TURN,
+        .name = "sudden_u_turn",
+        .definition =
+            "The actor turns back within a few seconds, and the other closes in on it meanwhile.",
+        .param_count = U_TURN_PARAMS,
+        .params = {
+            [U_TURN_MIN_ANGLE] = {"min_angle", "rad", 2.62f, 1.75f, 3.14f,
+                "least change of heading (150 degrees)"},
+            [U_TURN_MAX_TIME] = {"max_time", "s", 7, 1, 30,
+                "most time of it (chosen: a half circle of 5.5 m radius at 2.5 m/s)"},
+            [U_TURN_MIN_WAY] = {"min_way", "m", 5, 0, 50,
+                "least way driven meanwhile (chosen: headings of standing tracks flip)"},
+            [U_TURN_MAX_TTC] = {"max_ttc", "s", 3, 0.2f, 10,
+                "most time until the other reaches the actor along its lane (chosen)"},
+            [U_TURN_MIN_SPEED] = {"min_speed", "m/s", 3, 0, 50,
+                "least speed of the other (chosen)"},
+            [U_TURN_MAX_RATE] = {"max_rate", "rad/s", 2.5f, 0.5f, 30,
+                "most turn rate; faster is a tracking error (chosen: 3.5 m radius at 8 m/s)"},
+        },
+    },
 };
 // clang-format on
 

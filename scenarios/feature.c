@@ -16,14 +16,14 @@
 //    9 severity of the worst event                   25 vehicles: much(count, 20)
 //   10 worst severity along the lane                 26 pedestrians: much(count, 5)
 //      (hard_brake, rear_end, lead_stopped,          27 cyclists: much(count, 3)
-//      tailgate)                                     28 share of trucks and buses
+//      tailgate, chain_brake, blocked_lane)          28 share of trucks and buses
 //   11 .. across lanes (cut_in, cut_out,             29 density: much(agents per km of lane, 20)
-//      merge_conflict, lane_drift)                   30 road under the actor: +1 freeway, +0.5 ramp, -0.5 other,
+//      merge_conflict, lane_drift, parked_pull_out)  30 road under the actor: +1 freeway, +0.5 ramp, -0.5 other,
 //   12 .. at crossings (unprotected_left_turn,          -1 in a junction, 0 unknown
 //      crossing_conflict, right_turn_conflict)       31 its curvature: much(20 m * curvature, 1), left positive
-//   13 .. with pedestrians or cyclists
+//   13 .. with pedestrians or cyclists (crossings, occluded_pedestrian)
 //   14 .. against the rules (red_light_runner,
-//      wrong_way, head_on)
+//      wrong_way, head_on, sudden_u_turn)
 //   15 .. near_miss (0.5 at most) or collision
 #include <math.h>
 #include <string.h>
@@ -47,11 +47,14 @@ static int group(nm_kind kind) {
     case NM_KIND_REAR_END:
     case NM_KIND_LEAD_STOPPED:
     case NM_KIND_TAILGATE:
+    case NM_KIND_CHAIN_BRAKE:
+    case NM_KIND_BLOCKED_LANE:
         return 10;
     case NM_KIND_CUT_IN:
     case NM_KIND_CUT_OUT:
     case NM_KIND_MERGE_CONFLICT:
     case NM_KIND_LANE_DRIFT:
+    case NM_KIND_PARKED_PULL_OUT:
         return 11;
     case NM_KIND_UNPROTECTED_LEFT_TURN:
     case NM_KIND_CROSSING_CONFLICT:
@@ -59,10 +62,12 @@ static int group(nm_kind kind) {
         return 12;
     case NM_KIND_PEDESTRIAN_CROSSING:
     case NM_KIND_CYCLIST_CROSSING:
+    case NM_KIND_OCCLUDED_PEDESTRIAN:
         return 13;
     case NM_KIND_RED_LIGHT_RUNNER:
     case NM_KIND_WRONG_WAY:
     case NM_KIND_HEAD_ON:
+    case NM_KIND_SUDDEN_U_TURN:
         return 14;
     case NM_KIND_NEAR_MISS:
     case NM_KIND_COLLISION:

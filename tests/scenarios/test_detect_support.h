@@ -24,7 +24,7 @@ typedef struct pose {
 typedef struct agent {
     nm_agent_type type;
     unsigned flags;
-    double length, width;
+    double length, width, height; ///< m; height 0 = unknown
     pose poses[STEPS_MAX];
 } agent;
 
@@ -342,7 +342,8 @@ static inline const nm_scene *build_scene(const world *w, const placing *p) {
                             .type = a->type,
                             .flags = a->flags,
                             .length = (float)a->length,
-                            .width = (float)a->width};
+                            .width = (float)a->width,
+                            .height = (float)a->height};
         status = nm_scene_builder_add_track(builder, &def, &track, &error);
         for (int t = 0; t < w->steps && status == NM_OK; t++) {
             const pose *at = &a->poses[t];

@@ -167,6 +167,69 @@ static inline void world_collision(world *w, int outside) {
     straight_at(w, add_car(w), 105 + 20, 0, 0, 5);
 }
 
+/// Agent 0 brakes from 15 m/s with 6 m/s^2 for 1.8 s; agents 1 and 2, 12 m apart, brake as hard 0.8 and 1.6 s later
+/// (outside: agent 2 brakes with 2 m/s^2).
+static inline void world_chain_brake(world *w, int outside) {
+    double speeds[STEPS_MAX];
+    start_world(w, MAP_HIGHWAY, 110);
+    for (int i = 0; i < 3; i++) {
+        profile(speeds, w->steps, 15, 30 + 8 * i, outside && i == 2 ? -2 : -6, 4);
+        straight(w, add_car(w), 200 - 21 * i, 0, 0, speeds);
+    }
+}
+
+/// Agent 0 stands beside the lane (its middle 2.9 m off), moves off after 3 s and is in the lane about 2 s later; agent
+/// 1 comes from behind at 12 m/s and is 22 m (outside: 75 m) away then. It brakes with 4 m/s^2 in time.
+static inline void world_pull_out(world *w, int outside) {
+    point path[63];
+    double speeds[STEPS_MAX];
+    start_world(w, MAP_TWO_WAY, 120);
+    size_t count = change_path(path, 190, -2.9, 0, 201, 212);
+    profile(speeds, w->steps, 0, 30, 2, 6);
+    drive(w, add_car(w), path, count, 10, speeds);
+    profile(speeds, w->steps, 12, 50, -4, 5);
+    straight(w, add_car(w), 204 - 5 - 12 * 5.0 - (outside ? 75 : 22), 0, 0, speeds);
+}
+
+/// A parked van hides agent 0, who walks over the road from behind it in front of agent 1 (10 m/s, brakes); outside:
+/// the van stands beyond the place, so that agent 0 is seen all the time.
+static inline void world_occluded(world *w, int outside) {
+    double speeds[STEPS_MAX];
+    start_world(w, MAP_TWO_WAY, 100);
+    straight_at(w, add_agent(w, NM_AGENT_PEDESTRIAN, 0.5, 0.5), 202, -7, PI / 2, 1.4); // 1.4 m off the axis after 4 s
+    profile(speeds, w->steps, 10, 45, -6, 0);
+    straight(w, add_car(w), 200 - 2.5 - 17 - 10 * 4, 0, 0, speeds);
+    agent *van = add_agent(w, NM_AGENT_TRUCK, 6, 2.2);
+    van->flags = NM_TRACK_STATIC;
+    straight_at(w, van, outside ? 209 : 198, -2.9, 0, 0);
+}
+
+/// An obstacle, agent 0, stands in the lane (outside: 2.2 m to its right); agent 1 comes at 10 m/s and swerves into the
+/// next lane (outside: likewise, without need).
+static inline void world_blocked_lane(world *w, int outside) {
+    point path[63];
+    start_world(w, MAP_HIGHWAY, 120);
+    agent *a = add_agent(w, NM_AGENT_OBSTACLE, 2, 2);
+    a->flags = NM_TRACK_STATIC;
+    straight_at(w, a, 200, outside ? -2.2 : 0.3, 0, 0);
+    size_t count = change_path(path, 0, 0, 3.5, 165, 195);
+    cruise(w, add_car(w), path, count, 120, 10);
+}
+
+/// Agent 0 turns back to the left in front of agent 1, which comes from behind at 12 m/s and is 20 m (outside: 90 m)
+/// behind.
+static inline void world_u_turn(world *w, int outside) {
+    point path[23];
+    double speeds[STEPS_MAX];
+    start_world(w, MAP_TWO_WAY, 100);
+    size_t count = arc(path + 1, 205, 3.5, 4.2, -PI / 2, PI / 2);
+    path[0] = (point){150, -0.7};
+    path[count + 1] = (point){50, 7.7};
+    cruise(w, add_car(w), path, count + 2, 30, 5);
+    profile(speeds, w->steps, 12, 50, -5, 0);
+    straight(w, add_car(w), 205 - 5 - 12 * 5 - (outside ? 90 : 20), 0, 0, speeds);
+}
+
 typedef struct kind_case {
     nm_kind kind;
     void (*make)(world *w, int outside);
@@ -194,6 +257,11 @@ static const kind_case kind_cases[NM_KIND_COUNT] = {
     {NM_KIND_HEAD_ON, world_head_on, 0, 1, 4.3, 5, 0},
     {NM_KIND_NEAR_MISS, world_near_miss, 0, 1, 4.5, 5.5, 0},
     {NM_KIND_COLLISION, world_collision, 0, 1, 1.9, 2.2, 0},
+    {NM_KIND_CHAIN_BRAKE, world_chain_brake, 0, 1, 4.4, 5.2, 0},
+    {NM_KIND_PARKED_PULL_OUT, world_pull_out, 0, 1, 4.5, 7.5, 0},
+    {NM_KIND_OCCLUDED_PEDESTRIAN, world_occluded, 0, 1, 3.5, 4.5, 0},
+    {NM_KIND_BLOCKED_LANE, world_blocked_lane, 0, 1, 4, 7, 0},
+    {NM_KIND_SUDDEN_U_TURN, world_u_turn, 0, 1, 5, 7, 0},
 };
 
 #endif
