@@ -55,7 +55,7 @@ typedef enum nm_kind_param_id {
     NM_PARAM_REVEALED_SPEED, ///< m/s, of what it hides
     NM_PARAM_HEADWAY,        ///< s, gap over the follower's speed
     NM_PARAM_DECELERATION,   ///< m/s^2, of the adversary
-    NM_PARAM_WARNING,        ///< s, time to collision when the scene begins
+    NM_PARAM_WARNING,        ///< s, time to collision when the ego notices the adversary
     NM_PARAM_BRAKE_TTC,      ///< s, time to collision at which the adversary gives in
     NM_PARAM_OVERHANG,       ///< m, of the adversary beyond its lane
     NM_PARAM_DURATION,       ///< s, that it is beyond

@@ -8,10 +8,10 @@
 #include "base/rng.h"
 #include "scenarios/manoeuvre_internal.h"
 
-#define PLACE_TRIES 24u   // places looked at until one fits
-#define STAGINGS 3u     // of these, places at which the manoeuvre is tried
+#define PLACE_TRIES 24u  // places looked at until one fits
+#define STAGINGS 3u      // of these, places at which the manoeuvre is tried
 #define ROUTE_TRIES 12u  // drivers of whom one takes the ego's way
-#define RUNS 14           // closed-loop runs at most
+#define RUNS 14          // closed-loop runs at most
 #define REPEATS 5        // of these with the same aims, for the timing
 #define AFTER 40u        // steps after the conflict within which the severity must show
 #define OFF_LINE 1.5f    // m
@@ -239,7 +239,7 @@ static void measure_danger(nm_attempt *a, uint32_t until) {
 // Time from the adversary's leaving the shared ground to the ego's coming, as it happened; INFINITY when it did not.
 static float encroachment(const nm_attempt *a) {
     const nm_script *script = &a->work->script[NM_ROLE_ADVERSARY];
-    if (script->line != &a->work->other_line) return INFINITY;
+    if (script->line != &a->work->other_line || a->spec->kind == NM_KIND_RIGHT_TURN_CONFLICT) return INFINITY;
     const int walks = (a->spec->needs & NM_NEED_STREET) != 0;
     const float end = (walks ? 0.5f * a->ego_width : a->place.out - a->place.in) + 0.5f * a->length;
     const float begin = (walks ? -0.5f * a->width : 0) - 0.5f * a->ego_length;
@@ -377,7 +377,9 @@ static nm_status search(nm_attempt *a, nm_error *error) {
                 nm_status status = confirm(a, &found, error);
                 if (status != NM_OK) return status;
                 out->reject = NM_REJECT_NOT_FOUND;
-                verdict = NM_VERDICT_MILD; // what the detectors do not see was not dangerous enough
+                // A near miss that the detectors do not see was not dangerous enough; a collision may have cut the
+                // manoeuvre short.
+                verdict = a->request->ranges.severity == NM_SEVERITY_COLLISION ? NM_VERDICT_HARD : NM_VERDICT_MILD;
             }
             if (found) {
                 out->reject = NM_REJECT_NONE;

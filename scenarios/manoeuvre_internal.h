@@ -104,7 +104,8 @@ typedef struct nm_attempt {
     float seconds;                   ///< to the conflict, when nobody reacts
     float drawn[NM_KIND_MAX_PARAMS];
     float value[NM_KIND_MAX_PARAMS]; ///< aimed at now
-    uint32_t tries; ///< places looked at
+    uint32_t tries;                  ///< places looked at
+    uint32_t blind;                  ///< steps for which the ego has not noticed anything yet
     uint64_t world_seed;
     uint32_t conflict; ///< step that the parameters are of
     uint32_t hint;     ///< of the ego on its line

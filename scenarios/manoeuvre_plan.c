@@ -8,8 +8,12 @@
 #define WORST_BRAKE 8.0f  // m/s^2 of an adversary that gives in
 #define SLOWEST 0.55f     // of what the road allows: the ego's least speed
 #define LEAD_SECONDS 0.6f // s until somebody who leads the ego begins
-#define FLOOR 1.5f        // m/s: slower adversaries stand
-#define MARGIN 3.0f       // m of way left at a line's start
+#define LEAD_SHORT 0.3f
+#define BLIND_STEPS                                                                                                    \
+    12u // until the ego notices what stands in its way: a reaction of 0.75 s and 0.4 s to perceive (R157)
+#define BLIND_TURN 0.03f // rad that the way may turn meanwhile
+#define FLOOR 1.5f       // m/s: slower adversaries stand
+#define MARGIN 3.0f      // m of way left at a line's start
 
 static uint32_t last_step(const nm_attempt *a) {
     return a->request->steps;
@@ -30,13 +34,18 @@ static int fit(nm_attempt *a, nm_kind_param_id id, float low, float high) {
 }
 
 static float lead_time(const nm_attempt *a, float random) {
+    const int hits = a->request->ranges.severity == NM_SEVERITY_COLLISION;
     switch (a->spec->kind) {
     case NM_KIND_HARD_BRAKE:
+        return hits ? LEAD_SHORT : LEAD_SECONDS; // left alone, the ego would open the gap
     case NM_KIND_CUT_OUT:
         return LEAD_SECONDS;
     case NM_KIND_LEAD_STOPPED:
+        return (float)BLIND_STEPS * NM_STEP_SECONDS;
     case NM_KIND_TAILGATE:
         return 1.0f;
+    case NM_KIND_RED_LIGHT_RUNNER:
+        return 4.5f + random; // the line lies well before the shared ground
     case NM_KIND_LANE_DRIFT:
         return 4.5f; // the detector looks at how it drove before
     default:
@@ -97,7 +106,8 @@ static int fit_adversary(nm_attempt *a) {
     const int own = work->script[NM_ROLE_ADVERSARY].line == &work->other_line;
     const float limit = own ? nm_guide_limit(&work->other_line, -25, a->place.out - a->place.in + 10)
                             : nm_guide_limit(&work->ego_line, 0, 80);
-    return fit(a, NM_PARAM_SPEED, 0.4f * limit, 1.15f * limit);
+    const float slowest = a->spec->kind == NM_KIND_RED_LIGHT_RUNNER ? 0.65f : 0.4f;
+    return fit(a, NM_PARAM_SPEED, slowest * limit, 1.15f * limit);
 }
 
 nm_reject nm_plan_setup(nm_attempt *a) {
@@ -112,10 +122,15 @@ nm_reject nm_plan_setup(nm_attempt *a) {
     a->seconds = lead_time(a, nm_rng_uniform(&key, 24));
     const float front = a->work->script[NM_ROLE_ADVERSARY].line == &a->work->other_line ? 0.5f * a->ego_length : 0;
     // less time where the way is short
-    const float most = (-first - front) / a->start_speed, least = nm_minf(a->seconds, 1.8f);
+    const float most = (-first - front) / a->start_speed;
+    const float least = nm_minf(a->seconds, a->spec->kind == NM_KIND_RED_LIGHT_RUNNER ? 3.0f : 1.8f);
     if (most < least) return NM_REJECT_NO_ROOM;
     a->seconds = nm_minf(a->seconds, most);
     a->start_s = -front - a->start_speed * a->seconds;
+    a->blind = a->spec->kind == NM_KIND_LEAD_STOPPED ? BLIND_STEPS : 0;
+    const float turned =
+        nm_guide_at(&a->work->ego_line, a->start_s, 0).heading - nm_guide_at(&a->work->ego_line, 0, 0).heading;
+    if (a->blind > 0 && fabsf(nm_wrap_angle(turned)) > BLIND_TURN) return NM_REJECT_NO_ROOM;
     return NM_REJECT_NONE;
 }
 
@@ -262,8 +277,8 @@ static nm_reject plan_rear_end(nm_attempt *a) {
 
 static nm_reject plan_lead_stopped(nm_attempt *a) {
     nm_script *script = adversary(a);
-    a->conflict = 0;
-    cruise(a, script, 0, a->start_s + halves(a) + nm_attempt_value(a, NM_PARAM_WARNING) * a->start_speed, 0);
+    a->conflict = a->blind;
+    cruise(a, script, 0, halves(a) + nm_attempt_value(a, NM_PARAM_WARNING) * a->start_speed, 0);
     return starts_on_line(script) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
 }
 
@@ -348,7 +363,9 @@ static float front_at(const nm_attempt *a, float s) {
 static nm_reject plan_crossing(nm_attempt *a) {
     nm_script *script = adversary(a);
     const int walks = (a->spec->needs & NM_NEED_STREET) != 0;
-    const float arrives = front_at(a, walks ? -0.5f * a->width : 0);
+    // where ways join it is the end of the shared ground that both come to
+    const float joins = a->spec->kind == NM_KIND_RIGHT_TURN_CONFLICT ? a->place.ego_out - a->place.ego_s : 0;
+    const float arrives = front_at(a, walks ? -0.5f * a->width : joins);
     const float end = walks ? 0.5f * a->ego_width : a->place.out - a->place.in;
     const float pet = nm_attempt_value(a, NM_PARAM_PREDICTED_PET), speed = nm_attempt_value(a, NM_PARAM_SPEED);
     if (arrives < 0) return NM_REJECT_EGO_ELSEWHERE;

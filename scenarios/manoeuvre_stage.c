@@ -9,7 +9,7 @@
 #define CLEAR_AHEAD 90.0f  // ... after the conflict, and ...
 #define CLEAR_ASIDE 1.2f   // ... to both sides of the boxes
 #define CRASH_BRAKE 6.0f   // m/s^2 after a contact
-#define CRASH_SLIDE 2.0f // m/s below which it moves sideways no more
+#define CRASH_SLIDE 2.0f   // m/s below which it moves sideways no more
 #define SIGNAL_TRIES 240u
 #define SIGNAL_STRIDE 5u
 
@@ -222,6 +222,7 @@ static void restart(nm_attempt *a) {
     nm_world_reset(a->world, a->world_seed);
     for (uint32_t role = NM_ROLE_ADVERSARY; role < (a->has_other ? 3u : 2u); role++)
         nm_world_set_policy(a->world, role, NM_POLICY_LOG);
+    if (a->blind > 0) nm_world_set_policy(a->world, NM_ROLE_EGO, NM_POLICY_CONSTANT_VELOCITY);
     const nm_world_view view = nm_world_get_view(a->world);
     record(a, &view);
     a->out->simulations++;
@@ -230,6 +231,7 @@ static void restart(nm_attempt *a) {
 void nm_stage_run(nm_attempt *a, uint32_t until, int more) {
     if (!more) restart(a);
     for (uint32_t step = nm_world_get_view(a->world).step; step < until; step++) {
+        if (step == a->blind && step > 0) nm_world_set_policy(a->world, NM_ROLE_EGO, a->request->ego);
         nm_world_step(a->world, NULL, 0, NULL);
         const nm_world_view view = nm_world_get_view(a->world);
         record(a, &view);
