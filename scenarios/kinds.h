@@ -23,16 +23,18 @@ NM_API const char *nm_severity_name(nm_severity severity);                 ///< 
 NM_API int nm_severity_from_name(const char *name, nm_severity *severity); ///< 1 when found
 
 /// What a map must offer, as bits of nm_kind_spec.needs.
-#define NM_NEED_ROAD 1u           ///< a lane to drive on, long enough ahead and behind
-#define NM_NEED_ADJACENT_LANE 2u  ///< a lane beside it that runs the same way, and a change is allowed
-#define NM_NEED_ENDING_LANE 4u    ///< a lane beside it that ends or is a ramp
-#define NM_NEED_ONCOMING_LANE 8u  ///< a lane beside it that runs the other way
-#define NM_NEED_CROSSING_LANE 16u ///< a lane that crosses it from the side, without signals
-#define NM_NEED_LEFT_TURN 32u     ///< a lane that turns left across it from ahead
-#define NM_NEED_RIGHT_TURN 64u    ///< a lane that turns right into it
-#define NM_NEED_SIGNAL 128u       ///< a lane that crosses it from the side and has a signal
-#define NM_NEED_STREET 256u       ///< a street on which people walk: no motorway, at most 60 km/h
-#define NM_NEED_COUNT 9
+#define NM_NEED_ROAD 1u            ///< a lane to drive on, long enough ahead and behind
+#define NM_NEED_ADJACENT_LANE 2u   ///< a lane beside it that runs the same way, and a change is allowed
+#define NM_NEED_ENDING_LANE 4u     ///< a lane beside it that ends or is a ramp
+#define NM_NEED_ONCOMING_LANE 8u   ///< a lane beside it that runs the other way
+#define NM_NEED_CROSSING_LANE 16u  ///< a lane that crosses it from the side, without signals
+#define NM_NEED_LEFT_TURN 32u      ///< a lane that turns left across it from ahead
+#define NM_NEED_RIGHT_TURN 64u     ///< a lane that turns right into it
+#define NM_NEED_SIGNAL 128u        ///< a lane that crosses it from the side and has a signal
+#define NM_NEED_STREET 256u        ///< a street on which people walk: no motorway, at most 60 km/h
+#define NM_NEED_ROADSIDE 512u      ///< a street's outermost lane
+#define NM_NEED_TURNING_ROOM 1024u ///< ground to turn back on
+#define NM_NEED_COUNT 11
 /// In words, for messages ("a lane that crosses another from the side, without signals"); `bit` is one of the above.
 NM_API const char *nm_need_text(unsigned bit);
 
@@ -62,6 +64,7 @@ typedef enum nm_kind_param_id {
     NM_PARAM_SPEED,          ///< m/s, of the adversary
     NM_PARAM_PREDICTED_PET,  ///< s, from the adversary's leaving the shared ground to the ego's coming, had it not
                              ///< reacted; negative: they would be on it together for that long
+    NM_PARAM_REACTION,       ///< s, until the ego notices: it keeps its velocity for so long
     NM_PARAM_MIN_TTC,        ///< s, least time to collision of the two: the severity of a near miss
     NM_PARAM_ID_COUNT
 } nm_kind_param_id;

@@ -12,7 +12,7 @@
 // clang-format off
 // id, name, unit, bounds, fallback of near misses and of collisions, critical end, free, source
 #define EGO_SPEED                                                                                                      \
-    {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {3, 40}, {{6, 36}, {6, 36}}, 0, 0,                                        \
+    {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {3, 40}, {{5, 36}, {5, 36}}, 0, 0,                                        \
      "of the ego at the start; cut to 55..100 % of what the road allows (R157: Ve0, 16.67 m/s)"}
 #define MIN_TTC                                                                                                        \
     {NM_PARAM_MIN_TTC, "min_ttc", "s", {0, 10}, {{0.05f, 3}, {0, 0}}, 0, 0,                                            \
@@ -27,6 +27,9 @@
 #define ROAD_SPEED(low, high)                                                                                          \
     {NM_PARAM_SPEED, "speed", "m/s", {1.5f, 40}, {{(low), (high)}, {(low), (high)}}, 0, 0,                             \
      "of the adversary (chosen)"}
+#define REACTION                                                                                                       \
+    {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0, 0.3f}, {0.4f, 1.6f}}, 1, 1,                                   \
+     "until the ego notices; it keeps its velocity for so long (R157's driver: 0.75 s, and 0.4 s to perceive)"}
 #define LANE_CHANGES (NM_NEED_ROAD | NM_NEED_ADJACENT_LANE)
 #define BOTH 3u
 #define NEAR_MISS_ONLY 1u
@@ -61,7 +64,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
         .needs = LANE_CHANGES, .violations = 0,
         .typology = "following vehicle making a manoeuvre; lead vehicle moving slower", .tests = "R157 4.5",
-        .param_count = 6,
+        .param_count = 7,
         .params = {
             EGO_SPEED,
             {NM_PARAM_HEADWAY, "headway", "s", {0.4f, 2.5f}, {{0.7f, 1.6f}, {0.5f, 1.2f}}, -1, 0,
@@ -72,6 +75,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
              "of the slow vehicle (R157: stands)"},
             {NM_PARAM_LATERAL_SPEED, "lateral_speed", "m/s", {0.6f, 3}, {{1, 2.2f}, {1.6f, 2.8f}}, 1, 0,
              "largest sideways speed (R157: Vy 2 m/s)"},
+            REACTION,
             MIN_TTC,
         },
     },
@@ -83,13 +87,14 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
         .needs = NM_NEED_ROAD, .violations = NM_VIOLATION_STOPPING,
         .typology = "lead vehicle decelerating", .tests = "R157 4.3; Euro NCAP CCRb",
-        .param_count = 4,
+        .param_count = 5,
         .params = {
             EGO_SPEED,
-            {NM_PARAM_HEADWAY, "headway", "s", {0.1f, 2.8f}, {{0.5f, 1.5f}, {0.12f, 0.5f}}, -1, 0,
+            {NM_PARAM_HEADWAY, "headway", "s", {0.1f, 2.8f}, {{0.5f, 1.5f}, {0.3f, 1}}, -1, 0,
              "of the ego when braking begins (CCRb: 12 and 40 m at 13.9 m/s = 0.9 and 2.9 s)"},
             {NM_PARAM_DECELERATION, "deceleration", "m/s^2", {4.6f, 9.5f}, {{5, 9}, {6, 9.5f}}, 1, 0,
              "of the adversary (R157: 9.81; CCRb: 2 and 6)"},
+            REACTION,
             MIN_TTC,
         },
     },
@@ -154,7 +159,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_LEFT_TURN, .violations = NM_VIOLATION_PRIORITY,
         .typology = "left turn across path from opposite directions", .tests = "Euro NCAP CCFtap, with roles exchanged",
         .param_count = 4,
-        .params = {EGO_SPEED, ROAD_SPEED(4, 8), PREDICTED_PET, MIN_TTC},
+        .params = {EGO_SPEED, ROAD_SPEED(3, 8), PREDICTED_PET, MIN_TTC},
     },
     [NM_KIND_CROSSING_CONFLICT] = {
         .kind = NM_KIND_CROSSING_CONFLICT, .name = "crossing_conflict",
@@ -165,7 +170,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_CROSSING_LANE, .violations = NM_VIOLATION_PRIORITY,
         .typology = "straight crossing paths at non-signalised junctions", .tests = "Euro NCAP CCCscp",
         .param_count = 4,
-        .params = {EGO_SPEED, ROAD_SPEED(6, 14), PREDICTED_PET, MIN_TTC},
+        .params = {EGO_SPEED, ROAD_SPEED(5, 14), PREDICTED_PET, MIN_TTC},
     },
     [NM_KIND_RED_LIGHT_RUNNER] = {
         .kind = NM_KIND_RED_LIGHT_RUNNER, .name = "red_light_runner",
@@ -187,8 +192,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_RIGHT_TURN, .violations = NM_VIOLATION_PRIORITY,
         .typology = "vehicles turning at non-signalised junctions", .tests = "",
         .param_count = 4,
-        .params = {EGO_SPEED, ROAD_SPEED(4, 7),
-            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-2, 1.4f}, {{-0.8f, 0.6f}, {-1.6f, -0.4f}}, -1, 0,
+        .params = {EGO_SPEED, ROAD_SPEED(3, 7),
+            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-4, 1.4f}, {{-2.2f, 0}, {-3.2f, -1.5f}}, -1, 0,
              "time from the adversary's rear entering the ego's lane to the ego's coming there, had it not reacted"},
             MIN_TTC},
     },
@@ -291,6 +296,87 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .definition = "No manoeuvre: a severity of the other kinds, in which the two touch.",
         .ego = "", .adversary = "", .others = "", .typology = "", .tests = "", .other_named = 1,
     },
+    [NM_KIND_CHAIN_BRAKE] = {
+        .kind = NM_KIND_CHAIN_BRAKE, .name = "chain_brake",
+        .definition = "The adversary leads the ego and brakes hard; a third one follows the ego and has to brake, too.",
+        .generable = 1, .severities = NEAR_MISS_ONLY,
+        .ego = "follows", .adversary = "leads and brakes", .others = "follows the ego",
+        .actor = NM_ROLE_ADVERSARY, .other_named = 1,
+        .needs = NM_NEED_ROAD, .violations = NM_VIOLATION_STOPPING,
+        .typology = "lead vehicle decelerating", .tests = "R157 4.3",
+        .param_count = 4,
+        .params = {
+            {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {7, 40}, {{7, 36}, {7, 36}}, 0, 0,
+             "of the ego at the start (Ve0)"},
+            {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 2}, {{0.6f, 1.3f}, {0.6f, 1.3f}}, -1, 0,
+             "of the ego when braking begins, and of who follows it"},
+            {NM_PARAM_DECELERATION, "deceleration", "m/s^2", {5, 9.5f}, {{5.5f, 8.5f}, {5.5f, 8.5f}}, 1, 0,
+             "of the adversary (R157: 9.81)"},
+            MIN_TTC,
+        },
+    },
+    [NM_KIND_PARKED_PULL_OUT] = {
+        .kind = NM_KIND_PARKED_PULL_OUT, .name = "parked_pull_out",
+        .definition = "The adversary stands at the roadside and pulls out in front of the ego.",
+        .generable = 1, .severities = BOTH,
+        .ego = "keeps its lane", .adversary = "moves off into it", .others = "",
+        .actor = NM_ROLE_ADVERSARY, .other_named = 1,
+        .needs = NM_NEED_ROAD | NM_NEED_STREET | NM_NEED_ROADSIDE, .violations = NM_VIOLATION_PRIORITY,
+        .typology = "vehicles parking, same direction", .tests = "",
+        .param_count = 3,
+        .params = {
+            EGO_SPEED,
+            {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 4}, {{0.7f, 1.8f}, {0.3f, 0.8f}}, -1, 1,
+             "of the ego to the adversary when that gets in its way (CARLA's ParkingCutIn: 2.35 s)"},
+            MIN_TTC,
+        },
+    },
+    [NM_KIND_OCCLUDED_PEDESTRIAN] = {
+        .kind = NM_KIND_OCCLUDED_PEDESTRIAN, .name = "occluded_pedestrian",
+        .definition = "The adversary, a pedestrian, walks onto the road from behind a parked vehicle.",
+        .generable = 1, .severities = BOTH,
+        .ego = "drives on the street", .adversary = "walks out", .others = "parked vehicle that hides it",
+        .actor = NM_ROLE_ADVERSARY, .other_named = 1,
+        .needs = NM_NEED_ROAD | NM_NEED_STREET | NM_NEED_ROADSIDE, .violations = NM_VIOLATION_PRIORITY,
+        .typology = "pedestrian crash without prior vehicle manoeuvre", .tests = "Euro NCAP CPNCO-50",
+        .param_count = 4,
+        .params = {EGO_SPEED,
+            {NM_PARAM_SPEED, "speed", "m/s", {0.8f, 3}, {{1.2f, 2.2f}, {1.2f, 2.2f}}, 0, 0,
+             "of the pedestrian (Euro NCAP: 5 km/h = 1.39)"},
+            PREDICTED_PET, MIN_TTC},
+    },
+    [NM_KIND_BLOCKED_LANE] = {
+        .kind = NM_KIND_BLOCKED_LANE, .name = "blocked_lane",
+        .definition = "The adversary, a broken-down vehicle, closes the ego's lane, noticed late.",
+        .generable = 1, .severities = NEAR_MISS_ONLY,
+        .ego = "comes up to it", .adversary = "stands for good", .others = "",
+        .actor = NM_ROLE_ADVERSARY, .other_named = 1,
+        .needs = NM_NEED_ROAD, .violations = NM_VIOLATION_STOPPING,
+        .typology = "lead vehicle stopped", .tests = "R157 4.2",
+        .param_count = 3,
+        .params = {
+            EGO_SPEED,
+            {NM_PARAM_WARNING, "warning", "s", {0.9f, 5}, {{1.2f, 2.6f}, {0.9f, 1.5f}}, -1, 1,
+             "time to collision when the ego notices it; the scene begins 1.2 s before"},
+            MIN_TTC,
+        },
+    },
+    [NM_KIND_SUDDEN_U_TURN] = {
+        .kind = NM_KIND_SUDDEN_U_TURN, .name = "sudden_u_turn",
+        .definition = "The adversary turns back from the right edge of the road across the ego's way.",
+        .generable = 1, .severities = BOTH,
+        .ego = "keeps its lane", .adversary = "turns back across it", .others = "",
+        .actor = NM_ROLE_ADVERSARY, .other_named = 1,
+        .needs = NM_NEED_ROAD | NM_NEED_STREET | NM_NEED_TURNING_ROOM, .violations = NM_VIOLATION_PRIORITY,
+        .typology = "vehicles making a manoeuvre, opposite direction", .tests = "",
+        .param_count = 4,
+        .params = {EGO_SPEED,
+            {NM_PARAM_SPEED, "speed", "m/s", {3, 5}, {{3.2f, 4.2f}, {3.2f, 4.2f}}, 0, 0,
+             "of the adversary (half circle of 5.4 m radius)"},
+            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-3, 2}, {{-1.2f, 0.8f}, {-2.6f, -1}}, -1, 0,
+             "time from the adversary's leaving the ego's strip to the ego's coming there, had it not reacted"},
+            MIN_TTC},
+    },
 };
 // clang-format on
 
@@ -333,6 +419,8 @@ const char *nm_need_text(unsigned bit) {
         "a lane that turns right into another",
         "a lane with a signal that crosses another from the side",
         "a street on which people walk (no motorway or ramp, at most 60 km/h)",
+        "an outermost lane",
+        "ground beside a lane to turn back on",
     };
     int place = 0;
     while (bit > 1) {

@@ -215,7 +215,7 @@ static nm_box box_at(const nm_arrays *arrays, uint32_t track, uint32_t step) {
 // The ego and whom the danger is with: in a cut-out that is what was hidden.
 static void measure_danger(nm_attempt *a, uint32_t until) {
     const nm_arrays *take = &a->work->take;
-    const uint32_t with = a->has_other ? NM_ROLE_OTHER : NM_ROLE_ADVERSARY;
+    const uint32_t with = a->danger;
     nm_manoeuvre *out = a->out;
     out->min_ttc = out->min_distance = INFINITY;
     out->contact = 0;
@@ -240,9 +240,7 @@ static void measure_danger(nm_attempt *a, uint32_t until) {
 static float encroachment(const nm_attempt *a) {
     const nm_script *script = &a->work->script[NM_ROLE_ADVERSARY];
     if (script->line != &a->work->other_line || a->spec->kind == NM_KIND_RIGHT_TURN_CONFLICT) return INFINITY;
-    const int walks = (a->spec->needs & NM_NEED_STREET) != 0;
-    const float end = (walks ? 0.5f * a->ego_width : a->place.out - a->place.in) + 0.5f * a->length;
-    const float begin = (walks ? -0.5f * a->width : 0) - 0.5f * a->ego_length;
+    const float end = a->cross_out + 0.5f * a->length, begin = a->ground_in - 0.5f * a->ego_length;
     const nm_course *course = &a->work->course;
     uint32_t leaves = 0, comes = 0;
     while (leaves <= a->request->steps && script->s[leaves] < end) leaves++;
@@ -287,7 +285,7 @@ static void press(nm_attempt *a, float pressure) {
 // counts as well when it is a role.
 static int hits_others(const nm_attempt *a) {
     const nm_arrays *take = &a->work->take;
-    const uint32_t roles = a->has_other ? 3 : 2, with = a->has_other ? NM_ROLE_OTHER : NM_ROLE_ADVERSARY;
+    const uint32_t roles = a->has_other ? 3 : 2, with = a->danger;
     for (uint32_t t = 0; t <= a->request->steps; t++)
         for (uint32_t i = 0; i < roles; i++) {
             if (!take->valid[nm_scene_at(&take->scene, i, t)]) continue;

@@ -33,6 +33,8 @@ typedef struct nm_pose {
 /// Lanes through (lane, s): straightest before and after.
 void nm_guide_along(const nm_map *map, uint32_t lane, float s, nm_guide *line);
 /// A straight line of `reach` m to both sides of (x, y).
+/// The half circle of a sudden U-turn at the place, straight before and after; s = 0 where it begins.
+void nm_guide_u_turn(const nm_map *map, const nm_place *place, nm_guide *line);
 void nm_guide_straight(float x, float y, float heading, float reach, nm_guide *line);
 nm_pose nm_guide_at(const nm_guide *line, float s, float d);
 /// Nearest place, looked for from *hint on (an index; updated). d left positive.
@@ -76,7 +78,7 @@ struct nm_manoeuvre_work {
     uint8_t *signals; ///< [signal_count][steps]
     size_t signal_capacity;
     nm_arrays stage, take;
-    nm_guide ego_line, other_line;
+    nm_guide ego_line, other_line; ///< the second: of an adversary on a way of its own
     nm_script script[NM_ROLES];    ///< [NM_ROLE_EGO] is unused
     nm_course course, undisturbed; ///< as of the last run; without the adversary
 };
@@ -96,11 +98,16 @@ typedef struct nm_attempt {
     nm_detect_params detect;
     uint32_t tracks; ///< of the stage
     int has_other;
+    int other_reacts;                      ///< the third role drives like the traffic
+    unsigned other_flags, adversary_flags; ///< NM_TRACK_STATIC
+    nm_role danger;                        ///< whom the ego comes close to
     float ego_length, ego_width;
     float length, width; ///< of the adversary
     nm_agent_type adversary_type;
     float other_length, other_width; ///< of the third role
     float start_s, start_speed;      ///< of the ego
+    float ground_in, ground_out;     ///< m: shared ground on the ego's line
+    float cross_out;                 ///< m: where it ends on the adversary's own way
     float seconds;                   ///< to the conflict, when nobody reacts
     float drawn[NM_KIND_MAX_PARAMS];
     float value[NM_KIND_MAX_PARAMS]; ///< aimed at now
@@ -143,9 +150,12 @@ int nm_stage_signals(nm_attempt *a);
 /// Builds the scene of the take into out->scene.
 nm_status nm_stage_publish(nm_attempt *a, nm_error *error);
 
-// manoeuvre_plan.c
+// manoeuvre_plan.c, manoeuvre_setup.c
 /// Where the ego begins and how fast, roles' sizes; NM_REJECT_NONE when it fits.
 nm_reject nm_plan_setup(nm_attempt *a);
+/// The ego keeps its velocity for the first `steps`; NM_REJECT_NO_ROOM where its way does not run straight on.
+nm_reject nm_plan_blind(nm_attempt *a, uint32_t steps);
+#define NM_BLIND_DRIFT 0.8f ///< m by which it may leave its way meanwhile (twice the sagitta)
 /// The scripts of adversary and other against the course. NM_REJECT_NO_ROOM when it does not fit.
 nm_reject nm_plan_scripts(nm_attempt *a);
 /// What came out, by parameter; returns the largest deviation from what was aimed at, in tolerances.

@@ -66,6 +66,27 @@ void nm_guide_straight(float x, float y, float heading, float reach, nm_guide *l
     }
 }
 
+void nm_guide_u_turn(const nm_map *map, const nm_place *place, nm_guide *line) {
+    const nm_rail_point rail = nm_map_rail(map, place->ego_lane, place->ego_s);
+    const float heading = nm_atan2f(rail.sin_h, rail.cos_h), start = NM_U_TURN_START(rail.right);
+    const float arc = (float)NM_PI * NM_U_TURN_RADIUS;
+    line->first = NM_GUIDE_BACK - 40;
+    line->last = NM_GUIDE_BACK + 60;
+    line->lane_count = 0;
+    for (uint32_t i = line->first; i <= line->last; i++) {
+        const float s = (float)i - NM_GUIDE_BACK, on = nm_clampf(s, 0, arc), turned = on / NM_U_TURN_RADIUS;
+        float sine, cosine;
+        nm_sincosf(turned, &sine, &cosine);
+        // in the frame of the lane: along and to the left
+        const float along = NM_U_TURN_RADIUS * sine + (s < 0 ? s : 0) - (s > arc ? s - arc : 0);
+        const float left = start + NM_U_TURN_RADIUS * (1 - cosine);
+        line->x[i] = rail.x + along * rail.cos_h - left * rail.sin_h;
+        line->y[i] = rail.y + along * rail.sin_h + left * rail.cos_h;
+        line->heading[i] = nm_wrap_angle(heading + turned);
+        line->limit[i] = INFINITY;
+    }
+}
+
 float nm_guide_first(const nm_guide *line) {
     return (float)line->first - NM_GUIDE_BACK;
 }

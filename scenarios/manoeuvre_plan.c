@@ -1,137 +1,17 @@
-// The manoeuvres: where the ego begins, and what adversary and others do against the ego's course.
+// The manoeuvres: what adversary and others do against the ego's course.
 #include <string.h>
 
-#include "base/rng.h"
 #include "scenarios/manoeuvre_internal.h"
 
-#define JERK 25.0f        // m/s^3, how fast brakes grip
-#define WORST_BRAKE 8.0f  // m/s^2 of an adversary that gives in
-#define SLOWEST 0.55f     // of what the road allows: the ego's least speed
-#define LEAD_SECONDS 0.6f // s until somebody who leads the ego begins
-#define LEAD_SHORT 0.3f
-#define BLIND_STEPS                                                                                                    \
-    12u // until the ego notices what stands in its way: a reaction of 0.75 s and 0.4 s to perceive (R157)
-#define BLIND_TURN 0.03f // rad that the way may turn meanwhile
+#define JERK 25.0f       // m/s^3, how fast brakes grip
+#define WORST_BRAKE 8.0f // m/s^2 of an adversary that gives in
+#define SET_OFF 2.0f     // m/s^2 of one that sets off
+#define OVER 11.0f       // m driven from the roadside into the lane
+#define REACHES_IN 0.4f  // m of a parked vehicle within the lane
 #define FLOOR 1.5f       // m/s: slower adversaries stand
-#define MARGIN 3.0f      // m of way left at a line's start
 
 static uint32_t last_step(const nm_attempt *a) {
     return a->request->steps;
-}
-
-// --- setup -----------------------------------------------------------------------------------------------------------
-
-// The drawn value carried over to where the asked range and what is possible overlap; 0 when they do not.
-static int fit(nm_attempt *a, nm_kind_param_id id, float low, float high) {
-    const int at = nm_kind_param_index(a->spec->kind, id);
-    const nm_kind_range *range = &a->request->ranges.range[at];
-    const float from = nm_maxf(low, range->low), to = nm_minf(high, range->high);
-    if (!(from <= to)) return 0;
-    const float wide = range->high - range->low;
-    const float share = wide > 0 ? (a->drawn[at] - range->low) / wide : 0.5f;
-    a->drawn[at] = a->value[at] = from + share * (to - from);
-    return 1;
-}
-
-static float lead_time(const nm_attempt *a, float random) {
-    const int hits = a->request->ranges.severity == NM_SEVERITY_COLLISION;
-    switch (a->spec->kind) {
-    case NM_KIND_HARD_BRAKE:
-        return hits ? LEAD_SHORT : LEAD_SECONDS; // left alone, the ego would open the gap
-    case NM_KIND_CUT_OUT:
-        return LEAD_SECONDS;
-    case NM_KIND_LEAD_STOPPED:
-        return (float)BLIND_STEPS * NM_STEP_SECONDS;
-    case NM_KIND_TAILGATE:
-        return 1.0f;
-    case NM_KIND_RED_LIGHT_RUNNER:
-        return 4.5f + random; // the line lies well before the shared ground
-    case NM_KIND_LANE_DRIFT:
-        return 4.5f; // the detector looks at how it drove before
-    default:
-        return 3.0f + random;
-    }
-}
-
-static void build_lines(nm_attempt *a) {
-    nm_manoeuvre_work *work = a->work;
-    const nm_map *map = a->base->map;
-    nm_guide_along(map, a->place.ego_lane, a->place.ego_s, &work->ego_line);
-    work->script[NM_ROLE_ADVERSARY].line = &work->ego_line;
-    work->script[NM_ROLE_OTHER].line = &work->ego_line;
-    work->script[NM_ROLE_ADVERSARY].reversed = work->script[NM_ROLE_OTHER].reversed = 0;
-    const unsigned needs = a->spec->needs;
-    if (needs & NM_NEED_STREET) {
-        const nm_pose pose = nm_guide_at(&work->ego_line, 0, 0);
-        const float turn = a->place.side < 0 ? NM_HALF_PI_F : -NM_HALF_PI_F;
-        nm_guide_straight(pose.x, pose.y, pose.heading + turn, 60, &work->other_line);
-        work->script[NM_ROLE_ADVERSARY].line = &work->other_line;
-    } else if (needs & (NM_NEED_CROSSING_LANE | NM_NEED_LEFT_TURN | NM_NEED_RIGHT_TURN | NM_NEED_SIGNAL)) {
-        nm_guide_along(map, a->place.lane, a->place.in, &work->other_line);
-        work->script[NM_ROLE_ADVERSARY].line = &work->other_line;
-    }
-    if (a->spec->kind == NM_KIND_HEAD_ON || a->spec->kind == NM_KIND_WRONG_WAY)
-        work->script[NM_ROLE_ADVERSARY].reversed = 1;
-}
-
-static void set_sizes(nm_attempt *a, const nm_rng_key *key) {
-    const nm_scene *base = a->base;
-    a->ego_length = 4.6f;
-    a->ego_width = 1.85f;
-    if (base->ego != NM_NONE && nm_agent_type_vehicle((nm_agent_type)base->tracks[base->ego].type) &&
-        base->tracks[base->ego].length > 2 && base->tracks[base->ego].width > 1) {
-        a->ego_length = nm_minf(base->tracks[base->ego].length, 6);
-        a->ego_width = nm_minf(base->tracks[base->ego].width, 2.2f);
-    }
-    a->adversary_type = NM_AGENT_CAR;
-    a->length = 4.2f + 0.8f * nm_rng_uniform(key, 20);
-    a->width = 1.75f + 0.2f * nm_rng_uniform(key, 21);
-    a->other_length = 4.2f + 0.8f * nm_rng_uniform(key, 22);
-    a->other_width = 1.75f + 0.2f * nm_rng_uniform(key, 23);
-    if (a->spec->kind == NM_KIND_PEDESTRIAN_CROSSING) {
-        a->adversary_type = NM_AGENT_PEDESTRIAN;
-        a->length = a->width = 0.5f;
-    } else if (a->spec->kind == NM_KIND_CYCLIST_CROSSING) {
-        a->adversary_type = NM_AGENT_CYCLIST;
-        a->length = 1.8f;
-        a->width = 0.6f;
-    }
-    a->has_other = a->spec->kind == NM_KIND_CUT_OUT;
-}
-
-// An adversary on a way of its own drives as fast as that allows.
-static int fit_adversary(nm_attempt *a) {
-    const nm_manoeuvre_work *work = a->work;
-    if (nm_kind_param_index(a->spec->kind, NM_PARAM_SPEED) < 0 || (a->spec->needs & NM_NEED_STREET)) return 1;
-    const int own = work->script[NM_ROLE_ADVERSARY].line == &work->other_line;
-    const float limit = own ? nm_guide_limit(&work->other_line, -25, a->place.out - a->place.in + 10)
-                            : nm_guide_limit(&work->ego_line, 0, 80);
-    const float slowest = a->spec->kind == NM_KIND_RED_LIGHT_RUNNER ? 0.65f : 0.4f;
-    return fit(a, NM_PARAM_SPEED, slowest * limit, 1.15f * limit);
-}
-
-nm_reject nm_plan_setup(nm_attempt *a) {
-    const nm_rng_key key = {
-        .seed = a->request->seed, .scene = a->index, .agent = (uint32_t)a->spec->kind, .purpose = NM_PURPOSE_KIND};
-    build_lines(a);
-    set_sizes(a, &key);
-    const float first = nm_guide_first(&a->work->ego_line) + MARGIN;
-    const float limit = nm_guide_limit(&a->work->ego_line, nm_maxf(first, -80), 30);
-    if (!fit(a, NM_PARAM_EGO_SPEED, SLOWEST * limit, limit) || !fit_adversary(a)) return NM_REJECT_EGO_SPEED;
-    a->start_speed = nm_attempt_value(a, NM_PARAM_EGO_SPEED);
-    a->seconds = lead_time(a, nm_rng_uniform(&key, 24));
-    const float front = a->work->script[NM_ROLE_ADVERSARY].line == &a->work->other_line ? 0.5f * a->ego_length : 0;
-    // less time where the way is short
-    const float most = (-first - front) / a->start_speed;
-    const float least = nm_minf(a->seconds, a->spec->kind == NM_KIND_RED_LIGHT_RUNNER ? 3.0f : 1.8f);
-    if (most < least) return NM_REJECT_NO_ROOM;
-    a->seconds = nm_minf(a->seconds, most);
-    a->start_s = -front - a->start_speed * a->seconds;
-    a->blind = a->spec->kind == NM_KIND_LEAD_STOPPED ? BLIND_STEPS : 0;
-    const float turned =
-        nm_guide_at(&a->work->ego_line, a->start_s, 0).heading - nm_guide_at(&a->work->ego_line, 0, 0).heading;
-    if (a->blind > 0 && fabsf(nm_wrap_angle(turned)) > BLIND_TURN) return NM_REJECT_NO_ROOM;
-    return NM_REJECT_NONE;
 }
 
 // --- pieces of motion ------------------------------------------------------------------------------------------------
@@ -204,6 +84,11 @@ static int starts_on_line(const nm_script *script) {
     return script->s[0] >= nm_guide_first(script->line) + 1 && script->s[0] <= nm_guide_last(script->line) - 1;
 }
 
+// Beside the lane on the right, as far as a kerb lets it: m to the left of the ego's line.
+static float parked_at(const nm_attempt *a, float width) {
+    return -(nm_map_rail(a->base->map, a->place.ego_lane, a->place.ego_s).right - REACHES_IN + 0.5f * width);
+}
+
 static nm_script *adversary(const nm_attempt *a) {
     return &a->work->script[NM_ROLE_ADVERSARY];
 }
@@ -249,18 +134,28 @@ static nm_reject plan_cut_out(nm_attempt *a) {
     cruise(a, slow, (float)step * NM_STEP_SECONDS,
            script->s[step] + nm_attempt_value(a, NM_PARAM_REVEAL) + 0.5f * (a->length + a->other_length), speed);
     if (slow->s[0] - script->s[0] < 0.5f * (a->length + a->other_length) + 1) return NM_REJECT_NO_ROOM;
-    return starts_on_line(script) && starts_on_line(slow) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
+    if (!starts_on_line(script) || !starts_on_line(slow)) return NM_REJECT_NO_ROOM;
+    const float reaction = nm_attempt_value(a, NM_PARAM_REACTION);
+    return nm_plan_blind(a, reaction > 0 ? step + step_of(reaction) : 0);
 }
 
+// hard_brake, chain_brake
 static nm_reject plan_hard_brake(nm_attempt *a) {
-    nm_script *script = adversary(a);
+    nm_script *script = adversary(a), *follower = &a->work->script[NM_ROLE_OTHER];
+    const float headway = nm_attempt_value(a, NM_PARAM_HEADWAY);
     float s, v;
     a->conflict = step_of(a->seconds);
     ego_at(a, a->conflict, &s, &v);
-    cruise(a, script, (float)a->conflict * NM_STEP_SECONDS, s + nm_attempt_value(a, NM_PARAM_HEADWAY) * v + halves(a),
-           a->start_speed);
+    cruise(a, script, (float)a->conflict * NM_STEP_SECONDS, s + headway * v + halves(a), a->start_speed);
     brake(a, script, a->conflict, last_step(a), nm_attempt_value(a, NM_PARAM_DECELERATION), 0);
-    return starts_on_line(script) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
+    if (!starts_on_line(script)) return NM_REJECT_NO_ROOM;
+    if (a->spec->kind == NM_KIND_CHAIN_BRAKE) {
+        cruise(a, follower, 0, a->start_s - headway * a->start_speed - 0.5f * (a->ego_length + a->other_length),
+               a->start_speed);
+        return starts_on_line(follower) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
+    }
+    const float reaction = nm_attempt_value(a, NM_PARAM_REACTION);
+    return nm_plan_blind(a, reaction > 0 ? a->conflict + step_of(reaction) : 0);
 }
 
 static nm_reject plan_rear_end(nm_attempt *a) {
@@ -278,6 +173,7 @@ static nm_reject plan_rear_end(nm_attempt *a) {
 static nm_reject plan_lead_stopped(nm_attempt *a) {
     nm_script *script = adversary(a);
     a->conflict = a->blind;
+    if (a->start_s + a->start_speed * (float)a->blind * NM_STEP_SECONDS < -1) return NM_REJECT_NO_ROOM;
     cruise(a, script, 0, halves(a) + nm_attempt_value(a, NM_PARAM_WARNING) * a->start_speed, 0);
     return starts_on_line(script) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
 }
@@ -359,18 +255,60 @@ static float front_at(const nm_attempt *a, float s) {
     return -1;
 }
 
-// The rear leaves the shared ground predicted_pet before the ego comes to it.
+// The rear leaves the shared ground predicted_pet before the ego comes to it. What hides a pedestrian stands just
+// before its way, as at a kerb.
 static nm_reject plan_crossing(nm_attempt *a) {
-    nm_script *script = adversary(a);
-    const int walks = (a->spec->needs & NM_NEED_STREET) != 0;
-    // where ways join it is the end of the shared ground that both come to
-    const float joins = a->spec->kind == NM_KIND_RIGHT_TURN_CONFLICT ? a->place.ego_out - a->place.ego_s : 0;
-    const float arrives = front_at(a, walks ? -0.5f * a->width : joins);
-    const float end = walks ? 0.5f * a->ego_width : a->place.out - a->place.in;
-    const float pet = nm_attempt_value(a, NM_PARAM_PREDICTED_PET), speed = nm_attempt_value(a, NM_PARAM_SPEED);
+    nm_script *script = adversary(a), *parked = &a->work->script[NM_ROLE_OTHER];
+    const float arrives = front_at(a, a->ground_in), pet = nm_attempt_value(a, NM_PARAM_PREDICTED_PET);
     if (arrives < 0) return NM_REJECT_EGO_ELSEWHERE;
-    cruise(a, script, arrives - pet, end + 0.5f * a->length, speed);
+    cruise(a, script, arrives - pet, a->cross_out + 0.5f * a->length, nm_attempt_value(a, NM_PARAM_SPEED));
     a->conflict = step_of(nm_clampf(arrives - nm_maxf(pet, 0), 0, (float)last_step(a) * NM_STEP_SECONDS));
+    if (a->spec->kind == NM_KIND_OCCLUDED_PEDESTRIAN) {
+        cruise(a, parked, 0, -0.5f * a->other_length - 0.8f, 0);
+        keep_aside(a, parked, parked_at(a, a->other_width));
+    }
+    return starts_on_line(script) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
+}
+
+// Speeds up from rest at `begin` s, and keeps `speed` then.
+static void set_off(const nm_attempt *a, nm_script *script, float begin, float s, float pace, float speed) {
+    const float ramp = speed / pace;
+    for (uint32_t t = 0; t <= last_step(a); t++) {
+        const float gone = nm_maxf((float)t * NM_STEP_SECONDS - begin, 0);
+        const float first = nm_minf(gone, ramp);
+        script->v[t] = pace * first;
+        script->s[t] = s + 0.5f * pace * first * first + speed * (gone - first);
+        script->d[t] = 0;
+    }
+}
+
+static nm_reject plan_u_turn(nm_attempt *a) {
+    nm_script *script = adversary(a);
+    const float arrives = front_at(a, a->ground_in), speed = nm_attempt_value(a, NM_PARAM_SPEED);
+    if (arrives < 0) return NM_REJECT_EGO_ELSEWHERE;
+    const float takes = (a->cross_out + 0.5f * a->length) / speed + 0.5f * speed / SET_OFF;
+    const float begin = arrives - nm_attempt_value(a, NM_PARAM_PREDICTED_PET) - takes;
+    if (begin < 0.3f) return NM_REJECT_NO_ROOM;
+    set_off(a, script, begin, 0, SET_OFF, speed);
+    a->conflict = step_of(begin + takes);
+    return NM_REJECT_NONE;
+}
+
+// Stands aside, sets off and comes over within OVER m; gets in the way `headway` before the ego at the conflict.
+static nm_reject plan_pull_out(nm_attempt *a) {
+    nm_script *script = adversary(a);
+    const float aside = parked_at(a, a->width), in_way = -0.5f * (a->ego_width + a->width);
+    const float way = OVER * quintic_time(nm_clampf((aside - in_way) / aside, 0, 1));
+    const float takes = sqrtf(2 * way / SET_OFF);
+    float s, v;
+    a->conflict = step_of(a->seconds);
+    ego_at(a, a->conflict, &s, &v);
+    const float begin = (float)a->conflict * NM_STEP_SECONDS - takes;
+    if (begin < 1.2f) return NM_REJECT_NO_ROOM; // it has to stand for a second
+    set_off(a, script, begin, s + nm_attempt_value(a, NM_PARAM_HEADWAY) * v + halves(a) - way, SET_OFF,
+            0.7f * a->start_speed);
+    for (uint32_t t = 0; t <= last_step(a); t++)
+        script->d[t] = aside * (1 - nm_quintic((script->s[t] - script->s[0]) / OVER));
     return starts_on_line(script) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
 }
 
@@ -382,11 +320,17 @@ nm_reject nm_plan_scripts(nm_attempt *a) {
     case NM_KIND_CUT_OUT:
         return plan_cut_out(a);
     case NM_KIND_HARD_BRAKE:
+    case NM_KIND_CHAIN_BRAKE:
         return plan_hard_brake(a);
     case NM_KIND_REAR_END:
         return plan_rear_end(a);
     case NM_KIND_LEAD_STOPPED:
+    case NM_KIND_BLOCKED_LANE:
         return plan_lead_stopped(a);
+    case NM_KIND_PARKED_PULL_OUT:
+        return plan_pull_out(a);
+    case NM_KIND_SUDDEN_U_TURN:
+        return plan_u_turn(a);
     case NM_KIND_TAILGATE:
         return plan_tailgate(a);
     case NM_KIND_LANE_DRIFT:

@@ -135,7 +135,7 @@ nm_status nm_stage_publish(nm_attempt *a, nm_error *error) {
                                       .parameters = recipe};
     if (status == NM_OK) status = nm_scene_builder_set_provenance(builder, &provenance, error);
     if (status != NM_OK) return status;
-    nm_scene_builder_set_current(builder, 0, NM_ROLE_EGO);
+    nm_scene_builder_set_current(builder, a->blind, NM_ROLE_EGO); // what the ego could not act on is history
     return nm_scene_builder_build(builder, &a->out->scene, error);
 }
 

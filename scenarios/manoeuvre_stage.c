@@ -108,8 +108,11 @@ void nm_stage_build(nm_attempt *a) {
     a->tracks = roles + count;
     init_arrays(a, stage);
     set_track(a, NM_ROLE_EGO, 1, NM_AGENT_CAR, NM_TRACK_EGO | NM_TRACK_GENERATED, a->ego_length, a->ego_width);
-    set_track(a, NM_ROLE_ADVERSARY, 2, a->adversary_type, NM_TRACK_ADVERSARY | NM_TRACK_GENERATED, a->length, a->width);
-    if (a->has_other) set_track(a, NM_ROLE_OTHER, 3, NM_AGENT_CAR, NM_TRACK_GENERATED, a->other_length, a->other_width);
+    set_track(a, NM_ROLE_ADVERSARY, 2, a->adversary_type, NM_TRACK_ADVERSARY | NM_TRACK_GENERATED | a->adversary_flags,
+              a->length, a->width);
+    if (a->has_other)
+        set_track(a, NM_ROLE_OTHER, 3, NM_AGENT_CAR, NM_TRACK_GENERATED | a->other_flags, a->other_length,
+                  a->other_width);
     stage->scene.ego = NM_ROLE_EGO;
     const nm_pose start = nm_guide_at(&a->work->ego_line, a->start_s, 0);
     float sine, cosine;
@@ -220,8 +223,8 @@ static void restart(nm_attempt *a) {
     a->hint = NM_GUIDE_BACK;
     for (int role = 0; role < NM_ROLES; role++) a->crashed[role] = 0;
     nm_world_reset(a->world, a->world_seed);
-    for (uint32_t role = NM_ROLE_ADVERSARY; role < (a->has_other ? 3u : 2u); role++)
-        nm_world_set_policy(a->world, role, NM_POLICY_LOG);
+    nm_world_set_policy(a->world, NM_ROLE_ADVERSARY, NM_POLICY_LOG);
+    if (a->has_other && !a->other_reacts) nm_world_set_policy(a->world, NM_ROLE_OTHER, NM_POLICY_LOG);
     if (a->blind > 0) nm_world_set_policy(a->world, NM_ROLE_EGO, NM_POLICY_CONSTANT_VELOCITY);
     const nm_world_view view = nm_world_get_view(a->world);
     record(a, &view);
@@ -236,7 +239,7 @@ void nm_stage_run(nm_attempt *a, uint32_t until, int more) {
         const nm_world_view view = nm_world_get_view(a->world);
         record(a, &view);
         for (int role = NM_ROLE_ADVERSARY; role < NM_ROLES; role++) {
-            if (a->crashed[role] || (role == NM_ROLE_OTHER && !a->has_other)) continue;
+            if (a->crashed[role] || (role == NM_ROLE_OTHER && (!a->has_other || a->other_reacts))) continue;
             if (!touch(&view, (nm_role)role)) continue;
             a->crashed[role] = 1;
             crash(a, (nm_role)role, view.step);

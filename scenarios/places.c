@@ -179,7 +179,7 @@ static void find_on_road(nm_finder *finder, uint32_t lane) {
         place.behind = way(map, lane, s, 0, NM_PLACE_REACH);
         place.ahead = way(map, lane, s, 1, NM_PLACE_REACH);
         if (place.behind < BEHIND || place.ahead < AHEAD) continue;
-        if (finder->kind == NM_KIND_WRONG_WAY && !one_way_there(map, &place)) continue;
+        if (finder->kind == NM_KIND_WRONG_WAY && (s + 25 > l->length || !one_way_there(map, &place))) continue;
         if (!(needs & pair)) {
             add(finder, &place);
             continue;
@@ -197,6 +197,39 @@ static int street(const nm_map *map, uint32_t lane, float s) {
     return nm_map_rail(map, lane, s).speed_limit <= WALK_LIMIT;
 }
 
+// Nothing drives to the right of the lane around the place, and what stands there is not in a junction.
+static int at_roadside(const nm_map *map, const nm_place *place) {
+    const nm_lane *lane = &map->lanes[place->ego_lane];
+    nm_frenet under[8];
+    if (place->behind < BEHIND || place->ahead < AHEAD) return 0;
+    if (place->ego_s < 8 || place->ego_s + 12 > lane->length) return 0;
+    for (float at = -8; at <= 12; at += 5) {
+        float x, y, heading;
+        const nm_rail_point rail = nm_map_rail(map, place->ego_lane, place->ego_s + at);
+        nm_map_position(map, place->ego_lane, place->ego_s + at, -rail.right - 1.5f, &x, &y, &heading);
+        const size_t count = nm_map_lanes_at(map, x, y, under, 8);
+        for (size_t i = 0; i < count && i < 8; i++)
+            if (under[i].lane != place->ego_lane && drivable(map, under[i].lane)) return 0;
+    }
+    return 1;
+}
+
+// The half circle that the adversary drives lies on the road, its corners as well.
+static int may_turn(const nm_map *map, const nm_place *place) {
+    const nm_rail_point rail = nm_map_rail(map, place->ego_lane, place->ego_s);
+    for (int i = 0; i <= 12; i++) {
+        float sine, cosine, x, y, heading;
+        nm_sincosf((float)NM_PI * (float)i / 12, &sine, &cosine);
+        const float outside = NM_U_TURN_RADIUS + 1; // the corner that swings out
+        const float s = place->ego_s + outside * sine;
+        const float d = NM_U_TURN_START(rail.right) + NM_U_TURN_RADIUS - outside * cosine;
+        if (i == 0) continue; // at the edge of the road
+        nm_map_position(map, place->ego_lane, nm_minf(s, map->lanes[place->ego_lane].length), d, &x, &y, &heading);
+        if (!nm_map_drivable(map, x, y)) return 0;
+    }
+    return 1;
+}
+
 static void find_on_street(nm_finder *finder, uint32_t lane) {
     const nm_map *map = finder->map;
     const nm_lane *l = &map->lanes[lane];
@@ -207,6 +240,12 @@ static void find_on_street(nm_finder *finder, uint32_t lane) {
         place.behind = way(map, lane, s, 0, NM_PLACE_REACH);
         place.ahead = way(map, lane, s, 1, NM_PLACE_REACH);
         if (place.behind < CROSS_BEHIND || place.ahead < 15) continue;
+        if (nm_kind_spec_of(finder->kind)->needs & (NM_NEED_ROADSIDE | NM_NEED_TURNING_ROOM)) {
+            place.side = -1;
+            if (at_roadside(map, &place) && (finder->kind != NM_KIND_SUDDEN_U_TURN || may_turn(map, &place)))
+                add(finder, &place);
+            continue;
+        }
         for (place.side = -1; place.side <= 1; place.side += 2) add(finder, &place);
     }
 }

@@ -26,6 +26,10 @@ typedef struct nm_place {
     float behind, ahead;  ///< m of way on the ego's lanes before and after ego_s, up to NM_PLACE_REACH
 } nm_place;
 #define NM_PLACE_REACH 300.0f ///< m
+/// Where a sudden U-turn is driven: a half circle to the left from beside the right edge of the lane, whose border is
+/// `right` m off its centreline.
+#define NM_U_TURN_RADIUS 5.4f ///< m
+#define NM_U_TURN_START(right) (-0.6f - (right))
 
 /// Places of the kind, ordered by (ego lane, ego_s, lane, side). Writes at most `max`; *count is how many there are in
 /// all. places nullable with max 0. NM_E_MEMORY from preparing the map. A kind that is no manoeuvre has none.
