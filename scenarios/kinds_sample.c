@@ -67,9 +67,12 @@ nm_status nm_kind_ranges_set(nm_kind_ranges *ranges, const char *text, nm_error 
     if (!(from >= param->bounds.low && to <= param->bounds.high))
         return NM_ERROR(error, NM_E_ARGUMENT, "%s of %s must be between %g and %g %s, not %g:%g", param->name,
                         spec->name, (double)param->bounds.low, (double)param->bounds.high, param->unit, low, high);
-    ranges->range[at] = (nm_kind_range){from, to};
-    ranges->given |= 1u << at;
-    return nm_kind_ranges_check(ranges, error);
+    nm_kind_ranges changed = *ranges;
+    changed.range[at] = (nm_kind_range){from, to};
+    changed.given |= 1u << at;
+    nm_status status = nm_kind_ranges_check(&changed, error);
+    if (status == NM_OK) *ranges = changed;
+    return status;
 }
 
 static const nm_kind_range *range_of(const nm_kind_ranges *ranges, nm_kind_param_id id) {

@@ -28,7 +28,7 @@
     {NM_PARAM_SPEED, "speed", "m/s", {1.5f, 40}, {{(low), (high)}, {(low), (high)}}, 0, 0,                             \
      "of the adversary (chosen)"}
 #define REACTION                                                                                                       \
-    {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0, 0.3f}, {0.4f, 1.6f}}, 1, 1,                                   \
+    {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0, 0}, {0.4f, 1.6f}}, 1, 1,                                   \
      "until the ego notices; it keeps its velocity for so long (R157's driver: 0.75 s, and 0.4 s to perceive)"}
 #define LANE_CHANGES (NM_NEED_ROAD | NM_NEED_ADJACENT_LANE)
 #define BOTH 3u
@@ -158,8 +158,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
         .needs = NM_NEED_ROAD | NM_NEED_LEFT_TURN, .violations = NM_VIOLATION_PRIORITY,
         .typology = "left turn across path from opposite directions", .tests = "Euro NCAP CCFtap, with roles exchanged",
-        .param_count = 4,
-        .params = {EGO_SPEED, ROAD_SPEED(3, 8), PREDICTED_PET, MIN_TTC},
+        .param_count = 5,
+        .params = {EGO_SPEED, ROAD_SPEED(3, 8), PREDICTED_PET, REACTION, MIN_TTC},
     },
     [NM_KIND_CROSSING_CONFLICT] = {
         .kind = NM_KIND_CROSSING_CONFLICT, .name = "crossing_conflict",
@@ -169,8 +169,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
         .needs = NM_NEED_ROAD | NM_NEED_CROSSING_LANE, .violations = NM_VIOLATION_PRIORITY,
         .typology = "straight crossing paths at non-signalised junctions", .tests = "Euro NCAP CCCscp",
-        .param_count = 4,
-        .params = {EGO_SPEED, ROAD_SPEED(5, 14), PREDICTED_PET, MIN_TTC},
+        .param_count = 5,
+        .params = {EGO_SPEED, ROAD_SPEED(5, 14), PREDICTED_PET, REACTION, MIN_TTC},
     },
     [NM_KIND_RED_LIGHT_RUNNER] = {
         .kind = NM_KIND_RED_LIGHT_RUNNER, .name = "red_light_runner",
@@ -180,8 +180,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .actor = NM_ROLE_ADVERSARY, .other_named = 0,
         .needs = NM_NEED_ROAD | NM_NEED_SIGNAL, .violations = NM_VIOLATION_RED_LIGHT | NM_VIOLATION_PRIORITY,
         .typology = "running red light", .tests = "Euro NCAP CCCscp",
-        .param_count = 4,
-        .params = {EGO_SPEED, ROAD_SPEED(6, 15), PREDICTED_PET, MIN_TTC},
+        .param_count = 5,
+        .params = {EGO_SPEED, ROAD_SPEED(6, 15), PREDICTED_PET, REACTION, MIN_TTC},
     },
     [NM_KIND_RIGHT_TURN_CONFLICT] = {
         .kind = NM_KIND_RIGHT_TURN_CONFLICT, .name = "right_turn_conflict",
@@ -191,11 +191,11 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
         .needs = NM_NEED_ROAD | NM_NEED_RIGHT_TURN, .violations = NM_VIOLATION_PRIORITY,
         .typology = "vehicles turning at non-signalised junctions", .tests = "",
-        .param_count = 4,
+        .param_count = 5,
         .params = {EGO_SPEED, ROAD_SPEED(3, 7),
-            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-4, 1.4f}, {{-2.2f, 0}, {-3.2f, -1.5f}}, -1, 0,
+            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-4, 1.4f}, {{-1.9f, -0.9f}, {-3.2f, -1.5f}}, -1, 0,
              "time from the adversary's rear entering the ego's lane to the ego's coming there, had it not reacted"},
-            MIN_TTC},
+            REACTION, MIN_TTC},
     },
     [NM_KIND_PEDESTRIAN_CROSSING] = {
         .kind = NM_KIND_PEDESTRIAN_CROSSING, .name = "pedestrian_crossing",
@@ -306,11 +306,11 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "lead vehicle decelerating", .tests = "R157 4.3",
         .param_count = 4,
         .params = {
-            {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {7, 40}, {{7, 36}, {7, 36}}, 0, 0,
+            {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {7, 40}, {{9, 36}, {9, 36}}, 0, 0,
              "of the ego at the start (Ve0)"},
-            {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 2}, {{0.6f, 1.3f}, {0.6f, 1.3f}}, -1, 0,
+            {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 2}, {{0.65f, 1.1f}, {0.65f, 1.1f}}, 0, 0,
              "of the ego when braking begins, and of who follows it"},
-            {NM_PARAM_DECELERATION, "deceleration", "m/s^2", {5, 9.5f}, {{5.5f, 8.5f}, {5.5f, 8.5f}}, 1, 0,
+            {NM_PARAM_DECELERATION, "deceleration", "m/s^2", {5, 9.5f}, {{6.5f, 9}, {6.5f, 9}}, 1, 0,
              "of the adversary (R157: 9.81)"},
             MIN_TTC,
         },
@@ -323,12 +323,12 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
         .needs = NM_NEED_ROAD | NM_NEED_STREET | NM_NEED_ROADSIDE, .violations = NM_VIOLATION_PRIORITY,
         .typology = "vehicles parking, same direction", .tests = "",
-        .param_count = 3,
+        .param_count = 4,
         .params = {
             EGO_SPEED,
             {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 4}, {{0.7f, 1.8f}, {0.3f, 0.8f}}, -1, 1,
              "of the ego to the adversary when that gets in its way (CARLA's ParkingCutIn: 2.35 s)"},
-            MIN_TTC,
+            REACTION, MIN_TTC,
         },
     },
     [NM_KIND_OCCLUDED_PEDESTRIAN] = {
@@ -369,13 +369,13 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
         .needs = NM_NEED_ROAD | NM_NEED_STREET | NM_NEED_TURNING_ROOM, .violations = NM_VIOLATION_PRIORITY,
         .typology = "vehicles making a manoeuvre, opposite direction", .tests = "",
-        .param_count = 4,
+        .param_count = 5,
         .params = {EGO_SPEED,
             {NM_PARAM_SPEED, "speed", "m/s", {3, 5}, {{3.2f, 4.2f}, {3.2f, 4.2f}}, 0, 0,
              "of the adversary (half circle of 5.4 m radius)"},
             {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-3, 2}, {{-1.2f, 0.8f}, {-2.6f, -1}}, -1, 0,
              "time from the adversary's leaving the ego's strip to the ego's coming there, had it not reacted"},
-            MIN_TTC},
+            REACTION, MIN_TTC},
     },
 };
 // clang-format on

@@ -93,6 +93,13 @@ static nm_script *adversary(const nm_attempt *a) {
     return &a->work->script[NM_ROLE_ADVERSARY];
 }
 
+// The ego notices nothing until `reaction` after the moment at which there is something to see, s.
+static nm_reject plan_reaction(nm_attempt *a, float moment) {
+    const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_REACTION);
+    if (at < 0 || a->value[at] <= 0) return nm_plan_blind(a, 0);
+    return nm_plan_blind(a, step_of(nm_maxf(moment, 0) + a->value[at]));
+}
+
 // --- the manoeuvres --------------------------------------------------------------------------------------------------
 
 // cut_in, merge_conflict: reaches over the border at the conflict, `gap` ahead of the ego and slower by `closing`.
@@ -135,8 +142,7 @@ static nm_reject plan_cut_out(nm_attempt *a) {
            script->s[step] + nm_attempt_value(a, NM_PARAM_REVEAL) + 0.5f * (a->length + a->other_length), speed);
     if (slow->s[0] - script->s[0] < 0.5f * (a->length + a->other_length) + 1) return NM_REJECT_NO_ROOM;
     if (!starts_on_line(script) || !starts_on_line(slow)) return NM_REJECT_NO_ROOM;
-    const float reaction = nm_attempt_value(a, NM_PARAM_REACTION);
-    return nm_plan_blind(a, reaction > 0 ? step + step_of(reaction) : 0);
+    return plan_reaction(a, left);
 }
 
 // hard_brake, chain_brake
@@ -154,8 +160,7 @@ static nm_reject plan_hard_brake(nm_attempt *a) {
                a->start_speed);
         return starts_on_line(follower) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
     }
-    const float reaction = nm_attempt_value(a, NM_PARAM_REACTION);
-    return nm_plan_blind(a, reaction > 0 ? a->conflict + step_of(reaction) : 0);
+    return plan_reaction(a, (float)a->conflict * NM_STEP_SECONDS);
 }
 
 static nm_reject plan_rear_end(nm_attempt *a) {
@@ -267,7 +272,9 @@ static nm_reject plan_crossing(nm_attempt *a) {
         cruise(a, parked, 0, -0.5f * a->other_length - 0.8f, 0);
         keep_aside(a, parked, parked_at(a, a->other_width));
     }
-    return starts_on_line(script) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
+    if (!starts_on_line(script)) return NM_REJECT_NO_ROOM;
+    const float ground = a->cross_out + a->length; // that its front has entered when the rear leaves it
+    return plan_reaction(a, arrives - pet - ground / script->v[0]);
 }
 
 // Speeds up from rest at `begin` s, and keeps `speed` then.
@@ -291,7 +298,7 @@ static nm_reject plan_u_turn(nm_attempt *a) {
     if (begin < 0.3f) return NM_REJECT_NO_ROOM;
     set_off(a, script, begin, 0, SET_OFF, speed);
     a->conflict = step_of(begin + takes);
-    return NM_REJECT_NONE;
+    return plan_reaction(a, begin);
 }
 
 // Stands aside, sets off and comes over within OVER m; gets in the way `headway` before the ego at the conflict.
@@ -309,7 +316,7 @@ static nm_reject plan_pull_out(nm_attempt *a) {
             0.7f * a->start_speed);
     for (uint32_t t = 0; t <= last_step(a); t++)
         script->d[t] = aside * (1 - nm_quintic((script->s[t] - script->s[0]) / OVER));
-    return starts_on_line(script) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
+    return starts_on_line(script) ? plan_reaction(a, a->seconds) : NM_REJECT_NO_ROOM;
 }
 
 nm_reject nm_plan_scripts(nm_attempt *a) {

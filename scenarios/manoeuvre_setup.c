@@ -39,6 +39,8 @@ static float lead_time(const nm_attempt *a, float random) {
     case NM_KIND_RED_LIGHT_RUNNER:
     case NM_KIND_SUDDEN_U_TURN:
         return 4.5f + random; // the adversary has a longer way
+    case NM_KIND_WRONG_WAY:
+        return 2.4f; // they come together fast
     case NM_KIND_LANE_DRIFT:
         return 3.3f; // the detector looks at how it drove before and after
     default:

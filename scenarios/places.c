@@ -178,7 +178,7 @@ static void find_on_road(nm_finder *finder, uint32_t lane) {
         if (fabsf(rail.curvature) > MAX_BEND || rail.left + rail.right < NARROWEST) continue;
         place.behind = way(map, lane, s, 0, NM_PLACE_REACH);
         place.ahead = way(map, lane, s, 1, NM_PLACE_REACH);
-        if (place.behind < BEHIND || place.ahead < AHEAD) continue;
+        if (place.behind < BEHIND || place.ahead < (finder->kind == NM_KIND_WRONG_WAY ? 2 * AHEAD : AHEAD)) continue;
         if (finder->kind == NM_KIND_WRONG_WAY && (s + 25 > l->length || !one_way_there(map, &place))) continue;
         if (!(needs & pair)) {
             add(finder, &place);
