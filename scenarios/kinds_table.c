@@ -195,7 +195,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .params = {EGO_SPEED, ROAD_SPEED(3, 7),
             {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-4, 1.4f}, {{-1.9f, -0.9f}, {-3.2f, -1.5f}}, -1, 0,
              "time from the adversary's rear entering the ego's lane to the ego's coming there, had it not reacted"},
-            REACTION, MIN_TTC},
+            {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0, 0.8f}, {0.4f, 1.6f}}, 1, 1,
+             "until the ego notices; who gives room to those who merge is hard to bring close without it"}, MIN_TTC},
     },
     [NM_KIND_PEDESTRIAN_CROSSING] = {
         .kind = NM_KIND_PEDESTRIAN_CROSSING, .name = "pedestrian_crossing",

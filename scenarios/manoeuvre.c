@@ -14,6 +14,7 @@
 #define RUNS 14          // closed-loop runs at most
 #define REPEATS 5        // of these with the same aims, for the timing
 #define AFTER 40u        // steps after the conflict within which the severity must show
+#define STAYS 25u       // steps after the conflict for which the adversary has to be there
 #define OFF_LINE 1.5f    // m
 #define JUDGED_TTC 10.0f // s
 
@@ -326,6 +327,13 @@ static nm_status confirm(nm_attempt *a, int *found, nm_error *error) {
 
 // --- the search ------------------------------------------------------------------------------------------------------
 
+// Whoever vanished at the end of its road in the midst of it would make any outcome look like a near miss.
+static int stays(const nm_attempt *a) {
+    const nm_arrays *stage = &a->work->stage;
+    const uint32_t last = a->conflict + STAYS < a->request->steps ? a->conflict + STAYS : a->request->steps;
+    return stage->valid[nm_scene_at(&stage->scene, a->danger, last)];
+}
+
 // Runs with the values as they are until the timing fits what the ego does; 0 and a reject when it never does.
 static int meet_timing(nm_attempt *a, uint32_t *until) {
     for (int repeat = 0; repeat < REPEATS; repeat++) {
@@ -333,6 +341,10 @@ static int meet_timing(nm_attempt *a, uint32_t *until) {
         if (a->out->reject != NM_REJECT_NONE) return 0;
         for (uint32_t role = NM_ROLE_ADVERSARY; role < (a->has_other ? 3u : 2u); role++)
             nm_stage_script(a, (nm_role)role);
+        if (!stays(a)) {
+            a->out->reject = NM_REJECT_NO_ROOM;
+            return 0;
+        }
         *until = a->conflict + AFTER < a->request->steps ? a->conflict + AFTER : a->request->steps;
         // ways that cross are timed by the ego's course without the adversary
         const int keep = a->work->script[NM_ROLE_ADVERSARY].line == &a->work->other_line;
@@ -356,8 +368,7 @@ static nm_status search(nm_attempt *a, nm_error *error) {
         if (!meet_timing(a, &until)) {
             worst = out->reject;
             pressure *= 0.5f; // nearer to what was drawn
-            if (fabsf(pressure) < 0.05f) return NM_OK;
-            if (crosses) return NM_OK;
+            if (fabsf(pressure) < 0.05f || crosses) return NM_OK;
             continue;
         }
         measure_danger(a, until);
