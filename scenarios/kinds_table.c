@@ -193,7 +193,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "vehicles turning at non-signalised junctions", .tests = "",
         .param_count = 5,
         .params = {EGO_SPEED, ROAD_SPEED(3, 7),
-            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-4, 1.4f}, {{-1.9f, -0.9f}, {-3.2f, -1.5f}}, -1, 0,
+            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-4, 1.4f}, {{-2.7f, -1.2f}, {-3.2f, -1.5f}}, -1, 0,
              "time from the adversary's rear entering the ego's lane to the ego's coming there, had it not reacted"},
             {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0, 0.8f}, {0.4f, 1.6f}}, 1, 1,
              "until the ego notices; who gives room to those who merge is hard to bring close without it"}, MIN_TTC},
@@ -365,7 +365,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
     [NM_KIND_SUDDEN_U_TURN] = {
         .kind = NM_KIND_SUDDEN_U_TURN, .name = "sudden_u_turn",
         .definition = "The adversary turns back from the right edge of the road across the ego's way.",
-        .generable = 1, .severities = BOTH,
+        .generable = 1, .severities = NEAR_MISS_ONLY,
         .ego = "keeps its lane", .adversary = "turns back across it", .others = "",
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
         .needs = NM_NEED_ROAD | NM_NEED_STREET | NM_NEED_TURNING_ROOM, .violations = NM_VIOLATION_PRIORITY,

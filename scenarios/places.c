@@ -223,7 +223,7 @@ static int may_turn(const nm_map *map, const nm_place *place) {
         const float outside = NM_U_TURN_RADIUS + 1; // the corner that swings out
         const float s = place->ego_s + outside * sine;
         const float d = NM_U_TURN_START(rail.right) + NM_U_TURN_RADIUS - outside * cosine;
-        if (i == 0) continue; // at the edge of the road
+        if (d < 0.2f - rail.right) continue; // where it stood, beside the road
         nm_map_position(map, place->ego_lane, nm_minf(s, map->lanes[place->ego_lane].length), d, &x, &y, &heading);
         if (!nm_map_drivable(map, x, y)) return 0;
     }

@@ -131,7 +131,7 @@ static const kind_case kind_cases[] = {
     {NM_KIND_UNPROTECTED_LEFT_TURN, "junction_signal:density=8", 5, 4},
     {NM_KIND_CROSSING_CONFLICT, "junction_priority:density=8", 5, 4},
     {NM_KIND_RED_LIGHT_RUNNER, "junction_signal:density=8", 5, 3},
-    {NM_KIND_RIGHT_TURN_CONFLICT, "junction_priority:density=8", 1, 2},
+    {NM_KIND_RIGHT_TURN_CONFLICT, "junction_priority:density=8", 0, 2},
     {NM_KIND_PEDESTRIAN_CROSSING, "crosswalk:density=8", 5, 5},
     {NM_KIND_CYCLIST_CROSSING, "crosswalk:density=8", 5, 5},
     {NM_KIND_WRONG_WAY, "highway:lanes=2,density=6", 4, 5},
@@ -142,6 +142,7 @@ static const kind_case kind_cases[] = {
     {NM_KIND_PARKED_PULL_OUT, "crosswalk:density=8", 4, 4},
     {NM_KIND_OCCLUDED_PEDESTRIAN, "crosswalk:density=8", 5, 5},
     {NM_KIND_BLOCKED_LANE, "crosswalk:density=8", 5, 0},
+    {NM_KIND_SUDDEN_U_TURN, "crosswalk:lanes=2,density=8", 5, 0},
 };
 
 static void run_case(nm_manoeuvre_work *work, const kind_case *c, nm_severity severity, int least) {

@@ -47,6 +47,8 @@ static void maps_hold_what_their_lanes_allow(void **state) {
         {NM_BUILTIN_CROSSWALK, NM_KIND_PEDESTRIAN_CROSSING, 1},
         {NM_BUILTIN_CROSSWALK, NM_KIND_HEAD_ON, 1},
         {NM_BUILTIN_CROSSWALK, NM_KIND_CUT_IN, 0},
+        {NM_BUILTIN_CROSSWALK, NM_KIND_OCCLUDED_PEDESTRIAN, 1},
+        {NM_BUILTIN_CROSSWALK, NM_KIND_SUDDEN_U_TURN, 0}, // too narrow
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const nm_map *map = map_of(cases[i].map);
