@@ -235,7 +235,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD, .violations = NM_VIOLATION_WRONG_WAY,
         .typology = "vehicles not making a manoeuvre, opposite direction", .tests = "Euro NCAP CCFhos",
         .param_count = 4,
-        .params = {EGO_SPEED, ROAD_SPEED(5, 12),
+        .params = {EGO_SPEED, ROAD_SPEED(5, 18),
             {NM_PARAM_BRAKE_TTC, "brake_ttc", "s", {0, 4}, {{1.2f, 2.5f}, {0, 0.8f}}, -1, 1,
              "time to collision at which it begins to brake"},
             MIN_TTC},

@@ -9,7 +9,7 @@
 #define CLEAR_AHEAD 90.0f  // ... after the conflict, and ...
 #define CLEAR_ASIDE 1.2f   // ... to both sides of the boxes
 #define CRASH_BRAKE 6.0f   // m/s^2 after a contact
-#define CRASH_SLIDE 2.0f   // m/s below which it moves sideways no more
+#define CRASH_SLIP 0.35f   // m to the side at most per m of that way
 #define SIGNAL_TRIES 240u
 #define SIGNAL_STRIDE 5u
 
@@ -178,11 +178,15 @@ void nm_stage_absent(nm_attempt *a, nm_role role) {
 static void crash(nm_attempt *a, nm_role role, uint32_t step) {
     nm_script *script = &a->work->script[role];
     const uint32_t steps = a->work->stage.scene.step_count;
+    float planned = script->d[step];
     for (uint32_t t = step + 1; t < steps; t++) {
         script->v[t] = nm_maxf(script->v[t - 1] - CRASH_BRAKE * NM_STEP_SECONDS, 0);
         const float moved = 0.5f * (script->v[t] + script->v[t - 1]) * NM_STEP_SECONDS;
         script->s[t] = script->s[t - 1] + (script->reversed ? -moved : moved);
-        if (script->v[t] < CRASH_SLIDE) script->d[t] = script->d[t - 1]; // else still on its way sideways
+        // still on its way sideways, as far as it rolls
+        const float aside = script->d[t] - planned;
+        planned = script->d[t];
+        script->d[t] = script->d[t - 1] + nm_clampf(aside, -CRASH_SLIP * moved, CRASH_SLIP * moved);
     }
     write_script(a, role, step + 1);
 }
