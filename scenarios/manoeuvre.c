@@ -14,7 +14,7 @@
 #define RUNS 14          // closed-loop runs at most
 #define REPEATS 5        // of these with the same aims, for the timing
 #define AFTER 40u        // steps after the conflict within which the severity must show
-#define STAYS 25u       // steps after the conflict for which the adversary has to be there
+#define STAYS 25u        // steps after the conflict for which the adversary has to be there
 #define OFF_LINE 1.5f    // m
 #define JUDGED_TTC 10.0f // s
 
@@ -282,22 +282,22 @@ static void press(nm_attempt *a, float pressure) {
 
 // --- confirmation ----------------------------------------------------------------------------------------------------
 
-// Somebody who has no part in it was run into, or ran into a role. What overlaps from the start on (recorded boxes may)
-// counts as well when it is a role.
+// Two touch who are not the two that are meant to.
 static int hits_others(const nm_attempt *a) {
     const nm_arrays *take = &a->work->take;
-    const uint32_t roles = a->has_other ? 3 : 2, with = a->danger;
-    for (uint32_t t = 0; t <= a->request->steps; t++)
-        for (uint32_t i = 0; i < roles; i++) {
+    nm_box boxes[NM_STAGE_TRACKS];
+    for (uint32_t t = 0; t <= a->request->steps; t++) {
+        for (uint32_t i = 0; i < a->tracks; i++) {
             if (!take->valid[nm_scene_at(&take->scene, i, t)]) continue;
-            const nm_box own = box_at(take, i, t);
-            for (uint32_t k = i + 1; k < a->tracks; k++) {
-                if (!take->valid[nm_scene_at(&take->scene, k, t)] || (i == NM_ROLE_EGO && k == with)) continue;
-                const nm_box other = box_at(take, k, t);
-                const float dx = own.x - other.x, dy = own.y - other.y, reach = own.length + other.length;
-                if (dx * dx + dy * dy < reach * reach && nm_box_overlap(&own, &other)) return 1;
+            boxes[i] = box_at(take, i, t);
+            for (uint32_t k = 0; k < i; k++) {
+                if (!take->valid[nm_scene_at(&take->scene, k, t)] || (k == NM_ROLE_EGO && i == a->danger)) continue;
+                const float dx = boxes[i].x - boxes[k].x, dy = boxes[i].y - boxes[k].y;
+                const float reach = boxes[i].length + boxes[k].length;
+                if (dx * dx + dy * dy < reach * reach && nm_box_overlap(&boxes[i], &boxes[k])) return 1;
             }
         }
+    }
     return 0;
 }
 

@@ -101,6 +101,38 @@ static uint32_t choose_traffic(nm_attempt *a, nm_candidate *nearest) {
     return count;
 }
 
+static nm_box start_box(const nm_arrays *arrays, uint32_t track) {
+    nm_box box = {0};
+    const size_t at = nm_scene_at(&arrays->scene, track, 0);
+    box.x = arrays->x[at];
+    box.y = arrays->y[at];
+    box.length = arrays->tracks[track].length;
+    box.width = arrays->tracks[track].width;
+    nm_sincosf(arrays->heading[at], &box.sin_h, &box.cos_h);
+    return box;
+}
+
+// As the next track; recorded boxes may lie on one another, then only the nearest is taken.
+static void add_traffic(nm_attempt *a, uint32_t from) {
+    nm_arrays *stage = &a->work->stage;
+    const nm_track *info = &a->base->tracks[from];
+    const uint32_t track = a->tracks;
+    nm_state state;
+    if (!nm_scene_get_state(a->base, from, a->start_step, &state)) return;
+    set_track(a, track, 4 + (int64_t)from, (nm_agent_type)info->type, info->flags & NM_TRACK_STATIC, info->length,
+              info->width);
+    stage->tracks[track].height = info->height;
+    set_state(stage, track, 0, (nm_pose){state.x, state.y, state.heading}, state.vx, state.vy);
+    const nm_box own = start_box(stage, track);
+    for (uint32_t other = a->has_other ? 3 : 2; other < track; other++) {
+        const nm_box box = start_box(stage, other);
+        if (!nm_box_overlap(&own, &box)) continue;
+        stage->valid[nm_scene_at(&stage->scene, track, 0)] = 0;
+        return;
+    }
+    a->tracks++;
+}
+
 void nm_stage_build(nm_attempt *a) {
     nm_candidate nearest[NM_MANOEUVRE_MAX_TRAFFIC];
     nm_arrays *stage = &a->work->stage;
@@ -118,15 +150,9 @@ void nm_stage_build(nm_attempt *a) {
     float sine, cosine;
     nm_sincosf(start.heading, &sine, &cosine);
     set_state(stage, NM_ROLE_EGO, 0, start, a->start_speed * cosine, a->start_speed * sine);
-    for (uint32_t i = 0; i < count; i++) {
-        nm_state state;
-        const nm_track *info = &a->base->tracks[nearest[i].track];
-        if (!nm_scene_get_state(a->base, nearest[i].track, a->start_step, &state)) continue;
-        set_track(a, roles + i, 4 + (int64_t)nearest[i].track, (nm_agent_type)info->type, info->flags & NM_TRACK_STATIC,
-                  info->length, info->width);
-        stage->tracks[roles + i].height = info->height;
-        set_state(stage, roles + i, 0, (nm_pose){state.x, state.y, state.heading}, state.vx, state.vy);
-    }
+    a->tracks = roles;
+    for (uint32_t i = 0; i < count; i++) add_traffic(a, nearest[i].track);
+    stage->scene.track_count = a->tracks;
     memset(stage->z, 0, sizeof(float) * a->tracks * stage->scene.step_count);
 }
 
