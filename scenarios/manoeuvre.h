@@ -7,6 +7,10 @@
 /// ranges until the severity is met. What results is kept only when the detectors find the kind with the roles that
 /// were meant.
 ///
+/// An ego may be late: where something stands in its way already, and with the parameter `reaction`, it keeps its
+/// velocity until it notices. That part counts as history: the scene's current step is where the ego's policy takes
+/// over.
+///
 /// Attempt n of a request about a scene is a function of these three: the same for any number of threads.
 #ifndef NM_SCENARIOS_MANOEUVRE_H
 #define NM_SCENARIOS_MANOEUVRE_H
@@ -85,8 +89,11 @@ NM_API void nm_manoeuvre_work_destroy(nm_manoeuvre_work *work); ///< NULL is fin
 /// nm_kind_check_map).
 NM_API nm_status nm_manoeuvre_check(const nm_scene *scene, const nm_manoeuvre_request *request, nm_error *error);
 
-/// Attempt `index`. `scene` gives map, signals and traffic; its ego's size is the ego's. The request has been checked.
-/// NM_OK whether it is kept or not; NM_E_MEMORY, or what world and detectors return.
+/// Attempt `index`. `scene` gives map, signals and traffic (who is in the way of the roles is left out; everybody else
+/// drives by IDM); its ego's size is the ego's. The request has been checked.
+/// NM_OK whether it is kept or not; NM_E_MEMORY, NM_E_UNSUPPORTED as nm_kind_check_map, or what world and detectors
+/// return. About 10 closed-loop runs of 2 to 16 agents at most: 1 to 2 ms, detection included. Memory: one world an
+/// attempt and what the kept scene takes; no allocation within runs.
 ///
 /// Provenance of what is kept: source "manoeuvre", the scene's file and id, parent its hash, seed and parameters: all
 /// of the request, the index and what was achieved; nm_manoeuvre_parse reads the request back.
