@@ -263,20 +263,32 @@ static nm_verdict judge_danger(nm_attempt *a) {
     return worst < range.low ? NM_VERDICT_HARD : NM_VERDICT_MET;
 }
 
-// pressure in [-1, 1]: 0 leaves the drawn values, 1 moves those that have a critical end to it, -1 to the other one;
-// the free ones first.
+// When a parameter is moved for the severity: those that are free for it first, then those that were not asked for,
+// those that were asked for last; -1 = never.
+static int turn_of(const nm_attempt *a, size_t i) {
+    const nm_kind_param *param = &a->spec->params[i];
+    const nm_kind_range *range = &a->request->ranges.range[i];
+    if (!param->critical || range->low >= range->high) return -1;
+    if (a->request->ranges.given >> i & 1u) return 2;
+    return param->free ? 0 : 1;
+}
+
+// pressure in [-1, 1]: 0 leaves the drawn values, 1 moves all to their critical ends, -1 to the other ones, in turn.
 static void press(nm_attempt *a, float pressure) {
     const nm_kind_spec *spec = a->spec;
-    int has_free = 0;
-    for (size_t i = 0; i < spec->param_count; i++) has_free |= spec->params[i].free;
-    const float size = fabsf(pressure), first = has_free ? nm_clampf(2 * size, 0, 1) : size;
-    const float rest = has_free ? nm_clampf(2 * size - 1, 0, 1) : size;
+    int turns[3] = {0, 0, 0};
+    for (size_t i = 0; i < spec->param_count; i++)
+        if (turn_of(a, i) >= 0) turns[turn_of(a, i)] = 1;
+    const int count = turns[0] + turns[1] + turns[2];
     for (size_t i = 0; i < spec->param_count; i++) {
         a->value[i] = a->drawn[i];
-        if (!spec->params[i].critical) continue;
+        const int turn = turn_of(a, i);
+        if (turn < 0) continue;
+        const int before = (turn > 0 ? turns[0] : 0) + (turn > 1 ? turns[1] : 0);
+        const float share = nm_clampf((float)count * fabsf(pressure) - (float)before, 0, 1);
         const nm_kind_range *range = &a->request->ranges.range[i];
         const int up = (spec->params[i].critical > 0) == (pressure > 0);
-        a->value[i] += (spec->params[i].free ? first : rest) * ((up ? range->high : range->low) - a->drawn[i]);
+        a->value[i] += share * ((up ? range->high : range->low) - a->drawn[i]);
     }
 }
 
