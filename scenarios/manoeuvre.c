@@ -15,6 +15,7 @@
 #define REPEATS 5        // of these with the same aims, for the timing
 #define AFTER 40u        // steps after the conflict within which the severity must show
 #define STAYS 25u        // steps after the conflict for which the adversary has to be there
+#define UNRESOLVED 4.0f  // s to a collision below which nobody may vanish at the end of its road
 #define OFF_LINE 1.5f    // m
 #define JUDGED_TTC 10.0f // s
 
@@ -220,11 +221,17 @@ static void measure_danger(nm_attempt *a, uint32_t until) {
     nm_manoeuvre *out = a->out;
     out->min_ttc = out->min_distance = INFINITY;
     out->contact = 0;
+    float last = INFINITY; // time to collision when they were last seen together
+    a->cut_short = 0;
     for (uint32_t t = 1; t <= until; t++) {
-        if (!take->valid[nm_scene_at(&take->scene, NM_ROLE_EGO, t)] || !take->valid[nm_scene_at(&take->scene, with, t)])
-            continue;
+        if (!take->valid[nm_scene_at(&take->scene, NM_ROLE_EGO, t)]) break;
+        if (!take->valid[nm_scene_at(&take->scene, with, t)]) {
+            a->cut_short = last < UNRESOLVED;
+            break;
+        }
         const nm_box ego = box_at(take, NM_ROLE_EGO, t), other = box_at(take, with, t);
         const float dx = ego.x - other.x, dy = ego.y - other.y;
+        last = INFINITY;
         if (dx * dx + dy * dy > 3600) continue;
         const float distance = nm_box_distance(&ego, &other);
         out->min_distance = nm_minf(out->min_distance, distance);
@@ -233,7 +240,8 @@ static void measure_danger(nm_attempt *a, uint32_t until) {
             out->min_ttc = 0;
             return;
         }
-        out->min_ttc = nm_minf(out->min_ttc, nm_ttc(&ego, &other, JUDGED_TTC));
+        last = nm_ttc(&ego, &other, JUDGED_TTC);
+        out->min_ttc = nm_minf(out->min_ttc, last);
     }
 }
 
@@ -253,7 +261,7 @@ static float encroachment(const nm_attempt *a) {
 static nm_verdict judge_danger(nm_attempt *a) {
     const nm_kind_ranges *ranges = &a->request->ranges;
     if (ranges->severity == NM_SEVERITY_COLLISION) return a->out->contact ? NM_VERDICT_MET : NM_VERDICT_MILD;
-    if (a->out->contact) return NM_VERDICT_HARD;
+    if (a->out->contact || a->cut_short) return NM_VERDICT_HARD;
     const int at = nm_kind_param_index(ranges->kind, NM_PARAM_MIN_TTC);
     if (at < 0) return NM_VERDICT_MET;
     const nm_kind_range range = ranges->range[at];

@@ -117,6 +117,7 @@ typedef struct nm_attempt {
     uint32_t conflict; ///< step that the parameters are of
     uint32_t hint;     ///< of the ego on its line
     uint8_t crashed[NM_ROLES];
+    int cut_short; ///< the other left the map in the midst of it
     nm_manoeuvre *out;
 } nm_attempt;
 
