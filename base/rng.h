@@ -15,16 +15,17 @@ extern "C" {
 /// What a draw is for. Append only: the numbers are part of every stored seed's meaning.
 typedef enum nm_purpose {
     NM_PURPOSE_TEST = 0,
-    NM_PURPOSE_SPAWN = 1,     ///< places and speeds of spawned traffic
-    NM_PURPOSE_BEHAVIOUR = 2, ///< per-agent parameters: desired speed, time gap, politeness
-    NM_PURPOSE_DECISION = 3,  ///< per-step choices: lane changes, gaps accepted, pedestrians stepping out
-    NM_PURPOSE_ROUTE = 4,     ///< which successor at a fork
-    NM_PURPOSE_NOISE = 5,     ///< diffusion noise
-    NM_PURPOSE_INIT = 6,      ///< first values of a network's parameters
-    NM_PURPOSE_MASK = 7,      ///< noise levels of training examples
-    NM_PURPOSE_EXAMPLE = 8,   ///< which scene, moment and ego a training example shows
-    NM_PURPOSE_AUGMENT = 9,   ///< how a training example is varied
-    NM_PURPOSE_BOOTSTRAP = 10 ///< which groups a resample of an evaluation takes
+    NM_PURPOSE_SPAWN = 1,      ///< places and speeds of spawned traffic
+    NM_PURPOSE_BEHAVIOUR = 2,  ///< per-agent parameters: desired speed, time gap, politeness
+    NM_PURPOSE_DECISION = 3,   ///< per-step choices: lane changes, gaps accepted, pedestrians stepping out
+    NM_PURPOSE_ROUTE = 4,      ///< which successor at a fork
+    NM_PURPOSE_NOISE = 5,      ///< diffusion noise
+    NM_PURPOSE_INIT = 6,       ///< first values of a network's parameters
+    NM_PURPOSE_MASK = 7,       ///< noise levels of training examples
+    NM_PURPOSE_EXAMPLE = 8,    ///< which scene, moment and ego a training example shows
+    NM_PURPOSE_AUGMENT = 9,    ///< how a training example is varied
+    NM_PURPOSE_BOOTSTRAP = 10, ///< which groups a resample of an evaluation takes
+    NM_PURPOSE_KIND = 11       ///< parameters, place and drivers of a generated corner case
 } nm_purpose;
 
 /// Who draws. `scene` is a stable hash or id of the scene, `agent` its index there, `step` the simulation step.

@@ -39,7 +39,9 @@ uint32_t nm_detect_follower(const nm_detect_context *ctx, uint32_t track, uint32
 // looks like braking but is none. So the mean deceleration is judged as well, over MEAN_TIME or until the standstill;
 // and nothing is concluded near a gain of speed that no car has: there the tracker had lost it.
 static float mean_braking(const nm_detect_context *ctx, uint32_t track, uint32_t first, uint32_t last) {
-    uint32_t span = nm_detect_steps(ctx, MEAN_TIME, 1), from = last > span ? last - span : 0;
+    uint32_t span = nm_detect_steps(ctx, MEAN_TIME, 1);
+    if (last - first > span) last = first + span; // of a longer braking any part of that length is enough
+    uint32_t from = last > span ? last - span : 0;
     float most = 0;
     for (uint32_t t = from; t <= first; t++) {
         const nm_sample *start = nm_detect_sample(ctx, track, t);
