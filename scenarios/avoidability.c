@@ -102,7 +102,37 @@ static void baseline_at(const nm_baseline *b, uint32_t step, float *s, float *v,
     *a = 0;
 }
 
-// Would both, keeping speed and course from `step` on, touch within the horizon?
+// Does the straight line from a to b meet the box? Cut to the box's two slabs (Liang and Barsky 1984).
+static int line_meets(const nm_box *box, float ax, float ay, float bx, float by) {
+    const float from[2] = {(ax - box->x) * box->cos_h + (ay - box->y) * box->sin_h,
+                           (ay - box->y) * box->cos_h - (ax - box->x) * box->sin_h};
+    const float way[2] = {(bx - ax) * box->cos_h + (by - ay) * box->sin_h,
+                          (by - ay) * box->cos_h - (bx - ax) * box->sin_h};
+    const float half[2] = {0.5f * box->length, 0.5f * box->width};
+    float enter = 0, leave = 1;
+    for (int k = 0; k < 2; k++) {
+        if (way[k] == 0) {
+            if (fabsf(from[k]) > half[k]) return 0;
+            continue;
+        }
+        float t0 = (-half[k] - from[k]) / way[k], t1 = (half[k] - from[k]) / way[k];
+        enter = fmaxf(enter, fminf(t0, t1));
+        leave = fminf(leave, fmaxf(t0, t1));
+    }
+    return enter <= leave;
+}
+
+// From the middle of the ego's box, which is about where the driver sits, to the middle of the other's.
+static int sees(const nm_baseline *b, uint32_t at, const nm_box *ego, const nm_box *them) {
+    const nm_rehearsal *r = b->rehearsal;
+    for (uint32_t i = 0; i < r->other_count; i++) {
+        if (i == b->other || !r->others[i].there[at]) continue;
+        if (line_meets(&r->others[i].boxes[at], ego->x, ego->y, them->x, them->y)) return 0;
+    }
+    return 1;
+}
+
+// Would both, keeping speed and course from `step` on, touch within the horizon, and can the driver see the other?
 static int danger_at(const nm_baseline *b, uint32_t step) {
     const nm_rehearsal *r = b->rehearsal;
     const nm_other *other = &r->others[b->other];
@@ -110,7 +140,8 @@ static int danger_at(const nm_baseline *b, uint32_t step) {
     float s, v, a;
     if (!other->there[at]) return 0;
     baseline_at(b, step, &s, &v, &a);
-    nm_box them = other->boxes[at];
+    nm_box them = other->boxes[at], here = nm_rehearsal_box(r, s, 0, 0);
+    if (!sees(b, at, &here, &them)) return 0;
     for (uint32_t i = 0; i <= ahead; i++) {
         nm_box ego = nm_rehearsal_box(r, s + v * DT * (float)i, 0, 0);
         float dx = them.x - ego.x, dy = them.y - ego.y, reach = r->radius + other->radius;
@@ -168,7 +199,7 @@ static int steering_saves(const nm_baseline *b, uint32_t step, int braking) {
 }
 
 static void find_last_steps(const nm_baseline *b, nm_avoidability *out) {
-    for (uint32_t step = b->conflict; step-- > b->first;) {
+    for (uint32_t step = b->conflict; step-- > out->first_step;) {
         if (out->last_brake_step == NM_NONE && braking_saves(b, step)) out->last_brake_step = step;
         if (out->last_steer_step == NM_NONE && steering_saves(b, step, 0)) out->last_steer_step = step;
         int either = out->last_brake_step == step || out->last_steer_step == step;
@@ -181,8 +212,11 @@ static void judge(const nm_baseline *b, nm_avoidability *out) {
     const nm_reference_driver *d = b->driver;
     out->other = b->rehearsal->others[b->other].track;
     out->conflict_step = b->conflict;
-    out->first_step = b->first;
     out->danger_step = danger_step(b);
+    // nobody evades before the danger shows
+    uint32_t ahead = (uint32_t)(d->horizon / DT + 0.5f);
+    out->first_step = b->conflict > b->first + ahead ? b->conflict - ahead : b->first;
+    if (out->danger_step < out->first_step) out->first_step = out->danger_step;
     find_last_steps(b, out);
     out->label = NM_AVOID_UNAVOIDABLE;
     out->margin = -INFINITY;
@@ -222,6 +256,7 @@ static nm_status find_conflict(const nm_conflict_case *conflict, const nm_refere
     }
     b.recorded = 0;
     b.first = event_first(conflict);
+    r.pass_adversaries = 1; // an ego that recorded went on is run over by its own followers when it does not
     uint32_t at = b.first - r.first, until = last + (uint32_t)(driver->horizon / DT + 0.5f);
     const nm_manoeuvre keep = {0};
     b.conflict = nm_rehearse(&r, b.first, r.s[at], r.v[at], 0, &keep, until, NM_WHOM_ADVERSARIES, &b.other);

@@ -15,8 +15,8 @@
 ///             at more than NM_STEER_ANGLE to the way; the box must stay on the drivable area, but for NM_ROAD_SLACK
 ///   both      steering, and braking with what the friction circle of radius `brake` leaves while it does
 /// A manoeuvre saves when the ego's box touches nobody's at any step until `settle` after the conflict. Beyond the end
-/// of the recording the others keep their velocity. Those who run into the ego from behind (but not adversaries) are
-/// passed over: they are recorded, and do not see that it brakes.
+/// of the recording the others keep their velocity. Those who run into the ego from behind are passed over: they are
+/// recorded, and do not see that it brakes. An adversary is passed over only where the recorded ego did not collide.
 ///
 /// The driver: UNECE R157, Annex 4 appendix 3 ("competent and careful human driver"): risk perception 0.4 s, delay
 /// 0.75 s until the braking begins, 0.774 g reached in 0.6 s, which is 12.65 m/s^3. R157's driver does not steer;
@@ -73,12 +73,14 @@ typedef struct nm_avoidability {
     uint32_t other;         ///< whom it meets: track
     uint32_t conflict_step; ///< at which it does; may lie past the recording
     /// From which on the danger shows: the beginning of the last stretch of steps, up to the conflict, in which the ego
-    /// along its way and `other` along its velocity would touch within driver.horizon if both kept their speeds.
+    /// along its way and `other` along its velocity would touch within driver.horizon if both kept their speeds, and
+    /// no third box lies on the line between their centres (who is hidden shows no danger). Gaps of up to 0.3 s are
+    /// bridged.
     uint32_t danger_step;
     /// The last step before the conflict at which each, begun then, still saves; NM_NONE: none does, from
     /// first_step on. last_both_step is that of all manoeuvres together, so never earlier than the others.
     uint32_t last_brake_step, last_steer_step, last_both_step;
-    uint32_t first_step; ///< from which on was tried
+    uint32_t first_step; ///< from which on was tried: danger_step, or driver.horizon before the conflict if earlier
     /// s from when the reference driver acts (danger_step + perception + delay) to last_both_step: negative means too
     /// late. -INFINITY where nothing saves, +INFINITY without a conflict.
     float margin;

@@ -238,15 +238,16 @@ static int from_behind(const nm_box *ego, const nm_box *box) {
     return along < BEHIND_COS * nm_hypotf(dx, dy) && box->cos_h * ego->cos_h + box->sin_h * ego->sin_h > ALIKE_COS;
 }
 
-// A third party that hits the ego from behind is recorded and went on where a real one would have braked: from there on
-// nothing about it means anything. `passed` remembers the first 64 of them.
+// Who hits the ego from behind is recorded and went on where a real one would have braked: from there on nothing about
+// it means anything. Not so an adversary that really hits it. `passed` remembers the first 64 of them.
 static uint32_t first_touched(const nm_rehearsal *r, const nm_box *ego, uint32_t step, nm_whom whom,
                               uint64_t *passed) {
     for (uint32_t i = 0; i < r->other_count; i++) {
         const nm_other *other = &r->others[i];
         uint64_t bit = i < 64 ? (uint64_t)1 << i : 0;
         if (!looked_at(other, whom) || (*passed & bit) || !touches(ego, r->radius, other, step - r->first)) continue;
-        if (other->adversary || !from_behind(ego, &other->boxes[step - r->first])) return i;
+        int may_pass = !other->adversary || r->pass_adversaries;
+        if (!may_pass || !from_behind(ego, &other->boxes[step - r->first])) return i;
         *passed |= bit;
     }
     return NM_NONE;
@@ -265,14 +266,21 @@ typedef struct nm_motion_now {
     float y, vy;   // aside
 } nm_motion_now;
 
-// One step. Sideways: as fast as it can be slowed down again in what is left, within the limits of steering.
+// The fastest speed aside at the end of a step from which it can be slowed down with `most` in what is left then: of
+// (vy + w) dt / 2 + w^2 / (2 most) = left.
+static float slowed_in_time(float vy, float most, float left) {
+    float rest = nm_maxf(left - 0.5f * vy * DT, 0);
+    return most > 0 ? most * (sqrtf(0.25f * DT * DT + 2.0f * rest / most) - 0.5f * DT) : 0;
+}
+
+// One step. Sideways: as fast as it can be slowed down again, within the limits of steering.
 static void drive_on(nm_motion_now *now, const nm_manoeuvre *m) {
     float used = 0;
     if (m->side != 0) {
         float sign = m->side > 0 ? 1.0f : -1.0f, left = nm_maxf(sign * (m->side - now->y), 0), vy = sign * now->vy;
         float most = nm_minf(m->lateral, NM_STEER_CURVATURE * now->v * now->v);
-        float wanted = nm_minf(vy + most * DT, sqrtf(2.0f * most * left));
-        wanted = nm_minf(nm_minf(wanted, tanf(NM_STEER_ANGLE) * now->v), left / DT);
+        float wanted = nm_minf(vy + most * DT, slowed_in_time(vy, most, left));
+        wanted = nm_minf(wanted, tanf(NM_STEER_ANGLE) * now->v);
         used = nm_minf(fabsf(wanted - vy) / DT, m->lateral);
         now->y += sign * 0.5f * (vy + wanted) * DT;
         now->vy = sign * wanted;

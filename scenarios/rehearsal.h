@@ -30,6 +30,7 @@ typedef struct nm_rehearsal {
     uint32_t recorded;
     nm_other *others; ///< ascending tracks, only those that come near the way
     uint32_t other_count;
+    int pass_adversaries; ///< 1 = adversaries who run into the ego from behind are passed over like third parties
 } nm_rehearsal;
 
 /// What the ego does from a step on.
