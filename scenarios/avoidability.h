@@ -11,8 +11,9 @@
 /// From a step k before the conflict the ego moves along that way with the speed it had there:
 ///   braking   the deceleration grows by `jerk` to `brake` and stays until it stands
 ///   steering  at constant speed, by up to `widest` m to one side in steps of NM_STEER_STEP: sideways with at most
-///             `lateral` m/s^2, slowed down again so that it ends there, never sharper than NM_STEER_CURVATURE and never
-///             at more than NM_STEER_ANGLE to the way; the box must stay on the drivable area, but for NM_ROAD_SLACK
+///             `lateral` m/s^2, slowed down again so that it ends there, never sharper than NM_STEER_CURVATURE and
+///             never at more than NM_STEER_ANGLE to the way; the box must stay on the drivable area, but for
+///             NM_ROAD_SLACK
 ///   both      steering, and braking with what the friction circle of radius `brake` leaves while it does
 /// A manoeuvre saves when the ego's box touches nobody's at any step until `settle` after the conflict. Beyond the end
 /// of the recording the others keep their velocity. Those who run into the ego from behind are passed over: they are
@@ -30,11 +31,11 @@
 extern "C" {
 #endif
 
-#define NM_STEER_STEP 0.5f       ///< m between the offsets that are tried
-#define NM_STEER_CURVATURE 0.2f  ///< 1/m, full lock (nm_dynamics_limits_of)
-#define NM_STEER_ANGLE 0.35f     ///< rad
-#define NM_ROAD_SLACK 0.3f       ///< m that corners may be off the road (nuPlan's drivable area compliance)
-#define NM_MAX_ADVERSARIES 16u   ///< of one scene
+#define NM_STEER_STEP 0.5f      ///< m between the offsets that are tried
+#define NM_STEER_CURVATURE 0.2f ///< 1/m, full lock (nm_dynamics_limits_of)
+#define NM_STEER_ANGLE 0.35f    ///< rad
+#define NM_ROAD_SLACK 0.3f      ///< m that corners may be off the road (nuPlan's drivable area compliance)
+#define NM_MAX_ADVERSARIES 16u  ///< of one scene
 
 /// Fill with nm_reference_driver_default().
 typedef struct nm_reference_driver {

@@ -240,8 +240,7 @@ static int from_behind(const nm_box *ego, const nm_box *box) {
 
 // Who hits the ego from behind is recorded and went on where a real one would have braked: from there on nothing about
 // it means anything. Not so an adversary that really hits it. `passed` remembers the first 64 of them.
-static uint32_t first_touched(const nm_rehearsal *r, const nm_box *ego, uint32_t step, nm_whom whom,
-                              uint64_t *passed) {
+static uint32_t first_touched(const nm_rehearsal *r, const nm_box *ego, uint32_t step, nm_whom whom, uint64_t *passed) {
     for (uint32_t i = 0; i < r->other_count; i++) {
         const nm_other *other = &r->others[i];
         uint64_t bit = i < 64 ? (uint64_t)1 << i : 0;

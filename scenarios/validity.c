@@ -20,12 +20,10 @@ static nm_status check_params(const nm_validity_params *p, nm_error *error) {
     const struct {
         const char *name;
         float value;
-    } limits[] = {{"teleport", p->teleport},   {"heading_jump", p->heading_jump},
-                  {"velocity", p->velocity},   {"overlap", p->overlap},
-                  {"off_road", p->off_road},   {"jaywalk", p->jaywalk},
-                  {"red_light", p->red_light}, {"stop_line", p->stop_line},
-                  {"wrong_way", p->wrong_way}, {"speeding", p->speeding},
-                  {"realism", p->realism},     {"cause", p->cause}};
+    } limits[] = {{"teleport", p->teleport},   {"heading_jump", p->heading_jump}, {"velocity", p->velocity},
+                  {"overlap", p->overlap},     {"off_road", p->off_road},         {"jaywalk", p->jaywalk},
+                  {"red_light", p->red_light}, {"stop_line", p->stop_line},       {"wrong_way", p->wrong_way},
+                  {"speeding", p->speeding},   {"realism", p->realism},           {"cause", p->cause}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (!(limits[i].value >= 0))
             return NM_ERROR(error, NM_E_ARGUMENT, "the limit %s is %g: it must be 0 or more", limits[i].name,
@@ -45,12 +43,16 @@ static int is_adversary(const nm_conflict_case *conflict, uint32_t track) {
     return 0;
 }
 
-static nm_status judge_track(nm_judging *j, uint32_t track) {
+// Up to its first collision: what a crash does to a vehicle is not modelled.
+static nm_status judge_track(const nm_judging *judging, uint32_t track) {
+    nm_judging own = *judging, *j = &own;
     int adversary = is_adversary(j->conflict, track);
+    own.last = nm_last_free_step(judging, track);
     nm_status status = nm_judge_motion(j, track);
     if (status == NM_OK && !is_static(j->conflict->scene, track)) status = nm_judge_road(j, track, adversary);
     if (status == NM_OK && adversary) status = nm_judge_rules(j, track);
     if (status == NM_OK && (adversary || track == j->conflict->ego)) status = nm_judge_realism(j, track);
+    if (status == NM_OK && track == j->conflict->ego) status = nm_judge_cause(j);
     return status;
 }
 
@@ -61,9 +63,7 @@ static nm_status judge_all(nm_judging *j, nm_error *error) {
         int principal = track == j->conflict->ego || is_adversary(j->conflict, track);
         if (principal || (j->params->everyone && !is_static(scene, track))) status = judge_track(j, track);
     }
-    if (status == NM_E_MEMORY) return NM_ERROR(error, status, "out of memory while a scene is judged");
-    if (status == NM_OK) status = nm_judge_cause(j, error);
-    return status;
+    return status == NM_OK ? NM_OK : NM_ERROR(error, status, "out of memory while a scene is judged");
 }
 
 nm_status nm_validity_of(const nm_conflict_case *conflict, const nm_validity_params *params, nm_arena *arena,
@@ -73,8 +73,7 @@ nm_status nm_validity_of(const nm_conflict_case *conflict, const nm_validity_par
     for (int i = 0; i < NM_VERDICT_COUNT; i++)
         result.verdicts[i] = (nm_verdict){.result = NM_VERDICT_UNJUDGED, .track = NM_NONE, .step = NM_NONE};
     nm_status status = check_params(params, error);
-    if (status == NM_OK)
-        status = nm_avoidability_of(conflict, &params->driver, arena, &result.avoidability, error);
+    if (status == NM_OK) status = nm_avoidability_of(conflict, &params->driver, arena, &result.avoidability, error);
     if (status != NM_OK) return status;
     nm_judging j = {.conflict = conflict,
                     .params = params,

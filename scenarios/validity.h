@@ -2,13 +2,15 @@
 ///
 /// A verdict is a value that must not pass a limit. The value is that of the worst agent at the worst moment, relative
 /// to its own limit. Who is judged: the ego and the adversaries (with `everyone`: every track that is not static), from
-/// one step before the generated part to the end, so that the seam is judged too. The rules of the road are asked of
+/// one step before the generated part to the end, so that the seam is judged too; each only until it first touches
+/// somebody, because what a crash does to a vehicle is not modelled. The rules of the road are asked of
 /// the adversaries alone: how the ego drives is its own affair.
 ///
 /// Motion is measured by fitting polynomials to the POSITIONS (Savitzky and Golay 1964), never by differences of
 /// neighbouring steps, and angles only over distances driven: neither float noise at standstill nor a decimetre of
 /// tracking noise is an acceleration. Only whole windows inside one run of valid steps count.
-///   speed, acceleration   parabola over +-0.5 s (the detectors' window); split along and across the direction of motion
+///   speed, acceleration   parabola over +-0.5 s (the detectors' window); split along and across the direction of
+///   motion
 ///                         (at under 1 m/s: of the heading). Along, the slope of the stated velocities counts instead
 ///                         where it is weaker, and nothing where the two disagree in sign, as the detectors have it
 ///   jerk                  slope of the acceleration along over +-0.3 s
@@ -48,14 +50,14 @@ typedef enum nm_verdict_kind {
     NM_VERDICT_GAP,                  ///< s without a state between states
     NM_VERDICT_TURN_ON_SPOT,         ///< rad
     NM_VERDICT_OVERLAP_AT_START,     ///< m that two boxes reach into each other where both are first there
-    NM_VERDICT_OFF_ROAD,             ///< m, the corner furthest off the road; of cyclists the centre, off cycle ways too
-    NM_VERDICT_JAYWALK,              ///< m that a pedestrian is on the carriageway, off every crosswalk
-    NM_VERDICT_RED_LIGHT,            ///< m/s, speed over the stop line of a red light
-    NM_VERDICT_STOP_LINE,            ///< m/s, least speed on the last 5 m before the line of a stop sign
-    NM_VERDICT_WRONG_WAY,            ///< m driven against the lane without a break
-    NM_VERDICT_SPEEDING,             ///< m/s over the limit
-    NM_VERDICT_REALISM,              ///< nats: see nm_realism_of_motion
-    NM_VERDICT_CAUSE,                ///< m/s^2, the braking that others than the adversaries demand of the ego
+    NM_VERDICT_OFF_ROAD,  ///< m, the corner furthest off the road; of cyclists the centre, off cycle ways too
+    NM_VERDICT_JAYWALK,   ///< m that a pedestrian is on the carriageway, off every crosswalk
+    NM_VERDICT_RED_LIGHT, ///< m/s, speed over the stop line of a red light
+    NM_VERDICT_STOP_LINE, ///< m/s, least speed on the last 5 m before the line of a stop sign
+    NM_VERDICT_WRONG_WAY, ///< m driven against the lane without a break
+    NM_VERDICT_SPEEDING,  ///< m/s over the limit
+    NM_VERDICT_REALISM,   ///< nats: see nm_realism_of_motion
+    NM_VERDICT_CAUSE,     ///< m/s^2, the braking that others than the adversaries demand of the ego
     NM_VERDICT_COUNT
 } nm_verdict_kind;
 
@@ -64,7 +66,7 @@ typedef struct nm_verdict_info {
     const char *unit;
     const char *meaning; ///< one sentence, with the source of the limit
 } nm_verdict_info;
-NM_API const nm_verdict_info *nm_verdict_about(nm_verdict_kind kind); ///< static
+NM_API const nm_verdict_info *nm_verdict_about(nm_verdict_kind kind);     ///< static
 NM_API int nm_verdict_from_name(const char *name, nm_verdict_kind *kind); ///< 1 when found
 
 /// Violations that may be asked for: then the adversaries' verdict of the same name is ALLOWED instead of FAIL.
@@ -109,20 +111,20 @@ NM_API nm_kinematic_limits nm_kinematic_limits_of(nm_agent_type type, nm_limit_p
 /// Fill with nm_validity_params_default().
 typedef struct nm_validity_params {
     nm_limit_profile profile;
-    uint32_t violations;   ///< NM_VIOLATION_... that were asked for; default 0
-    int everyone;          ///< judge the motion and road of all tracks; default 0
-    float teleport;        ///< m; default 1 (a change of speed by 10 m/s from one step to the next)
-    float heading_jump;    ///< rad; default 0.5 (nm_scene_validate)
-    float velocity;        ///< m/s; default 5 (nm_scene_validate)
-    float overlap;         ///< m; default 0.1: drawing boxes exactly side by side is not overlapping
-    float off_road;        ///< m; default 0.3 (nuPlan's drivable area compliance)
-    float jaywalk;         ///< m; default 0.5: walking along the edge is not
-    float red_light;       ///< m/s; default 0.5: creeping over the line
-    float stop_line;       ///< m/s; default 1: a stop that the measured speed still shows as one
-    float wrong_way;       ///< m; default 6 (nuPlan's driving direction compliance)
-    float speeding;        ///< m/s; default 5; a request "over the limit by x" puts x here
-    float realism;         ///< nats; default NM_ORDINARY_REALISM
-    float cause;           ///< m/s^2; default 3.4, what AASHTO's Green Book lets any driver be asked for
+    uint32_t violations; ///< NM_VIOLATION_... that were asked for; default 0
+    int everyone;        ///< judge the motion and road of all tracks; default 0
+    float teleport;      ///< m; default 1 (a change of speed by 10 m/s from one step to the next)
+    float heading_jump;  ///< rad; default 0.5 (nm_scene_validate)
+    float velocity;      ///< m/s; default 5 (nm_scene_validate)
+    float overlap;       ///< m; default 0.1: drawing boxes exactly side by side is not overlapping
+    float off_road;      ///< m; default 0.3 (nuPlan's drivable area compliance)
+    float jaywalk;       ///< m; default 0.5: walking along the edge is not
+    float red_light;     ///< m/s; default 0.5: creeping over the line
+    float stop_line;     ///< m/s; default 1: a stop that the measured speed still shows as one
+    float wrong_way;     ///< m; default 6 (nuPlan's driving direction compliance)
+    float speeding;      ///< m/s; default 5; a request "over the limit by x" puts x here
+    float realism;       ///< nats; default NM_ORDINARY_REALISM
+    float cause;         ///< m/s^2; default 3.4, what AASHTO's Green Book lets any driver be asked for
     nm_reference_driver driver;
 } nm_validity_params;
 NM_API nm_validity_params nm_validity_params_default(void);
@@ -149,8 +151,8 @@ NM_API struct cJSON *nm_validity_json(const nm_validity *validity);
 // Realism, cheaply
 
 /// How unlike ordinary driving the motion of a motor vehicle over steps [first, last] is: the mean, over the steps and
-/// over three features - acceleration along, acceleration across, jerk, each given the speed - of minus the logarithm of
-/// how often recorded drivers did that, in units of the most common there; a single value counts at most
+/// over three features - acceleration along, acceleration across, jerk, each given the speed - of minus the logarithm
+/// of how often recorded drivers did that, in units of the most common there; a single value counts at most
 /// NM_REALISM_CEILING. 0 = always the most common thing to do. NaN when no whole window fits. Costs some microseconds.
 ///
 /// The frequencies (ordinary_motion.h) were counted over all moving motor vehicles of the NGSIM scenes of CommonRoad

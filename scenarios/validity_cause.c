@@ -2,7 +2,7 @@
 //
 // From each step the ego could drive on along its way with the speed it has; where that would end in one of the others,
 // the least constant deceleration that avoids it is what they demand. The recorded motion of the others is used, not a
-// prediction. Up to the critical step: what comes after it is consequence.
+// prediction. Up to the critical step or the ego's first collision: what comes after is consequence.
 #include <math.h>
 
 #include "scenarios/rehearsal.h"
@@ -23,17 +23,18 @@ static float demand(const nm_rehearsal *r, uint32_t step, uint32_t last) {
     return MOST;
 }
 
-nm_status nm_judge_cause(nm_judging *j, nm_error *error) {
+nm_status nm_judge_cause(nm_judging *j) {
     const nm_conflict_case *conflict = j->conflict;
     uint32_t begin = conflict->begin, last = j->last;
     if (conflict->event && conflict->event->critical_step >= begin && conflict->event->critical_step < last)
         last = conflict->event->critical_step;
     nm_arena_mark mark = nm_arena_get_mark(j->arena);
+    uint32_t end = conflict->scene->step_count - 1;
     nm_rehearsal r;
-    nm_status status = nm_rehearsal_make(conflict, begin, j->last - begin + 1, last, j->arena, &r, error);
+    nm_status status = nm_rehearsal_make(conflict, begin, end - begin + 1, last, j->arena, &r, NULL);
     if (status != NM_OK) return status;
     for (uint32_t t = begin; t <= last && t < begin + r.recorded; t += EVERY) {
-        uint32_t until = t + AHEAD < j->last ? t + AHEAD : j->last;
+        uint32_t until = t + AHEAD < end ? t + AHEAD : end;
         nm_verdict_take(j, NM_VERDICT_CAUSE, conflict->ego, t, demand(&r, t, until), j->params->cause, 0);
     }
     nm_arena_release(j->arena, mark);

@@ -33,12 +33,15 @@ typedef struct nm_judging {
 void nm_verdict_take(nm_judging *j, nm_verdict_kind kind, uint32_t track, uint32_t step, float value, float limit,
                      int allowed);
 
+/// Last step before the track first touches another one that it did not touch at the beginning; else j->last.
+uint32_t nm_last_free_step(const nm_judging *j, uint32_t track);
+
 nm_status nm_judge_motion(nm_judging *j, uint32_t track);
 nm_status nm_judge_overlaps(nm_judging *j);
 nm_status nm_judge_road(nm_judging *j, uint32_t track, int adversary);
 nm_status nm_judge_rules(nm_judging *j, uint32_t track);
 nm_status nm_judge_realism(nm_judging *j, uint32_t track);
-nm_status nm_judge_cause(nm_judging *j, nm_error *error);
+nm_status nm_judge_cause(nm_judging *j);
 
 /// Which cell of the histograms a value falls into.
 #define NM_ORDINARY_SPEEDS 8

@@ -53,9 +53,9 @@ const char *nm_verdict_result_name(nm_verdict_result result) {
 }
 
 // The bounds of nm_dynamics_limits_of are what simulated vehicles are driven with; these lie at or above them, because
-// they say what a vehicle of the type may do at all. Grip of trucks and buses 0.75 g, of cyclists 0.7 g. Curvature: half
-// as much again as at the full lock of nm_dynamics_limits_of. People sprint with 5 m/s and change direction within a
-// stride: what the fit over +-0.5 s makes of that is bounded, how they turn is not. In the order of the struct.
+// they say what a vehicle of the type may do at all. Grip of trucks and buses 0.75 g, of cyclists 0.7 g. Curvature:
+// half as much again as at the full lock of nm_dynamics_limits_of. People sprint with 5 m/s and change direction within
+// a stride: what the fit over +-0.5 s makes of that is bounded, how they turn is not. In the order of the struct.
 static nm_kinematic_limits feasible(nm_agent_type type) {
     const float none = INFINITY;
     switch (type) {

@@ -103,8 +103,7 @@ nm_status nm_motion_measure(const nm_scene *scene, uint32_t track, uint32_t firs
     size_t at = nm_scene_at(scene, track, first);
     const float *heading = scene->heading + at;
     m.heading[0] = heading[0];
-    for (uint32_t i = 1; i < m.count; i++)
-        m.heading[i] = m.heading[i - 1] + nm_wrap_angle(heading[i] - heading[i - 1]);
+    for (uint32_t i = 1; i < m.count; i++) m.heading[i] = m.heading[i - 1] + nm_wrap_angle(heading[i] - heading[i - 1]);
     float rear = NM_VALID_REAR * scene->tracks[track].length;
     for (uint32_t i = 0; i < m.count; i++) measure_at(scene, at, rear, i, &m);
     for (uint32_t i = JERK; i + JERK < m.count; i++) m.jerk[i] = slope(&m.along[i], JERK); // NaN where a window is cut
@@ -160,8 +159,8 @@ static void judge_steps(nm_judging *j, uint32_t track, const nm_motion *m) {
         float dx = x[i] - x[i - 1], dy = y[i] - y[i - 1];
         float wrong_x = dx / DT - 0.5f * (vx[i] + vx[i - 1]), wrong_y = dy / DT - 0.5f * (vy[i] + vy[i - 1]);
         nm_verdict_take(j, NM_VERDICT_VELOCITY, track, t, nm_hypotf(wrong_x, wrong_y), p->velocity, 0);
-        nm_verdict_take(j, NM_VERDICT_HEADING_JUMP, track, t, fabsf(m->heading[i] - m->heading[i - 1]),
-                        p->heading_jump, 0);
+        nm_verdict_take(j, NM_VERDICT_HEADING_JUMP, track, t, fabsf(m->heading[i] - m->heading[i - 1]), p->heading_jump,
+                        0);
         // the first displacement of a run has only the stated velocity to be compared with
         float before_x = i > 1 ? x[i - 1] - x[i - 2] : vx[i - 1] * DT;
         float before_y = i > 1 ? y[i - 1] - y[i - 2] : vy[i - 1] * DT;
@@ -224,6 +223,37 @@ static void judge_pair(nm_judging *j, uint32_t track, uint32_t other) {
                         j->params->overlap, 0);
         return;
     }
+}
+
+// Is there a step t > begin at which they touch, and did not one step before? NM_NONE = never.
+static uint32_t first_contact(const nm_scene *scene, uint32_t track, uint32_t other, uint32_t begin, uint32_t last) {
+    const nm_track *a = &scene->tracks[track], *b = &scene->tracks[other];
+    float reach = 0.5f * (nm_hypotf(a->length, a->width) + nm_hypotf(b->length, b->width)) + 1.0f;
+    int before = 1; // what begins in contact is no collision but an overlap at the start
+    for (uint32_t t = begin > b->first_step ? begin : b->first_step; t <= last && t <= b->last_step; t++) {
+        size_t i = nm_scene_at(scene, track, t), k = nm_scene_at(scene, other, t);
+        nm_box first, second;
+        int now = 0;
+        if (!scene->valid[i] || !scene->valid[k]) continue;
+        float dx = scene->x[k] - scene->x[i], dy = scene->y[k] - scene->y[i];
+        if (dx * dx + dy * dy <= reach * reach)
+            now = nm_scene_box(scene, track, t, &first) && nm_scene_box(scene, other, t, &second) &&
+                  nm_box_overlap(&first, &second);
+        if (now && !before) return t;
+        before = now;
+    }
+    return NM_NONE;
+}
+
+uint32_t nm_last_free_step(const nm_judging *j, uint32_t track) {
+    const nm_scene *scene = j->conflict->scene;
+    uint32_t last = j->last;
+    for (uint32_t other = 0; other < scene->track_count; other++) {
+        if (other == track || scene->tracks[other].first_step > scene->tracks[other].last_step) continue;
+        uint32_t contact = first_contact(scene, track, other, j->conflict->begin, last);
+        if (contact != NM_NONE) last = contact - 1;
+    }
+    return last;
 }
 
 nm_status nm_judge_overlaps(nm_judging *j) {

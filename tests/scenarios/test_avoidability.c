@@ -17,12 +17,8 @@ static nm_avoidability judge_with(uint32_t ego, uint32_t adversary, const nm_ref
     nm_arena *arena = nm_arena_create(0);
     nm_error error;
     nm_avoidability out;
-    const nm_conflict_case conflict = {.scene = scene,
-                                       .ego = ego,
-                                       .adversaries = &adversary,
-                                       .adversary_count = 1,
-                                       .begin = BEGIN,
-                                       .event = event};
+    const nm_conflict_case conflict = {
+        .scene = scene, .ego = ego, .adversaries = &adversary, .adversary_count = 1, .begin = BEGIN, .event = event};
     if (nm_avoidability_of(&conflict, driver, arena, &out, &error) != NM_OK) fail_msg("%s", error.message);
     assert_int_equal(nm_arena_used(arena), 0);
     nm_arena_destroy(arena);

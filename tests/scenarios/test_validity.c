@@ -6,7 +6,9 @@
 
 #include "dataset/import.h"
 #include "scenarios/validity_internal.h"
+#include "sim/builtin.h"
 #include "sim/scenes.h"
+#include "sim/world.h"
 
 #define BEGIN 15
 #define BIT(kind) (1u << (kind))
@@ -327,6 +329,26 @@ static void test_everyone(void **state) {
     expect_failed(&v, 0, "a standing track");
 }
 
+/// After a crash vehicles stop dead, as the simulator has it: that is no braking. Before it all counts.
+static void test_crashes_end_it(void **state) {
+    (void)state;
+    for (int jump = 0; jump < 2; jump++) {
+        start_highway(100, 20);
+        straight_at(&t.world, adversary(), 160, 0, 0, 8);
+        for (int i = 31; jump && i < 100; i++) adversary()->poses[i].x += 1.5;
+        int crash = jump ? 48 : 46; // the gap of 55 m, or 56.5, closes at 12 m/s
+        for (int i = crash; i < 100; i++)
+            for (int k = 0; k < 2; k++) {
+                t.world.agent[k].poses[i] = t.world.agent[k].poses[crash];
+                t.world.agent[k].poses[i].speed = 0;
+            }
+        nm_validity v = judge_at(&elsewhere);
+        expect_failed(&v, jump ? BIT(NM_VERDICT_TELEPORT) | BIT(NM_VERDICT_VELOCITY) : 0, "crash");
+        assert_int_equal(v.avoidability.collided, 1);
+        assert_true(v.verdicts[NM_VERDICT_BRAKING].value < 0.1f);
+    }
+}
+
 /// Dangerous, but ordinary vehicles can do it: hard braking, a cut-in, a pedestrian, a cyclist.
 static void test_dangers_pass(void **state) {
     (void)state;
@@ -483,8 +505,7 @@ static void test_bad_input(void **state) {
     start_highway(80, 20);
     const nm_scene *scene = build_scene(&t.world, &here);
     const uint32_t one = 1, zero = 0, nine = 9;
-    const nm_conflict_case good = {
-        .scene = scene, .ego = 0, .adversaries = &one, .adversary_count = 1, .begin = BEGIN};
+    const nm_conflict_case good = {.scene = scene, .ego = 0, .adversaries = &one, .adversary_count = 1, .begin = BEGIN};
     nm_validity_params params = nm_validity_params_default();
     nm_conflict_case bad = good;
     bad.ego = 7;
@@ -543,15 +564,41 @@ static void test_json(void **state) {
     cJSON_Delete(document);
 }
 
-// --- recorded traffic ------------------------------------------------------------------------------------------------
+// --- simulated and recorded traffic
+// ------------------------------------------------------------------------------------------------
+
+/// Everything in simulated traffic on the built-in maps is valid, whoever is called the adversary.
+static void test_simulated_traffic(void **state) {
+    (void)state;
+    const char *const maps[] = {"on_ramp", "junction_signal:density=15", "junction_all_way", "roundabout"};
+    int judged = 0;
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
+        const nm_scene *start_scene;
+        nm_error error;
+        nm_rollout_result rollout;
+        nm_world_config config = nm_world_config_default();
+        if (nm_builtin_scene(maps[i], 3, &start_scene, &error) != NM_OK) fail_msg("%s", error.message);
+        if (nm_rollout(start_scene, &config, 100, 1, &rollout, &error) != NM_OK) fail_msg("%s", error.message);
+        nm_validity_params params = nm_validity_params_default();
+        params.everyone = i == 0;
+        for (uint32_t track = 1; track < rollout.scene->track_count && track < 12; track++) {
+            if (!rollout.scene->valid[nm_scene_at(rollout.scene, track, BEGIN)]) continue;
+            nm_validity v = judge_scene(rollout.scene, 0, track, &params);
+            expect_failed(&v, 0, maps[i]);
+            judged++;
+        }
+        nm_scene_destroy(rollout.scene);
+        nm_scene_destroy(start_scene);
+    }
+    assert_true(judged > 20);
+}
 
 typedef struct census {
     size_t tracks, kinematic, road;
     size_t fails[NM_VERDICT_COUNT];
 } census;
 
-static nm_status take_scene(void *context, const nm_scene *scene, const char *input, uint64_t record,
-                            nm_error *error) {
+static nm_status take_scene(void *context, const nm_scene *scene, const char *input, uint64_t record, nm_error *error) {
     (void)input, (void)record;
     census *c = context;
     nm_arena *arena = nm_arena_create(0);
@@ -604,13 +651,22 @@ static void test_recorded_traffic(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_verdict_alone),   cmocka_unit_test(test_history_is_not_judged),
-        cmocka_unit_test(test_requested_violations), cmocka_unit_test(test_only_adversaries_may),
-        cmocka_unit_test(test_everyone),             cmocka_unit_test(test_dangers_pass),
-        cmocka_unit_test(test_stop_line),            cmocka_unit_test(test_speeding),
-        cmocka_unit_test(test_green_and_stopping),   cmocka_unit_test(test_closed_forms),
-        cmocka_unit_test(test_standing_far_off),     cmocka_unit_test(test_bad_input),
-        cmocka_unit_test(test_names),                cmocka_unit_test(test_json),
+        cmocka_unit_test(test_each_verdict_alone),
+        cmocka_unit_test(test_history_is_not_judged),
+        cmocka_unit_test(test_requested_violations),
+        cmocka_unit_test(test_only_adversaries_may),
+        cmocka_unit_test(test_everyone),
+        cmocka_unit_test(test_dangers_pass),
+        cmocka_unit_test(test_stop_line),
+        cmocka_unit_test(test_speeding),
+        cmocka_unit_test(test_green_and_stopping),
+        cmocka_unit_test(test_closed_forms),
+        cmocka_unit_test(test_standing_far_off),
+        cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_crashes_end_it),
+        cmocka_unit_test(test_simulated_traffic),
         cmocka_unit_test(test_recorded_traffic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,8 +37,7 @@ static void take_track(census *c, const nm_scene *scene, uint32_t track) {
     }
 }
 
-static nm_status take_scene(void *context, const nm_scene *scene, const char *input, uint64_t record,
-                            nm_error *error) {
+static nm_status take_scene(void *context, const nm_scene *scene, const char *input, uint64_t record, nm_error *error) {
     (void)input, (void)record, (void)error;
     for (uint32_t track = 0; track < scene->track_count; track++) take_track(context, scene, track);
     nm_scene_destroy(scene);
