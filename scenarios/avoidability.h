@@ -88,7 +88,7 @@ typedef struct nm_avoidability {
 } nm_avoidability;
 
 /// Judges one scene. Pure and thread-safe for different arenas; what was taken from `arena` is given back. Prepares the
-/// map. Costs about 0.1 to 1 ms.
+/// map. Costs about 0.05 ms, up to 2 ms where nothing saves.
 /// returns  NM_E_ARGUMENT: a time step other than 0.1 s, a track out of range, the ego among the adversaries or not
 ///          valid at `begin`, no or too many adversaries, `begin` outside the scene, a driver that makes no sense;
 ///          NM_E_MEMORY. `out` is written only with NM_OK

@@ -3,15 +3,14 @@
 /// A verdict is a value that must not pass a limit. The value is that of the worst agent at the worst moment, relative
 /// to its own limit. Who is judged: the ego and the adversaries (with `everyone`: every track that is not static), from
 /// one step before the generated part to the end, so that the seam is judged too; each only until it first touches
-/// somebody, because what a crash does to a vehicle is not modelled. The rules of the road are asked of
-/// the adversaries alone: how the ego drives is its own affair.
+/// somebody, because what a crash does to a vehicle is not modelled. The rules of the road are asked of the adversaries
+/// alone: how the ego drives is its own affair.
 ///
 /// Motion is measured by fitting polynomials to the POSITIONS (Savitzky and Golay 1964), never by differences of
 /// neighbouring steps, and angles only over distances driven: neither float noise at standstill nor a decimetre of
 /// tracking noise is an acceleration. Only whole windows inside one run of valid steps count.
-///   speed, acceleration   parabola over +-0.5 s (the detectors' window); split along and across the direction of
-///   motion
-///                         (at under 1 m/s: of the heading). Along, the slope of the stated velocities counts instead
+///   speed, acceleration   parabola over +-0.5 s (the detectors' window), along and across the direction of motion (at
+///                         under 1 m/s: of the heading). Along, the slope of the stated velocities counts instead
 ///                         where it is weaker, and nothing where the two disagree in sign, as the detectors have it
 ///   jerk                  slope of the acceleration along over +-0.3 s
 ///   yaw rate              slope of the unwrapped heading over +-0.2 s (nuPlan's window); at 0 where it moves less than
@@ -102,9 +101,12 @@ typedef enum nm_limit_profile {
 
 /// Feasible, cars: speed 70 m/s; speeding up 6 m/s^2 (the acceleration bound of Waymax's bicycle model); braking
 /// 9.81 m/s^2 (the full braking of UNECE R157's scenarios); lateral 8.83 m/s^2 (0.9 g, the grip of
-/// nm_dynamics_limits_of); jerk 15 m/s^3; curvature 0.3 1/m (Waymax's kinematic
-/// infeasibility); yaw rate sqrt(curvature * lateral), where full lock meets the grip: 1.63 rad/s; slip 0.2 rad; turn
-/// on the spot 0.2 rad. Other types: the same reasons with the numbers of nm_dynamics_limits_of; see validity_limits.c.
+/// nm_dynamics_limits_of); jerk 15 m/s^3 as measured: the windows make 13.5 of full braking that sets in within one
+/// step, 18.5 of full acceleration that turns into it; curvature 0.3 1/m (Waymax's kinematic infeasibility); yaw rate
+/// sqrt(curvature * lateral), where full lock meets the grip: 1.63 rad/s; slip and turn on the spot 0.2 rad. Other
+/// types: the same reasons with the numbers of nm_dynamics_limits_of; see validity_limits.c.
+/// Of 2402 tracks of the NGSIM scenes of CommonRoad 96.1 % keep all limits of motion and 95.2 % stay on the road
+/// (tests/scenarios/test_validity.c).
 /// Comfort: nuPlan's bounds, -4.05 to 2.40 m/s^2 along, 4.89 across, 0.95 rad/s, jerk 4.13 m/s^3.
 NM_API nm_kinematic_limits nm_kinematic_limits_of(nm_agent_type type, nm_limit_profile profile);
 
@@ -137,7 +139,7 @@ typedef struct nm_validity {
 
 /// Judges one scene. Pure and thread-safe for different arenas; what was taken from `arena` is given back. Prepares the
 /// map. Errors as nm_avoidability_of, and NM_E_ARGUMENT for params that make no sense (negative or NaN limits). Costs
-/// about 1 ms for 8 s.
+/// about 0.25 ms for 9 s with 40 tracks.
 NM_API nm_status nm_validity_of(const nm_conflict_case *conflict, const nm_validity_params *params, nm_arena *arena,
                                 nm_validity *out, nm_error *error);
 
@@ -160,7 +162,8 @@ NM_API struct cJSON *nm_validity_json(const nm_validity *validity);
 NM_API nm_status nm_realism_of_motion(const nm_scene *scene, uint32_t track, uint32_t first, uint32_t last,
                                       nm_arena *arena, float *nats, nm_error *error);
 #define NM_REALISM_CEILING 8.0f
-/// The range of ordinary traffic: 99.9 % of the recorded drives lie below. Measured: see ordinary_motion.h.
+/// The range of ordinary traffic: of 1432 recorded drives of 8 s 99.9 % lie below 2.495, half below 0.6. Of the
+/// recordings that were not counted (30 drives) all lie below 1.5.
 #define NM_ORDINARY_REALISM 2.5f
 
 #ifdef __cplusplus

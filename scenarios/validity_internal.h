@@ -50,7 +50,7 @@ nm_status nm_judge_cause(nm_judging *j);
 uint32_t nm_ordinary_speed(float speed);
 uint32_t nm_ordinary_bin(int feature, float value);
 /// Adds the drive to counts [NM_ORDINARY_FEATURES][NM_ORDINARY_SPEEDS][NM_ORDINARY_BINS]: how the table was made.
-NM_API nm_status nm_ordinary_count(const nm_scene *scene, uint32_t track, uint32_t first, uint32_t last,
-                                   nm_arena *arena, uint32_t *counts);
+nm_status nm_ordinary_count(const nm_scene *scene, uint32_t track, uint32_t first, uint32_t last, nm_arena *arena,
+                            uint32_t *counts);
 
 #endif
