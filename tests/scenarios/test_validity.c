@@ -437,6 +437,43 @@ static void test_green_and_stopping(void **state) {
     expect_failed(&v, 0, "stops over the line");
 }
 
+/// A road with two signals: red for those who turn left, green for the others. Everybody goes straight on.
+static void test_signals_for_turns(void **state) {
+    (void)state;
+    for (int left = 0; left < 2; left++) {
+        nm_map_builder *builder = nm_map_builder_create();
+        nm_error error;
+        nm_map_builder_set_origin(builder, (nm_point3){0, 0, 0});
+        for (int i = 0; i < 2; i++) {
+            nm_lane_def def = nm_lane_def_default();
+            const int64_t next = 2;
+            def.id = 1 + i;
+            def.type = NM_LANE_STREET;
+            def.successors = &next;
+            def.successor_count = i == 0;
+            nm_test_lane(builder, &def, (double[]){100.0 * i, 0, 100.0 + 100.0 * i, 0}, 2, 3.5);
+        }
+        const int64_t ruled = 1;
+        const nm_turn turns[2] = {left ? NM_TURN_LEFT : NM_TURN_STRAIGHT, left ? NM_TURN_STRAIGHT : NM_TURN_LEFT};
+        for (int i = 0; i < 2; i++) { // the first is red
+            const nm_phase phase = {.steps = 10, .state = i == 0 ? NM_SIGNAL_STOP : NM_SIGNAL_GO};
+            const nm_signal_def signal = {.id = 90 + i,
+                                          .turn = turns[i],
+                                          .phases = &phase,
+                                          .phase_count = 1,
+                                          .cycle_dt = DT,
+                                          .lanes = &ruled,
+                                          .lane_count = 1};
+            assert_int_equal(nm_map_builder_add_signal(builder, &signal, &error), NM_OK);
+        }
+        const nm_test_agent agents[2] = {{.x = 20, .speed = 10}, {.x = 70, .speed = 10}};
+        nm_validity_params params = nm_validity_params_default();
+        nm_validity v = judge_agents(nm_test_build(builder), agents, 60, &params);
+        expect_failed(&v, left ? 0 : BIT(NM_VERDICT_RED_LIGHT), left ? "red for left" : "red for straight on");
+        assert_true(v.verdicts[NM_VERDICT_RED_LIGHT].result != NM_VERDICT_UNJUDGED);
+    }
+}
+
 // --- measurements ----------------------------------------------------------------------------------------------------
 
 static void test_closed_forms(void **state) {
@@ -666,6 +703,7 @@ int main(void) {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_crashes_end_it),
+        cmocka_unit_test(test_signals_for_turns),
         cmocka_unit_test(test_simulated_traffic),
         cmocka_unit_test(test_recorded_traffic),
     };
