@@ -2,6 +2,7 @@
 // others, the elementary functions against libm, the team of threads, and that a pass allocates nothing.
 #include "ops_recipes.h"
 
+#include <float.h>
 #include <stdatomic.h>
 
 #include "nexus/ops/cpu/kernels.h"
@@ -284,6 +285,45 @@ static void renewed_weights_are_used_both_ways(void **state) {
     }
 }
 
+/// Every weight's gradient is one number of x times a power of two, which leaves no excuse for losing any of its bits.
+static void gradients_of_float32_products_lose_nothing(void **state) {
+    (void)state;
+    enum { ROWS = 320, INPUTS = 59 };
+    static float x[ROWS][INPUTS], dp[ROWS][ROWS], dweight[ROWS][INPUTS], dbias[ROWS];
+    static nm_test_bench bench;
+    static const float extremes[] = {FLT_MAX, -FLT_MAX, 1e-30f, 0.0f, 16777215.0f};
+    for (int threads = 1; threads <= 3; threads += 2) {
+        nm_backend *backend = create(NM_GEMM_PORTABLE, NM_CPU_ISA_AUTO, NM_BF16, threads);
+        nm_test_bench_begin(&bench, backend, NM_BF16, 0, 9);
+        for (int n = 0; n < ROWS; n++) {
+            for (int i = 0; i < INPUTS; i++) x[n][i] = nm_test_normal(&bench.random);
+            memcpy(x[n] + n % 50, extremes, sizeof extremes);
+            dp[n][n] = ldexpf(1.0f, -(n % 3));
+        }
+        const nm_linear_grad op = {.x = nm_test_noise(&bench, ROWS, INPUTS, NM_TEST_STREAM),
+                                   .weight = nm_test_weight(&bench, ROWS, INPUTS, 1, 1),
+                                   .dp = nm_test_noise(&bench, ROWS, ROWS, NM_TEST_COMPUTE),
+                                   .dweight = nm_test_noise(&bench, ROWS, INPUTS, NM_TEST_PARAMETER),
+                                   .dbias = nm_test_noise(&bench, 1, ROWS, NM_TEST_PARAMETER)};
+        backend->ops->upload(backend, &x[0][0], op.x);
+        backend->ops->upload(backend, &dp[0][0], op.dp);
+        backend->ops->zero(backend, op.dweight);
+        backend->ops->zero(backend, op.dbias);
+        backend->ops->linear_backward(backend, &op);
+        backend->ops->download(backend, op.dweight, &dweight[0][0]);
+        backend->ops->download(backend, op.dbias, dbias);
+        assert_int_equal(backend->ops->synchronize(backend, NULL), NM_OK);
+        for (int n = 0; n < ROWS; n++) {
+            assert_true(dbias[n] == dp[n][n]);
+            for (int i = 0; i < INPUTS; i++) assert_true(dweight[n][i] == x[n][i] * dp[n][n]);
+        }
+        nm_weight weight = op.weight;
+        backend->ops->release_weight(backend, &weight);
+        nm_test_bench_end(&bench);
+        nm_backend_destroy(backend);
+    }
+}
+
 static void threads_change_no_bit(void **state) {
     (void)state;
     static const nm_test_shape shape = {200, 32, 70, 2, 16, 0}, large = {700, 96, 192, 1, 1, 0},
@@ -462,6 +502,7 @@ int main(void) {
         cmocka_unit_test(bf16_products_agree),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(renewed_weights_are_used_both_ways),
+        cmocka_unit_test(gradients_of_float32_products_lose_nothing),
         cmocka_unit_test(second_pass_allocates_nothing),
         cmocka_unit_test(team_runs_every_share_once),
         cmocka_unit_test(refuses_what_makes_no_sense),

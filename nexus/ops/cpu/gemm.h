@@ -40,7 +40,7 @@ struct nm_gemm {
     char name[48];                  ///< such as "oneDNN 2.6"
     nm_dtype bf16;                  ///< the type that products in bf16 take x in: BF16, or F32 where that is no slower
     nm_dtype outer_bf16;            ///< the same for outer
-    const nm_bf16_products *outers; ///< what takes outer products of weights in bf16 instead of outer, or NULL
+    const nm_bf16_products *outers; ///< what takes outer products instead of outer where dp is in bf16, or NULL
     uint32_t block;                 ///< rows of a block; fixed, so that results do not depend on the number of threads
     uint32_t columns;               ///< columns O of a block of `outer`
     nm_gemm_traits of_f32, of_bf16; ///< by the type of x

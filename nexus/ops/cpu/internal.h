@@ -64,7 +64,8 @@ static inline nm_tensor nm_cut(nm_tensor t, uint32_t first, uint32_t count) {
 typedef void nm_cpu_rows_task(nm_cpu *cpu, const void *op, uint32_t first, uint32_t count, uint32_t worker);
 void nm_cpu_for_rows(nm_cpu *cpu, uint32_t rows, uint32_t cols, nm_cpu_rows_task *task, const void *op);
 
-/// dweight += dp^T x and dbias += the sums of dp's columns, with gemm->outers.
+/// dweight += dp^T x and dbias += the sums of dp's columns, with gemm->outers. Of a weight whose products are taken in
+/// float32, dp is in bf16 and x keeps all its bits, except those below the smallest normal number.
 void nm_cpu_outer_bf16(nm_cpu *cpu, const nm_linear_grad *op);
 
 nm_linear_forward nm_cpu_linear;

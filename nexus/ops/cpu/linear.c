@@ -287,7 +287,7 @@ static nm_status prepare_outers(const weight_run *r, nm_error *error) {
 
 static void weight_grad(nm_cpu *cpu, const nm_linear_grad *op) {
     const nm_dtype packed = ((const nm_cpu_weight *)op->weight.packed)->type;
-    if (packed == NM_BF16 && cpu->gemm->outers && op->dweight.data) {
+    if (cpu->gemm->outers && op->dweight.data && (packed == NM_BF16 || op->dp.dtype == NM_BF16)) {
         nm_cpu_outer_bf16(cpu, op);
         return;
     }
