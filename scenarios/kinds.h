@@ -45,6 +45,10 @@ NM_API const char *nm_need_text(unsigned bit);
 #define NM_VIOLATION_HEADWAY 8u   ///< keeps too short a distance, or changes lanes into one
 #define NM_VIOLATION_LANE_KEEPING 16u
 #define NM_VIOLATION_STOPPING 32u ///< stands or brakes where traffic has to move
+#define NM_VIOLATION_OFF_ROAD 64u
+#define NM_VIOLATION_JAYWALK 128u ///< walks on the carriageway off the crosswalks
+#define NM_VIOLATION_STOP_LINE 256u
+#define NM_VIOLATION_SPEEDING 512u
 
 /// Every parameter that kinds have. All are of the moment that the kind's definition names.
 typedef enum nm_kind_param_id {

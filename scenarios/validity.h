@@ -28,6 +28,7 @@
 #define NM_SCENARIOS_VALIDITY_H
 
 #include "scenarios/avoidability.h"
+#include "scenarios/kinds.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -68,14 +69,8 @@ typedef struct nm_verdict_info {
 NM_API const nm_verdict_info *nm_verdict_about(nm_verdict_kind kind);     ///< static
 NM_API int nm_verdict_from_name(const char *name, nm_verdict_kind *kind); ///< 1 when found
 
-/// Violations that may be asked for: then the adversaries' verdict of the same name is ALLOWED instead of FAIL.
-#define NM_VIOLATION_OFF_ROAD (1u << 0)
-#define NM_VIOLATION_JAYWALK (1u << 1)
-#define NM_VIOLATION_RED_LIGHT (1u << 2)
-#define NM_VIOLATION_STOP_LINE (1u << 3)
-#define NM_VIOLATION_WRONG_WAY (1u << 4)
-#define NM_VIOLATION_SPEEDING (1u << 5)
-
+/// Violations that may be asked for (NM_VIOLATION_... of kinds.h): then the adversaries' verdict of the same name is
+/// ALLOWED instead of FAIL. Those that no verdict has the name of change nothing.
 typedef enum nm_verdict_result {
     NM_VERDICT_UNJUDGED = 0, ///< nobody it applies to, or nothing to judge by; does not count against the scene
     NM_VERDICT_PASS,
