@@ -414,9 +414,9 @@ static nm_status search(nm_attempt *a, nm_error *error) {
                 out->reject = NM_REJECT_NONE;
                 return NM_OK;
             }
-        } else {
-            out->reject = verdict == NM_VERDICT_MILD ? NM_REJECT_TOO_MILD : NM_REJECT_TOO_HARD;
         }
+        if (out->reject == NM_REJECT_NONE) // also where the severity was met at first and not to the end
+            out->reject = verdict == NM_VERDICT_MILD ? NM_REJECT_TOO_MILD : NM_REJECT_TOO_HARD;
         worst = out->reject;
         if (verdict == NM_VERDICT_MILD)
             mild = pressure;
