@@ -125,6 +125,10 @@ NM_API nm_status nm_store_end_generation(nm_store *store, int64_t id, nm_error *
 NM_API nm_status nm_store_count_attempts(nm_store *store, int64_t generation, nm_kind kind, const char *generator,
                                          const char *reason, uint64_t count, nm_error *error);
 
+/// How many were counted so far for a kind, and how many of them were kept.
+NM_API nm_status nm_store_counted_attempts(nm_store *store, int64_t generation, nm_kind kind, const char *generator,
+                                           uint64_t *attempts, uint64_t *kept, nm_error *error);
+
 /// What a scene was generated for. Texts are the caller's; NULL = "" or, where it is JSON, "{}".
 typedef struct nm_generated {
     int64_t generation;

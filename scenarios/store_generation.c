@@ -91,6 +91,27 @@ nm_status nm_store_count_attempts(nm_store *store, int64_t generation, nm_kind k
 // --- scenes ----------------------------------------------------------------------------------------------------------
 
 // SQLite's word for a broken promise of the schema, in ours.
+nm_status nm_store_counted_attempts(nm_store *store, int64_t generation, nm_kind kind, const char *generator,
+                                    uint64_t *attempts, uint64_t *kept, nm_error *error) {
+    NM_ASSERT(store && (unsigned)kind < NM_KIND_COUNT && generator && attempts && kept);
+    nm_error local;
+    error = error ? error : &local;
+    *attempts = *kept = 0;
+    sqlite3_stmt *get = nm_store_statement(store, NM_SQL_GET_ATTEMPTS, error);
+    if (!get) return nm_store_status(store);
+    sqlite3_bind_int64(get, 1, generation);
+    sqlite3_bind_int(get, 2, (int)kind);
+    sqlite3_bind_text(get, 3, generator, -1, SQLITE_STATIC);
+    const int result = sqlite3_step(get);
+    if (result == SQLITE_ROW) {
+        *attempts = (uint64_t)sqlite3_column_int64(get, 0);
+        *kept = (uint64_t)sqlite3_column_int64(get, 1);
+    }
+    const nm_status status = result == SQLITE_ROW ? NM_OK : nm_store_fail(store, result, "counting attempts", error);
+    sqlite3_reset(get);
+    return status;
+}
+
 static nm_status refuse(nm_store *store, int64_t scene, int result, nm_error *error) {
     switch (result) {
     case SQLITE_CONSTRAINT_PRIMARYKEY:

@@ -76,6 +76,9 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
                               "?1 AND finished_utc IS NULL",
     [NM_SQL_PUT_ATTEMPT] = "INSERT INTO attempt (generation, kind, generator, reason, count) VALUES (?1, ?2, ?3, ?4, "
                            "?5) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+    [NM_SQL_GET_ATTEMPTS] =
+        "SELECT coalesce(sum(count), 0), coalesce(sum(CASE WHEN reason = 'kept' THEN count END), 0) "
+        "FROM attempt WHERE generation = ?1 AND kind = ?2 AND generator = ?3",
     [NM_SQL_PUT_GENERATED] = "INSERT INTO generated (scene, generation, kind, generator, severity, label, requested, "
                              "achieved, verdicts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [NM_SQL_GET_GENERATED] = "SELECT generation, kind, generator, severity, label, requested, achieved, verdicts FROM "

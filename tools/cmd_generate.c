@@ -232,7 +232,10 @@ static int check_options(nm_generate_run *run) {
     const nm_generate_options *o = &run->options;
     nm_error error;
     nm_error_clear(&error);
+    if (o->list_kinds) return -1;
     if (!o->store) return nm_cli_usage(run->command, "--store S.db is missing: where scenes are and go to");
+    if (!o->kinds.count && (o->params.count || o->from || o->hours > 0.0))
+        return nm_cli_usage(run->command, "--param, --from and --hours are of corner cases: --kind is missing");
     if (o->map && o->scenes.count) return nm_cli_usage(run->command, "either --scene or --map, not both");
     if (strcmp(o->task, "free") != 0 && strcmp(o->task, "goal") != 0)
         return nm_cli_usage(run->command, "--task wants free or goal, not '%s'", o->task);
@@ -249,6 +252,22 @@ static int check_options(nm_generate_run *run) {
 static int read_options(nm_generate_run *run, nm_common *common, int argc, char **argv) {
     nm_generate_options *o = &run->options;
     const nm_option table[] = {
+        {"kind", NM_OPTION_LIST, &o->kinds, "KIND",
+         "corner cases of this kind instead of the model's futures; several times, or all", 0, 0},
+        {"list-kinds", NM_OPTION_FLAG, &o->list_kinds, NULL, "what kinds there are, and their parameters", 0, 0},
+        {"param", NM_OPTION_LIST, &o->params, "NAME=LO:HI",
+         "range of a parameter of the kinds, several times; [KIND.]NAME=LO:HI or NAME=VALUE", 0, 0},
+        {"severity", NM_OPTION_TEXT, &o->severity, "NAME",
+         "of corner cases: near_miss, collision, or both (default: a quarter collide)", 0, 0},
+        {"sampling", NM_OPTION_TEXT, &o->sampling, "NAME",
+         "of parameters: uniform (default), grid, all (combinations) or critical", 0, 0},
+        {"hours", NM_OPTION_REAL, &o->hours, "H", "of corner cases, all kinds together, instead of --count", 0, 1e5},
+        {"from", NM_OPTION_TEXT, &o->from, "S2.db",
+         "store whose recorded scenes give roads and traffic to corner cases", 0, 0},
+        {"seconds", NM_OPTION_REAL, &o->seconds, "S", "length of a corner case (default 10)", 6, 40},
+        {"traffic", NM_OPTION_INTEGER, &o->traffic, "N", "others around a corner case (default 6)", 0, 32},
+        {"ego", NM_OPTION_TEXT, &o->ego, "NAME", "who the ego of a corner case is: idm (default), constant_velocity", 0,
+         0},
         {"store", NM_OPTION_TEXT, &o->store, "S.db", "store with the scenes, and for what is made of them", 0, 0},
         {"scene", NM_OPTION_LIST, &o->scenes, "ID",
          "scenes to go on from, further ones as arguments (default: all that no model made)", 0, 0},
@@ -295,7 +314,12 @@ static int run_generate(const nm_command *command, int argc, char **argv) {
     }
     run->command = command;
     run->common = &common;
-    run->options = (nm_generate_options){.schedule = "pyramid:1",
+    run->options = (nm_generate_options){.severity = "both",
+                                         .sampling = "uniform",
+                                         .ego = "idm",
+                                         .seconds = 10.0,
+                                         .traffic = 6,
+                                         .schedule = "pyramid:1",
                                          .solver = "ddim",
                                          .guidance = NM_GUIDANCE_DEFAULT,
                                          .task = "free",
@@ -305,7 +329,11 @@ static int run_generate(const nm_command *command, int argc, char **argv) {
                                          .levels = 2,
                                          .batch = 8};
     int exit_status = read_options(run, &common, argc, argv);
-    if (exit_status < 0) {
+    if (exit_status < 0 && run->options.list_kinds) {
+        exit_status = nm_generate_list_kinds(command, common.json);
+    } else if (exit_status < 0 && run->options.kinds.count) {
+        exit_status = nm_generate_kinds(command, &common, &run->options);
+    } else if (exit_status < 0) {
         nm_status status = open_run(run, &error);
         if (status == NM_OK) status = run->options.map ? generate_on_map(run, &error) : generate_stored(run, &error);
         nm_progress_finish(run->progress);
@@ -324,9 +352,9 @@ static int run_generate(const nm_command *command, int argc, char **argv) {
 
 const nm_command nm_command_generate = {
     .name = "generate",
-    .summary = "Lets a trained model write futures of scenes, and keeps them as new scenes.",
-    .usage = "generate --store S.db [--scene ID [ID...] | --map SPEC] [--count N] [--seed K] [--model F]",
-    .example = "nearmiss generate --map junction_signal:density=30 --store corner.db --history 4 --count 4",
+    .summary = "Makes corner cases on demand, or lets a trained model write futures of scenes.",
+    .usage = "generate --store S.db [--kind KIND] [--scene ID [ID...] | --map SPEC] [--count N] [--seed K] [--model F]",
+    .example = "nearmiss generate --kind cut_in --param gap=3:8 --count 20 --store corner.db",
     .cuda = 1,
     .run = run_generate,
 };

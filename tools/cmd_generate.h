@@ -10,6 +10,13 @@
 #include "tools/shipped_model.h"
 
 typedef struct nm_generate_options {
+    // of corner cases
+    nm_text_list kinds, params;
+    const char *severity, *sampling, *from, *ego;
+    double hours, seconds;
+    int64_t traffic;
+    int list_kinds;
+    // of the model
     const char *store, *map, *model, *schedule, *solver, *task, *precision, *recording, *guidance;
     nm_text_list scenes;
     double history; ///< s; negative = each scene's own current step, else 2 s
@@ -83,6 +90,12 @@ void nm_generate_let_go(nm_generate_parent *parent);
 void nm_generate_release_jobs(nm_generate_run *run);
 /// Says which scene could not be used and why, and counts it.
 void nm_generate_report_failed(nm_generate_run *run, int64_t id, const nm_error *why);
+
+// cmd_generate_kinds.c
+
+/// Corner cases instead of futures; the exit status.
+int nm_generate_kinds(const nm_command *command, const nm_common *common, const nm_generate_options *options);
+int nm_generate_list_kinds(const nm_command *command, int json);
 
 // cmd_generate_report.c
 

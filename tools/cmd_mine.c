@@ -10,6 +10,7 @@
 #include "base/decimal.h"
 #include "scenarios/store.h"
 #include "tools/cli.h"
+#include "tools/cmd_event.h"
 #include "tools/commands.h"
 
 #define BATCH_PER_THREAD 32
@@ -114,7 +115,7 @@ static cJSON *kind_params(const nm_detect_params *params, nm_kind kind) {
 }
 
 /// {"cut_in": {"max_gap": 30, ...}, ...} for the kinds that are looked for.
-static cJSON *params_object(const nm_detect_params *params) {
+cJSON *nm_detect_params_json(const nm_detect_params *params) {
     cJSON *object = cJSON_CreateObject();
     for (int i = 0; i < NM_KIND_COUNT; i++)
         if ((params->enabled >> i) & 1u)
@@ -311,7 +312,7 @@ static int print_json(const nm_command *command, const mine_job *job, uint64_t s
             cJSON_AddNullToObject(kind, "worst_scene");
         cJSON_AddItemToArray(kinds, kind);
     }
-    cJSON_AddItemToObject(document, "parameters", params_object(&job->options->detect));
+    cJSON_AddItemToObject(document, "parameters", nm_detect_params_json(&job->options->detect));
     return nm_cli_print_json(command, document);
 }
 
@@ -392,7 +393,7 @@ static int run(const nm_command *command, int argc, char **argv) {
     if (status >= 0) return status;
     if (options.list) return list_kinds(command, &options.detect, common.json);
     if (!options.store) return nm_cli_usage(command, "--store S.db is missing");
-    cJSON *params = params_object(&options.detect);
+    cJSON *params = nm_detect_params_json(&options.detect);
     options.params_json = cJSON_PrintUnformatted(params);
     cJSON_Delete(params);
     if (!options.params_json) {

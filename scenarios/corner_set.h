@@ -1,0 +1,92 @@
+/// Sets of corner cases: attempts of the manoeuvre generator over kinds and sources, judged, and streamed into a store.
+///
+/// Attempts are made in rounds of NM_CORNER_ROUND. Which kinds a round tries is decided before it by what has been kept
+/// so far, and what is tried does not depend on anything else, so the same configuration makes the same set for any
+/// number of threads. A round goes into the store in one transaction: a run that was stopped, or killed, goes on where
+/// it was.
+///
+/// An attempt is kept when the manoeuvre met what was asked, the detectors confirm the kind with the roles that were
+/// meant, and every verdict on it holds (validity.h). Whatever else is counted by reason: the generator's (nm_reject)
+/// or the first verdict that failed.
+#ifndef NM_SCENARIOS_CORNER_SET_H
+#define NM_SCENARIOS_CORNER_SET_H
+
+#include "base/thread_pool.h"
+#include "scenarios/manoeuvre.h"
+#include "scenarios/store.h"
+#include "scenarios/validity.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NM_CORNER_ROUND 64u
+
+/// One kind of the set. Fill with nm_corner_kind_default().
+typedef struct nm_corner_kind {
+    nm_kind kind;
+    double weight;     ///< of the hours or of nothing, when `count` is given; > 0; default 1
+    double collisions; ///< [0, 1] share of the attempts that are to collide, where the kind can have both severities;
+                       ///< default 0.25
+    nm_sampling sampling;                     ///< default uniform
+    nm_kind_ranges ranges[NM_SEVERITY_COUNT]; ///< of those that the kind can have
+} nm_corner_kind;
+/// NM_E_ARGUMENT when the kind is no manoeuvre.
+NM_API nm_status nm_corner_kind_default(nm_kind kind, nm_corner_kind *out, nm_error *error);
+
+/// Fill with nm_corner_config_default(). Everything is borrowed during the run.
+typedef struct nm_corner_config {
+    const nm_corner_kind *kinds; ///< [kind_count] each kind once
+    uint32_t kind_count;
+    const nm_scene *const *sources; ///< [source_count] time step 0.1 s: maps and traffic
+    uint32_t source_count;
+    uint64_t count; ///< scenes of each kind; 0 = by `hours`
+    double hours;   ///< of all kinds together; 0 = by `count`. Both: whichever is reached first
+    uint64_t seed;
+    nm_policy_kind ego;          ///< default IDM
+    const nm_policy *custom;     ///< for NM_POLICY_CUSTOM
+    const nm_idm_params *idm;    ///< default nm_idm_named("nearmiss")
+    uint32_t steps;              ///< of 0.1 s in a scene, 60..400; default 100
+    uint32_t traffic;            ///< others kept in a scene; default 6
+    nm_validity_params validity; ///< its violations are set for each kind
+    double patience;             ///< attempts for one scene on average, after which a kind is given up; default 50
+    const char *mining;          ///< JSON: parameters of the detectors, as `mine` stores them; default "{}"
+    nm_generation_run run;       ///< as it is to be stored; its seed is that of above
+    /// Nullable: asked between rounds; not 0 ends the run with NM_E_CANCELLED, what is there stays.
+    int (*stop)(void *context);
+    void *stop_context;
+    void (*progress)(void *context, uint64_t kept, double hours); ///< nullable; after each round
+    void *progress_context;
+} nm_corner_config;
+NM_API nm_corner_config nm_corner_config_default(void);
+
+/// Of one kind, this and earlier runs of the set together.
+typedef struct nm_corner_yield {
+    nm_kind kind;
+    uint64_t attempts, kept;
+    int given_up;
+    uint32_t sources; ///< that can hold it
+} nm_corner_yield;
+
+typedef struct nm_corner_report {
+    int64_t generation;
+    nm_corner_yield *yields; ///< [kind_count] the caller's array
+    uint64_t kept;           ///< in this run
+    uint64_t attempts;
+    double hours; ///< of the set
+} nm_corner_report;
+
+/// Everything that can be said before work starts: NM_E_ARGUMENT for what makes no sense, NM_E_UNSUPPORTED, with what
+/// would fit, for a kind that no source can hold.
+NM_API nm_status nm_corner_check(const nm_corner_config *config, nm_error *error);
+
+/// pool   makes the attempts
+/// report its yields point to [kind_count]; filled as far as it came, whatever is returned
+/// Errors of the check, of the store and of the generator; NM_E_CANCELLED.
+NM_API nm_status nm_corner_set_run(const nm_corner_config *config, nm_store *store, nm_thread_pool *pool,
+                                   nm_corner_report *report, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
