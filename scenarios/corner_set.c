@@ -44,6 +44,7 @@ typedef struct set {
     uint32_t slot_count;
     worker *workers;
     int worker_count;
+    int finished; ///< by an earlier run
 } set;
 
 nm_status nm_corner_kind_default(nm_kind kind, nm_corner_kind *out, nm_error *error) {
@@ -369,7 +370,10 @@ static nm_status go_on(set *s, nm_error *error) {
     const nm_corner_config *c = s->config;
     nm_generation_run run = c->run;
     run.seed = c->seed;
-    nm_status status = nm_store_begin_generation(s->store, &run, &s->report->generation, NULL, error);
+    nm_status status = nm_store_finished_generation(s->store, &run, &s->report->generation, error);
+    s->finished = s->report->generation != 0;
+    if (status == NM_OK && !s->finished)
+        status = nm_store_begin_generation(s->store, &run, &s->report->generation, NULL, error);
     for (uint32_t k = 0; status == NM_OK && k < c->kind_count; ++k) {
         nm_corner_yield *y = &s->report->yields[k];
         status = nm_store_counted_attempts(s->store, s->report->generation, y->kind, generator, &y->attempts, &y->kept,
@@ -424,7 +428,7 @@ nm_status nm_corner_set_run(const nm_corner_config *config, nm_store *store, nm_
     status = find_fits(s, error);
     if (status == NM_OK) status = make_workers(s, error);
     if (status == NM_OK) status = go_on(s, error);
-    if (status == NM_OK) status = run_rounds(s, error);
+    if (status == NM_OK && !s->finished) status = run_rounds(s, error);
     close_set(s);
     return status;
 }

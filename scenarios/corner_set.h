@@ -3,7 +3,7 @@
 /// Attempts are made in rounds of NM_CORNER_ROUND. Which kinds a round tries is decided before it by what has been kept
 /// so far, and what is tried does not depend on anything else, so the same configuration makes the same set for any
 /// number of threads. A round goes into the store in one transaction: a run that was stopped, or killed, goes on where
-/// it was.
+/// it was, and one that was finished does nothing when it is asked for again.
 ///
 /// An attempt is kept when the manoeuvre met what was asked, the detectors confirm the kind with the roles that were
 /// meant, and every verdict on it holds (validity.h). Whatever else is counted by reason: the generator's (nm_reject)

@@ -117,6 +117,9 @@ typedef struct nm_generation_run {
 /// scenes go in, and in a fixed order, goes on with the next one. NM_E_FORMAT when `parameters` is not JSON.
 NM_API nm_status nm_store_begin_generation(nm_store *store, const nm_generation_run *run, int64_t *id,
                                            uint64_t *attempts, nm_error *error);
+/// *id: the first run that is the same in all four and was finished; 0 = there is none.
+NM_API nm_status nm_store_finished_generation(nm_store *store, const nm_generation_run *run, int64_t *id,
+                                              nm_error *error);
 /// Marks it as finished. NM_E_NOT_FOUND when there is no such run that is not.
 NM_API nm_status nm_store_end_generation(nm_store *store, int64_t id, nm_error *error);
 #define NM_ATTEMPT_KEPT "kept"

@@ -8,18 +8,20 @@ static const char *text_or(const char *text, const char *fallback) {
     return text ? text : fallback;
 }
 
+static void bind_run(sqlite3_stmt *statement, const nm_generation_run *run) {
+    sqlite3_bind_text(statement, 1, run->parameters, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, text_or(run->command, ""), -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 3, (int64_t)run->seed);
+    sqlite3_bind_text(statement, 4, run->program, -1, SQLITE_STATIC);
+}
+
 static nm_status begin_run(nm_store *store, const nm_generation_run *run, int64_t *id, uint64_t *attempts,
                            nm_error *error) {
     sqlite3_stmt *find = nm_store_statement(store, NM_SQL_FIND_GENERATION, error);
     sqlite3_stmt *put = find ? nm_store_statement(store, NM_SQL_PUT_GENERATION, error) : NULL;
     if (!put) return nm_store_status(store);
-    sqlite3_stmt *const both[] = {find, put};
-    for (int i = 0; i < 2; i++) {
-        sqlite3_bind_text(both[i], 1, run->parameters, -1, SQLITE_STATIC);
-        sqlite3_bind_text(both[i], 2, text_or(run->command, ""), -1, SQLITE_STATIC);
-        sqlite3_bind_int64(both[i], 3, (int64_t)run->seed);
-        sqlite3_bind_text(both[i], 4, run->program, -1, SQLITE_STATIC);
-    }
+    bind_run(find, run);
+    bind_run(put, run);
     int result = sqlite3_step(find);
     if (result == SQLITE_ROW) {
         *id = sqlite3_column_int64(find, 0);
@@ -46,6 +48,23 @@ nm_status nm_store_begin_generation(nm_store *store, const nm_generation_run *ru
     status = begin_run(store, run, id, &counted, error);
     if (attempts) *attempts = counted;
     return nm_store_leave(store, status, error);
+}
+
+nm_status nm_store_finished_generation(nm_store *store, const nm_generation_run *run, int64_t *id, nm_error *error) {
+    NM_ASSERT(store && run && run->parameters && run->program && id);
+    nm_error local;
+    error = error ? error : &local;
+    *id = 0;
+    sqlite3_stmt *find = nm_store_statement(store, NM_SQL_FINISHED_GENERATION, error);
+    if (!find) return nm_store_status(store);
+    bind_run(find, run);
+    const int result = sqlite3_step(find);
+    if (result == SQLITE_ROW) *id = sqlite3_column_int64(find, 0);
+    const nm_status status = result == SQLITE_ROW || result == SQLITE_DONE
+                                 ? NM_OK
+                                 : nm_store_fail(store, result, "looking for a run", error);
+    sqlite3_reset(find);
+    return status;
 }
 
 nm_status nm_store_end_generation(nm_store *store, int64_t id, nm_error *error) {

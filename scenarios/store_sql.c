@@ -70,6 +70,8 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
     [NM_SQL_FIND_GENERATION] = "SELECT id, (SELECT coalesce(sum(count), 0) FROM attempt WHERE generation = id) FROM "
                                "generation WHERE parameters = ?1 AND command = ?2 AND seed = ?3 AND program = ?4 AND "
                                "finished_utc IS NULL ORDER BY id DESC LIMIT 1",
+    [NM_SQL_FINISHED_GENERATION] = "SELECT id FROM generation WHERE parameters = ?1 AND command = ?2 AND seed = ?3 AND "
+                                   "program = ?4 AND finished_utc IS NOT NULL ORDER BY id LIMIT 1",
     [NM_SQL_PUT_GENERATION] = "INSERT INTO generation (parameters, command, seed, program, started_utc) VALUES (?1, "
                               "?2, ?3, ?4, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
     [NM_SQL_END_GENERATION] = "UPDATE generation SET finished_utc = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = "
