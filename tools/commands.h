@@ -30,6 +30,7 @@
     CORE(train) \
     FULL(import) \
     FULL(store) \
+    FULL(generate) \
     PICTURES(render)
 // clang-format on
 
