@@ -142,10 +142,11 @@ static nm_rng_key key_of(const set *s, const slot *a) {
                         .purpose = NM_PURPOSE_KIND};
 }
 
-static char *numbers_json(const nm_kind_spec *spec, const float *values) {
+/// leave: bits of parameters that are left out.
+static char *numbers_json(const nm_kind_spec *spec, const float *values, uint32_t leave) {
     cJSON *object = cJSON_CreateObject();
     for (size_t i = 0; i < spec->param_count; ++i)
-        if (isfinite(values[i])) // as it is read by people, to a ten-thousandth
+        if (isfinite(values[i]) && !(leave >> i & 1u)) // as it is read by people, to a ten-thousandth
             cJSON_AddNumberToObject(object, spec->params[i].name, round((double)values[i] * 1e4) / 1e4);
     char *text = cJSON_PrintUnformatted(object);
     cJSON_Delete(object);
@@ -178,8 +179,10 @@ static nm_status judge(const set *s, const slot *a, const nm_manoeuvre *made, nm
 static nm_status keep(slot *a, const nm_kind_spec *spec, const nm_manoeuvre *made, const nm_validity *validity,
                       worker *w, nm_error *error) {
     a->events = malloc((made->event_count + 1) * sizeof *a->events);
-    a->requested = numbers_json(spec, made->requested);
-    a->achieved = numbers_json(spec, made->achieved);
+    // the least time to collision is a result: it is asked for as a range, and aimed at by all other parameters
+    const int min_ttc = nm_kind_param_index(spec->kind, NM_PARAM_MIN_TTC);
+    a->requested = numbers_json(spec, made->requested, min_ttc >= 0 ? 1u << min_ttc : 0);
+    a->achieved = numbers_json(spec, made->achieved, 0);
     cJSON *verdicts = nm_validity_json(validity);
     a->verdicts = verdicts ? cJSON_PrintUnformatted(verdicts) : NULL;
     cJSON_Delete(verdicts);

@@ -15,7 +15,9 @@ extern "C" {
 #endif
 
 typedef enum nm_severity {
-    NM_SEVERITY_NEAR_MISS = 0, ///< ego and adversary do not touch, and come as close as `min_ttc` asks
+    NM_SEVERITY_NEAR_MISS = 0, ///< ego and adversary do not touch, and come as close as `min_ttc` asks: in time to
+                               ///< collision, or, on ways that cross and unless min_ttc was asked for, in the time by
+                               ///< which one came after the other (post-encroachment time)
     NM_SEVERITY_COLLISION,     ///< they do touch
     NM_SEVERITY_COUNT
 } nm_severity;

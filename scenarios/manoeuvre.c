@@ -321,7 +321,19 @@ static int hits_others(const nm_attempt *a) {
     return 0;
 }
 
-static nm_status confirm(nm_attempt *a, int *found, nm_error *error) {
+/// What was made as a collision must be one to the detectors, too: boxes that merely graze are none.
+static int finds_collision(const nm_attempt *a) {
+    for (size_t i = 0; i < a->out->event_count; i++) {
+        const nm_event *event = &a->out->events[i];
+        if (event->kind != NM_KIND_COLLISION) continue;
+        if ((event->actor == NM_ROLE_EGO && event->other == a->danger) ||
+            (event->actor == (uint32_t)a->danger && event->other == NM_ROLE_EGO))
+            return 1;
+    }
+    return 0;
+}
+
+static nm_status confirm(nm_attempt *a, int *found, int *grazed, nm_error *error) {
     nm_manoeuvre *out = a->out;
     nm_manoeuvre_work *work = a->work;
     nm_event *events;
@@ -342,6 +354,8 @@ static nm_status confirm(nm_attempt *a, int *found, nm_error *error) {
         out->event = *event;
         *found = 1;
     }
+    *grazed = a->request->ranges.severity == NM_SEVERITY_COLLISION && !finds_collision(a);
+    if (*grazed) *found = 0;
     return NM_OK;
 }
 
@@ -394,7 +408,7 @@ static nm_status search(nm_attempt *a, nm_error *error) {
         measure_danger(a, until);
         nm_verdict verdict = judge_danger(a);
         if (verdict == NM_VERDICT_MET) {
-            int found = 0;
+            int found = 0, grazed = 0;
             nm_stage_run(a, a->request->steps, 1);
             measure_danger(a, a->request->steps);
             verdict = judge_danger(a);
@@ -403,12 +417,13 @@ static nm_status search(nm_attempt *a, nm_error *error) {
                 return NM_OK;
             }
             if (verdict == NM_VERDICT_MET) {
-                nm_status status = confirm(a, &found, error);
+                nm_status status = confirm(a, &found, &grazed, error);
                 if (status != NM_OK) return status;
                 out->reject = NM_REJECT_NOT_FOUND;
                 // A near miss that the detectors do not see was not dangerous enough; a collision may have cut the
                 // manoeuvre short.
-                verdict = a->request->ranges.severity == NM_SEVERITY_COLLISION ? NM_VERDICT_HARD : NM_VERDICT_MILD;
+                verdict =
+                    a->request->ranges.severity == NM_SEVERITY_COLLISION && !grazed ? NM_VERDICT_HARD : NM_VERDICT_MILD;
             }
             if (found) {
                 out->reject = NM_REJECT_NONE;

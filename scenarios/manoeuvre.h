@@ -8,8 +8,8 @@
 /// were meant.
 ///
 /// An ego may be late: where something stands in its way already, and with the parameter `reaction`, it keeps its
-/// velocity until it notices. That part counts as history: the scene's current step is where the ego's policy takes
-/// over.
+/// velocity until it notices. What comes before there is something to see counts as history: the scene's current step
+/// is where a planner under test takes over, which may be sooner than the ego did that is recorded.
 ///
 /// Attempt n of a request about a scene is a function of these three: the same for any number of threads.
 #ifndef NM_SCENARIOS_MANOEUVRE_H

@@ -112,7 +112,8 @@ typedef struct nm_attempt {
     float drawn[NM_KIND_MAX_PARAMS];
     float value[NM_KIND_MAX_PARAMS]; ///< aimed at now
     uint32_t tries;                  ///< places looked at
-    uint32_t blind;                  ///< steps for which the ego has not noticed anything yet
+    uint32_t shown; ///< step from which on there is something to react to, for the scene's current step
+    uint32_t blind; ///< steps for which the ego has not noticed anything yet
     uint64_t world_seed;
     uint32_t conflict; ///< step that the parameters are of
     uint32_t hint;     ///< of the ego on its line

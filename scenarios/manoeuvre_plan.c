@@ -97,7 +97,9 @@ static nm_script *adversary(const nm_attempt *a) {
 static nm_reject plan_reaction(nm_attempt *a, float moment) {
     const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_REACTION);
     if (at < 0 || a->value[at] <= 0) return nm_plan_blind(a, 0);
-    return nm_plan_blind(a, step_of(nm_maxf(moment, 0) + a->value[at]));
+    const nm_reject reject = nm_plan_blind(a, step_of(nm_maxf(moment, 0) + a->value[at]));
+    a->shown = step_of(nm_maxf(moment, 0));
+    return reject;
 }
 
 // --- the manoeuvres --------------------------------------------------------------------------------------------------

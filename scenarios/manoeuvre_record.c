@@ -81,7 +81,7 @@ static nm_status write_recipe(const nm_attempt *a, char recipe[RECIPE], nm_error
     if (a->has_other) print(&text, ",\"other\":%d", NM_ROLE_OTHER);
     print(&text, "},\"conflict_step\":%u,\"parent_source\":\"%s\",\"parent_parameters\":%s}", out->conflict_step,
           source, generated ? parent->parameters : "{}");
-    if (text.left == 0) return NM_ERROR(error, NM_E_LIMIT, "the recipe of the scene's parent is longer than 4 KiB");
+    if (text.left == 0) return NM_ERROR(error, NM_E_LIMIT, "the recipe of the scene's parent is too long");
     return NM_OK;
 }
 
@@ -135,7 +135,7 @@ nm_status nm_stage_publish(nm_attempt *a, nm_error *error) {
                                       .parameters = recipe};
     if (status == NM_OK) status = nm_scene_builder_set_provenance(builder, &provenance, error);
     if (status != NM_OK) return status;
-    nm_scene_builder_set_current(builder, a->blind, NM_ROLE_EGO); // what the ego could not act on is history
+    nm_scene_builder_set_current(builder, a->shown, NM_ROLE_EGO); // what nobody could act on is history
     return nm_scene_builder_build(builder, &a->out->scene, error);
 }
 
@@ -218,6 +218,8 @@ nm_status nm_manoeuvre_parse(const char *parameters, nm_manoeuvre_request *reque
         return NM_ERROR(error, NM_E_FORMAT, "the parameters of the manoeuvre are incomplete or out of range");
     read.ranges.given = given;
     read.idm = idm[0] ? nm_idm_named(idm) : NULL;
+    if (idm[0] && !read.idm)
+        return NM_ERROR(error, NM_E_FORMAT, "the manoeuvre was made with IDM parameters that are not known here");
     *request = read;
     return NM_OK;
 }

@@ -162,6 +162,7 @@ nm_reject nm_plan_blind(nm_attempt *a, uint32_t steps) {
     const float way = a->start_speed * (float)steps * NM_STEP_SECONDS;
     const float turned = nm_guide_at(&a->work->ego_line, a->start_s + way, 0).heading -
                          nm_guide_at(&a->work->ego_line, a->start_s, 0).heading;
-    a->blind = steps;
+    a->blind = a->shown = steps;
+    if (steps + 1 >= a->request->steps) return NM_REJECT_NO_ROOM; // it would never take over
     return fabsf(nm_wrap_angle(turned)) * way > NM_BLIND_DRIFT ? NM_REJECT_NO_ROOM : NM_REJECT_NONE;
 }

@@ -19,6 +19,7 @@ static float unwrapped(float heading, float before) {
 }
 
 static void add_point(nm_rehearsal *r, float x, float y, float heading) {
+    NM_ASSERT(r->way_count < r->way_capacity);
     nm_way_point *point = &r->way[r->way_count];
     *point = (nm_way_point){0, x, y, heading};
     if (r->way_count > 0) {
@@ -68,7 +69,8 @@ static void extend_way(nm_rehearsal *r, float length) {
     if (lane != NM_NONE && fabsf(nm_wrap_angle(at.heading - end.heading)) > MATCH_ANGLE) lane = NM_NONE;
     float s = at.s, skew = lane == NM_NONE ? 0 : nm_wrap_angle(end.heading - at.heading);
     uint32_t hops = 0;
-    while (lane != NM_NONE && r->way[r->way_count - 1].s < target) {
+    // inside of a bend the way is shorter than the lane: what there is room for, and one point for the rest
+    while (lane != NM_NONE && r->way[r->way_count - 1].s < target && r->way_count + 1 < r->way_capacity) {
         s += AHEAD_STEP;
         while (lane != NM_NONE && s > map->lanes[lane].length) {
             s -= map->lanes[lane].length;
@@ -207,7 +209,8 @@ nm_status nm_rehearsal_make(const nm_conflict_case *conflict, uint32_t first, ui
         fastest = nm_maxf(fastest, nm_hypotf(scene->vx[at], scene->vy[at]));
     }
     reach = nm_minf(fastest * (float)steps * DT + 5.0f, 5000.0f);
-    r.way = NM_ARENA_ARRAY(arena, nm_way_point, (size_t)r.recorded + (size_t)(reach / AHEAD_STEP) + 80u);
+    r.way_capacity = r.recorded + (uint32_t)(reach / AHEAD_STEP) + 80u;
+    r.way = NM_ARENA_ARRAY(arena, nm_way_point, r.way_capacity);
     if (!r.way) status = NM_E_MEMORY;
     if (status == NM_OK) {
         record_way(&r, until);

@@ -25,7 +25,7 @@ typedef struct nm_rehearsal {
     uint32_t ego, first, steps; ///< steps first .. first + steps - 1, of which the last may lie past the recording
     float length, width, radius;
     nm_way_point *way;
-    uint32_t way_count;
+    uint32_t way_count, way_capacity;
     float *s, *v, *a; ///< [recorded] the ego's own: m along the way, m/s, m/s^2 (of differences over 0.2 s)
     uint32_t recorded;
     nm_other *others; ///< ascending tracks, only those that come near the way
