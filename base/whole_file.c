@@ -114,6 +114,7 @@ static int open_stream(nm_whole_file *file, nm_whole_file_use use) {
     struct stat there;
     const int exists = stat(file->path, &there) == 0;
     int descriptor;
+    if (!file->path[0]) return ENOENT;
     if (exists && S_ISDIR(there.st_mode)) return EISDIR;
     if (exists && !S_ISREG(there.st_mode)) { // a rename would replace the device
         if (use == NM_WHOLE_FILE_SEEKS && (S_ISFIFO(there.st_mode) || S_ISSOCK(there.st_mode))) return ESPIPE;

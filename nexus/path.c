@@ -50,17 +50,21 @@ nm_path_pose nm_path_place(const nm_path *path, const nm_path_pose *on) {
 }
 
 nm_path_pose nm_path_coast(const nm_path_pose *on, float speed, float time) {
-    const float way = speed * time * on->cos_h, reach = nm_maxf(3.0f, fabsf(speed));
-    const float left = expf(-fabsf(way) / reach), aside = on->sin_h / on->cos_h * reach * (1.0f - left);
+    const float along = nm_maxf(on->cos_h, 0.1f); // by contract it looks along
+    const float way = speed * time * along, reach = nm_maxf(3.0f, fabsf(speed));
+    const float left = expf(-fabsf(way) / reach), aside = on->sin_h / along * reach * (1.0f - left);
     nm_path_pose to = {.x = on->x + way, .y = on->y + (way < 0.0f ? -aside : aside), .sin_h = on->sin_h * left};
     to.cos_h = sqrtf(nm_maxf(1.0f - to.sin_h * to.sin_h, 0.0f));
     return to;
 }
 
-/// m along of the nearest place on the chords, the first and the last drawn out.
+#define ALIKE 0.01f // m
+
+/// m along of the nearest place on the chords, the first and the last drawn out; of places that are as near to a
+/// centimetre the first: a way may come back to where it began.
 static float nearest(const nm_path *path, float x, float y) {
     const uint32_t last = NM_PATH_POINTS - 1;
-    float best = 0.0f, least = INFINITY;
+    float best = 0.0f, least = 1e18f; // m
     for (uint32_t i = 0; i < last; ++i) {
         const float ax = path->x[i], ay = path->y[i], ex = path->x[i + 1] - ax, ey = path->y[i + 1] - ay;
         const float length2 = nm_maxf(ex * ex + ey * ey, 1e-6f);
@@ -68,8 +72,8 @@ static float nearest(const nm_path *path, float x, float y) {
         if (u < 0.0f && i > 0) u = 0.0f;
         if (u > 1.0f && i + 1 < last) u = 1.0f;
         const float dx = x - ax - u * ex, dy = y - ay - u * ey, d2 = dx * dx + dy * dy;
-        if (d2 >= least) continue;
-        least = d2;
+        if (least <= ALIKE || d2 >= (least - ALIKE) * (least - ALIKE)) continue;
+        least = sqrtf(d2);
         best = path->s[i] + u * (path->s[i + 1] - path->s[i]);
     }
     return best;

@@ -37,7 +37,7 @@ NM_API nm_path_pose nm_path_place(const nm_path *path, const nm_path_pose *on);
 /// the path: its angle to it dies away within the way of one second, at least 3 m. `on` looks along the path (cos_h >
 /// 0).
 NM_API nm_path_pose nm_path_coast(const nm_path_pose *on, float speed, float time);
-/// From the own frame to the nearest place of the path.
+/// From the own frame to the nearest place of the path, of places as near to a centimetre the first.
 NM_API nm_path_pose nm_path_project(const nm_path *path, const nm_path_pose *pose);
 
 #ifdef __cplusplus

@@ -81,13 +81,15 @@ static uint32_t place_of(const nm_tokens *tokens, uint32_t track) {
     return NM_NONE;
 }
 
-static nm_status check(const nm_loop_request *r, nm_error *error) {
+static nm_status check(const nm_closed_loop *l, const nm_loop_request *r, nm_error *error) {
     const nm_scene *scene = r->scene;
     if (r->current_step >= scene->step_count)
         return NM_ERROR(error, NM_E_ARGUMENT, "current step %u is not in the scene, which has %u steps",
                         r->current_step, scene->step_count);
     if (scene->ego >= scene->track_count || !scene->valid[nm_scene_at(scene, scene->ego, r->current_step)])
         return NM_ERROR(error, NM_E_ARGUMENT, "the scene has no ego at step %u", r->current_step);
+    if (r->adversary_count && !l->guidance)
+        return NM_ERROR(error, NM_E_ARGUMENT, "adversaries need guidance: its strengths are 0");
     if (r->ego == NM_POLICY_EXTERNAL)
         return NM_ERROR(error, NM_E_ARGUMENT, "nobody drives an ego under the policy 'external'");
     return NM_OK;
@@ -100,7 +102,9 @@ static nm_status find_others(nm_closed_loop *l, nm_error *error) {
     for (uint32_t i = 0; i < r->planned_count + r->adversary_count; ++i) {
         const int planned = i < r->planned_count;
         const uint32_t track = planned ? r->planned[i] : r->adversaries[i - r->planned_count].track;
-        const uint32_t place = place_of(&l->tokens, track);
+        const int there =
+            track < r->scene->track_count && r->scene->valid[nm_scene_at(r->scene, track, r->current_step)];
+        const uint32_t place = there ? place_of(&l->tokens, track) : NM_NONE;
         if (place == NM_NONE || place == l->place)
             return NM_ERROR(error, NM_E_ARGUMENT, "track %u is %s", track,
                             place == NM_NONE ? "no agent that takes part" : "the ego");
@@ -147,7 +151,7 @@ static nm_status open_world(nm_closed_loop *l, nm_error *error) {
 /// Everything that a run needs besides the network.
 static nm_status prepare(nm_closed_loop *l, nm_error *error) {
     const nm_loop_request *r = l->request;
-    nm_status status = check(r, error);
+    nm_status status = check(l, r, error);
     if (status == NM_OK)
         status = nm_future_tokens_build(&l->keep, r->scene, r->current_step, NM_TASK_FREE, l->arena, &l->tokens, error);
     if (status != NM_OK) return status;
@@ -208,14 +212,13 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
     for (uint32_t a = 0; a < agents; ++a)
         if (t->valid[(size_t)a * t->shape.steps + time])
             nm_token_decode(c, nm_tokens_frame(t, a), sampled + (size_t)a * channels, wanted + (size_t)a * states);
-    nm_status status = NM_OK;
-    for (uint32_t i = 0; status == NM_OK && i < NM_TOKEN_STEPS; ++i) {
+    for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
         for (uint32_t a = 0; a < agents; ++a) {
             if (!t->valid[(size_t)a * t->shape.steps + time]) continue;
             const nm_state *s = &wanted[(size_t)a * states + (states == NM_TOKEN_STEPS ? i : 0)];
             nm_world_set_state(l->world, t->track[a], s->x, s->y, s->heading, hypotf(s->vx, s->vy));
         }
-        status = nm_world_step(l->world, NULL, 0, NULL);
+        (void)nm_world_step(l->world, NULL, 0, NULL); // somebody who became non-finite is frozen where he was
         const nm_world_view view = nm_world_get_view(l->world);
         for (uint32_t a = 0; a < agents; ++a) {
             uint32_t slot = view.slot_of[t->track[a]];
@@ -223,7 +226,7 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
                 view.policy[slot] == NM_POLICY_EXTERNAL)
                 nm_world_set_policy(l->world, t->track[a], NM_POLICY_IDM);
             told[a] = (uint8_t)driven_by_the_world(&view, t->track[a], &slot);
-            if (!told[a]) continue;
+            if (slot == NM_NONE) continue; // whoever is told at the end was written at every step
             driven[(size_t)a * NM_TOKEN_STEPS + i] = (nm_state){.x = view.x[slot],
                                                                 .y = view.y[slot],
                                                                 .heading = view.heading[slot],
@@ -233,8 +236,7 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
                                                                 .width = view.width[slot]};
         }
     }
-    if (status == NM_E_NUMERIC) status = NM_OK; // somebody was frozen where he was
-    for (uint32_t a = 0; status == NM_OK && a < agents; ++a) {
+    for (uint32_t a = 0; a < agents; ++a) {
         const size_t at = (size_t)a * t->shape.steps + time;
         if (!told[a] || !t->valid[at]) continue;
         const nm_state *from = driven + (size_t)a * NM_TOKEN_STEPS + (NM_TOKEN_STEPS - states);
@@ -243,7 +245,7 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
         l->happened[at] = 1;
     }
     nm_arena_release(l->arena, mark);
-    return status == NM_OK ? NM_OK : NM_ERROR(error, status, "the simulator stopped at token %u", time);
+    return NM_OK;
 }
 
 /// The scene out of what was sampled and what happened.

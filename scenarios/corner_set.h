@@ -25,7 +25,7 @@ extern "C" {
 /// One kind of the set. Fill with nm_corner_kind_default().
 typedef struct nm_corner_kind {
     nm_kind kind;
-    double weight;     ///< of the hours or of nothing, when `count` is given; > 0; default 1
+    double weight;     ///< share of the hours, > 0; without effect by `count`; default 1
     double collisions; ///< [0, 1] share of the attempts that are to collide, where the kind can have both severities;
                        ///< default 0.25
     nm_sampling sampling;                     ///< default uniform

@@ -295,6 +295,9 @@ static nm_status check(nm_train_config *c, nm_error *error) {
     if (c->trainer.prior != NM_PRIOR_NONE && tokens->encoding != NM_TOKENS_AGENT)
         return NM_ERROR(error, NM_E_FORMAT, "noise.prior is '%s', which only tokens.encoding 'agent' has",
                         nm_prior_name(c->trainer.prior));
+    const cJSON *noise = cJSON_GetObjectItemCaseSensitive(c->document, "noise");
+    if (!tokens->paths && c->trainer.prior == NM_PRIOR_LANE && !cJSON_GetObjectItemCaseSensitive(noise, "prior"))
+        c->trainer.prior = NM_PRIOR_BRIDGE; // the default without paths
     if (c->trainer.prior == NM_PRIOR_LANE && !tokens->paths)
         return NM_ERROR(error, NM_E_FORMAT, "noise.prior is 'lane', which needs tokens.paths");
     const cJSON *augmentation = cJSON_GetObjectItemCaseSensitive(c->document, "augmentation");

@@ -177,30 +177,40 @@ static void plans_are_kept(void **state) {
 /// A plan through the ego: they touch, and from then on the model has no say.
 static void who_collides_stops(void **state) {
     (void)state;
-    stage s = stage_open(0);
-    static const nm_test_agent agents[] = {{.x = 60.0, .speed = 1.0}, {.x = 10.0, .speed = 14.0}};
-    nm_scene_destroy(s.scene);
-    s.scene = nm_test_scene(nm_test_road(400.0), agents, 2, CURRENT + AHEAD + 1); // at 62.5 m and 45 m now
-    nm_closed_loop_config config = nm_closed_loop_config_default();
-    config.guidance = (nm_guidance_config){0};
-    config.pull = 1.0f;
-    nm_closed_loop *loop = open_loop(&s, &config);
-    nm_loop_request request = request_of(&s);
-    const uint32_t planned = 1;
-    request.planned = &planned;
-    request.planned_count = 1;
-    request.ego = NM_POLICY_CONSTANT_VELOCITY;
-    nm_scene from = *s.scene;
-    from.ego = 0;
-    request.scene = &from;
-    const nm_scene *out = run(loop, &request);
-    const size_t ego = nm_scene_at(out, 0, CURRENT + AHEAD), other = nm_scene_at(out, 1, CURRENT + AHEAD);
-    assert_true(out->valid[ego] && out->valid[other]);
-    assert_true(out->x[other] < s.scene->x[other] - 10.0f); // it brakes as the simulator has it, at 6 m/s^2
-    assert_true(hypotf(out->vx[other], out->vy[other]) < 1.0f);
-    nm_scene_destroy(out);
-    nm_closed_loop_destroy(loop);
-    stage_close(&s);
+    for (int offset = 0; offset < 4; offset++) { // they meet early and late in half a second
+        stage s = stage_open(0);
+        const nm_test_agent agents[] = {{.x = 60.0 + 1.3 * offset, .speed = 1.0}, {.x = 10.0, .speed = 14.0}};
+        nm_scene_destroy(s.scene);
+        s.scene = nm_test_scene(nm_test_road(400.0), agents, 2, CURRENT + AHEAD + 1); // at 62.5 m and 45 m now
+        nm_closed_loop_config config = nm_closed_loop_config_default();
+        config.guidance = (nm_guidance_config){0};
+        config.pull = 1.0f;
+        nm_closed_loop *loop = open_loop(&s, &config);
+        nm_loop_request request = request_of(&s);
+        const uint32_t planned = 1;
+        request.planned = &planned;
+        request.planned_count = 1;
+        request.ego = NM_POLICY_CONSTANT_VELOCITY;
+        nm_scene from = *s.scene;
+        from.ego = 0;
+        request.scene = &from;
+        const nm_scene *out = run(loop, &request);
+        for (uint32_t step = CURRENT + 1; step <= CURRENT + AHEAD;
+             step++) { // nobody jumps, whenever in half a second they meet
+            for (uint32_t i = 0; i < 2; i++) {
+                const size_t now = nm_scene_at(out, i, step), before = nm_scene_at(out, i, step - 1);
+                assert_true(out->valid[now] &&
+                            hypotf(out->x[now] - out->x[before], out->y[now] - out->y[before]) < 1.5f);
+            }
+        }
+        const size_t ego = nm_scene_at(out, 0, CURRENT + AHEAD), other = nm_scene_at(out, 1, CURRENT + AHEAD);
+        assert_true(out->valid[ego] && out->valid[other]);
+        assert_true(out->x[other] < s.scene->x[other] - 10.0f); // it brakes as the simulator has it, at 6 m/s^2
+        assert_true(hypotf(out->vx[other], out->vy[other]) < 1.0f);
+        nm_scene_destroy(out);
+        nm_closed_loop_destroy(loop);
+        stage_close(&s);
+    }
 }
 
 static void what_makes_no_sense_is_refused(void **state) {
