@@ -319,11 +319,26 @@ static nm_status commit_slots(set *s, nm_error *error) {
     return status;
 }
 
+/// Two processes that make the same set would each count for the other.
+static nm_status alone(const set *s, nm_error *error) {
+    for (uint32_t k = 0; k < s->config->kind_count; ++k) {
+        const nm_corner_yield *y = &s->report->yields[k];
+        uint64_t attempts, kept;
+        const nm_status status =
+            nm_store_counted_attempts(s->store, s->report->generation, y->kind, generator, &attempts, &kept, error);
+        if (status != NM_OK) return status;
+        if (attempts != y->attempts || kept != y->kept)
+            return NM_ERROR(error, NM_E_BUSY, "another process is making this set");
+    }
+    return NM_OK;
+}
+
 static nm_status run_round(set *s, nm_error *error) {
     nm_status status = nm_thread_pool_for(s->pool, s->slot_count, 1, attempt, s, error);
     if (status == NM_OK) status = nm_store_begin(s->store, error);
     if (status == NM_OK) {
-        status = commit_slots(s, error);
+        status = alone(s, error);
+        if (status == NM_OK) status = commit_slots(s, error);
         if (status == NM_OK)
             status = nm_store_commit(s->store, error);
         else

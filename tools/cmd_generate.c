@@ -236,6 +236,11 @@ static int check_options(nm_generate_run *run) {
     if (!o->store) return nm_cli_usage(run->command, "--store S.db is missing: where scenes are and go to");
     if (!o->kinds.count && (o->params.count || o->from || o->hours > 0.0))
         return nm_cli_usage(run->command, "--param, --from and --hours are of corner cases: --kind is missing");
+    if (o->kinds.count && (o->model || o->recording || strcmp(o->task, "free") != 0))
+        return nm_cli_usage(run->command,
+                            "--model, --recording and --task are of futures, not of corner cases (--kind)");
+    if (o->from && (o->map || o->scenes.count))
+        return nm_cli_usage(run->command, "one of --from, --scene and --map, not several");
     if (o->map && o->scenes.count) return nm_cli_usage(run->command, "either --scene or --map, not both");
     if (strcmp(o->task, "free") != 0 && strcmp(o->task, "goal") != 0)
         return nm_cli_usage(run->command, "--task wants free or goal, not '%s'", o->task);
@@ -261,7 +266,7 @@ static int read_options(nm_generate_run *run, nm_common *common, int argc, char 
          "of corner cases: near_miss, collision, or both (default: a quarter collide)", 0, 0},
         {"sampling", NM_OPTION_TEXT, &o->sampling, "NAME",
          "of parameters: uniform (default), grid, all (combinations) or critical", 0, 0},
-        {"hours", NM_OPTION_REAL, &o->hours, "H", "of corner cases, all kinds together, instead of --count", 0, 1e5},
+        {"hours", NM_OPTION_REAL, &o->hours, "H", "of corner cases, all kinds together, instead of --count", 1e-3, 1e5},
         {"from", NM_OPTION_TEXT, &o->from, "S2.db",
          "store whose recorded scenes give roads and traffic to corner cases", 0, 0},
         {"seconds", NM_OPTION_REAL, &o->seconds, "S", "length of a corner case (default 10)", 6, 40},
@@ -270,10 +275,13 @@ static int read_options(nm_generate_run *run, nm_common *common, int argc, char 
          0},
         {"store", NM_OPTION_TEXT, &o->store, "S.db", "store with the scenes, and for what is made of them", 0, 0},
         {"scene", NM_OPTION_LIST, &o->scenes, "ID",
-         "scenes to go on from, further ones as arguments (default: all that no model made)", 0, 0},
+         "scenes to go on from, or to take roads and traffic from; further ones as arguments (default: all that no "
+         "model made)",
+         0, 0},
         {"map", NM_OPTION_TEXT, &o->map, "SPEC",
          "a built-in map instead, e.g. roundabout:density=25: spawned traffic is driven for the history", 0, 0},
-        {"count", NM_OPTION_INTEGER, &o->count, "N", "futures of each scene (default 1)", 1, 1e6},
+        {"count", NM_OPTION_INTEGER, &o->count, "N", "futures of each scene, or corner cases of each kind (default 1)",
+         1, 1e6},
         {"seed", NM_OPTION_INTEGER, &o->seed, "K", "of the noise, and of the traffic on --map (default 0)", 0, 9e15},
         {"history", NM_OPTION_REAL, &o->history, "S",
          "s of the scene that are given (default: up to its current step, 2 where that is its first)", 0, 9000},

@@ -93,7 +93,14 @@ int nm_generate_list_kinds(const nm_command *command, int json) {
 // ---------------------------------------------------------------------------------------------------------------------
 // What is asked for
 
+static int asked_for(const kinds_run *run, nm_kind kind) {
+    for (uint32_t k = 0; k < run->kind_count; ++k)
+        if (run->kinds[k].kind == kind) return 1;
+    return 0;
+}
+
 static nm_status add_kind(kinds_run *run, nm_kind kind, nm_error *error) {
+    if (asked_for(run, kind)) return NM_ERROR(error, NM_E_ARGUMENT, "%s is asked for twice", nm_kind_name(kind));
     nm_corner_kind *k = &run->kinds[run->kind_count];
     const nm_status status = nm_corner_kind_default(kind, k, error);
     if (status != NM_OK) return status;
@@ -122,48 +129,49 @@ static nm_status read_kinds(kinds_run *run, nm_error *error) {
         if (strcmp(list->items[i], "all") == 0) {
             run->all = 1;
             for (int k = 0; status == NM_OK && k < NM_KIND_COUNT; ++k)
-                if (nm_kind_spec_of((nm_kind)k)->generable) status = add_kind(run, (nm_kind)k, error);
+                if (nm_kind_spec_of((nm_kind)k)->generable && !asked_for(run, (nm_kind)k))
+                    status = add_kind(run, (nm_kind)k, error);
         } else if (!nm_kind_from_name(list->items[i], &kind)) {
             return NM_ERROR(error, NM_E_ARGUMENT, "there is no kind '%.60s'; see --list-kinds", list->items[i]);
         } else {
-            for (uint32_t k = 0; k < run->kind_count; ++k)
-                if (run->kinds[k].kind == kind)
-                    return NM_ERROR(error, NM_E_ARGUMENT, "%s is asked for twice", list->items[i]);
             status = add_kind(run, kind, error);
         }
     }
     return status;
 }
 
-/// One --param, for every kind and severity that has it. NM_E_ARGUMENT when none takes it: the reason of the first.
+/// One --param, for every kind that has it and every severity that is asked for. Kinds without such a parameter are
+/// passed over unless none has it; what a kind refuses is an error. collisions have no least time to collision.
 static nm_status set_param(kinds_run *run, const char *text, nm_error *error) {
     const char *dot = strchr(text, '.'), *equals = strchr(text, '=');
     const int named = dot && equals && dot < equals;
-    nm_error why;
-    nm_error_clear(&why);
-    int taken = 0;
+    const char *setting = named ? dot + 1 : text;
+    const size_t length = strcspn(setting, "=");
+    int taken = 0, matched = 0;
     for (uint32_t k = 0; k < run->kind_count; ++k) {
         nm_corner_kind *kind = &run->kinds[k];
-        const char *name = nm_kind_name(kind->kind);
-        if (named && (strlen(name) != (size_t)(dot - text) || strncmp(name, text, strlen(name)) != 0)) continue;
-        for (int s = 0; s < NM_SEVERITY_COUNT; ++s) {
-            if (!(nm_kind_spec_of(kind->kind)->severities >> s & 1u)) continue;
-            if (kind->collisions == (s == NM_SEVERITY_COLLISION ? 0.0 : 1.0)) continue; // not asked for
-            nm_error one;
-            nm_error_clear(&one);
-            nm_kind_ranges changed = kind->ranges[s];
-            nm_status status = nm_kind_ranges_set(&changed, named ? dot + 1 : text, &one);
-            if (status == NM_OK) status = nm_kind_ranges_check(&changed, &one);
-            if (status == NM_OK)
-                kind->ranges[s] = changed;
-            else if (!why.code)
-                why = one;
-            taken |= status == NM_OK;
+        const nm_kind_spec *spec = nm_kind_spec_of(kind->kind);
+        if (named && (strlen(spec->name) != (size_t)(dot - text) || strncmp(spec->name, text, strlen(spec->name)) != 0))
+            continue;
+        matched = 1;
+        size_t p = 0;
+        while (p < spec->param_count &&
+               (strlen(spec->params[p].name) != length || strncmp(spec->params[p].name, setting, length) != 0))
+            ++p;
+        for (int s = 0; p < spec->param_count && s < NM_SEVERITY_COUNT; ++s) {
+            if (!(spec->severities >> s & 1u) || kind->collisions == (s == NM_SEVERITY_COLLISION ? 0.0 : 1.0)) continue;
+            if (s == NM_SEVERITY_COLLISION && spec->params[p].id == NM_PARAM_MIN_TTC) continue;
+            nm_error why;
+            nm_error_clear(&why);
+            if (nm_kind_ranges_set(&kind->ranges[s], setting, &why) != NM_OK)
+                return NM_ERROR(error, NM_E_ARGUMENT, "--param %.60s: %s", text, why.message);
+            taken = 1;
         }
     }
     if (taken) return NM_OK;
-    if (!why.code) return NM_ERROR(error, NM_E_ARGUMENT, "--param %.60s: no kind of that name is asked for", text);
-    return NM_ERROR(error, NM_E_ARGUMENT, "--param %.60s: %s", text, why.message);
+    if (!matched) return NM_ERROR(error, NM_E_ARGUMENT, "--param %.60s: no kind of that name is asked for", text);
+    return NM_ERROR(error, NM_E_ARGUMENT,
+                    "--param %.60s: no kind that is asked for has that parameter; see --list-kinds", text);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -202,14 +210,15 @@ static nm_status add_all_maps(kinds_run *run, nm_error *error) {
     return status;
 }
 
-static nm_status add_stored(kinds_run *run, nm_store *store, int64_t id, nm_error *error) {
+static nm_status add_stored(kinds_run *run, nm_store *store, int64_t id, int named, nm_error *error) {
     const nm_scene *scene, *ready;
     nm_status status = nm_store_get_scene(store, id, &scene, error);
     if (status != NM_OK) return status;
     const char *source = scene->provenance.source;
     if (strcmp(source, "nexus") == 0 || strcmp(source, "manoeuvre") == 0) { // made of the others
         nm_scene_destroy(scene);
-        return NM_OK;
+        if (!named) return NM_OK;
+        return NM_ERROR(error, NM_E_ARGUMENT, "scene %" PRId64 " was generated: name a recorded one", id);
     }
     if (fabsf(scene->dt - NM_STEP_SECONDS) <= 1e-4f) return add_source(run, scene, error);
     status = nm_scene_resample(scene, (double)NM_STEP_SECONDS, &ready, error);
@@ -236,7 +245,10 @@ static nm_status add_from_store(kinds_run *run, const char *path, const nm_text_
             status = NM_ERROR(error, NM_E_ARGUMENT, "'%.100s' is not the id of a scene", only->items[i]);
     }
     if (status == NM_OK && !count) status = nm_store_scene_ids(store, -1, arena, &ids, &count, error);
-    for (size_t i = 0; status == NM_OK && i < count; ++i) status = add_stored(run, store, ids[i], error);
+    for (size_t i = 0; status == NM_OK && i < count; ++i) {
+        status = add_stored(run, store, ids[i], only->count > 0, error);
+        if (status == NM_OK && nm_cli_interrupted()) status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+    }
     nm_store_close(store);
     nm_arena_destroy(arena);
     if (status == NM_OK && !run->source_count)
@@ -269,6 +281,7 @@ static char *describe(const kinds_run *run) {
         for (int s = 0; s < NM_SEVERITY_COUNT; ++s) {
             if (!(spec->severities >> s & 1u)) continue;
             cJSON *ranges = cJSON_AddObjectToObject(object, nm_severity_name((nm_severity)s));
+            nm_json_integer(ranges, "given", kind->ranges[s].given); // which of them were asked for
             for (size_t i = 0; i < spec->param_count; ++i) {
                 cJSON *range = cJSON_AddArrayToObject(ranges, spec->params[i].name);
                 cJSON_AddItemToArray(range, cJSON_CreateNumber((double)kind->ranges[s].range[i].low));
@@ -285,8 +298,10 @@ static char *describe(const kinds_run *run) {
     nm_json_integer(document, "sources", run->source_count);
     cJSON_AddStringToObject(document, "sources_hash", text);
     cJSON_AddStringToObject(document, "sampling", o->sampling);
-    nm_json_integer(document, o->hours > 0.0 ? "count_unused" : "count", (uint64_t)o->count);
-    nm_json_number(document, "hours", o->hours);
+    if (o->hours > 0.0)
+        nm_json_number(document, "hours", o->hours);
+    else
+        nm_json_integer(document, "count", (uint64_t)o->count);
     nm_json_number(document, "seconds", o->seconds);
     nm_json_integer(document, "traffic", (uint64_t)o->traffic);
     cJSON_AddStringToObject(document, "ego", o->ego);
@@ -370,6 +385,21 @@ static nm_status make_set(kinds_run *run, nm_corner_config *config, nm_error *er
     return status;
 }
 
+/// Names the kinds that were given up. 1 = one of them was asked for by name.
+static int fell_short(const kinds_run *run) {
+    int named = 0;
+    for (uint32_t k = 0; k < run->kind_count; ++k) {
+        const nm_corner_yield *y = &run->yields[k];
+        if (!y->given_up) continue;
+        fprintf(stderr,
+                "nearmiss generate: %s was given up with %" PRIu64 " of %" PRIu64
+                " attempts kept: see the rejects of nearmiss stats\n",
+                nm_kind_name(y->kind), y->kept, y->attempts);
+        named |= !run->all;
+    }
+    return named;
+}
+
 static double yield_of(const nm_corner_yield *y) {
     return y->attempts ? 100.0 * (double)y->kept / (double)y->attempts : NAN;
 }
@@ -407,7 +437,8 @@ static int print_report(const kinds_run *run) {
     }
     if (table) nm_table_print(table, stdout);
     nm_table_destroy(table);
-    printf("\n%" PRIu64 " scenes of %" PRIu64 " attempts; %.2f hours in all\n", r->kept, r->attempts, r->hours);
+    printf("\n%" PRIu64 " scenes of %" PRIu64 " attempts in this run; %.2f hours in all\n", r->kept, r->attempts,
+           r->hours);
     return nm_cli_finish(run->command);
 }
 
@@ -431,6 +462,7 @@ int nm_generate_kinds(const nm_command *command, const nm_common *common, const 
     int exit_status;
     if (status == NM_OK) {
         exit_status = print_report(run);
+        if (exit_status == NM_EXIT_OK && fell_short(run)) exit_status = NM_EXIT_FAILED;
     } else {
         nm_cli_fail(command, &error);
         exit_status = status == NM_E_ARGUMENT || status == NM_E_UNSUPPORTED ? NM_EXIT_USAGE : NM_EXIT_FAILED;
