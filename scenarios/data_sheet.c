@@ -12,15 +12,21 @@
 
 #define LONGEST 400 // B of a text in a cell
 
-/// A text for a cell of a table: control characters escaped, no cell ended, no markup begun.
-static void cell(FILE *file, const char *text) {
+/// A text amid Markdown: control characters escaped, no cell ended, no markup begun.
+static void plain(FILE *file, const char *text) {
+    static const char special[] = "|`*<>[]\\";
     char safe[LONGEST];
     nm_text_escape(safe, sizeof safe, text);
-    fputs("| ", file);
     for (const char *c = safe; *c; c++) {
-        if (strchr("|`*<>[]", *c)) fputc('\\', file);
+        // a backslash before another letter stands for itself; strchr finds the end of the text, too
+        if (*c == '\\' ? strchr(special, c[1]) != NULL : strchr(special, *c) != NULL) fputc('\\', file);
         fputc(*c, file);
     }
+}
+
+static void cell(FILE *file, const char *text) {
+    fputs("| ", file);
+    plain(file, text);
     fputc(' ', file);
 }
 
@@ -70,8 +76,6 @@ static void picture(FILE *file, const char *pictures, const char *name, const ch
 // --- sections --------------------------------------------------------------------------------------------------------
 
 static void write_summary(FILE *file, const nm_set_stats *stats, const char *name) {
-    char safe[LONGEST];
-    nm_text_escape(safe, sizeof safe, name);
     uint64_t attempts = 0, kept = 0, unavoidable = 0;
     for (size_t i = 0; i < stats->yield_count; i++) {
         attempts += stats->yields[i].attempts;
@@ -79,11 +83,11 @@ static void write_summary(FILE *file, const nm_set_stats *stats, const char *nam
     }
     for (size_t i = 0; i < stats->group_count; i++)
         if (strcmp(stats->groups[i].label, "unavoidable") == 0) unavoidable += stats->groups[i].scenes;
-    fprintf(file,
-            "# Data sheet: %s\n\nTraffic scenes with safety-critical moments. The danger in them was made by a "
-            "program, not "
-            "recorded: nobody was endangered.\n",
-            safe);
+    fputs("# Data sheet: ", file);
+    plain(file, name);
+    fputs("\n\nTraffic scenes with safety-critical moments. The danger in them was made by a program, not recorded: "
+          "nobody was endangered.\n",
+          file);
     HEAD(file, "What", ">How much");
     fprintf(file, "| scenes | %" PRIu64 " |\n| hours | %.3f |\n", stats->scenes, stats->hours);
     if (stats->scenes)
@@ -100,10 +104,12 @@ static void write_making(FILE *file, const nm_set_stats *stats) {
     if (!stats->run_count) fputs("\nThe store holds no run of generation.\n", file);
     for (size_t i = 0; i < stats->run_count; i++) {
         const nm_set_run *run = &stats->runs[i];
-        char program[LONGEST];
-        nm_text_escape(program, sizeof program, run->program);
-        fprintf(file, "\nRun %" PRId64 ": %s, seed %" PRIu64 ", begun %s, ", run->id, program, run->seed, run->started);
-        fprintf(file, run->finished[0] ? "finished %s" : "not finished%s", run->finished);
+        fprintf(file, "\nRun %" PRId64 ": ", run->id);
+        plain(file, run->program);
+        fprintf(file, ", seed %" PRIu64 ", begun ", run->seed);
+        plain(file, run->started);
+        fputs(run->finished[0] ? ", finished " : ", not finished", file);
+        plain(file, run->finished);
         fprintf(file, "; %" PRIu64 " attempts, %" PRIu64 " kept, %" PRIu64 " scenes here. ", run->attempts, run->kept,
                 run->scenes);
         if (run->command[0]) {

@@ -6,6 +6,9 @@
 
 #include "scenarios/store_internal.h"
 
+#define MOST (INT64_C(1) << 53) // of a count: up to there a double holds every integer
+#define LARGEST 1e30            // of a parameter: differences and sums of two stay finite
+
 /// A query under way, whose rows go into one growing array of the arena.
 typedef struct nm_reader {
     nm_store *store;
@@ -61,8 +64,10 @@ static const char *text(nm_reader *reader, int column) {
     return copy ? copy : "";
 }
 
+/// A count, whatever a store of others says: none is negative, and sums of some thousands of them fit.
 static uint64_t number(const nm_reader *reader, int column) {
-    return (uint64_t)sqlite3_column_int64(reader->row, column);
+    int64_t value = sqlite3_column_int64(reader->row, column); // SQLite bounds what is no integer
+    return value < 0 ? 0 : value > MOST ? (uint64_t)MOST : (uint64_t)value;
 }
 
 static double real(const nm_reader *reader, int column) {
@@ -119,8 +124,8 @@ static void read_detected(nm_reader *reader, nm_set_stats *stats) {
 }
 
 static void read_runs(nm_reader *reader, nm_set_stats *stats) {
-    begin(reader, "SELECT id, parameters, command, program, started_utc, finished_utc, seed, (SELECT coalesce(sum("
-                  "count), 0) FROM attempt WHERE generation = id), (SELECT coalesce(sum(count), 0) FROM attempt WHERE "
+    begin(reader, "SELECT id, parameters, command, program, started_utc, finished_utc, seed, (SELECT total(max("
+                  "count, 0)) FROM attempt WHERE generation = id), (SELECT total(max(count, 0)) FROM attempt WHERE "
                   "generation = id AND reason = 'kept'), (SELECT count(*) FROM generated WHERE generation = id) FROM "
                   "generation ORDER BY id");
     while (next(reader)) {
@@ -132,7 +137,7 @@ static void read_runs(nm_reader *reader, nm_set_stats *stats) {
                                                        .program = text(reader, 3),
                                                        .started = text(reader, 4),
                                                        .finished = text(reader, 5),
-                                                       .seed = number(reader, 6),
+                                                       .seed = (uint64_t)sqlite3_column_int64(reader->row, 6),
                                                        .attempts = number(reader, 7),
                                                        .kept = number(reader, 8),
                                                        .scenes = number(reader, 9)};
@@ -159,8 +164,9 @@ static void read_groups(nm_reader *reader, nm_set_stats *stats) {
 }
 
 static void read_yields(nm_reader *reader, nm_set_stats *stats) {
-    begin(reader, "SELECT kind, generator, sum(count), sum(CASE WHEN reason = 'kept' THEN count ELSE 0 END) FROM "
-                  "attempt GROUP BY 1, 2 ORDER BY 1, 2");
+    // total() counts in floating point: sum() fails where integers overflow
+    begin(reader, "SELECT kind, generator, total(max(count, 0)), total(CASE WHEN reason = 'kept' THEN max(count, 0) "
+                  "ELSE 0 END) FROM attempt GROUP BY 1, 2 ORDER BY 1, 2");
     while (next(reader)) {
         nm_set_yield yield = {0};
         if (!kind_of(reader, 0, &yield.kind)) continue;
@@ -174,8 +180,9 @@ static void read_yields(nm_reader *reader, nm_set_stats *stats) {
 }
 
 static void read_rejects(nm_reader *reader, nm_set_stats *stats) {
-    begin(reader, "SELECT generator, reason, sum(count) FROM attempt WHERE reason <> 'kept' GROUP BY 1, 2 ORDER BY 3 "
-                  "DESC, 1, 2");
+    begin(reader,
+          "SELECT generator, reason, total(max(count, 0)) FROM attempt WHERE reason <> 'kept' GROUP BY 1, 2 ORDER BY 3 "
+          "DESC, 1, 2");
     while (next(reader)) {
         stats->rejects = grow(reader, stats->rejects, stats->reject_count, sizeof *stats->rejects);
         if (!stats->rejects) continue;
@@ -206,7 +213,7 @@ typedef struct nm_numbers {
 } nm_numbers;
 
 static int add_number(nm_numbers *numbers, double value) {
-    if (!isfinite(value)) return 1;
+    if (!(fabs(value) <= LARGEST)) return 1; // also NaN
     if (numbers->count == numbers->capacity) {
         size_t capacity = numbers->capacity ? 2 * numbers->capacity : 256;
         double *grown = realloc(numbers->values, capacity * sizeof *grown);
@@ -261,8 +268,8 @@ static void describe(nm_set_parameter *parameter, nm_numbers *asked, nm_numbers 
             parameter->outside++;
             continue;
         }
-        int bin = size > 0 ? (int)((value - parameter->low) / size * NM_SET_PARAMETER_BINS) : 0;
-        parameter->bins[bin < NM_SET_PARAMETER_BINS ? bin : NM_SET_PARAMETER_BINS - 1]++;
+        double bin = size > 0 ? (value - parameter->low) / size * NM_SET_PARAMETER_BINS : 0;
+        parameter->bins[(int)fmin(fmax(bin, 0), NM_SET_PARAMETER_BINS - 1)]++;
     }
 }
 
@@ -280,9 +287,10 @@ static void read_parameters(nm_reader *reader, nm_set_stats *stats) {
     nm_numbers asked = {0}, got = {0};
     nm_set_parameter parameter = {0};
     begin(reader,
-          "SELECT generated.kind, asked.key, asked.value, (SELECT value FROM json_each(generated.achieved) "
-          "WHERE key = asked.key AND type IN ('integer', 'real')) FROM generated, json_each(generated.requested) "
-          "AS asked WHERE asked.type IN ('integer', 'real') AND asked.key IS NOT NULL ORDER BY 1, 2, "
+          "SELECT generated.kind, asked.key, asked.value, (SELECT value FROM json_each(CASE WHEN json_valid(achieved) "
+          "THEN achieved ELSE '{}' END) WHERE key = asked.key AND type IN ('integer', 'real')) FROM generated, "
+          "json_each(CASE WHEN json_valid(requested) THEN requested ELSE '{}' END) AS asked WHERE asked.type IN "
+          "('integer', 'real') AND asked.key IS NOT NULL ORDER BY 1, 2, "
           "generated.scene");
     while (next(reader)) {
         nm_kind kind;

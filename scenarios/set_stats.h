@@ -44,7 +44,7 @@ typedef struct nm_set_source {
 } nm_set_source;
 
 #define NM_SET_PARAMETER_BINS 10
-/// One number asked for with one kind. Only finite numbers count.
+/// One number asked for with one kind. Only numbers of at most 1e30 count.
 typedef struct nm_set_parameter {
     nm_kind kind;
     const char *name;
@@ -80,7 +80,8 @@ typedef struct nm_set_stats {
 } nm_set_stats;
 
 /// Counts over the scenes that have a row in `generated`; all zero when there is none. Everything is allocated from
-/// `arena`. O(scenes of the set).
+/// `arena`. O(scenes of the set). Rows that another program wrote may say anything: a negative count counts as 0, a sum
+/// is at most 2^53, what is not JSON as an empty object.
 NM_API nm_status nm_set_stats_read(nm_store *store, nm_arena *arena, nm_set_stats *stats, nm_error *error);
 
 /// Writes the data sheet: what it is, how it was made (command, seed, versions), sources and their terms, counts,

@@ -300,6 +300,47 @@ static void test_nothing_generated(void **state) {
     folder_remove(&f);
 }
 
+/// What a store that others wrote may say, past the checks of its tables.
+static void test_hostile_rows(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_store_close(store);
+    sql(f.store, "PRAGMA ignore_check_constraints = 1;"
+                 "UPDATE generated SET achieved = '{\"gap\": -1e308}' WHERE scene = 2;"
+                 "UPDATE generated SET achieved = '{\"gap\": 1e308}', requested = '{\"gap\": 1e308}' WHERE scene = 3;"
+                 "UPDATE generated SET requested = '{\"gap\": -1e308}' WHERE scene = 4;"
+                 "UPDATE generated SET achieved = '{\"gap' WHERE scene = 5;"
+                 "UPDATE generated SET requested = '[1,' WHERE scene = 6;"
+                 "UPDATE generated SET achieved = '{\"gap\": 1e999}' WHERE scene = 7;"
+                 "UPDATE attempt SET count = -1 WHERE reason = 'off_road';"
+                 "UPDATE attempt SET count = 9223372036854775807 WHERE reason <> 'off_road'");
+    store = open_store(f.store, NM_STORE_READ);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    const nm_set_parameter *gap = &stats.parameters[0];
+    assert_int_equal(gap->requested, 27); // but scenes 3, 4 and 6
+    assert_int_equal(gap->achieved, 25);  // but 2, 3, 5, 6 and 7
+    assert_true(gap->low == 3 && gap->high == 8 && gap->achieved_low > 3 && gap->achieved_high < 8.2);
+    assert_true(isfinite(gap->achieved_median) && gap->ks >= 0 && gap->ks <= 1);
+    uint64_t sum = gap->outside;
+    for (int i = 0; i < NM_SET_PARAMETER_BINS; i++) sum += gap->bins[i];
+    assert_int_equal(sum, 25);
+    const uint64_t most = UINT64_C(1) << 53;
+    assert_int_equal(stats.scenes, 40);
+    assert_true(stats.runs[0].seed == request.seed); // every number is one
+    assert_true(stats.runs[0].attempts == most && stats.runs[0].kept == most);
+    assert_int_equal(stats.yield_count, 3);
+    assert_true(stats.yields[0].attempts == most && stats.yields[0].kept == most);
+    assert_int_equal(stats.reject_count, 2);
+    assert_true(stats.rejects[0].count == most && stats.rejects[1].count == 0);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
 // --- the data sheet --------------------------------------------------------------------------------------------------
 
 static void expect_text(const char *sheet, const char *text) {
@@ -344,6 +385,39 @@ static void test_data_sheet(void **state) {
     folder_remove(&f);
 }
 
+static void test_data_sheet_of_hostile_texts(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    nm_set_run *run = &stats.runs[0];
+    run->program = "p\n# p <script>p</script> \\<b>";
+    run->started = "s\x1b[31m\n\n<script>s";
+    run->finished = "f\n<script>f \\";
+    run->command = "c\n\n<script>c";
+    run->parameters = "{\"a\":\n\n\"<script>\"}";
+    char path[128];
+    static char sheet[65536];
+    snprintf(path, sizeof path, "%s/sheet.md", f.path);
+    must(nm_data_sheet_write(&stats, "t\n<script>t\x1b[0m", NULL, path, error));
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    sheet[fread(sheet, 1, sizeof sheet - 1, file)] = '\0';
+    fclose(file);
+    expect_text(sheet, "# Data sheet: t\\n\\<script\\>t\\x1b\\[0m\n");
+    expect_text(sheet, ": p\\n# p \\<script\\>p\\</script\\> \\\\\\<b\\>, seed ");
+    expect_text(sheet, ", begun s\\x1b\\[31m\\n\\n\\<script\\>s, finished f\\n\\<script\\>f \\\\; ");
+    expect_text(sheet, "\n\n    c\\n\\n<script>c\n"); // code: one line, and nothing in it is markup
+    expect_text(sheet, "\n\n    {\"a\":\\n\\n\"<script>\"}\n");
+    assert_null(strchr(sheet, '\x1b'));
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_come_back),
@@ -353,7 +427,9 @@ int main(void) {
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_nothing_generated),
+        cmocka_unit_test(test_hostile_rows),
         cmocka_unit_test(test_data_sheet),
+        cmocka_unit_test(test_data_sheet_of_hostile_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
