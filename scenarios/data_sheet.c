@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "scenarios/avoidability.h"
 #include "scenarios/set_stats.h"
 
 #define LONGEST 400 // B of a text in a cell
@@ -75,14 +76,34 @@ static void picture(FILE *file, const char *pictures, const char *name, const ch
 
 // --- sections --------------------------------------------------------------------------------------------------------
 
+static uint64_t unavoidable(const nm_set_stats *stats, const char *severity) {
+    uint64_t scenes = 0;
+    for (size_t i = 0; i < stats->group_count; i++) {
+        const nm_set_group *group = &stats->groups[i];
+        if (strcmp(group->label, nm_avoid_label_name(NM_AVOID_UNAVOIDABLE)) == 0 &&
+            strcmp(group->severity, severity) == 0)
+            scenes += group->scenes;
+    }
+    return scenes;
+}
+
+/// An ego that does not have to perceive first avoids what the reference driver cannot: near misses may be unavoidable.
+static void write_unavoidable(FILE *file, const nm_set_stats *stats) {
+    static const char *const severities[][2] = {
+        {"near_miss", "near misses asked for"}, {"collision", "collisions asked for"}, {"", "of any severity"}};
+    for (size_t i = 0; i < sizeof severities / sizeof *severities; i++) {
+        const uint64_t scenes = unavoidable(stats, severities[i][0]);
+        if (scenes || severities[i][0][0])
+            fprintf(file, "| unavoidable for a reference driver, %s | %" PRIu64 " |\n", severities[i][1], scenes);
+    }
+}
+
 static void write_summary(FILE *file, const nm_set_stats *stats, const char *name) {
-    uint64_t attempts = 0, kept = 0, unavoidable = 0;
+    uint64_t attempts = 0, kept = 0;
     for (size_t i = 0; i < stats->yield_count; i++) {
         attempts += stats->yields[i].attempts;
         kept += stats->yields[i].kept;
     }
-    for (size_t i = 0; i < stats->group_count; i++)
-        if (strcmp(stats->groups[i].label, "unavoidable") == 0) unavoidable += stats->groups[i].scenes;
     fputs("# Data sheet: ", file);
     plain(file, name);
     fputs("\n\nTraffic scenes with safety-critical moments. The danger in them was made by a program, not recorded: "
@@ -92,11 +113,17 @@ static void write_summary(FILE *file, const nm_set_stats *stats, const char *nam
     fprintf(file, "| scenes | %" PRIu64 " |\n| hours | %.3f |\n", stats->scenes, stats->hours);
     if (stats->scenes)
         fprintf(file, "| length of a scene | %.1f to %.1f s |\n", stats->duration_low, stats->duration_high);
-    fprintf(file, "| with a collision | %" PRIu64 " |\n| unavoidable for a reference driver | %" PRIu64 " |\n",
-            stats->collisions, unavoidable);
+    fprintf(file, "| with a collision | %" PRIu64 " |\n", stats->collisions);
+    write_unavoidable(file, stats);
     fprintf(file, "| attempts | %" PRIu64 " |\n| kept of them | %" PRIu64, attempts, kept);
     if (attempts) fprintf(file, " (%.1f %%)", share(kept, attempts));
     fprintf(file, " |\n| size of the store | %.1f MB |\n", (double)stats->bytes / 1e6);
+    const nm_reference_driver driver = nm_reference_driver_default();
+    fprintf(
+        file,
+        "\nThe reference driver (UNECE R157) acts %.2f s after the danger shows. The ego that was recorded may need "
+        "no time to react, so it can have avoided what is unavoidable for him.\n",
+        (double)driver.perception + (double)driver.delay);
 }
 
 static void write_making(FILE *file, const nm_set_stats *stats) {
@@ -155,7 +182,8 @@ static void write_sources(FILE *file, const nm_set_stats *stats) {
 
 static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictures) {
     fputs("\n## What it holds\n", file);
-    HEAD(file, "Kind asked for", "Generator", "Severity", "Avoidable", ">Scenes", ">Hours", ">Found by mining [%]");
+    HEAD(file, "Kind asked for", "Generator", "Severity", "For the reference driver", ">Scenes", ">Hours",
+         ">Found by mining [%]");
     for (size_t i = 0; i < stats->group_count; i++) {
         const nm_set_group *group = &stats->groups[i];
         cell(file, nm_kind_name(group->kind));
@@ -167,6 +195,8 @@ static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictu
         number_cell(file, share(group->confirmed, group->scenes), 1);
         end_row(file);
     }
+    fputs("\n\"no_conflict\": nobody would have collided had the ego not reacted, so there was nothing to avoid.\n",
+          file);
     picture(file, pictures, "kinds.png", "Scenes by kind");
     fputs("\nWhat mining found in the scenes asked for, in scenes (a scene may hold several kinds):\n", file);
     HEAD(file, "Asked for", "Found", ">Scenes");

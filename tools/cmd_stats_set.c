@@ -25,7 +25,7 @@ static uint64_t filled_bins(const nm_set_parameter *parameter) {
 // --- tables ----------------------------------------------------------------------------------------------------------
 
 static void print_groups(const nm_set_stats *stats) {
-    static const char *const heads[] = {"asked for", "generator", "severity", "avoidable",
+    static const char *const heads[] = {"asked for", "generator", "severity", "reference driver",
                                         ">scenes",   ">hours",    ">found %"};
     if (!stats->group_count) return;
     nm_table *table = nm_table_create(heads, sizeof heads / sizeof *heads);

@@ -22,7 +22,9 @@ static int64_t put_made(nm_store *store, int64_t run, uint64_t seed, nm_kind kin
                         .kind = kind,
                         .generator = "manoeuvre",
                         .severity = seed % 2 ? "near_miss" : "collision",
-                        .label = "avoidable",
+                        .label = seed < 10 && seed != 1 ? "unavoidable"
+                                 : seed == 12           ? "no_conflict"
+                                                        : "avoidable",
                         .requested = requested,
                         .achieved = achieved,
                         .verdicts = "{\"on_road\": {\"ok\": true}}"};
@@ -70,7 +72,7 @@ static void test_rows_come_back(void **state) {
     assert_int_equal(row.kind, NM_KIND_CUT_IN);
     assert_string_equal(row.generator, "manoeuvre");
     assert_string_equal(row.severity, "collision");
-    assert_string_equal(row.label, "avoidable");
+    assert_string_equal(row.label, "unavoidable");
     assert_string_equal(row.requested, "{\"gap\": 3, \"note\": \"text\"}");
     assert_string_equal(row.achieved, "{\"gap\": 2}");
     assert_string_equal(row.verdicts, "{\"on_road\": {\"ok\": true}}");
@@ -224,7 +226,7 @@ static void test_counts(void **state) {
     assert_true(stats.runs[0].seed == request.seed && stats.runs[0].attempts == 60 && stats.runs[0].kept == 40);
     assert_string_equal(stats.runs[0].command, request.command);
     assert_string_equal(stats.runs[0].finished, "");
-    assert_int_equal(stats.group_count, 4); // two kinds, each with two severities
+    assert_int_equal(stats.group_count, 7); // two kinds, each with two severities; other labels of cut-ins
     uint64_t scenes = 0, confirmed = 0;
     for (size_t i = 0; i < stats.group_count; i++) {
         scenes += stats.groups[i].scenes;
@@ -365,6 +367,11 @@ static void test_data_sheet(void **state) {
     fclose(file);
     expect_text(sheet, "# Data sheet: corner\\ncases\n");
     expect_text(sheet, "| scenes | 40 |");
+    expect_text(sheet, "| unavoidable for a reference driver, near misses asked for | 4 |");
+    expect_text(sheet, "| unavoidable for a reference driver, collisions asked for | 5 |");
+    assert_null(strstr(sheet, "of any severity"));
+    expect_text(sheet, "acts 1.15 s after the danger shows");
+    expect_text(sheet, "| cut_in | manoeuvre | collision | no_conflict | 1 |");
     expect_text(sheet, "| kept of them | 40 (66.7 %) |");
     expect_text(sheet, "    nearmiss generate --hours 1 --seed 7\n");
     expect_text(sheet, "nearmiss test, seed 18364758544493064720, begun ");
