@@ -158,6 +158,7 @@ static const char *terms_of(const char *source) {
     static const char *const known[][2] = {
         {"builtin", "made by this program from maps of its own: no terms of others"},
         {"simulate", "made by this program; the terms of the map or recording that it began with"},
+        {"manoeuvre", "made by this program; the terms of the scene that it began with"},
         {"commonroad", "those of the CommonRoad scenario and of the recording that it was cut from"},
         {"womd", "those of the Waymo Open Dataset, which reach to what is made from it: not for commercial use"},
     };
@@ -177,7 +178,7 @@ static void write_sources(FILE *file, const nm_set_stats *stats) {
         cell(file, terms_of(source->parent[0] ? source->parent : source->source));
         end_row(file);
     }
-    fputs("\n\"-\": the scene that it was made from is not in this store, or there was none.\n", file);
+    fputs("\n\"-\": made from no other scene, or from one that neither is in this store nor is named.\n", file);
 }
 
 static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictures) {

@@ -193,7 +193,8 @@ static void read_rejects(nm_reader *reader, nm_set_stats *stats) {
 
 static void read_sources(nm_reader *reader, nm_set_stats *stats) {
     begin(reader, "SELECT source.name, coalesce((SELECT own.name FROM scene AS parent JOIN source AS own ON own.id = "
-                  "parent.source WHERE parent.content_hash = scene.parent_hash ORDER BY parent.id LIMIT 1), '') AS "
+                  "parent.source WHERE parent.content_hash = scene.parent_hash ORDER BY parent.id LIMIT 1), CASE WHEN "
+                  "json_valid(scene.parameters) THEN json_extract(scene.parameters, '$.parent_source') END, '') AS "
                   "parent, count(*) FROM generated JOIN scene ON scene.id = generated.scene JOIN source ON source.id "
                   "= scene.source GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2");
     while (next(reader)) {

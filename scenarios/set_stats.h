@@ -37,7 +37,8 @@ typedef struct nm_set_reject {
     uint64_t count;
 } nm_set_reject;
 
-/// Where scenes were made from: the source of their parents, by hash; "" when the parent is not in the store or none.
+/// Where scenes were made from: the source of their parents, by hash; of parents that are not in the store as the
+/// scene's own parameters name it ("parent_source"); "" when nothing says, or there was no parent.
 typedef struct nm_set_source {
     const char *source, *parent; ///< source of the scene itself, and of its parent
     uint64_t scenes;

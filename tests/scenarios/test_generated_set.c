@@ -288,6 +288,35 @@ static void test_parameters(void **state) {
     folder_remove(&f);
 }
 
+static uint64_t scenes_from(const nm_set_stats *stats, const char *parent) {
+    uint64_t scenes = 0;
+    for (size_t i = 0; i < stats->source_count; i++)
+        if (strcmp(stats->sources[i].parent, parent) == 0) scenes += stats->sources[i].scenes;
+    return scenes;
+}
+
+static void test_sources(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_store_close(store);
+    sql(f.store, "DROP TRIGGER scene_update;"
+                 "UPDATE scene SET parameters = '{\"parent_source\": \"builtin\"}' WHERE id IN (2, 3, 4);"
+                 "UPDATE scene SET parameters = '{\"parent_source' WHERE id = 5;"
+                 "UPDATE scene SET parent_hash = (SELECT content_hash FROM scene WHERE id = 1) WHERE id = 4");
+    store = open_store(f.store, NM_STORE_READ);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_int_equal(scenes_from(&stats, "builtin"), 2); // the parent of scene 4 is there, and of womd
+    assert_int_equal(scenes_from(&stats, "womd"), 1);
+    assert_int_equal(scenes_from(&stats, ""), 37);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
 static void test_nothing_generated(void **state) {
     (void)state;
     folder f = folder_make();
@@ -433,6 +462,7 @@ int main(void) {
         cmocka_unit_test(test_version_1_is_read_and_migrated),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_sources),
         cmocka_unit_test(test_nothing_generated),
         cmocka_unit_test(test_hostile_rows),
         cmocka_unit_test(test_data_sheet),
