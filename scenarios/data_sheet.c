@@ -219,28 +219,29 @@ static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictu
 }
 
 static void write_parameters(FILE *file, const nm_set_stats *stats, const char *pictures) {
+    int plotted = 0;
     if (!stats->parameter_count) return;
     fputs("\n## Parameters\n\nWhat was asked for, and what was measured in the finished scenes. Covered: tenths of the "
-          "range asked for that hold a scene. KS: largest difference between the two distributions (two-sample "
+          "range asked for that hold a scene. Outside: scenes beyond it. KS: largest difference between the two "
+          "distributions (two-sample "
           "Kolmogorov-Smirnov statistic).\n",
           file);
     HEAD(file, "Kind", "Parameter", ">Scenes", ">Asked from", ">to", ">Achieved from", ">median", ">to", ">Outside",
          ">Covered [%]", ">KS");
     for (size_t i = 0; i < stats->parameter_count; i++) {
         const nm_set_parameter *p = &stats->parameters[i];
-        uint64_t filled = 0;
-        for (int bin = 0; bin < NM_SET_PARAMETER_BINS; bin++) filled += p->bins[bin] > 0;
         cell(file, nm_kind_name(p->kind));
         cell(file, p->name);
         count_cell(file, p->achieved);
         const double numbers[] = {p->low, p->high, p->achieved_low, p->achieved_median, p->achieved_high};
         for (int k = 0; k < 5; k++) number_cell(file, numbers[k], 2);
         count_cell(file, p->outside);
-        number_cell(file, share(filled, NM_SET_PARAMETER_BINS), 0);
+        number_cell(file, nm_set_covered(p), 0);
+        plotted |= isfinite(nm_set_covered(p)) != 0; // the plot leaves out single values
         number_cell(file, p->ks, 3);
         end_row(file);
     }
-    picture(file, pictures, "parameters.png", "Parameters covered");
+    if (plotted) picture(file, pictures, "parameters.png", "Parameters covered");
 }
 
 static void write_ttc(FILE *file, const nm_set_stats *stats, const char *pictures) {

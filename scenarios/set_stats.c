@@ -246,7 +246,53 @@ static double smirnov(const nm_numbers *a, const nm_numbers *b) {
     return most;
 }
 
-static void describe(nm_set_parameter *parameter, nm_numbers *asked, nm_numbers *got) {
+/// What the runs' parameters say of a number: JSON {"kinds": [{"kind": ..., "near_miss": {"gap": [3, 8]}, ...}]}, as
+/// `nearmiss generate --kind` writes it.
+typedef struct nm_asked {
+    nm_kind kind;
+    const char *name;
+    double low, high;
+} nm_asked;
+
+typedef struct nm_asked_list {
+    nm_asked *items;
+    size_t count;
+} nm_asked_list;
+
+/// Over all runs and those severities of which there are scenes. Every level may be anything: json_each must not see
+/// what is no object.
+static void read_ranges(nm_reader *reader, nm_asked_list *ranges) {
+    begin(reader,
+          "WITH used AS (SELECT DISTINCT generation, kind, severity FROM generated) SELECT used.kind, range.key, "
+          "min(json_extract(CASE range.type WHEN 'array' THEN range.value END, '$[0]')), "
+          "max(json_extract(CASE range.type WHEN 'array' THEN range.value END, '$[1]')) "
+          "FROM used JOIN generation ON generation.id = used.generation JOIN kind ON kind.id = used.kind, "
+          "json_each(CASE WHEN json_valid(generation.parameters) THEN generation.parameters END, '$.kinds') AS asked, "
+          "json_each(CASE asked.type WHEN 'object' THEN asked.value END) AS level, "
+          "json_each(CASE level.type WHEN 'object' THEN level.value END) AS range "
+          "WHERE json_extract(CASE asked.type WHEN 'object' THEN asked.value END, '$.kind') = kind.name AND "
+          "level.key IN ('near_miss', 'collision') AND used.severity IN ('', level.key) GROUP BY 1, 2");
+    while (next(reader)) {
+        nm_asked range = {.low = real(reader, 2), .high = real(reader, 3)};
+        if (!kind_of(reader, 0, &range.kind) || !(fabs(range.low) <= LARGEST && fabs(range.high) <= LARGEST)) continue;
+        if (range.low > range.high) continue;
+        ranges->items = grow(reader, ranges->items, ranges->count, sizeof *ranges->items);
+        if (!ranges->items) continue;
+        range.name = text(reader, 1);
+        ranges->items[ranges->count++] = range;
+    }
+}
+
+static void set_range(nm_set_parameter *parameter, const nm_asked_list *ranges) {
+    for (size_t i = 0; i < ranges->count; i++) {
+        const nm_asked *range = &ranges->items[i];
+        if (range->kind != parameter->kind || strcmp(range->name, parameter->name) != 0) continue;
+        parameter->low = range->low;
+        parameter->high = range->high;
+    }
+}
+
+static void describe(nm_set_parameter *parameter, nm_numbers *asked, nm_numbers *got, const nm_asked_list *ranges) {
     parameter->requested = asked->count;
     parameter->achieved = got->count;
     parameter->low = parameter->high = NAN;
@@ -257,6 +303,7 @@ static void describe(nm_set_parameter *parameter, nm_numbers *asked, nm_numbers 
     if (asked->count) {
         parameter->low = asked->values[0];
         parameter->high = asked->values[asked->count - 1];
+        set_range(parameter, ranges);
     }
     if (!got->count) return;
     parameter->achieved_low = got->values[0];
@@ -276,10 +323,10 @@ static void describe(nm_set_parameter *parameter, nm_numbers *asked, nm_numbers 
 
 /// Puts what was gathered for `parameter` away.
 static void finish_parameter(nm_reader *reader, nm_set_stats *stats, nm_set_parameter *parameter, nm_numbers *asked,
-                             nm_numbers *got) {
+                             nm_numbers *got, const nm_asked_list *ranges) {
     if (!parameter->name) return;
     stats->parameters = grow(reader, stats->parameters, stats->parameter_count, sizeof *stats->parameters);
-    describe(parameter, asked, got);
+    describe(parameter, asked, got, ranges);
     if (stats->parameters) stats->parameters[stats->parameter_count++] = *parameter;
     asked->count = got->count = 0;
 }
@@ -287,6 +334,8 @@ static void finish_parameter(nm_reader *reader, nm_set_stats *stats, nm_set_para
 static void read_parameters(nm_reader *reader, nm_set_stats *stats) {
     nm_numbers asked = {0}, got = {0};
     nm_set_parameter parameter = {0};
+    nm_asked_list ranges = {0};
+    read_ranges(reader, &ranges);
     begin(reader,
           "SELECT generated.kind, asked.key, asked.value, (SELECT value FROM json_each(CASE WHEN json_valid(achieved) "
           "THEN achieved ELSE '{}' END) WHERE key = asked.key AND type IN ('integer', 'real')) FROM generated, "
@@ -298,14 +347,21 @@ static void read_parameters(nm_reader *reader, nm_set_stats *stats) {
         const char *name = (const char *)sqlite3_column_text(reader->row, 1);
         if (!kind_of(reader, 0, &kind) || !name) continue;
         if (!parameter.name || parameter.kind != kind || strcmp(parameter.name, name) != 0) {
-            finish_parameter(reader, stats, &parameter, &asked, &got);
+            finish_parameter(reader, stats, &parameter, &asked, &got, &ranges);
             parameter = (nm_set_parameter){.kind = kind, .name = text(reader, 1)};
         }
         if (!add_number(&asked, real(reader, 2)) || !add_number(&got, real(reader, 3))) out_of_memory(reader);
     }
-    if (reader->status == NM_OK) finish_parameter(reader, stats, &parameter, &asked, &got);
+    if (reader->status == NM_OK) finish_parameter(reader, stats, &parameter, &asked, &got, &ranges);
     free(asked.values);
     free(got.values);
+}
+
+double nm_set_covered(const nm_set_parameter *parameter) {
+    NM_ASSERT(parameter);
+    int filled = 0;
+    for (int bin = 0; bin < NM_SET_PARAMETER_BINS; bin++) filled += parameter->bins[bin] > 0;
+    return parameter->high > parameter->low ? 100.0 * filled / NM_SET_PARAMETER_BINS : NAN;
 }
 
 nm_status nm_set_stats_read(nm_store *store, nm_arena *arena, nm_set_stats *stats, nm_error *error) {

@@ -50,7 +50,7 @@ typedef struct nm_set_parameter {
     nm_kind kind;
     const char *name;
     uint64_t requested, achieved;                        ///< how many scenes have it
-    double low, high;                                    ///< range of what was asked for; NaN when nothing was
+    double low, high;                                    ///< range asked for; NaN when nothing was. See below
     double achieved_low, achieved_median, achieved_high; ///< NaN without any
     /// Largest difference between the distributions of what was asked for and what was achieved, 0 to 1 (two-sample
     /// Kolmogorov-Smirnov statistic); NaN without either.
@@ -58,6 +58,11 @@ typedef struct nm_set_parameter {
     uint64_t bins[NM_SET_PARAMETER_BINS]; ///< achieved, in equal parts of [low, high]
     uint64_t outside;                     ///< achieved, below or above it
 } nm_set_parameter;
+// low, high: as the parameters of the runs say, over all runs and those severities of which there are scenes; where no
+// run says, the least and the largest number asked for with a scene.
+
+/// % of the bins that hold a scene; NaN where [low, high] is a single value, or nothing.
+NM_API double nm_set_covered(const nm_set_parameter *parameter);
 
 #define NM_SET_TTC_BINS 20
 #define NM_SET_TTC_WIDTH 0.25 ///< s

@@ -288,6 +288,33 @@ static void test_parameters(void **state) {
     folder_remove(&f);
 }
 
+static void test_ranges_of_the_runs(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    sql(f.store, "UPDATE generation SET parameters = '{\"kinds\": [7, \"text\", {\"kind\": \"cut_in\", \"near_miss\": "
+                 "{\"gap\": [2, 12], \"speed\": 3}, \"collision\": {\"gap\": [1, 7]}}, {\"kind\": \"chain_brake\", "
+                 "\"near_miss\": {\"gap\": [4, 4]}, \"collision\": 5}]}'");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    const nm_set_parameter *gap = &stats.parameters[0];
+    assert_true(gap->low == 1 && gap->high == 12 && gap->achieved_low == 2); // of both severities
+    assert_int_equal(gap->outside, 0);
+    assert_true(gap->bins[0] == 1 && gap->bins[9] == 0); // 2; 8.1 is the largest
+    assert_true(nm_set_covered(gap) == 60);              // one in 1 ... 2.1, the others in 3.1 ... 8.1
+    assert_true(stats.parameters[1].low == 4 && stats.parameters[1].high == 4);
+    assert_true(isnan(nm_set_covered(&stats.parameters[1]))); // of a single value there are no tenths
+    sql(f.store,
+        "UPDATE generated SET severity = 'near_miss' WHERE kind = (SELECT id FROM kind WHERE name = 'cut_in')");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_true(stats.parameters[0].low == 2 && stats.parameters[0].high == 12);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
 static uint64_t scenes_from(const nm_set_stats *stats, const char *parent) {
     uint64_t scenes = 0;
     for (size_t i = 0; i < stats->source_count; i++)
@@ -302,7 +329,8 @@ static void test_sources(void **state) {
     make_set(store);
     nm_store_close(store);
     sql(f.store, "DROP TRIGGER scene_update;"
-                 "UPDATE scene SET parameters = '{\"parent_source\": \"builtin\"}' WHERE id IN (2, 3, 4);"
+                 "UPDATE scene SET parameters = '{\"parent_source\": \"builtin\"}' WHERE id "
+                 "IN (2, 3, 4);"
                  "UPDATE scene SET parameters = '{\"parent_source' WHERE id = 5;"
                  "UPDATE scene SET parent_hash = (SELECT content_hash FROM scene WHERE id = 1) WHERE id = 4");
     store = open_store(f.store, NM_STORE_READ);
@@ -462,6 +490,7 @@ int main(void) {
         cmocka_unit_test(test_version_1_is_read_and_migrated),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_ranges_of_the_runs),
         cmocka_unit_test(test_sources),
         cmocka_unit_test(test_nothing_generated),
         cmocka_unit_test(test_hostile_rows),
