@@ -127,6 +127,7 @@ static void write_summary(FILE *file, const nm_set_stats *stats, const char *nam
 }
 
 static void write_making(FILE *file, const nm_set_stats *stats) {
+    size_t commands = 0;
     fputs("\n## How it was made\n", file);
     if (!stats->run_count) fputs("\nThe store holds no run of generation.\n", file);
     for (size_t i = 0; i < stats->run_count; i++) {
@@ -140,7 +141,8 @@ static void write_making(FILE *file, const nm_set_stats *stats) {
         fprintf(file, "; %" PRIu64 " attempts, %" PRIu64 " kept, %" PRIu64 " scenes here. ", run->attempts, run->kept,
                 run->scenes);
         if (run->command[0]) {
-            fputs("The command:\n", file);
+            fputs("The command, `--store` to be added:\n", file);
+            commands++;
             code(file, run->command);
         } else {
             fputs("The command was not written down.\n", file);
@@ -148,9 +150,11 @@ static void write_making(FILE *file, const nm_set_stats *stats) {
         fputs("\nIts parameters:\n", file);
         code(file, run->parameters);
     }
-    fputs("\nThe same command with the same version and source scenes makes the same set, for any number of threads. "
-          "Every scene's row holds its own seed and parameters.\n",
-          file);
+    fprintf(
+        file,
+        "\nThe same %s with the same version and source scenes, into any store, makes the same set, for any number of "
+        "threads. Every scene's row holds its own seed and parameters.\n",
+        commands == stats->run_count ? "command" : "parameters and seed");
 }
 
 /// What is known of the terms under which scenes of a source may be used.
