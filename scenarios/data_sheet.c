@@ -8,19 +8,26 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "scenarios/avoidability.h"
 #include "scenarios/set_stats.h"
 
 #define LONGEST 400 // B of a text in a cell
 
-/// A text for a cell of a table: control characters escaped, no cell ended, no markup begun.
-static void cell(FILE *file, const char *text) {
+/// A text amid Markdown: control characters escaped, no cell ended, no markup begun.
+static void plain(FILE *file, const char *text) {
+    static const char special[] = "|`*<>[]\\";
     char safe[LONGEST];
     nm_text_escape(safe, sizeof safe, text);
-    fputs("| ", file);
     for (const char *c = safe; *c; c++) {
-        if (strchr("|`*<>[]", *c)) fputc('\\', file);
+        // a backslash before another letter stands for itself; strchr finds the end of the text, too
+        if (*c == '\\' ? strchr(special, c[1]) != NULL : strchr(special, *c) != NULL) fputc('\\', file);
         fputc(*c, file);
     }
+}
+
+static void cell(FILE *file, const char *text) {
+    fputs("| ", file);
+    plain(file, text);
     fputc(' ', file);
 }
 
@@ -69,45 +76,73 @@ static void picture(FILE *file, const char *pictures, const char *name, const ch
 
 // --- sections --------------------------------------------------------------------------------------------------------
 
+static uint64_t unavoidable(const nm_set_stats *stats, const char *severity) {
+    uint64_t scenes = 0;
+    for (size_t i = 0; i < stats->group_count; i++) {
+        const nm_set_group *group = &stats->groups[i];
+        if (strcmp(group->label, nm_avoid_label_name(NM_AVOID_UNAVOIDABLE)) == 0 &&
+            strcmp(group->severity, severity) == 0)
+            scenes += group->scenes;
+    }
+    return scenes;
+}
+
+/// An ego that does not have to perceive first avoids what the reference driver cannot: near misses may be unavoidable.
+static void write_unavoidable(FILE *file, const nm_set_stats *stats) {
+    static const char *const severities[][2] = {
+        {"near_miss", "near misses asked for"}, {"collision", "collisions asked for"}, {"", "of any severity"}};
+    for (size_t i = 0; i < sizeof severities / sizeof *severities; i++) {
+        const uint64_t scenes = unavoidable(stats, severities[i][0]);
+        if (scenes || severities[i][0][0])
+            fprintf(file, "| unavoidable for a reference driver, %s | %" PRIu64 " |\n", severities[i][1], scenes);
+    }
+}
+
 static void write_summary(FILE *file, const nm_set_stats *stats, const char *name) {
-    char safe[LONGEST];
-    nm_text_escape(safe, sizeof safe, name);
-    uint64_t attempts = 0, kept = 0, unavoidable = 0;
+    uint64_t attempts = 0, kept = 0;
     for (size_t i = 0; i < stats->yield_count; i++) {
         attempts += stats->yields[i].attempts;
         kept += stats->yields[i].kept;
     }
-    for (size_t i = 0; i < stats->group_count; i++)
-        if (strcmp(stats->groups[i].label, "unavoidable") == 0) unavoidable += stats->groups[i].scenes;
-    fprintf(file,
-            "# Data sheet: %s\n\nTraffic scenes with safety-critical moments. The danger in them was made by a "
-            "program, not "
-            "recorded: nobody was endangered.\n",
-            safe);
+    fputs("# Data sheet: ", file);
+    plain(file, name);
+    fputs("\n\nTraffic scenes with safety-critical moments. The danger in them was made by a program, not recorded: "
+          "nobody was endangered.\n",
+          file);
     HEAD(file, "What", ">How much");
     fprintf(file, "| scenes | %" PRIu64 " |\n| hours | %.3f |\n", stats->scenes, stats->hours);
     if (stats->scenes)
         fprintf(file, "| length of a scene | %.1f to %.1f s |\n", stats->duration_low, stats->duration_high);
-    fprintf(file, "| with a collision | %" PRIu64 " |\n| unavoidable for a reference driver | %" PRIu64 " |\n",
-            stats->collisions, unavoidable);
+    fprintf(file, "| with a collision | %" PRIu64 " |\n", stats->collisions);
+    write_unavoidable(file, stats);
     fprintf(file, "| attempts | %" PRIu64 " |\n| kept of them | %" PRIu64, attempts, kept);
     if (attempts) fprintf(file, " (%.1f %%)", share(kept, attempts));
     fprintf(file, " |\n| size of the store | %.1f MB |\n", (double)stats->bytes / 1e6);
+    const nm_reference_driver driver = nm_reference_driver_default();
+    fprintf(
+        file,
+        "\nThe reference driver (UNECE R157) acts %.2f s after the danger shows. The ego that was recorded may need "
+        "no time to react, so it can have avoided what is unavoidable for him.\n",
+        (double)driver.perception + (double)driver.delay);
 }
 
 static void write_making(FILE *file, const nm_set_stats *stats) {
+    size_t commands = 0;
     fputs("\n## How it was made\n", file);
     if (!stats->run_count) fputs("\nThe store holds no run of generation.\n", file);
     for (size_t i = 0; i < stats->run_count; i++) {
         const nm_set_run *run = &stats->runs[i];
-        char program[LONGEST];
-        nm_text_escape(program, sizeof program, run->program);
-        fprintf(file, "\nRun %" PRId64 ": %s, seed %" PRIu64 ", begun %s, ", run->id, program, run->seed, run->started);
-        fprintf(file, run->finished[0] ? "finished %s" : "not finished%s", run->finished);
+        fprintf(file, "\nRun %" PRId64 ": ", run->id);
+        plain(file, run->program);
+        fprintf(file, ", seed %" PRIu64 ", begun ", run->seed);
+        plain(file, run->started);
+        fputs(run->finished[0] ? ", finished " : ", not finished", file);
+        plain(file, run->finished);
         fprintf(file, "; %" PRIu64 " attempts, %" PRIu64 " kept, %" PRIu64 " scenes here. ", run->attempts, run->kept,
                 run->scenes);
         if (run->command[0]) {
-            fputs("The command:\n", file);
+            fputs("The command, `--store` to be added:\n", file);
+            commands++;
             code(file, run->command);
         } else {
             fputs("The command was not written down.\n", file);
@@ -115,9 +150,11 @@ static void write_making(FILE *file, const nm_set_stats *stats) {
         fputs("\nIts parameters:\n", file);
         code(file, run->parameters);
     }
-    fputs("\nThe same command with the same version and source scenes makes the same set, for any number of threads. "
-          "Every scene's row holds its own seed and parameters.\n",
-          file);
+    fprintf(
+        file,
+        "\nThe same %s with the same version and source scenes, into any store, makes the same set, for any number of "
+        "threads. Every scene's row holds its own seed and parameters.\n",
+        commands == stats->run_count ? "command" : "parameters and seed");
 }
 
 /// What is known of the terms under which scenes of a source may be used.
@@ -125,6 +162,7 @@ static const char *terms_of(const char *source) {
     static const char *const known[][2] = {
         {"builtin", "made by this program from maps of its own: no terms of others"},
         {"simulate", "made by this program; the terms of the map or recording that it began with"},
+        {"manoeuvre", "made by this program; the terms of the scene that it began with"},
         {"commonroad", "those of the CommonRoad scenario and of the recording that it was cut from"},
         {"womd", "those of the Waymo Open Dataset, which reach to what is made from it: not for commercial use"},
     };
@@ -144,12 +182,13 @@ static void write_sources(FILE *file, const nm_set_stats *stats) {
         cell(file, terms_of(source->parent[0] ? source->parent : source->source));
         end_row(file);
     }
-    fputs("\n\"-\": the scene that it was made from is not in this store, or there was none.\n", file);
+    fputs("\n\"-\": made from no other scene, or from one that neither is in this store nor is named.\n", file);
 }
 
 static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictures) {
     fputs("\n## What it holds\n", file);
-    HEAD(file, "Kind asked for", "Generator", "Severity", "Avoidable", ">Scenes", ">Hours", ">Found by mining [%]");
+    HEAD(file, "Kind asked for", "Generator", "Severity", "For the reference driver", ">Scenes", ">Hours",
+         ">Found by mining [%]");
     for (size_t i = 0; i < stats->group_count; i++) {
         const nm_set_group *group = &stats->groups[i];
         cell(file, nm_kind_name(group->kind));
@@ -161,6 +200,8 @@ static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictu
         number_cell(file, share(group->confirmed, group->scenes), 1);
         end_row(file);
     }
+    fputs("\n\"no_conflict\": nobody would have collided had the ego not reacted, so there was nothing to avoid.\n",
+          file);
     picture(file, pictures, "kinds.png", "Scenes by kind");
     fputs("\nWhat mining found in the scenes asked for, in scenes (a scene may hold several kinds):\n", file);
     HEAD(file, "Asked for", "Found", ">Scenes");
@@ -182,28 +223,29 @@ static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictu
 }
 
 static void write_parameters(FILE *file, const nm_set_stats *stats, const char *pictures) {
+    int plotted = 0;
     if (!stats->parameter_count) return;
     fputs("\n## Parameters\n\nWhat was asked for, and what was measured in the finished scenes. Covered: tenths of the "
-          "range asked for that hold a scene. KS: largest difference between the two distributions (two-sample "
+          "range asked for that hold a scene. Outside: scenes beyond it. KS: largest difference between the two "
+          "distributions (two-sample "
           "Kolmogorov-Smirnov statistic).\n",
           file);
     HEAD(file, "Kind", "Parameter", ">Scenes", ">Asked from", ">to", ">Achieved from", ">median", ">to", ">Outside",
          ">Covered [%]", ">KS");
     for (size_t i = 0; i < stats->parameter_count; i++) {
         const nm_set_parameter *p = &stats->parameters[i];
-        uint64_t filled = 0;
-        for (int bin = 0; bin < NM_SET_PARAMETER_BINS; bin++) filled += p->bins[bin] > 0;
         cell(file, nm_kind_name(p->kind));
         cell(file, p->name);
         count_cell(file, p->achieved);
         const double numbers[] = {p->low, p->high, p->achieved_low, p->achieved_median, p->achieved_high};
         for (int k = 0; k < 5; k++) number_cell(file, numbers[k], 2);
         count_cell(file, p->outside);
-        number_cell(file, share(filled, NM_SET_PARAMETER_BINS), 0);
+        number_cell(file, nm_set_covered(p), 0);
+        plotted |= isfinite(nm_set_covered(p)) != 0; // the plot leaves out single values
         number_cell(file, p->ks, 3);
         end_row(file);
     }
-    picture(file, pictures, "parameters.png", "Parameters covered");
+    if (plotted) picture(file, pictures, "parameters.png", "Parameters covered");
 }
 
 static void write_ttc(FILE *file, const nm_set_stats *stats, const char *pictures) {

@@ -32,9 +32,9 @@ typedef struct nm_pose {
 
 /// Lanes through (lane, s): straightest before and after.
 void nm_guide_along(const nm_map *map, uint32_t lane, float s, nm_guide *line);
-/// A straight line of `reach` m to both sides of (x, y).
 /// The half circle of a sudden U-turn at the place, straight before and after; s = 0 where it begins.
 void nm_guide_u_turn(const nm_map *map, const nm_place *place, nm_guide *line);
+/// A straight line of `reach` m to both sides of (x, y).
 void nm_guide_straight(float x, float y, float heading, float reach, nm_guide *line);
 nm_pose nm_guide_at(const nm_guide *line, float s, float d);
 /// Nearest place, looked for from *hint on (an index; updated). d left positive.

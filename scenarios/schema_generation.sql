@@ -28,7 +28,8 @@ CREATE TABLE generated (
     kind       INTEGER NOT NULL REFERENCES kind (id), -- that was asked for
     generator  TEXT NOT NULL,
     severity   TEXT NOT NULL, -- that was asked for: "near_miss", "collision"; '' = any
-    label      TEXT NOT NULL, -- "avoidable" or "unavoidable" for a reference driver; '' = not judged
+    label      TEXT NOT NULL, -- for a reference driver: "avoidable", "unavoidable", or "no_conflict": nothing to avoid,
+                              -- even if nobody reacts; '' = not judged
     requested  TEXT NOT NULL CHECK (json_valid(requested)), -- JSON: {"gap": 5.2, ...}, units as of the kind
     achieved   TEXT NOT NULL CHECK (json_valid(achieved)),  -- JSON: the same names, as measured
     verdicts   TEXT NOT NULL CHECK (json_valid(verdicts))   -- JSON: {"on_road": {...}, ...}

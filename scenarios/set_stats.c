@@ -6,6 +6,9 @@
 
 #include "scenarios/store_internal.h"
 
+#define MOST (INT64_C(1) << 53) // of a count: up to there a double holds every integer
+#define LARGEST 1e30            // of a parameter: differences and sums of two stay finite
+
 /// A query under way, whose rows go into one growing array of the arena.
 typedef struct nm_reader {
     nm_store *store;
@@ -61,8 +64,10 @@ static const char *text(nm_reader *reader, int column) {
     return copy ? copy : "";
 }
 
+/// A count, whatever a store of others says: none is negative, and sums of some thousands of them fit.
 static uint64_t number(const nm_reader *reader, int column) {
-    return (uint64_t)sqlite3_column_int64(reader->row, column);
+    int64_t value = sqlite3_column_int64(reader->row, column); // SQLite bounds what is no integer
+    return value < 0 ? 0 : value > MOST ? (uint64_t)MOST : (uint64_t)value;
 }
 
 static double real(const nm_reader *reader, int column) {
@@ -119,8 +124,8 @@ static void read_detected(nm_reader *reader, nm_set_stats *stats) {
 }
 
 static void read_runs(nm_reader *reader, nm_set_stats *stats) {
-    begin(reader, "SELECT id, parameters, command, program, started_utc, finished_utc, seed, (SELECT coalesce(sum("
-                  "count), 0) FROM attempt WHERE generation = id), (SELECT coalesce(sum(count), 0) FROM attempt WHERE "
+    begin(reader, "SELECT id, parameters, command, program, started_utc, finished_utc, seed, (SELECT total(max("
+                  "count, 0)) FROM attempt WHERE generation = id), (SELECT total(max(count, 0)) FROM attempt WHERE "
                   "generation = id AND reason = 'kept'), (SELECT count(*) FROM generated WHERE generation = id) FROM "
                   "generation ORDER BY id");
     while (next(reader)) {
@@ -132,7 +137,7 @@ static void read_runs(nm_reader *reader, nm_set_stats *stats) {
                                                        .program = text(reader, 3),
                                                        .started = text(reader, 4),
                                                        .finished = text(reader, 5),
-                                                       .seed = number(reader, 6),
+                                                       .seed = (uint64_t)sqlite3_column_int64(reader->row, 6),
                                                        .attempts = number(reader, 7),
                                                        .kept = number(reader, 8),
                                                        .scenes = number(reader, 9)};
@@ -159,8 +164,9 @@ static void read_groups(nm_reader *reader, nm_set_stats *stats) {
 }
 
 static void read_yields(nm_reader *reader, nm_set_stats *stats) {
-    begin(reader, "SELECT kind, generator, sum(count), sum(CASE WHEN reason = 'kept' THEN count ELSE 0 END) FROM "
-                  "attempt GROUP BY 1, 2 ORDER BY 1, 2");
+    // total() counts in floating point: sum() fails where integers overflow
+    begin(reader, "SELECT kind, generator, total(max(count, 0)), total(CASE WHEN reason = 'kept' THEN max(count, 0) "
+                  "ELSE 0 END) FROM attempt GROUP BY 1, 2 ORDER BY 1, 2");
     while (next(reader)) {
         nm_set_yield yield = {0};
         if (!kind_of(reader, 0, &yield.kind)) continue;
@@ -174,8 +180,9 @@ static void read_yields(nm_reader *reader, nm_set_stats *stats) {
 }
 
 static void read_rejects(nm_reader *reader, nm_set_stats *stats) {
-    begin(reader, "SELECT generator, reason, sum(count) FROM attempt WHERE reason <> 'kept' GROUP BY 1, 2 ORDER BY 3 "
-                  "DESC, 1, 2");
+    begin(reader,
+          "SELECT generator, reason, total(max(count, 0)) FROM attempt WHERE reason <> 'kept' GROUP BY 1, 2 ORDER BY 3 "
+          "DESC, 1, 2");
     while (next(reader)) {
         stats->rejects = grow(reader, stats->rejects, stats->reject_count, sizeof *stats->rejects);
         if (!stats->rejects) continue;
@@ -186,7 +193,8 @@ static void read_rejects(nm_reader *reader, nm_set_stats *stats) {
 
 static void read_sources(nm_reader *reader, nm_set_stats *stats) {
     begin(reader, "SELECT source.name, coalesce((SELECT own.name FROM scene AS parent JOIN source AS own ON own.id = "
-                  "parent.source WHERE parent.content_hash = scene.parent_hash ORDER BY parent.id LIMIT 1), '') AS "
+                  "parent.source WHERE parent.content_hash = scene.parent_hash ORDER BY parent.id LIMIT 1), CASE WHEN "
+                  "json_valid(scene.parameters) THEN json_extract(scene.parameters, '$.parent_source') END, '') AS "
                   "parent, count(*) FROM generated JOIN scene ON scene.id = generated.scene JOIN source ON source.id "
                   "= scene.source GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2");
     while (next(reader)) {
@@ -206,7 +214,7 @@ typedef struct nm_numbers {
 } nm_numbers;
 
 static int add_number(nm_numbers *numbers, double value) {
-    if (!isfinite(value)) return 1;
+    if (!(fabs(value) <= LARGEST)) return 1; // also NaN
     if (numbers->count == numbers->capacity) {
         size_t capacity = numbers->capacity ? 2 * numbers->capacity : 256;
         double *grown = realloc(numbers->values, capacity * sizeof *grown);
@@ -238,7 +246,53 @@ static double smirnov(const nm_numbers *a, const nm_numbers *b) {
     return most;
 }
 
-static void describe(nm_set_parameter *parameter, nm_numbers *asked, nm_numbers *got) {
+/// What the runs' parameters say of a number: JSON {"kinds": [{"kind": ..., "near_miss": {"gap": [3, 8]}, ...}]}, as
+/// `nearmiss generate --kind` writes it.
+typedef struct nm_asked {
+    nm_kind kind;
+    const char *name;
+    double low, high;
+} nm_asked;
+
+typedef struct nm_asked_list {
+    nm_asked *items;
+    size_t count;
+} nm_asked_list;
+
+/// Over all runs and those severities of which there are scenes. Every level may be anything: json_each must not see
+/// what is no object.
+static void read_ranges(nm_reader *reader, nm_asked_list *ranges) {
+    begin(reader,
+          "WITH used AS (SELECT DISTINCT generation, kind, severity FROM generated) SELECT used.kind, range.key, "
+          "min(json_extract(CASE range.type WHEN 'array' THEN range.value END, '$[0]')), "
+          "max(json_extract(CASE range.type WHEN 'array' THEN range.value END, '$[1]')) "
+          "FROM used JOIN generation ON generation.id = used.generation JOIN kind ON kind.id = used.kind, "
+          "json_each(CASE WHEN json_valid(generation.parameters) THEN generation.parameters END, '$.kinds') AS asked, "
+          "json_each(CASE asked.type WHEN 'object' THEN asked.value END) AS level, "
+          "json_each(CASE level.type WHEN 'object' THEN level.value END) AS range "
+          "WHERE json_extract(CASE asked.type WHEN 'object' THEN asked.value END, '$.kind') = kind.name AND "
+          "level.key IN ('near_miss', 'collision') AND used.severity IN ('', level.key) GROUP BY 1, 2");
+    while (next(reader)) {
+        nm_asked range = {.low = real(reader, 2), .high = real(reader, 3)};
+        if (!kind_of(reader, 0, &range.kind) || !(fabs(range.low) <= LARGEST && fabs(range.high) <= LARGEST)) continue;
+        if (range.low > range.high) continue;
+        ranges->items = grow(reader, ranges->items, ranges->count, sizeof *ranges->items);
+        if (!ranges->items) continue;
+        range.name = text(reader, 1);
+        ranges->items[ranges->count++] = range;
+    }
+}
+
+static void set_range(nm_set_parameter *parameter, const nm_asked_list *ranges) {
+    for (size_t i = 0; i < ranges->count; i++) {
+        const nm_asked *range = &ranges->items[i];
+        if (range->kind != parameter->kind || strcmp(range->name, parameter->name) != 0) continue;
+        parameter->low = range->low;
+        parameter->high = range->high;
+    }
+}
+
+static void describe(nm_set_parameter *parameter, nm_numbers *asked, nm_numbers *got, const nm_asked_list *ranges) {
     parameter->requested = asked->count;
     parameter->achieved = got->count;
     parameter->low = parameter->high = NAN;
@@ -249,6 +303,7 @@ static void describe(nm_set_parameter *parameter, nm_numbers *asked, nm_numbers 
     if (asked->count) {
         parameter->low = asked->values[0];
         parameter->high = asked->values[asked->count - 1];
+        set_range(parameter, ranges);
     }
     if (!got->count) return;
     parameter->achieved_low = got->values[0];
@@ -261,17 +316,17 @@ static void describe(nm_set_parameter *parameter, nm_numbers *asked, nm_numbers 
             parameter->outside++;
             continue;
         }
-        int bin = size > 0 ? (int)((value - parameter->low) / size * NM_SET_PARAMETER_BINS) : 0;
-        parameter->bins[bin < NM_SET_PARAMETER_BINS ? bin : NM_SET_PARAMETER_BINS - 1]++;
+        double bin = size > 0 ? (value - parameter->low) / size * NM_SET_PARAMETER_BINS : 0;
+        parameter->bins[(int)fmin(fmax(bin, 0), NM_SET_PARAMETER_BINS - 1)]++;
     }
 }
 
 /// Puts what was gathered for `parameter` away.
 static void finish_parameter(nm_reader *reader, nm_set_stats *stats, nm_set_parameter *parameter, nm_numbers *asked,
-                             nm_numbers *got) {
+                             nm_numbers *got, const nm_asked_list *ranges) {
     if (!parameter->name) return;
     stats->parameters = grow(reader, stats->parameters, stats->parameter_count, sizeof *stats->parameters);
-    describe(parameter, asked, got);
+    describe(parameter, asked, got, ranges);
     if (stats->parameters) stats->parameters[stats->parameter_count++] = *parameter;
     asked->count = got->count = 0;
 }
@@ -279,24 +334,34 @@ static void finish_parameter(nm_reader *reader, nm_set_stats *stats, nm_set_para
 static void read_parameters(nm_reader *reader, nm_set_stats *stats) {
     nm_numbers asked = {0}, got = {0};
     nm_set_parameter parameter = {0};
+    nm_asked_list ranges = {0};
+    read_ranges(reader, &ranges);
     begin(reader,
-          "SELECT generated.kind, asked.key, asked.value, (SELECT value FROM json_each(generated.achieved) "
-          "WHERE key = asked.key AND type IN ('integer', 'real')) FROM generated, json_each(generated.requested) "
-          "AS asked WHERE asked.type IN ('integer', 'real') AND asked.key IS NOT NULL ORDER BY 1, 2, "
+          "SELECT generated.kind, asked.key, asked.value, (SELECT value FROM json_each(CASE WHEN json_valid(achieved) "
+          "THEN achieved ELSE '{}' END) WHERE key = asked.key AND type IN ('integer', 'real')) FROM generated, "
+          "json_each(CASE WHEN json_valid(requested) THEN requested ELSE '{}' END) AS asked WHERE asked.type IN "
+          "('integer', 'real') AND asked.key IS NOT NULL ORDER BY 1, 2, "
           "generated.scene");
     while (next(reader)) {
         nm_kind kind;
         const char *name = (const char *)sqlite3_column_text(reader->row, 1);
         if (!kind_of(reader, 0, &kind) || !name) continue;
         if (!parameter.name || parameter.kind != kind || strcmp(parameter.name, name) != 0) {
-            finish_parameter(reader, stats, &parameter, &asked, &got);
+            finish_parameter(reader, stats, &parameter, &asked, &got, &ranges);
             parameter = (nm_set_parameter){.kind = kind, .name = text(reader, 1)};
         }
         if (!add_number(&asked, real(reader, 2)) || !add_number(&got, real(reader, 3))) out_of_memory(reader);
     }
-    if (reader->status == NM_OK) finish_parameter(reader, stats, &parameter, &asked, &got);
+    if (reader->status == NM_OK) finish_parameter(reader, stats, &parameter, &asked, &got, &ranges);
     free(asked.values);
     free(got.values);
+}
+
+double nm_set_covered(const nm_set_parameter *parameter) {
+    NM_ASSERT(parameter);
+    int filled = 0;
+    for (int bin = 0; bin < NM_SET_PARAMETER_BINS; bin++) filled += parameter->bins[bin] > 0;
+    return parameter->high > parameter->low ? 100.0 * filled / NM_SET_PARAMETER_BINS : NAN;
 }
 
 nm_status nm_set_stats_read(nm_store *store, nm_arena *arena, nm_set_stats *stats, nm_error *error) {

@@ -37,19 +37,20 @@ typedef struct nm_set_reject {
     uint64_t count;
 } nm_set_reject;
 
-/// Where scenes were made from: the source of their parents, by hash; "" when the parent is not in the store or none.
+/// Where scenes were made from: the source of their parents, by hash; of parents that are not in the store as the
+/// scene's own parameters name it ("parent_source"); "" when nothing says, or there was no parent.
 typedef struct nm_set_source {
     const char *source, *parent; ///< source of the scene itself, and of its parent
     uint64_t scenes;
 } nm_set_source;
 
 #define NM_SET_PARAMETER_BINS 10
-/// One number asked for with one kind. Only finite numbers count.
+/// One number asked for with one kind. Only numbers of at most 1e30 count.
 typedef struct nm_set_parameter {
     nm_kind kind;
     const char *name;
     uint64_t requested, achieved;                        ///< how many scenes have it
-    double low, high;                                    ///< range of what was asked for; NaN when nothing was
+    double low, high;                                    ///< range asked for; NaN when nothing was. See below
     double achieved_low, achieved_median, achieved_high; ///< NaN without any
     /// Largest difference between the distributions of what was asked for and what was achieved, 0 to 1 (two-sample
     /// Kolmogorov-Smirnov statistic); NaN without either.
@@ -57,6 +58,11 @@ typedef struct nm_set_parameter {
     uint64_t bins[NM_SET_PARAMETER_BINS]; ///< achieved, in equal parts of [low, high]
     uint64_t outside;                     ///< achieved, below or above it
 } nm_set_parameter;
+// low, high: as the parameters of the runs say, over all runs and those severities of which there are scenes; where no
+// run says, the least and the largest number asked for with a scene.
+
+/// % of the bins that hold a scene; NaN where [low, high] is a single value, or nothing.
+NM_API double nm_set_covered(const nm_set_parameter *parameter);
 
 #define NM_SET_TTC_BINS 20
 #define NM_SET_TTC_WIDTH 0.25 ///< s
@@ -80,7 +86,8 @@ typedef struct nm_set_stats {
 } nm_set_stats;
 
 /// Counts over the scenes that have a row in `generated`; all zero when there is none. Everything is allocated from
-/// `arena`. O(scenes of the set).
+/// `arena`. O(scenes of the set). Rows that another program wrote may say anything: a negative count counts as 0, a sum
+/// is at most 2^53, what is not JSON as an empty object.
 NM_API nm_status nm_set_stats_read(nm_store *store, nm_arena *arena, nm_set_stats *stats, nm_error *error);
 
 /// Writes the data sheet: what it is, how it was made (command, seed, versions), sources and their terms, counts,

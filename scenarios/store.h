@@ -138,7 +138,7 @@ typedef struct nm_generated {
     nm_kind kind;                                ///< that was asked for
     const char *generator;                       ///< "manoeuvre", "resample", "diffusion"
     const char *severity;                        ///< that was asked for: "near_miss", "collision"; "" = any
-    const char *label;                           ///< "avoidable", "unavoidable"; "" = not judged
+    const char *label;                           ///< nm_avoid_label_name: "no_conflict", ...; "" = not judged
     const char *requested, *achieved, *verdicts; ///< JSON objects: numbers by name of the parameter; verdicts by name
 } nm_generated;
 /// Once per scene, in the transaction in which it goes in (nm_store_begin). NM_E_EXISTS when the scene has such a row,

@@ -107,9 +107,6 @@ nm_status nm_store_count_attempts(nm_store *store, int64_t generation, nm_kind k
     return nm_store_leave(store, status, error);
 }
 
-// --- scenes ----------------------------------------------------------------------------------------------------------
-
-// SQLite's word for a broken promise of the schema, in ours.
 nm_status nm_store_counted_attempts(nm_store *store, int64_t generation, nm_kind kind, const char *generator,
                                     uint64_t *attempts, uint64_t *kept, nm_error *error) {
     NM_ASSERT(store && (unsigned)kind < NM_KIND_COUNT && generator && attempts && kept);
@@ -131,6 +128,9 @@ nm_status nm_store_counted_attempts(nm_store *store, int64_t generation, nm_kind
     return status;
 }
 
+// --- scenes ----------------------------------------------------------------------------------------------------------
+
+// SQLite's word for a broken promise of the schema, in ours.
 static nm_status refuse(nm_store *store, int64_t scene, int result, nm_error *error) {
     switch (result) {
     case SQLITE_CONSTRAINT_PRIMARYKEY:

@@ -99,6 +99,11 @@ static int asked_for(const kinds_run *run, nm_kind kind) {
     return 0;
 }
 
+static int lacks_severity(const kinds_run *run, nm_kind kind) {
+    nm_severity one;
+    return nm_severity_from_name(run->options->severity, &one) && !(nm_kind_spec_of(kind)->severities >> one & 1u);
+}
+
 static nm_status add_kind(kinds_run *run, nm_kind kind, nm_error *error) {
     if (asked_for(run, kind)) return NM_ERROR(error, NM_E_ARGUMENT, "%s is asked for twice", nm_kind_name(kind));
     nm_corner_kind *k = &run->kinds[run->kind_count];
@@ -110,7 +115,7 @@ static nm_status add_kind(kinds_run *run, nm_kind kind, nm_error *error) {
         if (!nm_severity_from_name(severity, &one))
             return NM_ERROR(error, NM_E_ARGUMENT, "--severity wants near_miss, collision or both, not '%.40s'",
                             severity);
-        if (!(nm_kind_spec_of(kind)->severities >> one & 1u))
+        if (lacks_severity(run, kind))
             return NM_ERROR(error, NM_E_ARGUMENT, "%s has no severity %s", nm_kind_name(kind), severity);
         k->collisions = one == NM_SEVERITY_COLLISION ? 1.0 : 0.0;
     }
@@ -121,16 +126,29 @@ static nm_status add_kind(kinds_run *run, nm_kind kind, nm_error *error) {
     return NM_OK;
 }
 
+/// Those that can be made, but for those that cannot have the severity: they are named.
+static nm_status add_all_kinds(kinds_run *run, nm_error *error) {
+    nm_status status = NM_OK;
+    run->all = 1;
+    for (int k = 0; status == NM_OK && k < NM_KIND_COUNT; ++k) {
+        const nm_kind kind = (nm_kind)k;
+        if (!nm_kind_spec_of(kind)->generable || asked_for(run, kind)) continue;
+        if (!lacks_severity(run, kind))
+            status = add_kind(run, kind, error);
+        else if (!run->common->quiet)
+            fprintf(stderr, "nearmiss generate: without %s: it has no severity %s\n", nm_kind_name(kind),
+                    run->options->severity);
+    }
+    return status;
+}
+
 static nm_status read_kinds(kinds_run *run, nm_error *error) {
     const nm_text_list *list = &run->options->kinds;
     nm_status status = NM_OK;
     for (size_t i = 0; status == NM_OK && i < list->count; ++i) {
         nm_kind kind;
         if (strcmp(list->items[i], "all") == 0) {
-            run->all = 1;
-            for (int k = 0; status == NM_OK && k < NM_KIND_COUNT; ++k)
-                if (nm_kind_spec_of((nm_kind)k)->generable && !asked_for(run, (nm_kind)k))
-                    status = add_kind(run, (nm_kind)k, error);
+            status = add_all_kinds(run, error);
         } else if (!nm_kind_from_name(list->items[i], &kind)) {
             return NM_ERROR(error, NM_E_ARGUMENT, "there is no kind '%.60s'; see --list-kinds", list->items[i]);
         } else {
@@ -310,6 +328,64 @@ static char *describe(const kinds_run *run) {
     return printed;
 }
 
+/// An option and its value, which a shell reads as they are.
+static void put_option(FILE *file, const char *name, const char *value) {
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+.,:/=@%";
+    const int quoted = value[0] == '\0' || value[strspn(value, safe)] != '\0';
+    fprintf(file, " --%s %s", name, quoted ? "'" : "");
+    for (const char *c = value; *c; ++c) {
+        if (*c == '\'')
+            fputs("'\\''", file);
+        else
+            fputc(*c, file);
+    }
+    if (quoted) fputc('\'', file);
+}
+
+static void put_list(FILE *file, const char *name, const nm_text_list *list) {
+    for (size_t i = 0; i < list->count; ++i) put_option(file, name, list->items[i]);
+}
+
+/// In as few digits as give the same number again.
+static void put_real(FILE *file, const char *name, double value) {
+    char text[40];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (strtod(text, NULL) != value) snprintf(text, sizeof text, "%.17g", value);
+    put_option(file, name, text);
+}
+
+/// The command line that makes the set again; NULL without memory. It is a part of what makes a run the same run, so it
+/// names neither the store, which may be moved, nor what changes nothing but the time that it takes.
+static char *command_line(const kinds_run *run) {
+    const nm_generate_options *o = run->options;
+    char *line = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&line, &size);
+    if (!file) return NULL;
+    fputs("nearmiss generate", file);
+    put_list(file, "kind", &o->kinds);
+    put_list(file, "param", &o->params);
+    put_option(file, "severity", o->severity);
+    put_option(file, "sampling", o->sampling);
+    if (o->from)
+        put_option(file, "from", o->from);
+    else if (o->scenes.count)
+        put_list(file, "scene", &o->scenes);
+    else
+        put_option(file, "map", o->map ? o->map : "all");
+    if (o->hours > 0.0)
+        put_real(file, "hours", o->hours);
+    else
+        fprintf(file, " --count %" PRId64, o->count);
+    fprintf(file, " --seed %" PRId64 " --traffic %" PRId64, o->seed, o->traffic);
+    put_real(file, "seconds", o->seconds);
+    put_option(file, "ego", o->ego);
+    const int failed = ferror(file);
+    if (fclose(file) == 0 && !failed) return line;
+    free(line);
+    return NULL;
+}
+
 static void show_progress(void *context, uint64_t kept, double hours) {
     kinds_run *run = context;
     const uint64_t now = run->options->hours > 0.0 ? (uint64_t)(hours * 3600.0) : kept;
@@ -362,15 +438,17 @@ static nm_status make_set(kinds_run *run, nm_corner_config *config, nm_error *er
     nm_store *store = NULL;
     nm_thread_pool *pool = NULL;
     cJSON *mining = nm_detect_params_json(&detect);
-    char *description = describe(run), *parameters = mining ? cJSON_PrintUnformatted(mining) : NULL;
+    char *description = describe(run), *line = command_line(run);
+    char *parameters = mining ? cJSON_PrintUnformatted(mining) : NULL;
     cJSON_Delete(mining);
-    nm_status status = description && parameters ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    nm_status status = description && line && parameters ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory");
     if (status == NM_OK) status = nm_thread_pool_create((int)run->common->threads, &pool, error);
     if (status == NM_OK) status = nm_store_open(o->store, NM_STORE_CREATE, &store, error);
     if (status == NM_OK) {
         nm_store_set_interrupt(store, nm_cli_stop, NULL);
         config->mining = parameters;
-        config->run = (nm_generation_run){.parameters = description, .program = "nearmiss " NM_VERSION};
+        config->run =
+            (nm_generation_run){.parameters = description, .command = line, .program = "nearmiss " NM_VERSION};
         const uint64_t wanted =
             o->hours > 0.0 ? (uint64_t)(o->hours * 3600.0) : (uint64_t)o->count * (uint64_t)run->kind_count;
         run->progress = nm_progress_start("generate", o->hours > 0.0 ? "s of scenes" : "scenes", wanted,
@@ -381,6 +459,7 @@ static nm_status make_set(kinds_run *run, nm_corner_config *config, nm_error *er
     nm_store_close(store);
     nm_thread_pool_destroy(pool);
     free(description);
+    free(line);
     free(parameters);
     return status;
 }

@@ -123,8 +123,8 @@ static nm_status plot_parameters(const nm_set_stats *stats, nm_rows *rows, const
         const nm_set_parameter *p = &stats->parameters[i];
         char name[NAME];
         snprintf(name, sizeof name, "%s.%s", nm_kind_name(p->kind), p->name);
-        for (int bin = 0; bin < NM_SET_PARAMETER_BINS; bin++)
-            add(rows, name, 0, p->bins[bin] ? 100.0 / NM_SET_PARAMETER_BINS : 0);
+        const double covered = nm_set_covered(p);
+        if (isfinite(covered)) add(rows, name, 0, covered);
     }
     return write_rows(rows, folder, "parameters.png", "Tenths of the range asked for that hold a scene",
                       axis_of("covered", "%", 100), NULL, 1, error);

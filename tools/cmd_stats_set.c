@@ -16,16 +16,10 @@ static void print_and_end(nm_table *table) {
     nm_table_destroy(table);
 }
 
-static uint64_t filled_bins(const nm_set_parameter *parameter) {
-    uint64_t filled = 0;
-    for (int i = 0; i < NM_SET_PARAMETER_BINS; i++) filled += parameter->bins[i] > 0;
-    return filled;
-}
-
 // --- tables ----------------------------------------------------------------------------------------------------------
 
 static void print_groups(const nm_set_stats *stats) {
-    static const char *const heads[] = {"asked for", "generator", "severity", "avoidable",
+    static const char *const heads[] = {"asked for", "generator", "severity", "reference driver",
                                         ">scenes",   ">hours",    ">found %"};
     if (!stats->group_count) return;
     nm_table *table = nm_table_create(heads, sizeof heads / sizeof *heads);
@@ -86,7 +80,7 @@ static void print_parameters(const nm_set_stats *stats) {
         nm_table_cell(table, "%llu", (unsigned long long)p->achieved);
         for (int k = 0; k < 5; k++) number_cell(table, numbers[k]);
         nm_table_cell(table, "%llu", (unsigned long long)p->outside);
-        nm_table_cell(table, "%.0f", share(filled_bins(p), NM_SET_PARAMETER_BINS));
+        number_cell(table, nm_set_covered(p));
         number_cell(table, p->ks);
     }
     print_and_end(table);

@@ -10,7 +10,10 @@ scenes = [row[0] for row in database.execute("SELECT id FROM scene ORDER BY id")
 database.execute(
     "INSERT INTO generation (parameters, command, seed, program, started_utc, finished_utc) VALUES (?, ?, 7, 'nearmiss "
     "test', '2025-01-31T12:00:00Z', '2025-01-31T12:30:00Z')",
-    (json.dumps({"kind": ["cut_in", "tailgate"]}), "nearmiss generate --hours 1 --seed 7"),
+    (
+        json.dumps({"kind": ["cut_in", "tailgate"], "kinds": [{"kind": "cut_in", "near_miss": {"gap": [3, 8]}}]}),
+        "nearmiss generate --hours 1 --seed 7",
+    ),
 )
 for i, scene in enumerate(scenes):
     kind = kinds["tailgate" if i % 2 == 0 else "cut_in"]

@@ -22,7 +22,9 @@ static int64_t put_made(nm_store *store, int64_t run, uint64_t seed, nm_kind kin
                         .kind = kind,
                         .generator = "manoeuvre",
                         .severity = seed % 2 ? "near_miss" : "collision",
-                        .label = "avoidable",
+                        .label = seed < 10 && seed != 1 ? "unavoidable"
+                                 : seed == 12           ? "no_conflict"
+                                                        : "avoidable",
                         .requested = requested,
                         .achieved = achieved,
                         .verdicts = "{\"on_road\": {\"ok\": true}}"};
@@ -70,7 +72,7 @@ static void test_rows_come_back(void **state) {
     assert_int_equal(row.kind, NM_KIND_CUT_IN);
     assert_string_equal(row.generator, "manoeuvre");
     assert_string_equal(row.severity, "collision");
-    assert_string_equal(row.label, "avoidable");
+    assert_string_equal(row.label, "unavoidable");
     assert_string_equal(row.requested, "{\"gap\": 3, \"note\": \"text\"}");
     assert_string_equal(row.achieved, "{\"gap\": 2}");
     assert_string_equal(row.verdicts, "{\"on_road\": {\"ok\": true}}");
@@ -224,7 +226,7 @@ static void test_counts(void **state) {
     assert_true(stats.runs[0].seed == request.seed && stats.runs[0].attempts == 60 && stats.runs[0].kept == 40);
     assert_string_equal(stats.runs[0].command, request.command);
     assert_string_equal(stats.runs[0].finished, "");
-    assert_int_equal(stats.group_count, 4); // two kinds, each with two severities
+    assert_int_equal(stats.group_count, 7); // two kinds, each with two severities; other labels of cut-ins
     uint64_t scenes = 0, confirmed = 0;
     for (size_t i = 0; i < stats.group_count; i++) {
         scenes += stats.groups[i].scenes;
@@ -286,6 +288,63 @@ static void test_parameters(void **state) {
     folder_remove(&f);
 }
 
+static void test_ranges_of_the_runs(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    sql(f.store, "UPDATE generation SET parameters = '{\"kinds\": [7, \"text\", {\"kind\": \"cut_in\", \"near_miss\": "
+                 "{\"gap\": [2, 12], \"speed\": 3}, \"collision\": {\"gap\": [1, 7]}}, {\"kind\": \"chain_brake\", "
+                 "\"near_miss\": {\"gap\": [4, 4]}, \"collision\": 5}]}'");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    const nm_set_parameter *gap = &stats.parameters[0];
+    assert_true(gap->low == 1 && gap->high == 12 && gap->achieved_low == 2); // of both severities
+    assert_int_equal(gap->outside, 0);
+    assert_true(gap->bins[0] == 1 && gap->bins[9] == 0); // 2; 8.1 is the largest
+    assert_true(nm_set_covered(gap) == 60);              // one in 1 ... 2.1, the others in 3.1 ... 8.1
+    assert_true(stats.parameters[1].low == 4 && stats.parameters[1].high == 4);
+    assert_true(isnan(nm_set_covered(&stats.parameters[1]))); // of a single value there are no tenths
+    sql(f.store,
+        "UPDATE generated SET severity = 'near_miss' WHERE kind = (SELECT id FROM kind WHERE name = 'cut_in')");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_true(stats.parameters[0].low == 2 && stats.parameters[0].high == 12);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+static uint64_t scenes_from(const nm_set_stats *stats, const char *parent) {
+    uint64_t scenes = 0;
+    for (size_t i = 0; i < stats->source_count; i++)
+        if (strcmp(stats->sources[i].parent, parent) == 0) scenes += stats->sources[i].scenes;
+    return scenes;
+}
+
+static void test_sources(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_store_close(store);
+    sql(f.store, "DROP TRIGGER scene_update;"
+                 "UPDATE scene SET parameters = '{\"parent_source\": \"builtin\"}' WHERE id "
+                 "IN (2, 3, 4);"
+                 "UPDATE scene SET parameters = '{\"parent_source' WHERE id = 5;"
+                 "UPDATE scene SET parent_hash = (SELECT content_hash FROM scene WHERE id = 1) WHERE id = 4");
+    store = open_store(f.store, NM_STORE_READ);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_int_equal(scenes_from(&stats, "builtin"), 2); // the parent of scene 4 is there, and of womd
+    assert_int_equal(scenes_from(&stats, "womd"), 1);
+    assert_int_equal(scenes_from(&stats, ""), 37);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
 static void test_nothing_generated(void **state) {
     (void)state;
     folder f = folder_make();
@@ -295,6 +354,47 @@ static void test_nothing_generated(void **state) {
     nm_set_stats stats;
     must(nm_set_stats_read(store, arena, &stats, error));
     assert_true(stats.scenes == 0 && stats.run_count == 0 && stats.group_count == 0 && isnan(stats.duration_low));
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+/// What a store that others wrote may say, past the checks of its tables.
+static void test_hostile_rows(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_store_close(store);
+    sql(f.store, "PRAGMA ignore_check_constraints = 1;"
+                 "UPDATE generated SET achieved = '{\"gap\": -1e308}' WHERE scene = 2;"
+                 "UPDATE generated SET achieved = '{\"gap\": 1e308}', requested = '{\"gap\": 1e308}' WHERE scene = 3;"
+                 "UPDATE generated SET requested = '{\"gap\": -1e308}' WHERE scene = 4;"
+                 "UPDATE generated SET achieved = '{\"gap' WHERE scene = 5;"
+                 "UPDATE generated SET requested = '[1,' WHERE scene = 6;"
+                 "UPDATE generated SET achieved = '{\"gap\": 1e999}' WHERE scene = 7;"
+                 "UPDATE attempt SET count = -1 WHERE reason = 'off_road';"
+                 "UPDATE attempt SET count = 9223372036854775807 WHERE reason <> 'off_road'");
+    store = open_store(f.store, NM_STORE_READ);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    const nm_set_parameter *gap = &stats.parameters[0];
+    assert_int_equal(gap->requested, 27); // but scenes 3, 4 and 6
+    assert_int_equal(gap->achieved, 25);  // but 2, 3, 5, 6 and 7
+    assert_true(gap->low == 3 && gap->high == 8 && gap->achieved_low > 3 && gap->achieved_high < 8.2);
+    assert_true(isfinite(gap->achieved_median) && gap->ks >= 0 && gap->ks <= 1);
+    uint64_t sum = gap->outside;
+    for (int i = 0; i < NM_SET_PARAMETER_BINS; i++) sum += gap->bins[i];
+    assert_int_equal(sum, 25);
+    const uint64_t most = UINT64_C(1) << 53;
+    assert_int_equal(stats.scenes, 40);
+    assert_true(stats.runs[0].seed == request.seed); // every number is one
+    assert_true(stats.runs[0].attempts == most && stats.runs[0].kept == most);
+    assert_int_equal(stats.yield_count, 3);
+    assert_true(stats.yields[0].attempts == most && stats.yields[0].kept == most);
+    assert_int_equal(stats.reject_count, 2);
+    assert_true(stats.rejects[0].count == most && stats.rejects[1].count == 0);
     nm_arena_destroy(arena);
     nm_store_close(store);
     folder_remove(&f);
@@ -324,6 +424,11 @@ static void test_data_sheet(void **state) {
     fclose(file);
     expect_text(sheet, "# Data sheet: corner\\ncases\n");
     expect_text(sheet, "| scenes | 40 |");
+    expect_text(sheet, "| unavoidable for a reference driver, near misses asked for | 4 |");
+    expect_text(sheet, "| unavoidable for a reference driver, collisions asked for | 5 |");
+    assert_null(strstr(sheet, "of any severity"));
+    expect_text(sheet, "acts 1.15 s after the danger shows");
+    expect_text(sheet, "| cut_in | manoeuvre | collision | no_conflict | 1 |");
     expect_text(sheet, "| kept of them | 40 (66.7 %) |");
     expect_text(sheet, "    nearmiss generate --hours 1 --seed 7\n");
     expect_text(sheet, "nearmiss test, seed 18364758544493064720, begun ");
@@ -344,6 +449,39 @@ static void test_data_sheet(void **state) {
     folder_remove(&f);
 }
 
+static void test_data_sheet_of_hostile_texts(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    nm_set_run *run = &stats.runs[0];
+    run->program = "p\n# p <script>p</script> \\<b>";
+    run->started = "s\x1b[31m\n\n<script>s";
+    run->finished = "f\n<script>f \\";
+    run->command = "c\n\n<script>c";
+    run->parameters = "{\"a\":\n\n\"<script>\"}";
+    char path[128];
+    static char sheet[65536];
+    snprintf(path, sizeof path, "%s/sheet.md", f.path);
+    must(nm_data_sheet_write(&stats, "t\n<script>t\x1b[0m", NULL, path, error));
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    sheet[fread(sheet, 1, sizeof sheet - 1, file)] = '\0';
+    fclose(file);
+    expect_text(sheet, "# Data sheet: t\\n\\<script\\>t\\x1b\\[0m\n");
+    expect_text(sheet, ": p\\n# p \\<script\\>p\\</script\\> \\\\\\<b\\>, seed ");
+    expect_text(sheet, ", begun s\\x1b\\[31m\\n\\n\\<script\\>s, finished f\\n\\<script\\>f \\\\; ");
+    expect_text(sheet, "\n\n    c\\n\\n<script>c\n"); // code: one line, and nothing in it is markup
+    expect_text(sheet, "\n\n    {\"a\":\\n\\n\"<script>\"}\n");
+    assert_null(strchr(sheet, '\x1b'));
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_come_back),
@@ -352,8 +490,12 @@ int main(void) {
         cmocka_unit_test(test_version_1_is_read_and_migrated),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_ranges_of_the_runs),
+        cmocka_unit_test(test_sources),
         cmocka_unit_test(test_nothing_generated),
+        cmocka_unit_test(test_hostile_rows),
         cmocka_unit_test(test_data_sheet),
+        cmocka_unit_test(test_data_sheet_of_hostile_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
