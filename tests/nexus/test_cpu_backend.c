@@ -324,6 +324,63 @@ static void gradients_of_float32_products_lose_nothing(void **state) {
     }
 }
 
+/// Gradients of slices of a modulation, out[1], which begin at column `at`; `rows` at a time.
+static void modulation_gradients(nm_backend *backend, nm_test_bench *bench, uint32_t rows, uint32_t at,
+                                 nm_tensor out[3]) {
+    enum { ROWS = 2400, COLS = 152, SLICE = 160, SLICES = 12 };
+    bench->random = nm_test_random_of(5);
+    const nm_tensor x = nm_test_noise(bench, ROWS, COLS, NM_TEST_STREAM),
+                    dy = nm_test_noise(bench, ROWS, COLS, NM_TEST_COMPUTE),
+                    scale = nm_test_noise(bench, ROWS, COLS, NM_TEST_COMPUTE),
+                    statistics = nm_test_noise(bench, ROWS, 2, NM_TEST_PLAIN);
+    out[0] = nm_tensor_create(backend, ROWS, COLS, NM_F32);
+    out[1] = nm_tensor_create(backend, ROWS, SLICES * SLICE, NM_BF16);
+    out[2] = nm_tensor_create(backend, ROWS, COLS, NM_BF16);
+    for (uint32_t n = 0; n < ROWS; n += rows) {
+        const nm_tensor slices = nm_tensor_rows(out[1], n, rows);
+        const nm_layer_norm_grad norm = {.x = nm_tensor_rows(x, n, rows),
+                                         .scale = nm_tensor_rows(scale, n, rows),
+                                         .statistics = nm_tensor_rows(statistics, n, rows),
+                                         .dy = nm_tensor_rows(dy, n, rows),
+                                         .dx = nm_tensor_rows(out[0], n, rows),
+                                         .dscale = nm_tensor_cols(slices, at, COLS),
+                                         .dshift = nm_tensor_cols(slices, SLICE + at, COLS)};
+        const nm_epilogue_grad gate = {.epilogue = NM_EPILOGUE_GATED,
+                                       .dy = norm.x,
+                                       .pre = norm.dy,
+                                       .gate = norm.scale,
+                                       .dp = nm_tensor_rows(out[2], n, rows),
+                                       .dgate = nm_tensor_cols(slices, 3 * SLICE + at, COLS)};
+        backend->ops->layer_norm_backward(backend, &norm);
+        backend->ops->epilogue_backward(backend, &gate);
+    }
+    assert_int_equal(backend->ops->synchronize(backend, NULL), NM_OK);
+}
+
+/// Large results are written past the caches, small ones are not; the same numbers have to be there, also where slices
+/// do not begin with a cache line and do not end with one.
+static void size_changes_no_bit(void **state) {
+    (void)state;
+    static nm_test_bench bench;
+    for (int threads = 1; threads <= 2; threads++) {
+        nm_backend *backend = create(NM_GEMM_PORTABLE, NM_CPU_ISA_AUTO, NM_BF16, threads);
+        for (uint32_t at = 0; at <= 8; at += 8) {
+            nm_tensor whole[3], pieces[3];
+            nm_test_bench_begin(&bench, backend, NM_BF16, 0, 5);
+            modulation_gradients(backend, &bench, 2400, at, whole);
+            modulation_gradients(backend, &bench, 100, at, pieces);
+            for (int i = 0; i < 3; i++) {
+                const size_t size = (size_t)whole[i].rows * whole[i].stride * nm_dtype_size(whole[i].dtype);
+                assert_memory_equal(whole[i].data, pieces[i].data, size);
+                backend->ops->release(backend, whole[i].data);
+                backend->ops->release(backend, pieces[i].data);
+            }
+            nm_test_bench_end(&bench);
+        }
+        nm_backend_destroy(backend);
+    }
+}
+
 static void threads_change_no_bit(void **state) {
     (void)state;
     static const nm_test_shape shape = {200, 32, 70, 2, 16, 0}, large = {700, 96, 192, 1, 1, 0},
@@ -503,6 +560,7 @@ int main(void) {
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(renewed_weights_are_used_both_ways),
         cmocka_unit_test(gradients_of_float32_products_lose_nothing),
+        cmocka_unit_test(size_changes_no_bit),
         cmocka_unit_test(second_pass_allocates_nothing),
         cmocka_unit_test(team_runs_every_share_once),
         cmocka_unit_test(refuses_what_makes_no_sense),
