@@ -252,8 +252,8 @@ typedef struct nm_tokens {
 typedef struct nm_token_request {
     uint32_t current_step; ///< of the scene
     uint32_t focus;        ///< track that is the ego; NM_NONE = the scene's, else as below
-    float routes; ///< with paths, [0, 1]: share of the agents whose path is the one that leads to their last logged
-                  ///< token, where one does; the others' is the straightest; default 0
+    float routes;  ///< with paths, [0, 1]: share of the agents whose path is the one that leads to their last logged
+                   ///< token, where one does; the others' is the straightest; default 0
     uint64_t seed; ///< of the draw which agents those are
     int generate;  ///< 1 = future tokens are valid whether logged or not; 0 = only logged ones
 } nm_token_request;
