@@ -28,9 +28,10 @@ class Failure(Exception):
 
 
 def start_display():
-    """Xvfb on a number of its own choosing."""
+    """Xvfb on a number of its own choosing. It must not reset when one viewer ends, or the next finds nobody there."""
     read, write = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp",
+                               "-noreset"],
                               pass_fds=[write], stderr=subprocess.DEVNULL)
     os.close(write)
     with os.fdopen(read) as pipe:
