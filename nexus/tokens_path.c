@@ -16,13 +16,7 @@ typedef struct route {
     float length; ///< m from the agent to the end of the last lane
 } route;
 
-/// How far a lane turns, from where it begins (rad).
-static float lane_turn(const nm_map *map, uint32_t lane, float heading) {
-    const nm_lane *at = &map->lanes[lane];
-    const nm_rail_point *rail = &map->rail[at->rail.first + at->rail.count - 1];
-    return fabsf(nm_wrap_angle(nm_atan2f(rail->sin_h, rail->cos_h) - heading));
-}
-
+/// rad, where a lane ends.
 static float end_heading(const nm_map *map, uint32_t lane) {
     const nm_lane *at = &map->lanes[lane];
     const nm_rail_point *rail = &map->rail[at->rail.first + at->rail.count - 1];
@@ -54,7 +48,7 @@ static uint32_t straightest(const nm_map *map, uint32_t lane, unsigned mask, flo
         const uint32_t next = map->lane_refs[at->successors.first + i];
         uint32_t visits = at->successors.count > 1 ? 32 : 0;
         if (!(1u << map->lanes[next].type & mask)) continue;
-        const float turn = lane_turn(map, next, heading),
+        const float turn = fabsf(nm_wrap_angle(end_heading(map, next) - heading)),
                     far = nm_minf(reach(map, next, mask, wanted, &visits), wanted);
         if (far < farthest || (far == farthest && turn >= least)) continue;
         least = turn;

@@ -198,7 +198,7 @@ static nm_status prepare(nm_attempt *a, nm_error *error) {
 
 // --- severity --------------------------------------------------------------------------------------------------------
 
-typedef enum nm_verdict { NM_VERDICT_MET = 0, NM_VERDICT_MILD, NM_VERDICT_HARD } nm_verdict;
+typedef enum nm_danger { NM_DANGER_MET = 0, NM_DANGER_MILD, NM_DANGER_HARD } nm_danger;
 
 static nm_box box_at(const nm_arrays *arrays, uint32_t track, uint32_t step) {
     const size_t at = nm_scene_at(&arrays->scene, track, step);
@@ -258,17 +258,17 @@ static float encroachment(const nm_attempt *a) {
     return nm_maxf(((float)comes - (float)leaves) * NM_STEP_SECONDS, 0);
 }
 
-static nm_verdict judge_danger(nm_attempt *a) {
+static nm_danger judge_danger(nm_attempt *a) {
     const nm_kind_ranges *ranges = &a->request->ranges;
-    if (ranges->severity == NM_SEVERITY_COLLISION) return a->out->contact ? NM_VERDICT_MET : NM_VERDICT_MILD;
-    if (a->out->contact || a->cut_short) return NM_VERDICT_HARD;
+    if (ranges->severity == NM_SEVERITY_COLLISION) return a->out->contact ? NM_DANGER_MET : NM_DANGER_MILD;
+    if (a->out->contact || a->cut_short) return NM_DANGER_HARD;
     const int at = nm_kind_param_index(ranges->kind, NM_PARAM_MIN_TTC);
-    if (at < 0) return NM_VERDICT_MET;
+    if (at < 0) return NM_DANGER_MET;
     const nm_kind_range range = ranges->range[at];
     const int asked = ranges->given >> at & 1u;
     const float worst = asked ? a->out->min_ttc : nm_minf(a->out->min_ttc, encroachment(a));
-    if (worst > range.high) return NM_VERDICT_MILD;
-    return worst < range.low ? NM_VERDICT_HARD : NM_VERDICT_MET;
+    if (worst > range.high) return NM_DANGER_MILD;
+    return worst < range.low ? NM_DANGER_HARD : NM_DANGER_MET;
 }
 
 // When a parameter is moved for the severity: those that are free for it first, then those that were not asked for,
@@ -406,24 +406,24 @@ static nm_status search(nm_attempt *a, nm_error *error) {
             continue;
         }
         measure_danger(a, until);
-        nm_verdict verdict = judge_danger(a);
-        if (verdict == NM_VERDICT_MET) {
+        nm_danger verdict = judge_danger(a);
+        if (verdict == NM_DANGER_MET) {
             int found = 0, grazed = 0;
             nm_stage_run(a, a->request->steps, 1);
             measure_danger(a, a->request->steps);
             verdict = judge_danger(a);
-            if (verdict == NM_VERDICT_MET && hits_others(a)) {
+            if (verdict == NM_DANGER_MET && hits_others(a)) {
                 out->reject = NM_REJECT_OTHERS;
                 return NM_OK;
             }
-            if (verdict == NM_VERDICT_MET) {
+            if (verdict == NM_DANGER_MET) {
                 nm_status status = confirm(a, &found, &grazed, error);
                 if (status != NM_OK) return status;
                 out->reject = NM_REJECT_NOT_FOUND;
                 // A near miss that the detectors do not see was not dangerous enough; a collision may have cut the
                 // manoeuvre short.
                 verdict =
-                    a->request->ranges.severity == NM_SEVERITY_COLLISION && !grazed ? NM_VERDICT_HARD : NM_VERDICT_MILD;
+                    a->request->ranges.severity == NM_SEVERITY_COLLISION && !grazed ? NM_DANGER_HARD : NM_DANGER_MILD;
             }
             if (found) {
                 out->reject = NM_REJECT_NONE;
@@ -431,9 +431,9 @@ static nm_status search(nm_attempt *a, nm_error *error) {
             }
         }
         if (out->reject == NM_REJECT_NONE) // also where the severity was met at first and not to the end
-            out->reject = verdict == NM_VERDICT_MILD ? NM_REJECT_TOO_MILD : NM_REJECT_TOO_HARD;
+            out->reject = verdict == NM_DANGER_MILD ? NM_REJECT_TOO_MILD : NM_REJECT_TOO_HARD;
         worst = out->reject;
-        if (verdict == NM_VERDICT_MILD)
+        if (verdict == NM_DANGER_MILD)
             mild = pressure;
         else
             hard = pressure;
