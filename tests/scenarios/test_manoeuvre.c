@@ -115,6 +115,18 @@ static void check_values(const nm_manoeuvre *made, const nm_manoeuvre_request *r
     }
 }
 
+/// A planner takes over before the crash: at the scene's current step nothing has happened yet.
+static void check_takeover(const nm_manoeuvre *made, const nm_manoeuvre_request *request) {
+    if (request->ranges.severity != NM_SEVERITY_COLLISION) return;
+    uint32_t collisions = 0;
+    for (size_t i = 0; i < made->event_count; i++) {
+        if (made->events[i].kind != NM_KIND_COLLISION) continue;
+        assert_true(made->events[i].critical_step > made->scene->current_step);
+        collisions++;
+    }
+    assert_true(collisions > 0);
+}
+
 // --- every kind ------------------------------------------------------------------------------------------------------
 
 typedef struct kind_case {
@@ -160,6 +172,7 @@ static void run_case(nm_manoeuvre_work *work, const kind_case *c, nm_severity se
         check_event(&made, c->kind);
         check_motion(&made);
         check_values(&made, &request);
+        check_takeover(&made, &request);
         nm_scene_destroy(made.scene);
     }
     if (kept < least)
