@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "scenarios/places.h"
 #include "sim/world.h"
 
 static const char generator[] = "manoeuvre";
@@ -28,7 +29,7 @@ typedef struct slot {
 
 /// What one thread works with.
 typedef struct worker {
-    nm_manoeuvre_work *work;
+    nm_case_work *work;
     nm_packer *packer;
     nm_arena *arena;
 } worker;
@@ -75,8 +76,8 @@ static int has_severity(nm_kind kind, nm_severity severity) {
     return (int)(nm_kind_spec_of(kind)->severities >> severity & 1u);
 }
 
-static nm_manoeuvre_request request_of(const nm_corner_config *c, const nm_corner_kind *kind, nm_severity severity) {
-    nm_manoeuvre_request r = nm_manoeuvre_request_default();
+static nm_case_request request_of(const nm_corner_config *c, const nm_corner_kind *kind, nm_severity severity) {
+    nm_case_request r = nm_case_request_default();
     r.ranges = kind->ranges[severity];
     r.sampling = kind->sampling;
     r.seed = c->seed;
@@ -106,8 +107,8 @@ static nm_status check_kind(const nm_corner_config *c, uint32_t index, nm_error 
         nm_status status = NM_OK;
         for (int s = 0; status == NM_OK && s < NM_SEVERITY_COUNT; ++s) {
             if (!has_severity(kind->kind, (nm_severity)s)) continue;
-            const nm_manoeuvre_request request = request_of(c, kind, (nm_severity)s);
-            status = nm_manoeuvre_check(c->sources[i], &request, &why);
+            const nm_case_request request = request_of(c, kind, (nm_severity)s);
+            status = nm_case_check(c->sources[i], &request, &why);
         }
         if (status == NM_OK) return NM_OK; // one source will do
         if (i == 0 || (first.code != NM_E_ARGUMENT && status == NM_E_ARGUMENT)) first = why;
@@ -160,7 +161,7 @@ static const char *failed_verdict(const nm_validity *validity) {
     return "invalid";
 }
 
-static nm_status judge(const set *s, const slot *a, const nm_manoeuvre *made, nm_arena *arena, nm_validity *out,
+static nm_status judge(const set *s, const slot *a, const nm_case *made, nm_arena *arena, nm_validity *out,
                        nm_error *error) {
     const uint32_t others[2] = {made->adversary, made->other};
     const nm_conflict_case conflict = {.scene = made->scene,
@@ -176,8 +177,8 @@ static nm_status judge(const set *s, const slot *a, const nm_manoeuvre *made, nm
 }
 
 /// What is kept of an attempt that is good.
-static nm_status keep(slot *a, const nm_kind_spec *spec, const nm_manoeuvre *made, const nm_validity *validity,
-                      worker *w, nm_error *error) {
+static nm_status keep(slot *a, const nm_kind_spec *spec, const nm_case *made, const nm_validity *validity, worker *w,
+                      nm_error *error) {
     a->events = malloc((made->event_count + 1) * sizeof *a->events);
     // the least time to collision is a result: it is asked for as a range, and aimed at by all other parameters
     const int min_ttc = nm_kind_param_index(spec->kind, NM_PARAM_MIN_TTC);
@@ -209,10 +210,10 @@ static nm_status attempt(void *context, size_t index, int thread, nm_error *erro
     const int collides =
         both ? (double)nm_rng_uniform(&key, 201) < kind->collisions : has_severity(kind->kind, NM_SEVERITY_COLLISION);
     a->severity = collides ? NM_SEVERITY_COLLISION : NM_SEVERITY_NEAR_MISS;
-    const nm_manoeuvre_request request = request_of(s->config, kind, a->severity);
-    nm_manoeuvre made;
+    const nm_case_request request = request_of(s->config, kind, a->severity);
+    nm_case made;
     nm_arena_reset(w->arena);
-    nm_status status = nm_manoeuvre_attempt(w->work, source, &request, a->index, &made, error);
+    nm_status status = nm_case_attempt(w->work, source, &request, a->index, &made, error);
     if (status != NM_OK) return status;
     a->reason = nm_reject_name(made.reject);
     if (made.reject != NM_REJECT_NONE) return NM_OK;
@@ -377,7 +378,7 @@ static nm_status make_workers(set *s, nm_error *error) {
     int complete = s->workers != NULL;
     for (int i = 0; complete && i < s->worker_count; ++i) {
         worker *w = &s->workers[i];
-        *w = (worker){nm_manoeuvre_work_create(), nm_packer_create(), nm_arena_create(0)};
+        *w = (worker){nm_case_work_create(NULL, NULL), nm_packer_create(), nm_arena_create(0)};
         complete = w->work && w->packer && w->arena;
     }
     return complete ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for a set of corner cases");
@@ -405,7 +406,7 @@ static nm_status go_on(set *s, nm_error *error) {
 static void close_set(set *s) {
     for (uint32_t k = 0; s->fit && k < s->config->kind_count; ++k) free(s->fit[k]);
     for (int i = 0; s->workers && i < s->worker_count; ++i) {
-        nm_manoeuvre_work_destroy(s->workers[i].work);
+        nm_case_work_destroy(s->workers[i].work);
         nm_packer_destroy(s->workers[i].packer);
         nm_arena_destroy(s->workers[i].arena);
     }

@@ -12,7 +12,7 @@
 #define NM_SCENARIOS_CORNER_SET_H
 
 #include "base/thread_pool.h"
-#include "scenarios/manoeuvre.h"
+#include "scenarios/case.h"
 #include "scenarios/store.h"
 #include "scenarios/validity.h"
 

@@ -19,21 +19,6 @@
 #define OFF_LINE 1.5f    // m
 #define JUDGED_TTC 10.0f // s
 
-nm_manoeuvre_request nm_manoeuvre_request_default(void) {
-    nm_manoeuvre_request request = {.ego = NM_POLICY_IDM, .start_step = NM_NONE, .steps = 100, .traffic = 6};
-    nm_kind_ranges_default(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS, &request.ranges, NULL);
-    return request;
-}
-
-static const char *const reject_names[NM_REJECT_COUNT] = {"none",    "ego_speed",  "no_room",  "ego_elsewhere",
-                                                          "signals", "parameters", "too_mild", "too_hard",
-                                                          "others",  "not_found"};
-
-const char *nm_reject_name(nm_reject reject) {
-    NM_ASSERT((unsigned)reject < NM_REJECT_COUNT);
-    return reject_names[reject];
-}
-
 nm_manoeuvre_work *nm_manoeuvre_work_create(void) {
     nm_manoeuvre_work *work = calloc(1, sizeof *work);
     if (!work) return NULL;
@@ -56,35 +41,8 @@ void nm_manoeuvre_work_destroy(nm_manoeuvre_work *work) {
 
 // --- checks ----------------------------------------------------------------------------------------------------------
 
-static uint32_t start_step(const nm_scene *scene, const nm_manoeuvre_request *request) {
+static uint32_t start_step(const nm_scene *scene, const nm_case_request *request) {
     return request->start_step == NM_NONE ? scene->current_step : request->start_step;
-}
-
-nm_status nm_manoeuvre_check(const nm_scene *scene, const nm_manoeuvre_request *request, nm_error *error) {
-    NM_ASSERT(scene && request);
-    const uint32_t start = start_step(scene, request);
-    if (!(fabsf(scene->dt - NM_STEP_SECONDS) < 1e-4f))
-        return NM_ERROR(error, NM_E_ARGUMENT, "the scene's time step is %g s; manoeuvres need 0.1 s: resample it",
-                        (double)scene->dt);
-    if (start >= scene->step_count)
-        return NM_ERROR(error, NM_E_ARGUMENT, "start step %u is outside the scene's %u steps", start,
-                        scene->step_count);
-    if (request->steps < 60 || request->steps > 400)
-        return NM_ERROR(error, NM_E_ARGUMENT, "a scene can have 60 to 400 steps, not %u", request->steps);
-    if (request->traffic > NM_MANOEUVRE_MAX_TRAFFIC)
-        return NM_ERROR(error, NM_E_ARGUMENT, "at most %u others can be kept, not %u", NM_MANOEUVRE_MAX_TRAFFIC,
-                        request->traffic);
-    if ((unsigned)request->ego >= NM_POLICY_COUNT || request->ego == NM_POLICY_LOG ||
-        request->ego == NM_POLICY_EXTERNAL)
-        return NM_ERROR(error, NM_E_ARGUMENT, "the ego cannot drive by %s here; idm, constant_velocity or custom can",
-                        nm_policy_name(request->ego));
-    if (request->ego == NM_POLICY_CUSTOM && !request->custom)
-        return NM_ERROR(error, NM_E_ARGUMENT, "a custom policy was asked for but none was given");
-    if ((unsigned)request->sampling >= NM_SAMPLING_COUNT)
-        return NM_ERROR(error, NM_E_ARGUMENT, "there is no sampling %d", (int)request->sampling);
-    nm_status status = nm_kind_ranges_check(&request->ranges, error);
-    if (status == NM_OK) status = nm_kind_check_map(scene->map, request->ranges.kind, error);
-    return status;
 }
 
 // --- places ----------------------------------------------------------------------------------------------------------
@@ -218,7 +176,7 @@ static nm_box box_at(const nm_arrays *arrays, uint32_t track, uint32_t step) {
 static void measure_danger(nm_attempt *a, uint32_t until) {
     const nm_arrays *take = &a->work->take;
     const uint32_t with = a->danger;
-    nm_manoeuvre *out = a->out;
+    nm_case *out = a->out;
     out->min_ttc = out->min_distance = INFINITY;
     out->contact = 0;
     float last = INFINITY; // time to collision when they were last seen together
@@ -334,7 +292,7 @@ static int finds_collision(const nm_attempt *a) {
 }
 
 static nm_status confirm(nm_attempt *a, int *found, int *grazed, nm_error *error) {
-    nm_manoeuvre *out = a->out;
+    nm_case *out = a->out;
     nm_manoeuvre_work *work = a->work;
     nm_event *events;
     nm_stage_close(a, a->request->steps);
@@ -393,7 +351,7 @@ static int meet_timing(nm_attempt *a, uint32_t *until) {
 
 static nm_status search(nm_attempt *a, nm_error *error) {
     float mild = -1, hard = 1, pressure = 0;
-    nm_manoeuvre *out = a->out;
+    nm_case *out = a->out;
     const int crosses = a->work->script[NM_ROLE_ADVERSARY].line == &a->work->other_line;
     nm_reject worst = NM_REJECT_NONE;
     for (uint32_t first = out->simulations; out->simulations - first < RUNS;) {
@@ -449,7 +407,7 @@ static nm_status search(nm_attempt *a, nm_error *error) {
 // --- results ---------------------------------------------------------------------------------------------------------
 
 static void finish(nm_attempt *a) {
-    nm_manoeuvre *out = a->out;
+    nm_case *out = a->out;
     memcpy(out->drawn, a->drawn, sizeof out->drawn);
     memcpy(out->requested, a->value, sizeof out->requested);
     const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_MIN_TTC);
@@ -460,8 +418,8 @@ static void finish(nm_attempt *a) {
     out->conflict_step = a->conflict;
 }
 
-nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, const nm_manoeuvre_request *request,
-                               uint64_t index, nm_manoeuvre *out, nm_error *error) {
+nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, const nm_case_request *request,
+                               uint64_t index, nm_case *out, nm_error *error) {
     NM_ASSERT(work && scene && request && out);
     memset(out, 0, sizeof *out);
     nm_attempt a = {.work = work,

@@ -9,44 +9,45 @@
 
 #include "base/arena.h"
 #include "scenarios/manoeuvre.h"
+#include "scenarios/places.h"
 #include "sim/geometry.h"
 #include "sim/world.h"
 
-#define NM_GUIDE_POINTS 640
-#define NM_GUIDE_BACK 240 ///< index of s = 0
-#define NM_ROLES 3        ///< ego, adversary, other
-#define NM_STAGE_TRACKS (NM_ROLES + NM_MANOEUVRE_MAX_TRAFFIC)
+#define NM_LINE_POINTS 640
+#define NM_LINE_BACK 240 ///< index of s = 0
+#define NM_ROLES 3       ///< ego, adversary, other
+#define NM_STAGE_TRACKS (NM_ROLES + NM_CASE_MAX_TRAFFIC)
 #define NM_STAGE_STEPS 401
 #define NM_LANES_MAX 48
 
-typedef struct nm_guide {
-    float x[NM_GUIDE_POINTS], y[NM_GUIDE_POINTS], heading[NM_GUIDE_POINTS], limit[NM_GUIDE_POINTS];
+typedef struct nm_drive_line {
+    float x[NM_LINE_POINTS], y[NM_LINE_POINTS], heading[NM_LINE_POINTS], limit[NM_LINE_POINTS];
     uint32_t first, last;         ///< points that there are
     uint32_t lanes[NM_LANES_MAX]; ///< driven over, in order; none of a straight line
     uint32_t lane_count;
-} nm_guide;
+} nm_drive_line;
 
 typedef struct nm_pose {
     float x, y, heading;
 } nm_pose;
 
 /// Lanes through (lane, s): straightest before and after.
-void nm_guide_along(const nm_map *map, uint32_t lane, float s, nm_guide *line);
+void nm_drive_line_along(const nm_map *map, uint32_t lane, float s, nm_drive_line *line);
 /// The half circle of a sudden U-turn at the place, straight before and after; s = 0 where it begins.
-void nm_guide_u_turn(const nm_map *map, const nm_place *place, nm_guide *line);
+void nm_drive_line_u_turn(const nm_map *map, const nm_place *place, nm_drive_line *line);
 /// A straight line of `reach` m to both sides of (x, y).
-void nm_guide_straight(float x, float y, float heading, float reach, nm_guide *line);
-nm_pose nm_guide_at(const nm_guide *line, float s, float d);
+void nm_drive_line_straight(float x, float y, float heading, float reach, nm_drive_line *line);
+nm_pose nm_drive_line_at(const nm_drive_line *line, float s, float d);
 /// Nearest place, looked for from *hint on (an index; updated). d left positive.
-void nm_guide_project(const nm_guide *line, float x, float y, uint32_t *hint, float *s, float *d);
-float nm_guide_first(const nm_guide *line); ///< m
-float nm_guide_last(const nm_guide *line);
+void nm_drive_line_project(const nm_drive_line *line, float x, float y, uint32_t *hint, float *s, float *d);
+float nm_drive_line_first(const nm_drive_line *line); ///< m
+float nm_drive_line_last(const nm_drive_line *line);
 /// Least speed that limits and 2.5 m/s^2 sideways allow over [from, to] m.
-float nm_guide_limit(const nm_guide *line, float from, float to);
+float nm_drive_line_limit(const nm_drive_line *line, float from, float to);
 
 /// Motion of a scripted agent, a state a step. `reversed`: drives against the line.
 typedef struct nm_script {
-    const nm_guide *line;
+    const nm_drive_line *line;
     int reversed;
     float s[NM_STAGE_STEPS], d[NM_STAGE_STEPS], v[NM_STAGE_STEPS]; ///< v >= 0 in its own direction
 } nm_script;
@@ -78,16 +79,16 @@ struct nm_manoeuvre_work {
     uint8_t *signals; ///< [signal_count][steps]
     size_t signal_capacity;
     nm_arrays stage, take;
-    nm_guide ego_line, other_line; ///< the second: of an adversary on a way of its own
-    nm_script script[NM_ROLES];    ///< [NM_ROLE_EGO] is unused
-    nm_course course, undisturbed; ///< as of the last run; without the adversary
+    nm_drive_line ego_line, other_line; ///< the second: of an adversary on a way of its own
+    nm_script script[NM_ROLES];         ///< [NM_ROLE_EGO] is unused
+    nm_course course, undisturbed;      ///< as of the last run; without the adversary
 };
 
 /// One attempt in progress.
 typedef struct nm_attempt {
     nm_manoeuvre_work *work;
     const nm_scene *base;
-    const nm_manoeuvre_request *request;
+    const nm_case_request *request;
     const nm_kind_spec *spec;
     uint64_t index;
     nm_place place;
@@ -119,7 +120,7 @@ typedef struct nm_attempt {
     uint32_t hint;     ///< of the ego on its line
     uint8_t crashed[NM_ROLES];
     int cut_short; ///< the other left the map in the midst of it
-    nm_manoeuvre *out;
+    nm_case *out;
 } nm_attempt;
 
 static inline float nm_attempt_value(const nm_attempt *a, nm_kind_param_id id) {

@@ -3,19 +3,19 @@
 
 #define LATERAL 2.5f // m/s^2 sideways that a bend may ask for
 
-static void put(nm_guide *line, uint32_t at, const nm_rail_point *rail) {
+static void put(nm_drive_line *line, uint32_t at, const nm_rail_point *rail) {
     line->x[at] = rail->x;
     line->y[at] = rail->y;
     line->heading[at] = nm_atan2f(rail->sin_h, rail->cos_h);
     line->limit[at] = nm_minf(rail->speed_limit, sqrtf(LATERAL / nm_maxf(fabsf(rail->curvature), 1e-4f)));
 }
 
-void nm_guide_along(const nm_map *map, uint32_t lane, float s, nm_guide *line) {
+void nm_drive_line_along(const nm_map *map, uint32_t lane, float s, nm_drive_line *line) {
     uint32_t before[NM_LANES_MAX], count = 0;
     float on = s;
     uint32_t at = lane;
-    line->first = line->last = NM_GUIDE_BACK;
-    for (uint32_t i = 1; i <= NM_GUIDE_BACK; i++) {
+    line->first = line->last = NM_LINE_BACK;
+    for (uint32_t i = 1; i <= NM_LINE_BACK; i++) {
         on -= 1;
         while (at != NM_NONE && on < 0) {
             at = nm_straightest(map, at, 0);
@@ -28,15 +28,15 @@ void nm_guide_along(const nm_map *map, uint32_t lane, float s, nm_guide *line) {
         }
         if (at == NM_NONE) break;
         const nm_rail_point rail = nm_map_rail(map, at, on);
-        put(line, NM_GUIDE_BACK - i, &rail);
-        line->first = NM_GUIDE_BACK - i;
+        put(line, NM_LINE_BACK - i, &rail);
+        line->first = NM_LINE_BACK - i;
     }
     line->lane_count = 0;
     while (count > 0) line->lanes[line->lane_count++] = before[--count];
     line->lanes[line->lane_count++] = lane;
     at = lane;
     on = s - 1;
-    for (uint32_t i = NM_GUIDE_BACK; i < NM_GUIDE_POINTS; i++) {
+    for (uint32_t i = NM_LINE_BACK; i < NM_LINE_POINTS; i++) {
         on += 1;
         while (at != NM_NONE && on > map->lanes[at].length) {
             on -= map->lanes[at].length;
@@ -50,15 +50,15 @@ void nm_guide_along(const nm_map *map, uint32_t lane, float s, nm_guide *line) {
     }
 }
 
-void nm_guide_straight(float x, float y, float heading, float reach, nm_guide *line) {
+void nm_drive_line_straight(float x, float y, float heading, float reach, nm_drive_line *line) {
     float sine, cosine;
     nm_sincosf(heading, &sine, &cosine);
-    const uint32_t points = (uint32_t)nm_minf(reach, NM_GUIDE_BACK - 1);
-    line->first = NM_GUIDE_BACK - points;
-    line->last = NM_GUIDE_BACK + points;
+    const uint32_t points = (uint32_t)nm_minf(reach, NM_LINE_BACK - 1);
+    line->first = NM_LINE_BACK - points;
+    line->last = NM_LINE_BACK + points;
     line->lane_count = 0;
     for (uint32_t i = line->first; i <= line->last; i++) {
-        const float s = (float)i - NM_GUIDE_BACK;
+        const float s = (float)i - NM_LINE_BACK;
         line->x[i] = x + s * cosine;
         line->y[i] = y + s * sine;
         line->heading[i] = nm_wrap_angle(heading);
@@ -66,15 +66,15 @@ void nm_guide_straight(float x, float y, float heading, float reach, nm_guide *l
     }
 }
 
-void nm_guide_u_turn(const nm_map *map, const nm_place *place, nm_guide *line) {
+void nm_drive_line_u_turn(const nm_map *map, const nm_place *place, nm_drive_line *line) {
     const nm_rail_point rail = nm_map_rail(map, place->ego_lane, place->ego_s);
     const float heading = nm_atan2f(rail.sin_h, rail.cos_h), start = NM_U_TURN_START(rail.right);
     const float arc = (float)NM_PI * NM_U_TURN_RADIUS;
-    line->first = NM_GUIDE_BACK - 40;
-    line->last = NM_GUIDE_BACK + 60;
+    line->first = NM_LINE_BACK - 40;
+    line->last = NM_LINE_BACK + 60;
     line->lane_count = 0;
     for (uint32_t i = line->first; i <= line->last; i++) {
-        const float s = (float)i - NM_GUIDE_BACK, on = nm_clampf(s, 0, arc), turned = on / NM_U_TURN_RADIUS;
+        const float s = (float)i - NM_LINE_BACK, on = nm_clampf(s, 0, arc), turned = on / NM_U_TURN_RADIUS;
         float sine, cosine;
         nm_sincosf(turned, &sine, &cosine);
         // in the frame of the lane: along and to the left
@@ -87,16 +87,16 @@ void nm_guide_u_turn(const nm_map *map, const nm_place *place, nm_guide *line) {
     }
 }
 
-float nm_guide_first(const nm_guide *line) {
-    return (float)line->first - NM_GUIDE_BACK;
+float nm_drive_line_first(const nm_drive_line *line) {
+    return (float)line->first - NM_LINE_BACK;
 }
 
-float nm_guide_last(const nm_guide *line) {
-    return (float)line->last - NM_GUIDE_BACK;
+float nm_drive_line_last(const nm_drive_line *line) {
+    return (float)line->last - NM_LINE_BACK;
 }
 
-nm_pose nm_guide_at(const nm_guide *line, float s, float d) {
-    const float place = nm_clampf(s + NM_GUIDE_BACK, (float)line->first, (float)line->last);
+nm_pose nm_drive_line_at(const nm_drive_line *line, float s, float d) {
+    const float place = nm_clampf(s + NM_LINE_BACK, (float)line->first, (float)line->last);
     uint32_t i = (uint32_t)place;
     if (i >= line->last && i > line->first) i = line->last - 1;
     const uint32_t k = i < line->last ? i + 1 : i;
@@ -110,7 +110,7 @@ nm_pose nm_guide_at(const nm_guide *line, float s, float d) {
     return pose;
 }
 
-void nm_guide_project(const nm_guide *line, float x, float y, uint32_t *hint, float *s, float *d) {
+void nm_drive_line_project(const nm_drive_line *line, float x, float y, uint32_t *hint, float *s, float *d) {
     uint32_t i = *hint < line->first ? line->first : *hint > line->last ? line->last : *hint;
     for (int moved = 1; moved;) { // downhill on the distance: agents move by some metres a step
         moved = 0;
@@ -130,13 +130,13 @@ void nm_guide_project(const nm_guide *line, float x, float y, uint32_t *hint, fl
     float sine, cosine;
     nm_sincosf(line->heading[i], &sine, &cosine);
     const float dx = x - line->x[i], dy = y - line->y[i];
-    *s = (float)i - NM_GUIDE_BACK + dx * cosine + dy * sine;
+    *s = (float)i - NM_LINE_BACK + dx * cosine + dy * sine;
     *d = dy * cosine - dx * sine;
 }
 
-float nm_guide_limit(const nm_guide *line, float from, float to) {
+float nm_drive_line_limit(const nm_drive_line *line, float from, float to) {
     float least = INFINITY;
-    for (float s = nm_maxf(from, nm_guide_first(line)); s <= nm_minf(to, nm_guide_last(line)); s += 2)
-        least = nm_minf(least, line->limit[(uint32_t)(s + NM_GUIDE_BACK)]);
+    for (float s = nm_maxf(from, nm_drive_line_first(line)); s <= nm_minf(to, nm_drive_line_last(line)); s += 2)
+        least = nm_minf(least, line->limit[(uint32_t)(s + NM_LINE_BACK)]);
     return least;
 }

@@ -81,7 +81,8 @@ static uint32_t step_of(float seconds) {
 }
 
 static int starts_on_line(const nm_script *script) {
-    return script->s[0] >= nm_guide_first(script->line) + 1 && script->s[0] <= nm_guide_last(script->line) - 1;
+    return script->s[0] >= nm_drive_line_first(script->line) + 1 &&
+           script->s[0] <= nm_drive_line_last(script->line) - 1;
 }
 
 // Beside the lane on the right, as far as a kerb lets it: m to the left of the ego's line.

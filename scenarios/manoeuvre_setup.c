@@ -56,18 +56,18 @@ static float least_time(const nm_attempt *a) {
 
 static void build_lines(nm_attempt *a) {
     nm_manoeuvre_work *work = a->work;
-    nm_guide *own = &work->other_line;
-    nm_guide_along(a->base->map, a->place.ego_lane, a->place.ego_s, &work->ego_line);
+    nm_drive_line *own = &work->other_line;
+    nm_drive_line_along(a->base->map, a->place.ego_lane, a->place.ego_s, &work->ego_line);
     const unsigned needs = a->spec->needs;
     const nm_kind kind = a->spec->kind;
     if (kind == NM_KIND_SUDDEN_U_TURN) {
-        nm_guide_u_turn(a->base->map, &a->place, own);
+        nm_drive_line_u_turn(a->base->map, &a->place, own);
     } else if ((needs & NM_NEED_STREET) && kind != NM_KIND_PARKED_PULL_OUT) {
-        const nm_pose pose = nm_guide_at(&work->ego_line, 0, 0);
+        const nm_pose pose = nm_drive_line_at(&work->ego_line, 0, 0);
         const float turn = a->place.side < 0 ? NM_HALF_PI_F : -NM_HALF_PI_F;
-        nm_guide_straight(pose.x, pose.y, pose.heading + turn, 60, own);
+        nm_drive_line_straight(pose.x, pose.y, pose.heading + turn, 60, own);
     } else if (needs & CROSSING) {
-        nm_guide_along(a->base->map, a->place.lane, a->place.in, own);
+        nm_drive_line_along(a->base->map, a->place.lane, a->place.in, own);
     } else {
         own = &work->ego_line;
     }
@@ -131,8 +131,8 @@ static int fit_adversary(nm_attempt *a) {
     const nm_manoeuvre_work *work = a->work;
     const nm_kind kind = a->spec->kind;
     if (nm_kind_param_index(kind, NM_PARAM_SPEED) < 0 || (a->spec->needs & NM_NEED_STREET)) return 1;
-    const float limit = a->spec->needs & CROSSING ? nm_guide_limit(&work->other_line, -25, a->cross_out + 10)
-                                                  : nm_guide_limit(&work->ego_line, 0, 80);
+    const float limit = a->spec->needs & CROSSING ? nm_drive_line_limit(&work->other_line, -25, a->cross_out + 10)
+                                                  : nm_drive_line_limit(&work->ego_line, 0, 80);
     return fit(a, NM_PARAM_SPEED, (kind == NM_KIND_RED_LIGHT_RUNNER ? 0.65f : 0.4f) * limit, 1.15f * limit);
 }
 
@@ -142,8 +142,8 @@ nm_reject nm_plan_setup(nm_attempt *a) {
     build_lines(a);
     set_roles(a, &key);
     find_ground(a);
-    const float first = nm_guide_first(&a->work->ego_line) + MARGIN;
-    const float limit = nm_guide_limit(&a->work->ego_line, nm_maxf(first, -80), 30);
+    const float first = nm_drive_line_first(&a->work->ego_line) + MARGIN;
+    const float limit = nm_drive_line_limit(&a->work->ego_line, nm_maxf(first, -80), 30);
     if (!fit(a, NM_PARAM_EGO_SPEED, SLOWEST * limit, limit) || !fit_adversary(a)) return NM_REJECT_EGO_SPEED;
     a->start_speed = nm_attempt_value(a, NM_PARAM_EGO_SPEED);
     a->seconds = lead_time(a, nm_rng_uniform(&key, 24));
@@ -160,8 +160,8 @@ nm_reject nm_plan_setup(nm_attempt *a) {
 
 nm_reject nm_plan_blind(nm_attempt *a, uint32_t steps) {
     const float way = a->start_speed * (float)steps * NM_STEP_SECONDS;
-    const float turned = nm_guide_at(&a->work->ego_line, a->start_s + way, 0).heading -
-                         nm_guide_at(&a->work->ego_line, a->start_s, 0).heading;
+    const float turned = nm_drive_line_at(&a->work->ego_line, a->start_s + way, 0).heading -
+                         nm_drive_line_at(&a->work->ego_line, a->start_s, 0).heading;
     a->blind = a->shown = steps;
     if (steps + 1 >= a->request->steps) return NM_REJECT_NO_ROOM; // it would never take over
     return fabsf(nm_wrap_angle(turned)) * way > NM_BLIND_DRIFT ? NM_REJECT_NO_ROOM : NM_REJECT_NONE;

@@ -61,15 +61,15 @@ static void set_track(nm_attempt *a, uint32_t track, int64_t id, nm_agent_type t
 static int in_the_way(const nm_attempt *a, const nm_state *state, float length, float width) {
     const nm_manoeuvre_work *work = a->work;
     const float half = 0.5f * width + CLEAR_ASIDE + 1;
-    uint32_t hint = NM_GUIDE_BACK;
+    uint32_t hint = NM_LINE_BACK;
     float s, d;
-    nm_guide_project(&work->ego_line, state->x, state->y, &hint, &s, &d);
+    nm_drive_line_project(&work->ego_line, state->x, state->y, &hint, &s, &d);
     // the whole band of the adversary's lane as well, where that is beside the ego's
     const float left = nm_maxf(a->place.offset, 0) + half, right = nm_minf(a->place.offset, 0) - half;
     if (d < left && d > right && s > a->start_s - CLEAR_BEHIND && s < CLEAR_AHEAD) return 1;
     if (work->script[NM_ROLE_ADVERSARY].line != &work->other_line) return 0;
-    hint = NM_GUIDE_BACK;
-    nm_guide_project(&work->other_line, state->x, state->y, &hint, &s, &d);
+    hint = NM_LINE_BACK;
+    nm_drive_line_project(&work->other_line, state->x, state->y, &hint, &s, &d);
     return fabsf(d) < nm_maxf(half, 0.5f * length) && s > -CLEAR_BEHIND && s < CLEAR_AHEAD;
 }
 
@@ -89,7 +89,7 @@ static void keep_nearest(nm_candidate *list, uint32_t *count, uint32_t max, nm_c
 static uint32_t choose_traffic(nm_attempt *a, nm_candidate *nearest) {
     const nm_scene *base = a->base;
     uint32_t count = 0;
-    const nm_pose ego = nm_guide_at(&a->work->ego_line, 0.5f * a->start_s, 0);
+    const nm_pose ego = nm_drive_line_at(&a->work->ego_line, 0.5f * a->start_s, 0);
     for (uint32_t track = 0; track < base->track_count; track++) {
         nm_state state;
         const nm_track *info = &base->tracks[track];
@@ -134,7 +134,7 @@ static void add_traffic(nm_attempt *a, uint32_t from) {
 }
 
 void nm_stage_build(nm_attempt *a) {
-    nm_candidate nearest[NM_MANOEUVRE_MAX_TRAFFIC];
+    nm_candidate nearest[NM_CASE_MAX_TRAFFIC];
     nm_arrays *stage = &a->work->stage;
     const uint32_t roles = a->has_other ? 3 : 2, count = choose_traffic(a, nearest);
     a->tracks = roles + count;
@@ -146,7 +146,7 @@ void nm_stage_build(nm_attempt *a) {
         set_track(a, NM_ROLE_OTHER, 3, NM_AGENT_CAR, NM_TRACK_GENERATED | a->other_flags, a->other_length,
                   a->other_width);
     stage->scene.ego = NM_ROLE_EGO;
-    const nm_pose start = nm_guide_at(&a->work->ego_line, a->start_s, 0);
+    const nm_pose start = nm_drive_line_at(&a->work->ego_line, a->start_s, 0);
     float sine, cosine;
     nm_sincosf(start.heading, &sine, &cosine);
     set_state(stage, NM_ROLE_EGO, 0, start, a->start_speed * cosine, a->start_speed * sine);
@@ -159,7 +159,7 @@ void nm_stage_build(nm_attempt *a) {
 // --- scripts ---------------------------------------------------------------------------------------------------------
 
 static nm_pose script_pose(const nm_script *script, uint32_t step) {
-    nm_pose pose = nm_guide_at(script->line, script->s[step], script->d[step]);
+    nm_pose pose = nm_drive_line_at(script->line, script->s[step], script->d[step]);
     if (script->reversed) pose.heading = nm_wrap_angle(pose.heading + NM_PI_F);
     return pose;
 }
@@ -167,7 +167,7 @@ static nm_pose script_pose(const nm_script *script, uint32_t step) {
 static void write_script(nm_attempt *a, nm_role role, uint32_t from) {
     nm_arrays *stage = &a->work->stage;
     const nm_script *script = &a->work->script[role];
-    const float first = nm_guide_first(script->line), last = nm_guide_last(script->line);
+    const float first = nm_drive_line_first(script->line), last = nm_drive_line_last(script->line);
     const uint32_t steps = stage->scene.step_count;
     for (uint32_t t = from; t < steps; t++) {
         const size_t at = nm_scene_at(&stage->scene, role, t);
@@ -228,7 +228,8 @@ static void record(nm_attempt *a, const nm_world_view *view) {
     nm_course *course = &a->work->course;
     const uint32_t slot = view->slot_of[NM_ROLE_EGO];
     if (slot == NM_NONE || course->count != step) return;
-    nm_guide_project(&a->work->ego_line, view->x[slot], view->y[slot], &a->hint, &course->s[step], &course->d[step]);
+    nm_drive_line_project(&a->work->ego_line, view->x[slot], view->y[slot], &a->hint, &course->s[step],
+                          &course->d[step]);
     course->v[step] = view->speed[slot];
     course->count = step + 1;
 }
@@ -250,7 +251,7 @@ static void restart(nm_attempt *a) {
     take->scene.ego = NM_ROLE_EGO;
     memset(take->z, 0, sizeof(float) * a->tracks * take->scene.step_count);
     a->work->course.count = 0;
-    a->hint = NM_GUIDE_BACK;
+    a->hint = NM_LINE_BACK;
     for (int role = 0; role < NM_ROLES; role++) a->crashed[role] = 0;
     nm_world_reset(a->world, a->world_seed);
     nm_world_set_policy(a->world, NM_ROLE_ADVERSARY, NM_POLICY_LOG);
@@ -310,8 +311,8 @@ static int shows(const nm_attempt *a, uint32_t lane, uint32_t clock, uint32_t fr
 }
 
 // Lanes of a line that end within [from, to] m of its s = 0.
-static int line_shows(const nm_attempt *a, const nm_guide *line, uint32_t lane, float s, uint32_t clock, uint32_t from,
-                      uint32_t to, int go) {
+static int line_shows(const nm_attempt *a, const nm_drive_line *line, uint32_t lane, float s, uint32_t clock,
+                      uint32_t from, uint32_t to, int go) {
     const nm_map *map = a->base->map;
     float start = -s; // of `lane`
     uint32_t at = 0;

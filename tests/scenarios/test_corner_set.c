@@ -149,7 +149,7 @@ static void what_is_kept_is_what_was_asked_for(void **state) {
     assert_int_equal(run(&s, s.path[0], 2, &report, &error), NM_OK);
     nm_store *store;
     nm_arena *arena = nm_arena_create(0);
-    nm_manoeuvre_work *work = nm_manoeuvre_work_create();
+    nm_case_work *work = nm_case_work_create(NULL, NULL);
     int64_t *ids;
     size_t count;
     uint32_t collisions = 0;
@@ -167,14 +167,14 @@ static void what_is_kept_is_what_was_asked_for(void **state) {
         const double gap = row.kind == NM_KIND_CUT_IN ? cJSON_GetObjectItem(achieved, "gap")->valuedouble : 5.0;
         assert_true(gap > 3.0 - 0.51 && gap < 8.0 + 0.51);
         cJSON_Delete(achieved);
-        nm_manoeuvre_request request = nm_manoeuvre_request_default();
+        nm_case_request request = nm_case_request_default();
         uint64_t index;
-        assert_int_equal(nm_manoeuvre_parse(scene->provenance.parameters, &request, &index, &error), NM_OK);
+        assert_int_equal(nm_case_parse(scene->provenance.parameters, &request, &index, &error), NM_OK);
         for (int k = 0; k < SOURCES; k++)
             if (s.sources[k]->hash == scene->provenance.parent) parent = s.sources[k];
         assert_non_null(parent);
-        nm_manoeuvre again;
-        assert_int_equal(nm_manoeuvre_attempt(work, parent, &request, index, &again, &error), NM_OK);
+        nm_case again;
+        assert_int_equal(nm_case_attempt(work, parent, &request, index, &again, &error), NM_OK);
         assert_non_null(again.scene);
         assert_true(again.scene->hash == scene->hash);
         nm_scene_destroy(again.scene);
@@ -182,7 +182,7 @@ static void what_is_kept_is_what_was_asked_for(void **state) {
     }
     assert_int_equal(count, 36);
     assert_in_range(collisions, 6, 30);
-    nm_manoeuvre_work_destroy(work);
+    nm_case_work_destroy(work);
     nm_store_close(store);
     nm_arena_destroy(arena);
     stage_close(&s);

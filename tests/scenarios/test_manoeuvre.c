@@ -12,35 +12,34 @@ static const nm_scene *base_of(const char *specification, uint64_t seed) {
     return scene;
 }
 
-static nm_manoeuvre_request request_of(nm_kind kind, nm_severity severity) {
-    nm_manoeuvre_request request = nm_manoeuvre_request_default();
+static nm_case_request request_of(nm_kind kind, nm_severity severity) {
+    nm_case_request request = nm_case_request_default();
     nm_error error;
     request.seed = 3;
     if (nm_kind_ranges_default(kind, severity, &request.ranges, &error) != NM_OK) fail_msg("%s", error.message);
     return request;
 }
 
-static nm_manoeuvre attempt(nm_manoeuvre_work *work, const nm_scene *scene, const nm_manoeuvre_request *request,
-                            uint64_t index) {
-    nm_manoeuvre made;
+static nm_case attempt(nm_manoeuvre_work *work, const nm_scene *scene, const nm_case_request *request, uint64_t index) {
+    nm_case made;
     nm_error error;
     if (nm_manoeuvre_attempt(work, scene, request, index, &made, &error) != NM_OK) fail_msg("%s", error.message);
     assert_int_equal(made.scene != NULL, made.reject == NM_REJECT_NONE);
     return made;
 }
 
-static float value_of(const nm_manoeuvre *made, nm_kind kind, nm_kind_param_id id) {
+static float value_of(const nm_case *made, nm_kind kind, nm_kind_param_id id) {
     return made->achieved[nm_kind_param_index(kind, id)];
 }
 
 // --- independent measures --------------------------------------------------------------------------------------------
 
 // Whom the danger is with.
-static uint32_t partner(const nm_manoeuvre *made, nm_kind kind) {
+static uint32_t partner(const nm_case *made, nm_kind kind) {
     return kind == NM_KIND_CUT_OUT ? made->other : made->adversary;
 }
 
-static void check_severity(const nm_manoeuvre *made, nm_kind kind, nm_severity severity) {
+static void check_severity(const nm_case *made, nm_kind kind, nm_severity severity) {
     const nm_scene *scene = made->scene;
     float ttc = INFINITY;
     int contact = 0;
@@ -56,7 +55,7 @@ static void check_severity(const nm_manoeuvre *made, nm_kind kind, nm_severity s
 }
 
 // The detectors, run anew on the finished scene, name the kind and who did it to whom.
-static void check_event(const nm_manoeuvre *made, nm_kind kind) {
+static void check_event(const nm_case *made, nm_kind kind) {
     const nm_kind_spec *spec = nm_kind_spec_of(kind);
     const nm_detect_params params = nm_detect_params_default();
     nm_arena *arena = nm_arena_create(0);
@@ -74,7 +73,7 @@ static void check_event(const nm_manoeuvre *made, nm_kind kind) {
     nm_arena_destroy(arena);
 }
 
-static void check_motion(const nm_manoeuvre *made) {
+static void check_motion(const nm_case *made) {
     const nm_scene *scene = made->scene;
     const uint32_t roles[] = {made->ego, made->adversary, made->other};
     assert_int_equal(scene->ego, made->ego);
@@ -100,7 +99,7 @@ static void check_motion(const nm_manoeuvre *made) {
     }
 }
 
-static void check_values(const nm_manoeuvre *made, const nm_manoeuvre_request *request) {
+static void check_values(const nm_case *made, const nm_case_request *request) {
     const nm_kind_ranges *ranges = &request->ranges;
     const nm_kind_spec *spec = nm_kind_spec_of(ranges->kind);
     for (size_t i = 0; i < spec->param_count; i++) {
@@ -116,7 +115,7 @@ static void check_values(const nm_manoeuvre *made, const nm_manoeuvre_request *r
 }
 
 /// A planner takes over before the crash: at the scene's current step nothing has happened yet.
-static void check_takeover(const nm_manoeuvre *made, const nm_manoeuvre_request *request) {
+static void check_takeover(const nm_case *made, const nm_case_request *request) {
     if (request->ranges.severity != NM_SEVERITY_COLLISION) return;
     uint32_t collisions = 0;
     for (size_t i = 0; i < made->event_count; i++) {
@@ -160,11 +159,11 @@ static const kind_case kind_cases[] = {
 };
 
 static void run_case(nm_manoeuvre_work *work, const kind_case *c, nm_severity severity, int least) {
-    nm_manoeuvre_request request = request_of(c->kind, severity);
+    nm_case_request request = request_of(c->kind, severity);
     int kept = 0;
     for (uint64_t i = 0; i < 6; i++) {
         const nm_scene *base = base_of(c->map, i + 1);
-        const nm_manoeuvre made = attempt(work, base, &request, i);
+        const nm_case made = attempt(work, base, &request, i);
         nm_scene_destroy(base);
         if (!made.scene) continue;
         kept++;
@@ -197,14 +196,14 @@ static void kept_scenes_are_what_was_asked_for(void **state) {
 static void asked_ranges_are_met(void **state) {
     (void)state;
     nm_manoeuvre_work *work = nm_manoeuvre_work_create();
-    nm_manoeuvre_request request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
+    nm_case_request request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
     nm_error error;
     assert_int_equal(nm_kind_ranges_set(&request.ranges, "gap=3:8", &error), NM_OK);
     assert_int_equal(nm_kind_ranges_set(&request.ranges, "min_ttc=0.5:1.2", &error), NM_OK);
     const nm_scene *base = base_of("highway:lanes=3,density=10", 5);
     int kept = 0;
     for (uint64_t i = 0; i < 10; i++) {
-        const nm_manoeuvre made = attempt(work, base, &request, i);
+        const nm_case made = attempt(work, base, &request, i);
         if (!made.scene) continue;
         kept++;
         nm_box ego, adversary;
@@ -230,10 +229,10 @@ static void attempts_repeat_bit_for_bit(void **state) {
     const nm_scene *base = base_of("junction_signal:density=10", 2);
     int kept = 0;
     for (size_t k = 0; k < 3; k++) {
-        const nm_manoeuvre_request request = request_of(kinds[k], NM_SEVERITY_COLLISION);
+        const nm_case_request request = request_of(kinds[k], NM_SEVERITY_COLLISION);
         for (uint64_t i = 0; i < 3; i++) {
-            const nm_manoeuvre first = attempt(used, base, &request, i);
-            const nm_manoeuvre second = attempt(i == 0 ? fresh : used, base, &request, i);
+            const nm_case first = attempt(used, base, &request, i);
+            const nm_case second = attempt(i == 0 ? fresh : used, base, &request, i);
             assert_int_equal(first.reject, second.reject);
             assert_int_equal(first.simulations, second.simulations);
             assert_memory_equal(first.requested, second.requested, sizeof first.requested);
@@ -254,7 +253,7 @@ static void a_scene_is_made_again_from_its_provenance(void **state) {
     (void)state;
     nm_manoeuvre_work *work = nm_manoeuvre_work_create();
     const nm_scene *base = base_of("highway:lanes=3,density=10", 9);
-    nm_manoeuvre_request request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
+    nm_case_request request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
     nm_error error;
     request.seed = UINT64_MAX - 5;
     request.steps = 120;
@@ -263,19 +262,19 @@ static void a_scene_is_made_again_from_its_provenance(void **state) {
     assert_int_equal(nm_kind_ranges_set(&request.ranges, "gap=3.3:8.1", &error), NM_OK);
     int kept = 0;
     for (uint64_t i = 0; i < 4; i++) {
-        const nm_manoeuvre made = attempt(work, base, &request, i);
+        const nm_case made = attempt(work, base, &request, i);
         if (!made.scene) continue;
         kept++;
         const nm_provenance *provenance = &made.scene->provenance;
         assert_string_equal(provenance->source, "manoeuvre");
         assert_true(provenance->seed == request.seed);
         assert_true(provenance->parent == base->hash);
-        nm_manoeuvre_request read;
+        nm_case_request read;
         uint64_t index;
-        if (nm_manoeuvre_parse(provenance->parameters, &read, &index, &error) != NM_OK) fail_msg("%s", error.message);
+        if (nm_case_parse(provenance->parameters, &read, &index, &error) != NM_OK) fail_msg("%s", error.message);
         assert_true(index == i);
         assert_memory_equal(&read.ranges, &request.ranges, sizeof read.ranges);
-        const nm_manoeuvre again = attempt(work, base, &read, index);
+        const nm_case again = attempt(work, base, &read, index);
         assert_non_null(again.scene);
         assert_true(again.scene->hash == made.scene->hash);
         assert_string_equal(again.scene->provenance.parameters, provenance->parameters);
@@ -301,10 +300,10 @@ static void broken_recipes_are_refused(void **state) {
         "\"braking\":[0,3],\"min_ttc\":[0,3]}}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        nm_manoeuvre_request request;
+        nm_case_request request;
         uint64_t index;
         nm_error error;
-        assert_int_equal(nm_manoeuvre_parse(bad[i], &request, &index, &error), NM_E_FORMAT);
+        assert_int_equal(nm_case_parse(bad[i], &request, &index, &error), NM_E_FORMAT);
     }
 }
 
@@ -312,23 +311,23 @@ static void bad_requests_are_refused_before_work(void **state) {
     (void)state;
     const nm_scene *base = base_of("highway:lanes=3,density=10", 1);
     nm_error error;
-    nm_manoeuvre_request request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
-    assert_int_equal(nm_manoeuvre_check(base, &request, &error), NM_OK);
+    nm_case_request request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
+    assert_int_equal(nm_case_check(base, &request, &error), NM_OK);
     request.ego = NM_POLICY_LOG;
-    assert_int_equal(nm_manoeuvre_check(base, &request, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_case_check(base, &request, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "log"));
     request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
     request.ego = NM_POLICY_CUSTOM;
-    assert_int_equal(nm_manoeuvre_check(base, &request, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_case_check(base, &request, &error), NM_E_ARGUMENT);
     request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
     request.steps = 30;
-    assert_int_equal(nm_manoeuvre_check(base, &request, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_case_check(base, &request, &error), NM_E_ARGUMENT);
     request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
     request.start_step = 7;
-    assert_int_equal(nm_manoeuvre_check(base, &request, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_case_check(base, &request, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "start step 7"));
     request = request_of(NM_KIND_PEDESTRIAN_CROSSING, NM_SEVERITY_NEAR_MISS);
-    assert_int_equal(nm_manoeuvre_check(base, &request, &error), NM_E_UNSUPPORTED);
+    assert_int_equal(nm_case_check(base, &request, &error), NM_E_UNSUPPORTED);
     assert_non_null(strstr(error.message, "it can hold cut_in"));
     nm_scene_destroy(base);
 }
@@ -348,14 +347,14 @@ static void the_ego_drives_by_its_policy(void **state) {
     const nm_policy policy = {.name = "hold", .act = hold_speed, .context = &calls};
     nm_manoeuvre_work *work = nm_manoeuvre_work_create();
     const nm_scene *base = base_of("highway:lanes=3,density=10", 1);
-    nm_manoeuvre_request request = request_of(NM_KIND_HARD_BRAKE, NM_SEVERITY_COLLISION);
+    nm_case_request request = request_of(NM_KIND_HARD_BRAKE, NM_SEVERITY_COLLISION);
     nm_error error;
     request.ego = NM_POLICY_CUSTOM;
     request.custom = &policy;
     assert_int_equal(nm_kind_ranges_set(&request.ranges, "reaction=0", &error), NM_OK);
     int kept = 0;
     for (uint64_t i = 0; i < 4; i++) {
-        const nm_manoeuvre made = attempt(work, base, &request, i);
+        const nm_case made = attempt(work, base, &request, i);
         if (!made.scene) continue;
         kept++;
         nm_state start = {0}, before = {0};
@@ -380,11 +379,11 @@ static void the_ego_drives_by_its_policy(void **state) {
 static void signals_are_kept(void **state) {
     (void)state;
     nm_manoeuvre_work *work = nm_manoeuvre_work_create();
-    const nm_manoeuvre_request request = request_of(NM_KIND_RED_LIGHT_RUNNER, NM_SEVERITY_NEAR_MISS);
+    const nm_case_request request = request_of(NM_KIND_RED_LIGHT_RUNNER, NM_SEVERITY_NEAR_MISS);
     const nm_scene *base = base_of("junction_signal:density=8", 3);
     int kept = 0;
     for (uint64_t i = 0; i < 4; i++) {
-        const nm_manoeuvre made = attempt(work, base, &request, i);
+        const nm_case made = attempt(work, base, &request, i);
         if (!made.scene) continue;
         kept++;
         int red = 0, green = 0;

@@ -1,0 +1,29 @@
+/// The parameters of a kind, measured in a scene: what its detector's event, its tracks and its map say, whoever made
+/// it and however. What generators promise is checked by it.
+#ifndef NM_SCENARIOS_KINDS_MEASURE_H
+#define NM_SCENARIOS_KINDS_MEASURE_H
+
+#include "scenarios/kinds.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Who plays which role: tracks of the scene, NM_NONE = nobody.
+typedef struct nm_kind_roles {
+    uint32_t ego, adversary, other;
+} nm_kind_roles;
+
+/// value[i] of parameter i of the event's kind, each as its table defines it (kinds_table.c); NaN where the scene does
+/// not show it. step [out, nullable]: the moment that they are of.
+/// Pure; prepares the map. About a microsecond for each step that is looked at.
+NM_API void nm_kind_measure(const nm_scene *scene, const nm_event *event, const nm_kind_roles *roles,
+                            float value[NM_KIND_MAX_PARAMS], uint32_t *step);
+
+/// How far a measured value may lie outside of the range that was asked for: as manoeuvre.h states its tolerances.
+NM_API float nm_kind_tolerance(nm_kind_param_id id);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
