@@ -60,21 +60,22 @@ static inline int nm_nuplan_overlap(const nm_nuplan_rectangle *a, const nm_nupla
            fabs(dy * b->cos_h - dx * b->sin_h) <= b->half_width + s * a->half_length + c * a->half_width;
 }
 
+static inline double nm_nuplan_hypot(double x, double y) {
+    return sqrt(x * x + y * y);
+}
 static inline int nm_nuplan_within(double dx, double dy, double reach) {
-    return dx * dx + dy * dy < reach * reach;
+    return nm_nuplan_hypot(dx, dy) < reach;
 }
 /// The collision test (0.2): centres strictly nearer than half the sum of the diagonals, then the overlap. The first
 /// matters for boxes that touch at corners on the line of their centres.
 static inline int nm_nuplan_collide(const nm_nuplan_rectangle *a, const nm_nuplan_rectangle *b) {
-    const double reach = hypot(a->half_length, a->half_width) + hypot(b->half_length, b->half_width);
+    const double reach =
+        nm_nuplan_hypot(a->half_length, a->half_width) + nm_nuplan_hypot(b->half_length, b->half_width);
     return nm_nuplan_within(b->x - a->x, b->y - a->y, reach) && nm_nuplan_overlap(a, b);
 }
 
 static inline double nm_nuplan_larger(double a, double b) {
     return a > b ? a : b;
-}
-static inline double nm_nuplan_hypot(double x, double y) {
-    return sqrt(x * x + y * y);
 }
 
 // --- a run -----------------------------------------------------------------------------------------------------------
