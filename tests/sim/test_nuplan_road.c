@@ -296,10 +296,11 @@ static void test_progress_along_roadblocks(void **state) {
     for (uint32_t k = 0; k < 100; ++k) put_ego(&d, k, 70 + k / 10.0, k > 30 ? -30 : 0, 0, 5);
     score(&d);
     assert_float_equal(d.result.ego_progress, 3.0, 1e-9);
-    // nobody goes back to an earlier roadblock: from C back into A nothing is counted
+    // nobody goes back to an earlier roadblock: from C back into A nothing is counted. The 4.9 m from 101 m on are,
+    // and the first metre of C: everybody starts on the first baseline, at whose end (100) the ego is taken to be
     for (uint32_t k = 0; k < 100; ++k) put_ego(&d, k, k < 50 ? 101 + k / 10.0 : 90 - (k - 50) / 10.0, 0, 0, 5);
     score(&d);
-    assert_float_equal(d.result.ego_progress, 4.9, 1e-9);
+    assert_float_equal(d.result.ego_progress, 5.9, 1e-9);
     // an expert without any lane
     race(60, 141, 60, 10, 0);
     for (uint32_t k = 0; k <= 100; ++k) put_expert(&d, k, 50, -30, 0);
