@@ -113,22 +113,55 @@ static int watched(const nm_nuplan_run *run, uint32_t step, const nm_nuplan_box 
     return side == NM_NUPLAN_AHEAD || (side == NM_NUPLAN_BESIDE && aside);
 }
 
+/// Two boxes along the four normals of their edges: the centres are p apart and grow apart by v a second, the half
+/// extents are e together. Neither turns, so that this is all that the projected boxes differ in.
+typedef struct slabs {
+    double p[4], v[4], e[4];
+    double dx, dy, vx, vy, reach;
+} slabs;
+
+static slabs slabs_of(const nm_nuplan_rectangle *a, double a_speed, const nm_nuplan_rectangle *b, double b_speed) {
+    const double c = a->cos_h * b->cos_h + a->sin_h * b->sin_h, s = a->cos_h * b->sin_h - a->sin_h * b->cos_h;
+    const double nx[4] = {a->cos_h, -a->sin_h, b->cos_h, -b->sin_h}, ny[4] = {a->sin_h, a->cos_h, b->sin_h, b->cos_h};
+    slabs made = {
+        .e = {a->half_length + fabs(c) * b->half_length + fabs(s) * b->half_width,
+              a->half_width + fabs(s) * b->half_length + fabs(c) * b->half_width,
+              b->half_length + fabs(c) * a->half_length + fabs(s) * a->half_width,
+              b->half_width + fabs(s) * a->half_length + fabs(c) * a->half_width},
+        .dx = b->x - a->x,
+        .dy = b->y - a->y,
+        .vx = b_speed * b->cos_h - a_speed * a->cos_h,
+        .vy = b_speed * b->sin_h - a_speed * a->sin_h,
+        .reach = nm_nuplan_hypot(a->half_length, a->half_width) + nm_nuplan_hypot(b->half_length, b->half_width),
+    };
+    for (int i = 0; i < 4; ++i) {
+        made.p[i] = nx[i] * made.dx + ny[i] * made.dy;
+        made.v[i] = nx[i] * made.vx + ny[i] * made.vy;
+    }
+    return made;
+}
+
+/// nm_nuplan_collide of the boxes after `tau`.
+static int collide_after(const slabs *s, double tau) {
+    for (int i = 0; i < 4; ++i)
+        if (!(fabs(s->p[i] + s->v[i] * tau) <= s->e[i])) return 0;
+    return nm_nuplan_within(s->dx + s->vx * tau, s->dy + s->vy * tau, s->reach);
+}
+
 /// The first of 0.1, 0.2, ..., 2.9 s at which the advanced boxes collide.
-static double project(nm_nuplan_rectangle ego, double speed, const nm_nuplan_box *box, double track_speed_) {
-    const double dx = box->x - ego.x, dy = box->y - ego.y;
-    const double way = NM_NUPLAN_TTC_HORIZON * speed, other_way = NM_NUPLAN_TTC_HORIZON * track_speed_;
+static double project(nm_nuplan_rectangle ego, double speed, const nm_nuplan_box *box, double box_speed) {
+    const double way = NM_NUPLAN_TTC_HORIZON * speed, box_way = NM_NUPLAN_TTC_HORIZON * box_speed;
     const double reach = nm_nuplan_hypot(ego.half_length, ego.half_width) +
-                         0.5 * nm_nuplan_hypot(box->length, box->width) + way + other_way;
-    if (!nm_nuplan_within(dx, dy, reach)) return INFINITY; // neither stretched nor advanced boxes can meet
+                         0.5 * nm_nuplan_hypot(box->length, box->width) + way + box_way;
+    if (!nm_nuplan_within(box->x - ego.x, box->y - ego.y, reach)) return INFINITY; // stretched boxes cannot meet
     const nm_nuplan_rectangle other = nm_nuplan_rectangle_of(box);
     const nm_nuplan_rectangle long_ego = nm_nuplan_stretched(ego, way);
-    const nm_nuplan_rectangle long_other = nm_nuplan_stretched(other, other_way);
+    const nm_nuplan_rectangle long_other = nm_nuplan_stretched(other, box_way);
     if (!nm_nuplan_collide(&long_ego, &long_other)) return INFINITY;
+    const slabs pair = slabs_of(&ego, speed, &other, box_speed);
     for (int i = 1; i <= NM_NUPLAN_TTC_STEPS; ++i) {
-        const double tau = (double)i / 10.0; // the double nearest to each: 0.95 lies well between two of them
-        const nm_nuplan_rectangle a = nm_nuplan_advanced(ego, speed * tau);
-        const nm_nuplan_rectangle b = nm_nuplan_advanced(other, track_speed_ * tau);
-        if (nm_nuplan_collide(&a, &b)) return tau;
+        const double tau = NM_NUPLAN_TTC_STEP * (double)i;
+        if (collide_after(&pair, tau)) return tau;
     }
     return INFINITY;
 }

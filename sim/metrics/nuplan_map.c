@@ -105,10 +105,10 @@ static void release(const void *data) {
 void nm_nuplan_map_destroy(const nm_nuplan_map *map) {
     if (!map) return;
     const nm_nuplan_map_def *d = &map->def;
-    const void *owned[] = {d->points,           d->rings,      d->polygons,    d->parts,
-                           d->objects,          d->links,      d->roadblocks,  d->intersections,
-                           d->drivable,         map->point_s,  map->ring_turn, map->out_edges,
-                           map->polygon_bounds, map->in_edges, map->outgoing,  map->incoming};
+    const void *owned[] = {d->points,      d->rings,       d->polygons,         d->parts,          d->objects,
+                           d->links,       d->roadblocks,  d->intersections,    d->drivable,       map->point_s,
+                           map->ring_turn, map->out_edges, map->polygon_bounds, map->block_bounds, map->in_edges,
+                           map->outgoing,  map->incoming};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; ++i) release(owned[i]);
     for (int layer = 0; layer < NM_NUPLAN_LAYER_COUNT; ++layer) {
         free(map->grid[layer].start);
@@ -157,6 +157,20 @@ static double signed_area(const nm_nuplan_point *points, nm_range ring) {
     for (uint32_t k = ring.first + 1; k + 1 < ring.first + ring.count; ++k)
         sum += (points[k].x - o.x) * (points[k + 1].y - o.y) - (points[k].y - o.y) * (points[k + 1].x - o.x);
     return sum;
+}
+
+static int make_blocks(nm_nuplan_map *map) {
+    const nm_nuplan_map_def *d = &map->def;
+    nm_nuplan_bounds *bounds = malloc(((size_t)d->point_count / NM_NUPLAN_BLOCK + 1) * sizeof *bounds);
+    map->block_bounds = bounds;
+    if (!bounds) return 0;
+    for (uint32_t k = 0; k <= d->point_count / NM_NUPLAN_BLOCK; ++k) bounds[k] = NOWHERE;
+    for (uint32_t k = 0; k < d->point_count; ++k) {
+        const nm_nuplan_bounds point = {d->points[k].x, d->points[k].y, d->points[k].x, d->points[k].y};
+        grow(&bounds[k / NM_NUPLAN_BLOCK], &point);
+        grow(&bounds[(k + 1) / NM_NUPLAN_BLOCK], &point); // the edge into the next block begins here
+    }
+    return 1;
 }
 
 /// Bounds, and which way to walk each ring so that the outer one counts +1 and a hole takes it away.
@@ -271,7 +285,7 @@ static int make_grid(nm_nuplan_map *map, int layer) {
 static nm_status derive(nm_nuplan_map *map, nm_error *error) {
     nm_status status = measure(map, error);
     if (status != NM_OK) return status;
-    int ok = make_polygons(map) && make_edges(&map->def, 1, &map->out_edges, &map->outgoing) &&
+    int ok = make_blocks(map) && make_polygons(map) && make_edges(&map->def, 1, &map->out_edges, &map->outgoing) &&
              make_edges(&map->def, 0, &map->in_edges, &map->incoming);
     for (int layer = 0; ok && layer < NM_NUPLAN_LAYER_COUNT; ++layer) ok = make_grid(map, layer);
     return ok ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "no memory for a map of %u lanes", map->def.object_count);

@@ -92,9 +92,12 @@ typedef struct nm_nuplan_grid {
     uint32_t *items;
 } nm_nuplan_grid;
 
+#define NM_NUPLAN_BLOCK 16u ///< points
+
 typedef struct nm_nuplan_map {
     nm_nuplan_map_def def;                  ///< copies
     const double *point_s;                  ///< [point_count] m along the baseline a point belongs to
+    const nm_nuplan_bounds *block_bounds;   ///< [point_count / NM_NUPLAN_BLOCK + 1] of a block and the point before it
     const nm_nuplan_bounds *polygon_bounds; ///< [polygon_count]
     const int8_t *ring_turn;                ///< [ring_count] +1, or -1 for a ring to be walked backwards
     const uint32_t *out_edges, *in_edges;   ///< [link_count] objects, in the order of the links

@@ -4,23 +4,43 @@
 #include "sim/metrics/nuplan_map.h"
 #include "sim/metrics/nuplan_private.h"
 
-/// How often the ring winds around the point, counted along the y axis; *edge is set when the point lies on it.
-static int winding(const nm_nuplan_point *points, nm_range ring, double x, double y, int *edge) {
-    int turns = 0;
-    nm_nuplan_point a = points[ring.first + ring.count - 1];
-    for (uint32_t k = ring.first; k < ring.first + ring.count; ++k) {
-        const nm_nuplan_point b = points[k];
-        const int below = a.y <= y;
-        if (below != (b.y <= y)) {
-            const double side = (b.x - a.x) * (y - a.y) - (b.y - a.y) * (x - a.x); // > 0: left of the edge
-            if (side == 0.0) *edge = 1;
-            if (below && side > 0.0) ++turns;
-            if (!below && side < 0.0) --turns;
-        } else if (a.y == y && b.y == y && (a.x <= x) != (b.x < x)) {
-            *edge = 1;
+/// What the edge ab adds to the number of times an outline winds around the point: crossings of the ray towards +x,
+/// upwards +1, downwards -1, half-open in y so that a corner counts once. *edge is set when the point lies on it.
+static inline int crossing(nm_nuplan_point a, nm_nuplan_point b, double x, double y, int *edge) {
+    const int below = a.y <= y;
+    int turn = 0;
+    if (below != (b.y <= y)) {
+        const double side = (b.x - a.x) * (y - a.y) - (b.y - a.y) * (x - a.x); // > 0: left of the edge
+        if (side == 0.0) *edge = 1;
+        turn = below ? side > 0.0 : -(side < 0.0);
+    } else if (a.y == y && b.y == y && (a.x <= x) != (b.x < x)) {
+        *edge = 1;
+    }
+    if (b.x == x && b.y == y) *edge = 1;
+    return turn;
+}
+
+/// The end of the block of points that `k` is in.
+static inline uint32_t block_end(uint32_t k, uint32_t end) {
+    const uint32_t next = (k / NM_NUPLAN_BLOCK + 1) * NM_NUPLAN_BLOCK;
+    return next < end ? next : end;
+}
+
+/// How often the ring winds around the point. Blocks of edges that the point is not beside need no look at each: to
+/// their right no ray crosses them, to their left it crosses them as often as they end on the other side.
+static int winding(const nm_nuplan_map *map, nm_range ring, double x, double y, int *edge) {
+    const nm_nuplan_point *points = map->def.points;
+    const uint32_t end = ring.first + ring.count;
+    int turns = crossing(points[end - 1], points[ring.first], x, y, edge);
+    for (uint32_t k = ring.first + 1, stop; k < end; k = stop) {
+        const nm_nuplan_bounds *b = &map->block_bounds[k / NM_NUPLAN_BLOCK];
+        stop = block_end(k, end);
+        if (y < b->lo_y || y > b->hi_y || x > b->hi_x) continue;
+        if (x < b->lo_x) {
+            turns += (points[k - 1].y <= y) - (points[stop - 1].y <= y);
+            continue;
         }
-        if (b.x == x && b.y == y) *edge = 1;
-        a = b;
+        for (; k < stop; ++k) turns += crossing(points[k - 1], points[k], x, y, edge);
     }
     return turns;
 }
@@ -33,7 +53,7 @@ static int place(const nm_nuplan_map *map, uint32_t polygon, double x, double y)
     const nm_range rings = d->polygons[polygon];
     int turns = 0, edge = 0;
     for (uint32_t r = rings.first; r < rings.first + rings.count; ++r)
-        turns += map->ring_turn[r] * winding(d->points, d->rings[r], x, y, &edge);
+        turns += map->ring_turn[r] * winding(map, d->rings[r], x, y, &edge);
     return edge ? -1 : turns != 0;
 }
 
@@ -129,19 +149,51 @@ int nm_nuplan_layer_near(const nm_nuplan_map *map, nm_nuplan_layer layer, double
 
 // --- baselines -------------------------------------------------------------------------------------------------------
 
-static double project(const nm_nuplan_map *map, uint32_t object, double x, double y, double *square) {
+/// m^2 to the nearest point of the bounds.
+static double bounds_square(const nm_nuplan_bounds *b, double x, double y) {
+    const double dx = x < b->lo_x ? b->lo_x - x : x > b->hi_x ? x - b->hi_x : 0.0;
+    const double dy = y < b->lo_y ? b->lo_y - y : y > b->hi_y ? y - b->hi_y : 0.0;
+    return dx * dx + dy * dy;
+}
+
+/// A place on a line: the nearest so far, the first of equals.
+typedef struct place_on_line {
+    double s, square;
+} place_on_line;
+
+static void project_block(const nm_nuplan_map *map, uint32_t k, uint32_t stop, double x, double y,
+                          place_on_line *best) {
     const nm_nuplan_point *points = map->def.points;
-    const nm_range line = map->def.objects[object].baseline;
-    double s = 0.0;
-    *square = INFINITY;
-    for (uint32_t k = line.first; k + 1 < line.first + line.count; ++k) {
-        double here;
-        const double t = nearest(points[k], points[k + 1], x, y, &here);
-        if (!(here < *square)) continue;
-        *square = here;
-        s = map->point_s[k] + t * (map->point_s[k + 1] - map->point_s[k]);
+    for (; k < stop; ++k) {
+        double square;
+        const double t = nearest(points[k - 1], points[k], x, y, &square);
+        if (square > best->square) continue;
+        const double s = map->point_s[k - 1] + t * (map->point_s[k] - map->point_s[k - 1]);
+        if (square < best->square || s < best->s) *best = (place_on_line){s, square};
     }
-    return s;
+}
+
+/// Starts with the block whose bounds are nearest, so that most others can be left out.
+static double project(const nm_nuplan_map *map, uint32_t object, double x, double y, double *square) {
+    const nm_range line = map->def.objects[object].baseline;
+    const uint32_t begin = line.first + 1, end = line.first + line.count;
+    place_on_line best = {0.0, INFINITY};
+    uint32_t first = begin;
+    double least = INFINITY;
+    for (uint32_t k = begin; k < end && line.count > NM_NUPLAN_BLOCK; k = block_end(k, end)) {
+        const double here = bounds_square(&map->block_bounds[k / NM_NUPLAN_BLOCK], x, y);
+        if (here < least) least = here, first = k;
+    }
+    project_block(map, first, block_end(first, end), x, y, &best);
+    for (uint32_t k = begin, stop; k < end; k = stop) {
+        stop = block_end(k, end);
+        // bounds may be rounded up to be further than what is in them
+        if (k == first || bounds_square(&map->block_bounds[k / NM_NUPLAN_BLOCK], x, y) > best.square * (1.0 + 1e-12))
+            continue;
+        project_block(map, k, stop, x, y, &best);
+    }
+    *square = best.square;
+    return best.s;
 }
 
 double nm_nuplan_project(const nm_nuplan_map *map, uint32_t object, double x, double y) {

@@ -69,6 +69,58 @@ static void test_folded_polygon(void **state) {
     nm_nuplan_map_destroy(map);
 }
 
+/// Outlines and baselines of hundreds of points, against sums over all of them.
+static void test_long_outlines(void **state) {
+    (void)state;
+    enum { RING = 333, LINE = 150 };
+    nm_nuplan_point points[RING + LINE];
+    for (int i = 0; i < RING; ++i) { // a star-shaped wave, so that every ray crosses it many times
+        const double a = 2.0 * NM_PI * i / RING, r = 30.0 + 8.0 * sin(17.0 * a) + 3.0 * sin(53.0 * a);
+        points[i] = (nm_nuplan_point){r * cos(a), r * sin(a)};
+    }
+    for (int i = 0; i < LINE; ++i) points[RING + i] = (nm_nuplan_point){0.4 * i - 30.0, 9.0 * sin(0.35 * i)};
+    const nm_range ring = {0, RING}, one = {0, 1};
+    const uint32_t parts[1] = {0};
+    const nm_nuplan_object lane = {.baseline = {RING, LINE}};
+    const nm_nuplan_map_def def = {.points = points,
+                                   .point_count = RING + LINE,
+                                   .rings = &ring,
+                                   .ring_count = 1,
+                                   .polygons = &one,
+                                   .polygon_count = 1,
+                                   .parts = parts,
+                                   .part_count = 1,
+                                   .objects = &lane,
+                                   .object_count = 1,
+                                   .roadblocks = &one,
+                                   .roadblock_count = 1};
+    const nm_nuplan_map *map;
+    nm_error error;
+    uint32_t draw = 0, inside = 0;
+    assert_int_equal(nm_nuplan_map_create(&def, &map, &error), NM_OK);
+    for (int n = 0; n < 3000; ++n) {
+        const double x = nm_test_uniform(11, &draw, -45, 45), y = nm_test_uniform(11, &draw, -45, 45);
+        int odd = 0; // crossings of the ray towards -y, unlike the code
+        for (int i = 0, k = RING - 1; i < RING; k = i++) {
+            const nm_nuplan_point a = points[k], b = points[i];
+            if ((a.x <= x) != (b.x <= x)) odd ^= a.y + (x - a.x) / (b.x - a.x) * (b.y - a.y) < y;
+        }
+        assert_int_equal(nm_nuplan_polygon_contains(map, 0, x, y), odd);
+        inside += odd != 0;
+        double least = INFINITY, s = 0.0, at = 0.0;
+        for (int i = RING; i + 1 < RING + LINE; ++i) {
+            const double dx = points[i + 1].x - points[i].x, dy = points[i + 1].y - points[i].y, l = hypot(dx, dy);
+            const double t = fmin(fmax(((x - points[i].x) * dx + (y - points[i].y) * dy) / l, 0.0), l);
+            const double far = hypot(x - points[i].x - t * dx / l, y - points[i].y - t * dy / l);
+            if (far < least - 1e-12) least = far, at = s + t;
+            s += l;
+        }
+        assert_float_equal(nm_nuplan_project(map, 0, x, y), at, 1e-9);
+    }
+    assert_true(inside > 800 && inside < 2200);
+    nm_nuplan_map_destroy(map);
+}
+
 static void test_project(void **state) {
     (void)state;
     hand_map m;
@@ -353,6 +405,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_polygon_with_hole),
         cmocka_unit_test(test_folded_polygon),
+        cmocka_unit_test(test_long_outlines),
         cmocka_unit_test(test_project),
         cmocka_unit_test(test_objects_at),
         cmocka_unit_test(test_layers_against_all_polygons),

@@ -1,6 +1,8 @@
 /// Collisions, their class and fault, and the time to collision.
 #include "nuplan_support.h"
 
+#include "scenes.h"
+
 static hand_map town;
 static const nm_nuplan_map *map;
 static hand_drive d;
@@ -313,21 +315,42 @@ static void test_ttc_after_collisions(void **state) {
     for (int k = 0; k < 20; ++k) assert_true(isinf(d.ttc[k]));
 }
 
+/// Random boxes around an ego astride two lanes, whose TTC step by step is that of moved boxes.
+static void test_ttc_step_by_step(void **state) {
+    (void)state;
+    uint32_t draw = 0, finite = 0;
+    for (int n = 0; n < 400; ++n) {
+        const double heading = nm_test_uniform(5, &draw, -3, 3), speed = nm_test_uniform(5, &draw, 0, 9);
+        const nm_nuplan_box box = {.x = nm_test_uniform(5, &draw, 50, 80),
+                                   .y = nm_test_uniform(5, &draw, -15, 19),
+                                   .heading = heading,
+                                   .vx = speed * cos(heading),
+                                   .vy = speed * sin(heading),
+                                   .length = nm_test_uniform(5, &draw, 1, 9),
+                                   .width = nm_test_uniform(5, &draw, 0.5, 3)};
+        const nm_nuplan_rectangle ego = {50, 2, 1, 0, 2, 1}, other = nm_nuplan_rectangle_of(&box);
+        if (nm_nuplan_collide(&ego, &other)) continue;
+        double want = INFINITY;
+        for (int i = 29; i >= 1; --i) {
+            const nm_nuplan_rectangle a = nm_nuplan_advanced(ego, 0.7 * i),
+                                      b = nm_nuplan_advanced(other, 0.1 * i * speed);
+            if (nm_nuplan_collide(&a, &b)) want = 0.1 * i;
+        }
+        assert_float_equal(ttc_of(50, 2, 7, NM_NUPLAN_VEHICLE, box), want, 1e-9);
+        finite += isfinite(want) != 0;
+    }
+    assert_true(finite > 40);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_boxes),
-        cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_static_types),
-        cmocka_unit_test(test_behind),
-        cmocka_unit_test(test_front_and_side),
-        cmocka_unit_test(test_energy),
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_once_per_track),
-        cmocka_unit_test(test_room),
-        cmocka_unit_test(test_ttc_grid),
-        cmocka_unit_test(test_ttc_moving),
-        cmocka_unit_test(test_ttc_who),
-        cmocka_unit_test(test_ttc_after_collisions),
+        cmocka_unit_test(test_boxes),          cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_static_types),   cmocka_unit_test(test_behind),
+        cmocka_unit_test(test_front_and_side), cmocka_unit_test(test_energy),
+        cmocka_unit_test(test_groups),         cmocka_unit_test(test_once_per_track),
+        cmocka_unit_test(test_room),           cmocka_unit_test(test_ttc_grid),
+        cmocka_unit_test(test_ttc_moving),     cmocka_unit_test(test_ttc_step_by_step),
+        cmocka_unit_test(test_ttc_who),        cmocka_unit_test(test_ttc_after_collisions),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
