@@ -313,6 +313,22 @@ static void test_ttc_after_collisions(void **state) {
     score(&d);
     assert_int_equal(d.collisions[0].at_fault, 0);
     for (int k = 0; k < 20; ++k) assert_true(isinf(d.ttc[k]));
+
+    // gone from the very sample of its contact: in the intersection, where what is beside is looked at
+    drive_east(&d, map, 10, 110, 0, 0);
+    for (int k = 0; k < 10; ++k) d.ego[k].vx = 5;
+    put_track(&d, 1, 0, NM_NUPLAN_VEHICLE, car(109, 2.4, 5));
+    for (int k = 0; k < 10; ++k) { // turned by 0.1 rad it reaches 0.995 + 0.2 m down: to 1.2 m at first, then to 0.7 m
+        d.boxes[k].heading = -0.1;
+        d.boxes[k].x = 109;
+        if (k >= 3) d.boxes[k].y = 1.9;
+    }
+    score(&d);
+    assert_int_equal(d.collisions[0].step, 3);
+    assert_string_equal(nm_nuplan_class_name((nm_nuplan_class)d.collisions[0].collision_class), "active_lateral");
+    assert_int_equal(d.collisions[0].at_fault, 0);
+    assert_true(d.ttc[2] < 1.0);
+    for (int k = 3; k < 10; ++k) assert_true(isinf(d.ttc[k]));
 }
 
 /// Random boxes around an ego astride two lanes, whose TTC step by step is that of moved boxes.
