@@ -228,7 +228,7 @@ typedef struct nm_nuplan_series {
 /// returns    NM_OK; NM_E_ARGUMENT, naming the sample, for too few samples, time stamps that do not ascend, sizes that
 ///            are not positive, unknown types; NM_E_NUMERIC for values that are not finite, or beyond 1e8; NM_E_MEMORY.
 ///            `result` is changed only with NM_OK
-/// O(samples * (tracks + points of the lanes there)); about 1 ms for 150 samples and 64 tracks.
+/// O(samples * (tracks + points of the lanes there)); 0.2 to 0.5 ms for 150 samples and 64 tracks.
 NM_API nm_status nm_nuplan_score(const nm_nuplan_drive *drive, nm_nuplan_result *result,
                                  nm_nuplan_collision *collisions, uint32_t max, const nm_nuplan_series *series,
                                  nm_error *error);
