@@ -36,6 +36,11 @@
 ///   speed limit    excess over the limit times mean dt, over 2.23 m/s times the duration; no limit, no violation
 ///   comfort        Savitzky-Golay-filtered series within six bounds, see nm_nuplan_series
 ///
+/// Different from the published code, where that would give up or depends on chance: where lanes overlap, the one whose
+/// baseline is nearest is taken (there: an error); connectors of one point are in the order of their indices (there: of
+/// a search tree); a connector without any neighbour has no speed limit (there: an error). Lane changes, which have no
+/// score, are not judged; nm_nuplan_result.multi_lane_samples is what they are judged by.
+///
 /// Computed in double; what is compared was computed from 64-bit time stamps in microseconds. Pure, thread-safe.
 #ifndef NM_SIM_METRICS_NUPLAN_SCORE_H
 #define NM_SIM_METRICS_NUPLAN_SCORE_H
