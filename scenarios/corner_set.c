@@ -9,12 +9,13 @@
 #include "scenarios/places.h"
 #include "sim/world.h"
 
-static const char generator[] = "manoeuvre";
+#define GENERATORS ((uint32_t)NM_CASE_GENERATOR_COUNT)
+#define SURPLUS 8u // attempts beside those that are missing, since not all are kept; of those with the model none
 
 /// One attempt of a round.
 typedef struct slot {
-    uint32_t kind;  ///< index into config->kinds
-    uint64_t index; ///< of the kind's attempts
+    uint32_t cell;  ///< kind and generator: see `set`
+    uint64_t index; ///< of the cell's attempts
     nm_severity severity;
     const char *reason; ///< static
     nm_packed_scene *packed;
@@ -24,7 +25,7 @@ typedef struct slot {
     float feature[NM_FEATURE_COUNT];
     const char *label;                     ///< static
     char *requested, *achieved, *verdicts; ///< JSON, malloc
-    double seconds;
+    uint32_t steps;
 } slot;
 
 /// What one thread works with.
@@ -34,19 +35,36 @@ typedef struct worker {
     nm_arena *arena;
 } worker;
 
+/// What one generator does for one kind: cell kind * GENERATORS + generator, as the report's yields.
+typedef struct cell {
+    uint32_t *fit;        ///< [yield.sources] indices of the sources that can hold it
+    double *reach;        ///< likewise: sum of their weights up to it
+    uint64_t quota;       ///< scenes that it is to have, as far as is known in this round
+    uint32_t planned;     ///< attempts in the round
+    uint32_t rank, ranks; ///< among the generators that are asked for the kind
+    int uses_model;
+} cell;
+
 typedef struct set {
     const nm_corner_config *config;
     nm_store *store;
     nm_thread_pool *pool;
     nm_corner_report *report;
-    uint32_t **fit;    ///< [kind_count][sources] indices of the sources that can hold it
-    uint32_t *planned; ///< [kind_count] attempts in the round
+    cell *cells;
+    uint32_t cell_count;
+    uint64_t wanted[NM_KIND_COUNT]; ///< scenes of each kind, as far as is known in this round
+    uint64_t steps;                 ///< of 0.1 s, of all scenes of the set
     slot slots[NM_CORNER_ROUND];
     uint32_t slot_count;
-    worker *workers;
+    uint32_t parallel[NM_CORNER_ROUND], parallel_count; ///< slots that need no model
+    worker *workers;                                    ///< [worker_count], and one with the model
     int worker_count;
     int finished; ///< by an earlier run
 } set;
+
+static const nm_corner_kind *kind_of(const set *s, uint32_t at) {
+    return &s->config->kinds[at / GENERATORS];
+}
 
 nm_status nm_corner_kind_default(nm_kind kind, nm_corner_kind *out, nm_error *error) {
     const nm_kind_spec *spec = nm_kind_spec_of(kind);
@@ -66,7 +84,10 @@ nm_corner_config nm_corner_config_default(void) {
                               .traffic = 6,
                               .validity = nm_validity_params_default(),
                               .mining = "{}",
-                              .patience = 50.0};
+                              .generators = {[NM_CASE_MANOEUVRE] = 1.0},
+                              .adversaries = 1,
+                              .patience = 50.0,
+                              .attempt = nm_case_attempt};
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -76,8 +97,10 @@ static int has_severity(nm_kind kind, nm_severity severity) {
     return (int)(nm_kind_spec_of(kind)->severities >> severity & 1u);
 }
 
-static nm_case_request request_of(const nm_corner_config *c, const nm_corner_kind *kind, nm_severity severity) {
+static nm_case_request request_of(const nm_corner_config *c, const nm_corner_kind *kind, nm_case_generator generator,
+                                  nm_severity severity) {
     nm_case_request r = nm_case_request_default();
+    r.generator = generator;
     r.ranges = kind->ranges[severity];
     r.sampling = kind->sampling;
     r.seed = c->seed;
@@ -86,7 +109,84 @@ static nm_case_request request_of(const nm_corner_config *c, const nm_corner_kin
     if (c->idm) r.idm = c->idm;
     r.steps = c->steps;
     r.traffic = c->traffic;
+    if (generator == NM_CASE_RESAMPLE) r.adversaries = c->adversaries;
     return r;
+}
+
+static int has_own_shares(const nm_corner_kind *kind) {
+    for (uint32_t g = 0; g < GENERATORS; ++g)
+        if (kind->generators[g] != 0.0) return 1;
+    return 0;
+}
+
+static const double *shares_of(const nm_corner_config *c, const nm_corner_kind *kind) {
+    return has_own_shares(kind) ? kind->generators : c->generators;
+}
+
+/// Can the generator make the kind from the source, in every severity that the kind has?
+static nm_status check_source(const nm_corner_config *c, const nm_corner_kind *kind, nm_case_generator generator,
+                              const nm_scene *source, nm_error *error) {
+    nm_status status = NM_OK;
+    for (int severity = 0; status == NM_OK && severity < NM_SEVERITY_COUNT; ++severity) {
+        if (!has_severity(kind->kind, (nm_severity)severity)) continue;
+        const nm_case_request request = request_of(c, kind, generator, (nm_severity)severity);
+        status = nm_case_check(source, &request, error);
+    }
+    return status;
+}
+
+/// One source will do. What is said of the first one is said, unless another shows that the request makes no sense.
+static nm_status check_generator(const nm_corner_config *c, const nm_corner_kind *kind, nm_case_generator generator,
+                                 nm_error *error) {
+    nm_status first = NM_OK;
+    for (uint32_t i = 0; i < c->source_count; ++i) {
+        nm_error why;
+        size_t places = 1;
+        nm_error_clear(&why);
+        // to say what else the map could hold takes longer than to see that this it cannot
+        nm_status status = i ? nm_kind_places(c->sources[i]->map, kind->kind, NULL, 0, &places, &why) : NM_OK;
+        if (status == NM_OK && !places) continue;
+        if (status == NM_OK) status = check_source(c, kind, generator, c->sources[i], &why);
+        if (status == NM_OK) return NM_OK;
+        if (i == 0 || status != NM_E_UNSUPPORTED) *error = why;
+        if (status != NM_E_UNSUPPORTED) return status;
+        if (i == 0) first = status;
+    }
+    return first;
+}
+
+static nm_status check_shares(const double *shares, const char *of, nm_error *error) {
+    double sum = 0.0;
+    for (uint32_t g = 0; g < GENERATORS; ++g) {
+        if (!(shares[g] >= 0.0 && shares[g] < 1e9))
+            return NM_ERROR(error, NM_E_ARGUMENT, "%g of %s by %s is no share", shares[g], of,
+                            nm_case_generator_name((nm_case_generator)g));
+        sum += shares[g];
+    }
+    return sum > 0.0 ? NM_OK : NM_ERROR(error, NM_E_ARGUMENT, "no generator has a share of %s", of);
+}
+
+static nm_status check_generators(const nm_corner_config *c, const nm_corner_kind *kind, nm_error *error) {
+    const double *shares = shares_of(c, kind);
+    nm_status status = check_shares(shares, nm_kind_name(kind->kind), error), first = NM_OK;
+    int able = 0;
+    for (uint32_t g = 0; status == NM_OK && g < GENERATORS; ++g) {
+        const nm_case_generator generator = (nm_case_generator)g;
+        const nm_case_request request = request_of(c, kind, generator, kind->ranges[0].severity);
+        nm_error why;
+        nm_error_clear(&why);
+        if (shares[g] <= 0.0) continue;
+        if (nm_case_uses_model(&request) && !(c->model && c->recipe))
+            return NM_ERROR(error, NM_E_ARGUMENT, "%s takes a model, and there is none",
+                            nm_case_generator_name(generator));
+        const nm_status is = check_generator(c, kind, generator, &why);
+        able |= is == NM_OK;
+        if (is == NM_OK) continue;
+        if (is != NM_E_UNSUPPORTED || has_own_shares(kind)) status = is;
+        if (first == NM_OK || status != NM_OK) *error = why;
+        first = is;
+    }
+    return status != NM_OK || able ? status : first;
 }
 
 static nm_status check_kind(const nm_corner_config *c, uint32_t index, nm_error *error) {
@@ -99,23 +199,7 @@ static nm_status check_kind(const nm_corner_config *c, uint32_t index, nm_error 
                         name);
     for (uint32_t i = 0; i < index; ++i)
         if (c->kinds[i].kind == kind->kind) return NM_ERROR(error, NM_E_ARGUMENT, "%s is asked for twice", name);
-    nm_error first;
-    nm_error_clear(&first);
-    for (uint32_t i = 0; i < c->source_count; ++i) {
-        nm_error why;
-        nm_error_clear(&why);
-        nm_status status = NM_OK;
-        for (int s = 0; status == NM_OK && s < NM_SEVERITY_COUNT; ++s) {
-            if (!has_severity(kind->kind, (nm_severity)s)) continue;
-            const nm_case_request request = request_of(c, kind, (nm_severity)s);
-            status = nm_case_check(c->sources[i], &request, &why);
-        }
-        if (status == NM_OK) return NM_OK; // one source will do
-        if (i == 0 || (first.code != NM_E_ARGUMENT && status == NM_E_ARGUMENT)) first = why;
-        if (status != NM_E_UNSUPPORTED) break;
-    }
-    *error = first;
-    return first.code;
+    return check_generators(c, kind, error);
 }
 
 nm_status nm_corner_check(const nm_corner_config *c, nm_error *error) {
@@ -126,7 +210,10 @@ nm_status nm_corner_check(const nm_corner_config *c, nm_error *error) {
     if (!c->count && !(c->hours > 0.0)) return NM_ERROR(error, NM_E_ARGUMENT, "neither a number of scenes nor hours");
     if (!(c->hours >= 0.0 && c->hours <= 1e6)) return NM_ERROR(error, NM_E_ARGUMENT, "%g hours are none", c->hours);
     if (!(c->patience >= 1.0)) return NM_ERROR(error, NM_E_ARGUMENT, "patience is %g, less than 1", c->patience);
-    nm_status status = NM_OK;
+    for (uint32_t i = 0; c->source_weights && i < c->source_count; ++i)
+        if (!(c->source_weights[i] > 0.0 && c->source_weights[i] < 1e9))
+            return NM_ERROR(error, NM_E_ARGUMENT, "a weight of %g is none of a source", c->source_weights[i]);
+    nm_status status = check_shares(c->generators, "the set", error);
     for (uint32_t k = 0; status == NM_OK && k < c->kind_count; ++k) status = check_kind(c, k, error);
     return status;
 }
@@ -138,7 +225,7 @@ nm_status nm_corner_check(const nm_corner_config *c, nm_error *error) {
 static nm_rng_key key_of(const set *s, const slot *a) {
     return (nm_rng_key){.seed = s->config->seed,
                         .scene = a->index,
-                        .agent = (uint32_t)s->config->kinds[a->kind].kind,
+                        .agent = (uint32_t)kind_of(s, a->cell)->kind | (a->cell % GENERATORS) << 8,
                         .step = 1,
                         .purpose = NM_PURPOSE_KIND};
 }
@@ -163,16 +250,18 @@ static const char *failed_verdict(const nm_validity *validity) {
 
 static nm_status judge(const set *s, const slot *a, const nm_case *made, nm_arena *arena, nm_validity *out,
                        nm_error *error) {
-    const uint32_t others[2] = {made->adversary, made->other};
+    uint32_t others[2 + NM_CASE_MAX_ADVERSARIES], count = 0;
+    others[count++] = made->adversary;
+    if (made->other != NM_NONE) others[count++] = made->other; // the third role is staged, too
+    for (uint32_t i = 0; i < made->more_count && i < NM_CASE_MAX_ADVERSARIES; ++i) others[count++] = made->more[i];
     const nm_conflict_case conflict = {.scene = made->scene,
                                        .ego = made->ego,
                                        .adversaries = others,
-                                       .adversary_count =
-                                           made->other != NM_NONE ? 2 : 1, // the third role is staged, too
+                                       .adversary_count = count,
                                        .begin = made->scene->current_step,
                                        .event = &made->event};
     nm_validity_params params = s->config->validity;
-    params.violations |= nm_kind_spec_of(s->config->kinds[a->kind].kind)->violations;
+    params.violations |= nm_kind_spec_of(kind_of(s, a->cell)->kind)->violations;
     return nm_validity_of(&conflict, &params, arena, out, error);
 }
 
@@ -193,27 +282,49 @@ static nm_status keep(slot *a, const nm_kind_spec *spec, const nm_case *made, co
     memcpy(a->events, made->events, made->event_count * sizeof *a->events);
     a->criticality = *made->criticality;
     a->label = nm_avoid_label_name(validity->avoidability.label);
-    a->seconds = (double)made->scene->dt * (double)(made->scene->step_count - 1);
+    a->steps = made->scene->step_count - 1;
     nm_scene_feature(made->scene, &a->criticality, a->events, a->event_count, a->feature);
     return nm_pack_scene(w->packer, made->scene, &a->packed, error);
 }
 
-static nm_status attempt(void *context, size_t index, int thread, nm_error *error) {
-    const set *s = context;
-    slot *a = (slot *)&s->slots[index];
-    worker *w = &s->workers[thread];
-    const nm_corner_kind *kind = &s->config->kinds[a->kind];
-    const nm_rng_key key = key_of(s, a);
-    const uint32_t fits = s->report->yields[a->kind].sources;
-    const nm_scene *source = s->config->sources[s->fit[a->kind][nm_rng_below(&key, 200, fits)]];
+static const nm_scene *draw_source(const set *s, const slot *a, const nm_rng_key *key) {
+    const cell *c = &s->cells[a->cell];
+    const uint32_t count = s->report->yields[a->cell].sources;
+    const double at = (double)nm_rng_uniform(key, 200) * c->reach[count - 1];
+    uint32_t low = 0, high = count - 1; // the first whose reach lies beyond
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        if (c->reach[middle] > at)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return s->config->sources[c->fit[low]];
+}
+
+static nm_severity draw_severity(const nm_corner_kind *kind, const nm_rng_key *key) {
     const int both = has_severity(kind->kind, NM_SEVERITY_NEAR_MISS) && has_severity(kind->kind, NM_SEVERITY_COLLISION);
     const int collides =
-        both ? (double)nm_rng_uniform(&key, 201) < kind->collisions : has_severity(kind->kind, NM_SEVERITY_COLLISION);
-    a->severity = collides ? NM_SEVERITY_COLLISION : NM_SEVERITY_NEAR_MISS;
-    const nm_case_request request = request_of(s->config, kind, a->severity);
+        both ? (double)nm_rng_uniform(key, 201) < kind->collisions : has_severity(kind->kind, NM_SEVERITY_COLLISION);
+    return collides ? NM_SEVERITY_COLLISION : NM_SEVERITY_NEAR_MISS;
+}
+
+static nm_status make(const set *s, slot *a, worker *w, nm_error *error) {
+    const nm_corner_kind *kind = kind_of(s, a->cell);
+    const cell *c = &s->cells[a->cell];
+    const nm_rng_key key = key_of(s, a);
+    const nm_scene *source = draw_source(s, a, &key);
+    a->severity = draw_severity(kind, &key);
+    const nm_case_request request = request_of(s->config, kind, (nm_case_generator)(a->cell % GENERATORS), a->severity);
     nm_case made;
     nm_arena_reset(w->arena);
-    nm_status status = nm_case_attempt(w->work, source, &request, a->index, &made, error);
+    // no two generators try the same values, and together they try all
+    nm_status status = s->config->attempt(w->work, source, &request, a->index * c->ranks + c->rank, &made, error);
+    if (status == NM_E_UNSUPPORTED || status == NM_E_NUMERIC) { // one attempt that fails is no end of all others
+        nm_error_clear(error);
+        a->reason = status == NM_E_NUMERIC ? "numeric" : "unsupported";
+        return NM_OK;
+    }
     if (status != NM_OK) return status;
     a->reason = nm_reject_name(made.reject);
     if (made.reject != NM_REJECT_NONE) return NM_OK;
@@ -229,6 +340,23 @@ static nm_status attempt(void *context, size_t index, int thread, nm_error *erro
     return status;
 }
 
+static nm_status make_parallel(void *context, size_t index, int thread, nm_error *error) {
+    set *s = context;
+    return make(s, &s->slots[s->parallel[index]], &s->workers[thread], error);
+}
+
+/// Those with the model, one after the other: they take so long that one may want to stop in between.
+static nm_status make_with_model(set *s, nm_error *error) {
+    const nm_corner_config *c = s->config;
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < s->slot_count; ++i) {
+        if (!s->cells[s->slots[i].cell].uses_model) continue;
+        if (c->stop && c->stop(c->stop_context)) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+        status = make(s, &s->slots[i], &s->workers[s->worker_count], error);
+    }
+    return status;
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Rounds
 
@@ -241,35 +369,126 @@ static void release(slot *a) {
     memset(a, 0, sizeof *a);
 }
 
-static int done(const set *s, uint32_t kind) {
-    const nm_corner_yield *y = &s->report->yields[kind];
-    return y->given_up || (s->config->count && y->kept >= s->config->count);
+static uint64_t kept_of(const set *s, uint32_t kind) {
+    uint64_t kept = 0;
+    for (uint32_t g = 0; g < GENERATORS; ++g) kept += s->report->yields[kind * GENERATORS + g].kept;
+    return kept;
 }
 
-/// The kind that is most behind its share, as if all that is planned were kept; NM_NONE when nothing is left to do.
+static int enough_hours(const set *s) {
+    return s->config->hours > 0.0 && s->report->hours >= s->config->hours;
+}
+
+/// Nothing more is wanted of the cell: of one that is done nothing is taken or counted either, so that what was made of
+/// it in vain is made again, the same, should the others not reach the number.
+static int done(const set *s, uint32_t at) {
+    const nm_corner_yield *y = &s->report->yields[at];
+    return y->given_up || !(y->share > 0.0) || y->kept >= s->cells[at].quota ||
+           kept_of(s, at / GENERATORS) >= s->wanted[at / GENERATORS];
+}
+
+static int given_up(const set *s, uint32_t kind) {
+    for (uint32_t at = kind * GENERATORS; at < (kind + 1) * GENERATORS; ++at)
+        if (s->report->yields[at].share > 0.0 && !s->report->yields[at].given_up) return 0;
+    return 1;
+}
+
+/// How many scenes there are to be of each kind. By hours: of all that are missing its share, by weight, among the
+/// kinds that nobody gave up.
+static void set_wanted(set *s) {
+    const nm_corner_config *c = s->config;
+    double weights = 0.0, before = 0.0, left;
+    if (!(c->hours > 0.0)) {
+        for (uint32_t k = 0; k < c->kind_count; ++k) s->wanted[k] = c->count;
+        return;
+    }
+    left = ceil((c->hours - s->report->hours) * 3600.0 / ((double)c->steps * (double)NM_STEP_SECONDS) - 1e-6);
+    for (uint32_t k = 0; k < c->kind_count; ++k) {
+        if (given_up(s, k)) continue;
+        weights += c->kinds[k].weight;
+        left += (double)kept_of(s, k);
+    }
+    for (uint32_t k = 0; k < c->kind_count; ++k) {
+        const double with = before + (given_up(s, k) ? 0.0 : c->kinds[k].weight);
+        // whole numbers that add up
+        s->wanted[k] =
+            with > before ? (uint64_t)(floor(left * with / weights + 0.5) - floor(left * before / weights + 0.5)) : 0;
+        if (c->count && s->wanted[k] > c->count) s->wanted[k] = c->count;
+        before = with;
+    }
+}
+
+/// How many scenes of a kind each generator is to have: its share of those that nobody who gave up has made. Whole
+/// numbers that add up; which of them are rounded up differs from kind to kind, so that all together are about right.
+static void set_quotas(set *s, uint32_t kind) {
+    const nm_corner_yield *yields = &s->report->yields[kind * GENERATORS];
+    cell *cells = &s->cells[kind * GENERATORS];
+    double whole = 0.0, before = 0.0;
+    uint64_t wanted = s->wanted[kind];
+    for (uint32_t g = 0; g < GENERATORS; ++g) {
+        if (!yields[g].given_up)
+            whole += yields[g].share;
+        else
+            wanted -= yields[g].kept < wanted ? yields[g].kept : wanted;
+    }
+    const double offset = fmod(0.5 + 0.61803398875 * (double)s->config->kinds[kind].kind, 1.0); // the golden ratio's
+    for (uint32_t g = 0; g < GENERATORS; ++g) {
+        cells[g].quota = 0;
+        if (yields[g].given_up || !(yields[g].share > 0.0)) continue;
+        const double share = yields[g].share / whole, with = before + share > 1.0 - 1e-9 ? 1.0 : before + share;
+        cells[g].quota = (uint64_t)(floor((double)wanted * with + offset) - floor((double)wanted * before + offset));
+        before = with;
+    }
+}
+
+/// The cell of a kind whose generator is most behind its share, as if all that is planned were kept; NM_NONE when
+/// nothing is left to do. *has: how much of its weight the kind has.
+static uint32_t most_behind_of(const set *s, uint32_t kind, double *has) {
+    uint32_t best = NM_NONE;
+    uint64_t sum = 0;
+    double least = INFINITY;
+    for (uint32_t at = kind * GENERATORS; at < (kind + 1) * GENERATORS; ++at) {
+        const nm_corner_yield *y = &s->report->yields[at];
+        const cell *c = &s->cells[at];
+        const uint64_t with = y->kept + c->planned, surplus = c->uses_model ? 0 : SURPLUS;
+        sum += with;
+        if (done(s, at) || with >= c->quota + surplus) continue;
+        if ((double)with / y->share >= least) continue;
+        least = (double)with / y->share;
+        best = at;
+    }
+    *has = (double)sum / s->config->kinds[kind].weight;
+    return best;
+}
+
 static uint32_t most_behind(const set *s) {
     uint32_t best = NM_NONE;
     double least = INFINITY;
     for (uint32_t k = 0; k < s->config->kind_count; ++k) {
-        const nm_corner_yield *y = &s->report->yields[k];
-        if (done(s, k) || (s->config->count && y->kept + s->planned[k] >= s->config->count + 8)) continue;
-        const double has = (double)(y->kept + s->planned[k]) / s->config->kinds[k].weight;
-        if (has >= least) continue;
+        double has;
+        const uint32_t at = most_behind_of(s, k, &has);
+        if (at == NM_NONE || has >= least) continue;
         least = has;
-        best = k;
+        best = at;
     }
     return best;
 }
 
 static void plan(set *s) {
-    memset(s->planned, 0, s->config->kind_count * sizeof *s->planned);
-    s->slot_count = 0;
-    if (s->config->hours > 0.0 && s->report->hours >= s->config->hours) return;
-    while (s->slot_count < NM_CORNER_ROUND) {
-        const uint32_t kind = most_behind(s);
-        if (kind == NM_NONE) return;
-        s->slots[s->slot_count++] =
-            (slot){.kind = kind, .index = s->report->yields[kind].attempts + s->planned[kind]++};
+    uint32_t with_model = 0;
+    for (uint32_t i = 0; i < s->cell_count; ++i) s->cells[i].planned = 0;
+    set_wanted(s);
+    for (uint32_t k = 0; k < s->config->kind_count; ++k) set_quotas(s, k);
+    s->slot_count = s->parallel_count = 0;
+    while (s->slot_count < NM_CORNER_ROUND && !enough_hours(s) && with_model < NM_CORNER_MODEL_ROUND) {
+        const uint32_t at = most_behind(s);
+        if (at == NM_NONE) return;
+        cell *c = &s->cells[at];
+        if (c->uses_model)
+            with_model++;
+        else
+            s->parallel[s->parallel_count++] = s->slot_count;
+        s->slots[s->slot_count++] = (slot){.cell = at, .index = s->report->yields[at].attempts + c->planned++};
     }
 }
 
@@ -282,8 +501,8 @@ static nm_status put(const set *s, const slot *a, nm_error *error) {
         status = nm_store_put_events(s->store, scene, a->events, a->event_count, &a->criticality, a->feature,
                                      s->config->mining, error);
     const nm_generated row = {.generation = s->report->generation,
-                              .kind = s->config->kinds[a->kind].kind,
-                              .generator = generator,
+                              .kind = kind_of(s, a->cell)->kind,
+                              .generator = nm_case_generator_name((nm_case_generator)(a->cell % GENERATORS)),
                               .severity = nm_severity_name(a->severity),
                               .label = a->label,
                               .requested = a->requested,
@@ -292,41 +511,53 @@ static nm_status put(const set *s, const slot *a, nm_error *error) {
     return status == NM_OK ? nm_store_put_generated(s->store, scene, &row, error) : status;
 }
 
-/// In the order of the plan, whatever was finished first. Of a kind that has enough nothing more is taken or counted.
+static void add_steps(set *s, uint64_t steps) {
+    s->steps += steps;
+    s->report->hours = (double)s->steps * (double)NM_STEP_SECONDS / 3600.0;
+}
+
+static int out_of_patience(const set *s, uint32_t at) {
+    const nm_corner_yield *y = &s->report->yields[at];
+    const double first = s->cells[at].uses_model ? 50.0 : 200.0; // until there is anything to judge by
+    return (double)y->attempts >= s->config->patience * (double)(y->kept + 1) + first;
+}
+
+static nm_status commit_slot(set *s, slot *a, nm_error *error) {
+    nm_corner_yield *y = &s->report->yields[a->cell];
+    nm_status status = a->packed ? put(s, a, error) : NM_OK;
+    if (status == NM_E_EXISTS) { // made before, bit for bit, by another attempt
+        a->reason = "repeated";
+        status = NM_OK;
+    } else if (status == NM_OK && a->packed) {
+        y->kept++;
+        s->report->kept++;
+        add_steps(s, a->steps);
+    }
+    if (status == NM_OK)
+        status = nm_store_count_attempts(s->store, s->report->generation, y->kind, nm_case_generator_name(y->generator),
+                                         a->reason, 1, error);
+    y->attempts++;
+    s->report->attempts++;
+    return status;
+}
+
+/// In the order of the plan, whatever was finished first.
 static nm_status commit_slots(set *s, nm_error *error) {
     nm_status status = NM_OK;
-    for (uint32_t i = 0; status == NM_OK && i < s->slot_count; ++i) {
-        slot *a = &s->slots[i];
-        nm_corner_yield *y = &s->report->yields[a->kind];
-        if (done(s, a->kind) || (s->config->hours > 0.0 && s->report->hours >= s->config->hours)) continue;
-        if (a->packed) {
-            status = put(s, a, error);
-            if (status == NM_E_EXISTS) { // made before, bit for bit, by another attempt
-                a->reason = "repeated";
-                status = NM_OK;
-            } else if (status == NM_OK) {
-                y->kept++;
-                s->report->kept++;
-                s->report->hours += a->seconds / 3600.0;
-            }
-        }
-        if (status == NM_OK)
-            status = nm_store_count_attempts(s->store, s->report->generation, s->config->kinds[a->kind].kind, generator,
-                                             a->reason, 1, error);
-        y->attempts++;
-        s->report->attempts++;
-        y->given_up = (double)y->attempts >= s->config->patience * (double)(y->kept + 1) + 200.0;
-    }
+    for (uint32_t i = 0; status == NM_OK && i < s->slot_count; ++i)
+        if (!done(s, s->slots[i].cell) && !enough_hours(s)) status = commit_slot(s, &s->slots[i], error);
+    for (uint32_t at = 0; at < s->cell_count; ++at) s->report->yields[at].given_up = out_of_patience(s, at);
     return status;
 }
 
 /// Two processes that make the same set would each count for the other.
 static nm_status alone(const set *s, nm_error *error) {
-    for (uint32_t k = 0; k < s->config->kind_count; ++k) {
-        const nm_corner_yield *y = &s->report->yields[k];
+    for (uint32_t at = 0; at < s->cell_count; ++at) {
+        const nm_corner_yield *y = &s->report->yields[at];
         uint64_t attempts, kept;
-        const nm_status status =
-            nm_store_counted_attempts(s->store, s->report->generation, y->kind, generator, &attempts, &kept, error);
+        if (!(y->share > 0.0)) continue;
+        const nm_status status = nm_store_counted_attempts(
+            s->store, s->report->generation, y->kind, nm_case_generator_name(y->generator), &attempts, &kept, error);
         if (status != NM_OK) return status;
         if (attempts != y->attempts || kept != y->kept)
             return NM_ERROR(error, NM_E_BUSY, "another process is making this set");
@@ -335,7 +566,9 @@ static nm_status alone(const set *s, nm_error *error) {
 }
 
 static nm_status run_round(set *s, nm_error *error) {
-    nm_status status = nm_thread_pool_for(s->pool, s->slot_count, 1, attempt, s, error);
+    nm_status status = NM_OK;
+    if (s->parallel_count) status = nm_thread_pool_for(s->pool, s->parallel_count, 1, make_parallel, s, error);
+    if (status == NM_OK) status = make_with_model(s, error);
     if (status == NM_OK) status = nm_store_begin(s->store, error);
     if (status == NM_OK) {
         status = alone(s, error);
@@ -352,66 +585,140 @@ static nm_status run_round(set *s, nm_error *error) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Opening
 
-static nm_status find_fits(set *s, nm_error *error) {
-    const nm_corner_config *c = s->config;
-    s->fit = calloc(c->kind_count, sizeof *s->fit);
-    s->planned = calloc(c->kind_count, sizeof *s->planned);
-    if (!s->fit || !s->planned) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a set of corner cases");
-    for (uint32_t k = 0; k < c->kind_count; ++k) {
-        s->report->yields[k] = (nm_corner_yield){.kind = c->kinds[k].kind};
-        s->fit[k] = calloc(c->source_count, sizeof **s->fit);
-        if (!s->fit[k]) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a set of corner cases");
-    }
-    for (uint32_t i = 0; i < c->source_count; ++i) {
-        uint32_t kinds;
-        const nm_status status = nm_kinds_on_map(c->sources[i]->map, &kinds, error);
-        if (status != NM_OK) return status;
-        for (uint32_t k = 0; k < c->kind_count; ++k)
-            if (kinds >> c->kinds[k].kind & 1u) s->fit[k][s->report->yields[k].sources++] = i;
-    }
-    return NM_OK;
+static nm_status out_of_memory(nm_error *error) {
+    return NM_ERROR(error, NM_E_MEMORY, "out of memory for a set of corner cases");
 }
 
-static nm_status make_workers(set *s, nm_error *error) {
-    s->worker_count = nm_thread_pool_threads(s->pool);
-    s->workers = calloc((size_t)s->worker_count, sizeof *s->workers);
-    int complete = s->workers != NULL;
-    for (int i = 0; complete && i < s->worker_count; ++i) {
-        worker *w = &s->workers[i];
-        *w = (worker){nm_case_work_create(NULL, NULL), nm_packer_create(), nm_arena_create(0)};
-        complete = w->work && w->packer && w->arena;
-    }
-    return complete ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for a set of corner cases");
-}
+/// Which cells a source can hold, one byte each.
+typedef struct fitting {
+    set *s;
+    uint8_t *fits; ///< [source_count][cell_count]
+} fitting;
 
-/// What an earlier run of the same set came to.
-static nm_status go_on(set *s, nm_error *error) {
-    const nm_corner_config *c = s->config;
-    nm_generation_run run = c->run;
-    run.seed = c->seed;
-    nm_status status = nm_store_finished_generation(s->store, &run, &s->report->generation, error);
-    s->finished = s->report->generation != 0;
-    if (status == NM_OK && !s->finished)
-        status = nm_store_begin_generation(s->store, &run, &s->report->generation, NULL, error);
-    for (uint32_t k = 0; status == NM_OK && k < c->kind_count; ++k) {
-        nm_corner_yield *y = &s->report->yields[k];
-        status = nm_store_counted_attempts(s->store, s->report->generation, y->kind, generator, &y->attempts, &y->kept,
-                                           error);
-        s->report->hours += (double)y->kept * (double)c->steps * (double)NM_STEP_SECONDS / 3600.0;
-        y->given_up = (double)y->attempts >= c->patience * (double)(y->kept + 1) + 200.0;
+static nm_status find_fit(void *context, size_t index, int thread, nm_error *error) {
+    (void)thread;
+    const fitting *f = context;
+    const nm_corner_config *c = f->s->config;
+    const nm_scene *source = c->sources[index];
+    uint32_t kinds;
+    nm_status status = nm_kinds_on_map(source->map, &kinds, error);
+    for (uint32_t at = 0; status == NM_OK && at < f->s->cell_count; ++at) {
+        const nm_corner_yield *y = &f->s->report->yields[at];
+        if (!(kinds >> y->kind & 1u) || !(y->share > 0.0)) continue;
+        status = check_source(c, kind_of(f->s, at), y->generator, source, error);
+        if (status == NM_OK) f->fits[index * f->s->cell_count + at] = 1;
+        if (status == NM_E_UNSUPPORTED) status = NM_OK;
     }
     return status;
 }
 
+static void gather_fits(set *s, const uint8_t *fits) {
+    const nm_corner_config *c = s->config;
+    for (uint32_t at = 0; at < s->cell_count; ++at) {
+        nm_corner_yield *y = &s->report->yields[at];
+        double reach = 0.0;
+        for (uint32_t i = 0; i < c->source_count; ++i) {
+            if (!fits[(size_t)i * s->cell_count + at]) continue;
+            reach += c->source_weights ? c->source_weights[i] : 1.0;
+            s->cells[at].fit[y->sources] = i;
+            s->cells[at].reach[y->sources++] = reach;
+        }
+    }
+}
+
+/// A generator that can make a kind of no source has no share of it.
+static void share_out(set *s, uint32_t kind) {
+    nm_corner_yield *yields = &s->report->yields[kind * GENERATORS];
+    double whole = 0.0;
+    for (uint32_t g = 0; g < GENERATORS; ++g) {
+        if (!yields[g].sources) yields[g].share = 0.0;
+        whole += yields[g].share;
+    }
+    for (uint32_t g = 0; g < GENERATORS && whole > 0.0; ++g) yields[g].share /= whole;
+}
+
+static nm_status find_fits(set *s, nm_error *error) {
+    const nm_corner_config *c = s->config;
+    fitting f = {s, calloc(c->source_count, s->cell_count)};
+    nm_status status = f.fits ? NM_OK : out_of_memory(error);
+    for (uint32_t at = 0; status == NM_OK && at < s->cell_count; ++at) {
+        s->cells[at].fit = calloc(c->source_count, sizeof *s->cells[at].fit);
+        s->cells[at].reach = calloc(c->source_count, sizeof *s->cells[at].reach);
+        if (!s->cells[at].fit || !s->cells[at].reach) status = out_of_memory(error);
+    }
+    if (status == NM_OK) status = nm_thread_pool_for(s->pool, c->source_count, 1, find_fit, &f, error);
+    if (status == NM_OK) gather_fits(s, f.fits);
+    free(f.fits);
+    for (uint32_t k = 0; status == NM_OK && k < c->kind_count; ++k) share_out(s, k);
+    return status;
+}
+
+static nm_status make_cells(set *s, nm_error *error) {
+    const nm_corner_config *c = s->config;
+    s->cell_count = c->kind_count * GENERATORS;
+    s->cells = calloc(s->cell_count, sizeof *s->cells);
+    if (!s->cells) return out_of_memory(error);
+    for (uint32_t at = 0; at < s->cell_count; ++at) {
+        const nm_corner_kind *kind = kind_of(s, at);
+        const nm_case_generator generator = (nm_case_generator)(at % GENERATORS);
+        const double *shares = shares_of(c, kind);
+        const nm_case_request request = request_of(c, kind, generator, kind->ranges[0].severity);
+        s->report->yields[at] =
+            (nm_corner_yield){.kind = kind->kind, .generator = generator, .share = shares[generator]};
+        s->cells[at].uses_model = nm_case_uses_model(&request);
+        for (uint32_t g = 0; g < GENERATORS; ++g) {
+            s->cells[at].rank += shares[g] > 0.0 && g < at % GENERATORS;
+            s->cells[at].ranks += shares[g] > 0.0;
+        }
+    }
+    return find_fits(s, error);
+}
+
+static nm_status make_workers(set *s, nm_error *error) {
+    s->worker_count = nm_thread_pool_threads(s->pool);
+    s->workers = calloc((size_t)s->worker_count + 1, sizeof *s->workers);
+    int complete = s->workers != NULL;
+    for (int i = 0; complete && i <= s->worker_count; ++i) {
+        worker *w = &s->workers[i];
+        const int last = i == s->worker_count;
+        *w = (worker){nm_case_work_create(last ? s->config->model : NULL, last ? s->config->recipe : NULL),
+                      nm_packer_create(), nm_arena_create(0)};
+        complete = w->work && w->packer && w->arena;
+    }
+    return complete ? NM_OK : out_of_memory(error);
+}
+
+/// What an earlier run of the same set came to.
+static nm_status go_on(set *s, nm_error *error) {
+    nm_generation_run run = s->config->run;
+    uint64_t steps = 0;
+    run.seed = s->config->seed;
+    nm_status status = nm_store_finished_generation(s->store, &run, &s->report->generation, error);
+    s->finished = s->report->generation != 0;
+    if (status == NM_OK && !s->finished)
+        status = nm_store_begin_generation(s->store, &run, &s->report->generation, NULL, error);
+    for (uint32_t at = 0; status == NM_OK && at < s->cell_count; ++at) {
+        nm_corner_yield *y = &s->report->yields[at];
+        status = nm_store_counted_attempts(s->store, s->report->generation, y->kind,
+                                           nm_case_generator_name(y->generator), &y->attempts, &y->kept, error);
+        y->given_up = out_of_patience(s, at);
+    }
+    if (status == NM_OK) status = nm_store_generated_steps(s->store, s->report->generation, &steps, error);
+    add_steps(s, steps);
+    return status;
+}
+
 static void close_set(set *s) {
-    for (uint32_t k = 0; s->fit && k < s->config->kind_count; ++k) free(s->fit[k]);
-    for (int i = 0; s->workers && i < s->worker_count; ++i) {
+    for (uint32_t at = 0; s->cells && at < s->cell_count; ++at) {
+        free(s->cells[at].fit);
+        free(s->cells[at].reach);
+    }
+    for (int i = 0; s->workers && i <= s->worker_count; ++i) {
         nm_case_work_destroy(s->workers[i].work);
         nm_packer_destroy(s->workers[i].packer);
         nm_arena_destroy(s->workers[i].arena);
     }
-    free(s->fit);
-    free(s->planned);
+    free(s->cells);
     free(s->workers);
     free(s);
 }
@@ -439,12 +746,12 @@ nm_status nm_corner_set_run(const nm_corner_config *config, nm_store *store, nm_
     nm_status status = nm_corner_check(config, error);
     if (status != NM_OK) return status;
     set *s = calloc(1, sizeof *s);
-    if (!s) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a set of corner cases");
+    if (!s) return out_of_memory(error);
     s->config = config;
     s->store = store;
     s->pool = pool;
     s->report = report;
-    status = find_fits(s, error);
+    status = make_cells(s, error);
     if (status == NM_OK) status = make_workers(s, error);
     if (status == NM_OK) status = go_on(s, error);
     if (status == NM_OK && !s->finished) status = run_rounds(s, error);

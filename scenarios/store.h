@@ -75,6 +75,9 @@ NM_API nm_status nm_store_find_hash(nm_store *store, uint64_t hash, int64_t *id,
 /// Ids of all scenes, ascending, allocated from `arena`; mined: -1 all, 0 only not yet mined, 1 only mined.
 NM_API nm_status nm_store_scene_ids(nm_store *store, int mined, nm_arena *arena, int64_t **ids, size_t *count,
                                     nm_error *error);
+/// The same for scenes of other sources (nm_provenance.source) than these, 1 to 8. O(scenes).
+NM_API nm_status nm_store_ids_without(nm_store *store, const char *const *sources, size_t source_count, nm_arena *arena,
+                                      int64_t **ids, size_t *count, nm_error *error);
 /// The same for scenes that were not mined with exactly these parameters (as given to put_events): not at all, or with
 /// others.
 NM_API nm_status nm_store_unmined_ids(nm_store *store, const char *params_json, nm_arena *arena, int64_t **ids,
@@ -112,12 +115,13 @@ typedef struct nm_generation_run {
     const char *program;    ///< with its version
     uint64_t seed;
 } nm_generation_run;
-/// Begins a run, or goes on with one that was not finished and is the same in all four. *id: its row. *attempts [out,
-/// nullable]: how many were counted so far, 0 for a new one; whoever counts attempts in the transaction in which their
-/// scenes go in, and in a fixed order, goes on with the next one. NM_E_FORMAT when `parameters` is not JSON.
+/// Begins a run, or goes on with one that was not finished and is the same in parameters, program and seed: the command
+/// is for people, and the first one is kept. *id: its row. *attempts [out, nullable]: how many were counted so far, 0
+/// for a new one; whoever counts attempts in the transaction in which their scenes go in, and in a fixed order, goes on
+/// with the next one. NM_E_FORMAT when `parameters` is not JSON.
 NM_API nm_status nm_store_begin_generation(nm_store *store, const nm_generation_run *run, int64_t *id,
                                            uint64_t *attempts, nm_error *error);
-/// *id: the first run that is the same in all four and was finished; 0 = there is none.
+/// *id: the first run that is the same in these three and was finished; 0 = there is none.
 NM_API nm_status nm_store_finished_generation(nm_store *store, const nm_generation_run *run, int64_t *id,
                                               nm_error *error);
 /// Marks it as finished. NM_E_NOT_FOUND when there is no such run that is not.
@@ -131,6 +135,9 @@ NM_API nm_status nm_store_count_attempts(nm_store *store, int64_t generation, nm
 /// How many were counted so far for a kind, and how many of them were kept.
 NM_API nm_status nm_store_counted_attempts(nm_store *store, int64_t generation, nm_kind kind, const char *generator,
                                            uint64_t *attempts, uint64_t *kept, nm_error *error);
+
+/// Steps of all scenes of the generation that are in the store, the first of each not counted: what they are long.
+NM_API nm_status nm_store_generated_steps(nm_store *store, int64_t generation, uint64_t *steps, nm_error *error);
 
 /// What a scene was generated for. Texts are the caller's; NULL = "" or, where it is JSON, "{}".
 typedef struct nm_generated {

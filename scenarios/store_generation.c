@@ -128,6 +128,22 @@ nm_status nm_store_counted_attempts(nm_store *store, int64_t generation, nm_kind
     return status;
 }
 
+nm_status nm_store_generated_steps(nm_store *store, int64_t generation, uint64_t *steps, nm_error *error) {
+    NM_ASSERT(store && steps);
+    nm_error local;
+    error = error ? error : &local;
+    *steps = 0;
+    sqlite3_stmt *get = nm_store_statement(store, NM_SQL_GENERATED_STEPS, error);
+    if (!get) return nm_store_status(store);
+    sqlite3_bind_int64(get, 1, generation);
+    const int result = sqlite3_step(get);
+    const int64_t sum = result == SQLITE_ROW ? sqlite3_column_int64(get, 0) : 0;
+    if (sum > 0) *steps = (uint64_t)sum;
+    const nm_status status = result == SQLITE_ROW ? NM_OK : nm_store_fail(store, result, "counting steps", error);
+    sqlite3_reset(get);
+    return status;
+}
+
 // --- scenes ----------------------------------------------------------------------------------------------------------
 
 // SQLite's word for a broken promise of the schema, in ours.

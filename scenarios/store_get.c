@@ -133,20 +133,11 @@ static void *grown(nm_arena *arena, void *items, size_t count, size_t *capacity,
     return moved;
 }
 
-nm_status nm_store_scene_ids(nm_store *store, int mined, nm_arena *arena, int64_t **ids, size_t *count,
-                             nm_error *error) {
-    static const char *const texts[] = {
-        "SELECT id FROM scene ORDER BY id",
-        "SELECT id FROM scene WHERE NOT EXISTS (SELECT 1 FROM criticality WHERE scene = id) ORDER BY id",
-        "SELECT scene FROM criticality ORDER BY scene",
-    };
-    NM_ASSERT(store && arena && ids && count && mined >= -1 && mined <= 1);
-    *ids = NULL;
-    *count = 0;
-    sqlite3_stmt *statement = NULL;
-    int result = sqlite3_prepare_v2(store->db, texts[mined + 1], -1, &statement, NULL);
-    if (result != SQLITE_OK) return nm_store_fail(store, result, "listing the scenes", error);
+/// The first column of all rows; the statement is finished.
+static nm_status list_ids(nm_store *store, sqlite3_stmt *statement, nm_arena *arena, int64_t **ids, size_t *count,
+                          nm_error *error) {
     size_t capacity = 0;
+    int result;
     nm_status status = NM_OK;
     while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
         *ids = grown(arena, *ids, *count, &capacity, sizeof **ids);
@@ -160,6 +151,38 @@ nm_status nm_store_scene_ids(nm_store *store, int mined, nm_arena *arena, int64_
     sqlite3_finalize(statement);
     if (status != NM_OK) *count = 0;
     return status;
+}
+
+nm_status nm_store_scene_ids(nm_store *store, int mined, nm_arena *arena, int64_t **ids, size_t *count,
+                             nm_error *error) {
+    static const char *const texts[] = {
+        "SELECT id FROM scene ORDER BY id",
+        "SELECT id FROM scene WHERE NOT EXISTS (SELECT 1 FROM criticality WHERE scene = id) ORDER BY id",
+        "SELECT scene FROM criticality ORDER BY scene",
+    };
+    NM_ASSERT(store && arena && ids && count && mined >= -1 && mined <= 1);
+    *ids = NULL;
+    *count = 0;
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(store->db, texts[mined + 1], -1, &statement, NULL);
+    if (result != SQLITE_OK) return nm_store_fail(store, result, "listing the scenes", error);
+    return list_ids(store, statement, arena, ids, count, error);
+}
+
+nm_status nm_store_ids_without(nm_store *store, const char *const *sources, size_t source_count, nm_arena *arena,
+                               int64_t **ids, size_t *count, nm_error *error) {
+    NM_ASSERT(store && sources && source_count >= 1 && source_count <= 8 && arena && ids && count);
+    *ids = NULL;
+    *count = 0;
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(store->db,
+                                    "SELECT scene.id FROM scene JOIN source ON source.id = scene.source WHERE "
+                                    "source.name NOT IN (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ORDER BY scene.id",
+                                    -1, &statement, NULL);
+    if (result != SQLITE_OK) return nm_store_fail(store, result, "listing the scenes", error);
+    for (size_t i = 0; i < 8; i++) // to name one twice changes nothing
+        sqlite3_bind_text(statement, (int)i + 1, sources[i < source_count ? i : 0], -1, SQLITE_STATIC);
+    return list_ids(store, statement, arena, ids, count, error);
 }
 
 int nm_column_event(sqlite3_stmt *statement, int first, nm_event *event) {

@@ -68,10 +68,10 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
                             "?3, ?4, strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) ON CONFLICT DO NOTHING",
     [NM_SQL_IMPORTED_GET] = "SELECT scenes FROM imported WHERE file = ?1 AND file_bytes = ?2 AND file_hash = ?3",
     [NM_SQL_FIND_GENERATION] = "SELECT id, (SELECT coalesce(sum(count), 0) FROM attempt WHERE generation = id) FROM "
-                               "generation WHERE parameters = ?1 AND command = ?2 AND seed = ?3 AND program = ?4 AND "
-                               "finished_utc IS NULL ORDER BY id DESC LIMIT 1",
-    [NM_SQL_FINISHED_GENERATION] = "SELECT id FROM generation WHERE parameters = ?1 AND command = ?2 AND seed = ?3 AND "
-                                   "program = ?4 AND finished_utc IS NOT NULL ORDER BY id LIMIT 1",
+                               "generation WHERE parameters = ?1 AND seed = ?3 AND program = ?4 AND finished_utc IS "
+                               "NULL ORDER BY id DESC LIMIT 1",
+    [NM_SQL_FINISHED_GENERATION] = "SELECT id FROM generation WHERE parameters = ?1 AND seed = ?3 AND program = ?4 "
+                                   "AND finished_utc IS NOT NULL ORDER BY id LIMIT 1",
     [NM_SQL_PUT_GENERATION] = "INSERT INTO generation (parameters, command, seed, program, started_utc) VALUES (?1, "
                               "?2, ?3, ?4, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
     [NM_SQL_END_GENERATION] = "UPDATE generation SET finished_utc = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = "
@@ -81,6 +81,8 @@ static const char *const sql_texts[NM_SQL_COUNT] = {
     [NM_SQL_GET_ATTEMPTS] =
         "SELECT coalesce(sum(count), 0), coalesce(sum(CASE WHEN reason = 'kept' THEN count END), 0) "
         "FROM attempt WHERE generation = ?1 AND kind = ?2 AND generator = ?3",
+    [NM_SQL_GENERATED_STEPS] = "SELECT coalesce(sum(steps - 1), 0) FROM generated JOIN scene ON scene.id = "
+                               "generated.scene WHERE generation = ?1",
     [NM_SQL_PUT_GENERATED] = "INSERT INTO generated (scene, generation, kind, generator, severity, label, requested, "
                              "achieved, verdicts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [NM_SQL_GET_GENERATED] = "SELECT generation, kind, generator, severity, label, requested, achieved, verdicts FROM "

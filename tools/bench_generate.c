@@ -23,7 +23,7 @@ typedef struct generate_bench {
     char folder[256], path[288];
     const nm_scene *sources[NM_BUILTIN_COUNT];
     nm_corner_kind kinds[NM_KIND_COUNT];
-    nm_corner_yield yields[NM_KIND_COUNT];
+    nm_corner_yield yields[NM_KIND_COUNT * NM_CASE_GENERATOR_COUNT];
     nm_corner_config config;
     nm_corner_report report;
     nm_thread_pool *pool;

@@ -15,7 +15,8 @@ static const char *dot(const char *where) {
 }
 
 static nm_status wrong(const cJSON *item, const char *where, const char *wanted, nm_error *error) {
-    return NM_ERROR(error, NM_E_FORMAT, "%s%s%s must be %s", where, dot(where), item->string, wanted);
+    return NM_ERROR_AT(error, NM_E_FORMAT, NULL, nm_config_line(item), -1, "%s%s%s must be %s", where, dot(where),
+                       item->string, wanted);
 }
 
 static nm_status take_number(const cJSON *item, const char *where, const nm_config_field *f, char *at,
@@ -86,8 +87,8 @@ static nm_status unknown(const cJSON *item, const char *where, const nm_config_f
     for (size_t i = 0; i < count && known < 96; ++i) names[known++] = fields[i].name;
     for (size_t i = 0; others && others[i] && known < 96; ++i) names[known++] = others[i];
     const char *near = nm_cli_nearest(item->string, names, known);
-    return NM_ERROR(error, NM_E_FORMAT, "there is no key '%s%s%.60s'%s%s%s", where, dot(where), item->string,
-                    near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return NM_ERROR_AT(error, NM_E_FORMAT, NULL, nm_config_line(item), -1, "there is no key '%s%s%.60s'%s%s%s", where,
+                       dot(where), item->string, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 static int is_other(const char *name, const char *const *others) {
@@ -99,7 +100,8 @@ static int is_other(const char *name, const char *const *others) {
 nm_status nm_config_read(const cJSON *object, const char *where, const nm_config_field *fields, size_t count,
                          const char *const *others, void *base, nm_error *error) {
     if (!cJSON_IsObject(object))
-        return NM_ERROR(error, NM_E_FORMAT, "%s must be an object {...}", *where ? where : "the configuration");
+        return NM_ERROR_AT(error, NM_E_FORMAT, NULL, nm_config_line(object), -1, "%s must be an object {...}",
+                           *where ? where : "the configuration");
     const cJSON *item;
     cJSON_ArrayForEach(item, object) {
         size_t i = 0;
@@ -146,11 +148,62 @@ static nm_status check_twice(const cJSON *item, const char *path, nm_error *erro
     cJSON_ArrayForEach(child, item) {
         for (other = child->next; cJSON_IsObject(item) && other; other = other->next)
             if (strcmp(child->string, other->string) == 0)
-                return NM_ERROR(error, NM_E_FORMAT, "%s: the key '%.60s' is there twice", path, child->string);
+                return NM_ERROR_AT(error, NM_E_FORMAT, path, nm_config_line(other), -1,
+                                   "the key '%.60s' is there twice", child->string);
         const nm_status status = check_twice(child, path, error);
         if (status != NM_OK) return status;
     }
     return NM_OK;
+}
+
+// Lines: the text once more beside the document that was made of it. cJSON has no place for them but `valueint`, which
+// it fills and reads for nothing but programs older than `valuedouble`.
+
+typedef struct text_place {
+    const char *at;
+    int line;
+} text_place;
+
+static void skip_blank(text_place *p) {
+    while (*p->at && (unsigned char)*p->at <= 32) p->line += *p->at++ == '\n';
+}
+
+static void skip_text(text_place *p) {
+    if (*p->at) p->at++;
+    while (*p->at && *p->at != '"') {
+        p->line += *p->at == '\n';
+        p->at += p->at[0] == '\\' && p->at[1] ? 2 : 1;
+    }
+    if (*p->at) p->at++;
+}
+
+static void note_lines(cJSON *item, text_place *p) {
+    cJSON *child;
+    skip_blank(p);
+    if (!item->string) item->valueint = p->line; // a member has that of its key
+    if (*p->at == '"') {
+        skip_text(p);
+    } else if (*p->at == '{' || *p->at == '[') {
+        p->at++;
+        cJSON_ArrayForEach(child, item) {
+            skip_blank(p);
+            child->valueint = p->line;
+            if (child->string) skip_text(p);
+            skip_blank(p);
+            if (child->string && *p->at) p->at++; // the colon
+            note_lines(child, p);
+            skip_blank(p);
+            if (child->next && *p->at) p->at++; // the comma
+        }
+        skip_blank(p);
+        if (*p->at) p->at++;
+    } else {
+        while (*p->at && !strchr(",]}", *p->at) && (unsigned char)*p->at > 32) p->at++;
+    }
+}
+
+int nm_config_line(const cJSON *item) {
+    return item->valueint;
 }
 
 nm_status nm_config_load(const char *path, cJSON **document, nm_error *error) {
@@ -171,6 +224,9 @@ nm_status nm_config_parse(const char *text, const char *path, cJSON **document, 
         int line = 1;
         for (const char *c = text; end && c < end; ++c) line += *c == '\n';
         status = NM_ERROR(error, NM_E_FORMAT, "%s, line %d: this is no JSON", path, line);
+    } else {
+        text_place begin = {strncmp(text, "\xef\xbb\xbf", 3) == 0 ? text + 3 : text, 1};
+        note_lines(made, &begin);
     }
     if (status == NM_OK) status = check_twice(made, path, error);
     if (status == NM_OK)

@@ -26,7 +26,8 @@ typedef struct nm_config_field {
 } nm_config_field;
 
 /// Reads `object` into the struct at `base`. `where` names the object in messages: "model", "data[1]"; "" = the whole
-/// file. Keys in `others` (NULL at the end, nullable) are the caller's. NM_E_FORMAT naming the key.
+/// file. Keys in `others` (NULL at the end, nullable) are the caller's. NM_E_FORMAT naming the key, with the line where
+/// the document was parsed by the functions below.
 nm_status nm_config_read(const cJSON *object, const char *where, const nm_config_field *fields, size_t count,
                          const char *const *others, void *base, nm_error *error);
 
@@ -36,5 +37,9 @@ nm_status nm_config_parse(const char *text, const char *path, cJSON **document, 
 /// The file as JSON, released with cJSON_Delete. NM_E_IO, NM_E_NOT_FOUND, NM_E_LIMIT over 1 MiB, NM_E_FORMAT
 /// with the line where it is no JSON, or has a key twice in one object, or more than 1000 keys in one.
 nm_status nm_config_load(const char *path, cJSON **document, nm_error *error);
+
+/// Line, from 1 on, of an item of a document that the two above have parsed (of a member, that of its key), for
+/// messages about it: NM_ERROR_AT.
+int nm_config_line(const cJSON *item);
 
 #endif

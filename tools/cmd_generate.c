@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "nexus/safetensors.h"
+#include "scenarios/case.h"
 #include "sim/builtin.h"
 #include "tools/cmd_generate.h"
 
@@ -234,14 +235,18 @@ static int check_options(nm_generate_run *run) {
     nm_error_clear(&error);
     if (o->list_kinds) return -1;
     if (!o->store) return nm_cli_usage(run->command, "--store S.db is missing: where scenes are and go to");
-    if (!o->kinds.count && (o->params.count || o->from || o->hours > 0.0))
-        return nm_cli_usage(run->command, "--param, --from and --hours are of corner cases: --kind is missing");
-    if (o->kinds.count && (o->model || o->recording || strcmp(o->task, "free") != 0))
-        return nm_cli_usage(run->command,
-                            "--model, --recording and --task are of futures, not of corner cases (--kind)");
-    if (o->from && (o->map || o->scenes.count))
-        return nm_cli_usage(run->command, "one of --from, --scene and --map, not several");
-    if (o->map && o->scenes.count) return nm_cli_usage(run->command, "either --scene or --map, not both");
+    const int cases = o->kinds.count || o->mix;
+    if (!cases &&
+        (o->params.count || o->from.count || o->hours > 0.0 || o->generators.count || o->sources || o->adversaries))
+        return nm_cli_usage(run->command, "--param, --from, --hours, --generator, --sources and --adversaries are of "
+                                          "corner cases: --kind is missing, or --mix");
+    if (o->mix && (o->kinds.count || o->params.count || o->severity || o->sampling))
+        return nm_cli_usage(run->command, "--kind, --param, --severity and --sampling stand in the file that --mix "
+                                          "names: not both");
+    if (cases && (o->recording || strcmp(o->task, "free") != 0))
+        return nm_cli_usage(run->command, "--recording and --task are of futures, not of corner cases (--kind)");
+    if (o->scenes.count && (o->map || o->from.count))
+        return nm_cli_usage(run->command, "either --scene, or --from and --map");
     if (strcmp(o->task, "free") != 0 && strcmp(o->task, "goal") != 0)
         return nm_cli_usage(run->command, "--task wants free or goal, not '%s'", o->task);
     if (strcmp(o->precision, "bf16") != 0 && strcmp(o->precision, "f32") != 0)
@@ -267,8 +272,17 @@ static int read_options(nm_generate_run *run, nm_common *common, int argc, char 
         {"sampling", NM_OPTION_TEXT, &o->sampling, "NAME",
          "of parameters: uniform (default), grid, all (combinations) or critical", 0, 0},
         {"hours", NM_OPTION_REAL, &o->hours, "H", "of corner cases, all kinds together, instead of --count", 1e-3, 1e5},
-        {"from", NM_OPTION_TEXT, &o->from, "S2.db",
-         "store whose recorded scenes give roads and traffic to corner cases", 0, 0},
+        {"mix", NM_OPTION_TEXT, &o->mix, "F",
+         "corner cases as this file says (JSON): kinds, shares, ranges, sources; see docs/corner_cases.md", 0, 0},
+        {"generator", NM_OPTION_LIST, &o->generators, "NAME",
+         "of corner cases: manoeuvre (default), resample, diffusion, all; several times, or NAME=SHARE,NAME=SHARE", 0,
+         0},
+        {"adversaries", NM_OPTION_INTEGER, &o->adversaries, "N", "in corner cases of resample (default 1)", 1,
+         NM_CASE_MAX_ADVERSARIES},
+        {"from", NM_OPTION_LIST, &o->from, "S2.db",
+         "store whose recorded scenes give roads and traffic to corner cases; several times, also beside --map", 0, 0},
+        {"sources", NM_OPTION_INTEGER, &o->sources, "N",
+         "scenes of each such store, drawn by the seed from all over it (default 256)", 1, 100000},
         {"seconds", NM_OPTION_REAL, &o->seconds, "S", "length of a corner case (default 10)", 6, 40},
         {"traffic", NM_OPTION_INTEGER, &o->traffic, "N", "others around a corner case (default 6)", 0, 32},
         {"ego", NM_OPTION_TEXT, &o->ego, "NAME", "who the ego of a corner case is: idm (default), constant_velocity", 0,
@@ -322,26 +336,24 @@ static int run_generate(const nm_command *command, int argc, char **argv) {
     }
     run->command = command;
     run->common = &common;
-    run->options = (nm_generate_options){.severity = "both",
-                                         .sampling = "uniform",
-                                         .ego = "idm",
-                                         .seconds = 10.0,
-                                         .traffic = 6,
+    run->options = (nm_generate_options){.traffic = -1,
+                                         .seed = -1,
                                          .schedule = "pyramid:1",
                                          .solver = "ddim",
                                          .guidance = NM_GUIDANCE_DEFAULT,
                                          .task = "free",
                                          .precision = "bf16",
                                          .history = -1.0,
-                                         .count = 1,
                                          .levels = 2,
                                          .batch = 8};
     int exit_status = read_options(run, &common, argc, argv);
     if (exit_status < 0 && run->options.list_kinds) {
         exit_status = nm_generate_list_kinds(command, common.json);
-    } else if (exit_status < 0 && run->options.kinds.count) {
+    } else if (exit_status < 0 && (run->options.kinds.count || run->options.mix)) {
         exit_status = nm_generate_kinds(command, &common, &run->options);
     } else if (exit_status < 0) {
+        if (!run->options.count) run->options.count = 1;
+        if (run->options.seed < 0) run->options.seed = 0;
         nm_status status = open_run(run, &error);
         if (status == NM_OK) status = run->options.map ? generate_on_map(run, &error) : generate_stored(run, &error);
         nm_progress_finish(run->progress);
@@ -361,7 +373,8 @@ static int run_generate(const nm_command *command, int argc, char **argv) {
 const nm_command nm_command_generate = {
     .name = "generate",
     .summary = "Makes corner cases on demand, or lets a trained model write futures of scenes.",
-    .usage = "generate --store S.db [--kind KIND] [--scene ID [ID...] | --map SPEC] [--count N] [--seed K] [--model F]",
+    .usage = "generate --store S.db [--kind KIND | --mix F] [--scene ID [ID...] | --map SPEC] [--count N] [--seed K] "
+             "[--model F]",
     .example = "nearmiss generate --kind cut_in --param gap=3:8 --count 20 --store corner.db",
     .cuda = 1,
     .run = run_generate,

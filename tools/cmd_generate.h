@@ -11,16 +11,18 @@
 
 typedef struct nm_generate_options {
     // of corner cases
-    nm_text_list kinds, params;
-    const char *severity, *sampling, *from, *ego;
-    double hours, seconds;
-    int64_t traffic;
+    nm_text_list kinds, params, generators, from;
+    const char *severity, *sampling, *mix, *ego; ///< NULL = not given
+    double hours, seconds;                       ///< 0 = not given
+    int64_t traffic;                             ///< -1 = not given
+    int64_t sources, adversaries;                ///< 0 = not given
     int list_kinds;
     // of the model
     const char *store, *map, *model, *schedule, *solver, *task, *precision, *recording, *guidance;
     nm_text_list scenes;
-    double history; ///< s; negative = each scene's own current step, else 2 s
-    int64_t count, seed, levels, batch;
+    double history;      ///< s; negative = each scene's own current step, else 2 s
+    int64_t count, seed; ///< 0, -1 = not given
+    int64_t levels, batch;
 } nm_generate_options;
 
 /// A scene whose futures are wanted. Held until the last of them is done.
@@ -95,6 +97,9 @@ void nm_generate_report_failed(nm_generate_run *run, int64_t id, const nm_error 
 
 /// Corner cases instead of futures; the exit status.
 int nm_generate_kinds(const nm_command *command, const nm_common *common, const nm_generate_options *options);
+
+// cmd_generate_list.c
+
 int nm_generate_list_kinds(const nm_command *command, int json);
 
 // cmd_generate_report.c

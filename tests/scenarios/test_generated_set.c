@@ -137,6 +137,9 @@ static void test_going_on(void **state) {
     assert_int_equal(other, run);
     assert_int_equal(attempts, 60);
     nm_generation_run different = request;
+    different.command = "nearmiss generate --seed 7 --hours 1.0"; // the same, spelled differently
+    must(nm_store_begin_generation(store, &different, &other, &attempts, error));
+    assert_true(other == run && attempts == 60);
     different.seed = 8;
     must(nm_store_begin_generation(store, &different, &other, &attempts, error));
     assert_int_not_equal(other, run);
