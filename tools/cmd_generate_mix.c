@@ -240,13 +240,17 @@ static nm_status read_kind(const mix_file *f, const cJSON *object, int index) {
     if (!cJSON_IsString(name)) return refuse(f, name ? name : object, "a kind must have a name: \"kind\": \"cut_in\"");
     status = read_shares(f, cJSON_GetObjectItemCaseSensitive(object, "generators"), "generators", like.generators);
     if (status != NM_OK) return status;
-    const uint32_t before = mix->kind_count;
-    status = add_named(mix, &like, name->valuestring, f->quiet, f->error);
-    if (status != NM_OK) return place(f, name, status);
+    return place(f, name, add_named(mix, &like, name->valuestring, f->quiet, f->error));
+}
+
+/// Those of one kind, after those of all.
+static nm_status read_kind_params(const mix_file *f, const cJSON *object) {
     const cJSON *params = cJSON_GetObjectItemCaseSensitive(object, "params");
-    if (params && strcmp(name->valuestring, "all") == 0)
+    nm_kind kind;
+    if (!params) return NM_OK;
+    if (!nm_kind_from_name(cJSON_GetObjectItemCaseSensitive(object, "kind")->valuestring, &kind))
         return refuse(f, params, "parameters of all kinds stand outside of \"kinds\"");
-    return params ? read_params(f, params, &mix->kinds[before]) : NM_OK;
+    return read_params(f, params, find(f->mix, kind));
 }
 
 static nm_status read_kinds(const mix_file *f, const cJSON *document) {
@@ -261,7 +265,11 @@ static nm_status read_kinds(const mix_file *f, const cJSON *document) {
         if (status == NM_OK) status = read_kind(f, item, index++);
     }
     if (status == NM_OK && !f->mix->kind_count) return refuse(f, kinds ? kinds : document, "the mix has no kind");
-    return status == NM_OK ? read_params(f, params, NULL) : status;
+    if (status == NM_OK) status = read_params(f, params, NULL);
+    cJSON_ArrayForEach(item, kinds) {
+        if (status == NM_OK) status = read_kind_params(f, item);
+    }
+    return status;
 }
 
 static nm_status read_sources(const mix_file *f, const cJSON *sources) {
