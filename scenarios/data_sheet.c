@@ -163,6 +163,9 @@ static const char *terms_of(const char *source) {
         {"builtin", "made by this program from maps of its own: no terms of others"},
         {"simulate", "made by this program; the terms of the map or recording that it began with"},
         {"manoeuvre", "made by this program; the terms of the scene that it began with"},
+        {"resample", "made by this program; the terms of the scene that it began with"},
+        {"diffusion", "made by a model; the terms of the scene that it began with, and of what the model learnt from"},
+        {"nexus", "made by a model; the terms of the scene that it began with, and of what the model learnt from"},
         {"commonroad", "those of the CommonRoad scenario and of the recording that it was cut from"},
         {"womd", "those of the Waymo Open Dataset, which reach to what is made from it: not for commercial use"},
     };
@@ -185,6 +188,40 @@ static void write_sources(FILE *file, const nm_set_stats *stats) {
     fputs("\n\"-\": made from no other scene, or from one that neither is in this store nor is named.\n", file);
 }
 
+/// "a (12), b (3)": all of counts[] but that of `asked`.
+static void counts_cell(FILE *file, const uint64_t *counts, int count, int asked) {
+    int any = 0;
+    fputs("| ", file);
+    for (int k = 0; k < count; k++) {
+        if (k == asked || !counts[k]) continue;
+        fprintf(file, "%s%s (%" PRIu64 ")", any++ ? ", " : "", k < NM_KIND_COUNT ? nm_kind_name((nm_kind)k) : "nothing",
+                counts[k]);
+    }
+    fputs(any ? " " : "- ", file);
+}
+
+static void write_confusion(FILE *file, const nm_set_stats *stats, const char *pictures) {
+    fputs(
+        "\nWhat mining found between ego and adversary. Found so: the kind asked for, with both in the roles that were "
+        "meant. Instead: else the most severe other kind. Besides: other kinds, whatever else was found.\n",
+        file);
+    HEAD(file, "Asked for", ">Scenes", ">Found so [%]", "Instead", "Besides");
+    int any = 0;
+    for (int asked = 0; asked < NM_KIND_COUNT; asked++) {
+        uint64_t scenes;
+        const double right = nm_set_right(stats, (nm_kind)asked, &scenes);
+        if (!scenes) continue;
+        any = 1;
+        cell(file, nm_kind_name((nm_kind)asked));
+        count_cell(file, scenes);
+        number_cell(file, right, 1);
+        counts_cell(file, stats->confusion[asked], NM_KIND_COUNT + 1, asked);
+        counts_cell(file, stats->also[asked], NM_KIND_COUNT, asked);
+        end_row(file);
+    }
+    if (any) picture(file, pictures, "confusion.png", "What was found where a kind was asked for");
+}
+
 static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictures) {
     fputs("\n## What it holds\n", file);
     HEAD(file, "Kind asked for", "Generator", "Severity", "For the reference driver", ">Scenes", ">Hours",
@@ -203,16 +240,7 @@ static void write_kinds(FILE *file, const nm_set_stats *stats, const char *pictu
     fputs("\n\"no_conflict\": nobody would have collided had the ego not reacted, so there was nothing to avoid.\n",
           file);
     picture(file, pictures, "kinds.png", "Scenes by kind");
-    fputs("\nWhat mining found in the scenes asked for, in scenes (a scene may hold several kinds):\n", file);
-    HEAD(file, "Asked for", "Found", ">Scenes");
-    for (int asked = 0; asked < NM_KIND_COUNT; asked++)
-        for (int found = 0; found < NM_KIND_COUNT; found++) {
-            if (!stats->detected[asked][found]) continue;
-            cell(file, nm_kind_name((nm_kind)asked));
-            cell(file, nm_kind_name((nm_kind)found));
-            count_cell(file, stats->detected[asked][found]);
-            end_row(file);
-        }
+    write_confusion(file, stats, pictures);
     fputs("\nThe kinds:\n\n", file);
     for (int kind = 0, last = -1; kind < NM_KIND_COUNT; kind++)
         for (size_t i = 0; i < stats->group_count; i++)
@@ -226,9 +254,8 @@ static void write_parameters(FILE *file, const nm_set_stats *stats, const char *
     int plotted = 0;
     if (!stats->parameter_count) return;
     fputs("\n## Parameters\n\nWhat was asked for, and what was measured in the finished scenes. Covered: tenths of the "
-          "range asked for that hold a scene. Outside: scenes beyond it. KS: largest difference between the two "
-          "distributions (two-sample "
-          "Kolmogorov-Smirnov statistic).\n",
+          "range asked for that hold a scene. Outside: scenes beyond it. KS: largest difference between the "
+          "distribution of what was achieved and that asked for, 0 to 1 (Kolmogorov-Smirnov statistic).\n",
           file);
     HEAD(file, "Kind", "Parameter", ">Scenes", ">Asked from", ">to", ">Achieved from", ">median", ">to", ">Outside",
          ">Covered [%]", ">KS");
@@ -246,6 +273,37 @@ static void write_parameters(FILE *file, const nm_set_stats *stats, const char *
         end_row(file);
     }
     if (plotted) picture(file, pictures, "parameters.png", "Parameters covered");
+    if (plotted) picture(file, pictures, "distributions.png", "Distances of distributions");
+}
+
+static void write_qualities(FILE *file, const nm_set_stats *stats, const char *pictures) {
+    int realism = 0, diversity = 0; // what there is nothing to plot of has no picture
+    if (!stats->quality_count) return;
+    fputs("\n## By generator\n\nRealism: how unlike the motion of recorded drivers that of the worst vehicle is, on "
+          "average "
+          "[nats]; 0 is always doing what is most common. Diversity: mean distance between the features of two scenes "
+          "of a kind.\n",
+          file);
+    HEAD(file, "Kind", "Generator", ">Scenes", ">Near misses", ">Collisions", ">Unavoidable", ">Median TTC [s]",
+         ">Realism [nats]", ">Diversity");
+    for (size_t i = 0; i < stats->quality_count; i++) {
+        const nm_set_quality *q = &stats->qualities[i];
+        cell(file, q->kind < NM_KIND_COUNT ? nm_kind_name(q->kind) : "all");
+        cell(file, q->generator);
+        count_cell(file, q->scenes);
+        count_cell(file, q->near_misses);
+        count_cell(file, q->collisions);
+        count_cell(file, q->unavoidable);
+        number_cell(file, q->min_ttc, 2);
+        number_cell(file, q->realism, 2);
+        number_cell(file, q->diversity, 2);
+        realism |= isfinite(q->realism) != 0;
+        diversity |= isfinite(q->diversity) != 0;
+        end_row(file);
+    }
+    picture(file, pictures, "severities.png", "Severities by generator");
+    if (realism) picture(file, pictures, "realism.png", "Realism by generator and kind");
+    if (diversity) picture(file, pictures, "diversity.png", "Diversity by generator and kind");
 }
 
 static void write_ttc(FILE *file, const nm_set_stats *stats, const char *pictures) {
@@ -280,6 +338,15 @@ static void write_yields(FILE *file, const nm_set_stats *stats, const char *pict
         end_row(file);
     }
     picture(file, pictures, "rejects.png", "Rejected by reason");
+    fputs("\nThe same by kind:\n", file);
+    HEAD(file, "Kind", "Generator", "Reason", ">Attempts");
+    for (size_t i = 0; i < stats->reason_count; i++) {
+        cell(file, nm_kind_name(stats->reasons[i].kind));
+        cell(file, stats->reasons[i].generator);
+        cell(file, stats->reasons[i].reason);
+        count_cell(file, stats->reasons[i].count);
+        end_row(file);
+    }
 }
 
 static void write_limits(FILE *file, const nm_set_stats *stats) {
@@ -310,6 +377,7 @@ nm_status nm_data_sheet_write(const nm_set_stats *stats, const char *name, const
         write_making(file, stats);
         write_sources(file, stats);
         write_kinds(file, stats, pictures);
+        write_qualities(file, stats, pictures);
         write_parameters(file, stats, pictures);
         write_ttc(file, stats, pictures);
         write_yields(file, stats, pictures);

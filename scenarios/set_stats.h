@@ -37,6 +37,29 @@ typedef struct nm_set_reject {
     uint64_t count;
 } nm_set_reject;
 
+/// The same for one kind.
+typedef struct nm_set_reason {
+    nm_kind kind;
+    const char *generator, *reason;
+    uint64_t count;
+} nm_set_reason;
+
+/// How good what one generator made is: for one kind, or over all kinds.
+typedef struct nm_set_quality {
+    nm_kind kind; ///< NM_KIND_COUNT = all
+    const char *generator;
+    uint64_t scenes;
+    uint64_t near_misses, collisions; ///< of them, asked for
+    uint64_t unavoidable;             ///< for the reference driver
+    double min_ttc;                   ///< s, median of those that have one; NaN without any
+    double realism;                   ///< nats, mean of the verdicts (nm_realism_of_motion); NaN without any
+    uint64_t realism_scenes;          ///< that have such a verdict
+    /// Mean distance between the features of two scenes (nm_scene_feature) of a kind, over pairs of NM_SET_SAMPLE
+    /// scenes spread over the set; over all kinds the mean of these, weighted by scenes. NaN with less than two.
+    double diversity;
+} nm_set_quality;
+#define NM_SET_SAMPLE 200
+
 /// Where scenes were made from: the source of their parents, by hash; of parents that are not in the store as the
 /// scene's own parameters name it ("parent_source"); "" when nothing says, or there was no parent.
 typedef struct nm_set_source {
@@ -49,11 +72,14 @@ typedef struct nm_set_source {
 typedef struct nm_set_parameter {
     nm_kind kind;
     const char *name;
-    uint64_t requested, achieved;                        ///< how many scenes have it
+    uint64_t requested, achieved;                        ///< how many scenes have it; min_ttc is asked for as a range
+                                                         ///< alone
     double low, high;                                    ///< range asked for; NaN when nothing was. See below
     double achieved_low, achieved_median, achieved_high; ///< NaN without any
-    /// Largest difference between the distributions of what was asked for and what was achieved, 0 to 1 (two-sample
-    /// Kolmogorov-Smirnov statistic); NaN without either.
+    /// Kolmogorov-Smirnov statistic, 0 to 1: largest difference between the distribution of what was achieved and that
+    /// which was asked for, which is uniform over the range or as the sampling asked for makes it, each severity and
+    /// run as often as there are scenes of it. Where no run says: that of the numbers asked for with the scenes. NaN
+    /// without either, and where a single value was asked for.
     double ks;
     uint64_t bins[NM_SET_PARAMETER_BINS]; ///< achieved, in equal parts of [low, high]
     uint64_t outside;                     ///< achieved, below or above it
@@ -76,14 +102,25 @@ typedef struct nm_set_stats {
     uint64_t ttc[NM_SET_TTC_BINS];                   ///< mined scenes by least time to collision: [i w, (i + 1) w) s
     uint64_t ttc_above, ttc_none;                    ///< at least NM_SET_TTC_BINS w; none at all
     uint64_t detected[NM_KIND_COUNT][NM_KIND_COUNT]; ///< [asked for][found]: scenes with such an event
-    nm_set_run *runs;                                ///< by id
-    nm_set_group *groups;                            ///< by kind, generator, severity, label
-    nm_set_yield *yields;                            ///< by kind, generator
-    nm_set_reject *rejects;                          ///< most frequent first
-    nm_set_parameter *parameters;                    ///< by kind, name
-    nm_set_source *sources;                          ///< what the scenes were made from, most frequent first
-    size_t run_count, group_count, yield_count, reject_count, parameter_count, source_count;
+    /// [asked for][found], each scene once: the kind asked for where mining found it between ego and adversary, each in
+    /// the role that was meant; else the most severe other kind that it found between the two, near_miss and collision
+    /// only where there is nothing else; else [NM_KIND_COUNT]. Scenes whose parameters name ego and adversary.
+    uint64_t confusion[NM_KIND_COUNT][NM_KIND_COUNT + 1];
+    uint64_t also[NM_KIND_COUNT][NM_KIND_COUNT]; ///< scenes in which there was that other kind between the two
+    nm_set_run *runs;                            ///< by id
+    nm_set_group *groups;                        ///< by kind, generator, severity, label
+    nm_set_yield *yields;                        ///< by kind, generator
+    nm_set_reject *rejects;                      ///< most frequent first
+    nm_set_reason *reasons;                      ///< by kind, generator; most frequent first
+    nm_set_parameter *parameters;                ///< by kind, name
+    nm_set_quality *qualities;                   ///< by kind, generator; then those over all kinds, by generator
+    nm_set_source *sources;                      ///< what the scenes were made from, most frequent first
+    size_t run_count, group_count, yield_count, reject_count, reason_count, parameter_count, source_count,
+        quality_count;
 } nm_set_stats;
+
+/// % of the scenes of a kind that are what was asked for, by `confusion`; NaN without any. scenes [out, nullable].
+NM_API double nm_set_right(const nm_set_stats *stats, nm_kind kind, uint64_t *scenes);
 
 /// Counts over the scenes that have a row in `generated`; all zero when there is none. Everything is allocated from
 /// `arena`. O(scenes of the set). Rows that another program wrote may say anything: a negative count counts as 0, a sum

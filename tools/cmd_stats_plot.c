@@ -130,6 +130,70 @@ static nm_status plot_parameters(const nm_set_stats *stats, nm_rows *rows, const
                       axis_of("covered", "%", 100), NULL, 1, error);
 }
 
+static nm_status plot_distributions(const nm_set_stats *stats, nm_rows *rows, const char *folder, nm_error *error) {
+    rows->count = 0;
+    for (size_t i = 0; i < stats->parameter_count; i++) {
+        const nm_set_parameter *p = &stats->parameters[i];
+        char name[NAME];
+        snprintf(name, sizeof name, "%s.%s", nm_kind_name(p->kind), p->name);
+        if (isfinite(p->ks)) add(rows, name, 0, p->ks);
+    }
+    return write_rows(rows, folder, "distributions.png", "How far what was achieved is from what was asked for",
+                      axis_of("Kolmogorov-Smirnov distance of the distributions", NULL, 1), NULL, 1, error);
+}
+
+static nm_status plot_confusion(const nm_set_stats *stats, nm_rows *rows, const char *folder, nm_error *error) {
+    static const char *const names[] = {"as asked for", "another kind instead", "nothing"};
+    rows->count = 0;
+    for (int asked = 0; asked < NM_KIND_COUNT; asked++) {
+        uint64_t scenes;
+        const double right = nm_set_right(stats, (nm_kind)asked, &scenes);
+        if (!scenes) continue;
+        const double nothing = 100.0 * (double)stats->confusion[asked][NM_KIND_COUNT] / (double)scenes;
+        const char *name = nm_kind_name((nm_kind)asked);
+        add(rows, name, 0, right);
+        add(rows, name, 1, fmax(100.0 - right - nothing, 0));
+        add(rows, name, 2, nothing);
+    }
+    return write_rows(rows, folder, "confusion.png", "What was found where a kind was asked for",
+                      axis_of("scenes", "%", 100), names, 3, error);
+}
+
+static nm_status plot_severities(const nm_set_stats *stats, nm_rows *rows, const char *folder, nm_error *error) {
+    static const char *const names[] = {"near miss", "collision", "any severity"};
+    rows->count = 0;
+    for (size_t i = 0; i < stats->quality_count; i++) {
+        const nm_set_quality *q = &stats->qualities[i];
+        const uint64_t named = q->near_misses + q->collisions;
+        if (q->kind != NM_KIND_COUNT || !q->scenes) continue;
+        add(rows, q->generator, 0, 100.0 * (double)q->near_misses / (double)q->scenes);
+        add(rows, q->generator, 1, 100.0 * (double)q->collisions / (double)q->scenes);
+        add(rows, q->generator, 2, named < q->scenes ? 100.0 * (double)(q->scenes - named) / (double)q->scenes : 0);
+    }
+    return write_rows(rows, folder, "severities.png", "Severities by generator", axis_of("scenes", "%", 100), names, 3,
+                      error);
+}
+
+/// One number of each generator: over all kinds, then by kind.
+static nm_status plot_quality(const nm_set_stats *stats, int diversity, nm_rows *rows, const char *folder,
+                              nm_error *error) {
+    rows->count = 0;
+    for (int by_kind = 0; by_kind < 2; by_kind++) {
+        for (size_t i = 0; i < stats->quality_count; i++) {
+            const nm_set_quality *q = &stats->qualities[i];
+            const double value = diversity ? q->diversity : q->realism;
+            char name[NAME];
+            if ((q->kind != NM_KIND_COUNT) != by_kind || !(value >= 0 && value <= 1e9)) continue;
+            snprintf(name, sizeof name, "%s, %s", by_kind ? nm_kind_name(q->kind) : "all kinds", q->generator);
+            add(rows, name, 0, value);
+        }
+    }
+    return diversity ? write_rows(rows, folder, "diversity.png", "How different two scenes of a kind are",
+                                  axis_of("mean distance of features", NULL, NAN), NULL, 1, error)
+                     : write_rows(rows, folder, "realism.png", "How unlike ordinary traffic the motion is",
+                                  axis_of("realism score, less is more ordinary", "nats", NAN), NULL, 1, error);
+}
+
 static nm_status plot_ttc(const nm_set_stats *stats, const char *folder, nm_error *error) {
     double values[NM_SET_TTC_BINS];
     if (!stats->mined) return NM_OK;
@@ -155,6 +219,11 @@ nm_status nm_set_plot(const nm_set_stats *stats, const char *folder, nm_error *e
     if (status == NM_OK) status = plot_yields(stats, rows, folder, error);
     if (status == NM_OK) status = plot_rejects(stats, rows, folder, error);
     if (status == NM_OK) status = plot_parameters(stats, rows, folder, error);
+    if (status == NM_OK) status = plot_distributions(stats, rows, folder, error);
+    if (status == NM_OK) status = plot_confusion(stats, rows, folder, error);
+    if (status == NM_OK) status = plot_severities(stats, rows, folder, error);
+    if (status == NM_OK) status = plot_quality(stats, 0, rows, folder, error);
+    if (status == NM_OK) status = plot_quality(stats, 1, rows, folder, error);
     free(rows);
     return status;
 }

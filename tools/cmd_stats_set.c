@@ -1,6 +1,7 @@
 #include "tools/cmd_stats_set.h"
 
 #include <math.h>
+#include <string.h>
 
 static const char *or_any(const char *text, const char *word) {
     return text[0] ? text : word;
@@ -36,8 +37,22 @@ static void print_groups(const nm_set_stats *stats) {
     print_and_end(table);
 }
 
+/// "off_road 12, too_mild 3": up to three.
+static void reasons_cell(nm_table *table, const nm_set_stats *stats, const nm_set_yield *yield) {
+    char text[160] = "";
+    size_t used = 0;
+    int count = 0;
+    for (size_t i = 0; i < stats->reason_count && count < 3 && used < sizeof text; i++) {
+        const nm_set_reason *r = &stats->reasons[i];
+        if (r->kind != yield->kind || strcmp(r->generator, yield->generator) != 0) continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %llu", count++ ? ", " : "", r->reason,
+                                 (unsigned long long)r->count);
+    }
+    nm_table_cell(table, "%s", text);
+}
+
 static void print_yields(const nm_set_stats *stats) {
-    static const char *const heads[] = {"asked for", "generator", ">attempts", ">kept", ">yield %"};
+    static const char *const heads[] = {"asked for", "generator", ">attempts", ">kept", ">yield %", "rejected for"};
     static const char *const reasons[] = {"generator", "rejected for", ">attempts"};
     if (!stats->yield_count) return;
     nm_table *table = nm_table_create(heads, sizeof heads / sizeof *heads);
@@ -48,6 +63,7 @@ static void print_yields(const nm_set_stats *stats) {
         nm_table_cell(table, "%llu", (unsigned long long)yield->attempts);
         nm_table_cell(table, "%llu", (unsigned long long)yield->kept);
         nm_table_cell(table, "%.1f", share(yield->kept, yield->attempts));
+        reasons_cell(table, stats, yield);
     }
     print_and_end(table);
     if (!stats->reject_count) return;
@@ -65,6 +81,65 @@ static void number_cell(nm_table *table, double value) {
         nm_table_cell(table, "%.3g", value);
     else
         nm_table_cell(table, "-");
+}
+
+/// "head_on 3, nothing 1": what counts[] has beside the kind asked for, most frequent first, up to three.
+static void kinds_cell(nm_table *table, const uint64_t *counts, int count, int asked) {
+    char text[160] = "";
+    size_t used = 0;
+    uint64_t last = UINT64_MAX;
+    int last_kind = -1;
+    for (int n = 0; n < 3 && used < sizeof text; n++) {
+        int best = -1;
+        for (int k = 0; k < count; k++) {
+            if (k == asked || !counts[k] || counts[k] > last || (counts[k] == last && k <= last_kind)) continue;
+            if (best < 0 || counts[k] > counts[best]) best = k;
+        }
+        if (best < 0) break;
+        last = counts[best];
+        last_kind = best;
+        used +=
+            (size_t)snprintf(text + used, sizeof text - used, "%s%s %llu", n ? ", " : "",
+                             best < NM_KIND_COUNT ? nm_kind_name((nm_kind)best) : "nothing", (unsigned long long)last);
+    }
+    nm_table_cell(table, "%s", text);
+}
+
+static void print_confusion(const nm_set_stats *stats) {
+    static const char *const heads[] = {"asked for", ">scenes", ">found so %", "found instead", "found besides"};
+    nm_table *table = NULL;
+    for (int asked = 0; asked < NM_KIND_COUNT; asked++) {
+        uint64_t scenes;
+        const double right = nm_set_right(stats, (nm_kind)asked, &scenes);
+        if (!scenes) continue;
+        if (!table) table = nm_table_create(heads, sizeof heads / sizeof *heads);
+        nm_table_cell(table, "%s", nm_kind_name((nm_kind)asked));
+        nm_table_cell(table, "%llu", (unsigned long long)scenes);
+        nm_table_cell(table, "%.1f", right);
+        kinds_cell(table, stats->confusion[asked], NM_KIND_COUNT + 1, asked);
+        kinds_cell(table, stats->also[asked], NM_KIND_COUNT, asked);
+    }
+    if (table) print_and_end(table);
+}
+
+static void print_qualities(const nm_set_stats *stats) {
+    static const char *const heads[] = {"generator",    ">scenes",       ">near misses",  ">collisions",
+                                        ">avoidable %", ">median TTC s", ">realism nats", ">diversity"};
+    nm_table *table = NULL;
+    for (size_t i = 0; i < stats->quality_count; i++) {
+        const nm_set_quality *q = &stats->qualities[i];
+        if (q->kind != NM_KIND_COUNT) continue;
+        if (!table) table = nm_table_create(heads, sizeof heads / sizeof *heads);
+        nm_table_cell(table, "%s", q->generator);
+        nm_table_cell(table, "%llu", (unsigned long long)q->scenes);
+        nm_table_cell(table, "%llu", (unsigned long long)q->near_misses);
+        nm_table_cell(table, "%llu", (unsigned long long)q->collisions);
+        nm_table_cell(table, "%.1f", 100.0 - share(q->unavoidable, q->scenes));
+        number_cell(table, q->min_ttc);
+        number_cell(table, q->realism);
+        number_cell(table, q->diversity);
+    }
+    if (table) print_and_end(table);
 }
 
 static void print_parameters(const nm_set_stats *stats) {
@@ -107,6 +182,8 @@ void nm_set_print(const nm_set_stats *stats) {
            (unsigned long long)stats->scenes, stats->hours, (unsigned long long)stats->collisions, stats->run_count);
     print_groups(stats);
     print_yields(stats);
+    print_confusion(stats);
+    print_qualities(stats);
     print_parameters(stats);
     print_ttc(stats);
 }
@@ -165,6 +242,43 @@ static void groups_to_json(const nm_set_stats *stats, cJSON *set) {
     }
 }
 
+static void confusion_to_json(const nm_set_stats *stats, cJSON *set) {
+    cJSON *confusion = cJSON_AddObjectToObject(set, "confusion");
+    for (int asked = 0; asked < NM_KIND_COUNT; asked++) {
+        uint64_t scenes;
+        const double right = nm_set_right(stats, (nm_kind)asked, &scenes);
+        if (!scenes) continue;
+        cJSON *row = cJSON_AddObjectToObject(confusion, nm_kind_name((nm_kind)asked));
+        nm_json_integer(row, "scenes", scenes);
+        nm_json_number(row, "right_percent", right);
+        cJSON *found = cJSON_AddObjectToObject(row, "found"), *also = cJSON_AddObjectToObject(row, "besides");
+        for (int k = 0; k <= NM_KIND_COUNT; k++)
+            if (stats->confusion[asked][k])
+                nm_json_integer(found, k < NM_KIND_COUNT ? nm_kind_name((nm_kind)k) : "nothing",
+                                stats->confusion[asked][k]);
+        for (int k = 0; k < NM_KIND_COUNT; k++)
+            if (stats->also[asked][k]) nm_json_integer(also, nm_kind_name((nm_kind)k), stats->also[asked][k]);
+    }
+}
+
+static void qualities_to_json(const nm_set_stats *stats, cJSON *set) {
+    cJSON *qualities = cJSON_AddArrayToObject(set, "qualities");
+    for (size_t i = 0; i < stats->quality_count; i++) {
+        const nm_set_quality *q = &stats->qualities[i];
+        cJSON *one = add_object(qualities);
+        cJSON_AddStringToObject(one, "kind", q->kind < NM_KIND_COUNT ? nm_kind_name(q->kind) : "all");
+        cJSON_AddStringToObject(one, "generator", q->generator);
+        nm_json_integer(one, "scenes", q->scenes);
+        nm_json_integer(one, "near_misses", q->near_misses);
+        nm_json_integer(one, "collisions", q->collisions);
+        nm_json_integer(one, "unavoidable", q->unavoidable);
+        nm_json_number(one, "min_ttc_median", q->min_ttc);
+        nm_json_number(one, "realism_nats", q->realism);
+        nm_json_integer(one, "realism_scenes", q->realism_scenes);
+        nm_json_number(one, "diversity", q->diversity);
+    }
+}
+
 static void yields_to_json(const nm_set_stats *stats, cJSON *set) {
     cJSON *yields = cJSON_AddArrayToObject(set, "yields"), *rejects = cJSON_AddArrayToObject(set, "rejects");
     for (size_t i = 0; i < stats->yield_count; i++) {
@@ -179,6 +293,18 @@ static void yields_to_json(const nm_set_stats *stats, cJSON *set) {
         cJSON_AddStringToObject(one, "generator", stats->rejects[i].generator);
         cJSON_AddStringToObject(one, "reason", stats->rejects[i].reason);
         nm_json_integer(one, "attempts", stats->rejects[i].count);
+    }
+}
+
+static void reasons_to_json(const nm_set_stats *stats, cJSON *set) {
+    cJSON *reasons = cJSON_AddArrayToObject(set, "rejects_by_kind");
+    for (size_t i = 0; i < stats->reason_count; i++) {
+        const nm_set_reason *r = &stats->reasons[i];
+        cJSON *one = add_object(reasons);
+        cJSON_AddStringToObject(one, "kind", nm_kind_name(r->kind));
+        cJSON_AddStringToObject(one, "generator", r->generator);
+        cJSON_AddStringToObject(one, "reason", r->reason);
+        nm_json_integer(one, "attempts", r->count);
     }
 }
 
@@ -219,6 +345,9 @@ void nm_set_to_json(const nm_set_stats *stats, cJSON *document) {
     runs_to_json(stats, set);
     groups_to_json(stats, set);
     yields_to_json(stats, set);
+    reasons_to_json(stats, set);
+    confusion_to_json(stats, set);
+    qualities_to_json(stats, set);
     parameters_to_json(stats, set);
     cJSON *ttc = cJSON_AddObjectToObject(set, "min_ttc");
     nm_json_number(ttc, "bin_s", NM_SET_TTC_WIDTH);

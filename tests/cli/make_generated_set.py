@@ -18,9 +18,21 @@ database.execute(
 for i, scene in enumerate(scenes):
     kind = kinds["tailgate" if i % 2 == 0 else "cut_in"]
     database.execute(
-        "INSERT INTO generated VALUES (?, 1, ?, 'manoeuvre', ?, 'avoidable', ?, ?, '{}')",
-        (scene, kind, "near_miss" if i % 3 else "collision", json.dumps({"gap": 3 + i}), json.dumps({"gap": 3.1 + i})),
+        "INSERT INTO generated VALUES (?, 1, ?, 'manoeuvre', ?, 'avoidable', ?, ?, ?)",
+        (
+            scene,
+            kind,
+            "near_miss" if i % 3 else "collision",
+            json.dumps({"gap": 3 + i}),
+            json.dumps({"gap": 3.1 + i}),
+            json.dumps({"valid": True, "verdicts": {"realism": {"result": "pass", "value": 0.5 + i}}}),
+        ),
     )
+# who plays which role stands in the scene's own parameters: in a store that a program wrote they never change
+(guard,) = database.execute("SELECT sql FROM sqlite_schema WHERE name = 'scene_update'").fetchone()
+database.execute("DROP TRIGGER scene_update")
+database.execute("UPDATE scene SET parameters = '{\"roles\":{\"ego\":0,\"adversary\":1}}'")
+database.execute(guard)
 rows = [("tailgate", "kept", 3), ("cut_in", "kept", 2), ("cut_in", "off_road", 4), ("cut_in", "too_fast", 1)]
 for kind, reason, count in rows:
     database.execute("INSERT INTO attempt VALUES (1, ?, 'manoeuvre', ?, ?)", (kinds[kind], reason, count))

@@ -318,6 +318,175 @@ static void test_ranges_of_the_runs(void **state) {
     folder_remove(&f);
 }
 
+/// The statistic against the distribution that was asked for, computed by hand.
+static void test_distributions(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    // ten chain brakings: gap 3 + i 5/29 for i = 0 ... 9, of [3, 8] the first 1/3; achieved 0.1 more
+    sql(f.store,
+        "UPDATE generation SET parameters = '{\"sampling\": \"uniform\", \"kinds\": [{\"kind\": \"chain_brake\","
+        "\"near_miss\": {\"gap\": [3, 8]}, \"collision\": {\"gap\": [3, 8]}}]}'");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    const nm_set_parameter *gap = &stats.parameters[1];
+    assert_int_equal(gap->kind, NM_KIND_CHAIN_BRAKE);
+    assert_true(fabs(gap->ks - (1 - (9.0 / 29 + 0.1 / 5))) < 1e-5); // 1 at the last, which is to be of 8 m
+    // half of the scenes are near misses: the mixture of two ranges, of which the lower holds all that was achieved
+    sql(f.store, "UPDATE generation SET parameters = '{\"kinds\": [{\"kind\": \"chain_brake\","
+                 "\"near_miss\": {\"gap\": [3, 8]}, \"collision\": {\"gap\": [20, 30]}}]}'");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_true(stats.parameters[1].low == 3 && stats.parameters[1].high == 30);
+    assert_true(fabs(stats.parameters[1].ks - (1 - 0.5 * (9.0 / 29 + 0.1 / 5))) < 1e-5);
+    // cut-ins, which have a gap: the smaller the more dangerous, so that 1 - (1 - u)^2 lie below the share u
+    sql(f.store, "UPDATE generation SET parameters = '{\"kinds\": [{\"kind\": \"cut_in\", \"sampling\": \"critical\","
+                 "\"near_miss\": {\"gap\": [3, 8]}, \"collision\": {\"gap\": [3, 8]}}]}'");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    double most = 0;
+    for (int i = 1; i < 30; i++) { // achieved: 2, and 3.1 + 5 i / 29
+        const double u = fmin(0.02 + i / 29.0, 1), at = 1 - (1 - u) * (1 - u);
+        most = fmax(most, fmax(fabs(at - i / 30.0), fabs(at - (i + 1) / 30.0)));
+    }
+    assert_true(most > 0.2 && fabs(stats.parameters[0].ks - most) < 1e-5);
+    // a lattice of five values: 3, 4.25, 5.5, ...; at 3.1 + 5 (7/29) = 4.307 eight lie at or below it, wanted are 2 of
+    // 5
+    sql(f.store, "UPDATE generation SET parameters = '{\"kinds\": [{\"kind\": \"cut_in\", \"sampling\": \"grid\","
+                 "\"near_miss\": {\"gap\": [3, 8]}, \"collision\": {\"gap\": [3, 8]}}]}'");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    most = 0;
+    for (int i = 0; i < 30; i++) {
+        const double at = i ? 3.1 + 5.0 * i / 29 : 2, step = (at - 3) / 1.25;
+        const double below = fmin(fmax(ceil(step), 0), 5) / 5, upto = fmin(fmax(floor(step) + 1, 0), 5) / 5;
+        most = fmax(most, fmax(fabs(below - i / 30.0), fabs(upto - (i + 1) / 30.0)));
+    }
+    assert_true(most > 0.1 && fabs(stats.parameters[0].ks - most) < 1e-5);
+    // what is asked for as a range alone
+    sql(f.store, "UPDATE generated SET achieved = json_set(achieved, '$.min_ttc', 0.5 + scene / 100.0) WHERE kind = "
+                 "(SELECT id FROM kind WHERE name = 'cut_in')");
+    sql(f.store, "UPDATE generation SET parameters = '{\"kinds\": [{\"kind\": \"cut_in\","
+                 "\"near_miss\": {\"min_ttc\": [0.5, 1.5]}, \"collision\": {\"min_ttc\": [0.5, 1.5]}}]}'");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_int_equal(stats.parameter_count, 3);
+    const nm_set_parameter *ttc = &stats.parameters[1];
+    assert_string_equal(ttc->name, "min_ttc");
+    assert_true(ttc->requested == 0 && ttc->achieved == 30 && ttc->low == 0.5 && ttc->high == 1.5);
+    assert_true(fabs(ttc->ks - (1 - 0.31)) < 1e-9); // scenes 2 ... 31
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+/// Who is the ego and who the adversary is in the scenes' own parameters.
+static void test_confusion(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    must(nm_set_stats_read(store, arena, &stats, error));
+    uint64_t scenes = 1;
+    assert_true(isnan(nm_set_right(&stats, NM_KIND_CUT_IN, &scenes)) && scenes == 0); // no roles are named
+    sql(f.store,
+        "DROP TRIGGER scene_update;"
+        "UPDATE scene SET parameters = '{\"kind\":\"cut_in\",\"roles\":{\"ego\":3,\"adversary\":0,\"other\":5}}';"
+        "UPDATE event SET other_track = 3;"
+        // scene 2: roles the wrong way round; 3: with somebody else; 4: none; 5: only a near miss
+        "UPDATE event SET actor_track = 3, other_track = 0 WHERE scene = 2;"
+        "UPDATE event SET other_track = 4 WHERE scene = 3;"
+        "DELETE FROM event WHERE scene = 4;"
+        "UPDATE event SET kind = (SELECT id FROM kind WHERE name = 'near_miss') WHERE scene = 5;"
+        // 6: no roles; 7: they are no numbers; 8: the actor of wrong_way is named alone
+        "UPDATE scene SET parameters = '{}' WHERE id = 6;"
+        "UPDATE scene SET parameters = '{\"roles\":{\"ego\":\"x\",\"adversary\":-1}}' WHERE id = 7;"
+        "UPDATE event SET kind = (SELECT id FROM kind WHERE name = 'wrong_way'), other_track = NULL WHERE scene = 8;"
+        // 9: head_on besides; 10: a more severe tailgate instead of it
+        "INSERT INTO event (scene, kind, first_step, last_step, critical_step, actor_track, other_track, severity) "
+        "SELECT 9, id, 0, 1, 1, 3, 0, 0.1 FROM kind WHERE name = 'head_on';"
+        "UPDATE event SET kind = (SELECT id FROM kind WHERE name = 'hard_brake') WHERE scene = 10;"
+        "INSERT INTO event (scene, kind, first_step, last_step, critical_step, actor_track, other_track, severity) "
+        "SELECT 10, id, 0, 1, 1, 3, 0, 0.9 FROM kind WHERE name = 'tailgate';");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    const uint64_t *row = stats.confusion[NM_KIND_CUT_IN], *also = stats.also[NM_KIND_CUT_IN];
+    const double right = nm_set_right(&stats, NM_KIND_CUT_IN, &scenes);
+    assert_int_equal(scenes, 28);                      // 30 but 6 and 7
+    assert_int_equal(row[NM_KIND_CUT_IN], 28 - 3 - 6); // three were made as tailgates; 2, 3, 4, 5, 8, 10
+    assert_true(fabs(right - 100.0 * 19 / 28) < 1e-9);
+    assert_int_equal(row[NM_KIND_COUNT], 3); // 2, 3 and 4
+    assert_int_equal(row[NM_KIND_NEAR_MISS], 1);
+    assert_int_equal(row[NM_KIND_WRONG_WAY], 1);
+    assert_int_equal(row[NM_KIND_TAILGATE], 4);
+    assert_int_equal(row[NM_KIND_HARD_BRAKE], 0);
+    assert_int_equal(also[NM_KIND_HEAD_ON], 1);
+    assert_int_equal(also[NM_KIND_HARD_BRAKE], 1);
+    assert_int_equal(also[NM_KIND_TAILGATE], 4);
+    assert_int_equal(also[NM_KIND_CUT_IN], 0);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
+static const nm_set_quality *quality(const nm_set_stats *stats, nm_kind kind, const char *generator) {
+    for (size_t i = 0; i < stats->quality_count; i++)
+        if (stats->qualities[i].kind == kind && strcmp(stats->qualities[i].generator, generator) == 0)
+            return &stats->qualities[i];
+    fail_msg("nothing is said of %s", generator);
+    return NULL;
+}
+
+static void test_qualities(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_store *store = open_store(f.store, NM_STORE_CREATE);
+    make_set(store);
+    nm_arena *arena = nm_arena_create(0);
+    nm_set_stats stats;
+    // chain brakings (scenes 32 to 41) by resample; of the cut-ins (2 to 31) 20 have a verdict, of which 2 are no
+    // numbers
+    sql(f.store,
+        "UPDATE generated SET generator = 'resample' WHERE scene > 31;"
+        "UPDATE generated SET verdicts = json_object('verdicts', json_object('realism', json_object('result', "
+        "'pass', 'value', scene / 10.0))) WHERE scene <= 21;"
+        "UPDATE generated SET verdicts = json_set(verdicts, '$.verdicts.realism.value', 'x') WHERE scene = 20;"
+        "UPDATE generated SET verdicts = json_set(verdicts, '$.verdicts.realism.value', 1e300) WHERE scene = 21;"
+        "UPDATE generated SET verdicts = json_object('verdicts', json_object('realism', json_object('result', "
+        "'unjudged', 'value', 0))) WHERE scene > 31;"
+        // features: 128 bytes of zeros but in scenes 3 and 4, whose first number is 4, and 5, which is cut short
+        "UPDATE criticality SET feature = zeroblob(128);"
+        "UPDATE criticality SET feature = x'00008040' || zeroblob(124) WHERE scene IN (3, 4);"
+        "UPDATE criticality SET feature = zeroblob(12) WHERE scene = 5;"
+        "UPDATE criticality SET feature = NULL WHERE scene > 32;");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_int_equal(stats.quality_count, 4);
+    const nm_set_quality *cut_in = quality(&stats, NM_KIND_CUT_IN, "manoeuvre");
+    assert_true(cut_in->scenes == 30 && cut_in->near_misses == 15 && cut_in->collisions == 15);
+    assert_true(cut_in->realism_scenes == 18 && fabs(cut_in->realism - 1.05) < 1e-9); // 0.2 ... 1.9
+    // 29 features, 2 of them 4 away from the other 27
+    assert_true(fabs(cut_in->diversity - 4.0 * 2 * 27 / (29 * 28 / 2)) < 1e-6);
+    // least times to collision 0.2 i for i = 0 ... 29 but 5: the middle of 29 is that of i = 15
+    assert_true(fabs(cut_in->min_ttc - 3.0) < 1e-5);
+    const nm_set_quality *chain = quality(&stats, NM_KIND_CHAIN_BRAKE, "resample");
+    assert_true(chain->realism_scenes == 0 && isnan(chain->realism) && isnan(chain->diversity));
+    assert_true(fabs(chain->min_ttc - 6.9) < 1e-5); // i = 30 ... 39
+    const nm_set_quality *all = quality(&stats, NM_KIND_COUNT, "manoeuvre");
+    assert_true(all->scenes == 30 && all->realism == cut_in->realism && all->diversity == cut_in->diversity);
+    assert_true(all->min_ttc == cut_in->min_ttc && all->unavoidable == 9);
+    assert_int_equal(quality(&stats, NM_KIND_COUNT, "resample")->scenes, 10);
+    // where both generators make a kind each is by itself
+    sql(f.store, "UPDATE generated SET generator = 'resample' WHERE scene IN (2, 3)");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_true(fabs(quality(&stats, NM_KIND_CUT_IN, "resample")->diversity - 4.0) < 1e-9);
+    assert_true(fabs(quality(&stats, NM_KIND_COUNT, "resample")->diversity - 4.0) < 1e-9);
+    assert_int_equal(stats.reason_count, 2);
+    assert_string_equal(stats.reasons[0].reason, "off_road");
+    assert_int_equal(stats.reasons[0].count, 15);
+    nm_arena_destroy(arena);
+    nm_store_close(store);
+    folder_remove(&f);
+}
+
 static uint64_t scenes_from(const nm_set_stats *stats, const char *parent) {
     uint64_t scenes = 0;
     for (size_t i = 0; i < stats->source_count; i++)
@@ -441,6 +610,13 @@ static void test_data_sheet(void **state) {
     expect_text(sheet, "| resample | overlap \\| at start | 5 |"); // no cell is ended
     expect_text(sheet, "| cut_in | gap | 30 | 3.00 | 8.00 | 2.00 | 5.60 | 8.10 | 2 | 100 | 0.033 |");
     expect_text(sheet, "| 0.00 to 0.25 | 2 |");
+    expect_text(sheet, "| all | manoeuvre | 40 | 20 | 20 | 9 |");
+    expect_text(sheet, "| cut_in | manoeuvre | off_road | 15 |");
+    expect_text(sheet, "![Distances of distributions](<plots/distributions.png>)");
+    expect_text(sheet, "![Severities by generator](<plots/severities.png>)");
+    assert_null(strstr(sheet, "confusion.png")); // no scene names its roles, has a verdict or a feature
+    assert_null(strstr(sheet, "realism.png"));
+    assert_null(strstr(sheet, "diversity.png"));
     expect_text(sheet, "![Scenes by kind](<plots/kinds.png>)");
     expect_text(sheet, "- `chain_brake`: The actor brakes hard");
     assert_null(strstr(sheet, "tailgate`:")); // only kinds that were asked for
@@ -494,6 +670,9 @@ int main(void) {
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_ranges_of_the_runs),
+        cmocka_unit_test(test_distributions),
+        cmocka_unit_test(test_confusion),
+        cmocka_unit_test(test_qualities),
         cmocka_unit_test(test_sources),
         cmocka_unit_test(test_nothing_generated),
         cmocka_unit_test(test_hostile_rows),
