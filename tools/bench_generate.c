@@ -1,8 +1,10 @@
-/// `nearmiss bench generate`: how fast corner cases of all kinds are made, judged and stored, on built-in roads.
+/// `nearmiss bench generate`: how fast corner cases of all kinds are made, judged and stored, on built-in roads: one
+/// half by manoeuvre, the other by resample.
 ///
 /// Before anything is timed a small set is made and every scene of it is detected again: the kind that was asked for
-/// must be among its events. The timed set goes into a fresh store like that of `nearmiss generate --kind all --hours
-/// H`.
+/// must be among its events. The timed set goes into a fresh store like that of `nearmiss generate --kind all
+/// --generator manoeuvre,resample --hours H`.
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,7 @@ typedef struct generate_bench {
     nm_corner_config config;
     nm_corner_report report;
     nm_thread_pool *pool;
+    double busy; ///< s that processors worked for the last set, on a machine with other work less than the clock says
 } generate_bench;
 
 static nm_status open_sources(generate_bench *b, nm_error *error) {
@@ -41,6 +44,7 @@ static nm_status open_sources(generate_bench *b, nm_error *error) {
     b->config.source_count = NM_BUILTIN_COUNT;
     b->config.kinds = b->kinds;
     b->config.seed = 1;
+    b->config.generators[NM_CASE_MANOEUVRE] = b->config.generators[NM_CASE_RESAMPLE] = 0.5;
     b->config.stop = nm_cli_stop;
     b->config.run = (nm_generation_run){.parameters = "{}", .program = "nearmiss bench"};
     uint32_t count = 0;
@@ -58,18 +62,26 @@ static nm_status open_sources(generate_bench *b, nm_error *error) {
     return status;
 }
 
+static double processor_seconds(void) {
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return NAN;
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
 static nm_status make(generate_bench *b, double hours, uint64_t count, double *seconds, nm_error *error) {
     nm_store *store;
     unlink(b->path);
     b->config.hours = hours;
     b->config.count = count;
     b->report.yields = b->yields;
-    const double start = nm_clock();
+    const double start = nm_clock(), busy = processor_seconds();
     nm_status status = nm_store_open(b->path, NM_STORE_CREATE, &store, error);
     if (status != NM_OK) return status;
     status = nm_corner_set_run(&b->config, store, b->pool, &b->report, error);
     nm_store_close(store);
     *seconds = nm_clock() - start;
+    b->busy = processor_seconds() - busy;
     return status;
 }
 
@@ -107,15 +119,29 @@ static nm_status check(const generate_bench *b, nm_error *error) {
     return status;
 }
 
+static void show_generator(const generate_bench *b, nm_case_generator generator, const char *yield, const char *share) {
+    uint64_t attempts = 0, kept = 0;
+    for (uint32_t k = 0; k < b->config.kind_count; k++) {
+        const nm_corner_yield *y = &b->yields[k * NM_CASE_GENERATOR_COUNT + (uint32_t)generator];
+        attempts += y->attempts;
+        kept += y->kept;
+    }
+    if (attempts) nm_bench_row(b->bench, yield, (double)kept / (double)attempts, "");
+    nm_bench_row(b->bench, share, (double)kept / (double)b->report.kept, "");
+}
+
 static void show(generate_bench *b, double seconds) {
     struct stat file;
     struct rusage usage;
     const double kept = (double)b->report.kept, attempts = (double)b->report.attempts;
     nm_bench_row(b->bench, "hours_per_minute", b->report.hours * 60.0 / seconds, "h/min");
     nm_bench_row(b->bench, "minutes_for_540_hours", 540.0 / (b->report.hours * 60.0 / seconds), "min");
+    nm_bench_row(b->bench, "processor_s_per_hour", b->busy / b->report.hours, "s/h");
     nm_bench_row(b->bench, "scenes_per_s", kept / seconds, "1/s");
     nm_bench_row(b->bench, "attempts_per_s", attempts / seconds, "1/s");
     nm_bench_row(b->bench, "yield", kept / attempts, "");
+    show_generator(b, NM_CASE_MANOEUVRE, "yield_manoeuvre", "share_manoeuvre");
+    show_generator(b, NM_CASE_RESAMPLE, "yield_resample", "share_resample");
     if (stat(b->path, &file) == 0) nm_bench_row(b->bench, "bytes_per_scene", (double)file.st_size / kept, "B");
     if (getrusage(RUSAGE_SELF, &usage) == 0) nm_bench_row(b->bench, "memory", (double)usage.ru_maxrss / 1024.0, "MiB");
     nm_bench_row(b->bench, "scenes", kept, "");
@@ -162,6 +188,7 @@ static nm_status run(nm_bench *bench, const nm_common *common, int argc, char **
 
 const nm_bench_entry nm_bench_generate = {
     .name = "generate",
-    .summary = "Corner cases of all kinds on built-in roads, judged and stored: 10 hours of them (or HOURS).",
+    .summary = "Corner cases of all kinds on built-in roads by manoeuvre and resample, judged and stored: 10 hours (or "
+               "HOURS).",
     .run = run,
 };
