@@ -300,13 +300,11 @@ static nm_status read_ego(const mix_file *f, const cJSON *item) {
     return refuse(f, item, "ego must be one of idm, constant_velocity");
 }
 
-static nm_status load(const char *path, int quiet, nm_mix *mix, nm_error *error) {
+static nm_status read_document(const cJSON *document, const char *path, int quiet, nm_mix *mix, nm_error *error) {
     static const char *const others[] = {"kinds", "params", "generators", "sources", "ego", NULL};
-    cJSON *document;
-    nm_status status = nm_config_load(path, &document, error);
-    if (status != NM_OK) return status;
     const mix_file f = {path, mix, quiet, error};
-    status = place(&f, document, nm_config_read(document, "", mix_fields, COUNT(mix_fields), others, mix, error));
+    nm_status status =
+        place(&f, document, nm_config_read(document, "", mix_fields, COUNT(mix_fields), others, mix, error));
     if (status == NM_OK && mix->count && mix->hours > 0.0)
         status = refuse(&f, cJSON_GetObjectItemCaseSensitive(document, "count"), "either count or hours, not both");
     if (status == NM_OK) status = read_ego(&f, cJSON_GetObjectItemCaseSensitive(document, "ego"));
@@ -314,7 +312,13 @@ static nm_status load(const char *path, int quiet, nm_mix *mix, nm_error *error)
         status =
             read_shares(&f, cJSON_GetObjectItemCaseSensitive(document, "generators"), "generators", mix->generators);
     if (status == NM_OK) status = read_kinds(&f, document);
-    if (status == NM_OK) status = read_sources(&f, cJSON_GetObjectItemCaseSensitive(document, "sources"));
+    return status == NM_OK ? read_sources(&f, cJSON_GetObjectItemCaseSensitive(document, "sources")) : status;
+}
+
+static nm_status load(const char *path, int quiet, nm_mix *mix, nm_error *error) {
+    cJSON *document;
+    nm_status status = nm_config_load(path, &document, error);
+    if (status == NM_OK) status = read_document(document, path, quiet, mix, error);
     cJSON_Delete(document);
     return status;
 }
@@ -466,13 +470,27 @@ int nm_mix_uses_model(const nm_mix *mix) {
     return 0;
 }
 
-nm_status nm_mix_read(const nm_generate_options *o, int quiet, nm_mix *mix, nm_error *error) {
-    *mix = (nm_mix){.generators = {[NM_CASE_MANOEUVRE] = 1.0},
+static nm_mix mix_default(void) {
+    return (nm_mix){.generators = {[NM_CASE_MANOEUVRE] = 1.0},
                     .seconds = 10.0,
                     .collisions = 0.25,
                     .traffic = 6,
                     .adversaries = 1,
                     .ego = NM_POLICY_IDM};
+}
+
+nm_status nm_mix_parse(const char *text, const char *path, nm_mix *mix, nm_error *error) {
+    cJSON *document;
+    *mix = mix_default();
+    nm_status status = nm_config_parse(text, path, &document, error);
+    if (status == NM_OK) status = read_document(document, path, 1, mix, error);
+    cJSON_Delete(document);
+    if (status == NM_OK) settle(mix);
+    return status;
+}
+
+nm_status nm_mix_read(const nm_generate_options *o, int quiet, nm_mix *mix, nm_error *error) {
+    *mix = mix_default();
     nm_status status = o->mix ? load(o->mix, quiet, mix, error) : kinds_of_options(o, quiet, mix, error);
     if (status == NM_OK) status = numbers_of_options(o, mix, error);
     if (status == NM_OK) status = shares_of_options(&o->generators, mix, error);

@@ -39,6 +39,9 @@ typedef struct nm_mix {
 /// NM_E_ARGUMENT for what makes no sense; in a file NM_E_FORMAT with its name and line, NM_E_IO, NM_E_NOT_FOUND.
 nm_status nm_mix_read(const nm_generate_options *options, int quiet, nm_mix *mix, nm_error *error);
 
+/// From the text of a file alone; `path` stands for it in messages.
+nm_status nm_mix_parse(const char *text, const char *path, nm_mix *mix, nm_error *error);
+
 /// 1 = a share goes to a generator that takes the model.
 int nm_mix_uses_model(const nm_mix *mix);
 
