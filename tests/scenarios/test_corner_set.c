@@ -245,6 +245,33 @@ static uint64_t attempts_for(const char *path, nm_kind kind, const char *generat
     return attempts;
 }
 
+/// Which attempts of the request made the scenes of a kind: no two generators may try the same values.
+static void no_index_is_used_twice(const char *path, nm_kind kind) {
+    nm_store *store;
+    nm_error error;
+    nm_arena *arena = nm_arena_create(0);
+    int64_t *ids;
+    size_t count;
+    uint64_t used[64], indices = 0;
+    nm_error_clear(&error);
+    assert_int_equal(nm_store_open(path, NM_STORE_READ, &store, &error), NM_OK);
+    assert_int_equal(nm_store_scene_ids(store, -1, arena, &ids, &count, &error), NM_OK);
+    for (size_t i = 0; i < count; i++) {
+        const nm_scene *scene;
+        nm_case_request request;
+        uint64_t index;
+        assert_int_equal(nm_store_get_scene(store, ids[i], &scene, &error), NM_OK);
+        assert_int_equal(nm_case_parse(scene->provenance.parameters, &request, &index, &error), NM_OK);
+        nm_scene_destroy(scene);
+        if (request.ranges.kind != kind) continue;
+        for (uint64_t k = 0; k < indices; k++) assert_true(used[k] != index);
+        used[indices++] = index;
+    }
+    assert_int_equal(indices, 20);
+    nm_store_close(store);
+    nm_arena_destroy(arena);
+}
+
 static void generators_have_their_shares(void **state) {
     (void)state;
     stage s = stage_open();
@@ -273,6 +300,7 @@ static void generators_have_their_shares(void **state) {
     uint64_t kept;
     assert_int_equal(attempts_for(s.path[0], NM_KIND_CUT_IN, "diffusion", &kept), cut_in[2].attempts);
     assert_int_equal(kept, 4);
+    no_index_is_used_twice(s.path[0], NM_KIND_CUT_IN);
     stage_close(&s);
 }
 
