@@ -205,7 +205,7 @@ static void write_confusion(FILE *file, const nm_set_stats *stats, const char *p
         "\nWhat mining found between ego and adversary. Found so: the kind asked for, with both in the roles that were "
         "meant. Instead: else the most severe other kind. Besides: other kinds, whatever else was found.\n",
         file);
-    HEAD(file, "Asked for", ">Scenes", ">Found so [%]", "Instead", "Besides");
+    HEAD(file, "Asked for", ">Scenes", ">Found so [%]", "Instead", "Besides", ">Rejected since not found");
     int any = 0;
     for (int asked = 0; asked < NM_KIND_COUNT; asked++) {
         uint64_t scenes;
@@ -217,6 +217,7 @@ static void write_confusion(FILE *file, const nm_set_stats *stats, const char *p
         number_cell(file, right, 1);
         counts_cell(file, stats->confusion[asked], NM_KIND_COUNT + 1, asked);
         counts_cell(file, stats->also[asked], NM_KIND_COUNT, asked);
+        count_cell(file, nm_set_not_found(stats, (nm_kind)asked));
         end_row(file);
     }
     if (any) picture(file, pictures, "confusion.png", "What was found where a kind was asked for");

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scenarios/kinds.h"
+#include "scenarios/case.h"
 #include "scenarios/set_reader.h"
 
 // --- confusion -------------------------------------------------------------------------------------------------------
@@ -85,6 +85,16 @@ double nm_set_right(const nm_set_stats *stats, nm_kind kind, uint64_t *scenes) {
     for (int found = 0; found <= NM_KIND_COUNT; found++) all += stats->confusion[kind][found];
     if (scenes) *scenes = all;
     return all ? 100.0 * (double)stats->confusion[kind][kind] / (double)all : NAN;
+}
+
+uint64_t nm_set_not_found(const nm_set_stats *stats, nm_kind kind) {
+    NM_ASSERT(stats);
+    uint64_t count = 0;
+    for (size_t i = 0; i < stats->reason_count; i++)
+        if (stats->reasons[i].kind == kind &&
+            strcmp(stats->reasons[i].reason, nm_reject_name(NM_REJECT_NOT_FOUND)) == 0)
+            count += stats->reasons[i].count;
+    return count;
 }
 
 // --- by generator ----------------------------------------------------------------------------------------------------

@@ -122,6 +122,9 @@ typedef struct nm_set_stats {
 /// % of the scenes of a kind that are what was asked for, by `confusion`; NaN without any. scenes [out, nullable].
 NM_API double nm_set_right(const nm_set_stats *stats, nm_kind kind, uint64_t *scenes);
 
+/// Attempts for a kind in whose scenes the detectors did not see it (NM_REJECT_NOT_FOUND): none of them was kept.
+NM_API uint64_t nm_set_not_found(const nm_set_stats *stats, nm_kind kind);
+
 /// Counts over the scenes that have a row in `generated`; all zero when there is none. Everything is allocated from
 /// `arena`. O(scenes of the set). Rows that another program wrote may say anything: a negative count counts as 0, a sum
 /// is at most 2^53, what is not JSON as an empty object.

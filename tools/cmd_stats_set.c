@@ -106,7 +106,8 @@ static void kinds_cell(nm_table *table, const uint64_t *counts, int count, int a
 }
 
 static void print_confusion(const nm_set_stats *stats) {
-    static const char *const heads[] = {"asked for", ">scenes", ">found so %", "found instead", "found besides"};
+    static const char *const heads[] = {"asked for",     ">scenes",       ">found so %",
+                                        "found instead", "found besides", ">rejected: not found"};
     nm_table *table = NULL;
     for (int asked = 0; asked < NM_KIND_COUNT; asked++) {
         uint64_t scenes;
@@ -118,6 +119,7 @@ static void print_confusion(const nm_set_stats *stats) {
         nm_table_cell(table, "%.1f", right);
         kinds_cell(table, stats->confusion[asked], NM_KIND_COUNT + 1, asked);
         kinds_cell(table, stats->also[asked], NM_KIND_COUNT, asked);
+        nm_table_cell(table, "%llu", (unsigned long long)nm_set_not_found(stats, (nm_kind)asked));
     }
     if (table) print_and_end(table);
 }
@@ -251,6 +253,7 @@ static void confusion_to_json(const nm_set_stats *stats, cJSON *set) {
         cJSON *row = cJSON_AddObjectToObject(confusion, nm_kind_name((nm_kind)asked));
         nm_json_integer(row, "scenes", scenes);
         nm_json_number(row, "right_percent", right);
+        nm_json_integer(row, "rejected_not_found", nm_set_not_found(stats, (nm_kind)asked));
         cJSON *found = cJSON_AddObjectToObject(row, "found"), *also = cJSON_AddObjectToObject(row, "besides");
         for (int k = 0; k <= NM_KIND_COUNT; k++)
             if (stats->confusion[asked][k])

@@ -423,6 +423,13 @@ static void test_confusion(void **state) {
     assert_int_equal(also[NM_KIND_HARD_BRAKE], 1);
     assert_int_equal(also[NM_KIND_TAILGATE], 4);
     assert_int_equal(also[NM_KIND_CUT_IN], 0);
+    assert_int_equal(nm_set_not_found(&stats, NM_KIND_CUT_IN), 0);
+    sql(f.store, "INSERT INTO attempt SELECT generation, kind, 'resample', 'not_found', 4 FROM attempt WHERE reason = "
+                 "'off_road'; INSERT INTO attempt SELECT generation, kind, 'manoeuvre', 'not_found', 3 FROM attempt "
+                 "WHERE reason = 'off_road'");
+    must(nm_set_stats_read(store, arena, &stats, error));
+    assert_int_equal(nm_set_not_found(&stats, NM_KIND_CUT_IN), 7);
+    assert_int_equal(nm_set_not_found(&stats, NM_KIND_CHAIN_BRAKE), 0);
     nm_arena_destroy(arena);
     nm_store_close(store);
     folder_remove(&f);
