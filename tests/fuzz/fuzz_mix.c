@@ -60,16 +60,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 size_t nm_fuzz_seed(size_t index, uint8_t *buffer, size_t capacity) {
-    static const char *const seeds[] = {
-        "{\"count\": 2}",
+    static const char large[] =
         "{\"hours\":540,\"seed\":1,\"seconds\":10,\"traffic\":6,\"adversaries\":2,\"ego\":\"idm\",\"collisions\":0.25,"
         "\"sampling\":\"uniform\",\"generators\":{\"manoeuvre\":0.5,\"resample\":0.45,\"diffusion\":0.05},"
         "\"params\":{\"ego_speed\":[10,30]},\n\"kinds\":[{\"kind\":\"cut_in\",\"weight\":3,\"sampling\":\"critical\","
         "\"params\":{\"gap\":[3,12],\"min_ttc\":[0.5,1.2]}},{\"kind\":\"all\"}],\n\"sources\":[{\"map\":\"all\"},"
-        "{\"from\":\"a.db\",\"scenes\":9,\"weight\":2}]}",
-        "{\"kinds\":[{\"kind\":\"tailgate\",\"collisions\":0},{\"kind\":\"hard_brake\",\"collisions\":1,\"generators\":"
-        "{\"resample\":1},\"params\":{\"headway\":0.9}}]}",
-    };
+        "{\"from\":\"a.db\",\"scenes\":9,\"weight\":2}]}";
+    static const char small[] = "{\"kinds\":[{\"kind\":\"tailgate\",\"collisions\":0},{\"kind\":\"hard_brake\","
+                                "\"collisions\":1,\"generators\":{\"resample\":1},\"params\":{\"headway\":0.9}}]}";
+    static const char *const seeds[] = {"{\"count\": 2}", large, small};
     if (index >= sizeof seeds / sizeof *seeds || strlen(seeds[index]) > capacity) return 0;
     memcpy(buffer, seeds[index], strlen(seeds[index]));
     return strlen(seeds[index]);
