@@ -246,7 +246,7 @@ static int check_options(nm_generate_run *run) {
     if (cases && (o->recording || strcmp(o->task, "free") != 0))
         return nm_cli_usage(run->command, "--recording and --task are of futures, not of corner cases (--kind)");
     if (o->scenes.count && (o->map || o->from.count))
-        return nm_cli_usage(run->command, "either --scene, or --from and --map");
+        return nm_cli_usage(run->command, "either --scene, or --from and --map, not both");
     if (strcmp(o->task, "free") != 0 && strcmp(o->task, "goal") != 0)
         return nm_cli_usage(run->command, "--task wants free or goal, not '%s'", o->task);
     if (strcmp(o->precision, "bf16") != 0 && strcmp(o->precision, "f32") != 0)
