@@ -259,8 +259,8 @@ static int check_options(nm_generate_run *run) {
     return -1;
 }
 
-static int read_options(nm_generate_run *run, nm_common *common, int argc, char **argv) {
-    nm_generate_options *o = &run->options;
+/// Options of corner cases; how many.
+static size_t case_options(nm_generate_options *o, nm_option *to) {
     const nm_option table[] = {
         {"kind", NM_OPTION_LIST, &o->kinds, "KIND",
          "corner cases of this kind instead of the model's futures; several times, or all", 0, 0},
@@ -287,13 +287,23 @@ static int read_options(nm_generate_run *run, nm_common *common, int argc, char 
         {"traffic", NM_OPTION_INTEGER, &o->traffic, "N", "others around a corner case (default 6)", 0, 32},
         {"ego", NM_OPTION_TEXT, &o->ego, "NAME", "who the ego of a corner case is: idm (default), constant_velocity", 0,
          0},
+    };
+    memcpy(to, table, sizeof table);
+    return sizeof table / sizeof *table;
+}
+
+/// The others: of both, and of futures.
+static size_t future_options(nm_generate_options *o, nm_option *to) {
+    const nm_option table[] = {
         {"store", NM_OPTION_TEXT, &o->store, "S.db", "store with the scenes, and for what is made of them", 0, 0},
         {"scene", NM_OPTION_LIST, &o->scenes, "ID",
          "scenes to go on from, or to take roads and traffic from; further ones as arguments (default: all that no "
          "model made)",
          0, 0},
         {"map", NM_OPTION_TEXT, &o->map, "SPEC",
-         "a built-in map instead, e.g. roundabout:density=25: spawned traffic is driven for the history", 0, 0},
+         "a built-in map instead, e.g. roundabout:density=25: spawned traffic is driven for the history; corner cases: "
+         "or all (their default)",
+         0, 0},
         {"count", NM_OPTION_INTEGER, &o->count, "N", "futures of each scene, or corner cases of each kind (default 1)",
          1, 1e6},
         {"seed", NM_OPTION_INTEGER, &o->seed, "K", "of the noise, and of the traffic on --map (default 0)", 0, 9e15},
@@ -313,9 +323,18 @@ static int read_options(nm_generate_run *run, nm_common *common, int argc, char 
         {"recording", NM_OPTION_TEXT, &o->recording, "F",
          "write how the first scene loses its noise, for nearmiss view --denoising F", 0, 0},
     };
+    memcpy(to, table, sizeof table);
+    return sizeof table / sizeof *table;
+}
+
+static int read_options(nm_generate_run *run, nm_common *common, int argc, char **argv) {
+    nm_generate_options *o = &run->options;
+    nm_option table[48];
+    size_t options = case_options(o, table);
+    options += future_options(o, table + options);
+    NM_ASSERT(options <= sizeof table / sizeof *table);
     int count;
-    const int status =
-        nm_cli_parse(run->command, table, sizeof table / sizeof *table, common, argc, argv, 0, NM_LIST_MAX, &count);
+    const int status = nm_cli_parse(run->command, table, options, common, argc, argv, 0, NM_LIST_MAX, &count);
     if (status >= 0) return status;
     for (int i = 0; i < count; ++i) {
         if (o->scenes.count == NM_LIST_MAX)
