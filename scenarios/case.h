@@ -69,10 +69,12 @@ typedef enum nm_reject {
 } nm_reject;
 NM_API const char *nm_reject_name(nm_reject reject); ///< "ego_speed", ...
 
-/// How closely gaps and speeds are met: m, s, m/s.
+/// How closely what was asked for is met, as it is measured (kinds_measure.h): m, s, m/s and m/s^2.
 #define NM_TOLERANCE_GAP 0.5f
 #define NM_TOLERANCE_TIME 0.1f
 #define NM_TOLERANCE_SPEED 0.5f
+#define NM_TOLERANCE_LATERAL 0.15f  ///< m/s sideways
+#define NM_TOLERANCE_OVERHANG 0.15f ///< m
 
 /// One attempt. Arrays by place in the kind's table of parameters.
 typedef struct nm_case {
@@ -128,12 +130,22 @@ NM_API nm_status nm_case_parse(const char *parameters, nm_case_request *request,
 // --- for generators --------------------------------------------------------------------------------------------------
 
 /// Is what happens in `scene` what was asked for? Detects, looks for the kind with the roles out->ego, adversary and
-/// other, measures parameters (kinds_measure.h) and severity, and looks for contacts of others than those two. Fills
-/// event, events, criticality, achieved, min_ttc, min_distance, contact and conflict_step of `out`, and `reject`.
-/// events and what they point to live in `arena`, which is reset first; criticality is written through `criticality`.
-/// Errors are those of nm_detect.
+/// other, measures parameters (kinds_measure.h) and severity, and looks for boxes of any other two that come to
+/// overlap. Of several events of the kind between the roles the one counts whose parameters are met best. Fills event,
+/// events, criticality, achieved, min_ttc, min_distance, contact and conflict_step of `out`, and `reject`. events and
+/// what they point to live in `arena`, which is reset first; criticality is written through `criticality`. Errors are
+/// those of nm_detect.
 NM_API nm_status nm_case_confirm(const nm_scene *scene, const nm_case_request *request, nm_arena *arena,
                                  nm_scene_criticality *criticality, nm_case *out, nm_error *error);
+
+/// Its parts, for generators that look before they ask the detectors. Of roles and scene alone: min_ttc, min_distance
+/// and contact of the ego and whom the danger is with (in cut_out what was revealed), up to the first contact.
+NM_API void nm_case_danger(const nm_scene *scene, nm_kind kind, nm_case *out);
+/// NM_REJECT_NONE, TOO_MILD or TOO_HARD by these. pet: s, INFINITY or NAN = none.
+NM_API nm_reject nm_case_severity(const nm_case_request *request, const nm_case *out, float pet);
+
+/// 1 when the boxes of two tracks come to overlap after they were apart.
+NM_API int nm_case_come_to_overlap(const nm_scene *scene, uint32_t first, uint32_t second);
 
 #define NM_CASE_RECIPE 8192
 /// The parameters of the provenance. members: what a generator adds, as JSON members ("\"a\":1,\"b\":2"), or "".

@@ -20,6 +20,11 @@ typedef struct nm_kind_roles {
 NM_API void nm_kind_measure(const nm_scene *scene, const nm_event *event, const nm_kind_roles *roles,
                             float value[NM_KIND_MAX_PARAMS], uint32_t *step);
 
+/// On ways that cross, the time from the adversary's leaving the ground that both drive over to the ego's coming, s, as
+/// it happened around `step` (post-encroachment time; 0 when they were on it together); INFINITY when they touched, the
+/// ego did not come or went first, and for kinds on one road.
+NM_API float nm_kind_encroachment(const nm_scene *scene, nm_kind kind, const nm_kind_roles *roles, uint32_t step);
+
 /// How far a measured value may lie outside of the range that was asked for: as manoeuvre.h states its tolerances.
 NM_API float nm_kind_tolerance(nm_kind_param_id id);
 

@@ -11,14 +11,14 @@
 
 // clang-format off
 // id, name, unit, bounds, fallback of near misses and of collisions, critical end, free, source
-#define EGO_SPEED                                                                                                      \
-    {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {3, 40}, {{5, 36}, {5, 36}}, 0, 0,                                        \
+#define EGO_SPEED(near_low, near_high, hit_low, hit_high)                                                              \
+    {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {3, 40}, {{(near_low), (near_high)}, {(hit_low), (hit_high)}}, 0, 0,      \
      "of the ego at the start; cut to 55..100 % of what the road allows (R157: Ve0, 16.67 m/s)"}
 #define MIN_TTC                                                                                                        \
     {NM_PARAM_MIN_TTC, "min_ttc", "s", {0, 10}, {{0.05f, 3}, {0, 0}}, 0, 0,                                            \
      "least time to collision of the two (exact sweep), near misses only (below 1.5 s critical, 3 s noticeable)"}
-#define PREDICTED_PET                                                                                                  \
-    {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-2, 4}, {{0.1f, 1.2f}, {-1.2f, -0.2f}}, -1, 0,                      \
+#define PREDICTED_PET(near_high, hit_low, hit_high)                                                                    \
+    {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-2, 4}, {{0.1f, (near_high)}, {(hit_low), (hit_high)}}, -1, 0,     \
      "time from the adversary's leaving the shared ground to the ego's coming there, had it not reacted (PrET; "       \
      "below 1 to 1.5 s critical)"}
 #define LATERAL_SPEED                                                                                                  \
@@ -27,9 +27,10 @@
 #define ROAD_SPEED(low, high)                                                                                          \
     {NM_PARAM_SPEED, "speed", "m/s", {1.5f, 40}, {{(low), (high)}, {(low), (high)}}, 0, 0,                             \
      "of the adversary (chosen)"}
-#define REACTION                                                                                                       \
-    {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0, 0}, {0.4f, 1.6f}}, 1, 1,                                   \
-     "until the ego notices; it keeps its velocity for so long (R157's driver: 0.75 s, and 0.4 s to perceive)"}
+#define REACTION(near_high)                                                                                            \
+    {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0, (near_high)}, {0.4f, 1.6f}}, 1, 1,                            \
+     "for which the ego keeps its velocity after there is something to see (R157's driver: 0.75 s, and 0.4 s to "      \
+     "perceive); not measured where it did not keep it before, or keeps it to the end"}
 #define LANE_CHANGES (NM_NEED_ROAD | NM_NEED_ADJACENT_LANE)
 #define BOTH 3u
 #define NEAR_MISS_ONLY 1u
@@ -45,10 +46,10 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "vehicles changing lanes, same direction", .tests = "R157 4.4",
         .param_count = 6,
         .params = {
-            EGO_SPEED,
-            {NM_PARAM_GAP, "gap", "m", {1, 30}, {{3, 12}, {1.5f, 6}}, -1, 0,
+            EGO_SPEED(6, 36, 6, 36),
+            {NM_PARAM_GAP, "gap", "m", {1, 30}, {{4, 9}, {3, 6}}, -1, 0,
              "when the adversary's box reaches over the border (R157: dx0, 30 m)"},
-            {NM_PARAM_CLOSING, "closing", "m/s", {-2, 15}, {{1, 5}, {4, 12}}, 1, 0,
+            {NM_PARAM_CLOSING, "closing", "m/s", {-2, 15}, {{2.2f, 4.2f}, {4, 7}}, 1, 0,
              "closing speed then (R157: Ve0 - Vo0)"},
             LATERAL_SPEED,
             {NM_PARAM_BRAKING, "braking", "m/s^2", {0, 9}, {{0, 4}, {0, 9}}, 1, 1,
@@ -66,16 +67,16 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "following vehicle making a manoeuvre; lead vehicle moving slower", .tests = "R157 4.5",
         .param_count = 7,
         .params = {
-            EGO_SPEED,
-            {NM_PARAM_HEADWAY, "headway", "s", {0.4f, 2.5f}, {{0.7f, 1.6f}, {0.5f, 1.2f}}, -1, 0,
+            EGO_SPEED(7, 22, 10, 36),
+            {NM_PARAM_HEADWAY, "headway", "s", {0.4f, 2.5f}, {{0.6f, 1.3f}, {0.4f, 0.9f}}, -1, 0,
              "of the ego to the adversary when that begins to leave (R157: dx0 38.3 m at 16.67 m/s = 2.3 s)"},
-            {NM_PARAM_REVEAL, "reveal", "m", {2, 60}, {{6, 25}, {2, 6}}, -1, 1,
+            {NM_PARAM_REVEAL, "reveal", "m", {2, 60}, {{2, 9}, {2, 6}}, -1, 1,
              "from the adversary to the slow vehicle when it has left the lane (R157: dx0_f, 50 m)"},
-            {NM_PARAM_REVEALED_SPEED, "revealed_speed", "m/s", {0, 25}, {{0, 10}, {0, 3}}, -1, 0,
+            {NM_PARAM_REVEALED_SPEED, "revealed_speed", "m/s", {0, 25}, {{0, 3}, {0, 2}}, -1, 0,
              "of the slow vehicle (R157: stands)"},
             {NM_PARAM_LATERAL_SPEED, "lateral_speed", "m/s", {0.6f, 3}, {{1, 2.2f}, {1.6f, 2.8f}}, 1, 0,
              "largest sideways speed (R157: Vy 2 m/s)"},
-            REACTION,
+            REACTION(0.5f),
             MIN_TTC,
         },
     },
@@ -89,12 +90,12 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "lead vehicle decelerating", .tests = "R157 4.3; Euro NCAP CCRb",
         .param_count = 5,
         .params = {
-            EGO_SPEED,
+            EGO_SPEED(6, 36, 6, 36),
             {NM_PARAM_HEADWAY, "headway", "s", {0.1f, 2.8f}, {{0.5f, 1.5f}, {0.3f, 1}}, -1, 0,
              "of the ego when braking begins (CCRb: 12 and 40 m at 13.9 m/s = 0.9 and 2.9 s)"},
             {NM_PARAM_DECELERATION, "deceleration", "m/s^2", {4.6f, 9.5f}, {{5, 9}, {6, 9.5f}}, 1, 0,
              "of the adversary (R157: 9.81; CCRb: 2 and 6)"},
-            REACTION,
+            REACTION(0.5f),
             MIN_TTC,
         },
     },
@@ -108,7 +109,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "lead vehicle moving at lower constant speed", .tests = "Euro NCAP CCRm, with the ego as target",
         .param_count = 4,
         .params = {
-            EGO_SPEED,
+            EGO_SPEED(5, 36, 5, 36),
             {NM_PARAM_CLOSING, "closing", "m/s", {5, 20}, {{6, 12}, {5, 15}}, 1, 0,
              "closing speed when it begins to brake (CCRm: 8.3 m/s)"},
             {NM_PARAM_BRAKE_TTC, "brake_ttc", "s", {0, 2}, {{0.5f, 0.95f}, {0, 0.4f}}, -1, 1,
@@ -126,7 +127,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "lead vehicle stopped", .tests = "R157 4.2; Euro NCAP CCRs",
         .param_count = 3,
         .params = {
-            EGO_SPEED,
+            EGO_SPEED(9, 30, 5, 36),
             {NM_PARAM_WARNING, "warning", "s", {0.3f, 4}, {{1, 1.9f}, {0.4f, 0.9f}}, -1, 1,
              "time to collision when the ego notices it; the scene begins 1.2 s before (CCRs: 4 s, for a system)"},
             MIN_TTC,
@@ -142,9 +143,9 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "vehicles changing lanes, same direction", .tests = "R157 4.4",
         .param_count = 6,
         .params = {
-            EGO_SPEED,
-            {NM_PARAM_GAP, "gap", "m", {1, 25}, {{3, 12}, {1.5f, 6}}, -1, 0, "as for cut_in"},
-            {NM_PARAM_CLOSING, "closing", "m/s", {1, 15}, {{1.5f, 6}, {4, 12}}, 1, 0, "as for cut_in"},
+            EGO_SPEED(6, 36, 6, 36),
+            {NM_PARAM_GAP, "gap", "m", {1, 25}, {{4, 9}, {3, 6}}, -1, 0, "as for cut_in"},
+            {NM_PARAM_CLOSING, "closing", "m/s", {1, 15}, {{2.2f, 4.2f}, {4, 6.5f}}, 1, 0, "as for cut_in"},
             LATERAL_SPEED,
             {NM_PARAM_BRAKING, "braking", "m/s^2", {0, 9}, {{0, 4}, {0, 9}}, 1, 1, "as for cut_in"},
             MIN_TTC,
@@ -159,7 +160,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_LEFT_TURN, .violations = NM_VIOLATION_PRIORITY,
         .typology = "left turn across path from opposite directions", .tests = "Euro NCAP CCFtap, with roles exchanged",
         .param_count = 5,
-        .params = {EGO_SPEED, ROAD_SPEED(3, 8), PREDICTED_PET, REACTION, MIN_TTC},
+        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(3, 8), PREDICTED_PET(1.2f, -1.2f, -0.2f), REACTION(0.5f), MIN_TTC},
     },
     [NM_KIND_CROSSING_CONFLICT] = {
         .kind = NM_KIND_CROSSING_CONFLICT, .name = "crossing_conflict",
@@ -170,7 +171,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_CROSSING_LANE, .violations = NM_VIOLATION_PRIORITY | NM_VIOLATION_STOP_LINE,
         .typology = "straight crossing paths at non-signalised junctions", .tests = "Euro NCAP CCCscp",
         .param_count = 5,
-        .params = {EGO_SPEED, ROAD_SPEED(5, 14), PREDICTED_PET, REACTION, MIN_TTC},
+        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(5, 14), PREDICTED_PET(1.2f, -0.75f, -0.15f), REACTION(0.5f), MIN_TTC},
     },
     [NM_KIND_RED_LIGHT_RUNNER] = {
         .kind = NM_KIND_RED_LIGHT_RUNNER, .name = "red_light_runner",
@@ -181,7 +182,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_SIGNAL, .violations = NM_VIOLATION_RED_LIGHT | NM_VIOLATION_PRIORITY,
         .typology = "running red light", .tests = "Euro NCAP CCCscp",
         .param_count = 5,
-        .params = {EGO_SPEED, ROAD_SPEED(6, 15), PREDICTED_PET, REACTION, MIN_TTC},
+        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(6, 15), PREDICTED_PET(1.2f, -1, -0.2f), REACTION(0.5f), MIN_TTC},
     },
     [NM_KIND_RIGHT_TURN_CONFLICT] = {
         .kind = NM_KIND_RIGHT_TURN_CONFLICT, .name = "right_turn_conflict",
@@ -192,10 +193,10 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_RIGHT_TURN, .violations = NM_VIOLATION_PRIORITY,
         .typology = "vehicles turning at non-signalised junctions", .tests = "",
         .param_count = 5,
-        .params = {EGO_SPEED, ROAD_SPEED(3, 7),
-            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-4, 1.4f}, {{-2.7f, -1.2f}, {-3.2f, -1.5f}}, -1, 0,
+        .params = {EGO_SPEED(7, 15, 7, 15), ROAD_SPEED(3, 7),
+            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-2, 2}, {{0.4f, 1.2f}, {-0.8f, 0}}, -1, 0,
              "time from the adversary's rear entering the ego's lane to the ego's coming there, had it not reacted"},
-            {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0, 0.8f}, {0.4f, 1.6f}}, 1, 1,
+            {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{1, 2.2f}, {0.7f, 1.6f}}, 1, 1,
              "until the ego notices; who gives room to those who merge is hard to bring close without it"}, MIN_TTC},
     },
     [NM_KIND_PEDESTRIAN_CROSSING] = {
@@ -207,10 +208,10 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_STREET, .violations = NM_VIOLATION_PRIORITY | NM_VIOLATION_JAYWALK,
         .typology = "pedestrian crash without prior vehicle manoeuvre", .tests = "Euro NCAP CPNA, CPFA; R157 4.2",
         .param_count = 4,
-        .params = {EGO_SPEED,
+        .params = {EGO_SPEED(5, 15, 5, 15),
             {NM_PARAM_SPEED, "speed", "m/s", {0.8f, 3}, {{1.2f, 2.2f}, {1.2f, 2.2f}}, 0, 0,
              "of the pedestrian (Euro NCAP: 5 and 8 km/h = 1.39 and 2.22)"},
-            PREDICTED_PET, MIN_TTC},
+            PREDICTED_PET(1.2f, -1.2f, -0.2f), MIN_TTC},
     },
     [NM_KIND_CYCLIST_CROSSING] = {
         .kind = NM_KIND_CYCLIST_CROSSING, .name = "cyclist_crossing",
@@ -221,10 +222,10 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_STREET, .violations = NM_VIOLATION_PRIORITY | NM_VIOLATION_OFF_ROAD,
         .typology = "pedalcyclist crash without prior vehicle manoeuvre", .tests = "Euro NCAP CBNA, CBFA",
         .param_count = 4,
-        .params = {EGO_SPEED,
+        .params = {EGO_SPEED(5, 15, 5, 15),
             {NM_PARAM_SPEED, "speed", "m/s", {2, 8}, {{3, 5.5f}, {3, 5.5f}}, 0, 0,
              "of the cyclist (Euro NCAP: 15 km/h = 4.17)"},
-            PREDICTED_PET, MIN_TTC},
+            PREDICTED_PET(1.2f, -1, -0.2f), MIN_TTC},
     },
     [NM_KIND_WRONG_WAY] = {
         .kind = NM_KIND_WRONG_WAY, .name = "wrong_way",
@@ -235,7 +236,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD, .violations = NM_VIOLATION_WRONG_WAY,
         .typology = "vehicles not making a manoeuvre, opposite direction", .tests = "Euro NCAP CCFhos",
         .param_count = 4,
-        .params = {EGO_SPEED, ROAD_SPEED(5, 18),
+        .params = {EGO_SPEED(5, 36, 5, 36), ROAD_SPEED(5, 18),
             {NM_PARAM_BRAKE_TTC, "brake_ttc", "s", {0, 4}, {{1.2f, 2.5f}, {0, 0.8f}}, -1, 1,
              "time to collision at which it begins to brake"},
             MIN_TTC},
@@ -266,8 +267,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "vehicles drifting, same direction", .tests = "R157 4.1 (swerving side)",
         .param_count = 3,
         .params = {
-            EGO_SPEED,
-            {NM_PARAM_OVERHANG, "overhang", "m", {0.35f, 1.3f}, {{0.4f, 0.8f}, {0.8f, 1.2f}}, 1, 1,
+            EGO_SPEED(8, 36, 9, 36),
+            {NM_PARAM_OVERHANG, "overhang", "m", {0.35f, 1.6f}, {{0.4f, 0.75f}, {1, 1.3f}}, 1, 1,
              "largest part of its box beyond the border (chosen)"},
             {NM_PARAM_DURATION, "duration", "s", {0.8f, 4.5f}, {{1.2f, 3}, {1.2f, 3}}, 0, 0,
              "from leaving its lane to being back (chosen)"},
@@ -282,7 +283,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_ONCOMING_LANE, .violations = NM_VIOLATION_WRONG_WAY,
         .typology = "vehicles making a manoeuvre, opposite direction", .tests = "Euro NCAP CCFhol",
         .param_count = 4,
-        .params = {EGO_SPEED, ROAD_SPEED(6, 16),
+        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(6, 16),
             {NM_PARAM_BRAKE_TTC, "return_ttc", "s", {0, 2.5f}, {{1, 1.7f}, {0, 0.3f}}, -1, 1,
              "time until they would meet when it begins to go back"},
             MIN_TTC},
@@ -307,11 +308,11 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "lead vehicle decelerating", .tests = "R157 4.3",
         .param_count = 4,
         .params = {
-            {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {7, 40}, {{9, 36}, {9, 36}}, 0, 0,
+            {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {9, 40}, {{12, 36}, {12, 36}}, 0, 0,
              "of the ego at the start (Ve0)"},
-            {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 2}, {{0.65f, 1.1f}, {0.65f, 1.1f}}, 0, 0,
+            {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 2}, {{0.5f, 1}, {0.5f, 1}}, 0, 0,
              "of the ego when braking begins, and of who follows it"},
-            {NM_PARAM_DECELERATION, "deceleration", "m/s^2", {5, 9.5f}, {{6.5f, 9}, {6.5f, 9}}, 1, 0,
+            {NM_PARAM_DECELERATION, "deceleration", "m/s^2", {5, 9.5f}, {{7, 9}, {7, 9}}, 1, 0,
              "of the adversary (R157: 9.81)"},
             MIN_TTC,
         },
@@ -327,10 +328,11 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "vehicles parking, same direction", .tests = "",
         .param_count = 4,
         .params = {
-            EGO_SPEED,
+            EGO_SPEED(6, 15, 6, 15),
             {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 4}, {{0.7f, 1.8f}, {0.3f, 0.8f}}, -1, 1,
              "of the ego to the adversary when that gets in its way (CARLA's ParkingCutIn: 2.35 s)"},
-            REACTION, MIN_TTC,
+            REACTION(1.2f),
+            MIN_TTC,
         },
     },
     [NM_KIND_OCCLUDED_PEDESTRIAN] = {
@@ -343,10 +345,10 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .violations = NM_VIOLATION_PRIORITY | NM_VIOLATION_JAYWALK,
         .typology = "pedestrian crash without prior vehicle manoeuvre", .tests = "Euro NCAP CPNCO-50",
         .param_count = 4,
-        .params = {EGO_SPEED,
-            {NM_PARAM_SPEED, "speed", "m/s", {0.8f, 3}, {{1.2f, 2.2f}, {1.2f, 2.2f}}, 0, 0,
+        .params = {EGO_SPEED(7, 15, 6, 15),
+            {NM_PARAM_SPEED, "speed", "m/s", {0.8f, 3}, {{1.4f, 2.2f}, {1.2f, 2.2f}}, 0, 0,
              "of the pedestrian (Euro NCAP: 5 km/h = 1.39)"},
-            PREDICTED_PET, MIN_TTC},
+            PREDICTED_PET(0.7f, -1.2f, -0.2f), MIN_TTC},
     },
     [NM_KIND_BLOCKED_LANE] = {
         .kind = NM_KIND_BLOCKED_LANE, .name = "blocked_lane",
@@ -358,7 +360,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "lead vehicle stopped", .tests = "R157 4.2",
         .param_count = 3,
         .params = {
-            EGO_SPEED,
+            EGO_SPEED(5, 36, 5, 36),
             {NM_PARAM_WARNING, "warning", "s", {0.9f, 5}, {{1.2f, 2.6f}, {0.9f, 1.5f}}, -1, 1,
              "time to collision when the ego notices it; the scene begins 1.2 s before"},
             MIN_TTC,
@@ -371,15 +373,15 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .ego = "keeps its lane", .adversary = "turns back across it", .others = "",
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
         .needs = NM_NEED_ROAD | NM_NEED_STREET | NM_NEED_TURNING_ROOM,
-        .violations = NM_VIOLATION_PRIORITY | NM_VIOLATION_WRONG_WAY,
+        .violations = NM_VIOLATION_PRIORITY | NM_VIOLATION_WRONG_WAY | NM_VIOLATION_OFF_ROAD, // it stood beside it
         .typology = "vehicles making a manoeuvre, opposite direction", .tests = "",
         .param_count = 5,
-        .params = {EGO_SPEED,
+        .params = {EGO_SPEED(6, 14, 6, 14),
             {NM_PARAM_SPEED, "speed", "m/s", {3, 5}, {{3.2f, 4.2f}, {3.2f, 4.2f}}, 0, 0,
              "of the adversary (half circle of 5.4 m radius)"},
-            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-3, 2}, {{-1.2f, 0.8f}, {-2.6f, -1}}, -1, 0,
+            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-3, 2}, {{-0.9f, 0.8f}, {-0.9f, 0.8f}}, -1, 0,
              "time from the adversary's leaving the ego's strip to the ego's coming there, had it not reacted"},
-            REACTION, MIN_TTC},
+            REACTION(1.4f), MIN_TTC},
     },
 };
 // clang-format on

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "scenarios/kinds_measure.h"
 #include "scenarios/manoeuvre_internal.h"
 
 #define PLACE_TRIES 24u  // places looked at until one fits
@@ -130,7 +131,9 @@ static nm_status prepare(nm_attempt *a, nm_error *error) {
         a->place = work->places[nm_rng_below(&key, 40 + try, (uint32_t)work->place_count)];
         memcpy(a->drawn, a->out->drawn, sizeof a->drawn);
         memcpy(a->value, a->out->drawn, sizeof a->value);
+        memcpy(a->aim, a->out->drawn, sizeof a->aim);
         a->out->reject = nm_plan_setup(a);
+        a->out->other = a->has_other ? NM_ROLE_OTHER : NM_NONE;
         if (a->out->reject != NM_REJECT_NONE) continue;
         if (!nm_stage_signals(a)) {
             a->out->reject = NM_REJECT_SIGNALS;
@@ -140,7 +143,9 @@ static nm_status prepare(nm_attempt *a, nm_error *error) {
         nm_status status = open_world(a, error);
         if (status != NM_OK) return status;
         if (ego_comes(a)) {
+            work->undisturbed = work->course;
             a->out->reject = nm_plan_scripts(a); // what does not fit is known before anything is run
+            if (a->out->reject == NM_REJECT_NONE) a->out->reject = nm_plan_check(a);
             if (a->out->reject == NM_REJECT_NONE) {
                 a->tries++;
                 return NM_OK;
@@ -156,165 +161,46 @@ static nm_status prepare(nm_attempt *a, nm_error *error) {
 
 // --- severity --------------------------------------------------------------------------------------------------------
 
-typedef enum nm_danger { NM_DANGER_MET = 0, NM_DANGER_MILD, NM_DANGER_HARD } nm_danger;
-
-static nm_box box_at(const nm_arrays *arrays, uint32_t track, uint32_t step) {
-    const size_t at = nm_scene_at(&arrays->scene, track, step);
-    float sine, cosine;
-    nm_sincosf(arrays->heading[at], &sine, &cosine);
-    return (nm_box){.x = arrays->x[at],
-                    .y = arrays->y[at],
-                    .cos_h = cosine,
-                    .sin_h = sine,
-                    .length = arrays->tracks[track].length,
-                    .width = arrays->tracks[track].width,
-                    .vx = arrays->vx[at],
-                    .vy = arrays->vy[at]};
+// Who leaves the map in the midst of it would make any outcome look like a near miss.
+static int cut_short(const nm_attempt *a, uint32_t until) {
+    const nm_scene *take = &a->work->take.scene;
+    nm_box ego, other;
+    uint32_t last = 0;
+    while (last < until && take->valid[nm_scene_at(take, a->danger, last + 1)]) last++;
+    if (last == until || !nm_scene_box(take, NM_ROLE_EGO, last, &ego)) return 0;
+    return nm_scene_box(take, a->danger, last, &other) && nm_ttc(&ego, &other, JUDGED_TTC) < UNRESOLVED;
 }
 
-// The ego and whom the danger is with: in a cut-out that is what was hidden.
-static void measure_danger(nm_attempt *a, uint32_t until) {
-    const nm_arrays *take = &a->work->take;
-    const uint32_t with = a->danger;
-    nm_case *out = a->out;
-    out->min_ttc = out->min_distance = INFINITY;
-    out->contact = 0;
-    float last = INFINITY; // time to collision when they were last seen together
-    a->cut_short = 0;
-    for (uint32_t t = 1; t <= until; t++) {
-        if (!take->valid[nm_scene_at(&take->scene, NM_ROLE_EGO, t)]) break;
-        if (!take->valid[nm_scene_at(&take->scene, with, t)]) {
-            a->cut_short = last < UNRESOLVED;
-            break;
-        }
-        const nm_box ego = box_at(take, NM_ROLE_EGO, t), other = box_at(take, with, t);
-        const float dx = ego.x - other.x, dy = ego.y - other.y;
-        last = INFINITY;
-        if (dx * dx + dy * dy > 3600) continue;
-        const float distance = nm_box_distance(&ego, &other);
-        out->min_distance = nm_minf(out->min_distance, distance);
-        if (distance <= 0) {
-            out->contact = 1;
-            out->min_ttc = 0;
-            return;
-        }
-        last = nm_ttc(&ego, &other, JUDGED_TTC);
-        out->min_ttc = nm_minf(out->min_ttc, last);
-    }
+// As far as it has been run: before the detectors are asked.
+static nm_reject judge(nm_attempt *a, uint32_t until) {
+    nm_case_danger(&a->work->take.scene, a->spec->kind, a->out);
+    if (!a->out->contact && cut_short(a, until)) return NM_REJECT_TOO_HARD;
+    const nm_kind_roles roles = {NM_ROLE_EGO, NM_ROLE_ADVERSARY, a->out->other};
+    const uint32_t step = a->conflict < until ? a->conflict : until;
+    return nm_case_severity(a->request, a->out,
+                            nm_kind_encroachment(&a->work->take.scene, a->spec->kind, &roles, step));
 }
 
-// Time from the adversary's leaving the shared ground to the ego's coming, as it happened; INFINITY when it did not.
-static float encroachment(const nm_attempt *a) {
-    const nm_script *script = &a->work->script[NM_ROLE_ADVERSARY];
-    if (script->line != &a->work->other_line || a->spec->kind == NM_KIND_RIGHT_TURN_CONFLICT) return INFINITY;
-    const float end = a->cross_out + 0.5f * a->length, begin = a->ground_in - 0.5f * a->ego_length;
-    const nm_course *course = &a->work->course;
-    uint32_t leaves = 0, comes = 0;
-    while (leaves <= a->request->steps && script->s[leaves] < end) leaves++;
-    while (comes < course->count && course->s[comes] < begin) comes++;
-    if (leaves > a->request->steps || comes >= course->count) return INFINITY;
-    return nm_maxf(((float)comes - (float)leaves) * NM_STEP_SECONDS, 0);
-}
-
-static nm_danger judge_danger(nm_attempt *a) {
-    const nm_kind_ranges *ranges = &a->request->ranges;
-    if (ranges->severity == NM_SEVERITY_COLLISION) return a->out->contact ? NM_DANGER_MET : NM_DANGER_MILD;
-    if (a->out->contact || a->cut_short) return NM_DANGER_HARD;
-    const int at = nm_kind_param_index(ranges->kind, NM_PARAM_MIN_TTC);
-    if (at < 0) return NM_DANGER_MET;
-    const nm_kind_range range = ranges->range[at];
-    const int asked = ranges->given >> at & 1u;
-    const float worst = asked ? a->out->min_ttc : nm_minf(a->out->min_ttc, encroachment(a));
-    if (worst > range.high) return NM_DANGER_MILD;
-    return worst < range.low ? NM_DANGER_HARD : NM_DANGER_MET;
-}
-
-// When a parameter is moved for the severity: those that are free for it first, then those that were not asked for,
-// those that were asked for last; -1 = never.
-static int turn_of(const nm_attempt *a, size_t i) {
+// Only those that are free for it are moved for the severity, and never what was asked for: all others are met as
+// drawn.
+static int moves(const nm_attempt *a, size_t i) {
     const nm_kind_param *param = &a->spec->params[i];
     const nm_kind_range *range = &a->request->ranges.range[i];
-    if (!param->critical || range->low >= range->high) return -1;
-    if (a->request->ranges.given >> i & 1u) return 2;
-    return param->free ? 0 : 1;
+    return param->free && param->critical && range->low < range->high && !(a->request->ranges.given >> i & 1u);
 }
 
-// pressure in [-1, 1]: 0 leaves the drawn values, 1 moves all to their critical ends, -1 to the other ones, in turn.
+// pressure in [-1, 1]: 0 leaves the drawn values, 1 moves the free ones to their critical ends, -1 to the other ones.
 static void press(nm_attempt *a, float pressure) {
     const nm_kind_spec *spec = a->spec;
-    int turns[3] = {0, 0, 0};
-    for (size_t i = 0; i < spec->param_count; i++)
-        if (turn_of(a, i) >= 0) turns[turn_of(a, i)] = 1;
-    const int count = turns[0] + turns[1] + turns[2];
+    a->movable = 0;
     for (size_t i = 0; i < spec->param_count; i++) {
         a->value[i] = a->drawn[i];
-        const int turn = turn_of(a, i);
-        if (turn < 0) continue;
-        const int before = (turn > 0 ? turns[0] : 0) + (turn > 1 ? turns[1] : 0);
-        const float share = nm_clampf((float)count * fabsf(pressure) - (float)before, 0, 1);
+        if (!moves(a, i)) continue;
         const nm_kind_range *range = &a->request->ranges.range[i];
         const int up = (spec->params[i].critical > 0) == (pressure > 0);
-        a->value[i] += share * ((up ? range->high : range->low) - a->drawn[i]);
+        a->value[i] += fabsf(pressure) * ((up ? range->high : range->low) - a->drawn[i]);
+        a->movable = 1;
     }
-}
-
-// --- confirmation ----------------------------------------------------------------------------------------------------
-
-// Two touch who are not the two that are meant to.
-static int hits_others(const nm_attempt *a) {
-    const nm_arrays *take = &a->work->take;
-    nm_box boxes[NM_STAGE_TRACKS];
-    for (uint32_t t = 0; t <= a->request->steps; t++) {
-        for (uint32_t i = 0; i < a->tracks; i++) {
-            if (!take->valid[nm_scene_at(&take->scene, i, t)]) continue;
-            boxes[i] = box_at(take, i, t);
-            for (uint32_t k = 0; k < i; k++) {
-                if (!take->valid[nm_scene_at(&take->scene, k, t)] || (k == NM_ROLE_EGO && i == a->danger)) continue;
-                const float dx = boxes[i].x - boxes[k].x, dy = boxes[i].y - boxes[k].y;
-                const float reach = boxes[i].length + boxes[k].length;
-                if (dx * dx + dy * dy < reach * reach && nm_box_overlap(&boxes[i], &boxes[k])) return 1;
-            }
-        }
-    }
-    return 0;
-}
-
-/// What was made as a collision must be one to the detectors, too: boxes that merely graze are none.
-static int finds_collision(const nm_attempt *a) {
-    for (size_t i = 0; i < a->out->event_count; i++) {
-        const nm_event *event = &a->out->events[i];
-        if (event->kind != NM_KIND_COLLISION) continue;
-        if ((event->actor == NM_ROLE_EGO && event->other == a->danger) ||
-            (event->actor == (uint32_t)a->danger && event->other == NM_ROLE_EGO))
-            return 1;
-    }
-    return 0;
-}
-
-static nm_status confirm(nm_attempt *a, int *found, int *grazed, nm_error *error) {
-    nm_case *out = a->out;
-    nm_manoeuvre_work *work = a->work;
-    nm_event *events;
-    nm_stage_close(a, a->request->steps);
-    nm_arena_reset(work->arena);
-    nm_status status =
-        nm_detect(&work->take.scene, &a->detect, work->arena, &events, &out->event_count, &work->criticality, error);
-    if (status != NM_OK) return status;
-    out->events = events;
-    out->criticality = &work->criticality;
-    const uint32_t actor = a->spec->actor == NM_ROLE_EGO ? NM_ROLE_EGO : NM_ROLE_ADVERSARY;
-    const uint32_t other = a->spec->actor == NM_ROLE_EGO ? NM_ROLE_ADVERSARY : NM_ROLE_EGO;
-    *found = 0;
-    for (size_t i = 0; i < out->event_count && !*found; i++) {
-        const nm_event *event = &events[i];
-        if (event->kind != a->spec->kind || event->actor != actor) continue;
-        if (a->spec->other_named && event->other != other) continue;
-        out->event = *event;
-        *found = 1;
-    }
-    *grazed = a->request->ranges.severity == NM_SEVERITY_COLLISION && !finds_collision(a);
-    if (*grazed) *found = 0;
-    return NM_OK;
 }
 
 // --- the search ------------------------------------------------------------------------------------------------------
@@ -326,8 +212,9 @@ static int stays(const nm_attempt *a) {
     return stage->valid[nm_scene_at(&stage->scene, a->danger, last)];
 }
 
-// Runs with the values as they are until the timing fits what the ego does; 0 and a reject when it never does.
-static int meet_timing(nm_attempt *a, uint32_t *until) {
+// Runs with the values as they are until what is measured is what was aimed at; 0 and a reject when it never is.
+static int meet_values(nm_attempt *a, uint32_t *until) {
+    memcpy(a->aim, a->value, sizeof a->aim);
     for (int repeat = 0; repeat < REPEATS; repeat++) {
         a->out->reject = nm_plan_scripts(a);
         if (a->out->reject != NM_REJECT_NONE) return 0;
@@ -338,70 +225,72 @@ static int meet_timing(nm_attempt *a, uint32_t *until) {
             return 0;
         }
         *until = a->conflict + AFTER < a->request->steps ? a->conflict + AFTER : a->request->steps;
-        // ways that cross are timed by the ego's course without the adversary
-        const int keep = a->work->script[NM_ROLE_ADVERSARY].line == &a->work->other_line;
-        if (keep) a->work->undisturbed = a->work->course;
         nm_stage_run(a, *until, 0);
-        const float off = nm_plan_measure(a, a->out->achieved);
-        if (off <= 1) return 1;
+        nm_stage_close(a, *until);
+        if (nm_plan_correct(a, *until) <= 1) return 1;
     }
     a->out->reject = NM_REJECT_PARAMETERS;
     return 0;
+}
+
+// The severity is met as far as was run: the rest of it, and what all who keep corner cases ask of them.
+static nm_status finish_run(nm_attempt *a, nm_reject *verdict, nm_error *error) {
+    nm_stage_run(a, a->request->steps, 1);
+    nm_stage_close(a, a->request->steps);
+    *verdict = judge(a, a->request->steps);
+    if (*verdict != NM_REJECT_NONE) return NM_OK;
+    nm_manoeuvre_work *work = a->work;
+    const nm_status status =
+        nm_case_confirm(&work->take.scene, a->request, work->arena, &work->criticality, a->out, error);
+    *verdict = a->out->reject;
+    return status;
 }
 
 static nm_status search(nm_attempt *a, nm_error *error) {
     float mild = -1, hard = 1, pressure = 0;
     nm_case *out = a->out;
     const int crosses = a->work->script[NM_ROLE_ADVERSARY].line == &a->work->other_line;
+    const int hits = a->request->ranges.severity == NM_SEVERITY_COLLISION;
     nm_reject worst = NM_REJECT_NONE;
     for (uint32_t first = out->simulations; out->simulations - first < RUNS;) {
         uint32_t until;
         press(a, pressure);
-        if (!meet_timing(a, &until)) {
+        if (!meet_values(a, &until)) {
             worst = out->reject;
             pressure *= 0.5f; // nearer to what was drawn
             if (fabsf(pressure) < 0.05f || crosses) return NM_OK;
             continue;
         }
-        measure_danger(a, until);
-        nm_danger verdict = judge_danger(a);
-        if (verdict == NM_DANGER_MET) {
-            int found = 0, grazed = 0;
-            nm_stage_run(a, a->request->steps, 1);
-            measure_danger(a, a->request->steps);
-            verdict = judge_danger(a);
-            if (verdict == NM_DANGER_MET && hits_others(a)) {
-                out->reject = NM_REJECT_OTHERS;
-                return NM_OK;
-            }
-            if (verdict == NM_DANGER_MET) {
-                nm_status status = confirm(a, &found, &grazed, error);
-                if (status != NM_OK) return status;
-                out->reject = NM_REJECT_NOT_FOUND;
-                // A near miss that the detectors do not see was not dangerous enough; a collision may have cut the
-                // manoeuvre short.
-                verdict =
-                    a->request->ranges.severity == NM_SEVERITY_COLLISION && !grazed ? NM_DANGER_HARD : NM_DANGER_MILD;
-            }
-            if (found) {
-                out->reject = NM_REJECT_NONE;
-                return NM_OK;
-            }
+        nm_reject verdict = judge(a, until);
+        if (verdict == NM_REJECT_NONE) {
+            const nm_status status = finish_run(a, &verdict, error);
+            if (status != NM_OK) return status;
         }
-        if (out->reject == NM_REJECT_NONE) // also where the severity was met at first and not to the end
-            out->reject = verdict == NM_DANGER_MILD ? NM_REJECT_TOO_MILD : NM_REJECT_TOO_HARD;
-        worst = out->reject;
-        if (verdict == NM_DANGER_MILD)
+        worst = out->reject = verdict;
+        if (verdict == NM_REJECT_NONE || verdict == NM_REJECT_OTHERS || verdict == NM_REJECT_PARAMETERS) return NM_OK;
+        // A near miss that the detectors do not see was not dangerous enough; a collision may have cut the manoeuvre
+        // short.
+        if (verdict == NM_REJECT_TOO_MILD || (verdict == NM_REJECT_NOT_FOUND && !hits))
             mild = pressure;
         else
             hard = pressure;
-        if (hard - mild < 0.05f) break;
-        // to the end first where nothing bounds it yet: most of what cannot be met is known after one run
+        if (hard - mild < 0.05f || !a->movable) break;
         pressure = 0.5f * (mild + hard);
-        if (crosses) a->work->course = a->work->undisturbed;
     }
     out->reject = worst;
     return NM_OK;
+}
+
+// Who was hit is left out at this place the next time; 0 when nobody of the traffic was.
+static int leave_out(nm_attempt *a) {
+    const nm_scene *take = &a->work->take.scene;
+    const uint32_t before = a->left_out_count;
+    for (uint32_t i = a->has_other ? 3 : 2; i < take->track_count && a->left_out_count < NM_LEFT_OUT; i++) {
+        int hit = 0;
+        for (uint32_t k = 0; k < i && !hit; k++) hit = nm_case_come_to_overlap(take, i, k);
+        if (hit) a->left_out[a->left_out_count++] = (uint32_t)(take->tracks[i].source_id - NM_FIRST_TRAFFIC_ID);
+    }
+    return a->left_out_count > before;
 }
 
 // --- results ---------------------------------------------------------------------------------------------------------
@@ -410,12 +299,6 @@ static void finish(nm_attempt *a) {
     nm_case *out = a->out;
     memcpy(out->drawn, a->drawn, sizeof out->drawn);
     memcpy(out->requested, a->value, sizeof out->requested);
-    const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_MIN_TTC);
-    if (at >= 0) out->achieved[at] = out->min_ttc;
-    out->ego = NM_ROLE_EGO;
-    out->adversary = NM_ROLE_ADVERSARY;
-    out->other = a->has_other ? NM_ROLE_OTHER : NM_NONE;
-    out->conflict_step = a->conflict;
 }
 
 nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, const nm_case_request *request,
@@ -428,8 +311,10 @@ nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, c
                     .spec = nm_kind_spec_of(request->ranges.kind),
                     .index = index,
                     .start_step = start_step(scene, request),
-                    .detect = nm_detect_params_default(),
                     .out = out};
+    out->ego = NM_ROLE_EGO;
+    out->adversary = NM_ROLE_ADVERSARY;
+    out->other = NM_NONE;
     a.idm = request->idm ? *request->idm : *nm_idm_named("nearmiss");
     if (!request->idm) a.idm.lane_changes = 0; // so that the ego is where it is expected
     nm_kind_sample(&request->ranges, request->sampling, request->seed, index, out->drawn);
@@ -442,8 +327,13 @@ nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, c
         out->reject = NM_REJECT_NONE;
         status = prepare(&a, error);
         if (status == NM_OK && out->reject == NM_REJECT_NONE) {
-            out->stagings++;
             status = search(&a, error);
+            if (status == NM_OK && out->reject == NM_REJECT_OTHERS && leave_out(&a)) {
+                a.tries--; // there again, without them
+            } else {
+                out->stagings++;
+                a.left_out_count = 0;
+            }
         } else if (before != NM_REJECT_NONE) {
             out->reject = before; // what stopped the manoeuvre says more than that no further place was found
         }

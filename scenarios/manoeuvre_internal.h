@@ -19,6 +19,8 @@
 #define NM_STAGE_TRACKS (NM_ROLES + NM_CASE_MAX_TRAFFIC)
 #define NM_STAGE_STEPS 401
 #define NM_LANES_MAX 48
+#define NM_LEFT_OUT 8
+#define NM_FIRST_TRAFFIC_ID 4 ///< source id of the base's track 0
 
 typedef struct nm_drive_line {
     float x[NM_LINE_POINTS], y[NM_LINE_POINTS], heading[NM_LINE_POINTS], limit[NM_LINE_POINTS];
@@ -96,7 +98,6 @@ typedef struct nm_attempt {
     nm_world *world;
     nm_world_config config;
     nm_idm_params idm;
-    nm_detect_params detect;
     uint32_t tracks; ///< of the stage
     int has_other;
     int other_reacts;                      ///< the third role drives like the traffic
@@ -111,22 +112,25 @@ typedef struct nm_attempt {
     float cross_out;                 ///< m: where it ends on the adversary's own way
     float seconds;                   ///< to the conflict, when nobody reacts
     float drawn[NM_KIND_MAX_PARAMS];
-    float value[NM_KIND_MAX_PARAMS]; ///< aimed at now
+    float value[NM_KIND_MAX_PARAMS]; ///< wanted now
+    float aim[NM_KIND_MAX_PARAMS];   ///< staged, so that what is wanted is what is measured
+    int movable;                     ///< there is a value that may be moved for the severity
     uint32_t tries;                  ///< places looked at
+    uint32_t left_out[NM_LEFT_OUT];  ///< [left_out_count] tracks of the base that were hit at this place before
+    uint32_t left_out_count;
     uint32_t shown; ///< step from which on there is something to react to, for the scene's current step
     uint32_t blind; ///< steps for which the ego has not noticed anything yet
     uint64_t world_seed;
     uint32_t conflict; ///< step that the parameters are of
     uint32_t hint;     ///< of the ego on its line
     uint8_t crashed[NM_ROLES];
-    int cut_short; ///< the other left the map in the midst of it
     nm_case *out;
 } nm_attempt;
 
 static inline float nm_attempt_value(const nm_attempt *a, nm_kind_param_id id) {
     const int at = nm_kind_param_index(a->spec->kind, id);
     NM_ASSERT(at >= 0);
-    return a->value[at];
+    return a->aim[at];
 }
 
 /// Smooth step of the quintic with zero speed and acceleration at both ends: 10 u^3 - 15 u^4 + 6 u^5.
@@ -161,7 +165,10 @@ nm_reject nm_plan_blind(nm_attempt *a, uint32_t steps);
 #define NM_BLIND_DRIFT 0.8f ///< m by which it may leave its way meanwhile (twice the sagitta)
 /// The scripts of adversary and other against the course. NM_REJECT_NO_ROOM when it does not fit.
 nm_reject nm_plan_scripts(nm_attempt *a);
-/// What came out, by parameter; returns the largest deviation from what was aimed at, in tolerances.
-float nm_plan_measure(nm_attempt *a, float achieved[NM_KIND_MAX_PARAMS]);
+/// NM_REJECT_NO_ROOM when the adversary's script cannot be driven there: off the road, or too fast round a bend.
+nm_reject nm_plan_check(const nm_attempt *a);
+/// Measures the take up to step `until`; returns the largest deviation from what is wanted, in tolerances, after moving
+/// the aims by what measuring and staging differ.
+float nm_plan_correct(nm_attempt *a, uint32_t until);
 
 #endif

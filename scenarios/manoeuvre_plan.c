@@ -1,6 +1,7 @@
 // The manoeuvres: what adversary and others do against the ego's course.
 #include <string.h>
 
+#include "scenarios/kinds_measure.h"
 #include "scenarios/manoeuvre_internal.h"
 
 #define JERK 25.0f       // m/s^3, how fast brakes grip
@@ -8,6 +9,9 @@
 #define SET_OFF 2.0f     // m/s^2 of one that sets off
 #define OVER 11.0f       // m driven from the roadside into the lane
 #define REACHES_IN 0.4f  // m of a parked vehicle within the lane
+#define LEAST_RAMP 1.2f  // s of a drift out of the lane
+#define LEAST_DRIFT 0.8f // m sideways that are one
+#define TAKEOVER 1.0f    // s before there is something to see: whoever takes over then drives on ordinarily at first
 #define FLOOR 1.5f       // m/s: slower adversaries stand
 
 static uint32_t last_step(const nm_attempt *a) {
@@ -98,8 +102,8 @@ static nm_script *adversary(const nm_attempt *a) {
 static nm_reject plan_reaction(nm_attempt *a, float moment) {
     const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_REACTION);
     if (at < 0 || a->value[at] <= 0) return nm_plan_blind(a, 0);
-    const nm_reject reject = nm_plan_blind(a, step_of(nm_maxf(moment, 0) + a->value[at]));
-    a->shown = step_of(nm_maxf(moment, 0));
+    const nm_reject reject = nm_plan_blind(a, step_of(nm_maxf(moment, 0) + a->aim[at]));
+    a->shown = step_of(nm_maxf(moment - TAKEOVER, 0));
     return reject;
 }
 
@@ -204,16 +208,19 @@ static nm_reject plan_tailgate(nm_attempt *a) {
     return starts_on_line(script) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
 }
 
+// Out and back in ramps that fit into the duration, no faster than comfortable where there is time.
 static nm_reject plan_lane_drift(nm_attempt *a) {
     nm_script *script = adversary(a);
     const float offset = a->place.offset, apart = fabsf(offset), overhang = nm_attempt_value(a, NM_PARAM_OVERHANG);
     const float room = apart - a->place.border - 0.5f * a->width; // to the border
     const float drift = room + overhang, to = offset > 0 ? offset - drift : offset + drift;
-    const float ramp = nm_maxf(1.2f, NM_QUINTIC_PEAK * drift / 1.6f), reaches = quintic_time(room / drift) * ramp;
-    // out at both ends of the stay by the ramps' own share
-    const float stay = nm_maxf(nm_attempt_value(a, NM_PARAM_DURATION) - 2 * (ramp - reaches), 0);
-    if (room < 0) return NM_REJECT_NO_ROOM;
-    a->conflict = step_of(a->seconds);
+    if (room < 0 || drift < LEAST_DRIFT) return NM_REJECT_NO_ROOM;
+    const float duration = nm_attempt_value(a, NM_PARAM_DURATION), share = quintic_time(room / drift);
+    const float comfortable = nm_maxf(LEAST_RAMP, NM_QUINTIC_PEAK * drift / 1.6f);
+    const float ramp = nm_clampf(0.5f * duration / (1 - share), LEAST_RAMP, comfortable), reaches = share * ramp;
+    // out at both ends of the stay by the ramps' own share; what is too short for that is not met
+    const float stay = nm_maxf(duration - 2 * (ramp - reaches), 0);
+    a->conflict = step_of(a->seconds + 0.5f * duration);
     shadow(a, script, 0.3f * a->length, 0);
     keep_aside(a, script, offset);
     const float begin = nm_maxf(a->seconds - reaches, 0.2f);
@@ -251,9 +258,9 @@ static nm_reject plan_wrong_way(nm_attempt *a) {
     return starts_on_line(script) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
 }
 
-// Seconds at which the ego's front is at s on its line; -1 when it does not come there.
+// Seconds at which the ego's front is at s on its line when nobody disturbs it; -1 when it does not come there.
 static float front_at(const nm_attempt *a, float s) {
-    const nm_course *course = &a->work->course;
+    const nm_course *course = &a->work->undisturbed;
     for (uint32_t t = 1; t < course->count; t++) {
         const float before = course->s[t - 1] + 0.5f * a->ego_length, now = course->s[t] + 0.5f * a->ego_length;
         if (now < s) continue;
@@ -322,6 +329,45 @@ static nm_reject plan_pull_out(nm_attempt *a) {
     return starts_on_line(script) ? plan_reaction(a, a->seconds) : NM_REJECT_NO_ROOM;
 }
 
+// --- what vehicles can do --------------------------------------------------------------------------------------------
+
+#define CHECK_STRIDE 3u
+#define CHECKED_POSES ((NM_STAGE_STEPS + CHECK_STRIDE - 1) / CHECK_STRIDE)
+#define MOST_ACROSS 7.0f // m/s^2 in bends
+#define OFF_ROAD 0.25f   // m that a corner may be off the road
+
+// A vehicle that is scripted keeps to the road, unless it is to leave it, and takes no bend too fast.
+static int can_be_driven(const nm_attempt *a) {
+    const nm_script *script = adversary(a);
+    if (!nm_agent_type_vehicle(a->adversary_type)) return 1;
+    float x[CHECKED_POSES], y[CHECKED_POSES], sine[CHECKED_POSES], cosine[CHECKED_POSES];
+    float length[CHECKED_POSES], width[CHECKED_POSES], before = 0;
+    uint8_t off[CHECKED_POSES];
+    size_t count = 0;
+    const float first = nm_drive_line_first(script->line), last = nm_drive_line_last(script->line);
+    for (uint32_t t = 0; t <= last_step(a) && script->s[t] >= first && script->s[t] <= last; t += CHECK_STRIDE) {
+        const nm_pose pose = nm_drive_line_at(script->line, script->s[t], script->d[t]);
+        const float turned = count > 0 ? fabsf(nm_wrap_angle(pose.heading - before)) : 0;
+        if (turned * script->v[t] > MOST_ACROSS * (float)CHECK_STRIDE * NM_STEP_SECONDS) return 0;
+        before = pose.heading;
+        x[count] = pose.x;
+        y[count] = pose.y;
+        nm_sincosf(pose.heading, &sine[count], &cosine[count]);
+        length[count] = a->length;
+        width[count] = a->width;
+        count++;
+    }
+    if (a->spec->violations & NM_VIOLATION_OFF_ROAD) return 1;
+    nm_map_boxes_off_road(a->base->map, x, y, cosine, sine, length, width, OFF_ROAD, count, off);
+    for (size_t i = 0; i < count; i++)
+        if (off[i]) return 0;
+    return 1;
+}
+
+nm_reject nm_plan_check(const nm_attempt *a) {
+    return can_be_driven(a) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
+}
+
 nm_reject nm_plan_scripts(nm_attempt *a) {
     switch (a->spec->kind) {
     case NM_KIND_CUT_IN:
@@ -356,49 +402,57 @@ nm_reject nm_plan_scripts(nm_attempt *a) {
 
 // --- measuring -------------------------------------------------------------------------------------------------------
 
-static void judge(float *worst, float achieved, float wanted, float tolerance) {
-    const float off = fabsf(achieved - wanted) / tolerance;
-    *worst = isfinite(off) ? nm_maxf(*worst, off) : INFINITY;
-}
-
-float nm_plan_measure(nm_attempt *a, float achieved[NM_KIND_MAX_PARAMS]) {
+// What was staged against the ego as it drove, in the terms of the plan: as aimed at, but for what depends on the ego.
+static void staged(const nm_attempt *a, float value[NM_KIND_MAX_PARAMS]) {
     const nm_script *script = adversary(a);
     const nm_kind kind = a->spec->kind;
-    float worst = 0, s, v;
-    memcpy(achieved, a->value, sizeof a->value); // what is scripted comes out as it was written
-    const int min_ttc = nm_kind_param_index(kind, NM_PARAM_MIN_TTC);
-    if (min_ttc >= 0) achieved[min_ttc] = NAN;
-    if (script->line != &a->work->ego_line) return 0;
-    if (a->conflict >= a->work->course.count) return INFINITY;
+    float s, v;
+    memcpy(value, a->aim, sizeof a->aim);
+    if (script->line != &a->work->ego_line || a->conflict >= a->work->course.count) return;
     ego_at(a, a->conflict, &s, &v);
     const float direction = script->reversed ? -1.0f : 1.0f, speed = script->v[a->conflict];
     const float ahead = fabsf(script->s[a->conflict] - s) - halves(a);
     for (size_t i = 0; i < a->spec->param_count; i++) {
-        const float wanted = a->value[i];
         switch (a->spec->params[i].id) {
         case NM_PARAM_GAP:
-            achieved[i] = ahead;
-            judge(&worst, ahead, wanted, NM_TOLERANCE_GAP);
+            value[i] = ahead;
             break;
         case NM_PARAM_CLOSING:
-            achieved[i] = kind == NM_KIND_REAR_END ? speed - v : v - speed;
-            judge(&worst, achieved[i], wanted, NM_TOLERANCE_SPEED);
+            value[i] = kind == NM_KIND_REAR_END ? speed - v : v - speed;
             break;
         case NM_PARAM_HEADWAY:
-            achieved[i] = ahead / nm_maxf(kind == NM_KIND_TAILGATE ? speed : v, 0.1f);
-            judge(&worst, achieved[i], wanted, NM_TOLERANCE_TIME);
+            value[i] = ahead / nm_maxf(kind == NM_KIND_TAILGATE ? speed : v, 0.1f);
             break;
         case NM_PARAM_WARNING:
-            achieved[i] = ahead / nm_maxf(v, 0.1f);
-            judge(&worst, achieved[i], wanted, NM_TOLERANCE_TIME);
+            value[i] = ahead / nm_maxf(v, 0.1f);
             break;
         case NM_PARAM_BRAKE_TTC:
-            achieved[i] = ahead / nm_maxf(kind == NM_KIND_REAR_END ? speed - v : v - direction * speed, 0.1f);
-            judge(&worst, achieved[i], wanted, NM_TOLERANCE_TIME);
+            value[i] = ahead / nm_maxf(kind == NM_KIND_REAR_END ? speed - v : v - direction * speed, 0.1f);
             break;
         default:
             break;
         }
+    }
+}
+
+float nm_plan_correct(nm_attempt *a, uint32_t until) {
+    const nm_kind_roles roles = {NM_ROLE_EGO, NM_ROLE_ADVERSARY, a->has_other ? NM_ROLE_OTHER : NM_NONE};
+    const nm_event event = {.kind = a->spec->kind,
+                            .first_step = a->conflict,
+                            .last_step = until,
+                            .critical_step = a->conflict < until ? a->conflict : until};
+    float measured[NM_KIND_MAX_PARAMS], plan[NM_KIND_MAX_PARAMS], worst = 0;
+    nm_kind_measure(&a->work->take.scene, &event, &roles, measured, NULL);
+    staged(a, plan);
+    for (size_t i = 0; i < a->spec->param_count; i++) {
+        const nm_kind_param *param = &a->spec->params[i];
+        if (isnan(measured[i]) || param->id == NM_PARAM_EGO_SPEED || param->id == NM_PARAM_MIN_TTC) continue;
+        // an ego that is slow by itself is as quick as it is
+        if (param->id == NM_PARAM_REACTION && a->aim[i] < 0.05f && measured[i] > a->value[i]) continue;
+        worst = nm_maxf(worst, fabsf(measured[i] - a->value[i]) / nm_kind_tolerance(param->id));
+        const float span = 0.5f * (param->bounds.high - param->bounds.low);
+        const float least = param->bounds.low >= 0 ? 0.5f * param->bounds.low : param->bounds.low - span;
+        a->aim[i] = nm_clampf(a->value[i] - (measured[i] - plan[i]), least, param->bounds.high + span);
     }
     return worst;
 }

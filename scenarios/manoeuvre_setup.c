@@ -4,8 +4,8 @@
 
 #define SLOWEST 0.55f     // of what the road allows: the ego's least speed
 #define LEAD_SECONDS 0.6f // s until somebody who leads the ego begins
-#define LEAD_SHORT 0.3f
-#define BLIND_STEPS 12u // until the ego notices what stands in its way: 0.75 s to react, 0.4 s to perceive (R157)
+#define LEAD_SHORT 2.0f
+#define BLIND_STEPS 20u // until the ego notices what stands in its way: 0.75 s to react, 0.4 s to perceive (R157)
 #define MARGIN 3.0f     // m of way left at a line's start
 #define LEAST_TIME 1.8f // s to the conflict, where the way is short
 #define CROSSING                                                                                                       \
@@ -19,7 +19,7 @@ static int fit(nm_attempt *a, nm_kind_param_id id, float low, float high) {
     if (!(from <= to)) return 0;
     const float wide = range->high - range->low;
     const float share = wide > 0 ? (a->drawn[at] - range->low) / wide : 0.5f;
-    a->drawn[at] = a->value[at] = from + share * (to - from);
+    a->drawn[at] = a->value[at] = a->aim[at] = from + share * (to - from);
     return 1;
 }
 
@@ -40,9 +40,9 @@ static float lead_time(const nm_attempt *a, float random) {
     case NM_KIND_SUDDEN_U_TURN:
         return 4.5f + random; // the adversary has a longer way
     case NM_KIND_WRONG_WAY:
-        return 2.4f; // they come together fast
+        return 3.4f; // they come together fast
     case NM_KIND_LANE_DRIFT:
-        return 3.3f; // the detector looks at how it drove before and after
+        return 3.7f; // the detector looks at how it drove before and after
     default:
         return 3.0f + random;
     }
@@ -114,6 +114,10 @@ static void set_roles(nm_attempt *a, const nm_rng_key *key) {
     if (kind == NM_KIND_PEDESTRIAN_CROSSING || kind == NM_KIND_OCCLUDED_PEDESTRIAN) {
         a->adversary_type = NM_AGENT_PEDESTRIAN;
         a->length = a->width = 0.5f;
+    } else if (kind == NM_KIND_LANE_DRIFT && a->request->ranges.severity == NM_SEVERITY_COLLISION) {
+        a->adversary_type = NM_AGENT_TRUCK; // wide enough to reach into the ego from its own lane
+        a->length = 7 + 2 * nm_rng_uniform(key, 20);
+        a->width = 2.4f + 0.15f * nm_rng_uniform(key, 21);
     } else if (kind == NM_KIND_CYCLIST_CROSSING) {
         a->adversary_type = NM_AGENT_CYCLIST;
         a->length = 1.8f;
@@ -162,7 +166,8 @@ nm_reject nm_plan_blind(nm_attempt *a, uint32_t steps) {
     const float way = a->start_speed * (float)steps * NM_STEP_SECONDS;
     const float turned = nm_drive_line_at(&a->work->ego_line, a->start_s + way, 0).heading -
                          nm_drive_line_at(&a->work->ego_line, a->start_s, 0).heading;
-    a->blind = a->shown = steps;
+    a->blind = steps;
+    a->shown = steps > 10 ? steps - 10 : 0;
     if (steps + 1 >= a->request->steps) return NM_REJECT_NO_ROOM; // it would never take over
     return fabsf(nm_wrap_angle(turned)) * way > NM_BLIND_DRIFT ? NM_REJECT_NO_ROOM : NM_REJECT_NONE;
 }

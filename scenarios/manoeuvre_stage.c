@@ -9,6 +9,8 @@
 #define CLEAR_AHEAD 90.0f  // ... after the conflict, and ...
 #define CLEAR_ASIDE 1.2f   // ... to both sides of the boxes
 #define CRASH_BRAKE 6.0f   // m/s^2 after a contact
+#define ALIGNED 0.7f       // cosine of the angle up to which an impact is from behind
+#define MOST_PUSH 3.0f     // m/s
 #define CRASH_SLIP 0.35f   // m to the side at most per m of that way
 #define SIGNAL_TRIES 240u
 #define SIGNAL_STRIDE 5u
@@ -86,6 +88,12 @@ static void keep_nearest(nm_candidate *list, uint32_t *count, uint32_t max, nm_c
     list[i] = candidate;
 }
 
+static int left_out(const nm_attempt *a, uint32_t track) {
+    for (uint32_t i = 0; i < a->left_out_count; i++)
+        if (a->left_out[i] == track) return 1;
+    return 0;
+}
+
 static uint32_t choose_traffic(nm_attempt *a, nm_candidate *nearest) {
     const nm_scene *base = a->base;
     uint32_t count = 0;
@@ -95,7 +103,8 @@ static uint32_t choose_traffic(nm_attempt *a, nm_candidate *nearest) {
         const nm_track *info = &base->tracks[track];
         if (track == base->ego || !nm_scene_get_state(base, track, a->start_step, &state)) continue;
         const float dx = state.x - ego.x, dy = state.y - ego.y, distance2 = dx * dx + dy * dy;
-        if (distance2 > REACH * REACH || in_the_way(a, &state, info->length, info->width)) continue;
+        if (distance2 > REACH * REACH || left_out(a, track) || in_the_way(a, &state, info->length, info->width))
+            continue;
         keep_nearest(nearest, &count, a->request->traffic, (nm_candidate){track, distance2});
     }
     return count;
@@ -119,8 +128,8 @@ static void add_traffic(nm_attempt *a, uint32_t from) {
     const uint32_t track = a->tracks;
     nm_state state;
     if (!nm_scene_get_state(a->base, from, a->start_step, &state)) return;
-    set_track(a, track, 4 + (int64_t)from, (nm_agent_type)info->type, info->flags & NM_TRACK_STATIC, info->length,
-              info->width);
+    set_track(a, track, NM_FIRST_TRAFFIC_ID + (int64_t)from, (nm_agent_type)info->type, info->flags & NM_TRACK_STATIC,
+              info->length, info->width);
     stage->tracks[track].height = info->height;
     set_state(stage, track, 0, (nm_pose){state.x, state.y, state.heading}, state.vx, state.vy);
     const nm_box own = start_box(stage, track);
@@ -200,13 +209,28 @@ void nm_stage_absent(nm_attempt *a, nm_role role) {
     memset(stage->valid + nm_scene_at(&stage->scene, role, 0), 0, stage->scene.step_count);
 }
 
+// Speed along its way right after a contact. Whom the ego runs into from behind is pushed on: the impact is plastic and
+// the two weigh the same; by MOST_PUSH at most, as the detectors take more for a tracker's error. Other impacts take
+// nothing from it.
+static float pushed(const nm_attempt *a, nm_role role, uint32_t step) {
+    const nm_arrays *take = &a->work->take;
+    const size_t own = nm_scene_at(&take->scene, role, step), ego = nm_scene_at(&take->scene, NM_ROLE_EGO, step);
+    const float speed = a->work->script[role].v[step];
+    float sine, cosine;
+    nm_sincosf(take->heading[own], &sine, &cosine);
+    const float along = take->vx[ego] * cosine + take->vy[ego] * sine;
+    const float aligned = nm_maxf(nm_hypotf(take->vx[ego], take->vy[ego]), 0.1f) * ALIGNED;
+    return along > speed && along > aligned ? speed + nm_minf(0.5f * (along - speed), MOST_PUSH) : speed;
+}
+
 // After a contact the wreck slides to a stop along its way.
 static void crash(nm_attempt *a, nm_role role, uint32_t step) {
     nm_script *script = &a->work->script[role];
     const uint32_t steps = a->work->stage.scene.step_count;
-    float planned = script->d[step];
+    float planned = script->d[step], speed = pushed(a, role, step);
     for (uint32_t t = step + 1; t < steps; t++) {
-        script->v[t] = nm_maxf(script->v[t - 1] - CRASH_BRAKE * NM_STEP_SECONDS, 0);
+        speed = nm_maxf(speed - CRASH_BRAKE * NM_STEP_SECONDS, 0);
+        script->v[t] = speed;
         const float moved = 0.5f * (script->v[t] + script->v[t - 1]) * NM_STEP_SECONDS;
         script->s[t] = script->s[t - 1] + (script->reversed ? -moved : moved);
         // still on its way sideways, as far as it rolls
