@@ -183,14 +183,15 @@ static float side_before(const nm_sight *sight, uint32_t step) {
 static float enters_lane(const nm_sight *sight, float *crosses) {
     const uint32_t first = from_step(sight, LOOK_BACK), last = to_step(sight, 15);
     const float side = side_before(sight, from_step(sight, 20));
-    float now = reach_over(sight, last, side);
+    float now = reach_over(sight, last, side), middle_now = now - sight->adversary[last - sight->lo].across;
     *crosses = NAN;
     for (uint32_t t = last; t > first; t--) {
         const float before = reach_over(sight, t - 1, side);
-        const float across = sight->adversary[t - sight->lo].across;
-        if (before - across < 0 && now - across >= 0) *crosses = zero_between(t, before - across, now - across);
+        const float middle_before = before - sight->adversary[t - 1 - sight->lo].across;
+        if (middle_before < 0 && middle_now >= 0) *crosses = zero_between(t, middle_before, middle_now);
         if (before <= 0 && now > 0) return zero_between(t, before, now);
         now = before;
+        middle_now = middle_before;
     }
     return NAN;
 }
