@@ -6,6 +6,7 @@
 #define QUIET 1.0f         // s around the crossing in which the other may not change lanes itself
 #define FIND_FOLLOWER 0.5f // s after the centre crossed within which the new follower must show
 #define ENDS_SOONER 20.0f  // m
+#define TURN_TIME 5.0f     // s before its end within which a right turn gets into the way of others
 #define RAMP_END 150.0f    // m: a lane that ends within this is one that must be left
 
 static size_t first_change(const nm_detect_context *ctx, uint32_t track) {
@@ -223,16 +224,41 @@ static int turns_right_into(const nm_detect_context *ctx, const nm_arrival *firs
            nm_detect_way(ctx, second->track, second->step, NULL) == NM_WAY_STRAIGHT;
 }
 
-static void emit_right_turn(nm_detect_context *ctx, const nm_arrival *first, const nm_arrival *second, float gap,
-                            float speed, float closing) {
+// Time gap of the second to the first who reaches into its way, s, while it closes in; INFINITY when it does not.
+static float closes_in(const nm_detect_context *ctx, uint32_t first, uint32_t second, uint32_t step, nm_event *event) {
     const float *value = ctx->params->values[NM_KIND_RIGHT_TURN_CONFLICT];
-    if (speed < value[CROSS_MIN_SPEED] || closing <= 0 || gap > value[CROSS_MAX_PET] * speed) return;
-    nm_event event = nm_detect_event(NM_KIND_RIGHT_TURN_CONFLICT, first->track, second->track, first->step,
-                                     second->step, second->step);
-    event.gap = gap;
-    event.closing_speed = closing;
-    event.pet = gap / speed;
-    nm_detect_emit(ctx, &event);
+    const nm_sample *behind = nm_detect_scored(ctx, second, step), *ahead = nm_detect_scored(ctx, first, step);
+    nm_frenet place;
+    float way, into;
+    if (!behind || !ahead || behind->lane == NM_NONE || (behind->flags & NM_SAMPLE_REVERSED)) return INFINITY;
+    if (!nm_detect_on_path(ctx, first, second, step, &place, &way, &into)) return INFINITY;
+    const float gap = way - 0.5f * (nm_detect_length(ctx, first, step) + nm_detect_length(ctx, second, step));
+    const float speed = along(behind);
+    const float closing = speed - (ahead->vx * behind->lane_cos + ahead->vy * behind->lane_sin);
+    const float least = ctx->params->values[NM_KIND_MERGE_CONFLICT][MERGE_MIN_CLOSING]; // as for other ways to merge
+    if (speed < value[CROSS_MIN_SPEED] || closing < least || gap <= 0) return INFINITY;
+    event->gap = gap;
+    event->closing_speed = closing;
+    event->pet = gap / speed;
+    return event->pet;
+}
+
+// From when the first reaches into the way of the second, which may have slowed down by the time that it comes to the
+// lane they share.
+static void emit_right_turn(nm_detect_context *ctx, const nm_arrival *first, const nm_arrival *second) {
+    const float most = ctx->params->values[NM_KIND_RIGHT_TURN_CONFLICT][CROSS_MAX_PET];
+    const uint32_t back = nm_detect_steps(ctx, TURN_TIME, 1);
+    uint32_t begin = NM_NONE;
+    nm_event worst = {.pet = INFINITY};
+    for (uint32_t t = first->step > back ? first->step - back : 0; t <= second->step; t++) {
+        nm_event now = nm_detect_event(NM_KIND_RIGHT_TURN_CONFLICT, first->track, second->track, t, t, second->step);
+        if (closes_in(ctx, first->track, second->track, t, &now) > most) continue;
+        if (begin == NM_NONE) begin = t;
+        if (now.pet < worst.pet) worst = now;
+    }
+    if (begin == NM_NONE) return;
+    worst.first_step = begin;
+    nm_detect_emit(ctx, &worst);
 }
 
 // First one in at first->step, second at second->step, from different lanes into one.
@@ -247,12 +273,11 @@ static void judge_merge(nm_detect_context *ctx, const nm_arrival *first, const n
     float half = 0.5f * (nm_detect_width(ctx, first->track, early) + nm_detect_width(ctx, second->track, early));
     float apart = half - nm_detect_lateral_overlap(ctx, first->track, second->track, early);
     float speed = along(behind), closing = speed - along(ahead);
-    if (apart < value[MERGE_MIN_SEPARATION]) return;
-    if (turns_right_into(ctx, first, second)) {
-        emit_right_turn(ctx, first, second, behind->gap, speed, closing);
+    if (turns_right_into(ctx, first, second)) { // it came from elsewhere, however long the two lanes lie on each other
+        emit_right_turn(ctx, first, second);
         return;
     }
-    if (speed < value[MERGE_MIN_SPEED]) return;
+    if (apart < value[MERGE_MIN_SEPARATION] || speed < value[MERGE_MIN_SPEED]) return;
     if (closing < value[MERGE_MIN_CLOSING] || behind->gap > value[MERGE_MAX_PET] * speed) return;
     nm_event event =
         nm_detect_event(NM_KIND_MERGE_CONFLICT, first->track, second->track, first->step, second->step, second->step);

@@ -443,6 +443,33 @@ static void test_touch_within_tolerance(void **state) {
 
 // --- numbers of other kinds ------------------------------------------------------------------------------------------
 
+// By the time that it comes to the lane they share, the other has braked behind the actor.
+static void test_right_turn_braked_for(void **state) {
+    (void)state;
+    static world w;
+    double speeds[STEPS_MAX];
+    point path[23], turn[21];
+    start_world(&w, MAP_JUNCTION, 160);
+    size_t count = right_turn(turn);
+    path[0] = (point){1.75, -60};
+    memcpy(path + 1, turn, count * sizeof *turn);
+    path[count + 1] = (point){200, -1.75};
+    cruise(&w, add_car(&w), path, count + 2, 0, 6);
+    agent *other = add_car(&w);
+    profile(speeds, w.steps, 12, 95, -6, 5); // 5 m/s from 10.7 s on; the actor is through the turn at 10.5 s
+    straight(&w, other, -126, -1.75, 0, speeds);
+    found f = detect(&w, &plain);
+    const nm_event *event = event_of(&f, NM_KIND_RIGHT_TURN_CONFLICT);
+    assert_non_null(event);
+    assert_int_equal(agent_of(&f, event->actor), 0);
+    assert_int_equal(agent_of(&f, event->other), 1);
+    assert_true(event->critical_step < 110);
+    release(&f);
+    profile(speeds, w.steps, 12, 60, -6, 5); // in good time
+    straight(&w, other, -126, -1.75, 0, speeds);
+    expect_none(&w, NM_KIND_RIGHT_TURN_CONFLICT);
+}
+
 static void test_numbers(void **state) {
     (void)state;
     static world w;
@@ -501,6 +528,7 @@ int main(void) {
         cmocka_unit_test(test_lost_and_found_is_no_braking),
         cmocka_unit_test(test_collision_numbers),
         cmocka_unit_test(test_touch_within_tolerance),
+        cmocka_unit_test(test_right_turn_braked_for),
         cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
