@@ -457,8 +457,9 @@ static void find_right_turn(const nm_sight *sight, nm_findings *f) {
         }
         if (!nm_sight_borders(sight, point.s, &left, &right)) continue;
         const float within = right + side * -point.d - point.across; // of the right border
-        if (within >= 0 && before < 0 && point.turn_c > 0.8f) {
-            f->moment = zero_between(t, before, within);
+        if (within >= 0 && point.turn_c > 0.8f) {
+            if (isnan(before)) return; // it was in the lane from the start
+            f->moment = before < 0 ? zero_between(t, before, within) : (float)t;
             const float comes = ego_comes(sight, point.s - point.along, f->moment);
             f->pet = (comes - f->moment) * DT;
             return;

@@ -193,10 +193,10 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_RIGHT_TURN, .violations = NM_VIOLATION_PRIORITY,
         .typology = "vehicles turning at non-signalised junctions", .tests = "",
         .param_count = 5,
-        .params = {EGO_SPEED(7, 15, 7, 15), ROAD_SPEED(3, 7),
-            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-2, 2}, {{0.4f, 1.2f}, {-0.8f, 0}}, -1, 0,
+        .params = {EGO_SPEED(6, 15, 6, 15), ROAD_SPEED(3, 7),
+            {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-2, 3}, {{0.1f, 1.2f}, {-0.8f, 0}}, -1, 0,
              "time from the adversary's rear entering the ego's lane to the ego's coming there, had it not reacted"},
-            {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{1, 2.2f}, {0.7f, 1.6f}}, 1, 1,
+            {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0.2f, 1.4f}, {0.7f, 1.6f}}, 1, 1,
              "until the ego notices; who gives room to those who merge is hard to bring close without it"}, MIN_TTC},
     },
     [NM_KIND_PEDESTRIAN_CROSSING] = {

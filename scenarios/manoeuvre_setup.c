@@ -77,6 +77,24 @@ static void build_lines(nm_attempt *a) {
     work->script[NM_ROLE_ADVERSARY].reversed = kind == NM_KIND_HEAD_ON || kind == NM_KIND_WRONG_WAY;
 }
 
+// Where a right turn ends: the box of the adversary is over the right border of the ego's lane, and turned into it.
+static void find_end_of_turn(nm_attempt *a) {
+    const nm_manoeuvre_work *work = a->work;
+    const float right = nm_map_rail(a->base->map, a->place.ego_lane, a->place.ego_out).right;
+    uint32_t hint = NM_LINE_BACK;
+    for (float on = 0; on < nm_drive_line_last(&work->other_line); on += 0.5f) {
+        const nm_pose pose = nm_drive_line_at(&work->other_line, on, 0);
+        float s, d, sine, cosine;
+        nm_drive_line_project(&work->ego_line, pose.x, pose.y, &hint, &s, &d);
+        nm_sincosf(pose.heading - nm_drive_line_at(&work->ego_line, s, 0).heading, &sine, &cosine);
+        const float along = 0.5f * (a->length * fabsf(cosine) + a->width * fabsf(sine));
+        const float across = 0.5f * (a->length * fabsf(sine) + a->width * fabsf(cosine));
+        a->ground_in = s - along;
+        a->cross_out = on - 0.5f * a->length; // of the rear, as elsewhere
+        if (cosine > 0.8f && right + d >= across) return;
+    }
+}
+
 // What the two share where their ways cross.
 static void find_ground(nm_attempt *a) {
     const nm_kind kind = a->spec->kind;
@@ -86,9 +104,10 @@ static void find_ground(nm_attempt *a) {
         const float cosine = nm_clampf(1 - across / NM_U_TURN_RADIUS, -1, 1);
         a->ground_in = 0.5f * a->length;
         a->cross_out = NM_U_TURN_RADIUS * nm_atan2f(sqrtf(1 - cosine * cosine), cosine);
+    } else if (kind == NM_KIND_RIGHT_TURN_CONFLICT) {
+        find_end_of_turn(a);
     } else if (a->spec->needs & CROSSING) {
-        // where ways join it is the end of the shared ground that both come to
-        a->ground_in = kind == NM_KIND_RIGHT_TURN_CONFLICT ? a->place.ego_out - a->place.ego_s : 0;
+        a->ground_in = 0;
         a->cross_out = a->place.out - a->place.in;
     } else {
         a->ground_in = -0.5f * a->width;
