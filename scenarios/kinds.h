@@ -52,25 +52,26 @@ NM_API const char *nm_need_text(unsigned bit);
 #define NM_VIOLATION_STOP_LINE 256u
 #define NM_VIOLATION_SPEEDING 512u
 
-/// Every parameter that kinds have. All are of the moment that the kind's definition names.
+/// Every parameter that kinds have. All are of the moment that the kind's table names, and measured as kinds_measure.h
+/// says.
 typedef enum nm_kind_param_id {
     NM_PARAM_EGO_SPEED = 0,  ///< m/s, at the start (R157: Ve0)
     NM_PARAM_GAP,            ///< m, bumper to bumper, ego and adversary (R157: dx0)
     NM_PARAM_CLOSING,        ///< m/s, closing speed (R157: Ve0 - Vo0)
     NM_PARAM_LATERAL_SPEED,  ///< m/s, largest sideways speed of the adversary (R157: Vy)
-    NM_PARAM_BRAKING,        ///< m/s^2, with which the adversary brakes after its change of lane
+    NM_PARAM_BRAKING,        ///< m/s^2, hardest of the adversary after its change of lane
     NM_PARAM_REVEAL,         ///< m, adversary's front to the rear of what it hides (R157: dx0_f)
     NM_PARAM_REVEALED_SPEED, ///< m/s, of what it hides
     NM_PARAM_HEADWAY,        ///< s, gap over the follower's speed
     NM_PARAM_DECELERATION,   ///< m/s^2, of the adversary
-    NM_PARAM_WARNING,        ///< s, time to collision when the ego notices the adversary
+    NM_PARAM_WARNING,        ///< s, gap over the ego's speed when it begins to brake
     NM_PARAM_BRAKE_TTC,      ///< s, time to collision at which the adversary gives in
     NM_PARAM_OVERHANG,       ///< m, of the adversary beyond its lane
     NM_PARAM_DURATION,       ///< s, that it is beyond
     NM_PARAM_SPEED,          ///< m/s, of the adversary
     NM_PARAM_PREDICTED_PET,  ///< s, from the adversary's leaving the shared ground to the ego's coming, had it not
                              ///< reacted; negative: they would be on it together for that long
-    NM_PARAM_REACTION,       ///< s, until the ego notices: it keeps its velocity for so long
+    NM_PARAM_REACTION,       ///< s, for which the ego keeps its velocity once there is something to see
     NM_PARAM_MIN_TTC,        ///< s, least time to collision of the two: the severity of a near miss
     NM_PARAM_ID_COUNT
 } nm_kind_param_id;

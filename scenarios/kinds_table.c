@@ -19,16 +19,16 @@
      "least time to collision of the two (exact sweep), near misses only (below 1.5 s critical, 3 s noticeable)"}
 #define PREDICTED_PET(near_high, hit_low, hit_high)                                                                    \
     {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-2, 4}, {{0.1f, (near_high)}, {(hit_low), (hit_high)}}, -1, 0,     \
-     "time from the adversary's leaving the shared ground to the ego's coming there, had it not reacted (PrET; "       \
-     "below 1 to 1.5 s critical)"}
+     "time from the adversary's leaving the strip that the ego drives over to the ego's coming to where it crossed, "  \
+     "had it not braked (PrET; below 1 to 1.5 s critical)"}
 #define LATERAL_SPEED                                                                                                  \
     {NM_PARAM_LATERAL_SPEED, "lateral_speed", "m/s", {0.6f, 3}, {{0.9f, 2}, {1.2f, 2.4f}}, 0, 0,                       \
-     "largest sideways speed (R157: Vy 2 m/s)"}
+     "largest speed of the adversary across its lane (R157: Vy 2 m/s)"}
 #define ROAD_SPEED(low, high)                                                                                          \
     {NM_PARAM_SPEED, "speed", "m/s", {1.5f, 40}, {{(low), (high)}, {(low), (high)}}, 0, 0,                             \
-     "of the adversary (chosen)"}
-#define REACTION(near_high)                                                                                            \
-    {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0, (near_high)}, {0.4f, 1.6f}}, 1, 1,                            \
+     "of the adversary, the largest where it crosses the ego's way, else at the moment of the next one (chosen)"}
+#define REACTION(near_low, near_high, hit_low)                                                                         \
+    {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{(near_low), (near_high)}, {(hit_low), 1.6f}}, 1, 1,              \
      "for which the ego keeps its velocity after there is something to see (R157's driver: 0.75 s, and 0.4 s to "      \
      "perceive); not measured where it did not keep it before, or keeps it to the end"}
 #define LANE_CHANGES (NM_NEED_ROAD | NM_NEED_ADJACENT_LANE)
@@ -48,12 +48,13 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .params = {
             EGO_SPEED(6, 36, 6, 36),
             {NM_PARAM_GAP, "gap", "m", {1, 30}, {{4, 9}, {3, 6}}, -1, 0,
-             "when the adversary's box reaches over the border (R157: dx0, 30 m)"},
+             "bumper to bumper when the adversary's box first reaches over the border of the ego's lane (R157: dx0, "
+             "30 m)"},
             {NM_PARAM_CLOSING, "closing", "m/s", {-2, 15}, {{2.2f, 4.2f}, {4, 7}}, 1, 0,
-             "closing speed then (R157: Ve0 - Vo0)"},
+             "by which the ego is faster then (R157: Ve0 - Vo0)"},
             LATERAL_SPEED,
             {NM_PARAM_BRAKING, "braking", "m/s^2", {0, 9}, {{0, 4}, {0, 9}}, 1, 1,
-             "of the adversary once it is in the lane (chosen)"},
+             "hardest of the adversary within 4 s after its middle is over the border (chosen)"},
             MIN_TTC,
         },
     },
@@ -67,16 +68,17 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .typology = "following vehicle making a manoeuvre; lead vehicle moving slower", .tests = "R157 4.5",
         .param_count = 7,
         .params = {
-            EGO_SPEED(7, 22, 10, 36),
+            EGO_SPEED(7, 22, 12, 36),
             {NM_PARAM_HEADWAY, "headway", "s", {0.4f, 2.5f}, {{0.6f, 1.3f}, {0.4f, 0.9f}}, -1, 0,
-             "of the ego to the adversary when that begins to leave (R157: dx0 38.3 m at 16.67 m/s = 2.3 s)"},
+             "of the ego to the adversary when that has moved 0.1 m aside (R157: dx0 38.3 m at 16.67 m/s = 2.3 s)"},
             {NM_PARAM_REVEAL, "reveal", "m", {2, 60}, {{2, 9}, {2, 6}}, -1, 1,
-             "from the adversary to the slow vehicle when it has left the lane (R157: dx0_f, 50 m)"},
+             "from the adversary's front to the slow vehicle's rear when its box has left the lane (R157: dx0_f, 50 "
+             "m)"},
             {NM_PARAM_REVEALED_SPEED, "revealed_speed", "m/s", {0, 25}, {{0, 3}, {0, 2}}, -1, 0,
-             "of the slow vehicle (R157: stands)"},
+             "of the slow vehicle then (R157: stands)"},
             {NM_PARAM_LATERAL_SPEED, "lateral_speed", "m/s", {0.6f, 3}, {{1, 2.2f}, {1.6f, 2.8f}}, 1, 0,
-             "largest sideways speed (R157: Vy 2 m/s)"},
-            REACTION(0.5f),
+             "largest speed of the adversary across its lane (R157: Vy 2 m/s)"},
+            REACTION(0, 0.5f, 0.4f),
             MIN_TTC,
         },
     },
@@ -92,10 +94,11 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .params = {
             EGO_SPEED(6, 36, 6, 36),
             {NM_PARAM_HEADWAY, "headway", "s", {0.1f, 2.8f}, {{0.5f, 1.5f}, {0.3f, 1}}, -1, 0,
-             "of the ego when braking begins (CCRb: 12 and 40 m at 13.9 m/s = 0.9 and 2.9 s)"},
+             "of the ego when the adversary's braking passes half of its hardest (CCRb: 12 and 40 m at 13.9 m/s = "
+             "0.9, 2.9 s)"},
             {NM_PARAM_DECELERATION, "deceleration", "m/s^2", {4.6f, 9.5f}, {{5, 9}, {6, 9.5f}}, 1, 0,
-             "of the adversary (R157: 9.81; CCRb: 2 and 6)"},
-            REACTION(0.5f),
+             "hardest of the adversary (R157: 9.81; CCRb: 2 and 6)"},
+            REACTION(0, 0.5f, 0.6f),
             MIN_TTC,
         },
     },
@@ -111,9 +114,9 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .params = {
             EGO_SPEED(5, 36, 5, 36),
             {NM_PARAM_CLOSING, "closing", "m/s", {5, 20}, {{6, 12}, {5, 15}}, 1, 0,
-             "closing speed when it begins to brake (CCRm: 8.3 m/s)"},
-            {NM_PARAM_BRAKE_TTC, "brake_ttc", "s", {0, 2}, {{0.5f, 0.95f}, {0, 0.4f}}, -1, 1,
-             "time to collision then (R157's AEB: 1.5 s)"},
+             "by which it is faster when its braking passes half of its hardest, or at the contact (CCRm: 8.3 m/s)"},
+            {NM_PARAM_BRAKE_TTC, "brake_ttc", "s", {0, 2}, {{0.6f, 0.95f}, {0, 0.4f}}, -1, 1,
+             "time to collision then; 0 when it does not brake before the contact (R157's AEB: 1.5 s)"},
             MIN_TTC,
         },
     },
@@ -128,14 +131,16 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .param_count = 3,
         .params = {
             EGO_SPEED(9, 30, 5, 36),
-            {NM_PARAM_WARNING, "warning", "s", {0.3f, 4}, {{1, 1.9f}, {0.4f, 0.9f}}, -1, 1,
-             "time to collision when the ego notices it; the scene begins 1.2 s before (CCRs: 4 s, for a system)"},
+            {NM_PARAM_WARNING, "warning", "s", {0.3f, 4}, {{1.1f, 1.9f}, {0.4f, 0.75f}}, -1, 1,
+             "gap over the ego's speed when that begins to brake; the scene begins 2 s before (CCRs: 4 s, for a "
+             "system)"},
             MIN_TTC,
         },
     },
     [NM_KIND_MERGE_CONFLICT] = {
         .kind = NM_KIND_MERGE_CONFLICT, .name = "merge_conflict",
-        .definition = "The adversary comes from a lane that ends or a ramp into the ego's, closely before it and slower.",
+        .definition = "The adversary comes from a lane that ends or a ramp into the ego's, closely before it and "
+            "slower.",
         .generable = 1, .severities = BOTH,
         .ego = "drives on the through lane", .adversary = "merges in front of it", .others = "",
         .actor = NM_ROLE_ADVERSARY, .other_named = 1,
@@ -160,7 +165,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_LEFT_TURN, .violations = NM_VIOLATION_PRIORITY,
         .typology = "left turn across path from opposite directions", .tests = "Euro NCAP CCFtap, with roles exchanged",
         .param_count = 5,
-        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(3, 8), PREDICTED_PET(1.2f, -1.2f, -0.2f), REACTION(0.5f), MIN_TTC},
+        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(3, 6), PREDICTED_PET(1.2f, -1.2f, -0.2f),
+                   REACTION(0, 0.5f, 0.4f), MIN_TTC},
     },
     [NM_KIND_CROSSING_CONFLICT] = {
         .kind = NM_KIND_CROSSING_CONFLICT, .name = "crossing_conflict",
@@ -171,7 +177,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_CROSSING_LANE, .violations = NM_VIOLATION_PRIORITY | NM_VIOLATION_STOP_LINE,
         .typology = "straight crossing paths at non-signalised junctions", .tests = "Euro NCAP CCCscp",
         .param_count = 5,
-        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(5, 14), PREDICTED_PET(1.2f, -0.75f, -0.15f), REACTION(0.5f), MIN_TTC},
+        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(5, 14), PREDICTED_PET(1.2f, -0.75f, -0.15f),
+                   REACTION(0, 0.5f, 0.4f), MIN_TTC},
     },
     [NM_KIND_RED_LIGHT_RUNNER] = {
         .kind = NM_KIND_RED_LIGHT_RUNNER, .name = "red_light_runner",
@@ -182,7 +189,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_SIGNAL, .violations = NM_VIOLATION_RED_LIGHT | NM_VIOLATION_PRIORITY,
         .typology = "running red light", .tests = "Euro NCAP CCCscp",
         .param_count = 5,
-        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(6, 15), PREDICTED_PET(1.2f, -1, -0.2f), REACTION(0.5f), MIN_TTC},
+        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(8, 15), PREDICTED_PET(1.2f, -1, -0.2f),
+                   REACTION(0, 0.5f, 0.4f), MIN_TTC},
     },
     [NM_KIND_RIGHT_TURN_CONFLICT] = {
         .kind = NM_KIND_RIGHT_TURN_CONFLICT, .name = "right_turn_conflict",
@@ -193,9 +201,11 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_RIGHT_TURN, .violations = NM_VIOLATION_PRIORITY,
         .typology = "vehicles turning at non-signalised junctions", .tests = "",
         .param_count = 5,
-        .params = {EGO_SPEED(6, 15, 6, 15), ROAD_SPEED(3, 7),
+        .params = {EGO_SPEED(6, 15, 6, 15), ROAD_SPEED(3, 5),
             {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-2, 3}, {{0.1f, 1.2f}, {-0.8f, 0}}, -1, 0,
-             "time from the adversary's rear entering the ego's lane to the ego's coming there, had it not reacted"},
+             "time from the adversary's box being over the border of the ego's lane to the ego's coming to its rear, "
+             "had it not "
+             "braked"},
             {NM_PARAM_REACTION, "reaction", "s", {0, 2.5f}, {{0.2f, 1.4f}, {0.7f, 1.6f}}, 1, 1,
              "until the ego notices; who gives room to those who merge is hard to bring close without it"}, MIN_TTC},
     },
@@ -210,7 +220,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .param_count = 4,
         .params = {EGO_SPEED(5, 15, 5, 15),
             {NM_PARAM_SPEED, "speed", "m/s", {0.8f, 3}, {{1.2f, 2.2f}, {1.2f, 2.2f}}, 0, 0,
-             "of the pedestrian (Euro NCAP: 5 and 8 km/h = 1.39 and 2.22)"},
+             "largest of the pedestrian on the strip that the ego drives over (Euro NCAP: 5 and 8 km/h = 1.39 and "
+             "2.22)"},
             PREDICTED_PET(1.2f, -1.2f, -0.2f), MIN_TTC},
     },
     [NM_KIND_CYCLIST_CROSSING] = {
@@ -224,7 +235,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .param_count = 4,
         .params = {EGO_SPEED(5, 15, 5, 15),
             {NM_PARAM_SPEED, "speed", "m/s", {2, 8}, {{3, 5.5f}, {3, 5.5f}}, 0, 0,
-             "of the cyclist (Euro NCAP: 15 km/h = 4.17)"},
+             "largest of the cyclist on the strip that the ego drives over (Euro NCAP: 15 km/h = 4.17)"},
             PREDICTED_PET(1.2f, -1, -0.2f), MIN_TTC},
     },
     [NM_KIND_WRONG_WAY] = {
@@ -238,7 +249,8 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .param_count = 4,
         .params = {EGO_SPEED(5, 36, 5, 36), ROAD_SPEED(5, 18),
             {NM_PARAM_BRAKE_TTC, "brake_ttc", "s", {0, 4}, {{1.2f, 2.5f}, {0, 0.8f}}, -1, 1,
-             "time to collision at which it begins to brake"},
+             "time until they would meet when its braking passes half of its hardest; 0 when it does not before the "
+             "contact"},
             MIN_TTC},
     },
     [NM_KIND_TAILGATE] = {
@@ -254,7 +266,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
             {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {9, 40}, {{9, 36}, {9, 36}}, 0, 0,
              "of the ego at the start (Ve0)"},
             {NM_PARAM_HEADWAY, "headway", "s", {0.15f, 0.85f}, {{0.25f, 0.8f}, {0.25f, 0.8f}}, -1, 0,
-             "of the adversary (fined in Germany below 0.9 s)"},
+             "of the adversary, mean over the event (fined in Germany below 0.9 s)"},
         },
     },
     [NM_KIND_LANE_DRIFT] = {
@@ -269,9 +281,9 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .params = {
             EGO_SPEED(8, 36, 9, 36),
             {NM_PARAM_OVERHANG, "overhang", "m", {0.35f, 1.6f}, {{0.4f, 0.75f}, {1, 1.3f}}, 1, 1,
-             "largest part of its box beyond the border (chosen)"},
+             "largest part of its box over the border of the ego's lane, turned as it is (chosen)"},
             {NM_PARAM_DURATION, "duration", "s", {0.8f, 4.5f}, {{1.2f, 3}, {1.2f, 3}}, 0, 0,
-             "from leaving its lane to being back (chosen)"},
+             "for which any of its box is over it (chosen)"},
         },
     },
     [NM_KIND_HEAD_ON] = {
@@ -283,9 +295,9 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .needs = NM_NEED_ROAD | NM_NEED_ONCOMING_LANE, .violations = NM_VIOLATION_WRONG_WAY,
         .typology = "vehicles making a manoeuvre, opposite direction", .tests = "Euro NCAP CCFhol",
         .param_count = 4,
-        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(6, 16),
-            {NM_PARAM_BRAKE_TTC, "return_ttc", "s", {0, 2.5f}, {{1, 1.7f}, {0, 0.3f}}, -1, 1,
-             "time until they would meet when it begins to go back"},
+        .params = {EGO_SPEED(6, 16, 6, 16), ROAD_SPEED(6, 13),
+            {NM_PARAM_BRAKE_TTC, "return_ttc", "s", {0, 2.5f}, {{1.1f, 1.7f}, {0, 0.3f}}, -1, 1,
+             "time until they would meet when it is 0.1 m back from the furthest; 0 when it is not before the contact"},
             MIN_TTC},
     },
     [NM_KIND_NEAR_MISS] = {
@@ -311,7 +323,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
             {NM_PARAM_EGO_SPEED, "ego_speed", "m/s", {9, 40}, {{12, 36}, {12, 36}}, 0, 0,
              "of the ego at the start (Ve0)"},
             {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 2}, {{0.5f, 1}, {0.5f, 1}}, 0, 0,
-             "of the ego when braking begins, and of who follows it"},
+             "of the ego when the adversary's braking passes half of its hardest, and about that of who follows it"},
             {NM_PARAM_DECELERATION, "deceleration", "m/s^2", {5, 9.5f}, {{7, 9}, {7, 9}}, 1, 0,
              "of the adversary (R157: 9.81)"},
             MIN_TTC,
@@ -329,9 +341,10 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .param_count = 4,
         .params = {
             EGO_SPEED(6, 15, 6, 15),
-            {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 4}, {{0.7f, 1.8f}, {0.3f, 0.8f}}, -1, 1,
-             "of the ego to the adversary when that gets in its way (CARLA's ParkingCutIn: 2.35 s)"},
-            REACTION(1.2f),
+            {NM_PARAM_HEADWAY, "headway", "s", {0.2f, 4}, {{0.7f, 1.7f}, {0.3f, 0.6f}}, -1, 1,
+             "of the ego to the adversary when that reaches into the strip that the ego drives over (CARLA's "
+             "ParkingCutIn: 2.35 s)"},
+            REACTION(0.4f, 1.2f, 0.4f),
             MIN_TTC,
         },
     },
@@ -347,7 +360,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .param_count = 4,
         .params = {EGO_SPEED(7, 15, 6, 15),
             {NM_PARAM_SPEED, "speed", "m/s", {0.8f, 3}, {{1.4f, 2.2f}, {1.2f, 2.2f}}, 0, 0,
-             "of the pedestrian (Euro NCAP: 5 km/h = 1.39)"},
+             "largest of the pedestrian on the strip that the ego drives over (Euro NCAP: 5 km/h = 1.39)"},
             PREDICTED_PET(0.7f, -1.2f, -0.2f), MIN_TTC},
     },
     [NM_KIND_BLOCKED_LANE] = {
@@ -362,7 +375,7 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .params = {
             EGO_SPEED(5, 36, 5, 36),
             {NM_PARAM_WARNING, "warning", "s", {0.9f, 5}, {{1.2f, 2.6f}, {0.9f, 1.5f}}, -1, 1,
-             "time to collision when the ego notices it; the scene begins 1.2 s before"},
+             "gap over the ego's speed when that begins to brake; the scene begins 2 s before"},
             MIN_TTC,
         },
     },
@@ -378,10 +391,12 @@ static const nm_kind_spec table[NM_KIND_COUNT] = {
         .param_count = 5,
         .params = {EGO_SPEED(6, 14, 6, 14),
             {NM_PARAM_SPEED, "speed", "m/s", {3, 5}, {{3.2f, 4.2f}, {3.2f, 4.2f}}, 0, 0,
-             "of the adversary (half circle of 5.4 m radius)"},
+             "largest of the adversary on the strip that the ego drives over (half circle of 5.4 m radius)"},
             {NM_PARAM_PREDICTED_PET, "predicted_pet", "s", {-3, 2}, {{-0.9f, 0.8f}, {-0.9f, 0.8f}}, -1, 0,
-             "time from the adversary's leaving the ego's strip to the ego's coming there, had it not reacted"},
-            REACTION(1.4f), MIN_TTC},
+             "time from the adversary's leaving the strip that the ego drives over to the ego's coming to where it "
+             "crossed, had "
+             "it not braked"},
+            REACTION(0, 1.4f, 0.4f), MIN_TTC},
     },
 };
 // clang-format on

@@ -10,6 +10,7 @@
 #include "scenarios/manoeuvre_internal.h"
 
 #define PLACE_TRIES 24u  // places looked at until one fits
+#define CHOICES 6u       // places drawn at a time
 #define STAGINGS 3u      // of these, places at which the manoeuvre is tried
 #define ROUTE_TRIES 12u  // drivers of whom one takes the ego's way
 #define RUNS 14          // closed-loop runs at most
@@ -121,14 +122,28 @@ static nm_status open_world(nm_attempt *a, nm_error *error) {
     return nm_world_create(&a->work->stage.scene, &a->config, &a->world, error);
 }
 
+// A place drawn from all; of CHOICES the first whose road takes the ego speed that was drawn, if there is one.
+static nm_place draw_place(const nm_attempt *a, const nm_rng_key *key) {
+    const nm_manoeuvre_work *work = a->work;
+    const float wanted = a->out->drawn[nm_kind_param_index(a->spec->kind, NM_PARAM_EGO_SPEED)];
+    nm_place first = {0};
+    for (uint32_t i = 0; i < CHOICES; i++) {
+        const nm_place place =
+            work->places[nm_rng_below(key, 1000 + CHOICES * a->tries + i, (uint32_t)work->place_count)];
+        const float limit = nm_map_rail(a->base->map, place.ego_lane, place.ego_s).speed_limit;
+        if (wanted >= NM_SLOWEST * limit && wanted <= limit) return place;
+        if (i == 0) first = place;
+    }
+    return first;
+}
+
 // A place where everything fits. The runs without the adversary leave the ego's course.
 static nm_status prepare(nm_attempt *a, nm_error *error) {
     const nm_rng_key key = {
         .seed = a->request->seed, .scene = a->index, .agent = (uint32_t)a->spec->kind, .purpose = NM_PURPOSE_KIND};
     nm_manoeuvre_work *work = a->work;
     for (; a->tries < PLACE_TRIES; a->tries++) {
-        const uint32_t try = a->tries;
-        a->place = work->places[nm_rng_below(&key, 40 + try, (uint32_t)work->place_count)];
+        a->place = draw_place(a, &key);
         memcpy(a->drawn, a->out->drawn, sizeof a->drawn);
         memcpy(a->value, a->out->drawn, sizeof a->value);
         memcpy(a->aim, a->out->drawn, sizeof a->aim);

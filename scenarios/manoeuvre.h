@@ -3,13 +3,19 @@
 ///
 /// An attempt takes a place on the scene's map where the kind can happen, puts the ego there with its traffic around
 /// it, runs the closed loop once without the adversary, lays the adversary's manoeuvre against what the ego did, runs
-/// again, measures, and corrects: first the timing until the wanted gaps are met, then the parameters within their
-/// ranges until the severity is met. What results is kept only when the detectors find the kind with the roles that
-/// were meant.
+/// again, measures (kinds_measure.h), and corrects what is staged until what was drawn is what is measured; then it
+/// moves the parameters that are free for it, and were not asked for, within their ranges until the severity is met.
+/// What results is kept when nm_case_confirm agrees.
+///
+/// The drawn ego speed is met where a place of some that are drawn allows it, else carried over to what the road
+/// allows; an adversary's on lanes likewise. An ego that is slow to react by itself may react later than was drawn.
 ///
 /// An ego may be late: where something stands in its way already, and with the parameter `reaction`, it keeps its
-/// velocity until it notices. What comes before there is something to see counts as history: the scene's current step
-/// is where a planner under test takes over, which may be sooner than the ego did that is recorded.
+/// velocity until it notices. The scene's current step, at which a planner under test takes over, is a second before
+/// there is something to see, if the scene has that: sooner than the ego noticed that is recorded.
+///
+/// A contact is the end of what is staged. Vehicles go on as wrecks: they brake, and whom the ego runs into from behind
+/// is pushed on.
 ///
 /// Attempt n of a request about a scene is a function of these three: the same for any number of threads.
 #ifndef NM_SCENARIOS_MANOEUVRE_H

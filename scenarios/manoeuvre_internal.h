@@ -162,6 +162,7 @@ nm_status nm_stage_publish(nm_attempt *a, nm_error *error);
 nm_reject nm_plan_setup(nm_attempt *a);
 /// The ego keeps its velocity for the first `steps`; NM_REJECT_NO_ROOM where its way does not run straight on.
 nm_reject nm_plan_blind(nm_attempt *a, uint32_t steps);
+#define NM_SLOWEST 0.55f    ///< of what the road allows: the ego's least speed
 #define NM_BLIND_DRIFT 0.8f ///< m by which it may leave its way meanwhile (twice the sagitta)
 /// The scripts of adversary and other against the course. NM_REJECT_NO_ROOM when it does not fit.
 nm_reject nm_plan_scripts(nm_attempt *a);

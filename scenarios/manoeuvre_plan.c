@@ -364,8 +364,24 @@ static int can_be_driven(const nm_attempt *a) {
     return 1;
 }
 
+// A drift is one out of a lane that goes on as it is: no junction, and no lane that is narrower than what drives on it.
+static int keeps_plain_lane(const nm_attempt *a) {
+    const nm_script *script = adversary(a);
+    const nm_map *map = a->base->map;
+    const float first = nm_drive_line_first(script->line), last = nm_drive_line_last(script->line);
+    for (uint32_t t = 0; t <= last_step(a); t += 2 * CHECK_STRIDE) {
+        if (script->s[t] < first || script->s[t] > last) return 0;
+        const nm_pose pose = nm_drive_line_at(script->line, script->s[t], a->place.offset);
+        const nm_frenet at = nm_map_match(map, pose.x, pose.y, pose.heading, 2, NM_LANE_MASK_VEHICLE);
+        if (at.lane == NM_NONE || (map->lanes[at.lane].flags & NM_LANE_JUNCTION)) return 0;
+        if (at.left + at.right < a->width + 0.6f) return 0;
+    }
+    return 1;
+}
+
 nm_reject nm_plan_check(const nm_attempt *a) {
-    return can_be_driven(a) ? NM_REJECT_NONE : NM_REJECT_NO_ROOM;
+    if (!can_be_driven(a)) return NM_REJECT_NO_ROOM;
+    return a->spec->kind == NM_KIND_LANE_DRIFT && !keeps_plain_lane(a) ? NM_REJECT_NO_ROOM : NM_REJECT_NONE;
 }
 
 nm_reject nm_plan_scripts(nm_attempt *a) {

@@ -2,7 +2,6 @@
 #include "base/rng.h"
 #include "scenarios/manoeuvre_internal.h"
 
-#define SLOWEST 0.55f     // of what the road allows: the ego's least speed
 #define LEAD_SECONDS 0.6f // s until somebody who leads the ego begins
 #define LEAD_SHORT 2.0f
 #define BLIND_STEPS 20u // until the ego notices what stands in its way: 0.75 s to react, 0.4 s to perceive (R157)
@@ -49,9 +48,15 @@ static float lead_time(const nm_attempt *a, float random) {
 }
 
 static float least_time(const nm_attempt *a) {
-    const nm_kind kind = a->spec->kind;
-    const float least = kind == NM_KIND_RED_LIGHT_RUNNER || kind == NM_KIND_SUDDEN_U_TURN ? 3.0f : LEAST_TIME;
-    return nm_minf(a->seconds, least);
+    switch (a->spec->kind) {
+    case NM_KIND_RED_LIGHT_RUNNER:
+    case NM_KIND_SUDDEN_U_TURN:
+        return 3.0f;
+    case NM_KIND_LANE_DRIFT:
+        return 3.5f;
+    default:
+        return nm_minf(a->seconds, LEAST_TIME);
+    }
 }
 
 static void build_lines(nm_attempt *a) {
@@ -167,7 +172,7 @@ nm_reject nm_plan_setup(nm_attempt *a) {
     find_ground(a);
     const float first = nm_drive_line_first(&a->work->ego_line) + MARGIN;
     const float limit = nm_drive_line_limit(&a->work->ego_line, nm_maxf(first, -80), 30);
-    if (!fit(a, NM_PARAM_EGO_SPEED, SLOWEST * limit, limit) || !fit_adversary(a)) return NM_REJECT_EGO_SPEED;
+    if (!fit(a, NM_PARAM_EGO_SPEED, NM_SLOWEST * limit, limit) || !fit_adversary(a)) return NM_REJECT_EGO_SPEED;
     a->start_speed = nm_attempt_value(a, NM_PARAM_EGO_SPEED);
     a->seconds = lead_time(a, nm_rng_uniform(&key, 24));
     const int crosses = a->work->script[NM_ROLE_ADVERSARY].line == &a->work->other_line;

@@ -17,11 +17,18 @@
 #define WALK_LIMIT 17.0f     // m/s: faster roads have no pedestrians on them (60 km/h)
 #define NARROWEST 2.4f       // m: on narrower lanes boxes are over the border anyway
 #define WIDEST 5.5f
-#define MAX_BEND 0.02f    // 1/m for kinds along a road
-#define SIDE_ANGLE 0.7f   // rad (40 degrees) from which on an approach is from the side ...
-#define ONCOMING 2.44f    // ... and from which on from ahead (140 degrees)
-#define ENDS_SOONER 20.0f // m by which a lane must end before its neighbour, within ...
-#define RAMP_END 150.0f   // ... this way
+#define MAX_BEND 0.02f     // 1/m for kinds along a road
+#define SIDE_ANGLE 0.7f    // rad (40 degrees) from which on an approach is from the side ...
+#define ONCOMING 2.44f     // ... and from which on from ahead (140 degrees)
+#define ENDS_SOONER 20.0f  // m by which a lane must end before its neighbour, within ...
+#define RAMP_END 150.0f    // ... this way
+#define DRIFT_BEFORE 3.5f  // s that a drift needs before the place, and ...
+#define DRIFT_AFTER 6.0f   // ... after it, at ...
+#define U_TURN_BEFORE 4.5f // s that the ego is on its way while somebody turns back, at ...
+#define LEAST_SHARE 0.55f  // ... this share of the speed limit, ...
+#define LEAST_PACE 8.0f    // m/s ... or this
+#define UNSEEING 25.0f     // m that the ego may drive before it notices anything, and ...
+#define MOST_DRIFT 1.0f    // ... m that its lane may turn away from a straight line meanwhile
 
 typedef struct nm_finder {
     const nm_map *map;
@@ -112,6 +119,22 @@ static int must_be_left(const nm_map *map, uint32_t lane, float s, uint32_t thro
     return way(map, lane, s, 1, RAMP_END) + ENDS_SOONER < way(map, through, through_s, 1, RAMP_END);
 }
 
+// m before and after the place over which somebody who drifts must be seen to keep to its lane, at the road's pace.
+static int plain_lane(const nm_map *map, uint32_t lane, float s) {
+    const float pace = nm_maxf(LEAST_SHARE * nm_map_rail(map, lane, s).speed_limit, LEAST_PACE);
+    for (int forward = 0; forward <= 1; forward++) {
+        float left = pace * (forward ? DRIFT_AFTER : DRIFT_BEFORE);
+        uint32_t at = lane;
+        left -= forward ? map->lanes[lane].length - s : s;
+        for (int hop = 0; hop < 24 && left > 0; hop++) {
+            at = nm_straightest(map, at, forward);
+            if (at == NM_NONE || (map->lanes[at].flags & NM_LANE_JUNCTION)) return 0;
+            left -= map->lanes[at].length;
+        }
+    }
+    return 1;
+}
+
 static int fits_beside(const nm_finder *finder, const nm_place *place, const nm_neighbour *neighbour) {
     const nm_map *map = finder->map;
     const uint32_t other = neighbour->lane;
@@ -128,6 +151,7 @@ static int fits_beside(const nm_finder *finder, const nm_place *place, const nm_
     if (finder->kind == NM_KIND_MERGE_CONFLICT)
         return ends && parallel(map, place->ego_lane, place->ego_s, other, 0, -25, 15, place->offset);
     if (ends || must_be_left(map, place->ego_lane, place->ego_s, other, there)) return 0; // a change there is a merge
+    if (finder->kind == NM_KIND_LANE_DRIFT && !plain_lane(map, other, there)) return 0;
     return parallel(map, place->ego_lane, place->ego_s, other, 0, -PARALLEL_BACK, PARALLEL_ON, place->offset);
 }
 
@@ -189,6 +213,22 @@ static void find_on_road(nm_finder *finder, uint32_t lane) {
     }
 }
 
+// The ego's lanes run straight on before the place: an ego that keeps its velocity stays in them.
+static int straight_before(const nm_finder *finder, uint32_t lane, float s) {
+    const nm_map *map = finder->map;
+    if (nm_kind_param_index(finder->kind, NM_PARAM_REACTION) < 0) return 1;
+    const nm_rail_point here = nm_map_rail(map, lane, s);
+    float on = s - UNSEEING;
+    while (on < 0) {
+        lane = nm_straightest(map, lane, 0);
+        if (lane == NM_NONE) return 1;
+        on += map->lanes[lane].length;
+    }
+    const nm_rail_point there = nm_map_rail(map, lane, on);
+    const float sine = here.sin_h * there.cos_h - here.cos_h * there.sin_h;
+    return fabsf(sine) * UNSEEING <= MOST_DRIFT && here.cos_h * there.cos_h + here.sin_h * there.sin_h > 0;
+}
+
 // --- across a street -------------------------------------------------------------------------------------------------
 
 static int street(const nm_map *map, uint32_t lane, float s) {
@@ -239,9 +279,11 @@ static void find_on_street(nm_finder *finder, uint32_t lane) {
         if (!street(map, lane, s) || fabsf(nm_map_rail(map, lane, s).curvature) > MAX_BEND) continue;
         place.behind = way(map, lane, s, 0, NM_PLACE_REACH);
         place.ahead = way(map, lane, s, 1, NM_PLACE_REACH);
-        if (place.behind < CROSS_BEHIND || place.ahead < 15) continue;
+        if (place.behind < CROSS_BEHIND || place.ahead < 15 || !straight_before(finder, lane, s)) continue;
         if (nm_kind_spec_of(finder->kind)->needs & (NM_NEED_ROADSIDE | NM_NEED_TURNING_ROOM)) {
             place.side = -1;
+            const float pace = nm_maxf(LEAST_SHARE * nm_map_rail(map, lane, s).speed_limit, LEAST_PACE);
+            if (finder->kind == NM_KIND_SUDDEN_U_TURN && place.behind < pace * U_TURN_BEFORE) continue;
             if (at_roadside(map, &place) && (finder->kind != NM_KIND_SUDDEN_U_TURN || may_turn(map, &place)))
                 add(finder, &place);
             continue;
@@ -323,7 +365,7 @@ static void find_crossing(nm_finder *finder, uint32_t lane) {
                           .out = conflict->other_out};
         place.behind = way(map, lane, place.ego_s, 0, NM_PLACE_REACH);
         place.ahead = way(map, lane, place.ego_s, 1, NM_PLACE_REACH);
-        if (place.behind < CROSS_BEHIND || place.ahead < 10) continue;
+        if (place.behind < CROSS_BEHIND || place.ahead < 10 || !straight_before(finder, lane, place.ego_s)) continue;
         if (way(map, place.lane, place.in, 0, CROSS_BEHIND) < CROSS_BEHIND) continue;
         if (finder->kind == NM_KIND_RIGHT_TURN_CONFLICT && place.ahead < 40) continue;
         add(finder, &place);
