@@ -55,6 +55,24 @@ static void check_severity(const nm_case *made, nm_kind kind, nm_severity severi
     assert_float_equal(contact ? 0 : ttc, made->min_ttc, 1e-4);
 }
 
+// Nobody else is run into.
+static void check_bystanders(const nm_case *made, nm_kind kind) {
+    const nm_scene *scene = made->scene;
+    for (uint32_t a = 0; a < scene->track_count; a++)
+        for (uint32_t b = 0; b < a; b++) {
+            int apart = 0;
+            if (b == made->ego && a == partner(made, kind)) continue;
+            for (uint32_t t = 0; t < scene->step_count; t++) {
+                nm_box first, second;
+                if (!nm_scene_box(scene, a, t, &first) || !nm_scene_box(scene, b, t, &second)) continue;
+                const int touch = nm_box_overlap(&first, &second);
+                if (touch && apart)
+                    fail_msg("%s: tracks %u and %u run into each other at %u", nm_kind_name(kind), a, b, t);
+                apart |= !touch;
+            }
+        }
+}
+
 // The detectors, run anew on the finished scene, name the kind and who did it to whom.
 static void check_event(const nm_case *made, nm_kind kind) {
     const nm_kind_spec *spec = nm_kind_spec_of(kind);
@@ -183,6 +201,7 @@ static void run_case(nm_manoeuvre_work *work, const kind_case *c, nm_severity se
         kept++;
         check_severity(&made, c->kind, severity);
         check_event(&made, c->kind);
+        check_bystanders(&made, c->kind);
         check_motion(&made);
         check_values(&made, &request);
         check_takeover(&made, &request);
