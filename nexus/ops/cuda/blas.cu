@@ -24,7 +24,8 @@ namespace nm_cuda {
     X(cublasLtMatmulPreferenceDestroy)                                                                                 \
     X(cublasLtMatmulPreferenceSetAttribute)                                                                            \
     X(cublasLtMatrixLayoutCreate)                                                                                      \
-    X(cublasLtMatrixLayoutDestroy)
+    X(cublasLtMatrixLayoutDestroy)                                                                                     \
+    X(cublasLtMatrixLayoutSetAttribute)
 
 namespace {
 
@@ -35,24 +36,32 @@ struct functions {
 };
 
 /// What a plan depends on. All 32-bit, so that there is no padding to compare.
+///
+/// One dimension of every product is the number of tokens, agents or map rows that there happen to be: m where A is not
+/// turned, k where it is (gradients of weights). Plans do not depend on its exact value. First, as batches of all
+/// sizes come along and finding an algorithm takes longer than most products do. Second, as an algorithm that is
+/// chosen by m adds in an order that depends on m, and a scene in a batch would come to other bits than alone.
 struct plan_key {
-    uint32_t m, n, k;
+    uint32_t rows;        ///< of the dimension above: 0 = any (m), or its next power of two (k)
+    uint32_t cols, depth; ///< n, and k or m
     uint32_t stride_a, stride_b, stride_c, stride_d;
     uint32_t types;      ///< of the operands, of the result
     uint32_t form;       ///< turned operands, something added, a bias
-    uint32_t alignments; ///< of the five addresses: log2, at most 256 bytes
+    uint32_t alignments; ///< of the five addresses: log2, at most 16 bytes
 };
 
 struct plan {
     plan_key key;
     bool taken;
     bool possible; ///< cuBLASLt has an algorithm
+    uint32_t rows; ///< that the layouts are set to
     cublasLtMatmulDesc_t what;
     cublasLtMatrixLayout_t a, b, c, d; ///< in cuBLASLt's order
     cublasLtMatmulAlgo_t algorithm;
 };
 
 constexpr uint32_t plan_count = 1024; ///< a power of two
+constexpr uint32_t usual_rows = 4096; ///< of a product whose m may be any: the algorithm is chosen for so many
 constexpr uint32_t probes = 8;
 constexpr size_t workspace_bytes = (size_t)32 << 20;
 
@@ -123,17 +132,24 @@ const char *blas_name(const blas *l) {
     return l->name;
 }
 
+/// No algorithm wants more than 16 bytes.
 static uint32_t alignment(const void *address) {
     uint32_t log2 = 0;
-    while (log2 < 8 && reinterpret_cast<uintptr_t>(address) % ((uintptr_t)2 << log2) == 0) log2++;
+    while (log2 < 4 && reinterpret_cast<uintptr_t>(address) % ((uintptr_t)2 << log2) == 0) log2++;
     return log2;
+}
+
+static uint32_t next_power_of_two(uint32_t count) {
+    uint32_t power = 1;
+    while (power < count && power < UINT32_C(1) << 31) power *= 2;
+    return power;
 }
 
 static plan_key key_of(const product &p) {
     plan_key key;
-    key.m = p.d.rows;
-    key.n = p.d.cols;
-    key.k = p.turn_a ? p.a.rows : p.a.cols;
+    key.rows = p.turn_a ? next_power_of_two(p.a.rows) : 0;
+    key.cols = p.d.cols;
+    key.depth = p.turn_a ? p.d.rows : p.a.cols;
     key.stride_a = p.a.stride;
     key.stride_b = p.b.stride;
     key.stride_c = p.c.data ? p.c.stride : p.d.stride;
@@ -182,7 +198,20 @@ static bool describe(blas *l, plan *n, const product &p) {
     return !bad;
 }
 
-/// Whether there is an algorithm. Sums split over k must be put together in the workspace, in a fixed order.
+/// Sets the dimension that plans do not depend on, which is columns to cuBLASLt. `turned`: A is.
+static bool set_rows(blas *l, plan *n, bool turned, uint32_t rows) {
+    const uint64_t cols = rows;
+    if (n->rows == rows) return true;
+    n->rows = 0; // half done is not done
+    for (cublasLtMatrixLayout_t layout : {n->b, turned ? n->a : n->c, turned ? n->b : n->d})
+        if (l->call.cublasLtMatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_COLS, &cols, sizeof cols))
+            return false;
+    n->rows = rows;
+    return true;
+}
+
+/// Whether there is an algorithm. Sums split over k must be put together in the workspace, in a fixed order; where m
+/// may be any they are not split, as the workspace would have to grow with it.
 static bool choose(blas *l, plan *n, const product &p) {
     const functions &f = l->call;
     cublasLtMatmulPreference_t preference = nullptr;
@@ -194,7 +223,7 @@ static bool choose(blas *l, plan *n, const product &p) {
         const uint32_t bytes = 1u << alignment(address);
         set(attribute, &bytes, sizeof bytes);
     };
-    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    const uint32_t reductions = p.turn_a ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE : CUBLASLT_REDUCTION_SCHEME_NONE;
     set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes, sizeof workspace_bytes);
     set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions);
     aligned(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, p.b.data);
@@ -226,14 +255,15 @@ static plan *find(blas *l, const product &p) {
     forget(l, place);
     place->key = key;
     place->taken = true;
-    place->possible = describe(l, place, p) && choose(l, place, p);
+    place->possible =
+        describe(l, place, p) && set_rows(l, place, p.turn_a, p.turn_a ? key.rows : usual_rows) && choose(l, place, p);
     return place;
 }
 
 bool blas_multiply(backend *b, const product &p) {
     blas *l = b->blas;
     plan *n = find(l, p);
-    if (!n->possible) return false;
+    if (!n->possible || !set_rows(l, n, p.turn_a, p.a.rows)) return false;
     if (p.bias && l->call.cublasLtMatmulDescSetAttribute(n->what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p.bias,
                                                          sizeof p.bias) != CUBLAS_STATUS_SUCCESS)
         return false;
@@ -242,6 +272,7 @@ bool blas_multiply(backend *b, const product &p) {
     const cublasStatus_t status =
         l->call.cublasLtMatmul(l->handle, n->what, &one, p.b.data, n->a, p.a.data, n->b, &existing, c, n->c, p.d.data,
                                n->d, &n->algorithm, l->workspace, workspace_bytes, b->stream);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return false; // for so few rows
     if (status != CUBLAS_STATUS_SUCCESS) {
         char why[64];
         snprintf(why, sizeof why, "cuBLASLt status %d", (int)status);

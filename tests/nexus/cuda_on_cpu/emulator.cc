@@ -1,13 +1,13 @@
 #include "emulator.h"
 
+#include <cuda_runtime.h>
+
 #include <setjmp.h>
 #include <stdio.h>
 #include <ucontext.h>
 
 #include <utility>
 #include <vector>
-
-#include "nexus/ops/cuda/blas.cuh"
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -150,18 +150,3 @@ const uint32_t *nm_emulator_exchange(uint32_t value) {
 void nm_emulator_set_order(uint32_t order) {
     m.order = order;
 }
-
-// No cuBLASLt: every product takes the backend's own kernel.
-namespace nm_cuda {
-nm_status blas_open(blas **blas, nm_error *) {
-    *blas = nullptr;
-    return NM_OK;
-}
-void blas_close(blas *) {}
-const char *blas_name(const blas *) {
-    return "own matrix products";
-}
-bool blas_multiply(backend *, const product &) {
-    return false;
-}
-} // namespace nm_cuda

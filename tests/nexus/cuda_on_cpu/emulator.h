@@ -10,8 +10,9 @@
 extern "C" {
 #endif
 
-/// The backend as it is, with two differences: matrix products use its own kernel, as there is no cuBLASLt, and
-/// recording is refused. Never fails but for memory. One thread at a time uses all such backends.
+/// The backend as it is, with two differences: matrix products use its own kernel (no_blas.cc) or what stands in for
+/// cuBLASLt (stand_in.cc), and recording is refused. Never fails but for memory. One thread at a time uses all such
+/// backends.
 nm_status nm_backend_create_cuda_on_cpu(const nm_backend_config *config, nm_backend **backend, nm_error *error);
 
 /// nm_cuda_fill_normal (nexus/ops/cuda/noise.h) on such a backend.
