@@ -47,6 +47,8 @@ typedef struct nm_trainer_config {
     nm_snr_schedule snr;   ///< default cosine
     nm_loss_kind loss;     ///< default published
     nm_prior prior;        ///< default none
+    int ahead;             ///< 1: a thread of the trainer makes the examples of the next pass while this one is
+                           ///< computed, which changes no bit and pays where a GPU computes; default 0
     nm_noise_mask_config mask;
     nm_optimizer_config optimizer;
 } nm_trainer_config;
@@ -58,7 +60,8 @@ NM_API float nm_trainer_rate(const nm_trainer_config *config, uint64_t step);
 
 typedef struct nm_trainer nm_trainer;
 
-/// The model, the source and the pool (which makes examples; NULL = the calling thread) are borrowed.
+/// The model, the source and the pool (which makes examples; NULL = the calling thread) are borrowed. With
+/// config->ahead the source and the pool are in use between calls, too: nobody else may use the pool.
 NM_API nm_status nm_trainer_create(nm_model *model, nm_example_source source, const nm_trainer_config *config,
                                    nm_thread_pool *pool, nm_trainer **trainer, nm_error *error);
 NM_API void nm_trainer_destroy(nm_trainer *trainer); ///< NULL is fine

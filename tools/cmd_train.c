@@ -143,6 +143,7 @@ static nm_status open_run(train_run *run, nm_error *error) {
     if (status == NM_OK && run->config.validation_examples)
         status = nm_train_data_open(&run->config, held, NM_TRAIN_TO_VALIDATE, quiet, &run->validation, error);
     if (status == NM_OK) status = open_model(run, error);
+    run->config.trainer.ahead = strcmp(run->common->device, "cuda") == 0;
     if (status == NM_OK)
         status = nm_trainer_create(run->model, nm_training_set_source(run->data.set), &run->config.trainer, run->pool,
                                    &run->trainer, error);

@@ -1,4 +1,5 @@
 /// Training on built-in traffic: the loss falls, and a run is the same for any number of threads and any slices.
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "backends_support.h"
@@ -11,6 +12,8 @@ typedef struct traffic {
     const nm_scene *scene;
     nm_token_map *map;
     int spoil; ///< 1: one value of example 9 is not a number
+    int fail;  ///< 1: there is no example 13
+    atomic_int made;
 } traffic;
 
 static nm_token_config small_tokens(void) {
@@ -23,7 +26,9 @@ static nm_token_config small_tokens(void) {
 }
 
 static nm_status make_example(void *context, uint64_t number, nm_arena *arena, nm_tokens *tokens, nm_error *error) {
-    const traffic *t = context;
+    traffic *t = context;
+    atomic_fetch_add(&t->made, 1);
+    if (t->fail && number == 13) return NM_ERROR(error, NM_E_FORMAT, "no example 13 today");
     const nm_rng_key key = {.seed = 5, .scene = number, .purpose = NM_PURPOSE_EXAMPLE};
     nm_token_request request = {.focus = NM_NONE, .generate = 0};
     request.current_step = 20 + nm_rng_below(&key, 0, 40);
@@ -66,7 +71,7 @@ static nm_trainer_config small_run(void) {
     return c;
 }
 
-static fixture make(nm_backend *backend, traffic *t, int threads) {
+static fixture make_with(nm_backend *backend, traffic *t, int threads, int ahead) {
     nm_error error;
     fixture f = {0};
     const nm_token_config tokens = small_tokens();
@@ -77,12 +82,17 @@ static fixture make(nm_backend *backend, traffic *t, int threads) {
     shape.frequencies = 16;
     shape.rotary = 1;
     nm_token_fit_model(&tokens, &shape);
-    const nm_trainer_config config = small_run();
+    nm_trainer_config config = small_run();
+    config.ahead = ahead;
     if (threads > 0) assert_int_equal(nm_thread_pool_create(threads, &f.pool, &error), NM_OK);
     if (nm_model_create(&shape, backend, 1, &f.model, &error) != NM_OK) fail_msg("%s", error.message);
     const nm_example_source source = {t, make_example};
     if (nm_trainer_create(f.model, source, &config, f.pool, &f.trainer, &error) != NM_OK) fail_msg("%s", error.message);
     return f;
+}
+
+static fixture make(nm_backend *backend, traffic *t, int threads) {
+    return make_with(backend, t, threads, 0);
 }
 
 static void destroy(fixture *f) {
@@ -151,6 +161,54 @@ static void threads_do_not_matter(void **state) {
         destroy(&f);
     }
     assert_true(expected[0] != expected[1]);
+    free_traffic(&t);
+    nm_backend_destroy(backend);
+}
+
+/// Examples are made while the pass before is computed, each once, and a validation in between does not disturb it.
+static void examples_made_ahead_are_the_same(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend = float_backend();
+    traffic t = make_traffic(), other = t;
+    const nm_example_source validation = {&other, make_example};
+    double expected[5];
+    for (int ahead = 0; ahead < 2; ++ahead) {
+        for (int threads = 0; threads < 3; threads += 2) {
+            fixture f = make_with(backend, &t, threads, ahead);
+            atomic_store(&t.made, 0);
+            for (int k = 0; k < 5; ++k) {
+                double loss = step(&f).loss, unused;
+                if (!ahead && !threads) expected[k] = loss;
+                assert_memory_equal(&loss, &expected[k], sizeof loss);
+                if (k != 3) continue;
+                assert_int_equal(nm_trainer_validate(f.trainer, validation, 99, 0, 6, 0, &unused, &error), NM_OK);
+            }
+            destroy(&f);
+            assert_int_equal(atomic_load(&t.made), 5 * 8 + 4 * ahead); // those of the pass that did not come
+        }
+    }
+    assert_int_equal(atomic_load(&other.made), 4 * 6);
+    free_traffic(&t);
+    nm_backend_destroy(backend);
+}
+
+static void a_failure_ahead_is_told_when_its_step_comes(void **state) {
+    (void)state;
+    nm_error error;
+    nm_train_report report;
+    nm_backend *backend = float_backend();
+    traffic t = make_traffic();
+    t.fail = 1;
+    fixture f = make_with(backend, &t, 2, 1);
+    step(&f); // examples 0 to 7; then 8 to 11 ahead, and while those are computed 12 to 15
+    for (int again = 0; again < 2; ++again) {
+        assert_int_equal(nm_trainer_step(f.trainer, &report, &error), NM_E_FORMAT);
+        assert_non_null(strstr(error.message, "no example 13"));
+        assert_int_equal(nm_trainer_step(f.trainer, &report, NULL), NM_E_FORMAT);
+        assert_int_equal(nm_trainer_steps(f.trainer), 1);
+    }
+    destroy(&f);
     free_traffic(&t);
     nm_backend_destroy(backend);
 }
@@ -245,9 +303,14 @@ static void nonsense_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_loss_falls),       cmocka_unit_test(threads_do_not_matter),
-        cmocka_unit_test(slices_do_not_matter), cmocka_unit_test(a_bad_example_leaves_the_model_alone),
-        cmocka_unit_test(rates_rise_and_fall),  cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(the_loss_falls),
+        cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(examples_made_ahead_are_the_same),
+        cmocka_unit_test(a_failure_ahead_is_told_when_its_step_comes),
+        cmocka_unit_test(slices_do_not_matter),
+        cmocka_unit_test(a_bad_example_leaves_the_model_alone),
+        cmocka_unit_test(rates_rise_and_fall),
+        cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
