@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nexus/finite.h"
+
 /// The block of a batch, cut up in one place so that the sum and the pointers can not disagree. A NULL block only sums.
 typedef struct cutter {
     char *block;
@@ -136,7 +138,8 @@ static nm_status add_point(nm_batch *b, const nm_token_scene *scene, uint32_t po
         return NM_ERROR(error, NM_E_LIMIT, "scene %u, map row %u: more than the %u map rows of a batch", b->scenes,
                         point, b->capacity.points);
     const float *from = scene->map + (size_t)point * b->map_channels;
-    for (uint32_t c = 0; c < b->map_channels; ++c) {
+    const int finite = nm_all_finite(from, b->map_channels);
+    for (uint32_t c = 0; c < b->map_channels && !finite; ++c) {
         if (!isfinite(from[c]))
             return NM_ERROR(error, NM_E_NUMERIC, "scene %u, map row %u, channel %u: not a finite number", b->scenes,
                             point, c);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nexus/finite.h"
 #include "nexus/network_private.h"
 
 static nm_pass_sizes sizes_at(const nm_batch_capacity *capacity) {
@@ -253,9 +254,7 @@ nm_status nm_pass_set_tokens(nm_pass *p, const nm_token_scene *scenes, uint32_t 
 /// The first value of [N][cols] that is not finite is refused by name of its token.
 static nm_status check_finite(const nm_pass *p, const char *what, const float *values, uint32_t cols, nm_error *error) {
     const size_t count = (size_t)p->batch.tokens * cols;
-    float zero = 0.0f; // stays 0 as long as all are finite; a loop without branches
-    for (size_t i = 0; i < count; ++i) zero += values[i] * 0.0f;
-    if (zero == 0.0f) return NM_OK;
+    if (nm_all_finite(values, count)) return NM_OK;
     for (size_t i = 0; i < count; ++i) {
         if (isfinite(values[i])) continue;
         const nm_token_ref ref = p->batch.refs[i / cols];
