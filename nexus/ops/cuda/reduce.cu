@@ -6,6 +6,7 @@ namespace nm_cuda {
 namespace {
 
 constexpr int lanes = 32, strands = 8; ///< columns and interleaved rows of a block
+constexpr int gather_strands = 32;     ///< interleaved slabs of a block
 constexpr uint32_t max_slabs = 256;    ///< pieces that the rows are cut into
 constexpr uint32_t rows_per_slab = 64; ///< at least
 
@@ -39,13 +40,22 @@ __global__ void slab_kernel(view dy, view x, view statistics, uint32_t rows, uin
     partial[((size_t)blockIdx.y * 2 + 1) * cols + col] = sum_n;
 }
 
+/// Adds the slabs up: those of a strand one after the other, then strand after strand.
 __global__ void gather_kernel(const float *partial, uint32_t slabs, uint32_t cols, float *sums, float *weighted) {
-    const uint32_t col = blockIdx.x * blockDim.x + threadIdx.x;
-    if (col >= cols) return;
+    __shared__ float plain[gather_strands][lanes], normed[gather_strands][lanes];
+    const uint32_t col = blockIdx.x * lanes + threadIdx.x;
     float sum = 0.0f, sum_n = 0.0f;
-    for (uint32_t slab = 0; slab < slabs; slab++) {
-        sum += partial[(size_t)slab * 2 * cols + col];
-        sum_n += partial[((size_t)slab * 2 + 1) * cols + col];
+    for (uint32_t slab = threadIdx.y; slab < slabs && col < cols; slab += gather_strands) {
+        if (sums) sum += partial[(size_t)slab * 2 * cols + col];
+        if (weighted) sum_n += partial[((size_t)slab * 2 + 1) * cols + col];
+    }
+    plain[threadIdx.y][threadIdx.x] = sum;
+    normed[threadIdx.y][threadIdx.x] = sum_n;
+    __syncthreads();
+    if (threadIdx.y != 0 || col >= cols) return;
+    for (int s = 1; s < gather_strands; s++) {
+        sum += plain[s][threadIdx.x];
+        sum_n += normed[s][threadIdx.x];
     }
     if (sums) sums[col] += sum;
     if (weighted) weighted[col] += sum_n;
@@ -65,7 +75,7 @@ void add_column_sums(backend *b, nm_tensor dy, nm_tensor x, nm_tensor statistics
     float *partial = reinterpret_cast<float *>(b->product);
     launch(b, slab_kernel, dim3((cols + lanes - 1) / lanes, slabs), dim3(lanes, strands), 0, view_of(dy), view_of(x),
            view_of(statistics), rows, cols, slab_rows, partial);
-    launch(b, gather_kernel, dim3((cols + 127) / 128), dim3(128), 0, partial, slabs, cols,
+    launch(b, gather_kernel, dim3((cols + lanes - 1) / lanes), dim3(lanes, gather_strands), 0, partial, slabs, cols,
            static_cast<float *>(sums.data), static_cast<float *>(weighted.data));
 }
 
