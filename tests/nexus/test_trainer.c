@@ -243,21 +243,22 @@ static void slices_do_not_matter(void **state) {
     nm_backend_destroy(backend);
 }
 
-static void a_bad_example_leaves_the_model_alone(void **state) {
-    (void)state;
+static void leave_the_model_alone(int ahead) {
     nm_error error;
     nm_train_report report;
     nm_backend *backend = float_backend();
     traffic t = make_traffic();
     t.spoil = 1;
-    fixture f = make(backend, &t, 2);
+    fixture f = make_with(backend, &t, 2, ahead);
     step(&f); // examples 0 to 7
     const uint32_t size = nm_model_values(f.model).cols;
     float *before = malloc(size * sizeof *before), *after = malloc(size * sizeof *after);
     assert_true(before && after);
     backend->ops->download(backend, nm_model_values(f.model), before);
-    assert_int_equal(nm_trainer_step(f.trainer, &report, &error), NM_E_NUMERIC);
-    assert_non_null(strstr(error.message, "step 2, examples 8 to 15"));
+    for (int again = 0; again < 2; ++again) { // what was made ahead is not what the second attempt wants
+        assert_int_equal(nm_trainer_step(f.trainer, &report, &error), NM_E_NUMERIC);
+        assert_non_null(strstr(error.message, "step 2, examples 8 to 15"));
+    }
     backend->ops->download(backend, nm_model_values(f.model), after);
     assert_memory_equal(before, after, size * sizeof *before);
     assert_int_equal(nm_trainer_steps(f.trainer), 1);
@@ -266,6 +267,12 @@ static void a_bad_example_leaves_the_model_alone(void **state) {
     destroy(&f);
     free_traffic(&t);
     nm_backend_destroy(backend);
+}
+
+static void a_bad_example_leaves_the_model_alone(void **state) {
+    (void)state;
+    leave_the_model_alone(0);
+    leave_the_model_alone(1);
 }
 
 static void rates_rise_and_fall(void **state) {

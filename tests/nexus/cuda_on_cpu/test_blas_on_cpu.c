@@ -110,9 +110,14 @@ static void test_a_row_does_not_depend_on_the_others(void **state) {
         layer l = make_layer(types[t]);
         run_rows(&l, ROWS, all_y, all_dx);
         for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            layer fresh = make_layer(types[t]); // nor on what was computed before
             run_rows(&l, counts[c], y, dx);
             assert_memory_equal(y, all_y, counts[c] * OUTPUTS * sizeof *y);
             assert_memory_equal(dx, all_dx, counts[c] * INPUTS * sizeof *dx);
+            run_rows(&fresh, counts[c], y, dx);
+            assert_memory_equal(y, all_y, counts[c] * OUTPUTS * sizeof *y);
+            assert_memory_equal(dx, all_dx, counts[c] * INPUTS * sizeof *dx);
+            destroy_layer(&fresh);
         }
         destroy_layer(&l);
     }

@@ -90,6 +90,58 @@ static void test_wide_heads_and_many_keys(void **state) {
     nm_backend_destroy(backend);
 }
 
+enum { MANY = 2500, FEW = 40 };
+
+static nm_tensor random_tensor(nm_backend *backend, uint32_t rows, uint32_t cols, uint64_t seed) {
+    static float values[MANY * FEW];
+    const nm_rng_key key = {.seed = seed, .purpose = NM_PURPOSE_TEST};
+    const nm_tensor t = nm_tensor_create(backend, rows, cols, backend->stream);
+    assert_true(t.data && rows * cols <= MANY * FEW);
+    for (uint32_t i = 0; i < rows * cols; i++) values[i] = nm_rng_normal(&key, i);
+    backend->ops->upload(backend, values, t);
+    return t;
+}
+
+/// The gradients of a norm's gain and offset: sums over rows, plain and weighted. [2][FEW]
+static void sum_columns(nm_backend *backend, float *sums) {
+    const nm_ops *ops = backend->ops;
+    const nm_tensor x = random_tensor(backend, MANY, FEW, 1), dy = random_tensor(backend, MANY, FEW, 2);
+    const nm_tensor weight = random_tensor(backend, 1, FEW, 3), bias = random_tensor(backend, 1, FEW, 4);
+    const nm_tensor y = nm_tensor_create(backend, MANY, FEW, backend->stream);
+    const nm_tensor dx = nm_tensor_create(backend, MANY, FEW, backend->stream);
+    const nm_tensor statistics = nm_tensor_create(backend, MANY, 2, backend->stream);
+    const nm_tensor dweight = random_tensor(backend, 1, FEW, 5), dbias = random_tensor(backend, 1, FEW, 6); // added to
+    const nm_layer_norm norm = {
+        .x = x, .weight = weight, .bias = bias, .epsilon = 1e-5f, .y = y, .statistics = statistics};
+    const nm_layer_norm_grad grad = {
+        .x = x, .weight = weight, .statistics = statistics, .dy = dy, .dx = dx, .dweight = dweight, .dbias = dbias};
+    ops->layer_norm(backend, &norm);
+    ops->layer_norm_backward(backend, &grad);
+    ops->download(backend, dweight, sums);
+    ops->download(backend, dbias, sums + FEW);
+    assert_int_equal(ops->synchronize(backend, NULL), NM_OK);
+    void *memory[] = {x.data,  dy.data,         weight.data,  bias.data, y.data,
+                      dx.data, statistics.data, dweight.data, dbias.data};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) ops->release(backend, memory[i]);
+}
+
+/// So many rows that their slabs are more than the threads that add them up.
+static void test_sums_over_many_rows(void **state) {
+    (void)state;
+    nm_backend *backend = create(NM_F32), *reference;
+    assert_int_equal(nm_backend_create_reference(&reference, NULL), NM_OK);
+    float expected[2 * FEW], got[2 * FEW], other[2 * FEW];
+    sum_columns(reference, expected);
+    nm_emulator_set_order(0);
+    sum_columns(backend, got);
+    nm_emulator_set_order(54321);
+    sum_columns(backend, other);
+    assert_memory_equal(got, other, sizeof got);
+    for (int i = 0; i < 2 * FEW; i++) assert_float_equal(got[i], expected[i], 2e-3); // of sums that reach 50 and more
+    nm_backend_destroy(reference);
+    nm_backend_destroy(backend);
+}
+
 static void test_noise_is_the_hosts(void **state) {
     (void)state;
     nm_backend *backend = create(NM_F32);
@@ -112,7 +164,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_f32_against_the_reference), cmocka_unit_test(test_bf16_against_the_reference),
         cmocka_unit_test(test_any_order_of_threads),      cmocka_unit_test(test_wide_heads_and_many_keys),
-        cmocka_unit_test(test_noise_is_the_hosts),
+        cmocka_unit_test(test_sums_over_many_rows),       cmocka_unit_test(test_noise_is_the_hosts),
     };
     return cmocka_run_group_tests_name("cuda on cpu", tests, NULL, NULL);
 }
