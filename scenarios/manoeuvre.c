@@ -49,7 +49,7 @@ static uint32_t start_step(const nm_scene *scene, const nm_case_request *request
 
 // --- places ----------------------------------------------------------------------------------------------------------
 
-static nm_status find_places(nm_manoeuvre_work *work, const nm_map *map, nm_kind kind, nm_error *error) {
+nm_status nm_stage_places(nm_manoeuvre_work *work, const nm_map *map, nm_kind kind, nm_error *error) {
     if (work->map_hash == map->hash && work->kind == kind) return NM_OK;
     work->kind = NM_KIND_COUNT;
     size_t count;
@@ -68,7 +68,7 @@ static nm_status find_places(nm_manoeuvre_work *work, const nm_map *map, nm_kind
     return NM_OK;
 }
 
-static nm_status reserve_signals(nm_attempt *a, nm_error *error) {
+nm_status nm_stage_reserve(nm_attempt *a, nm_error *error) {
     const size_t size = (size_t)a->base->map->signal_count * (a->request->steps + 1);
     if (size <= a->work->signal_capacity) return NM_OK;
     uint8_t *grown = realloc(a->work->signals, size);
@@ -89,7 +89,7 @@ static int keeps_line(const nm_attempt *a, uint32_t until) {
 }
 
 // Drivers are drawn until one takes the way that the place is on, and is near it in time.
-static int ego_comes(nm_attempt *a) {
+int nm_stage_ego_comes(nm_attempt *a) {
     // who drives along with the ego has to know all of its way
     const int along = a->spec->kind == NM_KIND_TAILGATE || a->spec->kind == NM_KIND_LANE_DRIFT;
     const uint32_t until = along ? a->request->steps : (uint32_t)(10 * a->seconds) + 12;
@@ -112,7 +112,7 @@ static int ego_comes(nm_attempt *a) {
     return 0;
 }
 
-static nm_status open_world(nm_attempt *a, nm_error *error) {
+nm_status nm_stage_open(nm_attempt *a, nm_error *error) {
     a->config = nm_world_config_default();
     a->config.ego = a->request->ego;
     a->config.custom = a->request->custom;
@@ -155,9 +155,9 @@ static nm_status prepare(nm_attempt *a, nm_error *error) {
             continue;
         }
         nm_stage_build(a);
-        nm_status status = open_world(a, error);
+        nm_status status = nm_stage_open(a, error);
         if (status != NM_OK) return status;
-        if (ego_comes(a)) {
+        if (nm_stage_ego_comes(a)) {
             work->undisturbed = work->course;
             a->out->reject = nm_plan_scripts(a); // what does not fit is known before anything is run
             if (a->out->reject == NM_REJECT_NONE) a->out->reject = nm_plan_check(a);
@@ -205,7 +205,7 @@ static int moves(const nm_attempt *a, size_t i) {
 }
 
 // pressure in [-1, 1]: 0 leaves the drawn values, 1 moves the free ones to their critical ends, -1 to the other ones.
-static void press(nm_attempt *a, float pressure) {
+void nm_attempt_press(nm_attempt *a, float pressure) {
     const nm_kind_spec *spec = a->spec;
     a->movable = 0;
     for (size_t i = 0; i < spec->param_count; i++) {
@@ -233,8 +233,7 @@ static int meet_values(nm_attempt *a, uint32_t *until) {
     for (int repeat = 0; repeat < REPEATS; repeat++) {
         a->out->reject = nm_plan_scripts(a);
         if (a->out->reject != NM_REJECT_NONE) return 0;
-        for (uint32_t role = NM_ROLE_ADVERSARY; role < (a->has_other ? 3u : 2u); role++)
-            nm_stage_script(a, (nm_role)role);
+        for (uint32_t role = NM_ROLE_ADVERSARY; role < (a->has_other ? 3u : 2u); role++) nm_stage_script(a, role);
         if (!stays(a)) {
             a->out->reject = NM_REJECT_NO_ROOM;
             return 0;
@@ -269,7 +268,7 @@ static nm_status search(nm_attempt *a, nm_error *error) {
     nm_reject worst = NM_REJECT_NONE;
     for (uint32_t first = out->simulations; out->simulations - first < RUNS;) {
         uint32_t until;
-        press(a, pressure);
+        nm_attempt_press(a, pressure);
         if (!meet_values(a, &until)) {
             worst = out->reject;
             pressure *= 0.5f; // nearer to what was drawn
@@ -333,8 +332,8 @@ nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, c
     a.idm = request->idm ? *request->idm : *nm_idm_named("nearmiss");
     if (!request->idm) a.idm.lane_changes = 0; // so that the ego is where it is expected
     nm_kind_sample(&request->ranges, request->sampling, request->seed, index, out->drawn);
-    nm_status status = find_places(work, scene->map, request->ranges.kind, error);
-    if (status == NM_OK) status = reserve_signals(&a, error);
+    nm_status status = nm_stage_places(work, scene->map, request->ranges.kind, error);
+    if (status == NM_OK) status = nm_stage_reserve(&a, error);
     if (status != NM_OK) return status;
     if (work->place_count == 0) return nm_kind_check_map(scene->map, request->ranges.kind, error);
     nm_reject before = NM_REJECT_NONE;

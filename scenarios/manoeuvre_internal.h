@@ -1,4 +1,4 @@
-/// The inside of the manoeuvre generator. Private to scenarios/.
+/// The stage on which manoeuvres are played, and the inside of their generator. Private to scenarios/.
 ///
 /// stage   what the simulator runs over: an nm_scene over arrays of the work, of which only step 0 is used of reactive
 ///         agents, and all steps of scripted ones. Filled anew for every run, without allocation
@@ -16,7 +16,9 @@
 #define NM_LINE_POINTS 640
 #define NM_LINE_BACK 240 ///< index of s = 0
 #define NM_ROLES 3       ///< ego, adversary, other
-#define NM_STAGE_TRACKS (NM_ROLES + NM_CASE_MAX_TRAFFIC)
+#define NM_MORE (NM_CASE_MAX_ADVERSARIES - 1)
+#define NM_SCRIPTS (NM_ROLES + NM_MORE) ///< role NM_ROLES + i: further adversary i
+#define NM_STAGE_TRACKS (NM_SCRIPTS + NM_CASE_MAX_TRAFFIC)
 #define NM_STAGE_STEPS 401
 #define NM_LANES_MAX 48
 #define NM_LEFT_OUT 8
@@ -82,9 +84,15 @@ struct nm_manoeuvre_work {
     size_t signal_capacity;
     nm_arrays stage, take;
     nm_drive_line ego_line, other_line; ///< the second: of an adversary on a way of its own
-    nm_script script[NM_ROLES];         ///< [NM_ROLE_EGO] is unused
+    nm_script script[NM_SCRIPTS];       ///< [NM_ROLE_EGO] is unused
     nm_course course, undisturbed;      ///< as of the last run; without the adversary
 };
+
+/// A further adversary.
+typedef struct nm_extra {
+    nm_agent_type type;
+    float length, width;
+} nm_extra;
 
 /// One attempt in progress.
 typedef struct nm_attempt {
@@ -123,7 +131,13 @@ typedef struct nm_attempt {
     uint64_t world_seed;
     uint32_t conflict; ///< step that the parameters are of
     uint32_t hint;     ///< of the ego on its line
-    uint8_t crashed[NM_ROLES];
+    uint8_t crashed[NM_SCRIPTS];
+    float start_d, start_turn;  ///< m left of its line, rad against it: how the ego starts
+    uint32_t taken[NM_SCRIPTS]; ///< [taken_count] tracks of the base that play roles: none of them is traffic
+    uint32_t taken_count;
+    nm_extra more[NM_MORE]; ///< [more_count] further adversaries
+    uint32_t more_count;
+    const char *members; ///< nullable: for nm_case_write_recipe
     nm_case *out;
 } nm_attempt;
 
@@ -141,10 +155,10 @@ static inline float nm_quintic(float u) {
 #define NM_QUINTIC_PEAK 1.875f ///< largest slope
 
 // manoeuvre_stage.c
-/// Ego and traffic on the stage. Roles are tracks 0, 1 and 2 (2 only with has_other).
+/// Ego and traffic on the stage. Roles are tracks 0, 1 and 2 (2 only with has_other), then the further adversaries.
 void nm_stage_build(nm_attempt *a);
-void nm_stage_script(nm_attempt *a, nm_role role); ///< writes the script's states into the stage
-void nm_stage_absent(nm_attempt *a, nm_role role);
+uint32_t nm_stage_track(const nm_attempt *a, uint32_t role); ///< role < NM_SCRIPTS
+void nm_stage_script(nm_attempt *a, uint32_t role);          ///< writes the script's states into the stage
 /// Runs up to step `until` (on from where it is with `more`, else from the start); what happens goes into the take, the
 /// ego's way into the course.
 void nm_stage_run(nm_attempt *a, uint32_t until, int more);
@@ -152,6 +166,15 @@ void nm_stage_close(nm_attempt *a, uint32_t steps); ///< first and last steps of
 /// Picks the moment of the signals so that the ego has green and the adversary what the kind needs; 0 when there is
 /// none.
 int nm_stage_signals(nm_attempt *a);
+
+// manoeuvre.c
+nm_status nm_stage_places(nm_manoeuvre_work *work, const nm_map *map, nm_kind kind, nm_error *error);
+nm_status nm_stage_reserve(nm_attempt *a, nm_error *error); ///< room for the signals
+nm_status nm_stage_open(nm_attempt *a, nm_error *error);    ///< a->world over the stage
+/// Draws drivers until one comes to the place on the ego's line; leaves its course. 0 when none does.
+int nm_stage_ego_comes(nm_attempt *a);
+/// a->value from a->drawn. pressure in [-1, 1]: 0 leaves the drawn values, 1 moves all to their critical ends.
+void nm_attempt_press(nm_attempt *a, float pressure);
 
 // manoeuvre_record.c
 /// Builds the scene of the take into out->scene.

@@ -34,14 +34,15 @@ nm_status nm_stage_publish(nm_attempt *a, nm_error *error) {
     const nm_provenance *parent = &a->base->provenance;
     char recipe[NM_CASE_RECIPE];
     nm_scene_builder_reset(builder);
-    nm_status status = nm_case_write_recipe(a->base, a->request, a->index, a->out, "", recipe, error);
+    nm_status status =
+        nm_case_write_recipe(a->base, a->request, a->index, a->out, a->members ? a->members : "", recipe, error);
     if (status == NM_OK)
         status = nm_scene_builder_begin(builder, a->base->map, (double)NM_STEP_SECONDS, a->request->steps + 1, error);
     if (status == NM_OK) status = add_tracks(a, builder, error);
     if (status == NM_OK) status = nm_scene_builder_add_tag(builder, a->spec->name, error);
     if (status == NM_OK)
         status = nm_scene_builder_add_tag(builder, nm_severity_name(a->request->ranges.severity), error);
-    const nm_provenance provenance = {.source = nm_case_generator_name(NM_CASE_MANOEUVRE),
+    const nm_provenance provenance = {.source = nm_case_generator_name(a->request->generator),
                                       .file = parent->file,
                                       .scene_id = parent->scene_id,
                                       .record = parent->record,

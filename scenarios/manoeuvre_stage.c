@@ -4,14 +4,15 @@
 #include "base/rng.h"
 #include "scenarios/manoeuvre_internal.h"
 
-#define REACH 120.0f       // m around the ego from which traffic is taken
-#define CLEAR_BEHIND 70.0f // m of the ways that are kept free of traffic, before the ego's start, ...
-#define CLEAR_AHEAD 90.0f  // ... after the conflict, and ...
-#define CLEAR_ASIDE 1.2f   // ... to both sides of the boxes
-#define CRASH_BRAKE 6.0f   // m/s^2 after a contact
-#define ALIGNED 0.7f       // cosine of the angle up to which an impact is from behind
-#define MOST_PUSH 3.0f     // m/s
-#define CRASH_SLIP 0.35f   // m to the side at most per m of that way
+#define REACH 120.0f               // m around the ego from which traffic is taken
+#define CLEAR_BEHIND 70.0f         // m of the ways that are kept free of traffic, before the ego's start, ...
+#define CLEAR_AHEAD 90.0f          // ... after the conflict, and ...
+#define CLEAR_ASIDE 1.2f           // ... to both sides of the boxes
+#define CRASH_BRAKE 6.0f           // m/s^2 after a contact
+#define ALIGNED 0.7f               // cosine of the angle up to which an impact is from behind
+#define MOST_PUSH 3.0f             // m/s
+#define CRASH_SLIP 0.35f           // m to the side at most per m of that way
+#define MORE_ID (INT64_C(1) << 40) // source ids of further adversaries
 #define SIGNAL_TRIES 240u
 #define SIGNAL_STRIDE 5u
 
@@ -44,6 +45,15 @@ static void init_arrays(nm_attempt *a, nm_arrays *arrays) {
     scene->provenance = (nm_provenance){.source = "", .file = "", .scene_id = "", .program = "", .parameters = "{}"};
     scene->hash = nm_hash64(a->base->hash ^ nm_hash64(a->index)); // keys the drivers' characters
     memset(arrays->valid, 0, (size_t)a->tracks * scene->step_count);
+}
+
+uint32_t nm_stage_track(const nm_attempt *a, uint32_t role) {
+    return role < NM_ROLES ? role : (a->has_other ? 3 : 2) + role - NM_ROLES;
+}
+
+// Tracks of the stage that are no traffic.
+static uint32_t cast_count(const nm_attempt *a) {
+    return nm_stage_track(a, NM_ROLES) + a->more_count;
 }
 
 static void set_track(nm_attempt *a, uint32_t track, int64_t id, nm_agent_type type, unsigned flags, float length,
@@ -94,6 +104,13 @@ static int left_out(const nm_attempt *a, uint32_t track) {
     return 0;
 }
 
+// Plays a role: without a cast of its own the recorded ego gives way to the generated one.
+static int taken(const nm_attempt *a, uint32_t track) {
+    for (uint32_t i = 0; i < a->taken_count; i++)
+        if (a->taken[i] == track) return 1;
+    return a->taken_count == 0 && track == a->base->ego;
+}
+
 static uint32_t choose_traffic(nm_attempt *a, nm_candidate *nearest) {
     const nm_scene *base = a->base;
     uint32_t count = 0;
@@ -101,7 +118,7 @@ static uint32_t choose_traffic(nm_attempt *a, nm_candidate *nearest) {
     for (uint32_t track = 0; track < base->track_count; track++) {
         nm_state state;
         const nm_track *info = &base->tracks[track];
-        if (track == base->ego || !nm_scene_get_state(base, track, a->start_step, &state)) continue;
+        if (taken(a, track) || !nm_scene_get_state(base, track, a->start_step, &state)) continue;
         const float dx = state.x - ego.x, dy = state.y - ego.y, distance2 = dx * dx + dy * dy;
         if (distance2 > REACH * REACH || left_out(a, track) || in_the_way(a, &state, info->length, info->width))
             continue;
@@ -133,7 +150,7 @@ static void add_traffic(nm_attempt *a, uint32_t from) {
     stage->tracks[track].height = info->height;
     set_state(stage, track, 0, (nm_pose){state.x, state.y, state.heading}, state.vx, state.vy);
     const nm_box own = start_box(stage, track);
-    for (uint32_t other = a->has_other ? 3 : 2; other < track; other++) {
+    for (uint32_t other = cast_count(a); other < track; other++) {
         const nm_box box = start_box(stage, other);
         if (!nm_box_overlap(&own, &box)) continue;
         stage->valid[nm_scene_at(&stage->scene, track, 0)] = 0;
@@ -145,7 +162,7 @@ static void add_traffic(nm_attempt *a, uint32_t from) {
 void nm_stage_build(nm_attempt *a) {
     nm_candidate nearest[NM_CASE_MAX_TRAFFIC];
     nm_arrays *stage = &a->work->stage;
-    const uint32_t roles = a->has_other ? 3 : 2, count = choose_traffic(a, nearest);
+    const uint32_t roles = cast_count(a), count = choose_traffic(a, nearest);
     a->tracks = roles + count;
     init_arrays(a, stage);
     set_track(a, NM_ROLE_EGO, 1, NM_AGENT_CAR, NM_TRACK_EGO | NM_TRACK_GENERATED, a->ego_length, a->ego_width);
@@ -154,8 +171,12 @@ void nm_stage_build(nm_attempt *a) {
     if (a->has_other)
         set_track(a, NM_ROLE_OTHER, 3, NM_AGENT_CAR, NM_TRACK_GENERATED | a->other_flags, a->other_length,
                   a->other_width);
+    for (uint32_t i = 0; i < a->more_count; i++)
+        set_track(a, nm_stage_track(a, NM_ROLES + i), MORE_ID + (int64_t)i, a->more[i].type,
+                  NM_TRACK_ADVERSARY | NM_TRACK_GENERATED, a->more[i].length, a->more[i].width);
     stage->scene.ego = NM_ROLE_EGO;
-    const nm_pose start = nm_drive_line_at(&a->work->ego_line, a->start_s, 0);
+    nm_pose start = nm_drive_line_at(&a->work->ego_line, a->start_s, a->start_d);
+    start.heading = nm_wrap_angle(start.heading + a->start_turn);
     float sine, cosine;
     nm_sincosf(start.heading, &sine, &cosine);
     set_state(stage, NM_ROLE_EGO, 0, start, a->start_speed * cosine, a->start_speed * sine);
@@ -173,13 +194,13 @@ static nm_pose script_pose(const nm_script *script, uint32_t step) {
     return pose;
 }
 
-static void write_script(nm_attempt *a, nm_role role, uint32_t from) {
+static void write_script(nm_attempt *a, uint32_t role, uint32_t from) {
     nm_arrays *stage = &a->work->stage;
     const nm_script *script = &a->work->script[role];
     const float first = nm_drive_line_first(script->line), last = nm_drive_line_last(script->line);
-    const uint32_t steps = stage->scene.step_count;
+    const uint32_t steps = stage->scene.step_count, track = nm_stage_track(a, role);
     for (uint32_t t = from; t < steps; t++) {
-        const size_t at = nm_scene_at(&stage->scene, role, t);
+        const size_t at = nm_scene_at(&stage->scene, track, t);
         stage->valid[at] = 0;
         if (script->s[t] < first || script->s[t] > last || (t > 0 && !stage->valid[at - 1])) continue;
         nm_pose pose = script_pose(script, t);
@@ -196,25 +217,21 @@ static void write_script(nm_attempt *a, nm_role role, uint32_t from) {
         float sine, cosine;
         nm_sincosf(pose.heading, &sine, &cosine);
         const float pace = nm_hypotf(speed, speed > 0.3f ? across : 0);
-        set_state(stage, role, t, pose, pace * cosine, pace * sine);
+        set_state(stage, track, t, pose, pace * cosine, pace * sine);
     }
 }
 
-void nm_stage_script(nm_attempt *a, nm_role role) {
+void nm_stage_script(nm_attempt *a, uint32_t role) {
     write_script(a, role, 0);
-}
-
-void nm_stage_absent(nm_attempt *a, nm_role role) {
-    nm_arrays *stage = &a->work->stage;
-    memset(stage->valid + nm_scene_at(&stage->scene, role, 0), 0, stage->scene.step_count);
 }
 
 // Speed along its way right after a contact. Whom the ego runs into from behind is pushed on: the impact is plastic and
 // the two weigh the same; by MOST_PUSH at most, as the detectors take more for a tracker's error. Other impacts take
 // nothing from it.
-static float pushed(const nm_attempt *a, nm_role role, uint32_t step) {
+static float pushed(const nm_attempt *a, uint32_t role, uint32_t step) {
     const nm_arrays *take = &a->work->take;
-    const size_t own = nm_scene_at(&take->scene, role, step), ego = nm_scene_at(&take->scene, NM_ROLE_EGO, step);
+    const size_t own = nm_scene_at(&take->scene, nm_stage_track(a, role), step);
+    const size_t ego = nm_scene_at(&take->scene, NM_ROLE_EGO, step);
     const float speed = a->work->script[role].v[step];
     float sine, cosine;
     nm_sincosf(take->heading[own], &sine, &cosine);
@@ -224,7 +241,7 @@ static float pushed(const nm_attempt *a, nm_role role, uint32_t step) {
 }
 
 // After a contact the wreck slides to a stop along its way.
-static void crash(nm_attempt *a, nm_role role, uint32_t step) {
+static void crash(nm_attempt *a, uint32_t role, uint32_t step) {
     nm_script *script = &a->work->script[role];
     const uint32_t steps = a->work->stage.scene.step_count;
     float planned = script->d[step], speed = pushed(a, role, step);
@@ -258,14 +275,18 @@ static void record(nm_attempt *a, const nm_world_view *view) {
     course->count = step + 1;
 }
 
-static int touch(const nm_world_view *view, nm_role role) {
-    const uint32_t i = view->slot_of[NM_ROLE_EGO], k = view->slot_of[role];
+static int touch(const nm_world_view *view, uint32_t track) {
+    const uint32_t i = view->slot_of[NM_ROLE_EGO], k = view->slot_of[track];
     if (i == NM_NONE || k == NM_NONE) return 0;
     const nm_box ego = {view->x[i], view->y[i], view->cos_h[i], view->sin_h[i], view->length[i], view->width[i], 0, 0,
                         0,          0};
     const nm_box other = {view->x[k], view->y[k], view->cos_h[k], view->sin_h[k], view->length[k], view->width[k], 0, 0,
                           0,          0};
     return nm_box_overlap(&ego, &other);
+}
+
+static int scripted(const nm_attempt *a, uint32_t role) {
+    return role != NM_ROLE_OTHER || (a->has_other && !a->other_reacts);
 }
 
 static void restart(nm_attempt *a) {
@@ -276,10 +297,10 @@ static void restart(nm_attempt *a) {
     memset(take->z, 0, sizeof(float) * a->tracks * take->scene.step_count);
     a->work->course.count = 0;
     a->hint = NM_LINE_BACK;
-    for (int role = 0; role < NM_ROLES; role++) a->crashed[role] = 0;
+    memset(a->crashed, 0, sizeof a->crashed);
     nm_world_reset(a->world, a->world_seed);
-    nm_world_set_policy(a->world, NM_ROLE_ADVERSARY, NM_POLICY_LOG);
-    if (a->has_other && !a->other_reacts) nm_world_set_policy(a->world, NM_ROLE_OTHER, NM_POLICY_LOG);
+    for (uint32_t role = NM_ROLE_ADVERSARY; role < NM_ROLES + a->more_count; role++)
+        if (scripted(a, role)) nm_world_set_policy(a->world, nm_stage_track(a, role), NM_POLICY_LOG);
     if (a->blind > 0) nm_world_set_policy(a->world, NM_ROLE_EGO, NM_POLICY_CONSTANT_VELOCITY);
     const nm_world_view view = nm_world_get_view(a->world);
     record(a, &view);
@@ -293,11 +314,11 @@ void nm_stage_run(nm_attempt *a, uint32_t until, int more) {
         nm_world_step(a->world, NULL, 0, NULL);
         const nm_world_view view = nm_world_get_view(a->world);
         record(a, &view);
-        for (int role = NM_ROLE_ADVERSARY; role < NM_ROLES; role++) {
-            if (a->crashed[role] || (role == NM_ROLE_OTHER && (!a->has_other || a->other_reacts))) continue;
-            if (!touch(&view, (nm_role)role)) continue;
+        for (uint32_t role = NM_ROLE_ADVERSARY; role < NM_ROLES + a->more_count; role++) {
+            if (a->crashed[role] || !scripted(a, role)) continue;
+            if (!touch(&view, nm_stage_track(a, role))) continue;
             a->crashed[role] = 1;
-            crash(a, (nm_role)role, view.step);
+            crash(a, role, view.step);
         }
     }
 }
