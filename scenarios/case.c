@@ -7,6 +7,7 @@
 
 #include "scenarios/manoeuvre.h"
 #include "scenarios/places.h"
+#include "scenarios/resample.h"
 #include "sim/world.h"
 
 static const char *const generator_names[NM_CASE_GENERATOR_COUNT] = {"manoeuvre", "resample", "diffusion"};
@@ -82,6 +83,7 @@ struct nm_case_work {
     nm_model *model;         // nullable, borrowed
     const nm_recipe *recipe; // likewise
     nm_manoeuvre_work *manoeuvre;
+    nm_resample_work *resample;
 };
 
 nm_case_work *nm_case_work_create(nm_model *model, const nm_recipe *recipe) {
@@ -95,6 +97,7 @@ nm_case_work *nm_case_work_create(nm_model *model, const nm_recipe *recipe) {
 void nm_case_work_destroy(nm_case_work *work) {
     if (!work) return;
     nm_manoeuvre_work_destroy(work->manoeuvre);
+    nm_resample_work_destroy(work->resample);
     free(work);
 }
 
@@ -109,6 +112,11 @@ nm_status nm_case_attempt(nm_case_work *work, const nm_scene *scene, const nm_ca
         if (!work->manoeuvre) work->manoeuvre = nm_manoeuvre_work_create();
         if (!work->manoeuvre) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
         return nm_manoeuvre_attempt(work->manoeuvre, scene, request, index, out, error);
+    }
+    if (request->generator == NM_CASE_RESAMPLE) {
+        if (!work->resample) work->resample = nm_resample_work_create();
+        if (!work->resample) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
+        return nm_resample_attempt(work->resample, scene, request, index, out, error);
     }
     return NM_ERROR(error, NM_E_UNSUPPORTED, "%s cannot make corner cases", nm_case_generator_name(request->generator));
 }

@@ -45,7 +45,9 @@ static void print_values(nm_text *text, const nm_kind_spec *spec, const char *na
 static void print_request(nm_text *text, const nm_scene *source, const nm_case_request *request, uint64_t index) {
     const nm_kind_ranges *ranges = &request->ranges;
     const nm_kind_spec *spec = nm_kind_spec_of(ranges->kind);
-    const uint32_t start = request->start_step == NM_NONE ? source->current_step : request->start_step;
+    // resampling draws a moment unless it is given one
+    const int drawn = request->generator == NM_CASE_RESAMPLE;
+    const uint32_t start = request->start_step == NM_NONE && !drawn ? source->current_step : request->start_step;
     char custom[128];
     nm_text_escape_json(custom, sizeof custom, request->custom && request->custom->name ? request->custom->name : "");
     print(text,

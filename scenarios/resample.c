@@ -1,0 +1,235 @@
+// Attempts: a moment and a place, roles for who is there, then draws of futures until the conflict is confirmed.
+#include "scenarios/resample.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scenarios/resample_internal.h"
+
+#define PLACE_TRIES 24u // moments and places looked at until one fits
+#define CAST_TRIES 8u   // of these, those that wait for somebody recorded to be the ego
+#define STAGINGS 4u     // of these, those at which futures are drawn
+#define RUNS 7u         // closed-loop runs of one staging
+#define MOST_RUNS 16u   // of an attempt, those of the ego on its own not counted
+#define NARROW 0.05f    // of the pressure's range that is not worth another run
+
+nm_resample_work *nm_resample_work_create(void) {
+    nm_resample_work *work = calloc(1, sizeof *work);
+    if (!work) return NULL;
+    work->stage = nm_manoeuvre_work_create();
+    if (work->stage) return work;
+    free(work);
+    return NULL;
+}
+
+void nm_resample_work_destroy(nm_resample_work *work) {
+    if (!work) return;
+    nm_manoeuvre_work_destroy(work->stage);
+    free(work);
+}
+
+// --- staging ---------------------------------------------------------------------------------------------------------
+
+// The ego as if nothing happened, until it has been run.
+static void suppose_course(nm_attempt *a) {
+    nm_course *course = &a->work->course;
+    course->count = a->request->steps + 1;
+    for (uint32_t t = 0; t < course->count; t++) {
+        course->s[t] = a->start_s + a->start_speed * (float)t * NM_STEP_SECONDS;
+        course->v[t] = a->start_speed;
+        course->d[t] = 0;
+    }
+}
+
+static nm_reject set_scene(nm_drawing *d, uint32_t try) {
+    nm_attempt *a = &d->a;
+    nm_manoeuvre_work *work = a->work;
+    nm_cast_moment(d, try);
+    a->place = work->places[nm_rng_below(&d->key, 60 + try, (uint32_t)work->place_count)];
+    memcpy(a->drawn, a->out->drawn, sizeof a->drawn);
+    memcpy(a->value, a->out->drawn, sizeof a->value);
+    a->taken_count = a->more_count = 0;
+    a->start_d = a->start_turn = 0;
+    nm_reject reject = nm_plan_setup(a);
+    if (reject != NM_REJECT_NONE) return reject;
+    // waiting is worth it only where there is somebody to wait for
+    if (!nm_cast_ego(d) && try < CAST_TRIES && a->base->track_count > 1) return NM_REJECT_EGO_ELSEWHERE;
+    suppose_course(a);
+    reject = nm_plan_scripts(a);
+    if (reject != NM_REJECT_NONE) return reject;
+    nm_cast_adversary(d);
+    return nm_stage_signals(a) ? NM_REJECT_NONE : NM_REJECT_SIGNALS;
+}
+
+// A scene in which the ego comes to the place. Its course on its own is the first of its likely futures.
+static nm_status prepare(nm_drawing *d, nm_error *error) {
+    nm_attempt *a = &d->a;
+    for (; a->tries < PLACE_TRIES; a->tries++) {
+        a->out->reject = set_scene(d, a->tries);
+        if (a->out->reject != NM_REJECT_NONE) continue;
+        nm_stage_build(a);
+        nm_status status = nm_stage_open(a, error);
+        if (status != NM_OK) return status;
+        if (nm_stage_ego_comes(a)) {
+            a->tries++;
+            d->work->likely_count = 0;
+            nm_likely_add(d, 1, 0, 0);
+            return NM_OK;
+        }
+        a->out->reject = NM_REJECT_EGO_ELSEWHERE;
+        nm_world_destroy(a->world);
+        a->world = NULL;
+    }
+    return NM_OK;
+}
+
+// --- drawing ---------------------------------------------------------------------------------------------------------
+
+// Draws one of the candidates and lays its scripts; 0 and a reject when none can be driven.
+static int draw(nm_drawing *d, nm_choice *chosen) {
+    nm_attempt *a = &d->a;
+    nm_resample_work *work = d->work;
+    float wanted[NM_KIND_MAX_PARAMS];
+    memcpy(wanted, a->value, sizeof wanted);
+    nm_reject first = NM_REJECT_NONE;
+    for (uint32_t i = 0; i < NM_CHOICES; i++) {
+        nm_choice *choice = &work->choice[i];
+        memcpy(a->value, wanted, sizeof wanted);
+        nm_choice_draw(d, i, choice);
+        work->log_weight[i] = -INFINITY;
+        const nm_reject reject = nm_choice_realise(d, choice);
+        if (first == NM_REJECT_NONE) first = reject;
+        if (reject != NM_REJECT_NONE) continue;
+        nm_choice_weigh(d, wanted, choice);
+        work->log_weight[i] = choice->plausibility + choice->odds - choice->proposal;
+    }
+    const uint32_t best = nm_resample_pick(work->log_weight, NM_CHOICES, &d->key, 900 + d->round);
+    d->round++;
+    a->out->reject = first == NM_REJECT_NONE ? NM_REJECT_NO_CANDIDATE : first;
+    if (best == NM_NONE) return 0;
+    *chosen = work->choice[best];
+    a->out->reject = nm_choice_realise(d, chosen);
+    return a->out->reject == NM_REJECT_NONE;
+}
+
+static nm_status play(nm_drawing *d, nm_error *error) {
+    nm_attempt *a = &d->a;
+    nm_case *out = a->out;
+    for (uint32_t role = NM_ROLE_ADVERSARY; role < (a->has_other ? 3u : 2u); role++) nm_stage_script(a, role);
+    nm_stage_run(a, a->request->steps, 0);
+    d->runs++;
+    nm_stage_close(a, a->request->steps);
+    out->ego = NM_ROLE_EGO;
+    out->adversary = NM_ROLE_ADVERSARY;
+    out->other = a->has_other ? NM_ROLE_OTHER : NM_NONE;
+    memcpy(out->requested, a->value, sizeof out->requested);
+    return nm_case_confirm(&a->work->take.scene, a->request, a->work->arena, &a->work->criticality, out, error);
+}
+
+// 1 = more danger is needed, -1 = less, 0 = neither helps.
+static int correction(const nm_drawing *d) {
+    const nm_case *out = d->a.out;
+    const int wants_contact = d->a.request->ranges.severity == NM_SEVERITY_COLLISION;
+    switch (out->reject) {
+    case NM_REJECT_TOO_MILD:
+        return 1;
+    case NM_REJECT_TOO_HARD:
+        return -1;
+    case NM_REJECT_NOT_FOUND: // what the detectors do not see was too harmless; or cut short by a collision
+        return out->contact ? -1 : wants_contact ? 1 : out->min_ttc > 1 ? 1 : -1;
+    default:
+        return 0;
+    }
+}
+
+static nm_status search(nm_drawing *d, nm_error *error) {
+    nm_attempt *a = &d->a;
+    nm_case *out = a->out;
+    float mild = -1, hard = 1, pressure = 0;
+    nm_reject worst = NM_REJECT_NONE;
+    for (uint32_t run = 0; run < RUNS && d->runs < MOST_RUNS; run++) {
+        nm_choice choice;
+        nm_attempt_press(a, pressure);
+        if (!draw(d, &choice)) {
+            worst = worst == NM_REJECT_NONE ? out->reject : worst;
+            pressure *= 0.5f; // nearer to what was drawn
+            if (fabsf(pressure) < NARROW) break;
+            continue;
+        }
+        const nm_status status = play(d, error);
+        if (status != NM_OK || out->reject == NM_REJECT_NONE) return status;
+        worst = out->reject;
+        nm_likely_add(d, 3, 1, out->contact);
+        const int more = correction(d);
+        if (more > 0) mild = pressure;
+        if (more < 0) hard = pressure;
+        if (hard - mild < NARROW) break;
+        if (more != 0) pressure = 0.5f * (mild + hard);
+    }
+    out->reject = worst;
+    return NM_OK;
+}
+
+// --- attempts --------------------------------------------------------------------------------------------------------
+
+static nm_status finish(nm_drawing *d, nm_error *error) {
+    nm_attempt *a = &d->a;
+    char members[160];
+    snprintf(members, sizeof members, "\"moment\":%u,\"recorded\":%u", a->start_step, a->taken_count);
+    a->members = members;
+    memcpy(a->out->drawn, a->drawn, sizeof a->out->drawn);
+    return nm_stage_publish(a, error);
+}
+
+static nm_status stagings(nm_drawing *d, nm_error *error) {
+    nm_attempt *a = &d->a;
+    nm_case *out = a->out;
+    nm_reject before = NM_REJECT_NONE;
+    nm_status status = NM_OK;
+    for (out->stagings = 0; out->stagings < STAGINGS && a->tries < PLACE_TRIES && d->runs < MOST_RUNS;) {
+        out->reject = NM_REJECT_NONE;
+        status = prepare(d, error);
+        if (status == NM_OK && out->reject == NM_REJECT_NONE) {
+            out->stagings++;
+            status = search(d, error);
+        } else if (before != NM_REJECT_NONE) {
+            out->reject = before; // what stopped the manoeuvre says more than that no further place was found
+        }
+        if (status == NM_OK && out->reject == NM_REJECT_NONE) status = finish(d, error);
+        nm_world_destroy(a->world);
+        a->world = NULL;
+        if (status != NM_OK || out->reject == NM_REJECT_NONE) break;
+        before = out->reject;
+    }
+    return status;
+}
+
+nm_status nm_resample_attempt(nm_resample_work *work, const nm_scene *scene, const nm_case_request *request,
+                              uint64_t index, nm_case *out, nm_error *error) {
+    NM_ASSERT(work && scene && request && out);
+    memset(out, 0, sizeof *out);
+    nm_drawing d = {.work = work,
+                    .habit = nm_habit_of(request->ranges.kind),
+                    .key = {.seed = request->seed,
+                            .scene = index,
+                            .agent = (uint32_t)request->ranges.kind,
+                            .step = 2,
+                            .purpose = NM_PURPOSE_KIND}};
+    d.a = (nm_attempt){.work = work->stage,
+                       .base = scene,
+                       .request = request,
+                       .spec = nm_kind_spec_of(request->ranges.kind),
+                       .index = index,
+                       .detect = nm_detect_params_default(),
+                       .out = out};
+    d.a.idm = request->idm ? *request->idm : *nm_idm_named("nearmiss");
+    if (!request->idm) d.a.idm.lane_changes = 0; // so that the ego is where it is expected
+    nm_kind_sample(&request->ranges, request->sampling, request->seed, index, out->drawn);
+    nm_status status = nm_stage_places(work->stage, scene->map, request->ranges.kind, error);
+    if (status == NM_OK) status = nm_stage_reserve(&d.a, error);
+    if (status != NM_OK) return status;
+    if (work->stage->place_count == 0) return nm_kind_check_map(scene->map, request->ranges.kind, error);
+    return stagings(&d, error);
+}

@@ -1,0 +1,119 @@
+// Roles for those who were there: the moment of the recording, and who of its road users fits.
+#include <math.h>
+
+#include "scenarios/resample_internal.h"
+
+#define LEAST_SECONDS 2.2f  // s to the place
+#define MOST_SECONDS 5.5f   // s
+#define ON_LINE 0.7f        // m off the middle of the way
+#define ALIGNED 0.12f       // rad
+#define MILD 2.0f           // m/s^2 by which the adversary may have to change its speed to come in time
+#define SECONDS_WEIGHT 2.0f // m/s by which a speed may differ more for a second that the time to the place differs less
+#define LONGEST 7.0f        // m
+#define STANDS 1.0f         // m/s
+
+void nm_cast_moment(nm_drawing *d, uint32_t try) {
+    nm_attempt *a = &d->a;
+    if (a->request->start_step != NM_NONE) {
+        a->start_step = a->request->start_step;
+        return;
+    }
+    a->start_step = nm_rng_below(&d->key, 20 + try, a->base->step_count);
+}
+
+typedef struct nm_seen {
+    float s, d, v, turn;
+} nm_seen;
+
+// A car that was there, seen from a way.
+static int see(const nm_attempt *a, uint32_t track, const nm_drive_line *line, int reversed, float about,
+               nm_seen *seen) {
+    nm_state state;
+    const nm_track *info = &a->base->tracks[track];
+    if (info->type != NM_AGENT_CAR || (info->flags & NM_TRACK_STATIC) || info->length > LONGEST) return 0;
+    if (!nm_scene_get_state(a->base, track, a->start_step, &state)) return 0;
+    uint32_t hint = (uint32_t)nm_clampf(about + NM_LINE_BACK, (float)line->first, (float)line->last);
+    // far from where it would have to be: the distance along a bent way is never less
+    const float dx = state.x - line->x[hint], dy = state.y - line->y[hint];
+    if (dx * dx + dy * dy > 150.0f * 150.0f) return 0;
+    nm_drive_line_project(line, state.x, state.y, &hint, &seen->s, &seen->d);
+    const float along = line->heading[hint] + (reversed ? NM_PI_F : 0);
+    seen->turn = nm_wrap_angle(state.heading - along);
+    seen->v = hypotf(state.vx, state.vy);
+    return fabsf(seen->turn) < ALIGNED;
+}
+
+static void take_role(nm_attempt *a, uint32_t track) {
+    a->taken[a->taken_count++] = track;
+}
+
+int nm_cast_ego(nm_drawing *d) {
+    nm_attempt *a = &d->a;
+    const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_EGO_SPEED);
+    const nm_kind_range range = a->request->ranges.range[at];
+    const float front = d->habit.crosses ? 0.5f * a->ego_length : 0;
+    uint32_t best = NM_NONE;
+    nm_seen chosen = {0};
+    float least = INFINITY;
+    for (uint32_t track = 0; track < a->base->track_count; track++) {
+        nm_seen seen;
+        if (!see(a, track, &a->work->ego_line, 0, a->start_s, &seen) || fabsf(seen.d) > ON_LINE) continue;
+        if (seen.v < range.low || seen.v > range.high) continue;
+        const float seconds = (-front - seen.s) / seen.v;
+        if (seconds < LEAST_SECONDS || seconds > MOST_SECONDS) continue;
+        const float off = fabsf(seen.v - a->drawn[at]) + SECONDS_WEIGHT * fabsf(seconds - a->seconds);
+        if (off >= least) continue;
+        least = off;
+        best = track;
+        chosen = seen;
+    }
+    if (best == NM_NONE) return 0;
+    take_role(a, best);
+    a->start_s = chosen.s;
+    a->start_d = chosen.d;
+    a->start_turn = chosen.turn;
+    a->start_speed = a->drawn[at] = a->value[at] = chosen.v;
+    a->seconds = (-front - chosen.s) / chosen.v;
+    return nm_plan_blind(a, a->blind) == NM_REJECT_NONE;
+}
+
+// Largest change of speed of the quintic from where somebody was to the bare manoeuvre.
+static float effort(float offset, float pace, float seconds) {
+    float most = 0;
+    for (int i = 1; i < 8; i++) {
+        const float u = (float)i / 8, u2 = u * u;
+        const float faster = offset / (seconds * seconds) * (-60 * u + 180 * u2 - 120 * u2 * u) +
+                             pace / seconds * (-36 * u + 96 * u2 - 60 * u2 * u);
+        most = nm_maxf(most, fabsf(faster));
+    }
+    return most;
+}
+
+int nm_cast_adversary(nm_drawing *d) {
+    nm_attempt *a = &d->a;
+    const nm_script *script = &a->work->script[NM_ROLE_ADVERSARY];
+    const float direction = script->reversed ? -1.0f : 1.0f;
+    d->fixed = 0;
+    if (!d->habit.recorded) return 0;
+    uint32_t best = NM_NONE;
+    float least = MILD;
+    for (uint32_t track = 0; track < a->base->track_count; track++) {
+        nm_seen seen;
+        if (a->taken_count > 0 && a->taken[0] == track) continue;
+        if (!see(a, track, script->line, script->reversed, script->s[0], &seen)) continue;
+        if (seen.v < STANDS || fabsf(seen.d - script->d[0]) > ON_LINE) continue;
+        const float most = effort(direction * (seen.s - script->s[0]), seen.v - script->v[0], a->seconds);
+        if (most >= least) continue;
+        least = most;
+        best = track;
+        d->fixed = 1;
+        d->fixed_s = seen.s;
+        d->fixed_d = seen.d;
+        d->fixed_v = seen.v;
+    }
+    if (best == NM_NONE) return 0;
+    take_role(a, best);
+    a->length = a->base->tracks[best].length;
+    a->width = a->base->tracks[best].width;
+    return 1;
+}

@@ -1,0 +1,96 @@
+/// The inside of the resampling generator. Private to scenarios/.
+///
+/// It plays on the stage of the manoeuvres (manoeuvre_internal.h): what nm_plan_scripts makes of a kind's parameters is
+/// the bare manoeuvre, which a choice varies.
+#ifndef NM_SCENARIOS_RESAMPLE_INTERNAL_H
+#define NM_SCENARIOS_RESAMPLE_INTERNAL_H
+
+#include "scenarios/manoeuvre_internal.h"
+#include "scenarios/resample.h"
+#include "scenarios/resample_prior.h"
+
+#define NM_CHOICES 64u
+#define NM_FUTURES 4u
+#define NM_COARSE 2u ///< steps between those at which ways are compared
+#define NM_COARSE_STEPS (NM_STAGE_STEPS / NM_COARSE + 1)
+#define NM_CIRCLES 3u ///< of equal size along a box, which they cover
+
+/// A future that the ego may have.
+typedef struct nm_likely {
+    nm_course course;
+    float weight;   ///< relative
+    int responds;   ///< 1 = it reacts to an adversary who does much the same
+    int contact;    ///< ... and was hit
+    uint32_t steps; ///< for which the places below are filled
+    float x[NM_COARSE_STEPS][NM_CIRCLES], y[NM_COARSE_STEPS][NM_CIRCLES];
+} nm_likely;
+
+/// All that is drawn of a candidate.
+typedef struct nm_choice {
+    float value[NM_KIND_MAX_PARAMS]; ///< what the manoeuvre aims at
+    float seconds;                   ///< to the conflict
+    float pace, lead;                ///< m/s and m by which it starts off the bare manoeuvre; not where it was recorded
+    float aside;                     ///< m off the way's middle at the start; likewise
+    float later;                     ///< m/s^2 after the conflict
+    uint32_t likely;                 ///< the future of the ego that it is laid against
+    float proposal;                  ///< log density with which it was drawn
+    float plausibility, odds;        ///< logarithms
+} nm_choice;
+
+/// How the adversary of a kind starts and goes on; see resample_choice.c.
+typedef struct nm_habit {
+    uint8_t moves;    ///< it moves before the conflict: how, may vary
+    uint8_t recorded; ///< somebody who was recorded may play it
+    uint8_t later;    ///< what it does after the conflict is free
+    uint8_t crosses;  ///< on a way of its own: timed by an ego that does not react
+} nm_habit;
+
+struct nm_resample_work {
+    nm_manoeuvre_work *stage;
+    nm_likely likely[NM_FUTURES];
+    uint32_t likely_count;
+    nm_choice choice[NM_CHOICES];
+    float log_weight[NM_CHOICES];
+    float across[NM_STAGE_STEPS]; ///< m/s^2 of the candidate in hand
+};
+
+/// One attempt in progress.
+typedef struct nm_drawing {
+    nm_attempt a;
+    nm_resample_work *work;
+    nm_rng_key key;
+    nm_habit habit;
+    int fixed; ///< the adversary starts as it was recorded:
+    float fixed_s, fixed_d, fixed_v;
+    uint32_t round; ///< draws so far
+    uint32_t runs;  ///< closed-loop runs of drawn futures so far
+} nm_drawing;
+
+// resample_choice.c
+nm_habit nm_habit_of(nm_kind kind);
+/// Choice `i` of this round, near to a->value; not yet weighed.
+void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice);
+/// Writes its scripts; NM_REJECT_NONE when that can be driven. Sets a->value and a->seconds to the choice's.
+nm_reject nm_choice_realise(nm_drawing *d, const nm_choice *choice);
+/// Sideways acceleration of a script along its line.
+void nm_script_across(const nm_script *script, uint32_t count, float *across);
+uint32_t nm_script_steps(const nm_script *script, uint32_t steps); ///< for which it is on its line
+
+// resample_cast.c
+void nm_cast_moment(nm_drawing *d, uint32_t try); ///< a->start_step
+/// Gives the ego's role to somebody recorded who comes to the place; 0 when nobody does.
+int nm_cast_ego(nm_drawing *d);
+/// The same for the adversary, of whom the scripts have been laid against the ego's course.
+int nm_cast_adversary(nm_drawing *d);
+
+// resample_weigh.c
+/// Takes the stage's course as a likely future; the oldest response gives way.
+void nm_likely_add(nm_drawing *d, float weight, int responds, int contact);
+/// The choice realised last, against all likely futures.
+void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice);
+
+// resample_more.c
+/// Further adversaries on the stage of what was confirmed; out->reject says whether they all were found.
+nm_status nm_resample_more(nm_drawing *d, nm_error *error);
+
+#endif
