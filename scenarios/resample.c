@@ -9,7 +9,8 @@
 #include "scenarios/resample_internal.h"
 
 #define PLACE_TRIES 24u // moments and places looked at until one fits
-#define CAST_TRIES 8u   // of these, those that wait for somebody recorded to be the ego
+#define PAIR_TRIES 8u   // of these, those that wait for two recorded ones who come together
+#define CAST_TRIES 12u  // of these, those that wait for somebody recorded to be the ego
 #define STAGINGS 4u     // of these, those at which futures are drawn
 #define RUNS 7u         // closed-loop runs of one staging
 #define MOST_RUNS 16u   // of an attempt, those of the ego on its own not counted
@@ -32,8 +33,7 @@ void nm_resample_work_destroy(nm_resample_work *work) {
 
 // --- staging ---------------------------------------------------------------------------------------------------------
 
-// The ego as if nothing happened, until it has been run.
-static void suppose_course(nm_attempt *a) {
+void nm_suppose_course(nm_attempt *a) {
     nm_course *course = &a->work->course;
     course->count = a->request->steps + 1;
     for (uint32_t t = 0; t < course->count; t++) {
@@ -54,12 +54,12 @@ static nm_reject set_scene(nm_drawing *d, uint32_t try) {
     a->start_d = a->start_turn = 0;
     nm_reject reject = nm_plan_setup(a);
     if (reject != NM_REJECT_NONE) return reject;
-    // waiting is worth it only where there is somebody to wait for
-    if (!nm_cast_ego(d) && try < CAST_TRIES && a->base->track_count > 1) return NM_REJECT_EGO_ELSEWHERE;
-    suppose_course(a);
+    // waiting for those who fit is worth it only where there is somebody
+    const uint32_t wanted = a->base->track_count < 2 ? 0 : try < PAIR_TRIES && d->habit.recorded ? 2 : try < CAST_TRIES;
+    if (nm_cast_roles(d) < wanted) return NM_REJECT_EGO_ELSEWHERE;
     reject = nm_plan_scripts(a);
     if (reject != NM_REJECT_NONE) return reject;
-    nm_cast_adversary(d);
+    if (nm_plan_blind(a, a->blind) != NM_REJECT_NONE) return NM_REJECT_NO_ROOM;
     return nm_stage_signals(a) ? NM_REJECT_NONE : NM_REJECT_SIGNALS;
 }
 

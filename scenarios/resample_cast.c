@@ -43,38 +43,30 @@ static int see(const nm_attempt *a, uint32_t track, const nm_drive_line *line, i
     return fabsf(seen->turn) < ALIGNED;
 }
 
-static void take_role(nm_attempt *a, uint32_t track) {
-    a->taken[a->taken_count++] = track;
+static float seconds_to_place(const nm_drawing *d, const nm_seen *seen) {
+    const float front = d->habit.crosses ? 0.5f * d->a.ego_length : 0;
+    return (-front - seen->s) / seen->v;
 }
 
-int nm_cast_ego(nm_drawing *d) {
-    nm_attempt *a = &d->a;
+static int ego_fits(const nm_drawing *d, uint32_t track, nm_seen *seen) {
+    const nm_attempt *a = &d->a;
     const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_EGO_SPEED);
     const nm_kind_range range = a->request->ranges.range[at];
-    const float front = d->habit.crosses ? 0.5f * a->ego_length : 0;
-    uint32_t best = NM_NONE;
-    nm_seen chosen = {0};
-    float least = INFINITY;
-    for (uint32_t track = 0; track < a->base->track_count; track++) {
-        nm_seen seen;
-        if (!see(a, track, &a->work->ego_line, 0, a->start_s, &seen) || fabsf(seen.d) > ON_LINE) continue;
-        if (seen.v < range.low || seen.v > range.high) continue;
-        const float seconds = (-front - seen.s) / seen.v;
-        if (seconds < LEAST_SECONDS || seconds > MOST_SECONDS) continue;
-        const float off = fabsf(seen.v - a->drawn[at]) + SECONDS_WEIGHT * fabsf(seconds - a->seconds);
-        if (off >= least) continue;
-        least = off;
-        best = track;
-        chosen = seen;
-    }
-    if (best == NM_NONE) return 0;
-    take_role(a, best);
-    a->start_s = chosen.s;
-    a->start_d = chosen.d;
-    a->start_turn = chosen.turn;
-    a->start_speed = a->drawn[at] = a->value[at] = chosen.v;
-    a->seconds = (-front - chosen.s) / chosen.v;
-    return nm_plan_blind(a, a->blind) == NM_REJECT_NONE;
+    if (!see(a, track, &a->work->ego_line, 0, a->start_s, seen) || fabsf(seen->d) > ON_LINE) return 0;
+    if (seen->v < range.low || seen->v > range.high) return 0;
+    const float seconds = seconds_to_place(d, seen);
+    return seconds > LEAST_SECONDS && seconds < MOST_SECONDS;
+}
+
+static void be_ego(nm_drawing *d, const nm_seen *seen) {
+    nm_attempt *a = &d->a;
+    const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_EGO_SPEED);
+    a->start_s = seen->s;
+    a->start_d = seen->d;
+    a->start_turn = seen->turn;
+    a->start_speed = a->drawn[at] = a->value[at] = seen->v;
+    a->seconds = seconds_to_place(d, seen);
+    nm_suppose_course(a);
 }
 
 // Largest change of speed of the quintic from where somebody was to the bare manoeuvre.
@@ -89,31 +81,74 @@ static float effort(float offset, float pace, float seconds) {
     return most;
 }
 
-int nm_cast_adversary(nm_drawing *d) {
-    nm_attempt *a = &d->a;
+// Who needs the least effort to play the adversary, whose scripts have been laid against the ego's course.
+static uint32_t find_adversary(const nm_drawing *d, uint32_t ego, float *least, nm_seen *chosen) {
+    const nm_attempt *a = &d->a;
     const nm_script *script = &a->work->script[NM_ROLE_ADVERSARY];
     const float direction = script->reversed ? -1.0f : 1.0f;
-    d->fixed = 0;
-    if (!d->habit.recorded) return 0;
     uint32_t best = NM_NONE;
-    float least = MILD;
     for (uint32_t track = 0; track < a->base->track_count; track++) {
         nm_seen seen;
-        if (a->taken_count > 0 && a->taken[0] == track) continue;
-        if (!see(a, track, script->line, script->reversed, script->s[0], &seen)) continue;
+        if (track == ego || !see(a, track, script->line, script->reversed, script->s[0], &seen)) continue;
         if (seen.v < STANDS || fabsf(seen.d - script->d[0]) > ON_LINE) continue;
         const float most = effort(direction * (seen.s - script->s[0]), seen.v - script->v[0], a->seconds);
-        if (most >= least) continue;
-        least = most;
+        if (most >= *least) continue;
+        *least = most;
+        *chosen = seen;
         best = track;
-        d->fixed = 1;
-        d->fixed_s = seen.s;
-        d->fixed_d = seen.d;
-        d->fixed_v = seen.v;
     }
-    if (best == NM_NONE) return 0;
-    take_role(a, best);
-    a->length = a->base->tracks[best].length;
-    a->width = a->base->tracks[best].width;
-    return 1;
+    return best;
+}
+
+typedef struct nm_pair {
+    uint32_t ego, adversary; // tracks, or NM_NONE
+    nm_seen ego_seen, adversary_seen;
+} nm_pair;
+
+// The two who need the least effort; without a pair, who comes nearest to the ego that is wanted.
+static nm_pair find_pair(nm_drawing *d) {
+    nm_attempt *a = &d->a;
+    const float speed = a->start_speed, seconds = a->seconds;
+    nm_pair pair = {.ego = NM_NONE, .adversary = NM_NONE};
+    float least_off = INFINITY, least = MILD;
+    for (uint32_t track = 0; track < a->base->track_count; track++) {
+        nm_seen seen, other = {0};
+        if (!ego_fits(d, track, &seen)) continue;
+        const float off = fabsf(seen.v - speed) + SECONDS_WEIGHT * fabsf(seconds_to_place(d, &seen) - seconds);
+        if (pair.adversary == NM_NONE && off < least_off) {
+            least_off = off;
+            pair.ego = track;
+            pair.ego_seen = seen;
+        }
+        if (!d->habit.recorded) continue;
+        be_ego(d, &seen);
+        if (nm_plan_scripts(a) != NM_REJECT_NONE) continue;
+        const uint32_t found = find_adversary(d, track, &least, &other);
+        if (found != NM_NONE) pair = (nm_pair){track, found, seen, other};
+    }
+    return pair;
+}
+
+uint32_t nm_cast_roles(nm_drawing *d) {
+    nm_attempt *a = &d->a;
+    const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_EGO_SPEED);
+    const float start = a->start_s, speed = a->start_speed, seconds = a->seconds;
+    const nm_pair pair = find_pair(d);
+    a->start_s = start;
+    a->start_d = a->start_turn = 0;
+    a->start_speed = a->drawn[at] = a->value[at] = speed;
+    a->seconds = seconds;
+    nm_suppose_course(a);
+    d->fixed = pair.adversary != NM_NONE;
+    if (pair.ego == NM_NONE) return 0;
+    be_ego(d, &pair.ego_seen);
+    a->taken[a->taken_count++] = pair.ego;
+    if (!d->fixed) return 1;
+    a->taken[a->taken_count++] = pair.adversary;
+    a->length = a->base->tracks[pair.adversary].length;
+    a->width = a->base->tracks[pair.adversary].width;
+    d->fixed_s = pair.adversary_seen.s;
+    d->fixed_d = pair.adversary_seen.d;
+    d->fixed_v = pair.adversary_seen.v;
+    return 2;
 }

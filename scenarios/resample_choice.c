@@ -71,6 +71,9 @@ void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice) {
         choice->value[k] = a->value[k];
         if (id == NM_PARAM_EGO_SPEED || id == NM_PARAM_MIN_TTC || id == NM_PARAM_REACTION) continue;
         choice->value[k] += VALUE_SPREAD * (range->high - range->low) * random[k];
+        // mirrored at the ends: cut off, they would pile up there
+        if (choice->value[k] < range->low) choice->value[k] = 2 * range->low - choice->value[k];
+        if (choice->value[k] > range->high) choice->value[k] = 2 * range->high - choice->value[k];
         choice->value[k] = nm_clampf(choice->value[k], range->low, range->high);
         choice->proposal -= 0.5f * random[k] * random[k];
     }

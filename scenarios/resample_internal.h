@@ -66,6 +66,10 @@ typedef struct nm_drawing {
     uint32_t runs;  ///< closed-loop runs of drawn futures so far
 } nm_drawing;
 
+// resample.c
+/// The course of an ego that keeps its speed, until it has been run.
+void nm_suppose_course(nm_attempt *a);
+
 // resample_choice.c
 nm_habit nm_habit_of(nm_kind kind);
 /// Choice `i` of this round, near to a->value; not yet weighed.
@@ -78,10 +82,9 @@ uint32_t nm_script_steps(const nm_script *script, uint32_t steps); ///< for whic
 
 // resample_cast.c
 void nm_cast_moment(nm_drawing *d, uint32_t try); ///< a->start_step
-/// Gives the ego's role to somebody recorded who comes to the place; 0 when nobody does.
-int nm_cast_ego(nm_drawing *d);
-/// The same for the adversary, of whom the scripts have been laid against the ego's course.
-int nm_cast_adversary(nm_drawing *d);
+/// Gives the roles of ego and adversary to two who were recorded and come together at the place with little effort, or
+/// the ego's alone to somebody who comes there. Returns how many were given away. Leaves the supposed course.
+uint32_t nm_cast_roles(nm_drawing *d);
 
 // resample_weigh.c
 /// Takes the stage's course as a likely future; the oldest response gives way.
