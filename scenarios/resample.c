@@ -7,14 +7,18 @@
 #include <string.h>
 
 #include "scenarios/resample_internal.h"
+#include "scenarios/validity.h"
 
-#define PLACE_TRIES 24u // moments and places looked at until one fits
-#define PAIR_TRIES 8u   // of these, those that wait for two recorded ones who come together
-#define CAST_TRIES 12u  // of these, those that wait for somebody recorded to be the ego
-#define STAGINGS 4u     // of these, those at which futures are drawn
-#define RUNS 7u         // closed-loop runs of one staging
-#define MOST_RUNS 16u   // of an attempt, those of the ego on its own not counted
-#define NARROW 0.05f    // of the pressure's range that is not worth another run
+#define PLACE_TRIES 24u  // moments and places looked at until one fits
+#define PAIR_TRIES 8u    // of these, those that wait for two recorded ones who come together
+#define CAST_TRIES 12u   // of these, those that wait for somebody recorded to be the ego
+#define STAGINGS 4u      // of these, those at which futures are drawn
+#define RUNS 7u          // closed-loop runs of one staging
+#define MOST_RUNS 16u    // of an attempt, those of the ego on its own not counted
+#define TAKES_OVER 20u   // steps before there is something to see: the moment at which a planner takes over
+#define DRIFT_QUIET 3.6f // s before and after a drift without change of lane: the detector wants 3
+#define OFF_LINE 1.5f    // m
+#define NARROW 0.05f     // of the pressure's range that is not worth another run
 
 nm_resample_work *nm_resample_work_create(void) {
     nm_resample_work *work = calloc(1, sizeof *work);
@@ -43,6 +47,30 @@ void nm_suppose_course(nm_attempt *a) {
     }
 }
 
+// Is [from, to] m of the ego's way free of junctions?
+static int plain_way(const nm_attempt *a, float from, float to) {
+    const nm_drive_line *line = &a->work->ego_line;
+    const nm_map *map = a->base->map;
+    if (from < nm_drive_line_first(line) || to > nm_drive_line_last(line)) return 0;
+    uint32_t at = 0;
+    while (at < line->lane_count && line->lanes[at] != a->place.ego_lane) at++;
+    float start = -a->place.ego_s; // of the lane
+    for (uint32_t i = at; i-- > 0;) start -= map->lanes[line->lanes[i]].length;
+    for (uint32_t i = 0; i < line->lane_count; i++) {
+        const nm_lane *lane = &map->lanes[line->lanes[i]];
+        if ((lane->flags & NM_LANE_JUNCTION) && start < to && start + lane->length > from) return 0;
+        start += lane->length;
+    }
+    return 1;
+}
+
+// Who drifts is compared with how it drives before and after: there must be lanes for that.
+static int drifts_in_lane(const nm_attempt *a) {
+    if (a->spec->kind != NM_KIND_LANE_DRIFT) return 1;
+    const float stays = nm_attempt_value(a, NM_PARAM_DURATION) + DRIFT_QUIET;
+    return plain_way(a, -DRIFT_QUIET * a->start_speed, stays * a->start_speed);
+}
+
 static nm_reject set_scene(nm_drawing *d, uint32_t try) {
     nm_attempt *a = &d->a;
     nm_manoeuvre_work *work = a->work;
@@ -57,10 +85,19 @@ static nm_reject set_scene(nm_drawing *d, uint32_t try) {
     // waiting for those who fit is worth it only where there is somebody
     const uint32_t wanted = a->base->track_count < 2 ? 0 : try < PAIR_TRIES && d->habit.recorded ? 2 : try < CAST_TRIES;
     if (nm_cast_roles(d) < wanted) return NM_REJECT_EGO_ELSEWHERE;
-    reject = nm_plan_scripts(a);
+    reject = drifts_in_lane(a) ? nm_plan_scripts(a) : NM_REJECT_NO_ROOM;
     if (reject != NM_REJECT_NONE) return reject;
     if (nm_plan_blind(a, a->blind) != NM_REJECT_NONE) return NM_REJECT_NO_ROOM;
     return nm_stage_signals(a) ? NM_REJECT_NONE : NM_REJECT_SIGNALS;
+}
+
+// Who drives along with the ego needs to know where it is all the time.
+static int keeps_line(const nm_attempt *a) {
+    const nm_course *course = &a->work->course;
+    if (a->spec->kind != NM_KIND_TAILGATE && a->spec->kind != NM_KIND_LANE_DRIFT) return 1;
+    for (uint32_t t = 0; t < course->count; t++)
+        if (fabsf(course->d[t]) > OFF_LINE || course->s[t] > nm_drive_line_last(&a->work->ego_line)) return 0;
+    return 1;
 }
 
 // A scene in which the ego comes to the place. Its course on its own is the first of its likely futures.
@@ -72,7 +109,7 @@ static nm_status prepare(nm_drawing *d, nm_error *error) {
         nm_stage_build(a);
         nm_status status = nm_stage_open(a, error);
         if (status != NM_OK) return status;
-        if (nm_stage_ego_comes(a)) {
+        if (nm_stage_ego_comes(a) && keeps_line(a)) {
             a->tries++;
             d->work->likely_count = 0;
             nm_likely_add(d, 1, 0, 0);
@@ -120,6 +157,7 @@ static nm_status play(nm_drawing *d, nm_error *error) {
     for (uint32_t role = NM_ROLE_ADVERSARY; role < (a->has_other ? 3u : 2u); role++) nm_stage_script(a, role);
     nm_stage_run(a, a->request->steps, 0);
     d->runs++;
+    a->shown = a->shown > TAKES_OVER ? a->shown - TAKES_OVER : 0;
     nm_stage_close(a, a->request->steps);
     out->ego = NM_ROLE_EGO;
     out->adversary = NM_ROLE_ADVERSARY;
@@ -131,17 +169,44 @@ static nm_status play(nm_drawing *d, nm_error *error) {
 // 1 = more danger is needed, -1 = less, 0 = neither helps.
 static int correction(const nm_drawing *d) {
     const nm_case *out = d->a.out;
-    const int wants_contact = d->a.request->ranges.severity == NM_SEVERITY_COLLISION;
     switch (out->reject) {
     case NM_REJECT_TOO_MILD:
         return 1;
     case NM_REJECT_TOO_HARD:
         return -1;
-    case NM_REJECT_NOT_FOUND: // what the detectors do not see was too harmless; or cut short by a collision
-        return out->contact ? -1 : wants_contact ? 1 : out->min_ttc > 1 ? 1 : -1;
+    case NM_REJECT_NOT_FOUND: // what the detectors do not see was too harmless, or cut short by a collision
+        return out->contact ? -1 : 1;
     default:
         return 0;
     }
+}
+
+// Would the scene be refused? What is confirmed may still drive off the road or against a rule.
+static nm_status judge(nm_drawing *d, int *valid, nm_error *error) {
+    nm_attempt *a = &d->a;
+    const nm_case *out = a->out;
+    const uint32_t others[2] = {out->adversary, out->other};
+    const nm_conflict_case conflict = {.scene = &a->work->take.scene,
+                                       .ego = out->ego,
+                                       .adversaries = others,
+                                       .adversary_count = out->other != NM_NONE ? 2 : 1,
+                                       .begin = a->shown,
+                                       .event = &out->event};
+    nm_validity_params params = nm_validity_params_default();
+    params.violations = a->spec->violations;
+    nm_validity validity;
+    const nm_status status = nm_validity_of(&conflict, &params, a->work->arena, &validity, error);
+    *valid = status == NM_OK && validity.valid;
+    if (getenv("DBG3") && !*valid) {
+        const nm_script *sc = &a->work->script[1];
+        for (int t = 94; t <= 100; t++)
+            fprintf(stderr, "%d s %g d %g v %g course s %g v %g count %u | %g %g vx %g\n", t, sc->s[t], sc->d[t],
+                    sc->v[t], a->work->course.s[t], a->work->course.v[t], a->work->course.count,
+                    a->work->take.x[nm_scene_at(&a->work->take.scene, 1, t)],
+                    a->work->take.y[nm_scene_at(&a->work->take.scene, 1, t)],
+                    a->work->take.vx[nm_scene_at(&a->work->take.scene, 1, t)]);
+    }
+    return status;
 }
 
 static nm_status search(nm_drawing *d, nm_error *error) {
@@ -158,8 +223,13 @@ static nm_status search(nm_drawing *d, nm_error *error) {
             if (fabsf(pressure) < NARROW) break;
             continue;
         }
-        const nm_status status = play(d, error);
-        if (status != NM_OK || out->reject == NM_REJECT_NONE) return status;
+        int valid = 0;
+        nm_status status = play(d, error);
+        if (status == NM_OK && out->reject == NM_REJECT_NONE) {
+            status = judge(d, &valid, error);
+            out->reject = valid ? NM_REJECT_NONE : NM_REJECT_NO_CANDIDATE;
+        }
+        if (status != NM_OK || valid) return status;
         worst = out->reject;
         nm_likely_add(d, 3, 1, out->contact);
         const int more = correction(d);

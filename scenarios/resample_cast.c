@@ -3,7 +3,6 @@
 
 #include "scenarios/resample_internal.h"
 
-#define LEAST_SECONDS 2.2f  // s to the place
 #define MOST_SECONDS 5.5f   // s
 #define ON_LINE 0.7f        // m off the middle of the way
 #define ALIGNED 0.12f       // rad
@@ -55,7 +54,7 @@ static int ego_fits(const nm_drawing *d, uint32_t track, nm_seen *seen) {
     if (!see(a, track, &a->work->ego_line, 0, a->start_s, seen) || fabsf(seen->d) > ON_LINE) return 0;
     if (seen->v < range.low || seen->v > range.high) return 0;
     const float seconds = seconds_to_place(d, seen);
-    return seconds > LEAST_SECONDS && seconds < MOST_SECONDS;
+    return seconds > d->habit.least && seconds < MOST_SECONDS;
 }
 
 static void be_ego(nm_drawing *d, const nm_seen *seen) {

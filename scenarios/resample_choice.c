@@ -4,27 +4,34 @@
 
 #include "scenarios/resample_internal.h"
 
-#define VALUE_SPREAD 0.08f // of a parameter's range, around what is wanted
-#define TIME_SPREAD 0.6f   // s by which the conflict may come sooner or later
-#define LEAST_SECONDS 1.8f // s to it
-#define PACE_SPREAD 1.2f   // m/s by which the adversary starts faster or slower than it will be
-#define PACE_SHARE 0.08f   // of its speed, at most
-#define WALK_SHARE 0.05f   // of those on foot and on bicycles
-#define ASIDE_SPREAD 0.15f // m off the middle of its way
-#define LATER_SPREAD 0.4f  // m/s^2 after the conflict
-#define LATER_AFTER 12u    // steps after it, for ...
-#define LATER_STEPS 20u    // ... so long
-#define SETTLED 8u         // steps below which nothing before the conflict is varied
-#define HARDEST_BRAKE 9.6f // m/s^2
-#define HARDEST_START 4.0f // m/s^2 of speeding up
-#define STAYS 25u          // steps after the conflict for which it has to be on its way
-#define FOLLOWS_AFTER 3.0f // s after which who drives along has come to its place
+#define VALUE_SPREAD 0.08f  // of a parameter's range, around what is wanted
+#define TIME_SPREAD 0.6f    // s by which the conflict may come sooner or later
+#define LEAST_SECONDS 1.8f  // s to it
+#define LEAST_TURNED 3.0f   // ... where the adversary has a longer way
+#define LEAST_STRAIGHT 3.4f // ... where the detector looks at how it drove before, for 3 s
+#define PACE_SPREAD 1.2f    // m/s by which the adversary starts faster or slower than it will be
+#define PACE_SHARE 0.08f    // of its speed, at most
+#define WALK_SHARE 0.05f    // of those on foot and on bicycles
+#define ASIDE_SPREAD 0.15f  // m off the middle of its way
+#define LATER_SPREAD 0.4f   // m/s^2 after the conflict
+#define LATER_AFTER 12u     // steps after it, for ...
+#define LATER_STEPS 20u     // ... so long
+#define SETTLED 8u          // steps below which nothing before the conflict is varied
+#define HARDEST_BRAKE 9.6f  // m/s^2
+#define HARDEST_START 4.0f  // m/s^2 of speeding up
+#define SHARPEST 0.25f      // 1/m of a bend that a vehicle takes
+#define MOST_ACROSS 8.0f    // m/s^2
+#define STAYS 25u           // steps after the conflict for which it has to be on its way
+#define FOLLOWS_AFTER 3.0f  // s after which who drives along has come to its place
 
 nm_habit nm_habit_of(nm_kind kind) {
     const unsigned needs = nm_kind_spec_of(kind)->needs;
     const unsigned crossing =
         NM_NEED_CROSSING_LANE | NM_NEED_LEFT_TURN | NM_NEED_RIGHT_TURN | NM_NEED_SIGNAL | NM_NEED_STREET;
-    nm_habit habit = {.moves = 1, .recorded = 1, .later = 0, .crosses = (needs & crossing) != 0};
+    nm_habit habit = {
+        .moves = 1, .recorded = 1, .later = 0, .crosses = (needs & crossing) != 0, .least = LEAST_SECONDS};
+    if (kind == NM_KIND_RED_LIGHT_RUNNER || kind == NM_KIND_SUDDEN_U_TURN) habit.least = LEAST_TURNED;
+    if (kind == NM_KIND_LANE_DRIFT) habit.least = LEAST_STRAIGHT;
     switch (kind) {
     case NM_KIND_LEAD_STOPPED:
     case NM_KIND_BLOCKED_LANE:
@@ -78,7 +85,7 @@ void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice) {
         choice->proposal -= 0.5f * random[k] * random[k];
     }
     choice->seconds = a->seconds + TIME_SPREAD * (2 * nm_rng_uniform(&d->key, base + 4) - 1);
-    choice->seconds = nm_maxf(choice->seconds, nm_minf(a->seconds, LEAST_SECONDS));
+    choice->seconds = nm_maxf(choice->seconds, nm_minf(a->seconds, d->habit.least));
     if (d->habit.moves) {
         choice->pace = random[8]; // in deviations: what they are depends on the manoeuvre's speed
         choice->lead = random[9];
@@ -198,7 +205,8 @@ nm_reject nm_choice_realise(nm_drawing *d, const nm_choice *choice) {
     return check(d);
 }
 
-void nm_script_across(const nm_script *script, uint32_t count, float *across) {
+int nm_script_across(const nm_script *script, uint32_t count, float *across) {
+    int drivable = 1;
     const nm_drive_line *line = script->line;
     for (uint32_t t = 0; t < count; t++) {
         const uint32_t before = t > 1 ? t - 2 : 0, after = t + 2 < count ? t + 2 : count - 1;
@@ -209,5 +217,7 @@ void nm_script_across(const nm_script *script, uint32_t count, float *across) {
         float sideways = 0;
         if (after - before == 4) sideways = (script->d[after] - 2 * script->d[t] + script->d[before]) / (0.04f);
         across[t] = curvature * script->v[t] * script->v[t] + sideways;
+        if (script->v[t] > 0.5f && (fabsf(curvature) > SHARPEST || fabsf(across[t]) > MOST_ACROSS)) drivable = 0;
     }
+    return drivable;
 }

@@ -43,6 +43,7 @@ typedef struct nm_habit {
     uint8_t recorded; ///< somebody who was recorded may play it
     uint8_t later;    ///< what it does after the conflict is free
     uint8_t crosses;  ///< on a way of its own: timed by an ego that does not react
+    float least;      ///< s to the conflict, at least
 } nm_habit;
 
 struct nm_resample_work {
@@ -76,8 +77,8 @@ nm_habit nm_habit_of(nm_kind kind);
 void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice);
 /// Writes its scripts; NM_REJECT_NONE when that can be driven. Sets a->value and a->seconds to the choice's.
 nm_reject nm_choice_realise(nm_drawing *d, const nm_choice *choice);
-/// Sideways acceleration of a script along its line.
-void nm_script_across(const nm_script *script, uint32_t count, float *across);
+/// Sideways acceleration of a script along its line; 0 when no vehicle takes bends like that.
+int nm_script_across(const nm_script *script, uint32_t count, float *across);
 uint32_t nm_script_steps(const nm_script *script, uint32_t steps); ///< for which it is on its line
 
 // resample_cast.c

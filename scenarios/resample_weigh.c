@@ -126,7 +126,8 @@ void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice) {
     const nm_script *own = &a->work->script[NM_ROLE_ADVERSARY], *danger = danger_of(a);
     const uint32_t steps = a->request->steps;
     const uint32_t count = nm_script_steps(own, steps), there = nm_script_steps(danger, steps);
-    nm_script_across(own, count, work->across);
+    choice->odds = -INFINITY;
+    if (!nm_script_across(own, count, work->across) && nm_agent_type_vehicle(a->adversary_type)) return;
     choice->plausibility = nm_motion_plausibility(a->adversary_type, own->v, work->across, count);
     float x[NM_COARSE_STEPS][NM_CIRCLES], y[NM_COARSE_STEPS][NM_CIRCLES];
     for (uint32_t t = 0; t < there; t += NM_COARSE)
