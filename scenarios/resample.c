@@ -148,16 +148,17 @@ static int draw(nm_drawing *d, nm_choice *chosen) {
     if (best == NM_NONE) return 0;
     *chosen = work->choice[best];
     a->out->reject = nm_choice_realise(d, chosen);
+    a->shown = a->shown > TAKES_OVER ? a->shown - TAKES_OVER : 0;
     return a->out->reject == NM_REJECT_NONE;
 }
 
-static nm_status play(nm_drawing *d, nm_error *error) {
+nm_status nm_resample_play(nm_drawing *d, nm_error *error) {
     nm_attempt *a = &d->a;
     nm_case *out = a->out;
-    for (uint32_t role = NM_ROLE_ADVERSARY; role < (a->has_other ? 3u : 2u); role++) nm_stage_script(a, role);
+    for (uint32_t role = NM_ROLE_ADVERSARY; role < NM_ROLES + a->more_count; role++)
+        if (role != NM_ROLE_OTHER || a->has_other) nm_stage_script(a, role);
     nm_stage_run(a, a->request->steps, 0);
     d->runs++;
-    a->shown = a->shown > TAKES_OVER ? a->shown - TAKES_OVER : 0;
     nm_stage_close(a, a->request->steps);
     out->ego = NM_ROLE_EGO;
     out->adversary = NM_ROLE_ADVERSARY;
@@ -182,14 +183,16 @@ static int correction(const nm_drawing *d) {
 }
 
 // Would the scene be refused? What is confirmed may still drive off the road or against a rule.
-static nm_status judge(nm_drawing *d, int *valid, nm_error *error) {
+nm_status nm_resample_judge(nm_drawing *d, int *valid, nm_error *error) {
     nm_attempt *a = &d->a;
     const nm_case *out = a->out;
-    const uint32_t others[2] = {out->adversary, out->other};
+    uint32_t others[NM_SCRIPTS] = {out->adversary}, count = 1;
+    if (out->other != NM_NONE) others[count++] = out->other;
+    for (uint32_t i = 0; i < a->more_count; i++) others[count++] = nm_stage_track(a, NM_ROLES + i);
     const nm_conflict_case conflict = {.scene = &a->work->take.scene,
                                        .ego = out->ego,
                                        .adversaries = others,
-                                       .adversary_count = out->other != NM_NONE ? 2 : 1,
+                                       .adversary_count = count,
                                        .begin = a->shown,
                                        .event = &out->event};
     nm_validity_params params = nm_validity_params_default();
@@ -197,15 +200,6 @@ static nm_status judge(nm_drawing *d, int *valid, nm_error *error) {
     nm_validity validity;
     const nm_status status = nm_validity_of(&conflict, &params, a->work->arena, &validity, error);
     *valid = status == NM_OK && validity.valid;
-    if (getenv("DBG3") && !*valid) {
-        const nm_script *sc = &a->work->script[1];
-        for (int t = 94; t <= 100; t++)
-            fprintf(stderr, "%d s %g d %g v %g course s %g v %g count %u | %g %g vx %g\n", t, sc->s[t], sc->d[t],
-                    sc->v[t], a->work->course.s[t], a->work->course.v[t], a->work->course.count,
-                    a->work->take.x[nm_scene_at(&a->work->take.scene, 1, t)],
-                    a->work->take.y[nm_scene_at(&a->work->take.scene, 1, t)],
-                    a->work->take.vx[nm_scene_at(&a->work->take.scene, 1, t)]);
-    }
     return status;
 }
 
@@ -224,9 +218,9 @@ static nm_status search(nm_drawing *d, nm_error *error) {
             continue;
         }
         int valid = 0;
-        nm_status status = play(d, error);
+        nm_status status = nm_resample_play(d, error);
         if (status == NM_OK && out->reject == NM_REJECT_NONE) {
-            status = judge(d, &valid, error);
+            status = nm_resample_judge(d, &valid, error);
             out->reject = valid ? NM_REJECT_NONE : NM_REJECT_NO_CANDIDATE;
         }
         if (status != NM_OK || valid) return status;
@@ -264,6 +258,7 @@ static nm_status stagings(nm_drawing *d, nm_error *error) {
         if (status == NM_OK && out->reject == NM_REJECT_NONE) {
             out->stagings++;
             status = search(d, error);
+            if (status == NM_OK && out->reject == NM_REJECT_NONE) status = nm_resample_more(d, error);
         } else if (before != NM_REJECT_NONE) {
             out->reject = before; // what stopped the manoeuvre says more than that no further place was found
         }

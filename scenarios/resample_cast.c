@@ -20,13 +20,8 @@ void nm_cast_moment(nm_drawing *d, uint32_t try) {
     a->start_step = nm_rng_below(&d->key, 20 + try, a->base->step_count);
 }
 
-typedef struct nm_seen {
-    float s, d, v, turn;
-} nm_seen;
-
-// A car that was there, seen from a way.
-static int see(const nm_attempt *a, uint32_t track, const nm_drive_line *line, int reversed, float about,
-               nm_seen *seen) {
+int nm_cast_see(const nm_attempt *a, uint32_t track, const nm_drive_line *line, int reversed, float about,
+                nm_seen *seen) {
     nm_state state;
     const nm_track *info = &a->base->tracks[track];
     if (info->type != NM_AGENT_CAR || (info->flags & NM_TRACK_STATIC) || info->length > LONGEST) return 0;
@@ -51,7 +46,7 @@ static int ego_fits(const nm_drawing *d, uint32_t track, nm_seen *seen) {
     const nm_attempt *a = &d->a;
     const int at = nm_kind_param_index(a->spec->kind, NM_PARAM_EGO_SPEED);
     const nm_kind_range range = a->request->ranges.range[at];
-    if (!see(a, track, &a->work->ego_line, 0, a->start_s, seen) || fabsf(seen->d) > ON_LINE) return 0;
+    if (!nm_cast_see(a, track, &a->work->ego_line, 0, a->start_s, seen) || fabsf(seen->d) > ON_LINE) return 0;
     if (seen->v < range.low || seen->v > range.high) return 0;
     const float seconds = seconds_to_place(d, seen);
     return seconds > d->habit.least && seconds < MOST_SECONDS;
@@ -88,7 +83,7 @@ static uint32_t find_adversary(const nm_drawing *d, uint32_t ego, float *least, 
     uint32_t best = NM_NONE;
     for (uint32_t track = 0; track < a->base->track_count; track++) {
         nm_seen seen;
-        if (track == ego || !see(a, track, script->line, script->reversed, script->s[0], &seen)) continue;
+        if (track == ego || !nm_cast_see(a, track, script->line, script->reversed, script->s[0], &seen)) continue;
         if (seen.v < STANDS || fabsf(seen.d - script->d[0]) > ON_LINE) continue;
         const float most = effort(direction * (seen.s - script->s[0]), seen.v - script->v[0], a->seconds);
         if (most >= *least) continue;

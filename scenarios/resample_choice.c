@@ -118,7 +118,7 @@ static uint32_t settled(const nm_drawing *d) {
 }
 
 // The quintic that starts with (offset, speed, 0) and ends with nothing.
-static float fading(float u, float seconds, float offset, float speed, float *slope) {
+float nm_fading(float u, float seconds, float offset, float speed, float *slope) {
     const float u2 = u * u, u3 = u2 * u;
     *slope = offset / seconds * (-30 * u2 + 60 * u3 - 30 * u2 * u2) + speed * (1 - 18 * u2 + 32 * u3 - 15 * u2 * u2);
     return offset * (1 - 10 * u3 + 15 * u3 * u - 6 * u3 * u2) +
@@ -147,7 +147,7 @@ static nm_reject approach(nm_drawing *d, const nm_choice *choice) {
     for (uint32_t t = 0; t < steps; t++) {
         const float u = (float)t / (float)steps;
         float faster;
-        script->s[t] += direction * fading(u, seconds, offset, pace, &faster);
+        script->s[t] += direction * nm_fading(u, seconds, offset, pace, &faster);
         script->v[t] += faster;
         script->d[t] += aside * (1 - nm_quintic(u));
     }

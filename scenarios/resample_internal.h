@@ -70,6 +70,10 @@ typedef struct nm_drawing {
 // resample.c
 /// The course of an ego that keeps its speed, until it has been run.
 void nm_suppose_course(nm_attempt *a);
+/// Runs the scripts as they are and confirms what comes out.
+nm_status nm_resample_play(nm_drawing *d, nm_error *error);
+/// Would what was confirmed be refused as a scene? It may still drive off the road or against a rule.
+nm_status nm_resample_judge(nm_drawing *d, int *valid, nm_error *error);
 
 // resample_choice.c
 nm_habit nm_habit_of(nm_kind kind);
@@ -77,12 +81,21 @@ nm_habit nm_habit_of(nm_kind kind);
 void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice);
 /// Writes its scripts; NM_REJECT_NONE when that can be driven. Sets a->value and a->seconds to the choice's.
 nm_reject nm_choice_realise(nm_drawing *d, const nm_choice *choice);
+/// At the share u of `seconds`, the quintic that starts with (offset, speed, 0) and ends with nothing: way and slope.
+float nm_fading(float u, float seconds, float offset, float speed, float *slope);
 /// Sideways acceleration of a script along its line; 0 when no vehicle takes bends like that.
 int nm_script_across(const nm_script *script, uint32_t count, float *across);
 uint32_t nm_script_steps(const nm_script *script, uint32_t steps); ///< for which it is on its line
 
 // resample_cast.c
 void nm_cast_moment(nm_drawing *d, uint32_t try); ///< a->start_step
+/// A car that was recorded at the start, seen from a way.
+typedef struct nm_seen {
+    float s, d, v, turn; ///< m, m, m/s, rad
+} nm_seen;
+/// `about`: where on the line it is looked for; 0 when it is not there, or not along it.
+int nm_cast_see(const nm_attempt *a, uint32_t track, const nm_drive_line *line, int reversed, float about,
+                nm_seen *seen);
 /// Gives the roles of ego and adversary to two who were recorded and come together at the place with little effort, or
 /// the ego's alone to somebody who comes there. Returns how many were given away. Leaves the supposed course.
 uint32_t nm_cast_roles(nm_drawing *d);
@@ -94,7 +107,15 @@ void nm_likely_add(nm_drawing *d, float weight, int responds, int contact);
 void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice);
 
 // resample_more.c
-/// Further adversaries on the stage of what was confirmed; out->reject says whether they all were found.
+/// Further adversaries on the stage of what was confirmed, one after the other: out->reject says whether all were
+/// found.
 nm_status nm_resample_more(nm_drawing *d, nm_error *error);
+
+// shared by those who weigh
+void nm_circles_put(nm_pose pose, float length, float x[NM_CIRCLES], float y[NM_CIRCLES]);
+float nm_circles_radius(float length, float width);
+/// m between the nearest of two sets; more than 40 is 40.
+float nm_circles_apart(const float *x, const float *y, const float *other_x, const float *other_y);
+nm_pose nm_script_pose(const nm_script *script, uint32_t step); ///< but for the turn that moving sideways takes
 
 #endif

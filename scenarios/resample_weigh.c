@@ -14,7 +14,7 @@
 
 // --- likely futures of the ego ---------------------------------------------------------------------------------------
 
-static void put_circles(nm_pose pose, float length, float *x, float *y) {
+void nm_circles_put(nm_pose pose, float length, float x[NM_CIRCLES], float y[NM_CIRCLES]) {
     float sine, cosine;
     nm_sincosf(pose.heading, &sine, &cosine);
     for (uint32_t k = 0; k < NM_CIRCLES; k++) {
@@ -24,7 +24,7 @@ static void put_circles(nm_pose pose, float length, float *x, float *y) {
     }
 }
 
-static float circle_radius(float length, float width) {
+float nm_circles_radius(float length, float width) {
     return 0.5f * nm_hypotf(length / NM_CIRCLES, width);
 }
 
@@ -51,14 +51,14 @@ void nm_likely_add(nm_drawing *d, float weight, int responds, int contact) {
     for (uint32_t t = 0; t <= likely->steps; t += NM_COARSE) {
         const uint32_t on = t < course->count ? t : course->count - 1;
         const float s = course->s[on] + course->v[on] * (float)(t - on) * NM_STEP_SECONDS;
-        put_circles(nm_drive_line_at(&a->work->ego_line, s, course->d[on]), a->ego_length, likely->x[t / NM_COARSE],
-                    likely->y[t / NM_COARSE]);
+        nm_circles_put(nm_drive_line_at(&a->work->ego_line, s, course->d[on]), a->ego_length, likely->x[t / NM_COARSE],
+                       likely->y[t / NM_COARSE]);
     }
 }
 
 // --- odds ------------------------------------------------------------------------------------------------------------
 
-static float apart(const float *x, const float *y, const float *other_x, const float *other_y) {
+float nm_circles_apart(const float *x, const float *y, const float *other_x, const float *other_y) {
     float least = INFINITY;
     const float dx = x[1] - other_x[1], dy = y[1] - other_y[1];
     if (dx * dx + dy * dy > REACH * REACH) return REACH;
@@ -70,7 +70,7 @@ static float apart(const float *x, const float *y, const float *other_x, const f
     return sqrtf(least);
 }
 
-static nm_pose pose_of(const nm_script *script, uint32_t t) {
+nm_pose nm_script_pose(const nm_script *script, uint32_t t) {
     nm_pose pose = nm_drive_line_at(script->line, script->s[t], script->d[t]);
     if (script->reversed) pose.heading = nm_wrap_angle(pose.heading + NM_PI_F);
     return pose;
@@ -80,18 +80,18 @@ static nm_pose pose_of(const nm_script *script, uint32_t t) {
 static int hits_traffic(const nm_attempt *a, const float (*x)[NM_CIRCLES], const float (*y)[NM_CIRCLES],
                         uint32_t count) {
     const nm_arrays *take = &a->work->take;
-    const float radius = circle_radius(a->length, a->width);
+    const float radius = nm_circles_radius(a->length, a->width);
     for (uint32_t track = nm_stage_track(a, NM_ROLES + a->more_count); track < a->tracks; track++) {
         const nm_track *info = &take->tracks[track];
-        const float reach = radius + circle_radius(info->length, info->width);
+        const float reach = radius + nm_circles_radius(info->length, info->width);
         for (uint32_t t = 0; t < count; t += 2 * NM_COARSE) {
             const size_t at = nm_scene_at(&take->scene, track, t);
             if (!take->valid[at]) continue;
             const float dx = take->x[at] - x[t / NM_COARSE][1], dy = take->y[at] - y[t / NM_COARSE][1];
             if (dx * dx + dy * dy > 400) continue;
             float ox[NM_CIRCLES], oy[NM_CIRCLES];
-            put_circles((nm_pose){take->x[at], take->y[at], take->heading[at]}, info->length, ox, oy);
-            if (apart(x[t / NM_COARSE], y[t / NM_COARSE], ox, oy) < reach) return 1;
+            nm_circles_put((nm_pose){take->x[at], take->y[at], take->heading[at]}, info->length, ox, oy);
+            if (nm_circles_apart(x[t / NM_COARSE], y[t / NM_COARSE], ox, oy) < reach) return 1;
         }
     }
     return 0;
@@ -131,11 +131,11 @@ void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice) {
     choice->plausibility = nm_motion_plausibility(a->adversary_type, own->v, work->across, count);
     float x[NM_COARSE_STEPS][NM_CIRCLES], y[NM_COARSE_STEPS][NM_CIRCLES];
     for (uint32_t t = 0; t < there; t += NM_COARSE)
-        put_circles(pose_of(danger, t), danger == own ? a->length : a->other_length, x[t / NM_COARSE],
-                    y[t / NM_COARSE]);
+        nm_circles_put(nm_script_pose(danger, t), danger == own ? a->length : a->other_length, x[t / NM_COARSE],
+                       y[t / NM_COARSE]);
     const float reach =
-        circle_radius(danger == own ? a->length : a->other_length, danger == own ? a->width : a->other_width) +
-        circle_radius(a->ego_length, a->ego_width);
+        nm_circles_radius(danger == own ? a->length : a->other_length, danger == own ? a->width : a->other_width) +
+        nm_circles_radius(a->ego_length, a->ego_width);
     const int wants_contact = a->request->ranges.severity == NM_SEVERITY_COLLISION;
     const uint32_t planned = choice->likely;
     float odds = 0, weights = 0;
@@ -144,8 +144,8 @@ void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice) {
         if (likely->weight <= 0) continue;
         float least = REACH;
         for (uint32_t t = 0; t < there; t += NM_COARSE)
-            least = nm_minf(
-                least, apart(x[t / NM_COARSE], y[t / NM_COARSE], likely->x[t / NM_COARSE], likely->y[t / NM_COARSE]));
+            least = nm_minf(least, nm_circles_apart(x[t / NM_COARSE], y[t / NM_COARSE], likely->x[t / NM_COARSE],
+                                                    likely->y[t / NM_COARSE]));
         least = nm_maxf(least - reach, 0);
         // on ways that cross the parameters are of an ego that does not react: of the first one
         if (!d->habit.crosses) a->work->course = likely->course;
