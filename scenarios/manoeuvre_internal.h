@@ -191,6 +191,8 @@ nm_reject nm_plan_blind(nm_attempt *a, uint32_t steps);
 nm_reject nm_plan_scripts(nm_attempt *a);
 /// NM_REJECT_NO_ROOM when the adversary's script cannot be driven there: off the road, or too fast round a bend.
 nm_reject nm_plan_check(const nm_attempt *a);
+/// What is staged against the ego's course, in the terms of the plan: as aimed at, but for what depends on the ego.
+void nm_plan_staged(const nm_attempt *a, float value[NM_KIND_MAX_PARAMS]);
 /// Measures the take up to step `until`; returns the largest deviation from what is wanted, in tolerances, after moving
 /// the aims by what measuring and staging differ.
 float nm_plan_correct(nm_attempt *a, uint32_t until);

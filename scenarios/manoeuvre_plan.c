@@ -418,8 +418,7 @@ nm_reject nm_plan_scripts(nm_attempt *a) {
 
 // --- measuring -------------------------------------------------------------------------------------------------------
 
-// What was staged against the ego as it drove, in the terms of the plan: as aimed at, but for what depends on the ego.
-static void staged(const nm_attempt *a, float value[NM_KIND_MAX_PARAMS]) {
+void nm_plan_staged(const nm_attempt *a, float value[NM_KIND_MAX_PARAMS]) {
     const nm_script *script = adversary(a);
     const nm_kind kind = a->spec->kind;
     float s, v;
@@ -459,7 +458,7 @@ float nm_plan_correct(nm_attempt *a, uint32_t until) {
                             .critical_step = a->conflict < until ? a->conflict : until};
     float measured[NM_KIND_MAX_PARAMS], plan[NM_KIND_MAX_PARAMS], worst = 0;
     nm_kind_measure(&a->work->take.scene, &event, &roles, measured, NULL);
-    staged(a, plan);
+    nm_plan_staged(a, plan);
     for (size_t i = 0; i < a->spec->param_count; i++) {
         const nm_kind_param *param = &a->spec->params[i];
         if (isnan(measured[i]) || param->id == NM_PARAM_EGO_SPEED || param->id == NM_PARAM_MIN_TTC) continue;

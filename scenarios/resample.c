@@ -15,9 +15,10 @@
 #define STAGINGS 4u      // of these, those at which futures are drawn
 #define RUNS 7u          // closed-loop runs of one staging
 #define MOST_RUNS 16u    // of an attempt, those of the ego on its own not counted
-#define TAKES_OVER 20u   // steps before there is something to see: the moment at which a planner takes over
+#define TAKES_OVER 10u   // steps before there is something to see: the moment at which a planner takes over
 #define DRIFT_QUIET 3.6f // s before and after a drift without change of lane: the detector wants 3
 #define OFF_LINE 1.5f    // m
+#define ROAD_TRIES 5u    // candidates of which one has to keep to the road
 #define NARROW 0.05f     // of the pressure's range that is not worth another run
 
 nm_resample_work *nm_resample_work_create(void) {
@@ -45,6 +46,7 @@ void nm_suppose_course(nm_attempt *a) {
         course->v[t] = a->start_speed;
         course->d[t] = 0;
     }
+    a->work->undisturbed = *course;
 }
 
 // Is [from, to] m of the ego's way free of junctions?
@@ -78,6 +80,8 @@ static nm_reject set_scene(nm_drawing *d, uint32_t try) {
     a->place = work->places[nm_rng_below(&d->key, 60 + try, (uint32_t)work->place_count)];
     memcpy(a->drawn, a->out->drawn, sizeof a->drawn);
     memcpy(a->value, a->out->drawn, sizeof a->value);
+    memcpy(a->aim, a->out->drawn, sizeof a->aim);
+    memset(d->bias, 0, sizeof d->bias);
     a->taken_count = a->more_count = 0;
     a->start_d = a->start_turn = 0;
     nm_reject reject = nm_plan_setup(a);
@@ -112,6 +116,7 @@ static nm_status prepare(nm_drawing *d, nm_error *error) {
         if (nm_stage_ego_comes(a) && keeps_line(a)) {
             a->tries++;
             d->work->likely_count = 0;
+            a->work->undisturbed = a->work->course;
             nm_likely_add(d, 1, 0, 0);
             return NM_OK;
         }
@@ -142,14 +147,20 @@ static int draw(nm_drawing *d, nm_choice *chosen) {
         nm_choice_weigh(d, wanted, choice);
         work->log_weight[i] = choice->plausibility + choice->odds - choice->proposal;
     }
-    const uint32_t best = nm_resample_pick(work->log_weight, NM_CHOICES, &d->key, 900 + d->round);
-    d->round++;
     a->out->reject = first == NM_REJECT_NONE ? NM_REJECT_NO_CANDIDATE : first;
-    if (best == NM_NONE) return 0;
-    *chosen = work->choice[best];
-    a->out->reject = nm_choice_realise(d, chosen);
-    a->shown = a->shown > TAKES_OVER ? a->shown - TAKES_OVER : 0;
-    return a->out->reject == NM_REJECT_NONE;
+    d->round++;
+    for (uint32_t try = 0; try < ROAD_TRIES; try++) { // whether it keeps to the road takes long to find out
+        const uint32_t best =
+            nm_resample_pick(work->log_weight, NM_CHOICES, &d->key, 200 + d->round * ROAD_TRIES + try);
+        if (best == NM_NONE) return 0;
+        *chosen = work->choice[best];
+        work->log_weight[best] = -INFINITY;
+        a->out->reject = nm_choice_realise(d, chosen);
+        a->shown = a->shown > TAKES_OVER ? a->shown - TAKES_OVER : 0;
+        if (a->out->reject == NM_REJECT_NONE) a->out->reject = nm_plan_check(a);
+        if (a->out->reject == NM_REJECT_NONE) return 1;
+    }
+    return 0;
 }
 
 nm_status nm_resample_play(nm_drawing *d, nm_error *error) {
@@ -225,6 +236,7 @@ static nm_status search(nm_drawing *d, nm_error *error) {
         }
         if (status != NM_OK || valid) return status;
         worst = out->reject;
+        nm_bias_learn(d);
         nm_likely_add(d, 3, 1, out->contact);
         const int more = correction(d);
         if (more > 0) mild = pressure;
@@ -276,7 +288,7 @@ nm_status nm_resample_attempt(nm_resample_work *work, const nm_scene *scene, con
     NM_ASSERT(work && scene && request && out);
     memset(out, 0, sizeof *out);
     nm_drawing d = {.work = work,
-                    .habit = nm_habit_of(request->ranges.kind),
+                    .habit = nm_habit_of(&request->ranges),
                     .key = {.seed = request->seed,
                             .scene = index,
                             .agent = (uint32_t)request->ranges.kind,
@@ -287,7 +299,6 @@ nm_status nm_resample_attempt(nm_resample_work *work, const nm_scene *scene, con
                        .request = request,
                        .spec = nm_kind_spec_of(request->ranges.kind),
                        .index = index,
-                       .detect = nm_detect_params_default(),
                        .out = out};
     d.a.idm = request->idm ? *request->idm : *nm_idm_named("nearmiss");
     if (!request->idm) d.a.idm.lane_changes = 0; // so that the ego is where it is expected

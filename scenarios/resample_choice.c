@@ -4,7 +4,7 @@
 
 #include "scenarios/resample_internal.h"
 
-#define VALUE_SPREAD 0.08f  // of a parameter's range, around what is wanted
+#define VALUE_SPREAD 0.05f  // of a parameter's range, around what is wanted
 #define TIME_SPREAD 0.6f    // s by which the conflict may come sooner or later
 #define LEAST_SECONDS 1.8f  // s to it
 #define LEAST_TURNED 3.0f   // ... where the adversary has a longer way
@@ -24,14 +24,18 @@
 #define STAYS 25u           // steps after the conflict for which it has to be on its way
 #define FOLLOWS_AFTER 3.0f  // s after which who drives along has come to its place
 
-nm_habit nm_habit_of(nm_kind kind) {
+nm_habit nm_habit_of(const nm_kind_ranges *ranges) {
+    const nm_kind kind = ranges->kind;
     const unsigned needs = nm_kind_spec_of(kind)->needs;
     const unsigned crossing =
         NM_NEED_CROSSING_LANE | NM_NEED_LEFT_TURN | NM_NEED_RIGHT_TURN | NM_NEED_SIGNAL | NM_NEED_STREET;
     nm_habit habit = {
         .moves = 1, .recorded = 1, .later = 0, .crosses = (needs & crossing) != 0, .least = LEAST_SECONDS};
     if (kind == NM_KIND_RED_LIGHT_RUNNER || kind == NM_KIND_SUDDEN_U_TURN) habit.least = LEAST_TURNED;
-    if (kind == NM_KIND_LANE_DRIFT) habit.least = LEAST_STRAIGHT;
+    if (kind == NM_KIND_LANE_DRIFT) {
+        habit.least = LEAST_STRAIGHT;
+        habit.recorded = ranges->severity == NM_SEVERITY_NEAR_MISS; // it takes a truck to reach into the ego
+    }
     switch (kind) {
     case NM_KIND_LEAD_STOPPED:
     case NM_KIND_BLOCKED_LANE:
@@ -193,6 +197,12 @@ static nm_reject check(const nm_drawing *d) {
 nm_reject nm_choice_realise(nm_drawing *d, const nm_choice *choice) {
     nm_attempt *a = &d->a;
     memcpy(a->value, choice->value, sizeof a->value);
+    for (size_t i = 0; i < a->spec->param_count; i++) { // as nm_plan_correct aims
+        const nm_kind_range *bounds = &a->spec->params[i].bounds;
+        const float span = 0.5f * (bounds->high - bounds->low);
+        const float least = bounds->low >= 0 ? 0.5f * bounds->low : bounds->low - span;
+        a->aim[i] = nm_clampf(a->value[i] - d->bias[i], least, bounds->high + span);
+    }
     const float seconds = a->seconds;
     a->seconds = choice->seconds;
     a->work->course = d->work->likely[choice->likely].course;

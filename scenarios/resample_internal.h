@@ -63,8 +63,9 @@ typedef struct nm_drawing {
     nm_habit habit;
     int fixed; ///< the adversary starts as it was recorded:
     float fixed_s, fixed_d, fixed_v;
-    uint32_t round; ///< draws so far
-    uint32_t runs;  ///< closed-loop runs of drawn futures so far
+    float bias[NM_KIND_MAX_PARAMS]; ///< by which what is measured was above what was staged, in the last run
+    uint32_t round;                 ///< draws so far
+    uint32_t runs;                  ///< closed-loop runs of drawn futures so far
 } nm_drawing;
 
 // resample.c
@@ -76,10 +77,10 @@ nm_status nm_resample_play(nm_drawing *d, nm_error *error);
 nm_status nm_resample_judge(nm_drawing *d, int *valid, nm_error *error);
 
 // resample_choice.c
-nm_habit nm_habit_of(nm_kind kind);
+nm_habit nm_habit_of(const nm_kind_ranges *ranges);
 /// Choice `i` of this round, near to a->value; not yet weighed.
 void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice);
-/// Writes its scripts; NM_REJECT_NONE when that can be driven. Sets a->value and a->seconds to the choice's.
+/// Writes its scripts; NM_REJECT_NONE when that can be driven. Sets a->value to the choice's.
 nm_reject nm_choice_realise(nm_drawing *d, const nm_choice *choice);
 /// At the share u of `seconds`, the quintic that starts with (offset, speed, 0) and ends with nothing: way and slope.
 float nm_fading(float u, float seconds, float offset, float speed, float *slope);
@@ -101,6 +102,8 @@ int nm_cast_see(const nm_attempt *a, uint32_t track, const nm_drive_line *line, 
 uint32_t nm_cast_roles(nm_drawing *d);
 
 // resample_weigh.c
+/// Learns from the last run by how much the measured values differ from the staged ones.
+void nm_bias_learn(nm_drawing *d);
 /// Takes the stage's course as a likely future; the oldest response gives way.
 void nm_likely_add(nm_drawing *d, float weight, int responds, int contact);
 /// The choice realised last, against all likely futures.

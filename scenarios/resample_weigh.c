@@ -97,17 +97,29 @@ static int hits_traffic(const nm_attempt *a, const float (*x)[NM_CIRCLES], const
     return 0;
 }
 
+void nm_bias_learn(nm_drawing *d) {
+    nm_attempt *a = &d->a;
+    nm_plan_correct(a, a->request->steps);
+    for (size_t i = 0; i < a->spec->param_count; i++) {
+        const nm_kind_range *bounds = &a->spec->params[i].bounds;
+        const float most = 0.3f * (bounds->high - bounds->low), bias = a->value[i] - a->aim[i];
+        if (isfinite(bias)) d->bias[i] = nm_clampf(bias, -most, most);
+    }
+}
+
 // How near what would be measured comes to what is wanted, against one future of the ego.
 static float nearness(nm_drawing *d, const float *wanted) {
     nm_attempt *a = &d->a;
     float achieved[NM_KIND_MAX_PARAMS], sum = 0;
-    if (!isfinite(nm_plan_measure(a, achieved))) return -OUT_OF_RANGE;
+    if (a->conflict >= a->work->course.count) return -OUT_OF_RANGE;
+    nm_plan_staged(a, achieved);
     for (size_t i = 0; i < a->spec->param_count; i++) {
         const nm_kind_param_id id = a->spec->params[i].id;
         const nm_kind_range *range = &a->request->ranges.range[i];
         const float tolerance = nm_kind_tolerance(id);
         if (id == NM_PARAM_EGO_SPEED || id == NM_PARAM_MIN_TTC || id == NM_PARAM_REACTION || isnan(achieved[i]))
             continue;
+        achieved[i] += d->bias[i];
         const float off = (achieved[i] - wanted[i]) / (NEAR_SHARE * (range->high - range->low) + 0.5f * tolerance);
         sum -= 0.5f * nm_minf(off * off, 4 * OUT_OF_RANGE);
         if (achieved[i] < range->low - tolerance || achieved[i] > range->high + tolerance) sum -= OUT_OF_RANGE;
