@@ -295,11 +295,11 @@ static nm_status search(nm_attempt *a, nm_error *error) {
     return NM_OK;
 }
 
-// Who was hit is left out at this place the next time; 0 when nobody of the traffic was.
-static int leave_out(nm_attempt *a) {
+int nm_stage_leave_out(nm_attempt *a) {
     const nm_scene *take = &a->work->take.scene;
     const uint32_t before = a->left_out_count;
-    for (uint32_t i = a->has_other ? 3 : 2; i < take->track_count && a->left_out_count < NM_LEFT_OUT; i++) {
+    for (uint32_t i = nm_stage_track(a, NM_ROLES) + a->more_count;
+         i < take->track_count && a->left_out_count < NM_LEFT_OUT; i++) {
         int hit = 0;
         for (uint32_t k = 0; k < i && !hit; k++) hit = nm_case_come_to_overlap(take, i, k);
         if (hit) a->left_out[a->left_out_count++] = (uint32_t)(take->tracks[i].source_id - NM_FIRST_TRAFFIC_ID);
@@ -342,7 +342,7 @@ nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, c
         status = prepare(&a, error);
         if (status == NM_OK && out->reject == NM_REJECT_NONE) {
             status = search(&a, error);
-            if (status == NM_OK && out->reject == NM_REJECT_OTHERS && leave_out(&a)) {
+            if (status == NM_OK && out->reject == NM_REJECT_OTHERS && nm_stage_leave_out(&a)) {
                 a.tries--; // there again, without them
             } else {
                 out->stagings++;

@@ -173,6 +173,8 @@ nm_status nm_stage_reserve(nm_attempt *a, nm_error *error); ///< room for the si
 nm_status nm_stage_open(nm_attempt *a, nm_error *error);    ///< a->world over the stage
 /// Draws drivers until one comes to the place on the ego's line; leaves its course. 0 when none does.
 int nm_stage_ego_comes(nm_attempt *a);
+/// Who of the traffic was hit in the take is left out at this place the next time; 0 when nobody was.
+int nm_stage_leave_out(nm_attempt *a);
 /// a->value from a->drawn. pressure in [-1, 1]: 0 leaves the drawn values, 1 moves all to their critical ends.
 void nm_attempt_press(nm_attempt *a, float pressure);
 

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scenarios/kinds_measure.h"
 #include "scenarios/resample_internal.h"
 #include "scenarios/validity.h"
 
-#define PLACE_TRIES 24u  // moments and places looked at until one fits
+#define PLACE_TRIES 40u  // moments and places looked at until one fits
 #define PAIR_TRIES 8u    // of these, those that wait for two recorded ones who come together
-#define CAST_TRIES 12u   // of these, those that wait for somebody recorded to be the ego
+#define CAST_TRIES 14u   // of these, those that wait for somebody recorded to be the ego
 #define STAGINGS 4u      // of these, those at which futures are drawn
 #define RUNS 7u          // closed-loop runs of one staging
 #define MOST_RUNS 16u    // of an attempt, those of the ego on its own not counted
@@ -19,6 +20,8 @@
 #define DRIFT_QUIET 3.6f // s before and after a drift without change of lane: the detector wants 3
 #define OFF_LINE 1.5f    // m
 #define ROAD_TRIES 5u    // candidates of which one has to keep to the road
+#define EXACT_RUNS 3u    // after which what lies in the ranges is good enough
+#define NEAR_ENOUGH 0.1f // of a range
 #define NARROW 0.05f     // of the pressure's range that is not worth another run
 
 nm_resample_work *nm_resample_work_create(void) {
@@ -214,6 +217,20 @@ nm_status nm_resample_judge(nm_drawing *d, int *valid, nm_error *error) {
     return status;
 }
 
+// What was confirmed lies within the ranges, but perhaps not where it was wanted: then ranges would not be covered as
+// they are drawn from.
+static int comes_near(const nm_drawing *d) {
+    const nm_attempt *a = &d->a;
+    for (size_t i = 0; i < a->spec->param_count; i++) {
+        const nm_kind_param_id id = a->spec->params[i].id;
+        const nm_kind_range *range = &a->request->ranges.range[i];
+        if (id == NM_PARAM_EGO_SPEED || id == NM_PARAM_MIN_TTC || id == NM_PARAM_REACTION) continue;
+        const float most = nm_maxf(nm_kind_tolerance(id), NEAR_ENOUGH * (range->high - range->low));
+        if (fabsf(a->out->achieved[i] - a->out->requested[i]) > most) return 0; // not where it cannot be measured
+    }
+    return 1;
+}
+
 static nm_status search(nm_drawing *d, nm_error *error) {
     nm_attempt *a = &d->a;
     nm_case *out = a->out;
@@ -231,8 +248,9 @@ static nm_status search(nm_drawing *d, nm_error *error) {
         int valid = 0;
         nm_status status = nm_resample_play(d, error);
         if (status == NM_OK && out->reject == NM_REJECT_NONE) {
-            status = nm_resample_judge(d, &valid, error);
-            out->reject = valid ? NM_REJECT_NONE : NM_REJECT_NO_CANDIDATE;
+            const int near = run >= EXACT_RUNS || comes_near(d);
+            if (near) status = nm_resample_judge(d, &valid, error);
+            out->reject = valid ? NM_REJECT_NONE : near ? NM_REJECT_NO_CANDIDATE : NM_REJECT_PARAMETERS;
         }
         if (status != NM_OK || valid) return status;
         worst = out->reject;
@@ -268,9 +286,14 @@ static nm_status stagings(nm_drawing *d, nm_error *error) {
         out->reject = NM_REJECT_NONE;
         status = prepare(d, error);
         if (status == NM_OK && out->reject == NM_REJECT_NONE) {
-            out->stagings++;
             status = search(d, error);
             if (status == NM_OK && out->reject == NM_REJECT_NONE) status = nm_resample_more(d, error);
+            if (status == NM_OK && out->reject == NM_REJECT_OTHERS && nm_stage_leave_out(a)) {
+                a->tries--; // there again, without them
+            } else {
+                out->stagings++;
+                a->left_out_count = 0;
+            }
         } else if (before != NM_REJECT_NONE) {
             out->reject = before; // what stopped the manoeuvre says more than that no further place was found
         }
