@@ -9,7 +9,7 @@
 
 #define DT 0.1f          // s
 #define WALK_SPEED 1.34f // m/s
-#define WALK_SPREAD 0.37f
+#define WALK_SPREAD 0.26f
 #define RIDE_SPEED 4.2f
 #define RIDE_SPREAD 1.0f
 #define PERSON_ACCELERATION 0.5f // m/s^2

@@ -10,6 +10,7 @@
 #define UNLIKE 1.0f        // nats for a response that came out the other way
 #define HITS_OTHERS 5.0f   // nats for way that somebody else takes
 #define REACH 40.0f        // m beyond which boxes are not compared
+#define MOST_BIAS 0.75f    // of what may be asked for
 #define WEIGHT_OF_OLD 0.3f // of a response, once there is a newer one
 
 // --- likely futures of the ego ---------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ void nm_bias_learn(nm_drawing *d) {
     nm_plan_correct(a, a->request->steps);
     for (size_t i = 0; i < a->spec->param_count; i++) {
         const nm_kind_range *bounds = &a->spec->params[i].bounds;
-        const float most = 0.3f * (bounds->high - bounds->low), bias = a->value[i] - a->aim[i];
+        const float most = MOST_BIAS * (bounds->high - bounds->low), bias = a->value[i] - a->aim[i];
         if (isfinite(bias)) d->bias[i] = nm_clampf(bias, -most, most);
     }
 }
