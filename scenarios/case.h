@@ -45,7 +45,8 @@ typedef struct nm_case_request {
     nm_policy_kind ego;       ///< default IDM; LOG and EXTERNAL are refused: nothing is recorded of this ego
     const nm_policy *custom;  ///< for NM_POLICY_CUSTOM
     const nm_idm_params *idm; ///< of all reactive agents; default nm_idm_named("nearmiss") without lane changes
-    uint32_t start_step;      ///< of the scene, whose traffic is taken; NM_NONE (default) = its current step
+    uint32_t start_step;      ///< of the scene, whose traffic is taken; NM_NONE (default) = its current step, but for
+                              ///< resample a moment drawn in the recording
     uint32_t steps;           ///< of 0.1 s, 60..400; default 100
     uint32_t traffic;         ///< others kept, the nearest ones, 0..NM_CASE_MAX_TRAFFIC; default 6
     uint32_t adversaries;     ///< 1..NM_CASE_MAX_ADVERSARIES who endanger the ego; default 1. More than one: resample

@@ -13,8 +13,9 @@
 #define PLACE_TRIES 40u  // moments and places looked at until one fits
 #define PAIR_TRIES 8u    // of these, those that wait for two recorded ones who come together
 #define CAST_TRIES 14u   // of these, those that wait for somebody recorded to be the ego
-#define STAGINGS 4u      // of these, those at which futures are drawn
+#define STAGINGS 6u      // of these, those at which futures are drawn
 #define RUNS 7u          // closed-loop runs of one staging
+#define UNMOVED_RUNS 4u  // ... when no value may be moved for the severity
 #define MOST_RUNS 16u    // of an attempt, those of the ego on its own not counted
 #define TAKES_OVER 10u   // steps before there is something to see: the moment at which a planner takes over
 #define DRIFT_QUIET 3.6f // s before and after a drift without change of lane: the detector wants 3
@@ -236,7 +237,7 @@ static nm_status search(nm_drawing *d, nm_error *error) {
     nm_case *out = a->out;
     float mild = -1, hard = 1, pressure = 0;
     nm_reject worst = NM_REJECT_NONE;
-    for (uint32_t run = 0; run < RUNS && d->runs < MOST_RUNS; run++) {
+    for (uint32_t run = 0; run < (run == 0 || a->movable ? RUNS : UNMOVED_RUNS) && d->runs < MOST_RUNS; run++) {
         nm_choice choice;
         nm_attempt_press(a, pressure);
         if (!draw(d, &choice)) {
