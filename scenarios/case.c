@@ -53,6 +53,12 @@ nm_status nm_case_check(const nm_scene *scene, const nm_case_request *request, n
     if (request->adversaries > 1 && request->generator != NM_CASE_RESAMPLE)
         return NM_ERROR(error, NM_E_UNSUPPORTED, "%s makes cases with one adversary; resample with several",
                         nm_case_generator_name(request->generator));
+    if (request->model_candidates > NM_CASE_MAX_MODEL_CANDIDATES)
+        return NM_ERROR(error, NM_E_ARGUMENT, "at most %u candidates can come from the model, not %u",
+                        NM_CASE_MAX_MODEL_CANDIDATES, request->model_candidates);
+    if (request->model_candidates > 0 && request->generator != NM_CASE_RESAMPLE)
+        return NM_ERROR(error, NM_E_ARGUMENT, "%s draws from no candidates; resample does",
+                        nm_case_generator_name(request->generator));
     if (!(fabsf(scene->dt - NM_STEP_SECONDS) < 1e-4f))
         return NM_ERROR(error, NM_E_ARGUMENT, "the scene's time step is %g s; corner cases need 0.1 s: resample it",
                         (double)scene->dt);
@@ -102,7 +108,7 @@ void nm_case_work_destroy(nm_case_work *work) {
 }
 
 int nm_case_uses_model(const nm_case_request *request) {
-    return request->generator == NM_CASE_DIFFUSION;
+    return request->generator == NM_CASE_DIFFUSION || request->model_candidates > 0;
 }
 
 nm_status nm_case_attempt(nm_case_work *work, const nm_scene *scene, const nm_case_request *request, uint64_t index,
@@ -114,7 +120,7 @@ nm_status nm_case_attempt(nm_case_work *work, const nm_scene *scene, const nm_ca
         return nm_manoeuvre_attempt(work->manoeuvre, scene, request, index, out, error);
     }
     if (request->generator == NM_CASE_RESAMPLE) {
-        if (!work->resample) work->resample = nm_resample_work_create();
+        if (!work->resample) work->resample = nm_resample_work_create(work->model, work->recipe);
         if (!work->resample) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
         return nm_resample_attempt(work->resample, scene, request, index, out, error);
     }

@@ -35,6 +35,7 @@ NM_API int nm_case_generator_from_name(const char *name, nm_case_generator *gene
 
 #define NM_CASE_MAX_TRAFFIC 32u
 #define NM_CASE_MAX_ADVERSARIES 4u
+#define NM_CASE_MAX_MODEL_CANDIDATES 32u
 
 /// Fill with nm_case_request_default(). Borrowed pointers outlive the attempts.
 typedef struct nm_case_request {
@@ -42,14 +43,16 @@ typedef struct nm_case_request {
     nm_kind_ranges ranges; ///< kind, severity and parameters: nm_kind_ranges_default, nm_kind_ranges_set
     nm_sampling sampling;
     uint64_t seed;
-    nm_policy_kind ego;       ///< default IDM; LOG and EXTERNAL are refused: nothing is recorded of this ego
-    const nm_policy *custom;  ///< for NM_POLICY_CUSTOM
-    const nm_idm_params *idm; ///< of all reactive agents; default nm_idm_named("nearmiss") without lane changes
-    uint32_t start_step;      ///< of the scene, whose traffic is taken; NM_NONE (default) = its current step, but for
-                              ///< resample a moment drawn in the recording
-    uint32_t steps;           ///< of 0.1 s, 60..400; default 100
-    uint32_t traffic;         ///< others kept, the nearest ones, 0..NM_CASE_MAX_TRAFFIC; default 6
-    uint32_t adversaries;     ///< 1..NM_CASE_MAX_ADVERSARIES who endanger the ego; default 1. More than one: resample
+    nm_policy_kind ego;        ///< default IDM; LOG and EXTERNAL are refused: nothing is recorded of this ego
+    const nm_policy *custom;   ///< for NM_POLICY_CUSTOM
+    const nm_idm_params *idm;  ///< of all reactive agents; default nm_idm_named("nearmiss") without lane changes
+    uint32_t start_step;       ///< of the scene, whose traffic is taken; NM_NONE (default) = its current step, but for
+                               ///< resample a moment drawn in the recording
+    uint32_t steps;            ///< of 0.1 s, 60..400; default 100
+    uint32_t traffic;          ///< others kept, the nearest ones, 0..NM_CASE_MAX_TRAFFIC; default 6
+    uint32_t adversaries;      ///< 1..NM_CASE_MAX_ADVERSARIES who endanger the ego; default 1. More than one: resample
+    uint32_t model_candidates; ///< of resample: futures of the adversary that the model is asked for, to draw from
+                               ///< along with its own; 0..NM_CASE_MAX_MODEL_CANDIDATES, default 0: no model takes part
 } nm_case_request;
 NM_API nm_case_request nm_case_request_default(void);
 

@@ -52,13 +52,14 @@ static void print_request(nm_text *text, const nm_scene *source, const nm_case_r
     nm_text_escape_json(custom, sizeof custom, request->custom && request->custom->name ? request->custom->name : "");
     print(text,
           "{\"generator\":\"%s\",\"kind\":\"%s\",\"severity\":\"%s\",\"sampling\":\"%s\",\"seed\":\"%" PRIu64
-          "\",\"index\":\"%" PRIu64 "\",\"start_step\":%u,\"steps\":%u,\"traffic\":%u,\"adversaries\":%u,\"ego\":\"%"
+          "\",\"index\":\"%" PRIu64
+          "\",\"start_step\":%u,\"steps\":%u,\"traffic\":%u,\"adversaries\":%u,\"model_candidates\":%u,\"ego\":\"%"
           "s\",\"custom\":\"%s\",\"idm\":\"%s\","
           "\"given\":%u,\"ranges\":{",
           nm_case_generator_name(request->generator), spec->name, nm_severity_name(ranges->severity),
           nm_sampling_name(request->sampling), request->seed, index, start, request->steps, request->traffic,
-          request->adversaries, nm_policy_name(request->ego), custom, request->idm ? request->idm->name : "",
-          ranges->given);
+          request->adversaries, request->model_candidates, nm_policy_name(request->ego), custom,
+          request->idm ? request->idm->name : "", ranges->given);
     for (size_t i = 0; i < spec->param_count; i++)
         print(text, "%s\"%s\":[%.9g,%.9g]", i ? "," : "", spec->params[i].name, (double)ranges->range[i].low,
               (double)ranges->range[i].high);
@@ -180,6 +181,7 @@ nm_status nm_case_parse(const char *parameters, nm_case_request *request, uint64
         given >> nm_kind_spec_of(which)->param_count || !read_ranges(parameters, &read.ranges))
         return NM_ERROR(error, NM_E_FORMAT, "the parameters of the corner case are incomplete or out of range");
     small(parameters, "adversaries", &read.adversaries);
+    small(parameters, "model_candidates", &read.model_candidates);
     read.ranges.given = given;
     read.idm = idm[0] ? nm_idm_named(idm) : NULL;
     if (idm[0] && !read.idm)

@@ -25,9 +25,11 @@
 #define NEAR_ENOUGH 0.1f // of a range
 #define NARROW 0.05f     // of the pressure's range that is not worth another run
 
-nm_resample_work *nm_resample_work_create(void) {
+nm_resample_work *nm_resample_work_create(nm_model *model, const nm_recipe *recipe) {
     nm_resample_work *work = calloc(1, sizeof *work);
     if (!work) return NULL;
+    work->model = model;
+    work->recipe = recipe;
     work->stage = nm_manoeuvre_work_create();
     if (work->stage) return work;
     free(work);
@@ -37,6 +39,7 @@ nm_resample_work *nm_resample_work_create(void) {
 void nm_resample_work_destroy(nm_resample_work *work) {
     if (!work) return;
     nm_manoeuvre_work_destroy(work->stage);
+    nm_model_futures_destroy(work->futures);
     free(work);
 }
 
@@ -122,7 +125,7 @@ static nm_status prepare(nm_drawing *d, nm_error *error) {
             d->work->likely_count = 0;
             a->work->undisturbed = a->work->course;
             nm_likely_add(d, 1, 0, 0);
-            return NM_OK;
+            return nm_resample_ask_model(d, error);
         }
         a->out->reject = NM_REJECT_EGO_ELSEWHERE;
         nm_world_destroy(a->world);
@@ -148,7 +151,7 @@ static int draw(nm_drawing *d, nm_choice *chosen) {
         const nm_reject reject = nm_choice_realise(d, choice);
         if (first == NM_REJECT_NONE) first = reject;
         if (reject != NM_REJECT_NONE) continue;
-        nm_choice_weigh(d, wanted, choice);
+        nm_choice_weigh(d, choice);
         work->log_weight[i] = choice->plausibility + choice->odds - choice->proposal;
     }
     a->out->reject = first == NM_REJECT_NONE ? NM_REJECT_NO_CANDIDATE : first;
@@ -162,6 +165,7 @@ static int draw(nm_drawing *d, nm_choice *chosen) {
         a->out->reject = nm_choice_realise(d, chosen);
         a->shown = a->shown > TAKES_OVER ? a->shown - TAKES_OVER : 0;
         if (a->out->reject == NM_REJECT_NONE) a->out->reject = nm_plan_check(a);
+        d->followed = chosen->expected;
         if (a->out->reject == NM_REJECT_NONE) return 1;
     }
     return 0;
@@ -272,7 +276,8 @@ static nm_status search(nm_drawing *d, nm_error *error) {
 static nm_status finish(nm_drawing *d, nm_error *error) {
     nm_attempt *a = &d->a;
     char members[160];
-    snprintf(members, sizeof members, "\"moment\":%u,\"recorded\":%u", a->start_step, a->taken_count);
+    snprintf(members, sizeof members, "\"moment\":%u,\"recorded\":%u,\"expected\":%u", a->start_step, a->taken_count,
+             d->followed);
     a->members = members;
     memcpy(a->out->drawn, a->drawn, sizeof a->out->drawn);
     return nm_stage_publish(a, error);
@@ -326,6 +331,8 @@ nm_status nm_resample_attempt(nm_resample_work *work, const nm_scene *scene, con
                        .out = out};
     d.a.idm = request->idm ? *request->idm : *nm_idm_named("nearmiss");
     if (!request->idm) d.a.idm.lane_changes = 0; // so that the ego is where it is expected
+    if (request->model_candidates > 0 && (!work->model || !work->recipe))
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "candidates from a model were asked for, but there is no model");
     nm_kind_sample(&request->ranges, request->sampling, request->seed, index, out->drawn);
     nm_status status = nm_stage_places(work->stage, scene->map, request->ranges.kind, error);
     if (status == NM_OK) status = nm_stage_reserve(&d.a, error);

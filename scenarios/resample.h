@@ -14,6 +14,8 @@
 ///             after, how far off its lane's middle it drives, and the kind's parameters around the values wanted. They
 ///             are proposed near to what conflicts, because blind draws hit a given kind once in thousands of times;
 ///             the weights divide by the density of the proposal.
+///             With request.model_candidates half of them follow what the model expects the adversary to do, where that
+///             was recorded, before they turn into the manoeuvre.
 /// prior       nm_motion_plausibility (resample_prior.h)
 /// conflict    Predicted against each likely future of the ego: parameters in their ranges and near to the values
 ///             wanted, ways that come close, nobody else hit.
@@ -31,11 +33,13 @@ extern "C" {
 
 /// Working memory: one per thread.
 typedef struct nm_resample_work nm_resample_work;
-NM_API nm_resample_work *nm_resample_work_create(void);       ///< NULL: no memory
+/// model, recipe: nullable, borrowed; asked for futures when a request wants them. NULL: no memory.
+NM_API nm_resample_work *nm_resample_work_create(nm_model *model, const nm_recipe *recipe);
 NM_API void nm_resample_work_destroy(nm_resample_work *work); ///< NULL is fine
 
 /// As nm_case_attempt. Some 2 to 10 closed-loop runs with the detectors behind each: 2 to 8 ms. Memory: one world an
-/// attempt and what the kept scene takes; no allocation within runs.
+/// attempt and what the kept scene takes; no allocation within runs. With model_candidates what the model takes comes
+/// on top; NM_E_UNSUPPORTED without a model.
 NM_API nm_status nm_resample_attempt(nm_resample_work *work, const nm_scene *scene, const nm_case_request *request,
                                      uint64_t index, nm_case *out, nm_error *error);
 

@@ -76,6 +76,7 @@ void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice) {
     float random[16];
     for (uint32_t k = 0; k < 4; k++) nm_rng_normal4(&d->key, base + k, random + 4 * k);
     memset(choice, 0, sizeof *choice);
+    // what is asked for is met as it was drawn, give or take this spread: it is wanted, and needs no weight
     for (size_t k = 0; k < a->spec->param_count; k++) {
         const nm_kind_range *range = &a->request->ranges.range[k];
         const nm_kind_param_id id = a->spec->params[k].id;
@@ -86,7 +87,6 @@ void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice) {
         if (choice->value[k] < range->low) choice->value[k] = 2 * range->low - choice->value[k];
         if (choice->value[k] > range->high) choice->value[k] = 2 * range->high - choice->value[k];
         choice->value[k] = nm_clampf(choice->value[k], range->low, range->high);
-        choice->proposal -= 0.5f * random[k] * random[k];
     }
     choice->seconds = a->seconds + TIME_SPREAD * (2 * nm_rng_uniform(&d->key, base + 4) - 1);
     choice->seconds = nm_maxf(choice->seconds, nm_minf(a->seconds, d->habit.least));
@@ -95,6 +95,10 @@ void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice) {
         choice->lead = random[9];
         choice->aside = ASIDE_SPREAD * random[10];
         choice->proposal -= 0.5f * random[8] * random[8];
+    }
+    if (d->work->expected_count > 0 && (i & 1u)) {
+        choice->expected = 1 + nm_rng_below(&d->key, base + 6, d->work->expected_count);
+        choice->leaves = 0.2f + 0.5f * nm_rng_uniform(&d->key, base + 7);
     }
     if (d->habit.later) choice->later = LATER_SPREAD * random[11];
     const float share = nm_rng_uniform(&d->key, base + 5);
@@ -129,6 +133,21 @@ float nm_fading(float u, float seconds, float offset, float speed, float *slope)
            speed * seconds * (u - 6 * u3 + 8 * u3 * u - 3 * u3 * u2);
 }
 
+// Does as the model expects at first; returns the step at which it begins to do otherwise.
+static uint32_t follow(nm_drawing *d, const nm_choice *choice, uint32_t steps) {
+    nm_script *script = &d->a.work->script[NM_ROLE_ADVERSARY];
+    if (!d->fixed || choice->expected == 0) return 0;
+    const nm_expected *expected = &d->work->expected[choice->expected - 1];
+    uint32_t from = (uint32_t)(choice->leaves * (float)steps);
+    if (from > expected->steps - 1) from = expected->steps - 1;
+    for (uint32_t t = 0; t < from; t++) {
+        script->s[t] = expected->s[t];
+        script->d[t] = expected->d[t];
+        script->v[t] = expected->v[t];
+    }
+    return from;
+}
+
 // The way to the bare manoeuvre: from where it was recorded, or from another speed.
 static nm_reject approach(nm_drawing *d, const nm_choice *choice) {
     nm_attempt *a = &d->a;
@@ -136,9 +155,15 @@ static nm_reject approach(nm_drawing *d, const nm_choice *choice) {
     const float direction = script->reversed ? -1.0f : 1.0f;
     const uint32_t steps = settled(d);
     if (steps < SETTLED) return d->fixed ? NM_REJECT_NO_CANDIDATE : NM_REJECT_NONE;
-    const float seconds = (float)steps * NM_STEP_SECONDS;
+    const uint32_t from = d->led = follow(d, choice, steps);
+    const float seconds = (float)(steps - from) * NM_STEP_SECONDS;
     float offset, pace, aside;
-    if (d->fixed) {
+    if (from > 0) {
+        const nm_expected *expected = &d->work->expected[choice->expected - 1];
+        offset = direction * (expected->s[from] - script->s[from]);
+        pace = expected->v[from] - script->v[from];
+        aside = expected->d[from] - script->d[from];
+    } else if (d->fixed) {
         offset = direction * (d->fixed_s - script->s[0]);
         pace = d->fixed_v - script->v[0];
         aside = d->fixed_d - script->d[0];
@@ -148,8 +173,8 @@ static nm_reject approach(nm_drawing *d, const nm_choice *choice) {
         offset = -pace * seconds * (0.5f + 0.08f * choice->lead); // half of it: the speed changes evenly
         aside = choice->aside;
     }
-    for (uint32_t t = 0; t < steps; t++) {
-        const float u = (float)t / (float)steps;
+    for (uint32_t t = from; t < steps; t++) {
+        const float u = (float)(t - from) / (float)(steps - from);
         float faster;
         script->s[t] += direction * nm_fading(u, seconds, offset, pace, &faster);
         script->v[t] += faster;
@@ -204,6 +229,7 @@ nm_reject nm_choice_realise(nm_drawing *d, const nm_choice *choice) {
         a->aim[i] = nm_clampf(a->value[i] - d->bias[i], least, bounds->high + span);
     }
     const float seconds = a->seconds;
+    d->led = 0;
     a->seconds = choice->seconds;
     a->work->course = d->work->likely[choice->likely].course;
     nm_reject reject = nm_plan_scripts(a);

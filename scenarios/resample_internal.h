@@ -6,6 +6,7 @@
 #define NM_SCENARIOS_RESAMPLE_INTERNAL_H
 
 #include "scenarios/manoeuvre_internal.h"
+#include "scenarios/model_futures.h"
 #include "scenarios/resample.h"
 #include "scenarios/resample_prior.h"
 
@@ -25,6 +26,13 @@ typedef struct nm_likely {
     float x[NM_COARSE_STEPS][NM_CIRCLES], y[NM_COARSE_STEPS][NM_CIRCLES];
 } nm_likely;
 
+/// A future of the adversary that the model expects, from where it was recorded, seen from its way.
+#define NM_EXPECTED_STEPS 81u
+typedef struct nm_expected {
+    uint32_t steps; ///< for which it keeps to the way, the first included
+    float s[NM_EXPECTED_STEPS], d[NM_EXPECTED_STEPS], v[NM_EXPECTED_STEPS];
+} nm_expected;
+
 /// All that is drawn of a candidate.
 typedef struct nm_choice {
     float value[NM_KIND_MAX_PARAMS]; ///< what the manoeuvre aims at
@@ -32,6 +40,8 @@ typedef struct nm_choice {
     float pace, lead;                ///< m/s and m by which it starts off the bare manoeuvre; not where it was recorded
     float aside;                     ///< m off the way's middle at the start; likewise
     float later;                     ///< m/s^2 after the conflict
+    uint32_t expected;               ///< 1 + the model's future that it follows at first, or 0; ...
+    float leaves;                    ///< ... for this share of the way to the conflict
     uint32_t likely;                 ///< the future of the ego that it is laid against
     float proposal;                  ///< log density with which it was drawn
     float plausibility, odds;        ///< logarithms
@@ -52,6 +62,11 @@ struct nm_resample_work {
     uint32_t likely_count;
     nm_choice choice[NM_CHOICES];
     float log_weight[NM_CHOICES];
+    nm_model *model;           ///< nullable, borrowed
+    const nm_recipe *recipe;   ///< likewise
+    nm_model_futures *futures; ///< made when first asked
+    nm_expected expected[NM_CASE_MAX_MODEL_CANDIDATES];
+    uint32_t expected_count;
     float across[NM_STAGE_STEPS]; ///< m/s^2 of the candidate in hand
 };
 
@@ -64,6 +79,8 @@ typedef struct nm_drawing {
     int fixed; ///< the adversary starts as it was recorded:
     float fixed_s, fixed_d, fixed_v;
     float bias[NM_KIND_MAX_PARAMS]; ///< by which what is measured was above what was staged, in the last run
+    uint32_t led;                   ///< steps for which the candidate in hand does as the model expects
+    uint32_t followed;              ///< of the choice played last: its `expected`
     uint32_t round;                 ///< draws so far
     uint32_t runs;                  ///< closed-loop runs of drawn futures so far
 } nm_drawing;
@@ -101,13 +118,17 @@ int nm_cast_see(const nm_attempt *a, uint32_t track, const nm_drive_line *line, 
 /// the ego's alone to somebody who comes there. Returns how many were given away. Leaves the supposed course.
 uint32_t nm_cast_roles(nm_drawing *d);
 
+// resample_model.c
+/// Asks for what the request wants, once the roles are given away.
+nm_status nm_resample_ask_model(nm_drawing *d, nm_error *error);
+
 // resample_weigh.c
 /// Learns from the last run by how much the measured values differ from the staged ones.
 void nm_bias_learn(nm_drawing *d);
 /// Takes the stage's course as a likely future; the oldest response gives way.
 void nm_likely_add(nm_drawing *d, float weight, int responds, int contact);
 /// The choice realised last, against all likely futures.
-void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice);
+void nm_choice_weigh(nm_drawing *d, nm_choice *choice);
 
 // resample_more.c
 /// Further adversaries on the stage of what was confirmed, one after the other: out->reject says whether all were

@@ -11,19 +11,20 @@
 #include "scenarios/resample_internal.h"
 
 #define CANDIDATES 48u
-#define PLAYED 5u           // runs for one further adversary
-#define COMES_UP 30u        // steps in which one that was recorded gets behind the ego
-#define WRECK_BRAKE 8.5f    // m/s^2
-#define WRECK_GRIP 25.0f    // m/s^3
-#define MILD 2.0f           // m/s^2 that this may take
-#define CLOSE 1.0f          // m: deviation of how near a candidate comes to the ego
-#define TOUCHES 0.15f       // m that are too near for two who shall not touch
-#define HITS_OTHERS 8.0f    // nats
-#define REACH 40.0f         // m
-#define QUIET 3.1f          // s that who drifts has to drive straight before: the detector looks at 3
-#define NARROWEST 2.4f      // m between the middles of two lanes
-#define WIDEST 5.5f         // m
-#define SPREAD_OF_TIME 2.0f // s by which a companion may be away from the adversary
+#define MORE_DRAWS (1u << 20) // random numbers beyond those of the first adversary
+#define PLAYED 5u             // runs for one further adversary
+#define COMES_UP 30u          // steps in which one that was recorded gets behind the ego
+#define WRECK_BRAKE 8.5f      // m/s^2
+#define WRECK_GRIP 25.0f      // m/s^3
+#define MILD 2.0f             // m/s^2 that this may take
+#define CLOSE 1.0f            // m: deviation of how near a candidate comes to the ego
+#define TOUCHES 0.15f         // m that are too near for two who shall not touch
+#define HITS_OTHERS 8.0f      // nats
+#define REACH 40.0f           // m
+#define QUIET 3.1f            // s that who drifts has to drive straight before: the detector looks at 3
+#define NARROWEST 2.4f        // m between the middles of two lanes
+#define WIDEST 5.5f           // m
+#define SPREAD_OF_TIME 2.0f   // s by which a companion may be away from the adversary
 
 typedef enum nm_part { NM_PART_BEHIND = 0, NM_PART_COMPANION, NM_PART_BESIDE, NM_PART_COUNT } nm_part;
 
@@ -293,7 +294,7 @@ static nm_status add_one(nm_drawing *d, const float beside[2], int *behind_taken
     nm_script *script = &a->work->script[NM_ROLES + k];
     nm_further candidates[CANDIDATES];
     float weights[CANDIDATES];
-    const uint32_t base = 20000 + k * CANDIDATES * 8;
+    const uint32_t base = MORE_DRAWS + k * CANDIDATES * 8;
     for (uint32_t i = 0; i < CANDIDATES; i++) {
         nm_further *f = &candidates[i];
         *f = draw_further(d, beside, *behind_taken, base + i * 8);
@@ -312,7 +313,7 @@ static nm_status add_one(nm_drawing *d, const float beside[2], int *behind_taken
     const nm_course response = a->work->course; // which the candidates are laid against
     a->out->reject = NM_REJECT_NO_CANDIDATE;
     for (uint32_t run = 0; run < PLAYED; run++) {
-        const uint32_t best = nm_resample_pick(weights, CANDIDATES, &d->key, 19000 + k * PLAYED + run);
+        const uint32_t best = nm_resample_pick(weights, CANDIDATES, &d->key, MORE_DRAWS - 1000 + k * PLAYED + run);
         if (best == NM_NONE) break;
         weights[best] = -INFINITY;
         const nm_further *f = &candidates[best];

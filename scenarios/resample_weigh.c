@@ -4,12 +4,13 @@
 #include "scenarios/kinds_measure.h"
 #include "scenarios/resample_internal.h"
 
-#define NEAR_SHARE 0.08f   // deviation of what is measured from what is wanted, of the range
+#define NEAR_SHARE 0.05f   // deviation of what is measured from what is aimed at, of the range
 #define OUT_OF_RANGE 12.0f // nats
 #define CLOSE 4.0f         // m: deviation of how near the ways come without a reaction
 #define UNLIKE 1.0f        // nats for a response that came out the other way
 #define HITS_OTHERS 5.0f   // nats for way that somebody else takes
 #define REACH 40.0f        // m beyond which boxes are not compared
+#define ORDINARY_NATS 0.6f // of each of three features, for what the model expects: half of recorded drives lie below
 #define MOST_BIAS 0.75f    // of what may be asked for
 #define WEIGHT_OF_OLD 0.3f // of a response, once there is a newer one
 
@@ -108,8 +109,8 @@ void nm_bias_learn(nm_drawing *d) {
     }
 }
 
-// How near what would be measured comes to what is wanted, against one future of the ego.
-static float nearness(nm_drawing *d, const float *wanted) {
+// How near what would be measured comes to what the candidate aims at, against one future of the ego.
+static float nearness(nm_drawing *d) {
     nm_attempt *a = &d->a;
     float achieved[NM_KIND_MAX_PARAMS], sum = 0;
     if (a->conflict >= a->work->course.count) return -OUT_OF_RANGE;
@@ -121,7 +122,7 @@ static float nearness(nm_drawing *d, const float *wanted) {
         if (id == NM_PARAM_EGO_SPEED || id == NM_PARAM_MIN_TTC || id == NM_PARAM_REACTION || isnan(achieved[i]))
             continue;
         achieved[i] += d->bias[i];
-        const float off = (achieved[i] - wanted[i]) / (NEAR_SHARE * (range->high - range->low) + 0.5f * tolerance);
+        const float off = (achieved[i] - a->value[i]) / (NEAR_SHARE * (range->high - range->low) + 0.5f * tolerance);
         sum -= 0.5f * nm_minf(off * off, 4 * OUT_OF_RANGE);
         if (achieved[i] < range->low - tolerance || achieved[i] > range->high + tolerance) sum -= OUT_OF_RANGE;
     }
@@ -133,7 +134,7 @@ static const nm_script *danger_of(const nm_attempt *a) {
     return &a->work->script[a->danger];
 }
 
-void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice) {
+void nm_choice_weigh(nm_drawing *d, nm_choice *choice) {
     nm_attempt *a = &d->a;
     nm_resample_work *work = d->work;
     const nm_script *own = &a->work->script[NM_ROLE_ADVERSARY], *danger = danger_of(a);
@@ -141,7 +142,9 @@ void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice) {
     const uint32_t count = nm_script_steps(own, steps), there = nm_script_steps(danger, steps);
     choice->odds = -INFINITY;
     if (!nm_script_across(own, count, work->across) && nm_agent_type_vehicle(a->adversary_type)) return;
-    choice->plausibility = nm_motion_plausibility(a->adversary_type, own->v, work->across, count);
+    const uint32_t led = d->led < count ? d->led : count;
+    choice->plausibility = nm_motion_plausibility(a->adversary_type, own->v + led, work->across + led, count - led) -
+                           3 * ORDINARY_NATS * (float)led * NM_STEP_SECONDS / NM_DECISION_SECONDS;
     float x[NM_COARSE_STEPS][NM_CIRCLES], y[NM_COARSE_STEPS][NM_CIRCLES];
     for (uint32_t t = 0; t < there; t += NM_COARSE)
         nm_circles_put(nm_script_pose(danger, t), danger == own ? a->length : a->other_length, x[t / NM_COARSE],
@@ -162,7 +165,7 @@ void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice) {
         least = nm_maxf(least - reach, 0);
         // on ways that cross the parameters are of an ego that does not react: of the first one
         if (!d->habit.crosses) a->work->course = likely->course;
-        float log_odds = d->habit.crosses ? 0 : nearness(d, wanted);
+        float log_odds = d->habit.crosses ? 0 : nearness(d);
         if (likely->responds)
             log_odds -= (least <= 0) == wants_contact ? 0 : UNLIKE;
         else
@@ -172,7 +175,7 @@ void nm_choice_weigh(nm_drawing *d, const float *wanted, nm_choice *choice) {
     }
     a->work->course = work->likely[planned].course;
     choice->odds = logf(odds / weights);
-    if (d->habit.crosses) choice->odds += nearness(d, wanted);
+    if (d->habit.crosses) choice->odds += nearness(d);
     if (danger == own && hits_traffic(a, (const float(*)[NM_CIRCLES])x, (const float(*)[NM_CIRCLES])y, there))
         choice->odds -= HITS_OTHERS;
 }
