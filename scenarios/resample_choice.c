@@ -94,7 +94,7 @@ void nm_choice_draw(const nm_drawing *d, uint32_t i, nm_choice *choice) {
         choice->pace = random[8]; // in deviations: what they are depends on the manoeuvre's speed
         choice->lead = random[9];
         choice->aside = ASIDE_SPREAD * random[10];
-        choice->proposal -= 0.5f * random[8] * random[8];
+        if (!d->fixed) choice->proposal -= 0.5f * random[8] * random[8]; // who was recorded has a pace of its own
     }
     if (d->work->expected_count > 0 && (i & 1u)) {
         choice->expected = 1 + nm_rng_below(&d->key, base + 6, d->work->expected_count);

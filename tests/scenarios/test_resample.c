@@ -1,5 +1,6 @@
 // Corner cases made by resampling: kept ones are what was asked for, drawn by weight, with those who were recorded.
-#include "support.h"
+#include "nexus/network_support.h"
+#include "nexus/tokens_support.h"
 
 #include "scenarios/case.h"
 #include "scenarios/resample_prior.h"
@@ -378,6 +379,69 @@ static void further_adversaries_endanger_the_ego_too(void **state) {
     nm_case_work_destroy(work);
 }
 
+// --- the model -------------------------------------------------------------------------------------------------------
+
+typedef struct small {
+    nm_backend *backend;
+    nm_model *model;
+    nm_recipe recipe;
+} small;
+
+static small small_open(void) {
+    small s = {.recipe = {.tokens = nm_token_config_default(NM_TOKENS_AGENT), .prior = NM_PRIOR_LANE}};
+    s.recipe.tokens.paths = 1;
+    s.recipe.tokens.future = 6;
+    s.recipe.tokens.map_polylines = 8;
+    nm_model_config config = small_config(2);
+    nm_token_fit_model(&s.recipe.tokens, &config);
+    nm_backend_config backend = nm_backend_config_default();
+    nm_error error;
+    backend.compute = NM_F32;
+    backend.threads = 1;
+    assert_int_equal(nm_backend_create_cpu(&backend, &s.backend, &error), NM_OK);
+    assert_int_equal(nm_model_create(&config, s.backend, 1, &s.model, &error), NM_OK);
+    return s;
+}
+
+static void candidates_follow_the_model(void **state) {
+    (void)state;
+    small s = small_open();
+    nm_case_work *work = nm_case_work_create(s.model, &s.recipe), *again = nm_case_work_create(s.model, &s.recipe);
+    nm_case_request request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
+    const nm_scene *base = recording_of("highway:lanes=3,density=25", 4);
+    request.model_candidates = 2;
+    assert_int_equal(nm_case_uses_model(&request), 1);
+    unsigned followed = 0;
+    for (uint64_t i = 0; i < 40 && followed == 0; i++) {
+        const nm_case made = attempt(work, base, &request, i);
+        if (!made.scene) continue;
+        const unsigned expected = member(made.scene->provenance.parameters, "\"expected\":");
+        assert_true(expected <= 2);
+        if (expected > 0) {
+            followed++;
+            // one who was recorded does it, and it can be made again
+            assert_int_equal(member(made.scene->provenance.parameters, "\"recorded\":"), 2);
+            check_validity(&made, NM_KIND_CUT_IN);
+            nm_case_request read;
+            uint64_t index;
+            nm_error error;
+            assert_int_equal(nm_case_parse(made.scene->provenance.parameters, &read, &index, &error), NM_OK);
+            assert_int_equal(read.model_candidates, 2);
+            const nm_case second = attempt(again, base, &read, index);
+            assert_non_null(second.scene);
+            assert_true(second.scene->hash == made.scene->hash);
+            nm_scene_destroy(second.scene);
+        }
+        nm_scene_destroy(made.scene);
+    }
+    assert_true(followed > 0);
+    nm_scene_destroy(base);
+    nm_case_work_destroy(work);
+    nm_case_work_destroy(again);
+    nm_model_destroy(s.model);
+    nm_backend_destroy(s.backend);
+}
+
 // --- the ego ---------------------------------------------------------------------------------------------------------
 
 // An ego that never brakes: what it is asked to drive by is what drives.
@@ -512,11 +576,19 @@ static void bad_requests_are_refused_before_work(void **state) {
     request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
     request.start_step = base->step_count;
     assert_int_equal(nm_case_check(base, &request, &error), NM_E_ARGUMENT);
+    nm_case_work *work = nm_case_work_create(NULL, NULL);
+    nm_case made;
+    request = request_of(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
+    request.model_candidates = NM_CASE_MAX_MODEL_CANDIDATES + 1;
+    assert_int_equal(nm_case_check(base, &request, &error), NM_E_ARGUMENT);
+    request.model_candidates = 2;
+    assert_int_equal(nm_case_check(base, &request, &error), NM_OK);
+    assert_int_equal(nm_case_attempt(work, base, &request, 0, &made, &error), NM_E_UNSUPPORTED); // without a model
+    request.generator = NM_CASE_MANOEUVRE;
+    assert_int_equal(nm_case_check(base, &request, &error), NM_E_ARGUMENT);
     request = request_of(NM_KIND_PEDESTRIAN_CROSSING, NM_SEVERITY_NEAR_MISS);
     assert_int_equal(nm_case_check(base, &request, &error), NM_E_UNSUPPORTED);
     assert_non_null(strstr(error.message, "it can hold cut_in"));
-    nm_case_work *work = nm_case_work_create(NULL, NULL);
-    nm_case made;
     assert_int_equal(nm_case_attempt(work, base, &request, 0, &made, &error), NM_E_UNSUPPORTED); // all the same
     nm_case_work_destroy(work);
     nm_scene_destroy(base);
@@ -530,6 +602,7 @@ int main(void) {
         cmocka_unit_test(a_start_step_that_was_given_is_kept_to),
         cmocka_unit_test(attempts_repeat_bit_for_bit),
         cmocka_unit_test(further_adversaries_endanger_the_ego_too),
+        cmocka_unit_test(candidates_follow_the_model),
         cmocka_unit_test(the_ego_drives_by_its_policy),
         cmocka_unit_test(draws_are_in_proportion_to_weights),
         cmocka_unit_test(rarer_motion_is_less_plausible),
