@@ -177,6 +177,29 @@ static void kept_scenes_are_what_was_asked_for(void **state) {
     nm_case_work_destroy(work);
 }
 
+// Where everybody has to stop, many who brake before the ego or come from behind would have passed a sign before: these
+// are drawn again, somewhere else.
+static void futures_against_the_rules_are_not_kept(void **state) {
+    (void)state;
+    nm_case_work *work = nm_case_work_create(NULL, NULL);
+    const nm_kind kinds[] = {NM_KIND_HARD_BRAKE, NM_KIND_REAR_END};
+    const nm_scene *base = base_of("junction_all_way:density=10", 3);
+    int kept = 0;
+    for (size_t k = 0; k < 2; k++) {
+        const nm_case_request request = request_of(kinds[k], NM_SEVERITY_NEAR_MISS);
+        for (uint64_t i = 0; i < 8; i++) {
+            const nm_case made = attempt(work, base, &request, i);
+            if (!made.scene) continue;
+            kept++;
+            check_validity(&made, kinds[k]);
+            nm_scene_destroy(made.scene);
+        }
+    }
+    assert_true(kept >= 10);
+    nm_scene_destroy(base);
+    nm_case_work_destroy(work);
+}
+
 // "Cut-ins with a gap of 3 to 8 m and a least time to collision of 0.5 to 1.5 s": measured in the scene itself.
 static void asked_ranges_are_met(void **state) {
     (void)state;
@@ -597,6 +620,7 @@ static void bad_requests_are_refused_before_work(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept_scenes_are_what_was_asked_for),
+        cmocka_unit_test(futures_against_the_rules_are_not_kept),
         cmocka_unit_test(asked_ranges_are_met),
         cmocka_unit_test(roles_go_to_those_who_were_there),
         cmocka_unit_test(a_start_step_that_was_given_is_kept_to),
