@@ -20,6 +20,10 @@
 /// conflict    Predicted against each likely future of the ego: parameters in their ranges and near to the values
 ///             wanted, ways that come close, nobody else hit.
 ///
+/// Further adversaries come one after the other, with those before fixed: behind the ego, beside it, or along with the
+/// first across its way, wherever there is room and the detectors see them and the ego in conflict. Where there is none
+/// the attempt is rejected: three and four need several lanes, or ways that cross.
+///
 /// What is kept was confirmed in closed loop (nm_case_confirm). Attempt n of a request about a scene is a function of
 /// these three: the same for any number of threads.
 #ifndef NM_SCENARIOS_RESAMPLE_H
