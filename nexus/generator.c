@@ -182,6 +182,20 @@ static void scatter(const nm_generator *g, const nm_generation *to, uint32_t ind
     nm_batch_scatter(batch, index, steps, channels, packed, to->values);
 }
 
+/// Starts the tokens that are drafts as these.
+static nm_status draft(nm_generator *g, const nm_generation *from, uint32_t index, nm_error *error) {
+    const nm_batch *batch = nm_pass_batch(g->pass);
+    const uint32_t channels = nm_model_get_config(g->model)->channels, steps = from->tokens->shape.steps;
+    nm_status status = NM_OK;
+    if (!from->draft) return NM_OK;
+    for (uint32_t n = batch->scene_tokens[index]; status == NM_OK && n < batch->scene_tokens[index + 1]; ++n) {
+        const uint32_t most = from->draft[g->agent[n]];
+        if (most > 0 && !g->clean[n] && from->tokens->logged[(size_t)g->agent[n] * steps + g->time[n]])
+            status = nm_sampler_draft(g->sampler, n, g->values + (size_t)n * channels, most, error);
+    }
+    return status;
+}
+
 /// Keeps what was sampled of token n and gives the sampler what happened in its place.
 static nm_status tell(nm_generator *g, uint32_t n, const float *actual, nm_error *error) {
     const uint32_t channels = nm_model_get_config(g->model)->channels;
@@ -267,6 +281,7 @@ nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_
                                     .agent_id = g->id,
                                     .scene_key = g->keys};
     status = nm_sampler_begin(g->sampler, &layout, g->clean, g->values, g->delay, error);
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i) status = draft(g, &scenes[i], i, error);
     const nm_denoiser denoiser = nm_denoiser_of_pass(&g->context);
     if (status == NM_OK) status = run_with_feedback(g, scenes, count, &denoiser, guide, guide_context, error);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) scatter(g, &scenes[i], i, g->sampled);

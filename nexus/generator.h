@@ -52,6 +52,9 @@ typedef struct nm_generation {
     /// that is finished, and is seen by all passes after it, as if the scene were lived through; `values` has what was
     /// sampled. Makes a difference to schedules that finish some tokens before others.
     const uint8_t *feedback;
+    /// [A] nullable: where not 0, the agent's logged tokens that are not given are drafts (nm_sampler_draft) of at most
+    /// this level, 1 .. levels, made of the logged values.
+    const uint16_t *draft;
     nm_happened *happened; ///< nullable; its failure ends the run. `values` has what was sampled
     void *happened_context;
     float *values; ///< [out, A x T x C] known values as they are, other valid ones as sampled, the rest 0

@@ -16,8 +16,9 @@ typedef struct move {
 /// Everything that belongs to tokens, [max_tokens] or [max_tokens][channels]. Two of them, for rearrange.
 typedef struct tokens {
     uint32_t *scene, *agent, *time, *frame, *agent_id;
-    int32_t *left;      ///< levels + delay - passes: the level is clip(left, 0, levels)
+    int32_t *left;      ///< levels + delay - passes: the level is clip(left, 0, most)
     uint16_t *step;     ///< the level in steps
+    uint16_t *most;     ///< that the level ever is: levels, but for drafts
     uint8_t *predicted; ///< 1 = x0 is a prediction, not the first noise
     uint8_t *history;   ///< 1 = x0 was predicted one level above, in the pass before: the 2M solver may use it
     float *level, *z, *x0, *known, *mask;
@@ -114,7 +115,7 @@ static int allocate_tokens(nm_arena *arena, size_t count, size_t values, tokens 
            (t->time = NM_ARENA_ARRAY(arena, uint32_t, count)) && (t->frame = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
            (t->agent_id = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
            (t->left = NM_ARENA_ARRAY(arena, int32_t, count)) && (t->step = NM_ARENA_ARRAY(arena, uint16_t, count)) &&
-           (t->history = NM_ARENA_ARRAY(arena, uint8_t, count)) &&
+           (t->most = NM_ARENA_ARRAY(arena, uint16_t, count)) && (t->history = NM_ARENA_ARRAY(arena, uint8_t, count)) &&
            (t->predicted = NM_ARENA_ARRAY(arena, uint8_t, count)) && (t->level = NM_ARENA_ARRAY(arena, float, count)) &&
            (t->z = NM_ARENA_ARRAY(arena, float, values)) && (t->x0 = NM_ARENA_ARRAY(arena, float, values)) &&
            (t->known = NM_ARENA_ARRAY(arena, float, values)) && (t->mask = NM_ARENA_ARRAY(arena, float, values));
@@ -229,9 +230,8 @@ static nm_status check_delay(uint32_t n, int32_t delay, int32_t least, nm_error 
 }
 
 static void set_step(nm_sampler *s, tokens *t, uint32_t n) {
-    const uint32_t levels = s->config.levels;
     const int32_t left = t->left[n];
-    t->step[n] = (uint16_t)(left <= 0 ? 0 : (uint32_t)left >= levels ? levels : (uint32_t)left);
+    t->step[n] = (uint16_t)(left <= 0 ? 0 : left >= t->most[n] ? t->most[n] : left);
     t->level[n] = s->level_of[t->step[n]];
 }
 
@@ -317,6 +317,7 @@ nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *layout, c
     for (uint32_t n = 0; n < s->count; n++) {
         s->used[n] = !clean[n];
         t->left[n] = clean[n] ? 0 : (int32_t)s->config.levels + (delay ? delay[n] : 0);
+        t->most[n] = (uint16_t)s->config.levels;
         t->history[n] = t->predicted[n] = 0;
         set_step(s, t, n);
         if (clean[n]) memcpy(t->z + n * channels, values + n * channels, channels * sizeof(float));
@@ -374,10 +375,12 @@ nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout *layou
         s->used[n] = from[n] == NM_TOKEN_NEW;
         if (s->used[n]) {
             t->left[n] = (int32_t)s->config.levels + (delay ? delay[n] : 0);
+            t->most[n] = (uint16_t)s->config.levels;
             t->history[n] = t->predicted[n] = 0;
             if (delay && delay[n] < 0) memcpy(t->z + n * channels, guess + n * channels, bytes);
         } else {
             t->left[n] = old->left[from[n]];
+            t->most[n] = old->most[from[n]];
             t->history[n] = old->history[from[n]];
             t->predicted[n] = old->predicted[from[n]];
             memcpy(t->z + n * channels, old->z + from[n] * channels, bytes);
@@ -414,6 +417,24 @@ nm_status nm_sampler_set_token(nm_sampler *sampler, uint32_t token, const float 
     const uint32_t scene = t->scene[token];
     for (uint32_t n = token; n < s->count && t->scene[n] == scene; n++) t->history[n] = 0;
     for (uint32_t n = token; n-- > 0 && t->scene[n] == scene;) t->history[n] = 0;
+    return NM_OK;
+}
+
+nm_status nm_sampler_draft(nm_sampler *sampler, uint32_t token, const float *guess, uint32_t most, nm_error *error) {
+    nm_sampler *s = sampler;
+    tokens *t = &s->now;
+    const size_t channels = s->config.channels, at = token * channels;
+    NM_ASSERT(token < s->count && most >= 1 && most <= s->config.levels && t->step[token] > 0);
+    if (!is_finite(guess, channels))
+        return NM_ERROR(error, NM_E_NUMERIC, "the value given for token %u is not finite", (unsigned)token);
+    memset(s->used, 0, s->count);
+    s->used[token] = 1;
+    t->most[token] = (uint16_t)most;
+    t->history[token] = t->predicted[token] = 0;
+    memcpy(t->z + at, guess, channels * sizeof(float));
+    set_step(s, t, token);
+    draw_first(s, t, s->used);
+    memcpy(t->x0 + at, t->z + at, channels * sizeof(float));
     return NM_OK;
 }
 
@@ -528,7 +549,7 @@ static void draw_noise(nm_sampler *s) {
     if (s->config.solver != NM_SOLVER_ANCESTRAL) return;
     uint32_t rows = 0;
     for (uint32_t n = 0; n < s->count; n++) {
-        if (s->now.step[n] >= 2 && s->now.left[n] <= (int32_t)s->config.levels)
+        if (s->now.step[n] >= 2 && s->now.left[n] <= s->now.most[n])
             add_noise_key(s, &s->now, n, rows++, s->now.step[n] - 1u);
     }
     nm_noise_fill(s->config.seed, rows, s->config.channels, s->noise_scene, s->noise_agent, s->noise_step, s->noise);
@@ -542,7 +563,7 @@ static void update(nm_sampler *s) {
     size_t row = 0;
     for (uint32_t n = 0; n < s->count; n++) {
         if (t->step[n] == 0) continue;
-        const int moves = t->left[n] <= (int32_t)s->config.levels;
+        const int moves = t->left[n] <= t->most[n];
         t->left[n]--;
         if (!moves) continue;
         // without noise of its own a token reads finite numbers times 0

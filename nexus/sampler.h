@@ -88,6 +88,13 @@ NM_API nm_status nm_sampler_rearrange(nm_sampler *sampler, const nm_token_layout
 /// values [channels]; NM_E_NUMERIC when one is not finite.
 NM_API nm_status nm_sampler_set_token(nm_sampler *sampler, uint32_t token, const float *values, nm_error *error);
 
+/// Makes a token above level 0 a draft: known but for some noise, which is what others see of it from now on. Its level
+/// is clip(levels + delay - passes, 0, most): it waits at `most`, in steps of 1 / levels, 1 .. levels, where others
+/// wait at pure noise, and loses its last levels when they do. guess [channels] is noised to its level, with its first
+/// noise there. NM_E_NUMERIC when a value is not finite. O(tokens).
+NM_API nm_status nm_sampler_draft(nm_sampler *sampler, uint32_t token, const float *guess, uint32_t most,
+                                  nm_error *error);
+
 /// The frames that tokens are in move: given values, noised ones, the last prediction and what the solver remembers go
 /// along at whatever level they are (nm_state_encoding_move); levels and delays stay. Noise drawn from now on is in the
 /// new frames. With clip 0 and a denoiser and a guide that are told of the new frames, what is sampled is what would
