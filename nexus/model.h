@@ -89,6 +89,9 @@ NM_API const nm_model_config *nm_model_get_config(const nm_model *model);
 NM_API nm_backend *nm_model_get_backend(const nm_model *model);
 NM_API size_t nm_model_parameter_count(const nm_model *model); ///< numbers, all parameters together, padding excluded
 NM_API size_t nm_model_parameters(const nm_model *model, const nm_parameter **parameters); ///< how many; the table
+/// One number for what the weights say: names, shapes and values, as float32 whatever the backend holds them as. The
+/// same for the same file on every backend with float32 parameters. NM_E_MEMORY, or the backend's.
+NM_API nm_status nm_model_hash(const nm_model *model, uint64_t *hash, nm_error *error);
 /// The flat array [1][n], parameter type. After writing to it call nm_model_repack.
 NM_API nm_tensor nm_model_values(const nm_model *model);
 /// Renews what backends made of the weights (ops/linear.h, nm_weight).
