@@ -313,6 +313,12 @@ static void finish(nm_attempt *a) {
     nm_case *out = a->out;
     memcpy(out->drawn, a->drawn, sizeof out->drawn);
     memcpy(out->requested, a->value, sizeof out->requested);
+    a->work->drive =
+        (nm_manoeuvre_drive){.notices = a->blind, .seed = a->world_seed, .scene = a->work->stage.scene.hash};
+}
+
+nm_manoeuvre_drive nm_manoeuvre_last(const nm_manoeuvre_work *work) {
+    return work->drive;
 }
 
 nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, const nm_case_request *request,

@@ -38,6 +38,15 @@ NM_API void nm_manoeuvre_work_destroy(nm_manoeuvre_work *work); ///< NULL is fin
 NM_API nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, const nm_case_request *request,
                                       uint64_t index, nm_case *out, nm_error *error);
 
+/// What a scene does not say of the attempt that made it, for who goes on from it.
+typedef struct nm_manoeuvre_drive {
+    uint32_t notices; ///< step from which on the ego's policy drives; before, it keeps its velocity
+    uint64_t seed;    ///< of the world: which way is taken at forks ...
+    uint64_t scene;   ///< ... and the hash of the world's scene, which keys that too
+} nm_manoeuvre_drive;
+/// Of the last attempt with this work that was kept.
+NM_API nm_manoeuvre_drive nm_manoeuvre_last(const nm_manoeuvre_work *work);
+
 #ifdef __cplusplus
 }
 #endif

@@ -75,6 +75,7 @@ struct nm_manoeuvre_work {
     nm_arena *arena; ///< of the detectors
     nm_scene_builder *builder;
     nm_scene_criticality criticality;
+    nm_manoeuvre_drive drive; ///< of the last attempt that was kept
     // places of the map and kind seen last
     uint64_t map_hash;
     nm_kind kind;
