@@ -19,17 +19,17 @@ struct nm_closed_loop {
     nm_tokens tokens;
     nm_world *world;
     uint32_t place;    ///< of the ego among the agents
-    uint8_t *pulled;   ///< [A]
+    float *pull;       ///< [A] 0 = none
+    uint16_t *draft;   ///< [A] as in nm_generation
+    nm_scene driven;   ///< the request's scene as the world sees it
     float *executed;   ///< [A x T x C] what happened where it is not what was sampled
     uint8_t *happened; ///< [A x T] `executed` counts
     float *values;     ///< [A x T x C]
 };
 
 nm_closed_loop_config nm_closed_loop_config_default(void) {
-    nm_closed_loop_config c = {.generator = nm_future_generator_default(),
-                               .agents = 32,
-                               .guidance = nm_future_guidance_default(),
-                               .pull = 0.7f};
+    nm_closed_loop_config c = {
+        .generator = nm_future_generator_default(), .agents = 32, .guidance = nm_future_guidance_default()};
     c.guidance.adversarial = 0.5f;
     return c;
 }
@@ -39,14 +39,17 @@ nm_loop_request nm_loop_request_default(const nm_scene *scene) {
         .scene = scene, .current_step = scene->current_step, .ego = NM_POLICY_IDM, .idm = nm_idm_named("nearmiss")};
 }
 
+nm_loop_plan nm_loop_plan_default(uint32_t track) {
+    return (nm_loop_plan){.track = track, .most = NM_SCHEDULE_MAX_LEVELS, .pull = 0.7f, .goal = NM_NONE};
+}
+
 nm_status nm_closed_loop_create(nm_model *model, const nm_recipe *recipe, const nm_closed_loop_config *config,
                                 nm_closed_loop **loop, nm_error *error) {
     *loop = NULL;
-    if (!(config->pull >= 0.0f && config->pull <= 1.0f))
-        return NM_ERROR(error, NM_E_ARGUMENT, "pull is %g, not in 0..1", (double)config->pull);
     nm_closed_loop *l = calloc(1, sizeof *l);
     if (!l) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
-    const nm_recipe wide = nm_future_recipe(recipe, config->agents);
+    nm_recipe wide = nm_future_recipe(recipe, config->agents);
+    if (config->future) wide.tokens.future = config->future;
     l->config = *config;
     l->config.generator.scenes = 1;
     l->keep.config = wide.tokens;
@@ -95,26 +98,54 @@ static nm_status check(const nm_closed_loop *l, const nm_loop_request *r, nm_err
     return NM_OK;
 }
 
+/// The agent that a track is, which must be there and not the ego.
+static nm_status find_other(const nm_closed_loop *l, uint32_t track, uint32_t *place, nm_error *error) {
+    const nm_scene *scene = l->request->scene;
+    const int there = track < scene->track_count && scene->valid[nm_scene_at(scene, track, l->request->current_step)];
+    *place = there ? place_of(&l->tokens, track) : NM_NONE;
+    if (*place != NM_NONE && *place != l->place) return NM_OK;
+    return NM_ERROR(error, NM_E_ARGUMENT, "track %u is %s", track,
+                    *place == NM_NONE ? "no agent that takes part" : "the ego");
+}
+
+static uint32_t time_of(const nm_closed_loop *l, uint32_t step) {
+    return l->tokens.config.past + (step - l->request->current_step + NM_TOKEN_STEPS - 1) / NM_TOKEN_STEPS;
+}
+
+static nm_status take_plan(nm_closed_loop *l, const nm_loop_plan *plan, uint32_t last, nm_error *error) {
+    uint32_t place;
+    const nm_status status = find_other(l, plan->track, &place, error);
+    if (status != NM_OK) return status;
+    if (!(plan->pull >= 0.0f && plan->pull <= 1.0f))
+        return NM_ERROR(error, NM_E_ARGUMENT, "pull is %g, not in 0..1", (double)plan->pull);
+    if (plan->most < 1) return NM_ERROR(error, NM_E_ARGUMENT, "a plan of level 0 is no plan but given");
+    const uint32_t levels = l->config.generator.levels;
+    l->pull[place] = plan->pull;
+    l->draft[place] = plan->most < levels ? (uint16_t)plan->most : 0;
+    if (plan->goal == NM_NONE) return NM_OK;
+    if (plan->goal <= l->request->current_step || plan->goal > last)
+        return NM_ERROR(error, NM_E_ARGUMENT, "a goal at step %u is not within %u..%u", plan->goal,
+                        l->request->current_step + 1, last);
+    const size_t at = (size_t)place * l->tokens.shape.steps + time_of(l, plan->goal);
+    l->tokens.known[at] = l->tokens.logged[at];
+    return NM_OK;
+}
+
 /// Whom plans and adversaries are about.
 static nm_status find_others(nm_closed_loop *l, nm_error *error) {
     const nm_loop_request *r = l->request;
     const uint32_t last = r->current_step + l->tokens.config.future * NM_TOKEN_STEPS;
-    for (uint32_t i = 0; i < r->planned_count + r->adversary_count; ++i) {
-        const int planned = i < r->planned_count;
-        const uint32_t track = planned ? r->planned[i] : r->adversaries[i - r->planned_count].track;
-        const int there =
-            track < r->scene->track_count && r->scene->valid[nm_scene_at(r->scene, track, r->current_step)];
-        const uint32_t place = there ? place_of(&l->tokens, track) : NM_NONE;
-        if (place == NM_NONE || place == l->place)
-            return NM_ERROR(error, NM_E_ARGUMENT, "track %u is %s", track,
-                            place == NM_NONE ? "no agent that takes part" : "the ego");
-        if (planned) l->pulled[place] = 1;
-        const uint32_t step = planned ? last : r->adversaries[i - r->planned_count].step;
-        if (step <= r->current_step || step > last)
-            return NM_ERROR(error, NM_E_ARGUMENT, "an adversary is to meet the ego at step %u, not within %u..%u", step,
-                            r->current_step + 1, last);
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < r->plan_count; ++i) status = take_plan(l, &r->plans[i], last, error);
+    for (uint32_t i = 0; status == NM_OK && i < r->adversary_count; ++i) {
+        const nm_loop_adversary *adversary = &r->adversaries[i];
+        uint32_t place;
+        status = find_other(l, adversary->track, &place, error);
+        if (status == NM_OK && (adversary->step <= r->current_step || adversary->step > last))
+            return NM_ERROR(error, NM_E_ARGUMENT, "an adversary is to meet the ego at step %u, not within %u..%u",
+                            adversary->step, r->current_step + 1, last);
     }
-    return NM_OK;
+    return status;
 }
 
 static nm_status set_guidance(nm_closed_loop *l, nm_error *error) {
@@ -128,7 +159,7 @@ static nm_status set_guidance(nm_closed_loop *l, nm_error *error) {
         all[i] = nm_adversary_default();
         all[i].ego = l->place;
         all[i].adversary = place_of(tokens, from->track);
-        all[i].time = tokens->config.past + (from->step - r->current_step + NM_TOKEN_STEPS - 1) / NM_TOKEN_STEPS;
+        all[i].time = time_of(l, from->step);
         all[i].aim = from->aim;
     }
     return status == NM_OK ? nm_guidance_set_adversaries(l->guidance, all, r->adversary_count, error) : status;
@@ -137,7 +168,7 @@ static nm_status set_guidance(nm_closed_loop *l, nm_error *error) {
 static nm_status open_world(nm_closed_loop *l, nm_error *error) {
     const nm_loop_request *r = l->request;
     nm_world_config config = nm_world_config_default();
-    config.seed = r->seed;
+    config.seed = r->drivers ? r->drivers : r->seed;
     config.start_step = r->current_step;
     config.agents = NM_POLICY_EXTERNAL;
     config.ego = r->ego;
@@ -145,7 +176,12 @@ static nm_status open_world(nm_closed_loop *l, nm_error *error) {
     config.custom = r->custom;
     config.spawn_later = 0;
     config.checks = NM_CHECK_COLLISION; // who collides stands still from then on
-    return nm_world_create(r->scene, &config, &l->world, error);
+    l->driven = *r->scene;
+    if (r->drivers_scene) l->driven.hash = r->drivers_scene;
+    const nm_status status = nm_world_create(&l->driven, &config, &l->world, error);
+    if (status == NM_OK && r->current_step < r->notices)
+        nm_world_set_policy(l->world, r->scene->ego, NM_POLICY_CONSTANT_VELOCITY);
+    return status;
 }
 
 /// Everything that a run needs besides the network.
@@ -157,11 +193,12 @@ static nm_status prepare(nm_closed_loop *l, nm_error *error) {
     if (status != NM_OK) return status;
     const size_t tokens = (size_t)l->tokens.shape.agents * l->tokens.shape.steps;
     const size_t channels = nm_token_channels(&l->tokens.config);
-    l->pulled = nm_arena_calloc(l->arena, l->tokens.shape.agents, 1, 64);
+    l->pull = nm_arena_calloc(l->arena, l->tokens.shape.agents, sizeof *l->pull, 64);
+    l->draft = nm_arena_calloc(l->arena, l->tokens.shape.agents, sizeof *l->draft, 64);
     l->happened = nm_arena_calloc(l->arena, tokens, 1, 64);
     l->executed = NM_ARENA_ARRAY(l->arena, float, tokens *channels);
     l->values = NM_ARENA_ARRAY(l->arena, float, tokens *channels);
-    if (!l->pulled || !l->happened || !l->executed || !l->values)
+    if (!l->pull || !l->draft || !l->happened || !l->executed || !l->values)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
     l->place = place_of(&l->tokens, r->scene->ego);
     NM_ASSERT(l->place != NM_NONE); // it is there, and the ego comes first
@@ -179,9 +216,10 @@ static void pull(const nm_closed_loop *l, const nm_denoise_input *in, float *x0)
     const size_t steps = l->tokens.shape.steps, channels = in->channels;
     for (uint32_t n = 0; n < in->count; ++n) {
         const size_t at = in->agent[n] * steps + in->time[n];
-        if (!l->pulled[in->agent[n]] || !l->tokens.logged[at] || in->mask[n * channels] != 0.0f) continue;
+        const float share = l->pull[in->agent[n]];
+        if (share == 0.0f || !l->tokens.logged[at] || in->mask[n * channels] != 0.0f) continue;
         const float *plan = l->tokens.values + at * channels;
-        for (size_t k = 0; k < channels; ++k) x0[n * channels + k] += l->config.pull * (plan[k] - x0[n * channels + k]);
+        for (size_t k = 0; k < channels; ++k) x0[n * channels + k] += share * (plan[k] - x0[n * channels + k]);
     }
 }
 
@@ -218,6 +256,8 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
             const nm_state *s = &wanted[(size_t)a * states + (states == NM_TOKEN_STEPS ? i : 0)];
             nm_world_set_state(l->world, t->track[a], s->x, s->y, s->heading, hypotf(s->vx, s->vy));
         }
+        if (nm_world_get_view(l->world).step == l->request->notices && l->request->notices > l->request->current_step)
+            nm_world_set_policy(l->world, l->request->scene->ego, l->request->ego);
         (void)nm_world_step(l->world, NULL, 0, NULL); // somebody who became non-finite is frozen where he was
         const nm_world_view view = nm_world_get_view(l->world);
         for (uint32_t a = 0; a < agents; ++a) {
@@ -274,6 +314,7 @@ nm_status nm_closed_loop_run(nm_closed_loop *l, const nm_loop_request *request, 
     if (status == NM_OK) {
         const nm_generation scene = {.tokens = &l->tokens,
                                      .key = nm_future_key(request->scene, request->seed, request->sample),
+                                     .draft = l->draft,
                                      .happened = happen,
                                      .happened_context = l,
                                      .values = l->values};

@@ -158,11 +158,12 @@ static void plans_are_kept(void **state) {
     for (int i = 0; i < 3; i++) {
         nm_closed_loop_config config = nm_closed_loop_config_default();
         config.guidance = (nm_guidance_config){0};
-        config.pull = 0.5f * (float)i;
         nm_closed_loop *loop = open_loop(&s, &config);
         nm_loop_request request = request_of(&s);
-        request.planned = &planned;
-        request.planned_count = 1;
+        nm_loop_plan plan = nm_loop_plan_default(planned);
+        plan.pull = 0.5f * (float)i;
+        request.plans = &plan;
+        request.plan_count = 1;
         const nm_scene *out = run(loop, &request);
         uint32_t steps;
         strayed[i] = apart(out, s.scene, planned, &steps);
@@ -184,12 +185,12 @@ static void who_collides_stops(void **state) {
         s.scene = nm_test_scene(nm_test_road(400.0), agents, 2, CURRENT + AHEAD + 1); // at 62.5 m and 45 m now
         nm_closed_loop_config config = nm_closed_loop_config_default();
         config.guidance = (nm_guidance_config){0};
-        config.pull = 1.0f;
         nm_closed_loop *loop = open_loop(&s, &config);
         nm_loop_request request = request_of(&s);
-        const uint32_t planned = 1;
-        request.planned = &planned;
-        request.planned_count = 1;
+        nm_loop_plan plan = nm_loop_plan_default(1);
+        plan.pull = 1.0f;
+        request.plans = &plan;
+        request.plan_count = 1;
         request.ego = NM_POLICY_CONSTANT_VELOCITY;
         nm_scene from = *s.scene;
         from.ego = 0;
@@ -219,26 +220,27 @@ static void what_makes_no_sense_is_refused(void **state) {
     nm_error error;
     nm_closed_loop *loop;
     nm_closed_loop_config config = nm_closed_loop_config_default();
-    config.pull = NAN;
-    assert_int_equal(nm_closed_loop_create(s.model, &s.recipe, &config, &loop, &error), NM_E_ARGUMENT);
-    assert_null(loop);
-    config.pull = 1.0f;
     config.agents = 3;
     loop = open_loop(&s, &config);
     const nm_loop_request good = request_of(&s);
     const uint32_t tracks[] = {s.scene->ego, 4000000000u, NM_NONE};
     const nm_scene *out;
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 11; i++) {
         nm_loop_request bad = good;
+        nm_loop_plan plan = nm_loop_plan_default(i < 5 ? tracks[i - 2 < 0 ? 0 : i - 2] : s.scene->ego == 0 ? 1 : 0);
         const nm_loop_adversary adversary = {.track = s.scene->ego == 0 ? 1 : 0,
                                              .step = i == 5 ? CURRENT : CURRENT + AHEAD + 1};
         if (i == 0) bad.current_step = s.scene->step_count;
         if (i == 1) bad.ego = NM_POLICY_EXTERNAL;
-        if (i >= 2 && i < 5) {
-            bad.planned = &tracks[i - 2];
-            bad.planned_count = 1;
+        if (i == 7) plan.pull = NAN;
+        if (i == 8) plan.most = 0;
+        if (i == 9) plan.goal = CURRENT;
+        if (i == 10) plan.goal = CURRENT + AHEAD + 1;
+        if ((i >= 2 && i < 5) || i >= 7) {
+            bad.plans = &plan;
+            bad.plan_count = 1;
         }
-        if (i >= 5) {
+        if (i == 5 || i == 6) {
             bad.adversaries = &adversary;
             bad.adversary_count = 1;
         }
