@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scenarios/diffusion.h"
 #include "scenarios/manoeuvre.h"
 #include "scenarios/places.h"
 #include "scenarios/resample.h"
@@ -67,6 +68,9 @@ nm_status nm_case_check(const nm_scene *scene, const nm_case_request *request, n
                         scene->step_count);
     if (request->steps < 60 || request->steps > 400)
         return NM_ERROR(error, NM_E_ARGUMENT, "a scene can have 60 to 400 steps, not %u", request->steps);
+    if (request->generator == NM_CASE_DIFFUSION && request->steps > NM_DIFFUSION_STEPS)
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "diffusion makes scenes of up to %u steps, not %u", NM_DIFFUSION_STEPS,
+                        request->steps);
     if (request->traffic > NM_CASE_MAX_TRAFFIC)
         return NM_ERROR(error, NM_E_ARGUMENT, "at most %u others can be kept, not %u", NM_CASE_MAX_TRAFFIC,
                         request->traffic);
@@ -90,6 +94,7 @@ struct nm_case_work {
     const nm_recipe *recipe; // likewise
     nm_manoeuvre_work *manoeuvre;
     nm_resample_work *resample;
+    nm_diffusion_work *diffusion;
 };
 
 nm_case_work *nm_case_work_create(nm_model *model, const nm_recipe *recipe) {
@@ -104,6 +109,7 @@ void nm_case_work_destroy(nm_case_work *work) {
     if (!work) return;
     nm_manoeuvre_work_destroy(work->manoeuvre);
     nm_resample_work_destroy(work->resample);
+    nm_diffusion_work_destroy(work->diffusion);
     free(work);
 }
 
@@ -123,6 +129,13 @@ nm_status nm_case_attempt(nm_case_work *work, const nm_scene *scene, const nm_ca
         if (!work->resample) work->resample = nm_resample_work_create(work->model, work->recipe);
         if (!work->resample) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
         return nm_resample_attempt(work->resample, scene, request, index, out, error);
+    }
+    if (request->generator == NM_CASE_DIFFUSION) {
+        if (!work->model || !work->recipe)
+            return NM_ERROR(error, NM_E_UNSUPPORTED, "diffusion makes corner cases with a model, and there is none");
+        if (!work->diffusion) work->diffusion = nm_diffusion_work_create(work->model, work->recipe);
+        if (!work->diffusion) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
+        return nm_diffusion_attempt(work->diffusion, scene, request, index, out, error);
     }
     return NM_ERROR(error, NM_E_UNSUPPORTED, "%s cannot make corner cases", nm_case_generator_name(request->generator));
 }
