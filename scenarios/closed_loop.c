@@ -6,22 +6,38 @@
 
 #include "scenarios/future_guidance.h"
 #include "scenarios/future_tokens.h"
+#include "sim/math.h"
+
+#define WRECK_BRAKING 6.0f // m/s^2, after a collision
+
+/// How somebody who was in a collision slides to a stop.
+typedef struct wreck {
+    int is;
+    float speed;      ///< m/s
+    float at;         ///< step of its plan whose way it is on
+    float x, y, turn; ///< m, rad off its plan
+} wreck;
 
 struct nm_closed_loop {
     nm_closed_loop_config config;
     nm_future_tokens keep;
     nm_generator *generator;
-    nm_guidance *guidance; ///< NULL: none
+    nm_guidance *apart;    ///< keeps agents apart; NULL: none
+    nm_guidance *touching; ///< does not; NULL: none
+    nm_guidance *guidance; ///< of the run: one of the two
     nm_scene_builder *builder;
     nm_arena *arena; ///< of one run
     // of the run
     const nm_loop_request *request;
     nm_tokens tokens;
     nm_world *world;
+    int crashed;       ///< somebody was in a collision
     uint32_t place;    ///< of the ego among the agents
     float *pull;       ///< [A] 0 = none
     uint16_t *draft;   ///< [A] as in nm_generation
     nm_scene driven;   ///< the request's scene as the world sees it
+    uint8_t *unbound;  ///< [A] guidance does not draw it to lanes
+    wreck *wrecks;     ///< [A]
     float *executed;   ///< [A x T x C] what happened where it is not what was sampled
     uint8_t *happened; ///< [A x T] `executed` counts
     float *values;     ///< [A x T x C]
@@ -57,7 +73,10 @@ nm_status nm_closed_loop_create(nm_model *model, const nm_recipe *recipe, const 
     l->builder = nm_scene_builder_create();
     nm_status status = l->arena && l->builder ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
     if (status == NM_OK) status = nm_generator_create(model, &wide, &l->config.generator, &l->generator, error);
-    if (status == NM_OK) status = nm_future_guidance_create(&config->guidance, &wide.tokens, 1, &l->guidance, error);
+    nm_guidance_config touching = config->guidance;
+    touching.overlap = 0.0f;
+    if (status == NM_OK) status = nm_future_guidance_create(&config->guidance, &wide.tokens, 1, &l->apart, error);
+    if (status == NM_OK) status = nm_future_guidance_create(&touching, &wide.tokens, 1, &l->touching, error);
     if (status == NM_OK)
         *loop = l;
     else
@@ -68,7 +87,8 @@ nm_status nm_closed_loop_create(nm_model *model, const nm_recipe *recipe, const 
 void nm_closed_loop_destroy(nm_closed_loop *l) {
     if (!l) return;
     nm_generator_destroy(l->generator);
-    nm_guidance_destroy(l->guidance);
+    nm_guidance_destroy(l->apart);
+    nm_guidance_destroy(l->touching);
     nm_future_tokens_release(&l->keep);
     nm_scene_builder_destroy(l->builder);
     nm_arena_destroy(l->arena);
@@ -121,6 +141,7 @@ static nm_status take_plan(nm_closed_loop *l, const nm_loop_plan *plan, uint32_t
     if (plan->most < 1) return NM_ERROR(error, NM_E_ARGUMENT, "a plan of level 0 is no plan but given");
     const uint32_t levels = l->config.generator.levels;
     l->pull[place] = plan->pull;
+    l->unbound[place] = plan->unbound != 0;
     l->draft[place] = plan->most < levels ? (uint16_t)plan->most : 0;
     if (plan->goal == NM_NONE) return NM_OK;
     if (plan->goal <= l->request->current_step || plan->goal > last)
@@ -151,7 +172,7 @@ static nm_status find_others(nm_closed_loop *l, nm_error *error) {
 static nm_status set_guidance(nm_closed_loop *l, nm_error *error) {
     const nm_loop_request *r = l->request;
     const nm_tokens *tokens = &l->tokens;
-    nm_status status = nm_future_guidance_set(l->guidance, &r->scene, &tokens, 1, l->arena, error);
+    nm_status status = nm_future_guidance_set(l->guidance, &r->scene, &tokens, 1, l->unbound, l->arena, error);
     nm_adversary *all = NM_ARENA_ARRAY(l->arena, nm_adversary, r->adversary_count + 1u);
     if (status == NM_OK && !all) status = NM_ERROR(error, NM_E_MEMORY, "out of memory for adversaries");
     for (uint32_t i = 0; status == NM_OK && i < r->adversary_count; ++i) {
@@ -195,10 +216,12 @@ static nm_status prepare(nm_closed_loop *l, nm_error *error) {
     const size_t channels = nm_token_channels(&l->tokens.config);
     l->pull = nm_arena_calloc(l->arena, l->tokens.shape.agents, sizeof *l->pull, 64);
     l->draft = nm_arena_calloc(l->arena, l->tokens.shape.agents, sizeof *l->draft, 64);
+    l->unbound = nm_arena_calloc(l->arena, l->tokens.shape.agents, 1, 64);
+    l->wrecks = nm_arena_calloc(l->arena, l->tokens.shape.agents, sizeof *l->wrecks, 64);
     l->happened = nm_arena_calloc(l->arena, tokens, 1, 64);
     l->executed = NM_ARENA_ARRAY(l->arena, float, tokens *channels);
     l->values = NM_ARENA_ARRAY(l->arena, float, tokens *channels);
-    if (!l->pull || !l->draft || !l->happened || !l->executed || !l->values)
+    if (!l->pull || !l->draft || !l->unbound || !l->wrecks || !l->happened || !l->executed || !l->values)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
     l->place = place_of(&l->tokens, r->scene->ego);
     NM_ASSERT(l->place != NM_NONE); // it is there, and the ego comes first
@@ -230,7 +253,72 @@ static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_
     return l->guidance ? nm_guidance_apply(l->guidance, in, x0, error) : NM_OK;
 }
 
-/// The ego, what stands by its role, and who was in a collision: after that the model has no say, it comes to a stop.
+static int has_plan(const nm_closed_loop *l, uint32_t agent) {
+    return l->pull[agent] != 0.0f || l->draft[agent] != 0;
+}
+
+/// The state of a plan at a moment between steps; 0 where it has none.
+static int plan_at(const nm_closed_loop *l, uint32_t agent, float step, nm_state *out) {
+    const nm_scene *scene = l->request->scene;
+    const uint32_t first = (uint32_t)step, track = l->tokens.track[agent];
+    nm_state next;
+    if (!has_plan(l, agent) || first + 1 >= scene->step_count || !nm_scene_get_state(scene, track, first, out) ||
+        !nm_scene_get_state(scene, track, first + 1, &next))
+        return 0;
+    const float share = step - (float)first;
+    out->x += share * (next.x - out->x);
+    out->y += share * (next.y - out->y);
+    out->heading = nm_wrap_angle(out->heading + share * nm_wrap_angle(next.heading - out->heading));
+    return 1;
+}
+
+/// The model has no say any more: the wreck brakes along the way that was planned for it, or goes straight on.
+static void begin_wreck(nm_closed_loop *l, uint32_t agent, const nm_world_view *view, uint32_t slot) {
+    wreck *w = &l->wrecks[agent];
+    nm_state plan;
+    *w = (wreck){.is = 1, .speed = hypotf(view->vx[slot], view->vy[slot]), .at = (float)view->step};
+    if (!plan_at(l, agent, w->at, &plan)) return;
+    w->x = view->x[slot] - plan.x;
+    w->y = view->y[slot] - plan.y;
+    w->turn = nm_wrap_angle(view->heading[slot] - plan.heading);
+}
+
+/// What is learnt of ordinary traffic says nothing about wrecks: after a collision whoever has no plan drives by IDM.
+static void leave_traffic_to_the_world(const nm_closed_loop *l) {
+    const nm_tokens *t = &l->tokens;
+    for (uint32_t a = 0; a < t->shape.agents; ++a) {
+        const nm_track *track = &l->request->scene->tracks[t->track[a]];
+        if (a == l->place || l->wrecks[a].is || has_plan(l, a) || (track->flags & NM_TRACK_STATIC) ||
+            !nm_agent_type_vehicle((nm_agent_type)track->type))
+            continue;
+        nm_world_set_policy(l->world, t->track[a], NM_POLICY_IDM);
+    }
+}
+
+/// The next step of a wreck.
+static void slide(nm_closed_loop *l, uint32_t agent) {
+    wreck *w = &l->wrecks[agent];
+    const nm_world_view view = nm_world_get_view(l->world);
+    const uint32_t track = l->tokens.track[agent], slot = view.slot_of[track];
+    if (slot == NM_NONE) return;
+    w->speed = nm_maxf(w->speed - WRECK_BRAKING * NM_STEP_SECONDS, 0.0f);
+    const float way = w->speed * NM_STEP_SECONDS;
+    nm_state from, to;
+    // the plan goes on at a speed of its own: steps of it that are this much way
+    float steps = 1.0f;
+    const int planned = plan_at(l, agent, w->at, &from) && plan_at(l, agent, w->at + 1.0f, &to);
+    const float whole = planned ? hypotf(to.x - from.x, to.y - from.y) : 0.0f;
+    if (whole > 0.01f) steps = way / whole;
+    if (whole > 0.01f && plan_at(l, agent, w->at + steps, &to)) {
+        w->at += steps;
+        nm_world_set_state(l->world, track, to.x + w->x, to.y + w->y, to.heading + w->turn, w->speed);
+        return;
+    }
+    nm_world_set_state(l->world, track, view.x[slot] + way * view.cos_h[slot], view.y[slot] + way * view.sin_h[slot],
+                       view.heading[slot], w->speed);
+}
+
+/// The ego, and what stands by its role.
 static int driven_by_the_world(const nm_world_view *view, uint32_t track, uint32_t *slot) {
     *slot = view->slot_of[track];
     return *slot != NM_NONE && view->policy[*slot] != NM_POLICY_EXTERNAL;
@@ -252,7 +340,8 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
             nm_token_decode(c, nm_tokens_frame(t, a), sampled + (size_t)a * channels, wanted + (size_t)a * states);
     for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
         for (uint32_t a = 0; a < agents; ++a) {
-            if (!t->valid[(size_t)a * t->shape.steps + time]) continue;
+            if (l->wrecks[a].is) slide(l, a);
+            if (l->wrecks[a].is || !t->valid[(size_t)a * t->shape.steps + time]) continue;
             const nm_state *s = &wanted[(size_t)a * states + (states == NM_TOKEN_STEPS ? i : 0)];
             nm_world_set_state(l->world, t->track[a], s->x, s->y, s->heading, hypotf(s->vx, s->vy));
         }
@@ -260,12 +349,14 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
             nm_world_set_policy(l->world, l->request->scene->ego, l->request->ego);
         (void)nm_world_step(l->world, NULL, 0, NULL); // somebody who became non-finite is frozen where he was
         const nm_world_view view = nm_world_get_view(l->world);
+        int crash = 0;
         for (uint32_t a = 0; a < agents; ++a) {
             uint32_t slot = view.slot_of[t->track[a]];
             if (slot != NM_NONE && nm_world_track_events(l->world, t->track[a]) & NM_AGENT_COLLIDED &&
-                view.policy[slot] == NM_POLICY_EXTERNAL)
-                nm_world_set_policy(l->world, t->track[a], NM_POLICY_IDM);
-            told[a] = (uint8_t)driven_by_the_world(&view, t->track[a], &slot);
+                view.policy[slot] == NM_POLICY_EXTERNAL && !l->wrecks[a].is)
+                begin_wreck(l, a, &view, slot);
+            crash |= l->wrecks[a].is;
+            told[a] = (uint8_t)(driven_by_the_world(&view, t->track[a], &slot) || l->wrecks[a].is);
             if (slot == NM_NONE) continue; // whoever is told at the end was written at every step
             driven[(size_t)a * NM_TOKEN_STEPS + i] = (nm_state){.x = view.x[slot],
                                                                 .y = view.y[slot],
@@ -275,6 +366,8 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
                                                                 .length = view.length[slot],
                                                                 .width = view.width[slot]};
         }
+        if (crash && !l->crashed) leave_traffic_to_the_world(l);
+        l->crashed |= crash;
     }
     for (uint32_t a = 0; a < agents; ++a) {
         const size_t at = (size_t)a * t->shape.steps + time;
@@ -310,6 +403,8 @@ nm_status nm_closed_loop_run(nm_closed_loop *l, const nm_loop_request *request, 
     *out = NULL;
     nm_arena_reset(l->arena);
     l->request = request;
+    l->crashed = 0;
+    l->guidance = request->touching ? l->touching : l->apart;
     nm_status status = prepare(l, error);
     if (status == NM_OK) {
         const nm_generation scene = {.tokens = &l->tokens,

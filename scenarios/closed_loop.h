@@ -45,6 +45,7 @@ typedef struct nm_loop_plan {
     uint32_t track;
     uint32_t most; ///< its tokens' level at most, in steps of 1 / levels: 1 (little noise) .. levels (begins unknown)
     float pull;    ///< [0, 1] of every prediction towards it
+    int unbound;   ///< 1 = guidance does not draw it to lanes: it leaves them on purpose; default 0
     uint32_t goal; ///< step whose token is given: the plan is reached there, whatever happens; NM_NONE: no goal
 } nm_loop_plan;
 NM_API nm_loop_plan nm_loop_plan_default(uint32_t track); ///< begins unknown, pull 0.7, no goal
@@ -69,6 +70,7 @@ typedef struct nm_loop_request {
     uint32_t plan_count;
     const nm_loop_adversary *adversaries; ///< [adversary_count]
     uint32_t adversary_count;
+    int touching;  ///< 1 = guidance does not push agents apart: they are to touch; default 0
     uint64_t seed; ///< keys the noise with the scene's hash and `sample`
     uint32_t sample;
     uint64_t drivers;       ///< seed of the simulator, for where ways fork; default 0: `seed`

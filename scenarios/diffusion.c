@@ -12,15 +12,20 @@
 #include "scenarios/validity.h"
 #include "sim/geometry.h"
 
+#define OFF_LANES (NM_VIOLATION_WRONG_WAY | NM_VIOLATION_LANE_KEEPING | NM_VIOLATION_OFF_ROAD)
+
 nm_diffusion_settings nm_diffusion_settings_default(void) {
     nm_diffusion_settings s = {.history = NM_TOKEN_STEPS,
-                               .levels = 8,
+                               .levels = 2,
                                .schedule = {.kind = NM_SCHEDULE_PYRAMID, .slope = 1.0},
                                .guidance = nm_future_guidance_default(),
-                               .goal = 0,
-                               .rungs = {{1, 0.5f}, {1, 0.7f}, {1, 0.9f}, {1, 0.97f}},
+                               .goal = 1,
+                               .unbound = 1,
+                               .rungs = {{1, 0.3f}, {1, 0.5f}, {1, 0.8f}, {1, 0.97f}},
                                .rung_count = NM_DIFFUSION_RUNGS};
     s.guidance.adversarial = 0.5f;
+    s.guidance.smooth = 0.6f;
+    s.guidance.consistent = 0.5f;
     return s;
 }
 
@@ -84,7 +89,8 @@ typedef struct diffusion {
     nm_case plan; ///< the manoeuvre
     nm_manoeuvre_drive drive;
     nm_idm_params idm;
-    uint32_t meets; ///< step at which ego and the one it is to meet are closest in the plan
+    uint64_t passes; ///< of the try that is best
+    uint32_t meets;  ///< step at which ego and the one it is to meet are closest in the plan
 } diffusion;
 
 // Whom the ego comes close to.
@@ -151,6 +157,7 @@ static nm_status drive(diffusion *d, uint32_t try, const nm_scene **out, nm_erro
     const nm_diffusion_rung *rung = &settings->rungs[try];
     const nm_scene *scene = d->plan.scene;
     const uint32_t roles[2] = {d->plan.adversary, d->plan.other};
+    const nm_kind_spec *spec = nm_kind_spec_of(d->request->ranges.kind);
     nm_loop_plan plans[2];
     nm_loop_request r = nm_loop_request_default(scene);
     for (int i = 0; i < 2; i++) {
@@ -159,6 +166,7 @@ static nm_status drive(diffusion *d, uint32_t try, const nm_scene **out, nm_erro
         *plan = nm_loop_plan_default(roles[i]);
         plan->most = rung->most;
         plan->pull = rung->pull;
+        plan->unbound = settings->unbound > 1 || (settings->unbound && spec->violations & OFF_LANES);
         if (settings->goal)
             plan->goal = scene->step_count - 1 - (scene->step_count - 1 - settings->history) % NM_TOKEN_STEPS;
     }
@@ -169,12 +177,14 @@ static nm_status drive(diffusion *d, uint32_t try, const nm_scene **out, nm_erro
     r.adversary_count = d->request->ranges.severity == NM_SEVERITY_COLLISION && settings->guidance.adversarial > 0 &&
                         moves(scene, adversary.track) && d->meets > settings->history &&
                         aim_of(d->request->ranges.kind, &adversary.aim);
+    // whom guidance cannot steer must not be kept apart by it either
+    r.touching = d->request->ranges.severity == NM_SEVERITY_COLLISION && !r.adversary_count;
     r.ego = d->request->ego;
     r.custom = d->request->custom;
     r.idm = &d->idm;
     r.notices = d->drive.notices;
     r.seed = d->request->seed;
-    r.sample = try;
+    r.sample = settings->sample + try;
     r.drivers = d->drive.seed;
     r.drivers_scene = d->drive.scene;
     d->plan.simulations++;
@@ -232,7 +242,15 @@ static nm_status cut(const diffusion *d, const nm_scene *from, const char *recip
     return nm_scene_builder_build(builder, out, error);
 }
 
-static nm_status judge(const diffusion *d, const nm_case *made, int *valid, nm_error *error) {
+// How good a try is.
+typedef enum grade {
+    GRADE_REJECTED = 0,
+    GRADE_CONFIRMED, // what was asked for, but not fit to be kept
+    GRADE_VALID,     // ego and roles are
+    GRADE_ALL_VALID  // everybody is
+} grade;
+
+static nm_status judge(const diffusion *d, const nm_case *made, int everyone, int *valid, nm_error *error) {
     const uint32_t others[2] = {made->adversary, made->other};
     const nm_conflict_case conflict = {.scene = made->scene,
                                        .ego = made->ego,
@@ -243,43 +261,79 @@ static nm_status judge(const diffusion *d, const nm_case *made, int *valid, nm_e
     nm_validity_params params = nm_validity_params_default();
     nm_validity validity;
     params.violations = nm_kind_spec_of(d->request->ranges.kind)->violations;
+    params.everyone = everyone;
     nm_arena_reset(d->work->scratch);
     const nm_status status = nm_validity_of(&conflict, &params, d->work->scratch, &validity, error);
     *valid = status == NM_OK && validity.valid;
     return status;
 }
 
-// One try; *valid tells whether what is kept is fit to be.
-static nm_status attempt(diffusion *d, uint32_t try, nm_case *out, int *valid, nm_error *error) {
+// Is the scene what was asked for, and fit to be kept? Fills in what `out` says of it.
+static nm_status rate(const diffusion *d, nm_case *out, grade *g, nm_error *error) {
+    int valid = 0, all = 0;
+    *g = GRADE_REJECTED;
+    nm_status status = nm_case_confirm(out->scene, d->request, d->work->arena, &d->work->criticality, out, error);
+    if (status != NM_OK || out->reject != NM_REJECT_NONE) return status;
+    status = judge(d, out, 0, &valid, error);
+    if (status == NM_OK && valid) status = judge(d, out, 1, &all, error);
+    *g = all ? GRADE_ALL_VALID : valid ? GRADE_VALID : GRADE_CONFIRMED;
+    return status;
+}
+
+// One try; its scene is the caller's, kept or not.
+static nm_status attempt(diffusion *d, uint32_t try, nm_case *out, grade *g, nm_error *error) {
     const nm_scene *driven = NULL;
-    *valid = 0;
     nm_status status = drive(d, try, &driven, error);
-    if (status != NM_OK) return status;
     *out = d->plan;
     out->scene = NULL;
-    status = cut(d, driven, "{}", &out->scene, error);
+    if (status == NM_OK) status = cut(d, driven, "{}", &out->scene, error);
     nm_scene_destroy(driven);
-    if (status == NM_OK)
-        status = nm_case_confirm(out->scene, d->request, d->work->arena, &d->work->criticality, out, error);
-    if (status == NM_OK && out->reject == NM_REJECT_NONE) status = judge(d, out, valid, error);
-    if (status == NM_OK && out->reject == NM_REJECT_NONE) return NM_OK;
-    nm_scene_destroy(out->scene);
-    out->scene = NULL;
-    return status;
+    return status == NM_OK ? rate(d, out, g, error) : status;
+}
+
+// The best of the tries into `best`: the first that is fit in all respects, else the first of those that are fittest.
+static nm_status climb(diffusion *d, uint32_t tries, nm_case *best, uint32_t *kept, nm_error *error) {
+    grade most = GRADE_REJECTED, now = GRADE_REJECTED;
+    nm_status status = NM_OK;
+    uint32_t try = 0;
+    for (; status == NM_OK && most != GRADE_ALL_VALID && try < tries; try++) {
+        nm_case made;
+        status = attempt(d, try, &made, &now, error);
+        const int better = status == NM_OK && (try == 0 || now > most);
+        nm_scene_destroy(better ? best->scene : made.scene);
+        if (!better) continue;
+        *best = made;
+        *kept = try;
+        d->passes = nm_closed_loop_passes(d->work->loop);
+        most = now;
+    }
+    best->simulations = d->plan.simulations;
+    // what is said of the events is that of the last try
+    return status == NM_OK && *kept + 1 < try ? rate(d, best, &now, error) : status;
 }
 
 static nm_status publish(const diffusion *d, uint32_t try, nm_case *out, nm_error *error) {
     const nm_scene *bare = out->scene;
+    const nm_diffusion_rung *rung = &d->work->settings.rungs[try];
     char members[160], recipe[NM_CASE_RECIPE];
     snprintf(members, sizeof members,
              "\"weights\":\"%016" PRIx64 "\",\"sample\":%u,\"pull\":%.9g,\"noise\":%.9g,\"passes\":%" PRIu64,
-             d->work->weights, try, (double)d->work->settings.rungs[try].pull,
-             (double)d->work->settings.rungs[try].most / d->work->settings.levels,
-             nm_closed_loop_passes(d->work->loop));
+             d->work->weights, try, (double)rung->pull, (double)rung->most / d->work->settings.levels, d->passes);
     out->scene = NULL;
     nm_status status = nm_case_write_recipe(d->base, d->request, d->index, out, members, recipe, error);
     if (status == NM_OK) status = cut(d, bare, recipe, &out->scene, error);
     nm_scene_destroy(bare);
+    return status;
+}
+
+// What is wrong with the manoeuvre itself is not mended by driving it another way: its reject, or how many tries are
+// worth their while.
+static nm_status examine(diffusion *d, uint32_t *tries, nm_error *error) {
+    grade g = GRADE_REJECTED;
+    *tries = 0;
+    if (d->plan.reject != NM_REJECT_NONE) return NM_OK;
+    const nm_status status = rate(d, &d->plan, &g, error);
+    if (status == NM_OK && g != GRADE_REJECTED) *tries = g == GRADE_CONFIRMED ? 1 : d->work->settings.rung_count;
     return status;
 }
 
@@ -290,23 +344,21 @@ nm_status nm_diffusion_attempt(nm_diffusion_work *work, const nm_scene *scene, c
     d.idm = request->idm ? *request->idm : *nm_idm_named("nearmiss");
     if (!request->idm) d.idm.lane_changes = 0; // as in the manoeuvre
     nm_status status = nm_manoeuvre_attempt(work->manoeuvre, scene, request, index, &d.plan, error);
+    uint32_t tries, kept = 0;
     if (status != NM_OK) return status;
+    status = examine(&d, &tries, error);
     *out = d.plan;
-    if (d.plan.reject != NM_REJECT_NONE) return NM_OK;
-    d.drive = nm_manoeuvre_last(work->manoeuvre);
-    d.meets = meeting_step(d.plan.scene, d.plan.ego, danger_of(&d));
     out->scene = NULL;
-    status = open_loop(work, request, error);
-    int valid = 0;
-    uint32_t kept = 0;
-    for (uint32_t try = 0; status == NM_OK && !valid && try < work->settings.rung_count; try++) {
-        nm_scene_destroy(out->scene);
-        kept = try;
-        status = attempt(&d, try, out, &valid, error);
+    if (status == NM_OK && tries) {
+        d.drive = nm_manoeuvre_last(work->manoeuvre);
+        d.meets = meeting_step(d.plan.scene, d.plan.ego, danger_of(&d));
+        status = open_loop(work, request, error);
+        if (status == NM_OK) status = climb(&d, tries, out, &kept, error);
     }
-    if (status == NM_OK && out->scene) status = publish(&d, kept, out, error);
+    const int fit = status == NM_OK && out->scene && out->reject == NM_REJECT_NONE;
+    if (fit) status = publish(&d, kept, out, error);
     nm_scene_destroy(d.plan.scene);
-    if (status == NM_OK) return NM_OK;
+    if (fit && status == NM_OK) return NM_OK;
     nm_scene_destroy(out->scene);
     out->scene = NULL;
     return status;

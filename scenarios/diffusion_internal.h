@@ -18,9 +18,11 @@ typedef struct nm_diffusion_rung {
 typedef struct nm_diffusion_settings {
     uint32_t history; ///< steps of the manoeuvre that are history, >= 5
     uint32_t levels;
+    uint32_t sample; ///< of the first try: another one, another noise
     nm_schedule schedule;
     nm_guidance_config guidance;
-    int goal; ///< 1 = where the plan ends is given
+    int unbound; ///< 1 = where the kind leaves lanes, 2 = all plans
+    int goal;    ///< 1 = where the plan ends is given
     nm_diffusion_rung rungs[NM_DIFFUSION_RUNGS];
     uint32_t rung_count;
 } nm_diffusion_settings;

@@ -45,7 +45,7 @@ static void describe(const nm_scene *scene, const nm_tokens *tokens, uint32_t ag
 }
 
 nm_status nm_future_guidance_set(nm_guidance *guidance, const nm_scene *const *scenes, const nm_tokens *const *tokens,
-                                 uint32_t count, nm_arena *arena, nm_error *error) {
+                                 uint32_t count, const uint8_t *unbound, nm_arena *arena, nm_error *error) {
     nm_guided_scene *guided = NM_ARENA_ARRAY(arena, nm_guided_scene, count);
     if (!guided) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
     for (uint32_t i = 0; i < count; ++i) {
@@ -58,7 +58,10 @@ nm_status nm_future_guidance_set(nm_guidance *guidance, const nm_scene *const *s
         nm_guided_agent *all = NM_ARENA_ARRAY(arena, nm_guided_agent, agents);
         if (status != NM_OK) return status;
         if (!all) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
-        for (uint32_t a = 0; a < agents; ++a) describe(scenes[i], tokens[i], a, &all[a]);
+        for (uint32_t a = 0; a < agents; ++a) {
+            describe(scenes[i], tokens[i], a, &all[a]);
+            if (unbound && unbound[a]) all[a].lane_mask = 0;
+        }
         guided[i] = (nm_guided_scene){.map = scenes[i]->map, .agent_count = agents, .agents = all};
     }
     nm_guidance_set_scenes(guidance, guided, count);

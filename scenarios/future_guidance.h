@@ -15,8 +15,9 @@ nm_guidance_config nm_future_guidance_default(void);
 nm_status nm_future_guidance_create(const nm_guidance_config *config, const nm_token_config *tokens, uint32_t scenes,
                                     nm_guidance **guidance, nm_error *error);
 /// Who the tokens of a batch are: scene i is `scenes[i]`, its tokens `tokens[i]`. Arrays are in `arena`, and must stay
-/// there until the batch is sampled. Prepares the maps.
+/// there until the batch is sampled. Prepares the maps. unbound [agents of a scene, nullable]: 1 = is not drawn to
+/// lanes.
 nm_status nm_future_guidance_set(nm_guidance *guidance, const nm_scene *const *scenes, const nm_tokens *const *tokens,
-                                 uint32_t count, nm_arena *arena, nm_error *error);
+                                 uint32_t count, const uint8_t *unbound, nm_arena *arena, nm_error *error);
 
 #endif

@@ -118,7 +118,7 @@ static nm_status set_guidance(nm_model_futures *f, const nm_scene *scene, const 
         scenes[i] = scene;
         same[i] = tokens;
     }
-    return nm_future_guidance_set(f->guidance, scenes, same, count, f->arena, error);
+    return nm_future_guidance_set(f->guidance, scenes, same, count, NULL, f->arena, error);
 }
 
 /// Called once a pass: the guidance, if there is one, and the question whether to end the run.

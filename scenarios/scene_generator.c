@@ -119,7 +119,7 @@ static nm_status set_guidance(nm_scene_generator *g, const nm_generation *scenes
     const nm_scene **from = NM_ARENA_ARRAY(g->arena, const nm_scene *, count);
     if (!from) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
     for (uint32_t i = 0; i < count; ++i) from[i] = g->requests[first + i].scene;
-    return nm_future_guidance_set(g->guidance, from, (const nm_tokens *const *)&g->tokens[first], count, g->arena,
+    return nm_future_guidance_set(g->guidance, from, (const nm_tokens *const *)&g->tokens[first], count, NULL, g->arena,
                                   error);
 }
 
