@@ -12,7 +12,7 @@
 
 /// How somebody who was in a collision slides to a stop.
 typedef struct wreck {
-    int is;
+    int is, on_plan;
     float speed;      ///< m/s
     float at;         ///< step of its plan whose way it is on
     float x, y, turn; ///< m, rad off its plan
@@ -116,6 +116,20 @@ static nm_status check(const nm_closed_loop *l, const nm_loop_request *r, nm_err
     if (r->ego == NM_POLICY_EXTERNAL)
         return NM_ERROR(error, NM_E_ARGUMENT, "nobody drives an ego under the policy 'external'");
     return NM_OK;
+}
+
+/// What stands by its role stays where it is, whatever the model says.
+static int stands(const nm_closed_loop *l, uint32_t agent) {
+    return (l->request->scene->tracks[l->tokens.track[agent]].flags & NM_TRACK_STATIC) != 0;
+}
+
+/// Everybody may reckon with that.
+static void give_what_stands(nm_closed_loop *l) {
+    const uint32_t steps = l->tokens.shape.steps, first = l->tokens.config.past + 1;
+    for (uint32_t a = 0; a < l->tokens.shape.agents; ++a) {
+        const size_t at = (size_t)a * steps + first;
+        if (a != l->place && stands(l, a)) memcpy(l->tokens.known + at, l->tokens.logged + at, steps - first);
+    }
 }
 
 /// The agent that a track is, which must be there and not the ego.
@@ -225,6 +239,7 @@ static nm_status prepare(nm_closed_loop *l, nm_error *error) {
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
     l->place = place_of(&l->tokens, r->scene->ego);
     NM_ASSERT(l->place != NM_NONE); // it is there, and the ego comes first
+    give_what_stands(l);
     status = find_others(l, error);
     if (status == NM_OK && l->guidance) status = set_guidance(l, error);
     if (status == NM_OK) status = open_world(l, error);
@@ -277,7 +292,8 @@ static void begin_wreck(nm_closed_loop *l, uint32_t agent, const nm_world_view *
     wreck *w = &l->wrecks[agent];
     nm_state plan;
     *w = (wreck){.is = 1, .speed = hypotf(view->vx[slot], view->vy[slot]), .at = (float)view->step};
-    if (!plan_at(l, agent, w->at, &plan)) return;
+    w->on_plan = plan_at(l, agent, w->at, &plan);
+    if (!w->on_plan) return;
     w->x = view->x[slot] - plan.x;
     w->y = view->y[slot] - plan.y;
     w->turn = nm_wrap_angle(view->heading[slot] - plan.heading);
@@ -288,11 +304,28 @@ static void leave_traffic_to_the_world(const nm_closed_loop *l) {
     const nm_tokens *t = &l->tokens;
     for (uint32_t a = 0; a < t->shape.agents; ++a) {
         const nm_track *track = &l->request->scene->tracks[t->track[a]];
-        if (a == l->place || l->wrecks[a].is || has_plan(l, a) || (track->flags & NM_TRACK_STATIC) ||
+        if (a == l->place || l->wrecks[a].is || has_plan(l, a) || stands(l, a) ||
             !nm_agent_type_vehicle((nm_agent_type)track->type))
             continue;
         nm_world_set_policy(l->world, t->track[a], NM_POLICY_IDM);
     }
+}
+
+/// `way` m on along a plan from the moment *step, which is moved; 0 where the plan ends or stands before that.
+static int go_along(const nm_closed_loop *l, uint32_t agent, float way, float *step, nm_state *out) {
+    nm_state from, to;
+    float at = *step;
+    while (plan_at(l, agent, at, &from) && plan_at(l, agent, floorf(at) + 1.0f, &to)) {
+        const float piece = hypotf(to.x - from.x, to.y - from.y), left = floorf(at) + 1.0f - at;
+        if (piece < way) {
+            way -= piece;
+            at = floorf(at) + 1.0f;
+            continue;
+        }
+        *step = piece > 0.0f ? at + left * way / piece : at;
+        return plan_at(l, agent, *step, out);
+    }
+    return 0;
 }
 
 /// The next step of a wreck.
@@ -300,28 +333,23 @@ static void slide(nm_closed_loop *l, uint32_t agent) {
     wreck *w = &l->wrecks[agent];
     const nm_world_view view = nm_world_get_view(l->world);
     const uint32_t track = l->tokens.track[agent], slot = view.slot_of[track];
+    nm_state to;
     if (slot == NM_NONE) return;
     w->speed = nm_maxf(w->speed - WRECK_BRAKING * NM_STEP_SECONDS, 0.0f);
     const float way = w->speed * NM_STEP_SECONDS;
-    nm_state from, to;
-    // the plan goes on at a speed of its own: steps of it that are this much way
-    float steps = 1.0f;
-    const int planned = plan_at(l, agent, w->at, &from) && plan_at(l, agent, w->at + 1.0f, &to);
-    const float whole = planned ? hypotf(to.x - from.x, to.y - from.y) : 0.0f;
-    if (whole > 0.01f) steps = way / whole;
-    if (whole > 0.01f && plan_at(l, agent, w->at + steps, &to)) {
-        w->at += steps;
+    if (w->on_plan && go_along(l, agent, way, &w->at, &to)) {
         nm_world_set_state(l->world, track, to.x + w->x, to.y + w->y, to.heading + w->turn, w->speed);
         return;
     }
+    w->on_plan = 0;
     nm_world_set_state(l->world, track, view.x[slot] + way * view.cos_h[slot], view.y[slot] + way * view.sin_h[slot],
                        view.heading[slot], w->speed);
 }
 
-/// The ego, and what stands by its role.
-static int driven_by_the_world(const nm_world_view *view, uint32_t track, uint32_t *slot) {
-    *slot = view->slot_of[track];
-    return *slot != NM_NONE && view->policy[*slot] != NM_POLICY_EXTERNAL;
+/// The ego, what stands, wrecks, and traffic after a collision.
+static int driven_by_the_world(const nm_closed_loop *l, const nm_world_view *view, uint32_t agent) {
+    const uint32_t slot = view->slot_of[l->tokens.track[agent]];
+    return slot != NM_NONE && (view->policy[slot] != NM_POLICY_EXTERNAL || stands(l, agent) || l->wrecks[agent].is);
 }
 
 /// Drives the half second before token `time`.
@@ -341,7 +369,7 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
     for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
         for (uint32_t a = 0; a < agents; ++a) {
             if (l->wrecks[a].is) slide(l, a);
-            if (l->wrecks[a].is || !t->valid[(size_t)a * t->shape.steps + time]) continue;
+            if (l->wrecks[a].is || stands(l, a) || !t->valid[(size_t)a * t->shape.steps + time]) continue;
             const nm_state *s = &wanted[(size_t)a * states + (states == NM_TOKEN_STEPS ? i : 0)];
             nm_world_set_state(l->world, t->track[a], s->x, s->y, s->heading, hypotf(s->vx, s->vy));
         }
@@ -351,12 +379,12 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
         const nm_world_view view = nm_world_get_view(l->world);
         int crash = 0;
         for (uint32_t a = 0; a < agents; ++a) {
-            uint32_t slot = view.slot_of[t->track[a]];
+            const uint32_t slot = view.slot_of[t->track[a]];
             if (slot != NM_NONE && nm_world_track_events(l->world, t->track[a]) & NM_AGENT_COLLIDED &&
-                view.policy[slot] == NM_POLICY_EXTERNAL && !l->wrecks[a].is)
+                view.policy[slot] == NM_POLICY_EXTERNAL && !l->wrecks[a].is && !stands(l, a))
                 begin_wreck(l, a, &view, slot);
-            crash |= l->wrecks[a].is;
-            told[a] = (uint8_t)(driven_by_the_world(&view, t->track[a], &slot) || l->wrecks[a].is);
+            crash |= slot != NM_NONE && (nm_world_track_events(l->world, t->track[a]) & NM_AGENT_COLLIDED) != 0;
+            told[a] = (uint8_t)driven_by_the_world(l, &view, a);
             if (slot == NM_NONE) continue; // whoever is told at the end was written at every step
             driven[(size_t)a * NM_TOKEN_STEPS + i] = (nm_state){.x = view.x[slot],
                                                                 .y = view.y[slot],

@@ -747,6 +747,44 @@ static void new_tokens_may_come_with_a_guess(void **state) {
     finish(&r);
 }
 
+/// A draft is its guess and the noise of the level it waits at, is never noisier than that, and finishes when it would
+/// have anyway.
+static void drafts_wait_at_little_noise(void **state) {
+    (void)state;
+    nm_sampler_config config = small(3);
+    for (int solver = 0; solver < 3; solver++) {
+        run r;
+        config.solver = (nm_solver)solver;
+        start(&r, 1, 5, "pyramid:2", &config);
+        const float guess[3] = {0.5f, -0.25f, 0.125f};
+        const uint32_t token = 3, most = 4; // the farthest of the first agent: delay 4
+        nm_error error;
+        assert_int_equal(r.delay[token], 4);
+        const float broken[3] = {0.0f, NAN, 0.0f};
+        assert_int_equal(nm_sampler_draft(r.sampler, token, broken, most, &error), NM_E_NUMERIC);
+        assert_int_equal(nm_sampler_get(r.sampler).step[token], 12);
+        assert_int_equal(nm_sampler_draft(r.sampler, token, guess, most, &error), NM_OK);
+        float noise[4], first[3];
+        const nm_rng_key key = {config.seed, 5, 0, nm_noise_step(3, most), NM_PURPOSE_NOISE};
+        nm_rng_normal4(&key, 0, noise);
+        const nm_noise_level l = nm_noise_level_at(NM_SNR_COSINE, most / 12.0);
+        for (uint32_t c = 0; c < 3; c++) {
+            first[c] = nm_sampler_get(r.sampler).in.noised[token * 3 + c];
+            assert_true(fabs((double)first[c] - l.alpha * (double)guess[c] - l.sigma * (double)noise[c]) < 1e-6);
+        }
+        for (int64_t pass = 0; nm_sampler_remaining(r.sampler) > 0; pass++) {
+            const nm_sampler_state at = nm_sampler_get(r.sampler);
+            const uint32_t free = nm_schedule_level(12, r.delay[token], pass);
+            assert_int_equal(at.step[token], free < most ? free : most);
+            for (uint32_t n = 0; n < at.in.count; n++) // the others do not mind
+                if (n != token && !r.clean[n]) assert_int_equal(at.step[n], nm_schedule_level(12, r.delay[n], pass));
+            if (free >= most) assert_memory_equal(at.in.noised + token * 3, first, sizeof first);
+            step(&r);
+        }
+        finish(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_follow_the_schedule_and_clean_tokens_stay),
@@ -761,6 +799,7 @@ int main(void) {
         cmocka_unit_test(rearranging_keeps_what_goes_on),
         cmocka_unit_test(noise_belongs_to_the_agent_and_not_to_its_place),
         cmocka_unit_test(new_tokens_may_come_with_a_guess),
+        cmocka_unit_test(drafts_wait_at_little_noise),
         cmocka_unit_test(another_layout_has_another_number),
         cmocka_unit_test(frames_must_rise),
         cmocka_unit_test(bad_input_is_refused),

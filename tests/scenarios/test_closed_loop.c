@@ -175,6 +175,107 @@ static void plans_are_kept(void **state) {
     stage_close(&s);
 }
 
+/// A plan whose tokens begin with little noise is nearer to what is driven than one that begins unknown, also by
+/// a model that knows nothing; a goal is reached.
+static void drafts_and_goals_are_minded(void **state) {
+    (void)state;
+    stage s = stage_open(0);
+    const uint32_t planned = s.scene->ego == 0 ? 1 : 0;
+    nm_closed_loop_config config = nm_closed_loop_config_default();
+    config.guidance = (nm_guidance_config){0};
+    config.generator.levels = 32;
+    nm_closed_loop *loop = open_loop(&s, &config);
+    float strayed[2];
+    for (int i = 0; i < 3; i++) {
+        nm_loop_request request = request_of(&s);
+        nm_loop_plan plan = nm_loop_plan_default(planned);
+        plan.pull = 0.0f;
+        if (i == 1) plan.most = 1;
+        if (i == 2) plan.goal = CURRENT + AHEAD;
+        request.plans = &plan;
+        request.plan_count = 1;
+        const nm_scene *out = run(loop, &request);
+        uint32_t steps;
+        if (i < 2) strayed[i] = apart(out, s.scene, planned, &steps);
+        nm_state at = {0}, meant = {0};
+        const int there = nm_scene_get_state(out, planned, CURRENT + AHEAD, &at);
+        assert_true(nm_scene_get_state(s.scene, planned, CURRENT + AHEAD, &meant));
+        assert_true(i < 2 || there);
+        if (i == 2) assert_float_equal(hypotf(at.x - meant.x, at.y - meant.y), 0.0f, 1e-3f);
+        if (i == 0) assert_true(!there || hypotf(at.x - meant.x, at.y - meant.y) > 0.1f);
+        nm_scene_destroy(out);
+    }
+    assert_true(strayed[1] < 0.5f * strayed[0]);
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
+/// An ego that notices late keeps its velocity until then, and brakes for what stands before it afterwards.
+static void the_ego_notices_when_it_is_told_to(void **state) {
+    (void)state;
+    stage s = stage_open(0);
+    const nm_test_agent agents[] = {{.x = 0.0, .speed = 12.0}, {.x = 75.0}};
+    nm_scene_destroy(s.scene);
+    s.scene = nm_test_scene(nm_test_road(400.0), agents, 2, CURRENT + AHEAD + 1); // 45 m apart now
+    const nm_closed_loop_config config = nm_closed_loop_config_default();
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_scene from = *s.scene;
+    from.ego = 0;
+    nm_loop_request request = request_of(&s);
+    request.scene = &from;
+    nm_loop_plan plan = nm_loop_plan_default(1);
+    plan.pull = 1.0f;
+    request.plans = &plan;
+    request.plan_count = 1;
+    for (int i = 0; i < 2; i++) {
+        request.notices = i == 0 ? 0 : CURRENT + 13; // in the midst of half a second
+        const nm_scene *out = run(loop, &request);
+        for (uint32_t step = CURRENT + 1; step <= CURRENT + 13; step++) {
+            nm_state at;
+            assert_true(nm_scene_get_state(out, 0, step, &at));
+            if (i == 1) assert_float_equal(at.vx, 12.0f, 1e-3f);
+            if (i == 0 && step == CURRENT + 13) assert_true(at.vx < 11.5f);
+        }
+        nm_state later;
+        assert_true(nm_scene_get_state(out, 0, CURRENT + 20, &later) && later.vx < 11.0f);
+        nm_scene_destroy(out);
+    }
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
+/// After a crash a wreck stays on the way it was planned to take, as far as it rolls, and who comes behind reacts.
+static void after_a_crash_nobody_drives_through_it(void **state) {
+    (void)state;
+    stage s = stage_open(0);
+    // the second runs into the first, the ego; the third comes behind, fast
+    const nm_test_agent agents[] = {{.x = 60.0, .speed = 1.0}, {.x = 10.0, .speed = 14.0}, {.x = -25.0, .speed = 14.0}};
+    nm_scene_destroy(s.scene);
+    s.scene = nm_test_scene(nm_test_road(400.0), agents, 3, CURRENT + AHEAD + 1);
+    nm_closed_loop_config config = nm_closed_loop_config_default();
+    config.guidance = (nm_guidance_config){0}; // nothing but the simulator holds the third back
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_scene from = *s.scene;
+    from.ego = 0;
+    nm_loop_request request = request_of(&s);
+    nm_loop_plan plan = nm_loop_plan_default(1);
+    plan.pull = 1.0f;
+    request.scene = &from;
+    request.plans = &plan;
+    request.plan_count = 1;
+    request.ego = NM_POLICY_CONSTANT_VELOCITY;
+    const nm_scene *out = run(loop, &request);
+    nm_state behind = {0}, wreck = {0}, now = {0};
+    assert_true(nm_scene_get_state(out, 2, CURRENT, &now));
+    assert_true(nm_scene_get_state(out, 2, CURRENT + AHEAD, &behind));
+    assert_true(nm_scene_get_state(out, 1, CURRENT + AHEAD, &wreck));
+    assert_true(hypotf(wreck.vx, wreck.vy) < 1.0f);
+    assert_true(behind.vx < now.vx - 4.0f && behind.x < wreck.x - 4.5f);
+    nm_scene_destroy(out);
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
 /// A plan through the ego: they touch, and from then on the model has no say.
 static void who_collides_stops(void **state) {
     (void)state;
@@ -264,6 +365,9 @@ int main(void) {
         cmocka_unit_test(the_ego_reacts_to_what_was_sampled),
         cmocka_unit_test(history_stays_and_the_parent_is_named),
         cmocka_unit_test(plans_are_kept),
+        cmocka_unit_test(drafts_and_goals_are_minded),
+        cmocka_unit_test(the_ego_notices_when_it_is_told_to),
+        cmocka_unit_test(after_a_crash_nobody_drives_through_it),
         cmocka_unit_test(who_collides_stops),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
