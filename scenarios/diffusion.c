@@ -21,7 +21,7 @@ nm_diffusion_settings nm_diffusion_settings_default(void) {
                                .guidance = nm_future_guidance_default(),
                                .goal = 1,
                                .unbound = 1,
-                               .rungs = {{1, 0.3f}, {1, 0.5f}, {1, 0.8f}, {1, 0.97f}},
+                               .rungs = {{1, 0.15f}, {1, 0.5f}, {1, 0.8f}, {1, 0.97f}},
                                .rung_count = NM_DIFFUSION_RUNGS};
     s.guidance.adversarial = 0.5f;
     s.guidance.smooth = 0.6f;
@@ -89,8 +89,9 @@ typedef struct diffusion {
     nm_case plan; ///< the manoeuvre
     nm_manoeuvre_drive drive;
     nm_idm_params idm;
-    uint64_t passes; ///< of the try that is best
-    uint32_t meets;  ///< step at which ego and the one it is to meet are closest in the plan
+    uint32_t kept_try, kept_rung; ///< of the try that is best
+    uint64_t passes;              ///< likewise
+    uint32_t meets;               ///< step at which ego and the one it is to meet are closest in the plan
 } diffusion;
 
 // Whom the ego comes close to.
@@ -152,9 +153,9 @@ static int moves(const nm_scene *scene, uint32_t track) {
     return track != NM_NONE && !(scene->tracks[track].flags & NM_TRACK_STATIC);
 }
 
-static nm_status drive(diffusion *d, uint32_t try, const nm_scene **out, nm_error *error) {
+static nm_status drive(diffusion *d, uint32_t rung_index, uint32_t try, const nm_scene **out, nm_error *error) {
     const nm_diffusion_settings *settings = &d->work->settings;
-    const nm_diffusion_rung *rung = &settings->rungs[try];
+    const nm_diffusion_rung *rung = &settings->rungs[rung_index];
     const nm_scene *scene = d->plan.scene;
     const uint32_t roles[2] = {d->plan.adversary, d->plan.other};
     const nm_kind_spec *spec = nm_kind_spec_of(d->request->ranges.kind);
@@ -281,9 +282,9 @@ static nm_status rate(const diffusion *d, nm_case *out, grade *g, nm_error *erro
 }
 
 // One try; its scene is the caller's, kept or not.
-static nm_status attempt(diffusion *d, uint32_t try, nm_case *out, grade *g, nm_error *error) {
+static nm_status attempt(diffusion *d, uint32_t rung, uint32_t try, nm_case *out, grade *g, nm_error *error) {
     const nm_scene *driven = NULL;
-    nm_status status = drive(d, try, &driven, error);
+    nm_status status = drive(d, rung, try, &driven, error);
     *out = d->plan;
     out->scene = NULL;
     if (status == NM_OK) status = cut(d, driven, "{}", &out->scene, error);
@@ -292,33 +293,38 @@ static nm_status attempt(diffusion *d, uint32_t try, nm_case *out, grade *g, nm_
 }
 
 // The best of the tries into `best`: the first that is fit in all respects, else the first of those that are fittest.
-static nm_status climb(diffusion *d, uint32_t tries, nm_case *best, uint32_t *kept, nm_error *error) {
+// Closer to the plan goes only what is not fit for its roles; where it is others who are not, another noise will do.
+static nm_status climb(diffusion *d, uint32_t tries, nm_case *best, nm_error *error) {
     grade most = GRADE_REJECTED, now = GRADE_REJECTED;
     nm_status status = NM_OK;
-    uint32_t try = 0;
+    uint32_t try = 0, rung = 0;
     for (; status == NM_OK && most != GRADE_ALL_VALID && try < tries; try++) {
         nm_case made;
-        status = attempt(d, try, &made, &now, error);
+        status = attempt(d, rung, try, &made, &now, error);
         const int better = status == NM_OK && (try == 0 || now > most);
         nm_scene_destroy(better ? best->scene : made.scene);
-        if (!better) continue;
-        *best = made;
-        *kept = try;
-        d->passes = nm_closed_loop_passes(d->work->loop);
-        most = now;
+        if (better) {
+            *best = made;
+            most = now;
+            d->kept_try = try;
+            d->kept_rung = rung;
+            d->passes = nm_closed_loop_passes(d->work->loop);
+        }
+        if (now < GRADE_VALID) rung++;
     }
     best->simulations = d->plan.simulations;
     // what is said of the events is that of the last try
-    return status == NM_OK && *kept + 1 < try ? rate(d, best, &now, error) : status;
+    return status == NM_OK && d->kept_try + 1 < try ? rate(d, best, &now, error) : status;
 }
 
-static nm_status publish(const diffusion *d, uint32_t try, nm_case *out, nm_error *error) {
+static nm_status publish(const diffusion *d, nm_case *out, nm_error *error) {
     const nm_scene *bare = out->scene;
-    const nm_diffusion_rung *rung = &d->work->settings.rungs[try];
+    const nm_diffusion_rung *rung = &d->work->settings.rungs[d->kept_rung];
     char members[160], recipe[NM_CASE_RECIPE];
     snprintf(members, sizeof members,
              "\"weights\":\"%016" PRIx64 "\",\"sample\":%u,\"pull\":%.9g,\"noise\":%.9g,\"passes\":%" PRIu64,
-             d->work->weights, try, (double)rung->pull, (double)rung->most / d->work->settings.levels, d->passes);
+             d->work->weights, d->work->settings.sample + d->kept_try, (double)rung->pull,
+             (double)rung->most / d->work->settings.levels, d->passes);
     out->scene = NULL;
     nm_status status = nm_case_write_recipe(d->base, d->request, d->index, out, members, recipe, error);
     if (status == NM_OK) status = cut(d, bare, recipe, &out->scene, error);
@@ -344,7 +350,7 @@ nm_status nm_diffusion_attempt(nm_diffusion_work *work, const nm_scene *scene, c
     d.idm = request->idm ? *request->idm : *nm_idm_named("nearmiss");
     if (!request->idm) d.idm.lane_changes = 0; // as in the manoeuvre
     nm_status status = nm_manoeuvre_attempt(work->manoeuvre, scene, request, index, &d.plan, error);
-    uint32_t tries, kept = 0;
+    uint32_t tries;
     if (status != NM_OK) return status;
     status = examine(&d, &tries, error);
     *out = d.plan;
@@ -353,10 +359,10 @@ nm_status nm_diffusion_attempt(nm_diffusion_work *work, const nm_scene *scene, c
         d.drive = nm_manoeuvre_last(work->manoeuvre);
         d.meets = meeting_step(d.plan.scene, d.plan.ego, danger_of(&d));
         status = open_loop(work, request, error);
-        if (status == NM_OK) status = climb(&d, tries, out, &kept, error);
+        if (status == NM_OK) status = climb(&d, tries, out, error);
     }
     const int fit = status == NM_OK && out->scene && out->reject == NM_REJECT_NONE;
-    if (fit) status = publish(&d, kept, out, error);
+    if (fit) status = publish(&d, out, error);
     nm_scene_destroy(d.plan.scene);
     if (fit && status == NM_OK) return NM_OK;
     nm_scene_destroy(out->scene);

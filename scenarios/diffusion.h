@@ -7,8 +7,11 @@
 /// model has it. Near tokens are finished first (pyramid), half a second at a time, and what the ego really does by its
 /// policy is known to all passes after it.
 ///
-/// What comes out is kept when it is what was asked for (nm_case_confirm) and every verdict on it holds (validity.h).
-/// Otherwise it is tried again with another noise, closer to the plan each time.
+/// What comes out is kept when it is what was asked for (nm_case_confirm) and every verdict on it holds (validity.h),
+/// also those on the others. Otherwise it is tried again with another noise, up to four times, closer to the plan where
+/// it is the roles who fail; the best of the tries is kept.
+///
+/// Attempt n is a function of scene, request, n and weights: the same for any number of threads of the backend.
 #ifndef NM_SCENARIOS_DIFFUSION_H
 #define NM_SCENARIOS_DIFFUSION_H
 
