@@ -130,12 +130,9 @@ nm_status nm_case_attempt(nm_case_work *work, const nm_scene *scene, const nm_ca
         if (!work->resample) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
         return nm_resample_attempt(work->resample, scene, request, index, out, error);
     }
-    if (request->generator == NM_CASE_DIFFUSION) {
-        if (!work->model || !work->recipe)
-            return NM_ERROR(error, NM_E_UNSUPPORTED, "diffusion makes corner cases with a model, and there is none");
-        if (!work->diffusion) work->diffusion = nm_diffusion_work_create(work->model, work->recipe);
-        if (!work->diffusion) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
-        return nm_diffusion_attempt(work->diffusion, scene, request, index, out, error);
-    }
-    return NM_ERROR(error, NM_E_UNSUPPORTED, "%s cannot make corner cases", nm_case_generator_name(request->generator));
+    if (!work->model || !work->recipe)
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "diffusion makes corner cases with a model, and there is none");
+    if (!work->diffusion) work->diffusion = nm_diffusion_work_create(work->model, work->recipe);
+    if (!work->diffusion) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
+    return nm_diffusion_attempt(work->diffusion, scene, request, index, out, error);
 }
