@@ -10,12 +10,12 @@
 
 #include "sim/planner.h"
 
-typedef struct { float cruise; } planner; /* share of the speed limit */
+typedef float planner; /* cruising speed as a share of the limit */
 
 static void *create(const char *config, char *error, size_t error_size) {
     planner *p = malloc(sizeof *p);
     if (!p) return snprintf(error, error_size, "out of memory"), NULL;
-    p->cruise = config[0] ? strtof(config, NULL) : 0.9f;
+    *p = config[0] ? strtof(config, NULL) : 0.9f;
     return p;
 }
 
@@ -53,7 +53,7 @@ static int plan(void *self, const nm_planner_observation *o, nm_planner_output *
     (void)error, (void)error_size;
     for (uint32_t k = 0; k <= 40; k++) { /* the Intelligent Driver Model, 4 s in steps of 0.1 s */
         const uint32_t i = s > 0.0f ? (uint32_t)fminf(s, (float)(r->point_count - 1)) : 0;
-        const float wanted = p->cruise * fminf(r->speed_limit[i], 1.5f / sqrtf(fabsf(r->curvature[i]) + 1e-3f));
+        const float wanted = *p * fminf(r->speed_limit[i], 1.5f / sqrtf(fabsf(r->curvature[i]) + 1e-3f));
         const float room = 2.0f + 1.2f * v + v * (v - lead) / 3.5f, share = v / wanted;
         const float a = 1.5f * (1.0f - share * share * share * share - (room > 0 ? room * room / (gap * gap) : 0));
         const float c = cosf(r->heading_scene[i]), d = sinf(r->heading_scene[i]), over = s - (float)i;
