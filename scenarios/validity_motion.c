@@ -119,11 +119,12 @@ static void judge_fits(nm_judging *j, uint32_t track, const nm_motion *m, const 
         if (t < j->conflict->begin) continue;
         nm_verdict_take(j, NM_VERDICT_YAW_RATE, track, t, fabsf(m->yaw_rate[i]), limits->yaw_rate, 0);
         nm_verdict_take(j, NM_VERDICT_SPEED, track, t, m->speed[i], limits->speed, 0);
-        nm_verdict_take(j, NM_VERDICT_ACCELERATION, track, t, nm_maxf(m->along[i], 0), limits->acceleration, 0);
-        nm_verdict_take(j, NM_VERDICT_BRAKING, track, t, nm_maxf(-m->along[i], 0), limits->braking, 0);
         nm_verdict_take(j, NM_VERDICT_LATERAL_ACCELERATION, track, t, fabsf(m->across[i]), limits->lateral, 0);
         nm_verdict_take(j, NM_VERDICT_JERK, track, t, fabsf(m->jerk[i]), limits->jerk, 0);
         nm_verdict_take(j, NM_VERDICT_SLIP, track, t, m->slip[i], limits->slip, 0);
+        if (isnan(m->along[i])) continue; // a maximum with 0 would be a measurement
+        nm_verdict_take(j, NM_VERDICT_ACCELERATION, track, t, nm_maxf(m->along[i], 0), limits->acceleration, 0);
+        nm_verdict_take(j, NM_VERDICT_BRAKING, track, t, nm_maxf(-m->along[i], 0), limits->braking, 0);
     }
 }
 

@@ -493,6 +493,21 @@ static void test_closed_forms(void **state) {
     assert_true(v.verdicts[NM_VERDICT_BRAKING].value < 0.1f);
 }
 
+/// Where no whole window fits nothing is measured, and nothing is said to hold.
+static void test_too_short_to_measure(void **state) {
+    static const nm_verdict_kind fitted[] = {NM_VERDICT_SPEED, NM_VERDICT_ACCELERATION, NM_VERDICT_BRAKING,
+                                             NM_VERDICT_LATERAL_ACCELERATION, NM_VERDICT_JERK};
+    (void)state;
+    start_plain(60);
+    straight_at(&t.world, adversary(), 0, 0, 0, 10);
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < 60; i++) t.world.agent[k].poses[i].valid = i >= BEGIN - 2 && i < BEGIN + 8;
+    nm_validity v = judge_at(&here);
+    for (size_t i = 0; i < sizeof fitted / sizeof *fitted; i++)
+        assert_int_equal(v.verdicts[fitted[i]].result, NM_VERDICT_UNJUDGED);
+    assert_int_equal(v.verdicts[NM_VERDICT_TELEPORT].result, NM_VERDICT_PASS);
+}
+
 /// The noise of floats far from the origin is no motion.
 static void test_standing_far_off(void **state) {
     (void)state;
@@ -698,6 +713,7 @@ int main(void) {
         cmocka_unit_test(test_speeding),
         cmocka_unit_test(test_green_and_stopping),
         cmocka_unit_test(test_closed_forms),
+        cmocka_unit_test(test_too_short_to_measure),
         cmocka_unit_test(test_standing_far_off),
         cmocka_unit_test(test_bad_input),
         cmocka_unit_test(test_names),
