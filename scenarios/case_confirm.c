@@ -7,7 +7,6 @@
 #include "sim/metrics/criticality.h"
 
 #define JUDGED_TTC 10.0f // s
-#define REACH 60.0f      // m beyond which nobody is in danger
 
 static nm_box box_at(const nm_scene *scene, uint32_t track, uint32_t step) {
     const size_t at = nm_scene_at(scene, track, step);
@@ -32,11 +31,9 @@ void nm_case_danger(const nm_scene *scene, nm_kind kind, nm_case *out) {
     const uint32_t with = danger_of(out, kind);
     out->min_ttc = out->min_distance = INFINITY;
     out->contact = 0;
-    for (uint32_t t = 1; t < scene->step_count; t++) {
+    for (uint32_t t = 0; t < scene->step_count; t++) {
         if (!scene->valid[nm_scene_at(scene, out->ego, t)] || !scene->valid[nm_scene_at(scene, with, t)]) continue;
         const nm_box ego = box_at(scene, out->ego, t), other = box_at(scene, with, t);
-        const float dx = ego.x - other.x, dy = ego.y - other.y;
-        if (dx * dx + dy * dy > REACH * REACH) continue;
         const float distance = nm_box_distance(&ego, &other);
         out->min_distance = nm_minf(out->min_distance, distance);
         out->min_ttc = nm_minf(out->min_ttc, distance <= 0 ? 0 : nm_ttc(&ego, &other, JUDGED_TTC));
