@@ -17,6 +17,7 @@
     FULL(find) \
     FULL(show) \
     FULL(stats) \
+    FULL(audit) \
     FULL(shards) \
     FULL(train) \
     FULL(score) \

@@ -1,0 +1,214 @@
+#include "scenarios/planner_trial.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONTACTS 64u
+#define BATCH 64u
+
+// --- one run ---------------------------------------------------------------------------------------------------------
+
+static nm_box box_of(const nm_world_view *view, uint32_t slot) {
+    return (nm_box){.x = view->x[slot],
+                    .y = view->y[slot],
+                    .cos_h = view->cos_h[slot],
+                    .sin_h = view->sin_h[slot],
+                    .length = view->length[slot],
+                    .width = view->width[slot],
+                    .vx = view->vx[slot],
+                    .vy = view->vy[slot]};
+}
+
+// Whom the ego came to touch in this step; NM_NONE = nobody. Who appears on top of it because the recording begins
+// there was not hit.
+static uint32_t struck(const nm_scene *scene, uint32_t step, const nm_contact *contacts, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const nm_contact *c = &contacts[i];
+        if (!c->started || (c->first != scene->ego && c->second != scene->ego)) continue;
+        const uint32_t other = c->first == scene->ego ? c->second : c->first;
+        if (scene->tracks[other].first_step < step) return other;
+    }
+    return NM_NONE;
+}
+
+static int is_at_fault(const nm_world *world, const nm_scene *scene, uint32_t other) {
+    const nm_world_view view = nm_world_get_view(world);
+    const uint32_t a = view.slot_of[scene->ego], b = view.slot_of[other];
+    if (a == NM_NONE || b == NM_NONE) return 0;
+    const nm_box ego = box_of(&view, a), box = box_of(&view, b);
+    const nm_criticality_params params = nm_criticality_params_default();
+    const nm_collision collision = nm_classify_collision(&ego, &box, (nm_agent_type)scene->tracks[scene->ego].type,
+                                                         (nm_agent_type)scene->tracks[other].type, &params);
+    return collision.fault == NM_FAULT_FIRST || collision.fault == NM_FAULT_BOTH;
+}
+
+static void drive(nm_world *world, const nm_scene *scene, uint32_t from, uint32_t to, nm_trial *trial) {
+    nm_contact contacts[CONTACTS];
+    trial->runs++;
+    for (uint32_t t = from + 1; t <= to; t++) {
+        size_t count;
+        nm_world_step(world, contacts, CONTACTS, &count); // who becomes non-finite is frozen, and goes on as that
+        trial->steps++;
+        const uint32_t other = struck(scene, t, contacts, count < CONTACTS ? count : CONTACTS);
+        if (other != NM_NONE) {
+            trial->collided++;
+            trial->at_fault += (uint64_t)is_at_fault(world, scene, other);
+            return;
+        }
+        if (nm_world_track_events(world, scene->ego) & NM_AGENT_LEFT) return;
+    }
+}
+
+static nm_status run(const nm_scene *scene, uint32_t ego, uint32_t from, uint32_t to, const nm_world_config *config,
+                     nm_trial *trial, nm_error *error) {
+    nm_scene seen = *scene; // the same, seen from another ego
+    nm_world_config own = *config;
+    nm_world *world;
+    seen.ego = ego;
+    own.agents = NM_POLICY_LOG;
+    own.start_step = from;
+    own.checks = NM_CHECK_COLLISION;
+    const nm_status status = nm_world_create(&seen, &own, &world, error);
+    if (status != NM_OK) return status;
+    drive(world, &seen, from, to, trial);
+    nm_world_destroy(world);
+    return NM_OK;
+}
+
+// --- one scene -------------------------------------------------------------------------------------------------------
+
+// The steps that it is recorded for, from the current one on; 0 when that is not enough.
+static int takes_turn(const nm_scene *scene, uint32_t track, uint32_t *from, uint32_t *to) {
+    const nm_track *info = &scene->tracks[track];
+    const uint8_t *valid = scene->valid + nm_scene_at(scene, track, 0);
+    if ((info->flags & NM_TRACK_STATIC) || !nm_agent_type_vehicle((nm_agent_type)info->type)) return 0;
+    uint32_t t = info->first_step > scene->current_step ? info->first_step : scene->current_step;
+    while (t < scene->step_count && !valid[t]) t++;
+    *from = *to = t;
+    while (*to + 1 < scene->step_count && valid[*to + 1]) ++*to;
+    if (t >= scene->step_count || *to - *from < NM_TRIAL_STEPS) return 0;
+    const size_t a = nm_scene_at(scene, track, *from), b = nm_scene_at(scene, track, *to);
+    return hypotf(scene->x[b] - scene->x[a], scene->y[b] - scene->y[a]) >= NM_TRIAL_WAY;
+}
+
+nm_status nm_trial_scene(const nm_scene *scene, const nm_world_config *config, nm_trial *trial, nm_error *error) {
+    NM_ASSERT(scene && config && trial);
+    const uint64_t before = trial->runs;
+    nm_status status = NM_OK;
+    if (scene->ego != NM_NONE) {
+        uint32_t last = scene->tracks[scene->ego].last_step;
+        const int there = scene->valid[nm_scene_at(scene, scene->ego, scene->current_step)];
+        if (there && last > scene->current_step)
+            status = run(scene, scene->ego, scene->current_step, last, config, trial, error);
+    }
+    for (uint32_t track = 0; status == NM_OK && scene->ego == NM_NONE && track < scene->track_count; track++) {
+        uint32_t from, to;
+        if (takes_turn(scene, track, &from, &to)) status = run(scene, track, from, to, config, trial, error);
+    }
+    trial->scenes += trial->runs > before;
+    return status;
+}
+
+// --- a store ---------------------------------------------------------------------------------------------------------
+
+typedef struct trials {
+    const char *path;
+    int generated;
+    nm_trial_filter *filter;
+    void *context;
+    const nm_world_config *config;
+    nm_store **stores; ///< one a thread
+    nm_arena **arenas;
+    const int64_t *ids;
+    nm_trial found[BATCH];
+} trials;
+
+static nm_status fetch(nm_store *store, int64_t id, const nm_scene **ready, nm_error *error) {
+    const nm_scene *scene;
+    nm_status status = nm_store_get_scene(store, id, &scene, error);
+    if (status != NM_OK) return status;
+    *ready = scene;
+    if (fabsf(scene->dt - NM_STEP_SECONDS) <= 1e-4f) return NM_OK;
+    status = nm_scene_resample(scene, (double)NM_STEP_SECONDS, ready, error);
+    nm_scene_destroy(scene);
+    return status;
+}
+
+static nm_status try_one(void *context, size_t index, int thread, nm_error *error) {
+    trials *t = context;
+    nm_store *store = t->stores[thread];
+    nm_generated row;
+    const nm_scene *scene;
+    nm_trial *found = &t->found[index];
+    memset(found, 0, sizeof *found);
+    nm_arena_reset(t->arenas[thread]);
+    nm_status status = NM_OK;
+    if (t->generated) status = nm_store_get_generated(store, t->ids[index], t->arenas[thread], &row, error);
+    if (status == NM_E_NOT_FOUND) return NM_OK;
+    if (status == NM_OK) status = fetch(store, t->ids[index], &scene, error);
+    if (status != NM_OK) return status;
+    if (!t->filter || t->filter(t->context, scene)) status = nm_trial_scene(scene, t->config, found, error);
+    nm_scene_destroy(scene);
+    return status;
+}
+
+static nm_status try_all(trials *t, size_t count, nm_thread_pool *pool, nm_trial *trial, nm_error *error) {
+    const int64_t *ids = t->ids;
+    nm_status status = NM_OK;
+    for (size_t at = 0; status == NM_OK && at < count; at += BATCH) {
+        const size_t some = count - at < BATCH ? count - at : BATCH;
+        t->ids = ids + at;
+        status = nm_thread_pool_for(pool, some, 1, try_one, t, error);
+        for (size_t i = 0; status == NM_OK && i < some; i++) {
+            trial->scenes += t->found[i].scenes;
+            trial->runs += t->found[i].runs;
+            trial->steps += t->found[i].steps;
+            trial->collided += t->found[i].collided;
+            trial->at_fault += t->found[i].at_fault;
+        }
+        if (status == NM_OK && t->config->stop && t->config->stop(t->config->stop_context))
+            status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+    }
+    return status;
+}
+
+static nm_status open_stores(trials *t, int threads, nm_error *error) {
+    t->stores = calloc((size_t)threads, sizeof *t->stores);
+    t->arenas = calloc((size_t)threads, sizeof *t->arenas);
+    if (!t->stores || !t->arenas) return NM_ERROR(error, NM_E_MEMORY, "out of memory for trials");
+    for (int i = 0; i < threads; i++) {
+        const nm_status status = nm_store_open(t->path, NM_STORE_READ, &t->stores[i], error);
+        if (status != NM_OK) return status;
+        t->arenas[i] = nm_arena_create(0);
+        if (!t->arenas[i]) return NM_ERROR(error, NM_E_MEMORY, "out of memory for trials");
+    }
+    return NM_OK;
+}
+
+nm_status nm_trial_store(const char *path, int generated, nm_trial_filter *filter, void *context,
+                         const nm_world_config *config, nm_thread_pool *pool, nm_trial *trial, nm_error *error) {
+    NM_ASSERT(path && config && pool && trial);
+    const int threads = nm_thread_pool_threads(pool);
+    trials t = {.path = path, .generated = generated, .filter = filter, .context = context, .config = config};
+    nm_arena *arena = nm_arena_create(0);
+    int64_t *ids;
+    size_t count;
+    memset(trial, 0, sizeof *trial);
+    nm_status status = arena ? open_stores(&t, threads, error) : NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    if (status == NM_OK) status = nm_store_scene_ids(t.stores[0], -1, arena, &ids, &count, error);
+    if (status == NM_OK) {
+        t.ids = ids;
+        status = try_all(&t, count, pool, trial, error);
+    }
+    if (status == NM_OK && !trial->runs)
+        status = NM_ERROR_AT(error, NM_E_NOT_FOUND, path, 0, -1, "holds nobody for the planner to drive");
+    for (int i = 0; i < threads; i++) {
+        if (t.stores) nm_store_close(t.stores[i]);
+        if (t.arenas) nm_arena_destroy(t.arenas[i]);
+    }
+    free(t.stores);
+    free(t.arenas);
+    nm_arena_destroy(arena);
+    return status;
+}
