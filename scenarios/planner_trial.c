@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scenarios/audit.h"
+
 #define CONTACTS 64u
 #define BATCH 64u
 
@@ -43,11 +45,14 @@ static int is_at_fault(const nm_world *world, const nm_scene *scene, uint32_t ot
     return collision.fault == NM_FAULT_FIRST || collision.fault == NM_FAULT_BOTH;
 }
 
-static void drive(nm_world *world, const nm_scene *scene, uint32_t from, uint32_t to, nm_trial *trial) {
+static void drive(nm_world *world, const nm_scene *scene, const nm_audit_case *about, uint32_t from, uint32_t to,
+                  nm_trial *trial) {
     nm_contact contacts[CONTACTS];
     trial->runs++;
     for (uint32_t t = from + 1; t <= to; t++) {
         size_t count;
+        for (uint32_t i = 0; i < about->staged_count; i++)
+            nm_world_set_policy(world, about->staged[i], NM_POLICY_LOG); // as soon as it is there
         nm_world_step(world, contacts, CONTACTS, &count); // who becomes non-finite is frozen, and goes on as that
         trial->steps++;
         const uint32_t other = struck(scene, t, contacts, count < CONTACTS ? count : CONTACTS);
@@ -60,18 +65,17 @@ static void drive(nm_world *world, const nm_scene *scene, uint32_t from, uint32_
     }
 }
 
-static nm_status run(const nm_scene *scene, uint32_t ego, uint32_t from, uint32_t to, const nm_world_config *config,
-                     nm_trial *trial, nm_error *error) {
+static nm_status run(const nm_scene *scene, const nm_audit_case *about, uint32_t ego, uint32_t from, uint32_t to,
+                     const nm_world_config *config, nm_trial *trial, nm_error *error) {
     nm_scene seen = *scene; // the same, seen from another ego
     nm_world_config own = *config;
     nm_world *world;
     seen.ego = ego;
-    own.agents = NM_POLICY_LOG;
     own.start_step = from;
     own.checks = NM_CHECK_COLLISION;
     const nm_status status = nm_world_create(&seen, &own, &world, error);
     if (status != NM_OK) return status;
-    drive(world, &seen, from, to, trial);
+    drive(world, &seen, about, from, to, trial);
     nm_world_destroy(world);
     return NM_OK;
 }
@@ -95,16 +99,18 @@ static int takes_turn(const nm_scene *scene, uint32_t track, uint32_t *from, uin
 nm_status nm_trial_scene(const nm_scene *scene, const nm_world_config *config, nm_trial *trial, nm_error *error) {
     NM_ASSERT(scene && config && trial);
     const uint64_t before = trial->runs;
+    nm_audit_case about;
     nm_status status = NM_OK;
+    if (nm_audit_read_case(scene, &about, NULL) != NM_OK) about.staged_count = 0; // a recording
     if (scene->ego != NM_NONE) {
         uint32_t last = scene->tracks[scene->ego].last_step;
         const int there = scene->valid[nm_scene_at(scene, scene->ego, scene->current_step)];
         if (there && last > scene->current_step)
-            status = run(scene, scene->ego, scene->current_step, last, config, trial, error);
+            status = run(scene, &about, scene->ego, scene->current_step, last, config, trial, error);
     }
     for (uint32_t track = 0; status == NM_OK && scene->ego == NM_NONE && track < scene->track_count; track++) {
         uint32_t from, to;
-        if (takes_turn(scene, track, &from, &to)) status = run(scene, track, from, to, config, trial, error);
+        if (takes_turn(scene, track, &from, &to)) status = run(scene, &about, track, from, to, config, trial, error);
     }
     trial->scenes += trial->runs > before;
     return status;

@@ -1,11 +1,12 @@
 /// How often a planner collides: it drives through scenes in closed loop, while everybody else does what was recorded
-/// or scripted. The same measure for recordings and for generated sets, so that they can be compared.
+/// (NM_POLICY_LOG) or reacts; those who are staged in a generated scene do what is scripted in either case. The same
+/// measure for recordings and for generated sets, so that they can be compared.
 ///
 /// In a scene with an ego that is who the planner drives, from the scene's current step on. Recordings often have none:
 /// then every motor vehicle takes its turn that is recorded for NM_TRIAL_STEPS without a gap and moves by
 /// NM_TRIAL_WAY, from when it first appears at or after the current step. A run ends with the ego's recording, with its
-/// first collision, or when it leaves the map. Others do not react, so a planner that is slower than the driver it
-/// replaces is run into from behind: `at_fault` leaves those out.
+/// first collision, or when it leaves the map. Recorded others do not react, so a planner that is slower than the
+/// driver it replaces is run into from behind: `at_fault` leaves those out.
 #ifndef NM_SCENARIOS_PLANNER_TRIAL_H
 #define NM_SCENARIOS_PLANNER_TRIAL_H
 
@@ -28,7 +29,7 @@ typedef struct nm_trial {
     uint64_t at_fault; ///< of them those that nm_classify_collision lays on the ego, or on both
 } nm_trial;
 
-/// Adds the runs of one scene. config: its agents, start_step and checks are replaced. NM_E_ARGUMENT for another time
+/// Adds the runs of one scene. config: its start_step and checks are replaced. NM_E_ARGUMENT for another time
 /// step than 0.1 s; errors of nm_world_create.
 NM_API nm_status nm_trial_scene(const nm_scene *scene, const nm_world_config *config, nm_trial *trial, nm_error *error);
 

@@ -15,9 +15,10 @@
 
 typedef struct audit_options {
     const char *where, *from, *model;
-    const char *planner, *only, *idm;
+    const char *planner, *agents, *only, *idm;
     nm_text_list logs;
     int64_t regenerate, seed;
+    nm_world_config world; ///< of the planner's trial
 } audit_options;
 
 typedef struct trial_row {
@@ -249,22 +250,30 @@ static int is_named(void *context, const nm_scene *scene) {
 
 static nm_status try_planner(const audit_options *o, const char *store, nm_thread_pool *pool, audit_result *r,
                              nm_error *error) {
-    nm_world_config config = nm_world_config_default();
-    config.stop = nm_cli_stop;
     if (!o->planner) return NM_OK;
-    if (!nm_policy_from_name(o->planner, &config.ego) || config.ego >= NM_POLICY_EXTERNAL)
-        return NM_ERROR(error, NM_E_ARGUMENT, "--planner '%.40s': log, idm or constant_velocity", o->planner);
-    config.idm = nm_idm_named(o->idm);
-    if (!config.idm)
-        return NM_ERROR(error, NM_E_ARGUMENT, "--idm '%.40s': nearmiss, nuplan, waymax or metadrive", o->idm);
     r->rows[r->row_count].name = store;
-    nm_status status = nm_trial_store(store, 1, NULL, NULL, &config, pool, &r->rows[r->row_count++].trial, error);
+    nm_status status = nm_trial_store(store, 1, NULL, NULL, &o->world, pool, &r->rows[r->row_count++].trial, error);
     for (size_t i = 0; status == NM_OK && i < o->logs.count; i++) {
         r->rows[r->row_count].name = o->logs.items[i];
-        status = nm_trial_store(o->logs.items[i], 0, is_named, (void *)o, &config, pool, &r->rows[r->row_count++].trial,
-                                error);
+        status = nm_trial_store(o->logs.items[i], 0, is_named, (void *)o, &o->world, pool,
+                                &r->rows[r->row_count++].trial, error);
     }
     return status;
+}
+
+/// Names to policies; a message that lists what there is.
+static int read_planner(const nm_command *command, audit_options *o) {
+    o->world = nm_world_config_default();
+    o->world.stop = nm_cli_stop;
+    if (!o->planner && (o->logs.count || o->only))
+        return nm_cli_usage(command, "--logs and --only are for a --planner");
+    if (o->planner && (!nm_policy_from_name(o->planner, &o->world.ego) || o->world.ego >= NM_POLICY_EXTERNAL))
+        return nm_cli_usage(command, "--planner '%.40s': log, idm or constant_velocity", o->planner);
+    if (!nm_policy_from_name(o->agents, &o->world.agents) || o->world.agents >= NM_POLICY_EXTERNAL)
+        return nm_cli_usage(command, "--agents '%.40s': log, idm or constant_velocity", o->agents);
+    o->world.idm = nm_idm_named(o->idm);
+    if (!o->world.idm) return nm_cli_usage(command, "--idm '%.40s': nearmiss, nuplan, waymax or metadrive", o->idm);
+    return NM_EXIT_OK;
 }
 
 static nm_status check(const audit_options *o, const char *store, const nm_common *common, audit_result *r,
@@ -297,7 +306,7 @@ static nm_status check(const audit_options *o, const char *store, const nm_commo
 }
 
 static int audit(const nm_command *command, int argc, char **argv) {
-    audit_options o = {.idm = "nearmiss"};
+    audit_options o = {.idm = "nearmiss", .agents = "log"};
     nm_common common = {0};
     const nm_option options[] = {
         {"where", NM_OPTION_TEXT, (void *)&o.where, "SQL",
@@ -310,6 +319,8 @@ static int audit(const nm_command *command, int argc, char **argv) {
         {"seed", NM_OPTION_INTEGER, &o.seed, "K", "seed of the draw (default 0)", 0, 9e15},
         {"planner", NM_OPTION_TEXT, (void *)&o.planner, "NAME",
          "log, idm or constant_velocity: how often does it collide as the ego?", 0, 0},
+        {"agents", NM_OPTION_TEXT, (void *)&o.agents, "NAME",
+         "who drives those who are not staged: log, idm or constant_velocity (default log)", 0, 0},
         {"idm", NM_OPTION_TEXT, (void *)&o.idm, "SET", "nearmiss, nuplan, waymax or metadrive (default nearmiss)", 0,
          0},
         {"logs", NM_OPTION_LIST, &o.logs, "S.db", "and how often in the recordings of this store; several times", 0, 0},
@@ -320,7 +331,7 @@ static int audit(const nm_command *command, int argc, char **argv) {
     const int exit_status =
         nm_cli_parse(command, options, sizeof options / sizeof *options, &common, argc, argv, 1, 1, &positional);
     if (exit_status >= 0) return exit_status;
-    if ((o.logs.count || o.only) && !o.planner) return nm_cli_usage(command, "--logs and --only are for a --planner");
+    if (read_planner(command, &o) != NM_EXIT_OK) return NM_EXIT_USAGE;
     nm_error error;
     nm_error_clear(&error);
     audit_result *result = calloc(1, sizeof *result);

@@ -514,11 +514,12 @@ static void what_is_no_corner_case_is_refused(void **state) {
 
 // --- a planner on trial ----------------------------------------------------------------------------------------------
 
-static nm_trial try_world(int has_ego) {
+static nm_trial try_world(int has_ego, nm_policy_kind agents) {
     nm_trial outcome = {0};
     nm_error error;
     nm_error_clear(&error);
     nm_world_config config = nm_world_config_default();
+    config.agents = agents;
     const nm_scene *scene = build_scene(&t.world, &here);
     nm_scene seen = *scene;
     seen.ego = has_ego ? 0 : NM_NONE;
@@ -530,24 +531,26 @@ static nm_trial try_world(int has_ego) {
 static void planners_collide(void **state) {
     (void)state;
     follow(12, 0, 60); // stands 12 m ahead of one who drives 20 m/s
-    nm_trial outcome = try_world(1);
+    nm_trial outcome = try_world(1, NM_POLICY_LOG);
     assert_true(outcome.scenes == 1 && outcome.runs == 1 && outcome.collided == 1 && outcome.at_fault == 1);
     assert_in_range(outcome.steps, 5, 12);
     follow(60, 20, 60);
-    outcome = try_world(1);
+    outcome = try_world(1, NM_POLICY_LOG);
     assert_true(outcome.runs == 1 && outcome.collided == 0 && outcome.steps == 59);
-    outcome = try_world(0); // both take their turn
+    outcome = try_world(0, NM_POLICY_LOG); // both take their turn
     assert_true(outcome.scenes == 1 && outcome.runs == 2 && outcome.collided == 0 && outcome.steps == 118);
     start(MAP_HIGHWAY, 60); // run into from behind by one who was recorded
     straight_at(&t.world, add_car(&t.world), 200, 0, 0, 20);
     straight_at(&t.world, add_car(&t.world), 170, 0, 0, 35);
-    outcome = try_world(1);
+    outcome = try_world(1, NM_POLICY_LOG);
     assert_true(outcome.runs == 1 && outcome.collided == 1 && outcome.at_fault == 0);
+    outcome = try_world(1, NM_POLICY_IDM); // who reacts brakes
+    assert_true(outcome.runs == 1 && outcome.collided == 0);
     start(MAP_HIGHWAY, 60); // parked, and gone too soon: nobody to drive
     straight_at(&t.world, add_car(&t.world), 200, 0, 0, 0);
     straight_at(&t.world, add_car(&t.world), 170, 0, 0, 15);
     for (int i = 20; i < 60; i++) t.world.agent[1].poses[i].valid = 0;
-    outcome = try_world(0);
+    outcome = try_world(0, NM_POLICY_LOG);
     assert_true(outcome.runs == 0 && outcome.scenes == 0);
 }
 
