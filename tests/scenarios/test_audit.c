@@ -206,6 +206,31 @@ static void near_misses_miss_by_what_was_asked_for(void **state) {
     expect_broken(&report, 1ull << NM_AUDIT_CONTACT, "no collision");
 }
 
+/// What is stated of a case is what is found in it: from the first step on, and however far apart the two are.
+static void stated_dangers_are_found(void **state) {
+    (void)state;
+    for (int far = 0; far < 2; far++) {
+        double speeds[STEPS_MAX];
+        start(MAP_EMPTY, 80);
+        profile(speeds, 80, 30, 0, far ? -6 : -60, 0);
+        straight(&t.world, add_car(&t.world), 0, 0, 0, speeds);
+        straight_at(&t.world, add_car(&t.world), far ? 85 : 65, 0, 0, 0); // stops 5 m before it
+        const nm_scene *scene = build_scene(&t.world, &here);
+        const nm_audit_case about = anything(NM_KIND_LEAD_STOPPED, NM_SEVERITY_NEAR_MISS);
+        const nm_audit_report report = audit_scene(scene, &about, 0);
+        const nm_case_request request = nm_case_request_default();
+        nm_case stated = {.ego = 0, .adversary = 1, .other = NM_NONE};
+        nm_scene_criticality criticality;
+        nm_error error;
+        nm_arena *arena = nm_arena_create(0);
+        assert_int_equal(nm_case_confirm(scene, &request, arena, &criticality, &stated, &error), NM_OK);
+        assert_float_equal(report.min_ttc, stated.min_ttc, 0.002);
+        if (!far) assert_float_equal(stated.min_ttc, 60.0 / 30, 1e-4); // braking from then on
+        nm_arena_destroy(arena);
+        nm_scene_destroy(scene);
+    }
+}
+
 static void collisions_hit_the_one_that_is_meant(void **state) {
     (void)state;
     follow(10, 15, 41); // after 2 s
@@ -562,6 +587,7 @@ int main(void) {
         cmocka_unit_test(what_the_kind_has_is_allowed),
         cmocka_unit_test(stop_signs_and_speed_limits),
         cmocka_unit_test(near_misses_miss_by_what_was_asked_for),
+        cmocka_unit_test(stated_dangers_are_found),
         cmocka_unit_test(collisions_hit_the_one_that_is_meant),
         cmocka_unit_test(who_comes_after_the_other),
         cmocka_unit_test(parameters_are_measured),
