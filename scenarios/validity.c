@@ -79,6 +79,7 @@ nm_status nm_validity_of(const nm_conflict_case *conflict, const nm_validity_par
                     .params = params,
                     .arena = arena,
                     .out = &result,
+                    .begin = params->from < conflict->begin ? params->from : conflict->begin,
                     .last = conflict->scene->step_count - 1};
     nm_arena_mark mark = nm_arena_get_mark(arena);
     status = judge_all(&j, error);

@@ -122,6 +122,8 @@ typedef struct nm_validity_params {
     float speeding;      ///< m/s; default 5; a request "over the limit by x" puts x here
     float realism;       ///< nats; default NM_ORDINARY_REALISM
     float cause;         ///< m/s^2; default 3.4, what AASHTO's Green Book lets any driver be asked for
+    uint32_t from;       ///< first step of the scene whose motion, road and rules are judged, where that is sooner than
+                         ///< the case's `begin`: of a scene that was generated from its start on, 0; default NM_NONE
     nm_reference_driver driver;
 } nm_validity_params;
 NM_API nm_validity_params nm_validity_params_default(void);

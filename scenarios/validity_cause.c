@@ -26,6 +26,7 @@ static float demand(const nm_rehearsal *r, uint32_t step, uint32_t last) {
 nm_status nm_judge_cause(nm_judging *j) {
     const nm_conflict_case *conflict = j->conflict;
     uint32_t begin = conflict->begin, last = j->last;
+    if (last < begin) return NM_OK; // it crashed before
     if (conflict->event && conflict->event->critical_step >= begin && conflict->event->critical_step < last)
         last = conflict->event->critical_step;
     nm_arena_mark mark = nm_arena_get_mark(j->arena);

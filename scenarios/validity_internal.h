@@ -26,7 +26,7 @@ typedef struct nm_judging {
     const nm_validity_params *params;
     nm_arena *arena;
     nm_validity *out;
-    uint32_t last; ///< step up to which is judged
+    uint32_t begin, last; ///< steps that are judged; realism and cause from conflict->begin on
 } nm_judging;
 
 /// Lays a measured value beside the verdict: the worse one stays. allowed: passing the limit was asked for.

@@ -103,5 +103,6 @@ nm_validity_params nm_validity_params_default(void) {
                                 .speeding = 5.0f,
                                 .realism = NM_ORDINARY_REALISM,
                                 .cause = 3.4f,
+                                .from = NM_NONE,
                                 .driver = nm_reference_driver_default()};
 }

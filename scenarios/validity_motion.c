@@ -116,7 +116,7 @@ nm_status nm_motion_measure(const nm_scene *scene, uint32_t track, uint32_t firs
 static void judge_fits(nm_judging *j, uint32_t track, const nm_motion *m, const nm_kinematic_limits *limits) {
     for (uint32_t i = 0; i < m->count; i++) {
         uint32_t t = m->first + i;
-        if (t < j->conflict->begin) continue;
+        if (t < j->begin) continue;
         nm_verdict_take(j, NM_VERDICT_YAW_RATE, track, t, fabsf(m->yaw_rate[i]), limits->yaw_rate, 0);
         nm_verdict_take(j, NM_VERDICT_SPEED, track, t, m->speed[i], limits->speed, 0);
         nm_verdict_take(j, NM_VERDICT_LATERAL_ACCELERATION, track, t, fabsf(m->across[i]), limits->lateral, 0);
@@ -133,7 +133,7 @@ static void judge_turning(nm_judging *j, uint32_t track, const nm_motion *m, con
     size_t at = nm_scene_at(j->conflict->scene, track, m->first);
     const float *x = j->conflict->scene->x + at, *y = j->conflict->scene->y + at;
     for (uint32_t i = 1; i < m->count; i++) {
-        if (m->first + i < j->conflict->begin) continue;
+        if (m->first + i < j->begin) continue;
         float spot = 0;
         uint32_t back = i;
         while (back > 0 && i - back < TURN_STEPS && chord(x, y, back - 1, i) < NM_VALID_CHORD) {
@@ -156,7 +156,7 @@ static void judge_steps(nm_judging *j, uint32_t track, const nm_motion *m) {
     const float *x = scene->x + at, *y = scene->y + at, *vx = scene->vx + at, *vy = scene->vy + at;
     for (uint32_t i = 1; i < m->count; i++) {
         uint32_t t = m->first + i;
-        if (t < j->conflict->begin) continue;
+        if (t < j->begin) continue;
         float dx = x[i] - x[i - 1], dy = y[i] - y[i - 1];
         float wrong_x = dx / DT - 0.5f * (vx[i] + vx[i - 1]), wrong_y = dy / DT - 0.5f * (vy[i] + vy[i - 1]);
         nm_verdict_take(j, NM_VERDICT_VELOCITY, track, t, nm_hypotf(wrong_x, wrong_y), p->velocity, 0);
@@ -175,7 +175,7 @@ nm_status nm_judge_motion(nm_judging *j, uint32_t track) {
     nm_kinematic_limits limits = nm_kinematic_limits_of((nm_agent_type)info->type, j->params->profile);
     // a little of the history, so that windows reach over the seam
     uint32_t history = HALF + JERK, first, end, before = NM_NONE;
-    uint32_t from = j->conflict->begin > history ? j->conflict->begin - history : 0;
+    uint32_t from = j->begin > history ? j->begin - history : 0;
     for (; nm_valid_run(scene, track, from, j->last, &first, &end); from = end + 1) {
         nm_motion motion;
         nm_arena_mark mark = nm_arena_get_mark(j->arena);
@@ -185,7 +185,7 @@ nm_status nm_judge_motion(nm_judging *j, uint32_t track) {
         judge_turning(j, track, &motion, &limits);
         judge_steps(j, track, &motion);
         nm_arena_release(j->arena, mark);
-        if (end < j->conflict->begin) continue;
+        if (end < j->begin) continue;
         float gap = before == NM_NONE ? 0 : (float)(first - before - 1) * DT;
         nm_verdict_take(j, NM_VERDICT_GAP, track, first, gap, 0, 0);
         before = end;
@@ -214,7 +214,7 @@ static float penetration(const nm_box *a, const nm_box *b) {
 static void judge_pair(nm_judging *j, uint32_t track, uint32_t other) {
     const nm_scene *scene = j->conflict->scene;
     const nm_track *a = &scene->tracks[track], *b = &scene->tracks[other];
-    uint32_t t = j->conflict->begin;
+    uint32_t t = j->begin;
     if (a->first_step > t) t = a->first_step;
     if (b->first_step > t) t = b->first_step;
     for (; t <= j->last; t++) {
@@ -251,7 +251,7 @@ uint32_t nm_last_free_step(const nm_judging *j, uint32_t track) {
     uint32_t last = j->last;
     for (uint32_t other = 0; other < scene->track_count; other++) {
         if (other == track || scene->tracks[other].first_step > scene->tracks[other].last_step) continue;
-        uint32_t contact = first_contact(scene, track, other, j->conflict->begin, last);
+        uint32_t contact = first_contact(scene, track, other, j->begin, last);
         if (contact != NM_NONE) last = contact - 1;
     }
     return last;

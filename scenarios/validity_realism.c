@@ -80,6 +80,7 @@ nm_status nm_judge_realism(nm_judging *j, uint32_t track) {
     if (!nm_agent_type_vehicle((nm_agent_type)scene->tracks[track].type)) return NM_OK;
     // some of the history, so that the seam counts
     uint32_t from = j->conflict->begin > WINDOW ? j->conflict->begin - WINDOW : 0;
+    if (j->last < from) return NM_OK; // it crashed before
     nm_status status = nm_realism_of_motion(scene, track, from, j->last, j->arena, &nats, NULL);
     if (status == NM_OK) nm_verdict_take(j, NM_VERDICT_REALISM, track, j->last, nats, j->params->realism, 0);
     return status;

@@ -89,7 +89,7 @@ static void judge_batch(nm_judging *j, uint32_t track, nm_box_batch *b, int allo
 static void judge_boxes(nm_judging *j, uint32_t track, int allowed) {
     nm_box_batch batch;
     batch.count = 0;
-    for (uint32_t t = j->conflict->begin; t <= j->last; t++) {
+    for (uint32_t t = j->begin; t <= j->last; t++) {
         nm_box box;
         if (!nm_scene_box(j->conflict->scene, track, t, &box)) continue;
         uint32_t i = batch.count++;
@@ -116,7 +116,7 @@ nm_status nm_judge_road(nm_judging *j, uint32_t track, int adversary) {
         return NM_OK;
     }
     if (type != NM_AGENT_CYCLIST && !(type == NM_AGENT_PEDESTRIAN && adversary)) return NM_OK;
-    for (uint32_t t = j->conflict->begin; t <= j->last; t++) {
+    for (uint32_t t = j->begin; t <= j->last; t++) {
         size_t at = nm_scene_at(scene, track, t);
         if (!scene->valid[at]) continue;
         if (type == NM_AGENT_CYCLIST)

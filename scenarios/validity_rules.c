@@ -158,7 +158,7 @@ nm_status nm_judge_rules(nm_judging *j, uint32_t track) {
     nm_follow_up f = {.scene = scene, .track = track, .last = j->last, .half = 0.5f * scene->tracks[track].length};
     float wrong = 0;
     if (scene->map->lane_count == 0 || !nm_agent_type_vehicle((nm_agent_type)scene->tracks[track].type)) return NM_OK;
-    for (uint32_t t = j->conflict->begin; t <= j->last; t++) {
+    for (uint32_t t = j->begin; t <= j->last; t++) {
         size_t at = nm_scene_at(scene, track, t);
         nm_frenet under[LANES];
         if (!scene->valid[at]) {

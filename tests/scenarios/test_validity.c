@@ -79,6 +79,23 @@ static void test_history_is_not_judged(void **state) {
     assert_int_equal(v.verdicts[NM_VERDICT_TELEPORT].step, BEGIN);
 }
 
+/// What was generated from the start on is judged from there.
+static void test_history_may_be_judged(void **state) {
+    (void)state;
+    for (uint32_t from = 0; from <= 6; from += 6) {
+        start_highway(80, 20);
+        t.params.from = from;
+        for (int i = 0; i < 4; i++) adversary()->poses[i].x -= 30;
+        nm_validity v = judge_at(&here);
+        expect_failed(&v, from == 0 ? BIT(NM_VERDICT_TELEPORT) | BIT(NM_VERDICT_VELOCITY) : 0, "long before");
+    }
+    start_highway(80, 20); // hit from behind in what was history: nothing is left to judge
+    t.params.from = 0;
+    straight_at(&t.world, add_car(&t.world), 118, 3.5, 0, 40);
+    nm_validity v = judge_at(&here);
+    assert_int_equal(v.verdicts[NM_VERDICT_REALISM].track, 0);
+}
+
 static void test_requested_violations(void **state) {
     (void)state;
     for (size_t i = 0; i < BREACHES; i++) {
@@ -501,6 +518,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_verdict_alone),
         cmocka_unit_test(test_history_is_not_judged),
+        cmocka_unit_test(test_history_may_be_judged),
         cmocka_unit_test(test_requested_violations),
         cmocka_unit_test(test_only_adversaries_may),
         cmocka_unit_test(test_everyone),
