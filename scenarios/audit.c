@@ -91,7 +91,7 @@ nm_status nm_audit_scene(const nm_scene *scene, const nm_audit_case *about, nm_a
     report->min_ttc = report->min_ttc_grazing = INFINITY;
     if (fabs((double)scene->dt - NM_AUDIT_DT) > 1e-4)
         return NM_ERROR(error, NM_E_ARGUMENT, "the scene's time step is %g s, not 0.1 s", (double)scene->dt);
-    nm_auditing a = {.scene = scene, .about = about, .arena = arena, .report = report, .begin = scene->current_step};
+    nm_auditing a = {.scene = scene, .about = about, .arena = arena, .report = report, .begin = about->begin};
     nm_status status = judge_track(&a, about->ego, 0);
     for (uint32_t i = 0; status == NM_OK && i < about->staged_count; i++) status = judge_track(&a, about->staged[i], 1);
     if (status == NM_OK) nm_audit_judge_severity(&a);

@@ -7,7 +7,8 @@
 /// lane borders. Of the map only the lanes' geometry is read, and lanes are looked up by place.
 ///
 /// What the limits mean is said in validity.h; who plays which role is read from the row. Judged are the ego and all
-/// who are staged, from the scene's current step to the end, each until it first touches somebody.
+/// who are staged, each until it first touches somebody: of manoeuvres from the first step on, for what they show as
+/// history was generated, too; else from the scene's current step.
 ///
 /// Not derived again, because they are opinions of models and no limits of what is recorded: the verdicts realism and
 /// cause, the label of avoidability, and that the detectors see the kind.
@@ -104,6 +105,7 @@ typedef struct nm_audit_case {
     uint32_t ego, adversary;
     uint32_t staged[2 + NM_CASE_MAX_ADVERSARIES]; ///< [staged_count] the adversary and all others who are staged
     uint32_t staged_count;
+    uint32_t begin;  ///< the first step that is judged
     uint32_t danger; ///< whom the ego comes close to: of cut_out what is revealed, else the adversary
     nm_kind_range range[NM_KIND_MAX_PARAMS];
     uint32_t given; ///< bit per parameter that was asked for

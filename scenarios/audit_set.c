@@ -88,7 +88,7 @@ static nm_status find_ids(audit *s, nm_error *error) {
         nm_arena_reset(arena);
     }
     if (status != NM_OK) return status;
-    qsort(s->ids, s->id_count, sizeof *s->ids, by_id);
+    if (s->id_count) qsort(s->ids, s->id_count, sizeof *s->ids, by_id);
     size_t count = 0;
     for (size_t i = 0; i < s->id_count; i++)
         if (!count || s->ids[count - 1] != s->ids[i]) s->ids[count++] = s->ids[i];
@@ -262,7 +262,7 @@ static nm_status draw(const audit *s, lot **lots, nm_error *error) {
     if (!*lots) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a draw");
     for (size_t i = 0; i < s->seen_count; i++)
         (*lots)[i] = (lot){nm_hash64(nm_hash64((uint64_t)s->seen[i].scene) + s->config->seed), i};
-    qsort(*lots, s->seen_count, sizeof **lots, by_key);
+    if (s->seen_count) qsort(*lots, s->seen_count, sizeof **lots, by_key);
     return NM_OK;
 }
 

@@ -36,13 +36,13 @@ static void ask(nm_audit_case *c, nm_kind_param_id id, float low, float high) {
 }
 
 static nm_audit_report audit_scene(const nm_scene *scene, const nm_audit_case *about, uint32_t begin) {
-    nm_scene judged = *scene;
+    nm_audit_case from = *about;
     nm_audit_report report;
     nm_error error;
     nm_error_clear(&error);
     nm_arena *arena = nm_arena_create(0);
-    judged.current_step = begin;
-    if (nm_audit_scene(&judged, about, arena, &report, &error) != NM_OK) fail_msg("%s", error.message);
+    from.begin = begin;
+    if (nm_audit_scene(scene, &from, arena, &report, &error) != NM_OK) fail_msg("%s", error.message);
     assert_int_equal(nm_arena_used(arena), 0);
     nm_arena_destroy(arena);
     return report;
