@@ -1,0 +1,426 @@
+#include "scenarios/episode.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "sim/geometry.h"
+#include "sim/observation.h"
+#include "sim/recording.h"
+
+#define STEPS_LEAST 10u // recorded steps of the ego after the start, below which there is nothing to score
+#define SAMPLE_US 100000
+
+struct nm_episode_work {
+    nm_arena *arena;
+    nm_scene_builder *builder;
+    const nm_nuplan_map *view; // of the map seen last
+    uint64_t map_hash;
+};
+
+/// What one episode needs.
+typedef struct episode {
+    nm_episode_work *work;
+    const nm_scene *scene;
+    nm_planner *planner;
+    const nm_episode_config *config;
+    nm_episode *out;
+    uint32_t start, iterations; // of the scene; N of nuPlan: the expert's samples
+    nm_world *world;
+    nm_observation *observation;
+    nm_planner_vehicle vehicle;
+    nm_nuplan_ego *ego;       // [iterations]
+    nm_nuplan_pose *expert;   // [iterations]
+    uint8_t *types;           // [tracks]
+    uint8_t *present;         // [iterations][tracks]
+    nm_nuplan_box *boxes;     // the same
+    nm_planner_motion motion; // of the last step
+    int builds;               // the driven scene is being written into work->builder
+} episode;
+
+static const char *const agents_names[NM_EPISODE_AGENTS_COUNT] = {"log", "idm", "nexus"};
+
+const char *nm_episode_agents_name(nm_episode_agents agents) {
+    NM_ASSERT((unsigned)agents < NM_EPISODE_AGENTS_COUNT);
+    return agents_names[agents];
+}
+
+int nm_episode_agents_from_name(const char *name, nm_episode_agents *agents) {
+    for (int i = 0; i < NM_EPISODE_AGENTS_COUNT; ++i)
+        if (strcmp(agents_names[i], name) == 0) {
+            *agents = (nm_episode_agents)i;
+            return 1;
+        }
+    return 0;
+}
+
+const char *nm_episode_outcome_name(nm_episode_outcome outcome) {
+    static const char *const names[] = {"done", "failed", "unfit"};
+    NM_ASSERT((unsigned)outcome < 3);
+    return names[outcome];
+}
+
+nm_episode_config nm_episode_config_default(void) {
+    return (nm_episode_config){.agents = NM_EPISODE_IDM,
+                               .idm = nm_idm_named("nuplan"),
+                               .start_step = NM_NONE,
+                               .seconds = 15.0f,
+                               .deadline = 1.0f};
+}
+
+nm_episode_work *nm_episode_work_create(void) {
+    nm_episode_work *work = calloc(1, sizeof *work);
+    if (!work) return NULL;
+    work->arena = nm_arena_create(0);
+    work->builder = nm_scene_builder_create();
+    if (work->arena && work->builder) return work;
+    nm_episode_work_destroy(work);
+    return NULL;
+}
+
+void nm_episode_work_destroy(nm_episode_work *work) {
+    if (!work) return;
+    nm_arena_destroy(work->arena);
+    nm_scene_builder_destroy(work->builder);
+    nm_nuplan_map_destroy(work->view);
+    free(work);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Before the start
+
+nm_status nm_episode_check(const nm_episode_config *c, nm_error *error) {
+    if ((unsigned)c->agents >= NM_EPISODE_AGENTS_COUNT)
+        return NM_ERROR(error, NM_E_ARGUMENT, "there are no agents of kind %d", (int)c->agents);
+    if (!(c->seconds >= 1.0f && c->seconds <= 60.0f))
+        return NM_ERROR(error, NM_E_ARGUMENT, "an episode takes 1 to 60 s, not %g", (double)c->seconds);
+    if (!(c->deadline >= 0.0f && c->deadline <= 3600.0f))
+        return NM_ERROR(error, NM_E_ARGUMENT, "a deadline of %g s is none", (double)c->deadline);
+    return NM_OK;
+}
+
+static void unfit(nm_episode *out, const char *reason) {
+    out->outcome = NM_EPISODE_UNFIT;
+    snprintf(out->reason, sizeof out->reason, "%s", reason);
+}
+
+static void failed(nm_episode *out, const nm_error *why) {
+    out->outcome = NM_EPISODE_FAILED;
+    snprintf(out->reason, sizeof out->reason, "%s", why->message);
+}
+
+/// From where to where the ego was recorded; 0 when there is too little to drive along.
+static int find_span(episode *e) {
+    const nm_scene *scene = e->scene;
+    e->start = e->config->start_step == NM_NONE ? scene->current_step : e->config->start_step;
+    if (fabsf(scene->dt - NM_STEP_SECONDS) > 1e-4f) {
+        unfit(e->out, "the scene's time step is not 0.1 s: resample it");
+        return 0;
+    }
+    if (scene->ego == NM_NONE || e->start >= scene->step_count ||
+        !scene->valid[nm_scene_at(scene, scene->ego, e->start)]) {
+        unfit(e->out, "the scene has no ego at the start");
+        return 0;
+    }
+    const uint32_t most = (uint32_t)lroundf(e->config->seconds / NM_STEP_SECONDS);
+    uint32_t steps = 0;
+    while (steps < most && e->start + steps + 1 < scene->step_count &&
+           scene->valid[nm_scene_at(scene, scene->ego, e->start + steps + 1)])
+        ++steps;
+    if (steps < STEPS_LEAST) {
+        unfit(e->out, "the ego's recording ends less than a second after the start");
+        return 0;
+    }
+    e->iterations = steps + 1;
+    return 1;
+}
+
+static nm_status look_at_map(episode *e, nm_error *error) {
+    nm_episode_work *work = e->work;
+    if (work->view && work->map_hash == e->scene->map->hash) return NM_OK;
+    nm_nuplan_map_destroy(work->view);
+    work->view = NULL;
+    work->map_hash = e->scene->map->hash;
+    return nm_nuplan_map_of(e->scene->map, &work->view, error);
+}
+
+static nm_status reserve(episode *e, nm_error *error) {
+    const size_t n = e->iterations, tracks = e->scene->track_count;
+    nm_arena *arena = e->work->arena;
+    e->ego = NM_ARENA_ARRAY(arena, nm_nuplan_ego, n);
+    e->expert = NM_ARENA_ARRAY(arena, nm_nuplan_pose, n);
+    e->types = NM_ARENA_ARRAY(arena, uint8_t, tracks);
+    e->present = nm_arena_calloc(arena, n * tracks, 1, 64);
+    e->boxes = NM_ARENA_ARRAY(arena, nm_nuplan_box, n * tracks);
+    if (!e->ego || !e->expert || !e->types || !e->present || !e->boxes)
+        return NM_ERROR(error, NM_E_MEMORY, "out of memory for an episode");
+    for (uint32_t track = 0; track < tracks; ++track)
+        e->types[track] = (uint8_t)nm_nuplan_type_of((nm_agent_type)e->scene->tracks[track].type);
+    return NM_OK;
+}
+
+static nm_nuplan_pose rear_axle_of(const nm_scene *scene, uint32_t step, double rear_to_centre) {
+    const size_t at = nm_scene_at(scene, scene->ego, step);
+    const double heading = (double)scene->heading[at];
+    return (nm_nuplan_pose){.x = (double)scene->x[at] - rear_to_centre * cos(heading),
+                            .y = (double)scene->y[at] - rear_to_centre * sin(heading),
+                            .heading = heading};
+}
+
+static nm_status open_world(episode *e, nm_error *error) {
+    const nm_scene *scene = e->scene;
+    nm_world_config config = nm_world_config_default();
+    config.seed = e->config->seed;
+    config.start_step = e->start;
+    config.agents = e->config->agents == NM_EPISODE_LOG ? NM_POLICY_LOG : NM_POLICY_IDM;
+    config.ego = NM_POLICY_EXTERNAL;
+    config.idm = e->config->idm;
+    config.checks = NM_CHECK_COLLISION | NM_CHECK_TTC;
+    nm_status status = nm_world_create(scene, &config, &e->world, error);
+    if (status != NM_OK) return status;
+    const nm_planner_needs needs = nm_planner_get_needs(e->planner);
+    nm_observation_config seen = nm_observation_config_default(scene);
+    seen.seed = e->config->seed;
+    seen.start_step = e->start;
+    seen.step_count = e->iterations - 1;
+    seen.history = needs.history;
+    seen.map_radius = needs.map_radius;
+    seen.deadline = e->config->deadline;
+    status = nm_observation_create(scene, &seen, &e->observation, error);
+    if (status != NM_OK) return status;
+    e->vehicle = nm_observation_scenario(e->observation)->vehicle;
+    for (uint32_t k = 0; k < e->iterations; ++k)
+        e->expert[k] = rear_axle_of(scene, e->start + k, (double)e->vehicle.rear_axle_to_box_centre);
+    return NM_OK;
+}
+
+static nm_status begin_recording(episode *e, nm_error *error) {
+    if (!e->config->keep_scene) return NM_OK;
+    e->builds = 1;
+    nm_scene_builder_reset(e->work->builder);
+    return nm_recording_begin(e->work->builder, e->scene, e->start, e->start + e->iterations - 1, error);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Driving
+
+/// Sample k as the score wants it. At the start turning counts as none, as in nuPlan, whose logs do not tell.
+static void take_sample(episode *e, uint32_t k, const nm_planner_observation *seen) {
+    const nm_world_view view = nm_world_get_view(e->world);
+    const nm_planner_ego *ego = &seen->ego;
+    nm_nuplan_ego *to = &e->ego[k];
+    *to = (nm_nuplan_ego){.time_us = (int64_t)k * SAMPLE_US,
+                          .x = (double)ego->rear_axle.x_scene,
+                          .y = (double)ego->rear_axle.y_scene,
+                          .heading = (double)ego->rear_axle.heading_scene,
+                          .vx = (double)ego->rear_axle_speed_ahead,
+                          .ax = (double)ego->acceleration_ahead};
+    if (k) {
+        to->ax = (double)e->motion.acceleration_ahead;
+        to->yaw_rate =
+            (double)e->motion.speed_ahead * tan((double)e->motion.steering_angle) / (double)e->vehicle.wheelbase;
+        to->yaw_accel = (to->yaw_rate - e->ego[k - 1].yaw_rate) / (double)NM_STEP_SECONDS;
+    }
+    const size_t row = (size_t)k * e->scene->track_count;
+    for (uint32_t slot = 0; slot < view.count; ++slot) {
+        const uint32_t track = view.track[slot];
+        if (track == e->scene->ego) continue;
+        e->present[row + track] = 1;
+        e->boxes[row + track] = (nm_nuplan_box){.x = (double)view.x[slot],
+                                                .y = (double)view.y[slot],
+                                                .heading = (double)view.heading[slot],
+                                                .vx = (double)view.vx[slot],
+                                                .vy = (double)view.vy[slot],
+                                                .length = (double)view.length[slot],
+                                                .width = (double)view.width[slot]};
+    }
+}
+
+static nm_box box_of(const nm_world_view *view, uint32_t slot) {
+    return (nm_box){.x = view->x[slot],
+                    .y = view->y[slot],
+                    .cos_h = view->cos_h[slot],
+                    .sin_h = view->sin_h[slot],
+                    .length = view->length[slot],
+                    .width = view->width[slot],
+                    .vx = view->vx[slot],
+                    .vy = view->vy[slot]};
+}
+
+/// How close it came, after the start.
+static void look_around(episode *e) {
+    const nm_world_view view = nm_world_get_view(e->world);
+    const uint32_t ego = view.slot_of[e->scene->ego];
+    if (ego == NM_NONE) return;
+    e->out->min_ttc = nm_minf(e->out->min_ttc, view.ttc[ego]);
+    const nm_box mine = box_of(&view, ego);
+    for (uint32_t slot = 0; slot < view.count; ++slot) {
+        const float dx = view.x[slot] - mine.x, dy = view.y[slot] - mine.y;
+        const float reach =
+            e->out->min_distance + 0.5f * (mine.length + mine.width + view.length[slot] + view.width[slot]);
+        if (slot == ego || dx * dx + dy * dy > reach * reach) continue;
+        const nm_box other = box_of(&view, slot);
+        e->out->min_distance = nm_minf(e->out->min_distance, nm_box_distance(&mine, &other));
+    }
+}
+
+static nm_status step(episode *e, const nm_planner_observation *seen, nm_error *why) {
+    const nm_planner_output *answer;
+    const nm_status status = nm_planner_plan(e->planner, seen, &answer, why);
+    const double seconds = nm_planner_last_seconds(e->planner);
+    e->out->plan_mean += seconds;
+    e->out->plan_max = seconds > e->out->plan_max ? seconds : e->out->plan_max;
+    if (status != NM_OK) return status;
+    nm_planner_follow_exactly(NULL, answer, &seen->ego, NM_STEP_SECONDS, &e->motion);
+    const nm_planner_pose *centre = &e->motion.box_centre;
+    nm_world_set_state(e->world, e->scene->ego, centre->x_scene, centre->y_scene, centre->heading_scene,
+                       e->motion.speed_ahead);
+    (void)nm_world_step(e->world, NULL, 0, NULL); // somebody who became non-finite is frozen where he was
+    look_around(e);
+    return NM_OK;
+}
+
+/// nuPlan keeps N - 1 samples of N iterations. What fails here is the planner's doing: *why says what.
+static nm_status drive(episode *e, nm_status *theirs, nm_error *why, nm_error *error) {
+    nm_status status = NM_OK;
+    uint32_t asked = 0;
+    *theirs = nm_planner_begin(e->planner, nm_observation_scenario(e->observation), why);
+    for (uint32_t k = 0; status == NM_OK && *theirs == NM_OK && k + 1 < e->iterations; ++k) {
+        const nm_planner_observation *seen;
+        *theirs = nm_observation_update(e->observation, e->world, &seen, why);
+        if (*theirs != NM_OK) break;
+        take_sample(e, k, seen);
+        e->out->samples = k + 1;
+        if (e->builds) status = nm_recording_step(e->work->builder, e->world, error);
+        if (status == NM_OK && e->config->stop && e->config->stop(e->config->stop_context))
+            status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+        if (status != NM_OK || k + 2 >= e->iterations) break;
+        ++asked;
+        *theirs = step(e, seen, why);
+    }
+    if (asked) e->out->plan_mean /= asked;
+    nm_planner_end(e->planner);
+    return status;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// After it
+
+/// Where the score lost most, and by what.
+static void find_worst(nm_episode *out) {
+    double most = 0.0;
+    out->worst_sample = NM_NONE;
+    out->worst = "";
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) {
+        const nm_nuplan_description *about = nm_nuplan_describe((nm_nuplan_metric)m);
+        const double lost =
+            (1.0 - out->score.metric[m].value) * (about->role == NM_NUPLAN_MULTIPLIER ? 1.0 : about->weight / 16.0);
+        if (lost <= most) continue;
+        most = lost;
+        out->worst = about->name;
+        out->worst_sample = out->score.metric[m].step;
+    }
+}
+
+static nm_status score(episode *e, nm_error *error) {
+    nm_episode *out = e->out;
+    const nm_nuplan_drive driven = {
+        .map = e->work->view,
+        .vehicle = {.length = (double)e->vehicle.length,
+                    .width = (double)e->vehicle.width,
+                    .rear_to_centre = (double)e->vehicle.rear_axle_to_box_centre,
+                    .wheelbase = (double)e->vehicle.wheelbase},
+        .ego = e->ego,
+        .samples = out->samples,
+        .expert = e->expert,
+        .expert_samples = e->iterations,
+        .tracks = e->scene->track_count,
+        .types = e->types,
+        .present = e->present,
+        .boxes = e->boxes,
+    };
+    const nm_status status = nm_nuplan_score(&driven, &out->score, out->collisions, NM_EPISODE_COLLISIONS, NULL, error);
+    if (status != NM_OK) return status;
+    out->collision_count =
+        out->score.collisions < NM_EPISODE_COLLISIONS ? out->score.collisions : NM_EPISODE_COLLISIONS;
+    find_worst(out);
+    return NM_OK;
+}
+
+static nm_status publish(episode *e, nm_error *error) {
+    const nm_scene *scene = e->scene;
+    const nm_provenance *parent = &scene->provenance;
+    char name[128], parameters[512];
+    nm_text_escape_json(name, sizeof name, nm_planner_name(e->planner));
+    snprintf(
+        parameters, sizeof parameters,
+        "{\"planner\":\"%s\",\"agents\":\"%s\",\"idm\":\"%s\",\"execution\":\"%s\",\"start_step\":%u,\"steps\":%u}",
+        name, nm_episode_agents_name(e->config->agents), e->config->idm->name,
+        e->config->perfect ? "perfect" : "tracked", e->start, e->out->samples);
+    const nm_provenance provenance = {.source = "evaluate",
+                                      .file = parent->file,
+                                      .scene_id = parent->scene_id,
+                                      .record = parent->record,
+                                      .program = "nearmiss " NM_VERSION,
+                                      .seed = e->config->seed,
+                                      .parent = scene->hash,
+                                      .parameters = parameters};
+    nm_status status = nm_scene_builder_set_provenance(e->work->builder, &provenance, error);
+    for (uint32_t i = 0; status == NM_OK && i < scene->tag_count; ++i)
+        status = nm_scene_builder_add_tag(e->work->builder, scene->tags[i], error);
+    return status == NM_OK ? nm_scene_builder_build(e->work->builder, &e->out->scene, error) : status;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static nm_status run(episode *e, nm_error *error) {
+    nm_error why;
+    nm_error_clear(&why);
+    nm_status status = reserve(e, error), theirs = NM_OK;
+    if (status == NM_OK) status = look_at_map(e, error);
+    if (status == NM_OK) status = open_world(e, &why);
+    if (status == NM_E_NOT_FOUND || status == NM_E_ARGUMENT) { // no route, no lanes
+        unfit(e->out, why.message);
+        return NM_OK;
+    }
+    if (status != NM_OK && why.code != NM_OK && error) *error = why;
+    if (status == NM_OK) status = begin_recording(e, error);
+    if (status == NM_OK) status = drive(e, &theirs, &why, error);
+    if (status != NM_OK) return status;
+    e->out->seconds = (float)e->out->samples * NM_STEP_SECONDS;
+    if (theirs == NM_OK) theirs = score(e, &why); // what a planner drove may be beyond all scoring
+    if (theirs == NM_E_MEMORY || theirs == NM_E_CANCELLED) {
+        if (error) *error = why;
+        return theirs;
+    }
+    if (theirs != NM_OK) failed(e->out, &why);
+    return e->builds && e->out->samples ? publish(e, error) : NM_OK;
+}
+
+nm_status nm_episode_run(nm_episode_work *work, const nm_scene *scene, nm_planner *planner,
+                         const nm_episode_config *config, nm_episode *out, nm_error *error) {
+    NM_ASSERT(work && scene && planner && config && out);
+    const double begin = now();
+    *out = (nm_episode){.min_ttc = INFINITY, .min_distance = INFINITY, .worst_sample = NM_NONE, .worst = ""};
+    nm_arena_reset(work->arena);
+    nm_status status = nm_episode_check(config, error);
+    if (status != NM_OK) return status;
+    episode e = {.work = work, .scene = scene, .planner = planner, .config = config, .out = out};
+    if (find_span(&e)) {
+        out->start_step = e.start;
+        status = run(&e, error);
+    }
+    nm_observation_destroy(e.observation);
+    nm_world_destroy(e.world);
+    out->wall_seconds = now() - begin;
+    return status;
+}

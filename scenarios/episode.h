@@ -1,0 +1,88 @@
+/// One planner through one scene in closed loop, and what it scored.
+///
+/// The recording is history up to the start; from there the planner drives the ego and the others are replayed, react
+/// by IDM, or are driven by a trained model. Every 0.1 s the planner sees the world (observation.h), its answer is
+/// tracked (tracker.h) or followed exactly, and the world steps. What was driven is scored as nuPlan does
+/// (nuplan_score.h), the recorded drive of the ego being the expert's. The state at the start is the recording's, not
+/// the planner's doing: nothing that is there at the start already counts against it.
+///
+/// An episode is a function of scene, planner and configuration, as long as the planner is.
+#ifndef NM_SCENARIOS_EPISODE_H
+#define NM_SCENARIOS_EPISODE_H
+
+#include "sim/metrics/nuplan_score.h"
+#include "sim/planner_host.h"
+#include "sim/world.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum nm_episode_agents {
+    NM_EPISODE_LOG = 0, ///< replayed: nuPlan's non-reactive agents
+    NM_EPISODE_IDM,     ///< IDM, agents that appear later included; pedestrians walk on
+    NM_EPISODE_NEXUS,   ///< the trained model, every half second anew (closed_loop.h)
+    NM_EPISODE_AGENTS_COUNT
+} nm_episode_agents;
+NM_API const char *nm_episode_agents_name(nm_episode_agents agents); ///< "log", "idm", "nexus"
+NM_API int nm_episode_agents_from_name(const char *name, nm_episode_agents *agents);
+
+/// Fill with nm_episode_config_default().
+typedef struct nm_episode_config {
+    nm_episode_agents agents; ///< default IDM
+    const nm_idm_params *idm; ///< of IDM agents; default nm_idm_named("nuplan")
+    int perfect;              ///< 1 = trajectories are followed exactly; default 0: nuPlan's two-stage controller
+    uint32_t start_step;      ///< of the scene; NM_NONE (default) = its current step
+    float seconds;            ///< at most, 1..60, default 15; an episode ends where the recording of the ego does
+    float deadline;           ///< s for an answer, 0 = none; default 1 (nuPlan's)
+    uint64_t seed;
+    int keep_scene; ///< 1 = the driven scene is built
+    /// Nullable: asked every step; not 0 ends the episode with NM_E_CANCELLED.
+    int (*stop)(void *context);
+    void *stop_context;
+} nm_episode_config;
+NM_API nm_episode_config nm_episode_config_default(void);
+/// NM_E_ARGUMENT for what makes no sense.
+NM_API nm_status nm_episode_check(const nm_episode_config *config, nm_error *error);
+
+typedef enum nm_episode_outcome {
+    NM_EPISODE_DONE = 0,
+    NM_EPISODE_FAILED, ///< the planner did: counts as a score of 0
+    NM_EPISODE_UNFIT   ///< the scene has no ego, route or map to drive on, or too little recording: nobody's score
+} nm_episode_outcome;
+NM_API const char *nm_episode_outcome_name(nm_episode_outcome outcome); ///< "done", "failed", "unfit"
+
+#define NM_EPISODE_COLLISIONS 8u
+typedef struct nm_episode {
+    nm_episode_outcome outcome;
+    char reason[512];                                      ///< why it is not done; else ""
+    uint32_t start_step;                                   ///< of the scene
+    uint32_t samples;                                      ///< scored: of the scene's steps start_step + sample
+    float seconds;                                         ///< driven
+    double wall_seconds;                                   ///< of the whole episode, planner included
+    double plan_mean, plan_max;                            ///< s of real time for an answer
+    nm_nuplan_result score;                                ///< all 0 unless done
+    nm_nuplan_collision collisions[NM_EPISODE_COLLISIONS]; ///< the first ones; step = sample, track of the scene
+    uint32_t collision_count;                              ///< of those here
+    float min_ttc;         ///< s, least time to collision of the ego after the start, INFINITY = none within 3 s
+    float min_distance;    ///< m, box to box, to anybody
+    uint32_t worst_sample; ///< the moment to look at: where the score lost most; NM_NONE when it lost nothing
+    const char *worst;     ///< static name of the metric that lost most, or ""
+    const nm_scene *scene; ///< driven, the caller's (nm_scene_destroy); NULL unless kept
+} nm_episode;
+
+/// Working memory: one per thread.
+typedef struct nm_episode_work nm_episode_work;
+NM_API nm_episode_work *nm_episode_work_create(void);       ///< NULL: no memory
+NM_API void nm_episode_work_destroy(nm_episode_work *work); ///< NULL is fine
+
+/// planner  one that nobody else uses meanwhile; good for the next episode whatever happens
+/// returns  NM_OK with an outcome of any kind; NM_E_ARGUMENT for a configuration that makes no sense; NM_E_CANCELLED;
+///          NM_E_MEMORY. *out is then empty
+NM_API nm_status nm_episode_run(nm_episode_work *work, const nm_scene *scene, nm_planner *planner,
+                                const nm_episode_config *config, nm_episode *out, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,60 @@
+/// Evaluations: planners over the scenes of a store, into a file of results.
+///
+/// Scenes are driven in rounds of NM_EVALUATION_ROUND by the threads of a pool, each with a planner of its own, one
+/// scene in memory a thread; a round goes into the results in one transaction, in the order of the scenes. A run that
+/// was stopped or killed goes on where it was, and equals one that was not. Results are the same for any number of
+/// threads, as long as planners are functions of what they see; only measured times differ.
+#ifndef NM_SCENARIOS_EVALUATION_H
+#define NM_SCENARIOS_EVALUATION_H
+
+#include "base/thread_pool.h"
+#include "scenarios/results.h"
+#include "scenarios/store.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NM_EVALUATION_ROUND 64u
+
+/// Makes a planner for one more thread, such as nm_planner_open. context as configured.
+typedef nm_status nm_evaluation_planner(void *context, nm_planner **planner, nm_error *error);
+
+/// Everything is borrowed during the run.
+typedef struct nm_evaluation_config {
+    nm_episode_config episode; ///< keep_scene without effect
+    nm_evaluation_planner *planner;
+    void *planner_context;
+    nm_results_run run;    ///< its agents, idm, perfect, seconds, deadline and seed are set from `episode`
+    const char *store;     ///< path
+    const int64_t *scenes; ///< [scene_count] ids, each once
+    size_t scene_count;
+    /// Nullable: asked every step; not 0 ends the run with NM_E_CANCELLED, what is there stays.
+    int (*stop)(void *context);
+    void *stop_context;
+    void (*progress)(void *context, size_t episodes); ///< nullable; after each round, how many more are done
+    void *progress_context;
+} nm_evaluation_config;
+
+typedef struct nm_evaluation_report {
+    int64_t run;                ///< row of the results
+    size_t driven;              ///< in this call; the others were there
+    size_t done, failed, unfit; ///< of all scenes of the configuration
+    double driven_seconds;      ///< simulated in this call
+    double wall_seconds;        ///< of this call
+} nm_evaluation_report;
+
+/// A scene that cannot be read counts as unfit, with the reason. Errors: those of store, results and
+/// nm_episode_run's configuration; NM_E_CANCELLED; what `planner` returns when it makes none.
+NM_API nm_status nm_evaluation_run(const nm_evaluation_config *config, nm_results *results, nm_thread_pool *pool,
+                                   nm_evaluation_report *report, nm_error *error);
+
+/// What happens in a stored scene, in a word: the kind it was generated for, else the most severe kind that was mined
+/// in it, else its source. Allocated from `arena`.
+NM_API nm_status nm_evaluation_type(nm_store *store, int64_t id, const nm_scene *scene, nm_arena *arena,
+                                    const char **type, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

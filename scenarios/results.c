@@ -1,0 +1,368 @@
+#include "scenarios/results.h"
+
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "schema_results.sql.h"
+
+#define APPLICATION_ID 0x6e6d6576 // "nmev"
+#define SCHEMA 1
+#define BUSY_MS 10000
+
+enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, STATEMENT_COUNT };
+
+#define SAME_RUN                                                                                                       \
+    "planner = ?1 AND agents = ?2 AND idm = ?3 AND execution = ?4 AND seconds = ?5 AND deadline_s = ?6 AND "           \
+    "seed = ?7 AND weights = ?8 AND store = ?9 AND program = ?10"
+
+static const char *const texts[STATEMENT_COUNT] = {
+    [FIND_RUN] = "SELECT id FROM run WHERE " SAME_RUN " ORDER BY id LIMIT 1",
+    [PUT_RUN] = "INSERT INTO run (planner, agents, idm, execution, seconds, deadline_s, seed, weights, store, program, "
+                "started_utc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [END_RUN] = "UPDATE run SET finished_utc = ?2 WHERE id = ?1",
+    [HAS] = "SELECT 1 FROM episode WHERE run = ?1 AND scene = ?2",
+    [PUT] = "INSERT OR REPLACE INTO episode VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+            "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
+    [ROWS] = "SELECT scene, scene_hash, name, type, outcome, reason, start_step, samples, score, "
+             "no_ego_at_fault_collisions, drivable_area_compliance, ego_is_making_progress, "
+             "driving_direction_compliance, ego_progress_along_expert_route, time_to_collision_within_bound, "
+             "speed_limit_compliance, ego_is_comfortable, collisions, at_fault, first_collision, collision_step, "
+             "collision_track, min_ttc_s, min_distance_m, worst, worst_step, plan_mean_ms, plan_max_ms, wall_s "
+             "FROM episode WHERE run = ?1 ORDER BY scene",
+};
+
+struct nm_results {
+    sqlite3 *db;
+    char path[1024];
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+};
+
+static nm_status fail(const nm_results *r, int result, const char *what, nm_error *error) {
+    const int code = result & 0xff;
+    const nm_status status = code == SQLITE_BUSY || code == SQLITE_LOCKED      ? NM_E_BUSY
+                             : code == SQLITE_NOMEM                            ? NM_E_MEMORY
+                             : code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? NM_E_FORMAT
+                                                                               : NM_E_IO;
+    return NM_ERROR_AT(error, status, r->path, 0, -1, "%s: %s", what, sqlite3_errmsg(r->db));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Opening
+
+static int pragma(sqlite3 *db, const char *text, int64_t *value) {
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(db, text, -1, &statement, NULL);
+    if (result == SQLITE_OK) result = sqlite3_step(statement);
+    if (result == SQLITE_ROW) *value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return result == SQLITE_ROW ? SQLITE_OK : result;
+}
+
+static nm_status create_schema(nm_results *r, nm_error *error) {
+    char *text = malloc(sizeof nm_schema_results_sql + 256);
+    if (!text) return NM_ERROR(error, NM_E_MEMORY, "out of memory for results");
+    snprintf(text, sizeof nm_schema_results_sql + 256,
+             "BEGIN IMMEDIATE; %s INSERT INTO meta VALUES ('program', 'nearmiss " NM_VERSION
+             "'); PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
+             (const char *)nm_schema_results_sql, APPLICATION_ID, SCHEMA);
+    const int result = sqlite3_exec(r->db, text, NULL, NULL, NULL);
+    free(text);
+    return result == SQLITE_OK ? NM_OK : fail(r, result, "making the tables of results", error);
+}
+
+static nm_status check_schema(nm_results *r, int create, nm_error *error) {
+    int64_t id = 0, version = 0, objects = 0;
+    int result = pragma(r->db, "PRAGMA application_id", &id);
+    if (result == SQLITE_OK) result = pragma(r->db, "PRAGMA user_version", &version);
+    if (result == SQLITE_OK) result = pragma(r->db, "SELECT count(*) FROM sqlite_master", &objects);
+    if (result != SQLITE_OK) return fail(r, result, "reading the file of results", error);
+    if (objects == 0 && create) return create_schema(r, error);
+    if (id != APPLICATION_ID)
+        return NM_ERROR_AT(error, NM_E_FORMAT, r->path, 0, -1, "this is not a file of evaluation results");
+    if (version > SCHEMA)
+        return NM_ERROR_AT(error, NM_E_VERSION, r->path, 0, -1, "these results were written by a newer nearmiss");
+    return NM_OK;
+}
+
+static nm_status prepare(nm_results *r, nm_error *error) {
+    for (int i = 0; i < STATEMENT_COUNT; ++i) {
+        const int result = sqlite3_prepare_v3(r->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &r->statements[i], NULL);
+        if (result != SQLITE_OK) return fail(r, result, "preparing to read results", error);
+    }
+    return NM_OK;
+}
+
+nm_status nm_results_open(const char *path, int create, nm_results **results, nm_error *error) {
+    *results = NULL;
+    nm_results *r = calloc(1, sizeof *r);
+    if (!r) return NM_ERROR(error, NM_E_MEMORY, "out of memory for results");
+    snprintf(r->path, sizeof r->path, "%s", path);
+    const int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
+    const int result = sqlite3_open_v2(path, &r->db, flags, NULL);
+    nm_status status = NM_OK;
+    if (!r->db)
+        status = NM_ERROR(error, NM_E_MEMORY, "out of memory for results");
+    else if (result != SQLITE_OK)
+        status = NM_ERROR_AT(error, (result & 0xff) == SQLITE_CANTOPEN && !create ? NM_E_NOT_FOUND : NM_E_IO, path, 0,
+                             -1, "results cannot be opened: %s", sqlite3_errmsg(r->db));
+    if (status == NM_OK) {
+        sqlite3_busy_timeout(r->db, BUSY_MS);
+        sqlite3_db_config(r->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+        status = check_schema(r, create, error);
+    }
+    if (status == NM_OK) {
+        sqlite3_exec(r->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON", NULL,
+                     NULL, NULL);
+        status = prepare(r, error);
+    }
+    if (status == NM_OK)
+        *results = r;
+    else
+        nm_results_close(r);
+    return status;
+}
+
+void nm_results_close(nm_results *r) {
+    if (!r) return;
+    for (int i = 0; i < STATEMENT_COUNT; ++i) sqlite3_finalize(r->statements[i]);
+    sqlite3_close(r->db);
+    free(r);
+}
+
+nm_status nm_results_begin(nm_results *r, nm_error *error) {
+    const int result = sqlite3_exec(r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    return result == SQLITE_OK ? NM_OK : fail(r, result, "beginning to write results", error);
+}
+
+nm_status nm_results_commit(nm_results *r, nm_error *error) {
+    const int result = sqlite3_exec(r->db, "COMMIT", NULL, NULL, NULL);
+    if (result == SQLITE_OK) return NM_OK;
+    const nm_status status = fail(r, result, "writing results", error);
+    nm_results_rollback(r);
+    return status;
+}
+
+void nm_results_rollback(nm_results *r) {
+    if (!sqlite3_get_autocommit(r->db)) sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Runs
+
+static void utc_now(char text[32]) {
+    const time_t now = time(NULL);
+    struct tm parts;
+    gmtime_r(&now, &parts);
+    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+static void bind_text(sqlite3_stmt *s, int at, const char *text) {
+    sqlite3_bind_text(s, at, text ? text : "", -1, SQLITE_STATIC);
+}
+
+static sqlite3_stmt *bind_run(nm_results *r, int which, const nm_results_run *run) {
+    sqlite3_stmt *s = r->statements[which];
+    bind_text(s, 1, run->planner);
+    bind_text(s, 2, nm_episode_agents_name(run->agents));
+    bind_text(s, 3, run->idm);
+    bind_text(s, 4, run->perfect ? "perfect" : "tracked");
+    sqlite3_bind_double(s, 5, (double)run->seconds);
+    sqlite3_bind_double(s, 6, (double)run->deadline);
+    sqlite3_bind_int64(s, 7, (int64_t)run->seed);
+    bind_text(s, 8, run->weights);
+    bind_text(s, 9, run->store);
+    bind_text(s, 10, run->program);
+    return s;
+}
+
+/// Runs a statement to its end; the row it may give stays readable until it is reset.
+static nm_status finish(const nm_results *r, sqlite3_stmt *s, const char *what, nm_error *error) {
+    const int result = sqlite3_step(s);
+    const nm_status status = result == SQLITE_DONE ? NM_OK : fail(r, result, what, error);
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    return status;
+}
+
+nm_status nm_results_begin_run(nm_results *r, const nm_results_run *run, int64_t *id, nm_error *error) {
+    sqlite3_stmt *s = bind_run(r, FIND_RUN, run);
+    const int result = sqlite3_step(s);
+    if (result == SQLITE_ROW) *id = sqlite3_column_int64(s, 0);
+    nm_status status =
+        result == SQLITE_ROW || result == SQLITE_DONE ? NM_OK : fail(r, result, "looking for a run", error);
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+    if (status != NM_OK || result == SQLITE_ROW) return status;
+    char started[32];
+    utc_now(started);
+    s = bind_run(r, PUT_RUN, run);
+    bind_text(s, 11, started);
+    status = finish(r, s, "writing a run", error);
+    *id = sqlite3_last_insert_rowid(r->db);
+    return status;
+}
+
+nm_status nm_results_end_run(nm_results *r, int64_t run, nm_error *error) {
+    char finished[32];
+    utc_now(finished);
+    sqlite3_stmt *s = r->statements[END_RUN];
+    sqlite3_bind_int64(s, 1, run);
+    bind_text(s, 2, finished);
+    return finish(r, s, "ending a run", error);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Episodes
+
+int nm_results_has(nm_results *r, int64_t run, int64_t scene) {
+    sqlite3_stmt *s = r->statements[HAS];
+    sqlite3_bind_int64(s, 1, run);
+    sqlite3_bind_int64(s, 2, scene);
+    const int there = sqlite3_step(s) == SQLITE_ROW;
+    sqlite3_reset(s);
+    return there;
+}
+
+static void bind_number(sqlite3_stmt *s, int at, double value) {
+    if (isfinite(value))
+        sqlite3_bind_double(s, at, value);
+    else
+        sqlite3_bind_null(s, at);
+}
+
+static void bind_step(sqlite3_stmt *s, int at, uint32_t sample, uint32_t start) {
+    if (sample == NM_NONE)
+        sqlite3_bind_null(s, at);
+    else
+        sqlite3_bind_int64(s, at, (int64_t)start + sample);
+}
+
+static void bind_score(sqlite3_stmt *s, const nm_episode *e) {
+    const int done = e->outcome == NM_EPISODE_DONE;
+    bind_number(s, 10, done ? e->score.score : NAN);
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) bind_number(s, 11 + m, done ? e->score.metric[m].value : NAN);
+    sqlite3_bind_int64(s, 19, e->score.collisions);
+    sqlite3_bind_int64(s, 20,
+                       (int64_t)e->score.at_fault_people + e->score.at_fault_vehicles + e->score.at_fault_objects);
+    const nm_nuplan_collision *first = e->collision_count ? e->collisions : NULL;
+    bind_text(s, 21, first ? nm_nuplan_class_name((nm_nuplan_class)first->collision_class) : "");
+    bind_step(s, 22, first ? first->step : NM_NONE, e->start_step);
+    bind_step(s, 23, first ? first->track : NM_NONE, 0);
+}
+
+nm_status nm_results_put(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
+    const nm_episode *e = &row->episode;
+    sqlite3_stmt *s = r->statements[PUT];
+    sqlite3_bind_int64(s, 1, run);
+    sqlite3_bind_int64(s, 2, row->scene);
+    sqlite3_bind_int64(s, 3, (int64_t)row->scene_hash);
+    bind_text(s, 4, row->name);
+    bind_text(s, 5, row->type);
+    bind_text(s, 6, nm_episode_outcome_name(e->outcome));
+    bind_text(s, 7, e->reason);
+    sqlite3_bind_int64(s, 8, e->start_step);
+    sqlite3_bind_int64(s, 9, e->samples);
+    bind_score(s, e);
+    bind_number(s, 24, (double)e->min_ttc);
+    bind_number(s, 25, (double)e->min_distance);
+    bind_text(s, 26, e->worst);
+    bind_step(s, 27, e->worst_sample, e->start_step);
+    sqlite3_bind_double(s, 28, 1e3 * e->plan_mean);
+    sqlite3_bind_double(s, 29, 1e3 * e->plan_max);
+    sqlite3_bind_double(s, 30, e->wall_seconds);
+    return finish(r, s, "writing an episode", error);
+}
+
+static const char *text_of(sqlite3_stmt *s, int at, nm_arena *arena) {
+    const char *text = (const char *)sqlite3_column_text(s, at);
+    const size_t size = text ? strlen(text) + 1 : 1;
+    char *copy = nm_arena_calloc(arena, size, 1, 1);
+    if (copy && text) memcpy(copy, text, size);
+    return copy;
+}
+
+static double number_of(sqlite3_stmt *s, int at, double missing) {
+    return sqlite3_column_type(s, at) == SQLITE_NULL ? missing : sqlite3_column_double(s, at);
+}
+
+static uint32_t step_of(sqlite3_stmt *s, int at, uint32_t start) {
+    const int64_t value = sqlite3_column_int64(s, at) - (int64_t)start;
+    return sqlite3_column_type(s, at) == SQLITE_NULL || value < 0 || value >= NM_NONE ? NM_NONE : (uint32_t)value;
+}
+
+static int class_of(const char *name, uint8_t *which) {
+    for (int c = 0; c < NM_NUPLAN_CLASS_COUNT; ++c)
+        if (strcmp(name, nm_nuplan_class_name((nm_nuplan_class)c)) == 0) {
+            *which = (uint8_t)c;
+            return 1;
+        }
+    return 0;
+}
+
+/// 0: no memory. Files are hostile: whatever is no name or number of ours reads as absent.
+static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
+    nm_episode *e = &row->episode;
+    row->scene = sqlite3_column_int64(s, 0);
+    row->scene_hash = (uint64_t)sqlite3_column_int64(s, 1);
+    row->name = text_of(s, 2, arena);
+    row->type = text_of(s, 3, arena);
+    const char *outcome = text_of(s, 4, arena), *reason = text_of(s, 5, arena), *first = text_of(s, 19, arena);
+    e->worst = text_of(s, 24, arena);
+    if (!row->name || !row->type || !outcome || !reason || !first || !e->worst) return 0;
+    e->outcome = strcmp(outcome, "done") == 0     ? NM_EPISODE_DONE
+                 : strcmp(outcome, "failed") == 0 ? NM_EPISODE_FAILED
+                                                  : NM_EPISODE_UNFIT;
+    snprintf(e->reason, sizeof e->reason, "%s", reason);
+    e->start_step = (uint32_t)sqlite3_column_int64(s, 6);
+    e->samples = (uint32_t)sqlite3_column_int64(s, 7);
+    e->seconds = 0.1f * (float)e->samples;
+    e->score.score = number_of(s, 8, 0.0);
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) e->score.metric[m].value = number_of(s, 9 + m, 0.0);
+    e->score.collisions = (uint32_t)sqlite3_column_int64(s, 17);
+    e->score.at_fault_vehicles = (uint32_t)sqlite3_column_int64(s, 18);
+    e->collision_count = (uint32_t)class_of(first, &e->collisions[0].collision_class);
+    e->collisions[0].step = step_of(s, 20, e->start_step);
+    e->collisions[0].track = step_of(s, 21, 0);
+    e->min_ttc = (float)number_of(s, 22, (double)INFINITY);
+    e->min_distance = (float)number_of(s, 23, (double)INFINITY);
+    e->worst_sample = step_of(s, 25, e->start_step);
+    e->plan_mean = 1e-3 * sqlite3_column_double(s, 26);
+    e->plan_max = 1e-3 * sqlite3_column_double(s, 27);
+    e->wall_seconds = sqlite3_column_double(s, 28);
+    return 1;
+}
+
+nm_status nm_results_rows(nm_results *r, int64_t run, nm_arena *arena, nm_results_row **rows, size_t *count,
+                          nm_error *error) {
+    sqlite3_stmt *s = r->statements[ROWS];
+    size_t capacity = 256, n = 0;
+    nm_results_row *all = NM_ARENA_ARRAY(arena, nm_results_row, capacity);
+    sqlite3_bind_int64(s, 1, run);
+    int result = SQLITE_DONE, memory = all != NULL;
+    while (memory && (result = sqlite3_step(s)) == SQLITE_ROW) {
+        if (n == capacity) {
+            nm_results_row *grown = NM_ARENA_ARRAY(arena, nm_results_row, 2 * capacity);
+            if (grown) memcpy(grown, all, n * sizeof *all);
+            all = grown;
+            capacity *= 2;
+        }
+        memory = all != NULL;
+        if (memory) {
+            memset(&all[n], 0, sizeof *all);
+            memory = read_row(s, arena, &all[n++]);
+        }
+    }
+    nm_status status = NM_OK;
+    if (!memory)
+        status = NM_ERROR(error, NM_E_MEMORY, "out of memory for results");
+    else if (result != SQLITE_DONE)
+        status = fail(r, result, "reading episodes", error);
+    sqlite3_reset(s);
+    *rows = all;
+    *count = n;
+    return status;
+}
