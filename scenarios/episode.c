@@ -12,6 +12,7 @@
 #include "sim/geometry.h"
 #include "sim/observation.h"
 #include "sim/recording.h"
+#include "sim/tracker.h"
 
 #define STEPS_LEAST 10u // recorded steps of the ego after the start, below which there is nothing to score
 #define SAMPLE_US 100000
@@ -27,6 +28,7 @@ struct nm_episode_work {
 typedef struct episode {
     nm_episode_work *work;
     const nm_scene *scene;
+    nm_scene own; // the scene with the ego that was chosen
     nm_planner *planner;
     const nm_episode_config *config;
     nm_episode *out;
@@ -40,7 +42,10 @@ typedef struct episode {
     uint8_t *present;         // [iterations][tracks]
     nm_nuplan_box *boxes;     // the same
     nm_planner_motion motion; // of the last step
-    int builds;               // the driven scene is being written into work->builder
+    nm_bicycle_state bicycle; // of a tracked ego, in double
+    nm_plan_state *plan;      // [NM_PLANNER_MAX_POINTS + 1]
+    nm_tracker_scratch *scratch;
+    int builds; // the driven scene is being written into work->builder
 } episode;
 
 static const char *const agents_names[NM_EPISODE_AGENTS_COUNT] = {"log", "idm", "nexus"};
@@ -69,6 +74,7 @@ nm_episode_config nm_episode_config_default(void) {
     return (nm_episode_config){.agents = NM_EPISODE_IDM,
                                .idm = nm_idm_named("nuplan"),
                                .start_step = NM_NONE,
+                               .ego_track = NM_NONE,
                                .seconds = 15.0f,
                                .deadline = 1.0f};
 }
@@ -114,6 +120,37 @@ static void failed(nm_episode *out, const nm_error *why) {
     snprintf(out->reason, sizeof out->reason, "%s", why->message);
 }
 
+/// Steps for which a track was recorded without a gap after the start, at most `most`; *way m that it drove in them.
+static uint32_t recorded_steps(const nm_scene *scene, uint32_t track, uint32_t start, uint32_t most, double *way) {
+    uint32_t steps = 0;
+    *way = 0.0;
+    if (!scene->valid[nm_scene_at(scene, track, start)]) return 0;
+    while (steps < most && start + steps + 1 < scene->step_count) {
+        const size_t at = nm_scene_at(scene, track, start + steps + 1);
+        if (!scene->valid[at]) break;
+        *way += hypot((double)scene->x[at] - (double)scene->x[at - 1], (double)scene->y[at] - (double)scene->y[at - 1]);
+        ++steps;
+    }
+    return steps;
+}
+
+static uint32_t choose_ego(const nm_scene *scene, uint32_t start, uint32_t most) {
+    uint32_t best = NM_NONE, longest = 0;
+    double furthest = 0.0;
+    for (uint32_t track = 0; track < scene->track_count; ++track) {
+        const nm_track *info = &scene->tracks[track];
+        double way;
+        if (info->flags & NM_TRACK_STATIC || nm_nuplan_type_of((nm_agent_type)info->type) != NM_NUPLAN_VEHICLE)
+            continue;
+        const uint32_t steps = recorded_steps(scene, track, start, most, &way);
+        if (steps < longest || (steps == longest && way <= furthest)) continue;
+        best = track;
+        longest = steps;
+        furthest = way;
+    }
+    return best;
+}
+
 /// From where to where the ego was recorded; 0 when there is too little to drive along.
 static int find_span(episode *e) {
     const nm_scene *scene = e->scene;
@@ -122,16 +159,23 @@ static int find_span(episode *e) {
         unfit(e->out, "the scene's time step is not 0.1 s: resample it");
         return 0;
     }
-    if (scene->ego == NM_NONE || e->start >= scene->step_count ||
-        !scene->valid[nm_scene_at(scene, scene->ego, e->start)]) {
+    const uint32_t most = (uint32_t)lroundf(e->config->seconds / NM_STEP_SECONDS);
+    if (e->start >= scene->step_count) {
+        unfit(e->out, "the scene ends before the start");
+        return 0;
+    }
+    uint32_t ego = e->config->ego_track == NM_NONE ? scene->ego : e->config->ego_track;
+    if (ego == NM_NONE) ego = choose_ego(scene, e->start, most);
+    if (ego == NM_NONE || ego >= scene->track_count || !scene->valid[nm_scene_at(scene, ego, e->start)]) {
         unfit(e->out, "the scene has no ego at the start");
         return 0;
     }
-    const uint32_t most = (uint32_t)lroundf(e->config->seconds / NM_STEP_SECONDS);
-    uint32_t steps = 0;
-    while (steps < most && e->start + steps + 1 < scene->step_count &&
-           scene->valid[nm_scene_at(scene, scene->ego, e->start + steps + 1)])
-        ++steps;
+    double way;
+    const uint32_t steps = recorded_steps(scene, ego, e->start, most, &way);
+    e->own = *scene; // only the choice of the ego differs
+    e->own.ego = ego;
+    e->scene = &e->own;
+    e->out->ego_track = ego;
     if (steps < STEPS_LEAST) {
         unfit(e->out, "the ego's recording ends less than a second after the start");
         return 0;
@@ -157,7 +201,9 @@ static nm_status reserve(episode *e, nm_error *error) {
     e->types = NM_ARENA_ARRAY(arena, uint8_t, tracks);
     e->present = nm_arena_calloc(arena, n * tracks, 1, 64);
     e->boxes = NM_ARENA_ARRAY(arena, nm_nuplan_box, n * tracks);
-    if (!e->ego || !e->expert || !e->types || !e->present || !e->boxes)
+    e->plan = NM_ARENA_ARRAY(arena, nm_plan_state, NM_PLANNER_MAX_POINTS + 1);
+    e->scratch = NM_ARENA_ARRAY(arena, nm_tracker_scratch, 1);
+    if (!e->ego || !e->expert || !e->types || !e->present || !e->boxes || !e->plan || !e->scratch)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for an episode");
     for (uint32_t track = 0; track < tracks; ++track)
         e->types[track] = (uint8_t)nm_nuplan_type_of((nm_agent_type)e->scene->tracks[track].type);
@@ -220,7 +266,10 @@ static void take_sample(episode *e, uint32_t k, const nm_planner_observation *se
                           .heading = (double)ego->rear_axle.heading_scene,
                           .vx = (double)ego->rear_axle_speed_ahead,
                           .ax = (double)ego->acceleration_ahead};
-    if (k) {
+    if (!e->config->perfect && k) {
+        *to = nm_bicycle_sample(&e->bicycle);
+        to->time_us = (int64_t)k * SAMPLE_US;
+    } else if (k) {
         to->ax = (double)e->motion.acceleration_ahead;
         to->yaw_rate =
             (double)e->motion.speed_ahead * tan((double)e->motion.steering_angle) / (double)e->vehicle.wheelbase;
@@ -269,14 +318,74 @@ static void look_around(episode *e) {
     }
 }
 
+/// The answer as the tracker wants it: the ego now first where the planner did not say so itself.
+static size_t plan_of(const episode *e, const nm_planner_output *answer) {
+    nm_plan_state *plan = e->plan;
+    size_t count = 0;
+    if (answer->points[0].time > 0.0f)
+        plan[count++] = (nm_plan_state){.time_us = e->bicycle.time_us,
+                                        .x = e->bicycle.x,
+                                        .y = e->bicycle.y,
+                                        .heading = e->bicycle.heading,
+                                        .speed = e->bicycle.speed};
+    for (uint32_t i = 0; i < answer->point_count; ++i) {
+        const nm_planner_trajectory_point *p = &answer->points[i];
+        plan[count++] = (nm_plan_state){.time_us = e->bicycle.time_us + llround(1e6 * (double)p->time),
+                                        .x = (double)p->rear_axle.x_scene,
+                                        .y = (double)p->rear_axle.y_scene,
+                                        .heading = (double)p->rear_axle.heading_scene,
+                                        .speed = (double)p->speed_ahead};
+    }
+    return count;
+}
+
+/// nuPlan's two-stage controller. What a planner says as a control goes to the bicycle at once.
+static nm_status track(episode *e, const nm_planner_output *answer, nm_error *why) {
+    nm_tracker_params tracker = nm_tracker_params_default();
+    nm_bicycle_params bicycle = nm_bicycle_params_default();
+    nm_bicycle_command command = {.accel = (double)answer->acceleration_ahead};
+    tracker.wheelbase = bicycle.wheelbase = (double)e->vehicle.wheelbase;
+    if (answer->answer == NM_PLANNER_TRAJECTORY) {
+        const nm_status status =
+            nm_tracker_command(e->plan, plan_of(e, answer), &e->bicycle, &tracker, e->scratch, &command, why);
+        if (status != NM_OK) return status;
+    } else if (answer->answer == NM_PLANNER_CONTROL_STEERING) {
+        command.steering_rate = (double)answer->steering_rate;
+    } else {
+        const double wanted = atan(bicycle.wheelbase * (double)answer->rear_axle_curvature);
+        command.steering_rate = (wanted - e->bicycle.steering) / (double)NM_STEP_SECONDS;
+    }
+    e->bicycle = nm_bicycle_step(&bicycle, &e->bicycle, command, SAMPLE_US);
+    const double ahead = (double)e->vehicle.rear_axle_to_box_centre;
+    e->motion.box_centre =
+        (nm_planner_pose){(float)(e->bicycle.x + ahead * cos(e->bicycle.heading)),
+                          (float)(e->bicycle.y + ahead * sin(e->bicycle.heading)), (float)e->bicycle.heading};
+    e->motion.speed_ahead = (float)e->bicycle.speed;
+    return NM_OK;
+}
+
+/// Rear axle and speed as recorded; steering and turning count as none.
+static void start_bicycle(episode *e, const nm_planner_ego *ego) {
+    e->bicycle = (nm_bicycle_state){.x = (double)ego->rear_axle.x_scene,
+                                    .y = (double)ego->rear_axle.y_scene,
+                                    .heading = (double)ego->rear_axle.heading_scene,
+                                    .speed = (double)ego->rear_axle_speed_ahead,
+                                    .accel = (double)ego->acceleration_ahead};
+}
+
+/// The planner's answer and what becomes of the ego.
 static nm_status step(episode *e, const nm_planner_observation *seen, nm_error *why) {
     const nm_planner_output *answer;
-    const nm_status status = nm_planner_plan(e->planner, seen, &answer, why);
+    if (seen->step == 0) start_bicycle(e, &seen->ego);
+    nm_status status = nm_planner_plan(e->planner, seen, &answer, why);
     const double seconds = nm_planner_last_seconds(e->planner);
     e->out->plan_mean += seconds;
     e->out->plan_max = seconds > e->out->plan_max ? seconds : e->out->plan_max;
     if (status != NM_OK) return status;
-    nm_planner_follow_exactly(NULL, answer, &seen->ego, NM_STEP_SECONDS, &e->motion);
+    if (e->config->perfect)
+        nm_planner_follow_exactly(NULL, answer, &seen->ego, NM_STEP_SECONDS, &e->motion);
+    else if ((status = track(e, answer, why)) != NM_OK)
+        return status;
     const nm_planner_pose *centre = &e->motion.box_centre;
     nm_world_set_state(e->world, e->scene->ego, centre->x_scene, centre->y_scene, centre->heading_scene,
                        e->motion.speed_ahead);

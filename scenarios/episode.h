@@ -33,8 +33,11 @@ typedef struct nm_episode_config {
     const nm_idm_params *idm; ///< of IDM agents; default nm_idm_named("nuplan")
     int perfect;              ///< 1 = trajectories are followed exactly; default 0: nuPlan's two-stage controller
     uint32_t start_step;      ///< of the scene; NM_NONE (default) = its current step
-    float seconds;            ///< at most, 1..60, default 15; an episode ends where the recording of the ego does
-    float deadline;           ///< s for an answer, 0 = none; default 1 (nuPlan's)
+    /// Who is driven: a track; NM_NONE (default) = the scene's ego, where it has none the motor vehicle that was
+    /// recorded longest from the start on, of several the one that drove furthest, of these the first.
+    uint32_t ego_track;
+    float seconds;  ///< at most, 1..60, default 15; an episode ends where the recording of the ego does
+    float deadline; ///< s for an answer, 0 = none; default 1 (nuPlan's)
     uint64_t seed;
     int keep_scene; ///< 1 = the driven scene is built
     /// Nullable: asked every step; not 0 ends the episode with NM_E_CANCELLED.
@@ -57,6 +60,7 @@ typedef struct nm_episode {
     nm_episode_outcome outcome;
     char reason[512];                                      ///< why it is not done; else ""
     uint32_t start_step;                                   ///< of the scene
+    uint32_t ego_track;                                    ///< who was driven
     uint32_t samples;                                      ///< scored: of the scene's steps start_step + sample
     float seconds;                                         ///< driven
     double wall_seconds;                                   ///< of the whole episode, planner included

@@ -26,8 +26,8 @@ static const char *const texts[STATEMENT_COUNT] = {
     [END_RUN] = "UPDATE run SET finished_utc = ?2 WHERE id = ?1",
     [HAS] = "SELECT 1 FROM episode WHERE run = ?1 AND scene = ?2",
     [PUT] = "INSERT OR REPLACE INTO episode VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-            "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
-    [ROWS] = "SELECT scene, scene_hash, name, type, outcome, reason, start_step, samples, score, "
+            "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)",
+    [ROWS] = "SELECT scene, scene_hash, name, type, outcome, reason, start_step, ego_track, samples, score, "
              "no_ego_at_fault_collisions, drivable_area_compliance, ego_is_making_progress, "
              "driving_direction_compliance, ego_progress_along_expert_route, time_to_collision_within_bound, "
              "speed_limit_compliance, ego_is_comfortable, collisions, at_fault, first_collision, collision_step, "
@@ -243,15 +243,15 @@ static void bind_step(sqlite3_stmt *s, int at, uint32_t sample, uint32_t start) 
 
 static void bind_score(sqlite3_stmt *s, const nm_episode *e) {
     const int done = e->outcome == NM_EPISODE_DONE;
-    bind_number(s, 10, done ? e->score.score : NAN);
-    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) bind_number(s, 11 + m, done ? e->score.metric[m].value : NAN);
-    sqlite3_bind_int64(s, 19, e->score.collisions);
-    sqlite3_bind_int64(s, 20,
+    bind_number(s, 11, done ? e->score.score : NAN);
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) bind_number(s, 12 + m, done ? e->score.metric[m].value : NAN);
+    sqlite3_bind_int64(s, 20, e->score.collisions);
+    sqlite3_bind_int64(s, 21,
                        (int64_t)e->score.at_fault_people + e->score.at_fault_vehicles + e->score.at_fault_objects);
     const nm_nuplan_collision *first = e->collision_count ? e->collisions : NULL;
-    bind_text(s, 21, first ? nm_nuplan_class_name((nm_nuplan_class)first->collision_class) : "");
-    bind_step(s, 22, first ? first->step : NM_NONE, e->start_step);
-    bind_step(s, 23, first ? first->track : NM_NONE, 0);
+    bind_text(s, 22, first ? nm_nuplan_class_name((nm_nuplan_class)first->collision_class) : "");
+    bind_step(s, 23, first ? first->step : NM_NONE, e->start_step);
+    bind_step(s, 24, first ? first->track : NM_NONE, 0);
 }
 
 nm_status nm_results_put(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
@@ -265,15 +265,16 @@ nm_status nm_results_put(nm_results *r, int64_t run, const nm_results_row *row, 
     bind_text(s, 6, nm_episode_outcome_name(e->outcome));
     bind_text(s, 7, e->reason);
     sqlite3_bind_int64(s, 8, e->start_step);
-    sqlite3_bind_int64(s, 9, e->samples);
+    bind_step(s, 9, e->samples ? e->ego_track : NM_NONE, 0);
+    sqlite3_bind_int64(s, 10, e->samples);
     bind_score(s, e);
-    bind_number(s, 24, (double)e->min_ttc);
-    bind_number(s, 25, (double)e->min_distance);
-    bind_text(s, 26, e->worst);
-    bind_step(s, 27, e->worst_sample, e->start_step);
-    sqlite3_bind_double(s, 28, 1e3 * e->plan_mean);
-    sqlite3_bind_double(s, 29, 1e3 * e->plan_max);
-    sqlite3_bind_double(s, 30, e->wall_seconds);
+    bind_number(s, 25, (double)e->min_ttc);
+    bind_number(s, 26, (double)e->min_distance);
+    bind_text(s, 27, e->worst);
+    bind_step(s, 28, e->worst_sample, e->start_step);
+    sqlite3_bind_double(s, 29, 1e3 * e->plan_mean);
+    sqlite3_bind_double(s, 30, 1e3 * e->plan_max);
+    sqlite3_bind_double(s, 31, e->wall_seconds);
     return finish(r, s, "writing an episode", error);
 }
 
@@ -310,29 +311,30 @@ static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
     row->scene_hash = (uint64_t)sqlite3_column_int64(s, 1);
     row->name = text_of(s, 2, arena);
     row->type = text_of(s, 3, arena);
-    const char *outcome = text_of(s, 4, arena), *reason = text_of(s, 5, arena), *first = text_of(s, 19, arena);
-    e->worst = text_of(s, 24, arena);
+    const char *outcome = text_of(s, 4, arena), *reason = text_of(s, 5, arena), *first = text_of(s, 20, arena);
+    e->worst = text_of(s, 25, arena);
     if (!row->name || !row->type || !outcome || !reason || !first || !e->worst) return 0;
     e->outcome = strcmp(outcome, "done") == 0     ? NM_EPISODE_DONE
                  : strcmp(outcome, "failed") == 0 ? NM_EPISODE_FAILED
                                                   : NM_EPISODE_UNFIT;
     snprintf(e->reason, sizeof e->reason, "%s", reason);
     e->start_step = (uint32_t)sqlite3_column_int64(s, 6);
-    e->samples = (uint32_t)sqlite3_column_int64(s, 7);
+    e->ego_track = step_of(s, 7, 0);
+    e->samples = (uint32_t)sqlite3_column_int64(s, 8);
     e->seconds = 0.1f * (float)e->samples;
-    e->score.score = number_of(s, 8, 0.0);
-    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) e->score.metric[m].value = number_of(s, 9 + m, 0.0);
-    e->score.collisions = (uint32_t)sqlite3_column_int64(s, 17);
-    e->score.at_fault_vehicles = (uint32_t)sqlite3_column_int64(s, 18);
+    e->score.score = number_of(s, 9, 0.0);
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) e->score.metric[m].value = number_of(s, 10 + m, 0.0);
+    e->score.collisions = (uint32_t)sqlite3_column_int64(s, 18);
+    e->score.at_fault_vehicles = (uint32_t)sqlite3_column_int64(s, 19);
     e->collision_count = (uint32_t)class_of(first, &e->collisions[0].collision_class);
-    e->collisions[0].step = step_of(s, 20, e->start_step);
-    e->collisions[0].track = step_of(s, 21, 0);
-    e->min_ttc = (float)number_of(s, 22, (double)INFINITY);
-    e->min_distance = (float)number_of(s, 23, (double)INFINITY);
-    e->worst_sample = step_of(s, 25, e->start_step);
-    e->plan_mean = 1e-3 * sqlite3_column_double(s, 26);
-    e->plan_max = 1e-3 * sqlite3_column_double(s, 27);
-    e->wall_seconds = sqlite3_column_double(s, 28);
+    e->collisions[0].step = step_of(s, 21, e->start_step);
+    e->collisions[0].track = step_of(s, 22, 0);
+    e->min_ttc = (float)number_of(s, 23, (double)INFINITY);
+    e->min_distance = (float)number_of(s, 24, (double)INFINITY);
+    e->worst_sample = step_of(s, 26, e->start_step);
+    e->plan_mean = 1e-3 * sqlite3_column_double(s, 27);
+    e->plan_max = 1e-3 * sqlite3_column_double(s, 28);
+    e->wall_seconds = sqlite3_column_double(s, 29);
     return 1;
 }
 

@@ -32,6 +32,7 @@ CREATE TABLE episode (
     outcome     TEXT NOT NULL,    -- "done"; "failed": the planner did, score 0; "unfit": cannot be driven, no score
     reason      TEXT NOT NULL,    -- why it is not done
     start_step  INTEGER NOT NULL,
+    ego_track   INTEGER,          -- who was driven
     samples     INTEGER NOT NULL, -- scored, 0.1 s apart
     score       REAL,             -- nuPlan closed-loop score
     no_ego_at_fault_collisions      REAL,

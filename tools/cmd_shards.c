@@ -15,6 +15,7 @@
 #include "dataset/tfrecord.h"
 #include "scenarios/store.h"
 #include "tools/cli.h"
+#include "tools/scene_ids.h"
 
 #define BATCH_PER_THREAD 16
 
@@ -38,16 +39,11 @@ typedef struct worker {
     nm_arena *arena;
 } worker;
 
-typedef struct id_list {
-    int64_t *ids; // own block
-    size_t count, capacity;
-} id_list;
-
 typedef struct shards_job {
     const shards_options *options;
     char *base; // DIR/NAME
     int made_folder;
-    id_list list;
+    nm_scene_ids list;
     nm_thread_pool *pool;
     worker *workers;
     int worker_count;
@@ -100,67 +96,9 @@ static int check_options(const nm_command *command, shards_options *options) {
 
 // --- which scenes ----------------------------------------------------------------------------------------------------
 
-static nm_status add_id(id_list *list, int64_t id, nm_error *error) {
-    if (list->count == list->capacity) {
-        const size_t capacity = list->capacity ? 2 * list->capacity : 1024;
-        int64_t *grown = realloc(list->ids, capacity * sizeof *grown);
-        if (!grown) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-        list->ids = grown;
-        list->capacity = capacity;
-    }
-    list->ids[list->count++] = id;
-    return NM_OK;
-}
-
-static nm_status take_hit(void *context, const nm_hit *hit, nm_error *error) {
-    return add_id(context, hit->scene, error);
-}
-
-static int by_id(const void *a, const void *b) {
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/// Scenes with an event that fits the condition, each once, ascending.
-static nm_status find_ids(nm_store *store, const char *where, id_list *list, nm_error *error) {
-    nm_query query = nm_query_default();
-    query.where = where;
-    query.limit = 0;
-    query.seconds = 0; // until interrupted
-    nm_status status = nm_store_find(store, &query, take_hit, list, error);
-    if (status != NM_OK || list->count == 0) return status;
-    qsort(list->ids, list->count, sizeof *list->ids, by_id);
-    size_t kept = 1;
-    for (size_t i = 1; i < list->count; i++)
-        if (list->ids[i] != list->ids[kept - 1]) list->ids[kept++] = list->ids[i];
-    list->count = kept;
-    return NM_OK;
-}
-
-static nm_status all_ids(nm_store *store, id_list *list, nm_error *error) {
-    nm_arena *arena = nm_arena_create(0);
-    int64_t *ids = NULL;
-    size_t count = 0;
-    nm_status status = arena ? nm_store_scene_ids(store, -1, arena, &ids, &count, error)
-                             : NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    for (size_t i = 0; i < count && status == NM_OK; i++) status = add_id(list, ids[i], error);
-    nm_arena_destroy(arena);
-    return status;
-}
-
 static nm_status choose_scenes(shards_job *job, nm_error *error) {
-    nm_store *store = NULL;
     const shards_options *options = job->options;
-    nm_status status = nm_store_open(options->store, NM_STORE_READ, &store, error);
-    if (status != NM_OK) return status;
-    nm_store_set_interrupt(store, nm_cli_stop, NULL);
-    status = options->where ? find_ids(store, options->where, &job->list, error) : all_ids(store, &job->list, error);
-    nm_store_close(store);
-    if (status == NM_OK && job->list.count == 0)
-        status = NM_ERROR(error, NM_E_NOT_FOUND, "%s: no scene%s", options->store,
-                          options->where ? " has an event for which the condition holds (nearmiss mine finds events)"
-                                         : " is in this store");
-    return status;
+    return nm_scene_ids_choose(options->store, -1, options->where, 0, &job->list, error);
 }
 
 // --- reading and writing ---------------------------------------------------------------------------------------------
@@ -257,7 +195,7 @@ static void close_job(shards_job *job, int good) {
     if (job->made_folder && !good) rmdir(job->options->out);
     free(job->workers);
     free(job->results);
-    free(job->list.ids);
+    nm_scene_ids_release(&job->list);
     free(job->base);
 }
 

@@ -21,6 +21,7 @@
     FULL(shards) \
     FULL(train) \
     FULL(score) \
+    FULL(evaluate) \
     PICTURES(view) \
     PICTURES(render) \
     CORE(bench)

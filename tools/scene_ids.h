@@ -1,0 +1,24 @@
+/// Which scenes of a store a command works on.
+#ifndef NM_TOOLS_SCENE_IDS_H
+#define NM_TOOLS_SCENE_IDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/// Each once, ascending. Zero it before the first use.
+typedef struct nm_scene_ids {
+    int64_t *ids; ///< own block: nm_scene_ids_release
+    size_t count, capacity;
+} nm_scene_ids;
+void nm_scene_ids_release(nm_scene_ids *list);
+
+/// Scenes with an event of `kind` (-1 = any) for which the condition `where` (NULL = none) holds; without both, all.
+/// limit 0 = all of them, else so many, evenly over them. NM_E_NOT_FOUND, with a message, when there is none.
+nm_status nm_scene_ids_choose(const char *store, int kind, const char *where, size_t limit, nm_scene_ids *list,
+                              nm_error *error);
+/// From what was typed. NM_E_ARGUMENT for what is no id.
+nm_status nm_scene_ids_parse(char **texts, int count, nm_scene_ids *list, nm_error *error);
+
+#endif
