@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arena.h"
-#include "base/rng.h"
+#include "base/progress.h"
 #include "base/text.h"
 #include "sim/geometry.h"
 #include "sim/observation.h"
@@ -39,6 +38,7 @@ typedef struct episode {
     nm_nuplan_ego *ego;       // [iterations]
     nm_nuplan_pose *expert;   // [iterations]
     uint8_t *types;           // [tracks]
+    uint8_t *touching;        // [tracks] since the start: no doing of the planner's
     uint8_t *present;         // [iterations][tracks]
     nm_nuplan_box *boxes;     // the same
     nm_planner_motion motion; // of the last step
@@ -107,7 +107,9 @@ nm_status nm_episode_check(const nm_episode_config *c, nm_error *error) {
         return NM_ERROR(error, NM_E_ARGUMENT, "an episode takes 1 to 60 s, not %g", (double)c->seconds);
     if (!(c->deadline >= 0.0f && c->deadline <= 3600.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "a deadline of %g s is none", (double)c->deadline);
-    return NM_OK;
+    if (c->agents == NM_EPISODE_NEXUS)
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "agents driven by the model are not there yet: log or idm");
+    return nm_idm_check(c->idm, error);
 }
 
 static void unfit(nm_episode *out, const char *reason) {
@@ -199,11 +201,12 @@ static nm_status reserve(episode *e, nm_error *error) {
     e->ego = NM_ARENA_ARRAY(arena, nm_nuplan_ego, n);
     e->expert = NM_ARENA_ARRAY(arena, nm_nuplan_pose, n);
     e->types = NM_ARENA_ARRAY(arena, uint8_t, tracks);
+    e->touching = nm_arena_calloc(arena, tracks, 1, 64);
     e->present = nm_arena_calloc(arena, n * tracks, 1, 64);
     e->boxes = NM_ARENA_ARRAY(arena, nm_nuplan_box, n * tracks);
     e->plan = NM_ARENA_ARRAY(arena, nm_plan_state, NM_PLANNER_MAX_POINTS + 1);
     e->scratch = NM_ARENA_ARRAY(arena, nm_tracker_scratch, 1);
-    if (!e->ego || !e->expert || !e->types || !e->present || !e->boxes || !e->plan || !e->scratch)
+    if (!e->ego || !e->expert || !e->types || !e->touching || !e->present || !e->boxes || !e->plan || !e->scratch)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for an episode");
     for (uint32_t track = 0; track < tracks; ++track)
         e->types[track] = (uint8_t)nm_nuplan_type_of((nm_agent_type)e->scene->tracks[track].type);
@@ -216,6 +219,16 @@ static nm_nuplan_pose rear_axle_of(const nm_scene *scene, uint32_t step, double 
     return (nm_nuplan_pose){.x = (double)scene->x[at] - rear_to_centre * cos(heading),
                             .y = (double)scene->y[at] - rear_to_centre * sin(heading),
                             .heading = heading};
+}
+
+/// With its axles where the score's have them; a size that was not recorded is a car's, as observations have it.
+static nm_planner_vehicle vehicle_of(const nm_track *ego) {
+    const float length = ego->length > 0.0f ? ego->length : 4.5f, width = ego->width > 0.0f ? ego->width : 1.8f;
+    const nm_nuplan_vehicle as_nuplan = nm_nuplan_vehicle_sized((double)length, (double)width);
+    return (nm_planner_vehicle){.length = length,
+                                .width = width,
+                                .wheelbase = (float)as_nuplan.wheelbase,
+                                .rear_axle_to_box_centre = (float)as_nuplan.rear_to_centre};
 }
 
 static nm_status open_world(episode *e, nm_error *error) {
@@ -237,6 +250,7 @@ static nm_status open_world(episode *e, nm_error *error) {
     seen.history = needs.history;
     seen.map_radius = needs.map_radius;
     seen.deadline = e->config->deadline;
+    seen.vehicle = vehicle_of(&scene->tracks[scene->ego]);
     status = nm_observation_create(scene, &seen, &e->observation, error);
     if (status != NM_OK) return status;
     e->vehicle = nm_observation_scenario(e->observation)->vehicle;
@@ -249,11 +263,43 @@ static nm_status begin_recording(episode *e, nm_error *error) {
     if (!e->config->keep_scene) return NM_OK;
     e->builds = 1;
     nm_scene_builder_reset(e->work->builder);
-    return nm_recording_begin(e->work->builder, e->scene, e->start, e->start + e->iterations - 1, error);
+    return nm_recording_begin(e->work->builder, e->scene, e->start, e->start + 1, error); // grows with what is driven
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Driving
+
+static nm_box box_of(const nm_world_view *view, uint32_t slot) {
+    return (nm_box){.x = view->x[slot],
+                    .y = view->y[slot],
+                    .cos_h = view->cos_h[slot],
+                    .sin_h = view->sin_h[slot],
+                    .length = view->length[slot],
+                    .width = view->width[slot],
+                    .vx = view->vx[slot],
+                    .vy = view->vy[slot]};
+}
+
+/// Everybody but the ego. Who touches it at the start, as recorded boxes may, is left out until they have parted.
+static void take_others(episode *e, uint32_t k, const nm_world_view *view) {
+    const size_t row = (size_t)k * e->scene->track_count;
+    const nm_box ego = box_of(view, view->slot_of[e->scene->ego]);
+    for (uint32_t slot = 0; slot < view->count; ++slot) {
+        const uint32_t track = view->track[slot];
+        if (track == e->scene->ego) continue;
+        const nm_box box = box_of(view, slot);
+        if (k == 0) e->touching[track] = nm_box_distance(&ego, &box) <= 0.0f;
+        if (e->touching[track]) continue;
+        e->present[row + track] = 1;
+        e->boxes[row + track] = (nm_nuplan_box){.x = (double)box.x,
+                                                .y = (double)box.y,
+                                                .heading = (double)view->heading[slot],
+                                                .vx = (double)box.vx,
+                                                .vy = (double)box.vy,
+                                                .length = (double)box.length,
+                                                .width = (double)box.width};
+    }
+}
 
 /// Sample k as the score wants it. At the start turning counts as none, as in nuPlan, whose logs do not tell.
 static void take_sample(episode *e, uint32_t k, const nm_planner_observation *seen) {
@@ -275,47 +321,27 @@ static void take_sample(episode *e, uint32_t k, const nm_planner_observation *se
             (double)e->motion.speed_ahead * tan((double)e->motion.steering_angle) / (double)e->vehicle.wheelbase;
         to->yaw_accel = (to->yaw_rate - e->ego[k - 1].yaw_rate) / (double)NM_STEP_SECONDS;
     }
-    const size_t row = (size_t)k * e->scene->track_count;
-    for (uint32_t slot = 0; slot < view.count; ++slot) {
-        const uint32_t track = view.track[slot];
-        if (track == e->scene->ego) continue;
-        e->present[row + track] = 1;
-        e->boxes[row + track] = (nm_nuplan_box){.x = (double)view.x[slot],
-                                                .y = (double)view.y[slot],
-                                                .heading = (double)view.heading[slot],
-                                                .vx = (double)view.vx[slot],
-                                                .vy = (double)view.vy[slot],
-                                                .length = (double)view.length[slot],
-                                                .width = (double)view.width[slot]};
-    }
+    take_others(e, k, &view);
 }
-
-static nm_box box_of(const nm_world_view *view, uint32_t slot) {
-    return (nm_box){.x = view->x[slot],
-                    .y = view->y[slot],
-                    .cos_h = view->cos_h[slot],
-                    .sin_h = view->sin_h[slot],
-                    .length = view->length[slot],
-                    .width = view->width[slot],
-                    .vx = view->vx[slot],
-                    .vy = view->vy[slot]};
-}
-
 /// How close it came, after the start.
 static void look_around(episode *e) {
     const nm_world_view view = nm_world_get_view(e->world);
     const uint32_t ego = view.slot_of[e->scene->ego];
     if (ego == NM_NONE) return;
-    e->out->min_ttc = nm_minf(e->out->min_ttc, view.ttc[ego]);
     const nm_box mine = box_of(&view, ego);
     for (uint32_t slot = 0; slot < view.count; ++slot) {
         const float dx = view.x[slot] - mine.x, dy = view.y[slot] - mine.y;
         const float reach =
             e->out->min_distance + 0.5f * (mine.length + mine.width + view.length[slot] + view.width[slot]);
-        if (slot == ego || dx * dx + dy * dy > reach * reach) continue;
+        uint8_t *touching = &e->touching[view.track[slot]];
+        if (slot == ego || (!*touching && dx * dx + dy * dy > reach * reach)) continue;
         const nm_box other = box_of(&view, slot);
-        e->out->min_distance = nm_minf(e->out->min_distance, nm_box_distance(&mine, &other));
+        const float distance = nm_box_distance(&mine, &other);
+        *touching &= distance <= 0.0f;
+        if (!*touching) e->out->min_distance = nm_minf(e->out->min_distance, distance);
     }
+    const uint32_t next = view.ttc_with[ego];
+    if (next != NM_NONE && !e->touching[view.track[next]]) e->out->min_ttc = nm_minf(e->out->min_ttc, view.ttc[ego]);
 }
 
 /// The answer as the tracker wants it: the ego now first where the planner did not say so itself.
@@ -390,16 +416,20 @@ static nm_status step(episode *e, const nm_planner_observation *seen, nm_error *
     nm_world_set_state(e->world, e->scene->ego, centre->x_scene, centre->y_scene, centre->heading_scene,
                        e->motion.speed_ahead);
     (void)nm_world_step(e->world, NULL, 0, NULL); // somebody who became non-finite is frozen where he was
-    look_around(e);
+    if (nm_world_track_events(e->world, e->scene->ego) & NM_AGENT_FROZEN)
+        return NM_ERROR(why, NM_E_NUMERIC, "step %u: the ego was driven to where no scene reaches", seen->step);
+    if (!nm_world_at_end(e->world, e->scene->ego)) look_around(e);
     return NM_OK;
 }
 
-/// nuPlan keeps N - 1 samples of N iterations. What fails here is the planner's doing: *why says what.
+/// nuPlan keeps N - 1 samples of N iterations. The last one here may be earlier: the one before the ego's front comes
+/// to where the map ends, since nobody can say how it would go on there. What fails here is the planner's doing:
+/// *theirs and *why say what.
 static nm_status drive(episode *e, nm_status *theirs, nm_error *why, nm_error *error) {
     nm_status status = NM_OK;
     uint32_t asked = 0;
     *theirs = nm_planner_begin(e->planner, nm_observation_scenario(e->observation), why);
-    for (uint32_t k = 0; status == NM_OK && *theirs == NM_OK && k + 1 < e->iterations; ++k) {
+    for (uint32_t k = 0; *theirs == NM_OK && k + 1 < e->iterations; ++k) {
         const nm_planner_observation *seen;
         *theirs = nm_observation_update(e->observation, e->world, &seen, why);
         if (*theirs != NM_OK) break;
@@ -411,6 +441,7 @@ static nm_status drive(episode *e, nm_status *theirs, nm_error *why, nm_error *e
         if (status != NM_OK || k + 2 >= e->iterations) break;
         ++asked;
         *theirs = step(e, seen, why);
+        if (nm_world_at_end(e->world, e->scene->ego)) break;
     }
     if (asked) e->out->plan_mean /= asked;
     nm_planner_end(e->planner);
@@ -422,7 +453,7 @@ static nm_status drive(episode *e, nm_status *theirs, nm_error *why, nm_error *e
 
 /// Where the score lost most, and by what.
 static void find_worst(nm_episode *out) {
-    double most = 0.0;
+    double most = 1e-6; // less is rounding: of progress, say
     out->worst_sample = NM_NONE;
     out->worst = "";
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) {
@@ -485,31 +516,37 @@ static nm_status publish(episode *e, nm_error *error) {
     return status == NM_OK ? nm_scene_builder_build(e->work->builder, &e->out->scene, error) : status;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+/// What there is before the first step; a scene that it can not be made of is unfit, for the reason in *why.
+static nm_status prepare(episode *e, nm_error *why) {
+    nm_status status = reserve(e, why);
+    if (status == NM_OK) status = look_at_map(e, why);
+    if (status == NM_OK) status = open_world(e, why);
+    if (status == NM_OK) status = begin_recording(e, why);
+    return status;
 }
 
 static nm_status run(episode *e, nm_error *error) {
     nm_error why;
     nm_error_clear(&why);
-    nm_status status = reserve(e, error), theirs = NM_OK;
-    if (status == NM_OK) status = look_at_map(e, error);
-    if (status == NM_OK) status = open_world(e, &why);
-    if (status == NM_E_NOT_FOUND || status == NM_E_ARGUMENT) { // no route, no lanes
-        unfit(e->out, why.message);
+    nm_status status = prepare(e, &why), theirs = NM_OK;
+    if (status == NM_E_MEMORY) {
+        if (error) *error = why;
+        return status;
+    }
+    const int nowhere_to_go = status == NM_OK && nm_world_at_end(e->world, e->scene->ego);
+    if (status != NM_OK || nowhere_to_go) {
+        unfit(e->out, nowhere_to_go ? "the road leaves the map at the start" : why.message);
         return NM_OK;
     }
-    if (status != NM_OK && why.code != NM_OK && error) *error = why;
-    if (status == NM_OK) status = begin_recording(e, error);
-    if (status == NM_OK) status = drive(e, &theirs, &why, error);
+    status = drive(e, &theirs, &why, error);
     if (status != NM_OK) return status;
     e->out->seconds = (float)e->out->samples * NM_STEP_SECONDS;
-    if (theirs == NM_OK) theirs = score(e, &why); // what a planner drove may be beyond all scoring
-    if (theirs == NM_E_MEMORY || theirs == NM_E_CANCELLED) {
-        if (error) *error = why;
-        return theirs;
+    if (theirs == NM_OK) {
+        theirs = score(e, &why); // what a planner drove may be beyond all scoring
+        if (theirs == NM_E_MEMORY) {
+            if (error) *error = why;
+            return theirs;
+        }
     }
     if (theirs != NM_OK) failed(e->out, &why);
     return e->builds && e->out->samples ? publish(e, error) : NM_OK;
@@ -518,7 +555,7 @@ static nm_status run(episode *e, nm_error *error) {
 nm_status nm_episode_run(nm_episode_work *work, const nm_scene *scene, nm_planner *planner,
                          const nm_episode_config *config, nm_episode *out, nm_error *error) {
     NM_ASSERT(work && scene && planner && config && out);
-    const double begin = now();
+    const double begin = nm_clock();
     *out = (nm_episode){.min_ttc = INFINITY, .min_distance = INFINITY, .worst_sample = NM_NONE, .worst = ""};
     nm_arena_reset(work->arena);
     nm_status status = nm_episode_check(config, error);
@@ -530,6 +567,6 @@ nm_status nm_episode_run(nm_episode_work *work, const nm_scene *scene, nm_planne
     }
     nm_observation_destroy(e.observation);
     nm_world_destroy(e.world);
-    out->wall_seconds = now() - begin;
+    out->wall_seconds = nm_clock() - begin;
     return status;
 }

@@ -3,8 +3,11 @@
 /// The recording is history up to the start; from there the planner drives the ego and the others are replayed, react
 /// by IDM, or are driven by a trained model. Every 0.1 s the planner sees the world (observation.h), its answer is
 /// tracked (tracker.h) or followed exactly, and the world steps. What was driven is scored as nuPlan does
-/// (nuplan_score.h), the recorded drive of the ego being the expert's. The state at the start is the recording's, not
-/// the planner's doing: nothing that is there at the start already counts against it.
+/// (nuplan_score.h), the recorded drive of the ego being the expert's.
+///
+/// Unlike nuPlan: whoever touches the ego at the start, which is the recording's doing, is not looked at until they
+/// have parted; and where the road leaves the map the episode ends with the sample before the ego's front gets there
+/// (drivers that react leave there, too). The ego's axles are nm_nuplan_vehicle_sized's.
 ///
 /// An episode is a function of scene, planner and configuration, as long as the planner is.
 #ifndef NM_SCENARIOS_EPISODE_H
@@ -36,16 +39,16 @@ typedef struct nm_episode_config {
     /// Who is driven: a track; NM_NONE (default) = the scene's ego, where it has none the motor vehicle that was
     /// recorded longest from the start on, of several the one that drove furthest, of these the first.
     uint32_t ego_track;
-    float seconds;  ///< at most, 1..60, default 15; an episode ends where the recording of the ego does
+    float seconds;  ///< at most, 1..60, default 15; an episode ends where the recording of the ego does at the latest
     float deadline; ///< s for an answer, 0 = none; default 1 (nuPlan's)
     uint64_t seed;
-    int keep_scene; ///< 1 = the driven scene is built
+    int keep_scene; ///< 1 = the driven scene is built, history included; it ends with the last sample
     /// Nullable: asked every step; not 0 ends the episode with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;
 } nm_episode_config;
 NM_API nm_episode_config nm_episode_config_default(void);
-/// NM_E_ARGUMENT for what makes no sense.
+/// NM_E_ARGUMENT for what makes no sense, NM_E_UNSUPPORTED for NM_EPISODE_NEXUS.
 NM_API nm_status nm_episode_check(const nm_episode_config *config, nm_error *error);
 
 typedef enum nm_episode_outcome {
@@ -72,7 +75,7 @@ typedef struct nm_episode {
     float min_distance;    ///< m, box to box, to anybody
     uint32_t worst_sample; ///< the moment to look at: where the score lost most; NM_NONE when it lost nothing
     const char *worst;     ///< static name of the metric that lost most, or ""
-    const nm_scene *scene; ///< driven, the caller's (nm_scene_destroy); NULL unless kept
+    const nm_scene *scene; ///< driven, the caller's (nm_scene_destroy); NULL unless kept, or without a sample
 } nm_episode;
 
 /// Working memory: one per thread.

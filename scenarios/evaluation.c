@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "base/progress.h"
 
 /// One scene of a round.
 typedef struct slot {
@@ -52,24 +53,49 @@ nm_status nm_evaluation_type(nm_store *store, int64_t id, const nm_scene *scene,
 // ---------------------------------------------------------------------------------------------------------------------
 // A scene
 
+/// On the thread that is going to use it: a planner's program ends with the thread that started it, and threads that
+/// find nothing to do need none.
+static nm_status open_worker(const evaluation *e, worker *w, nm_error *error) {
+    if (w->planner) return NM_OK;
+    if (!w->work) w->work = nm_episode_work_create();
+    if (!w->arena) w->arena = nm_arena_create(0);
+    if (!w->work || !w->arena) return NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
+    nm_status status = NM_OK;
+    if (!w->store) status = nm_store_open(e->config->store, NM_STORE_READ, &w->store, error);
+    if (status == NM_OK) status = e->config->planner(e->config->planner_context, &w->planner, error);
+    return status;
+}
+
 static void no_scene(slot *s, const nm_error *why) {
+    s->row = (nm_results_row){.scene = s->id, .name = s->name, .type = s->type};
     s->row.episode = (nm_episode){.outcome = NM_EPISODE_UNFIT,
                                   .min_ttc = INFINITY,
                                   .min_distance = INFINITY,
                                   .worst_sample = NM_NONE,
                                   .worst = ""};
     snprintf(s->row.episode.reason, sizeof s->row.episode.reason, "%s", why->message);
-    s->driven = 1;
 }
 
-static nm_status get_scene(worker *w, int64_t id, const nm_scene **scene, nm_error *error) {
-    nm_status status = nm_store_get_scene(w->store, id, scene, error);
+/// The scene with a step of 0.1 s, and what happens in it.
+static nm_status get_scene(worker *w, slot *s, const nm_scene **scene, nm_error *error) {
+    const char *type = "";
+    nm_status status = nm_store_get_scene(w->store, s->id, scene, error);
+    if (status != NM_OK) return status;
+    s->row.scene_hash = (*scene)->hash;
+    snprintf(s->name, sizeof s->name, "%s", (*scene)->provenance.scene_id);
+    status = nm_evaluation_type(w->store, s->id, *scene, w->arena, &type, error);
+    snprintf(s->type, sizeof s->type, "%s", type);
     if (status != NM_OK || fabsf((*scene)->dt - NM_STEP_SECONDS) <= 1e-4f) return status;
     const nm_scene *ready = NULL;
     status = nm_scene_resample(*scene, (double)NM_STEP_SECONDS, &ready, error);
     nm_scene_destroy(*scene);
     *scene = ready;
     return status;
+}
+
+/// The file, not the machine: the same the next time, too.
+static int is_the_scenes(nm_status status) {
+    return status != NM_E_MEMORY && status != NM_E_CANCELLED && status != NM_E_BUSY && status != NM_E_IO;
 }
 
 static nm_status drive(void *context, size_t index, int thread, nm_error *error) {
@@ -80,25 +106,22 @@ static nm_status drive(void *context, size_t index, int thread, nm_error *error)
     nm_error why;
     nm_error_clear(&why);
     const nm_scene *scene = NULL;
-    s->row = (nm_results_row){.scene = s->id, .name = s->name, .type = s->type};
-    nm_arena_reset(w->arena);
-    nm_status status = get_scene(w, s->id, &scene, &why);
-    if (status == NM_E_MEMORY || status == NM_E_CANCELLED) {
-        if (error) *error = why;
-        return status;
+    nm_status status = open_worker(e, w, &why);
+    if (status == NM_OK) {
+        s->name[0] = s->type[0] = '\0';
+        s->row = (nm_results_row){.scene = s->id, .name = s->name, .type = s->type};
+        nm_arena_reset(w->arena);
+        status = get_scene(w, s, &scene, &why);
+        if (status == NM_OK)
+            status = nm_episode_run(w->work, scene, w->planner, &e->episode, &s->row.episode, &why);
+        else if (is_the_scenes(status)) {
+            no_scene(s, &why);
+            status = NM_OK;
+        }
     }
-    if (status != NM_OK) {
-        no_scene(s, &why);
-        return NM_OK;
-    }
-    const char *type = "";
-    s->row.scene_hash = scene->hash;
-    snprintf(s->name, sizeof s->name, "%s", scene->provenance.scene_id);
-    status = nm_evaluation_type(w->store, s->id, scene, w->arena, &type, error);
-    snprintf(s->type, sizeof s->type, "%s", type);
-    if (status == NM_OK) status = nm_episode_run(w->work, scene, w->planner, &e->episode, &s->row.episode, error);
     nm_scene_destroy(scene);
-    s->driven = 1;
+    s->driven = status == NM_OK;
+    if (status != NM_OK && error) *error = why;
     return status;
 }
 
@@ -115,31 +138,30 @@ static void close_workers(evaluation *e) {
     free(e->workers);
 }
 
-static nm_status open_workers(evaluation *e, int count, nm_error *error) {
-    const nm_evaluation_config *c = e->config;
-    e->worker_count = count;
+/// The first one is opened here, so that a planner that can not be had leaves no trace in the results.
+static nm_status make_workers(evaluation *e, int count, nm_error *error) {
     e->workers = calloc((size_t)count, sizeof *e->workers);
-    nm_status status = e->workers ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
-    for (int i = 0; status == NM_OK && i < count; ++i) {
-        worker *w = &e->workers[i];
-        w->work = nm_episode_work_create();
-        w->arena = nm_arena_create(0);
-        if (!w->work || !w->arena) return NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
-        status = nm_store_open(c->store, NM_STORE_READ, &w->store, error);
-        if (status == NM_OK) status = c->planner(c->planner_context, &w->planner, error);
-    }
-    return status;
+    if (!e->workers) return NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
+    e->worker_count = count;
+    return open_worker(e, &e->workers[0], error);
 }
 
-/// The scenes of a round that are not in the results yet are marked 0. Only the id is compared here: what a scene holds
-/// is not known before it is read, and stored scenes never change.
+/// Another store of the same name may hold another scene by that number; and one that could not be read may be mended.
+static int is_there(evaluation *e, int64_t scene) {
+    uint64_t hash = 0;
+    int64_t id;
+    return nm_results_find(e->results, e->run, scene, &hash) && hash &&
+           nm_store_find_hash(e->workers[0].store, hash, &id, NULL) == NM_OK;
+}
+
+/// The scenes of a round that are not in the results yet are marked 0.
 static uint32_t plan(evaluation *e, size_t first) {
     const size_t left = e->config->scene_count - first;
     const uint32_t count = left < NM_EVALUATION_ROUND ? (uint32_t)left : NM_EVALUATION_ROUND;
     for (uint32_t i = 0; i < count; ++i) {
         slot *s = &e->slots[i];
         s->id = e->config->scenes[first + i];
-        s->driven = nm_results_has(e->results, e->run, s->id) ? -1 : 0;
+        s->driven = is_there(e, s->id) ? -1 : 0;
     }
     return count;
 }
@@ -165,6 +187,7 @@ static nm_status count_outcomes(const evaluation *e, nm_evaluation_report *repor
     nm_arena *arena = e->workers[0].arena;
     nm_arena_reset(arena);
     const nm_status status = nm_results_rows(e->results, e->run, arena, &rows, &count, error);
+    if (status == NM_OK) count = nm_results_select(rows, count, e->config->scenes, e->config->scene_count);
     for (size_t i = 0; status == NM_OK && i < count; ++i) {
         report->done += rows[i].episode.outcome == NM_EPISODE_DONE;
         report->failed += rows[i].episode.outcome == NM_EPISODE_FAILED;
@@ -184,15 +207,9 @@ static nm_results_run run_of(const nm_evaluation_config *c) {
     return run;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 nm_status nm_evaluation_run(const nm_evaluation_config *config, nm_results *results, nm_thread_pool *pool,
                             nm_evaluation_report *report, nm_error *error) {
-    const double begin = now();
+    const double begin = nm_clock();
     memset(report, 0, sizeof *report);
     evaluation *e = calloc(1, sizeof *e);
     if (!e) return NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
@@ -204,19 +221,21 @@ nm_status nm_evaluation_run(const nm_evaluation_config *config, nm_results *resu
     e->episode.stop_context = config->stop_context;
     const nm_results_run run = run_of(config);
     nm_status status = nm_episode_check(&e->episode, error);
-    if (status == NM_OK) status = open_workers(e, nm_thread_pool_threads(pool), error);
+    if (status == NM_OK) status = make_workers(e, nm_thread_pool_threads(pool), error);
     if (status == NM_OK) status = nm_results_begin_run(results, &run, &e->run, error);
     report->run = e->run;
     for (size_t first = 0; status == NM_OK && first < config->scene_count; first += NM_EVALUATION_ROUND) {
         const uint32_t count = plan(e, first);
         status = nm_thread_pool_for(pool, count, 1, drive, e, error);
-        if (status == NM_OK) status = commit(e, count, report, error);
+        const nm_status kept =
+            commit(e, count, report, status == NM_OK ? error : NULL); // also what was done until then
+        if (status == NM_OK) status = kept;
         if (status == NM_OK && config->progress) config->progress(config->progress_context, count);
     }
     if (status == NM_OK) status = nm_results_end_run(results, e->run, error);
     if (status == NM_OK) status = count_outcomes(e, report, error);
     close_workers(e);
     free(e);
-    report->wall_seconds = now() - begin;
+    report->wall_seconds = nm_clock() - begin;
     return status;
 }

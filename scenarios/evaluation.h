@@ -2,8 +2,9 @@
 ///
 /// Scenes are driven in rounds of NM_EVALUATION_ROUND by the threads of a pool, each with a planner of its own, one
 /// scene in memory a thread; a round goes into the results in one transaction, in the order of the scenes. A run that
-/// was stopped or killed goes on where it was, and equals one that was not. Results are the same for any number of
-/// threads, as long as planners are functions of what they see; only measured times differ.
+/// was stopped or killed goes on where it was, and equals one that was not: scenes count as driven by number and
+/// content; those that could not be read are tried again. Results are the same for any number of threads, as long as
+/// planners are functions of what they see; only measured times differ.
 #ifndef NM_SCENARIOS_EVALUATION_H
 #define NM_SCENARIOS_EVALUATION_H
 
@@ -17,7 +18,8 @@ extern "C" {
 
 #define NM_EVALUATION_ROUND 64u
 
-/// Makes a planner for one more thread, such as nm_planner_open. context as configured.
+/// Makes a planner for one more thread, such as nm_planner_open; called on that thread when it is first needed, by
+/// several at once. context as configured.
 typedef nm_status nm_evaluation_planner(void *context, nm_planner **planner, nm_error *error);
 
 /// Everything is borrowed during the run.
@@ -27,9 +29,9 @@ typedef struct nm_evaluation_config {
     void *planner_context;
     nm_results_run run;    ///< its agents, idm, perfect, seconds, deadline and seed are set from `episode`
     const char *store;     ///< path
-    const int64_t *scenes; ///< [scene_count] ids, each once
+    const int64_t *scenes; ///< [scene_count] ids, ascending, each once
     size_t scene_count;
-    /// Nullable: asked every step; not 0 ends the run with NM_E_CANCELLED, what is there stays.
+    /// Nullable: asked every step; not 0 ends the run with NM_E_CANCELLED, finished episodes stay.
     int (*stop)(void *context);
     void *stop_context;
     void (*progress)(void *context, size_t episodes); ///< nullable; after each round, how many more are done
@@ -45,7 +47,8 @@ typedef struct nm_evaluation_report {
 } nm_evaluation_report;
 
 /// A scene that cannot be read counts as unfit, with the reason. Errors: those of store, results and
-/// nm_episode_run's configuration; NM_E_CANCELLED; what `planner` returns when it makes none.
+/// nm_episode_run's configuration; NM_E_CANCELLED; what `planner` returns when it makes none. What was driven before is
+/// in the results. Call it from a thread that stays until it returns, with a pool that stays (planner_open.h).
 NM_API nm_status nm_evaluation_run(const nm_evaluation_config *config, nm_results *results, nm_thread_pool *pool,
                                    nm_evaluation_report *report, nm_error *error);
 

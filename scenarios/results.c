@@ -17,14 +17,14 @@ enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, STATEMENT_COUNT };
 
 #define SAME_RUN                                                                                                       \
     "planner = ?1 AND agents = ?2 AND idm = ?3 AND execution = ?4 AND seconds = ?5 AND deadline_s = ?6 AND "           \
-    "seed = ?7 AND weights = ?8 AND store = ?9 AND program = ?10"
+    "seed = ?7 AND weights = ?8 AND store = ?9 AND program = ?10 AND config = ?11"
 
 static const char *const texts[STATEMENT_COUNT] = {
     [FIND_RUN] = "SELECT id FROM run WHERE " SAME_RUN " ORDER BY id LIMIT 1",
     [PUT_RUN] = "INSERT INTO run (planner, agents, idm, execution, seconds, deadline_s, seed, weights, store, program, "
-                "started_utc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "config, started_utc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     [END_RUN] = "UPDATE run SET finished_utc = ?2 WHERE id = ?1",
-    [HAS] = "SELECT 1 FROM episode WHERE run = ?1 AND scene = ?2",
+    [HAS] = "SELECT scene_hash FROM episode WHERE run = ?1 AND scene = ?2",
     [PUT] = "INSERT OR REPLACE INTO episode VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
             "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)",
     [ROWS] = "SELECT scene, scene_hash, name, type, outcome, reason, start_step, ego_track, samples, score, "
@@ -62,11 +62,22 @@ static int pragma(sqlite3 *db, const char *text, int64_t *value) {
     return result == SQLITE_ROW ? SQLITE_OK : result;
 }
 
+static nm_status check_schema(nm_results *r, int create, nm_error *error);
+
+/// Somebody else may make the file at the same time: who comes second finds it made.
 static nm_status create_schema(nm_results *r, nm_error *error) {
+    int64_t objects = 0;
+    int begun = sqlite3_exec(r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (begun == SQLITE_OK) begun = pragma(r->db, "SELECT count(*) FROM sqlite_master", &objects);
+    if (begun != SQLITE_OK) return fail(r, begun, "making the tables of results", error);
+    if (objects > 0) {
+        nm_results_rollback(r);
+        return check_schema(r, 0, error);
+    }
     char *text = malloc(sizeof nm_schema_results_sql + 256);
     if (!text) return NM_ERROR(error, NM_E_MEMORY, "out of memory for results");
     snprintf(text, sizeof nm_schema_results_sql + 256,
-             "BEGIN IMMEDIATE; %s INSERT INTO meta VALUES ('program', 'nearmiss " NM_VERSION
+             "%s INSERT INTO meta VALUES ('program', 'nearmiss " NM_VERSION
              "'); PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
              (const char *)nm_schema_results_sql, APPLICATION_ID, SCHEMA);
     const int result = sqlite3_exec(r->db, text, NULL, NULL, NULL);
@@ -91,6 +102,8 @@ static nm_status check_schema(nm_results *r, int create, nm_error *error) {
 static nm_status prepare(nm_results *r, nm_error *error) {
     for (int i = 0; i < STATEMENT_COUNT; ++i) {
         const int result = sqlite3_prepare_v3(r->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &r->statements[i], NULL);
+        if (result == SQLITE_ERROR) // it says what it is, but lacks a table or a column
+            return NM_ERROR_AT(error, NM_E_FORMAT, r->path, 0, -1, "damaged results: %s", sqlite3_errmsg(r->db));
         if (result != SQLITE_OK) return fail(r, result, "preparing to read results", error);
     }
     return NM_OK;
@@ -176,6 +189,7 @@ static sqlite3_stmt *bind_run(nm_results *r, int which, const nm_results_run *ru
     bind_text(s, 8, run->weights);
     bind_text(s, 9, run->store);
     bind_text(s, 10, run->program);
+    bind_text(s, 11, run->config);
     return s;
 }
 
@@ -200,7 +214,7 @@ nm_status nm_results_begin_run(nm_results *r, const nm_results_run *run, int64_t
     char started[32];
     utc_now(started);
     s = bind_run(r, PUT_RUN, run);
-    bind_text(s, 11, started);
+    bind_text(s, 12, started);
     status = finish(r, s, "writing a run", error);
     *id = sqlite3_last_insert_rowid(r->db);
     return status;
@@ -219,10 +233,15 @@ nm_status nm_results_end_run(nm_results *r, int64_t run, nm_error *error) {
 // Episodes
 
 int nm_results_has(nm_results *r, int64_t run, int64_t scene) {
+    return nm_results_find(r, run, scene, NULL);
+}
+
+int nm_results_find(nm_results *r, int64_t run, int64_t scene, uint64_t *scene_hash) {
     sqlite3_stmt *s = r->statements[HAS];
     sqlite3_bind_int64(s, 1, run);
     sqlite3_bind_int64(s, 2, scene);
     const int there = sqlite3_step(s) == SQLITE_ROW;
+    if (there && scene_hash) *scene_hash = (uint64_t)sqlite3_column_int64(s, 0);
     sqlite3_reset(s);
     return there;
 }
@@ -367,4 +386,13 @@ nm_status nm_results_rows(nm_results *r, int64_t run, nm_arena *arena, nm_result
     *rows = all;
     *count = n;
     return status;
+}
+
+size_t nm_results_select(nm_results_row *rows, size_t count, const int64_t *scenes, size_t scene_count) {
+    size_t kept = 0;
+    for (size_t i = 0, k = 0; i < count; ++i) {
+        while (k < scene_count && scenes[k] < rows[i].scene) ++k;
+        if (k < scene_count && scenes[k] == rows[i].scene) rows[kept++] = rows[i];
+    }
+    return kept;
 }

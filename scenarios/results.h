@@ -18,6 +18,7 @@ typedef struct nm_results nm_results;
 /// What makes a run the same run. Texts are the caller's.
 typedef struct nm_results_run {
     const char *planner, *store, *weights, *program;
+    const char *config; ///< what the planner was handed; NULL = ""
     nm_episode_agents agents;
     const char *idm;
     int perfect;
@@ -47,11 +48,15 @@ NM_API nm_status nm_results_begin_run(nm_results *results, const nm_results_run 
 NM_API nm_status nm_results_end_run(nm_results *results, int64_t run, nm_error *error);
 /// 1 = there is an episode of this scene in the run.
 NM_API int nm_results_has(nm_results *results, int64_t run, int64_t scene);
+/// The same. scene_hash [out, nullable]: of what was driven; 0 where the scene could not be read.
+NM_API int nm_results_find(nm_results *results, int64_t run, int64_t scene, uint64_t *scene_hash);
 /// Puts an episode in the place of one there may be.
 NM_API nm_status nm_results_put(nm_results *results, int64_t run, const nm_results_row *row, nm_error *error);
 /// All episodes of a run, ascending by scene, allocated from `arena`.
 NM_API nm_status nm_results_rows(nm_results *results, int64_t run, nm_arena *arena, nm_results_row **rows,
                                  size_t *count, nm_error *error);
+/// Keeps the rows of these scenes only, in place; both ascending by scene. Returns how many are left.
+NM_API size_t nm_results_select(nm_results_row *rows, size_t count, const int64_t *scenes, size_t scene_count);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,6 @@
 -- nearmiss evaluation results, schema version 1. Read the views runs and episodes first.
--- Numbers without a value are NULL. Steps are those of the scene, from 0; tracks are indices into its tracks.
+-- Numbers without a value are NULL. Steps are those of the scene, from 0, brought to 0.1 s where it had others; tracks
+-- are indices into its tracks.
 
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
@@ -19,6 +20,7 @@ CREATE TABLE run (
     weights      TEXT NOT NULL, -- hash of the model that drove agents or ego; '' = none
     store        TEXT NOT NULL, -- base name of the store that the scenes are in
     program      TEXT NOT NULL,
+    config       TEXT NOT NULL, -- what the planner was handed
     started_utc  TEXT NOT NULL, -- "2025-01-31T12:00:00Z"
     finished_utc TEXT           -- NULL: not finished
 );

@@ -44,6 +44,9 @@ NM_API const nm_idm_params *nm_idm_named(const char *name);
 /// For listing: i-th set, NULL past the end.
 NM_API const nm_idm_params *nm_idm_at(size_t i);
 
+/// NM_E_ARGUMENT, with the parameter, for a set without a name or with a value that makes no sense; NULL is one.
+NM_API nm_status nm_idm_check(const nm_idm_params *params, nm_error *error);
+
 /// What a custom policy sees: the world's arrays by slot (see nm_world_view), read-only.
 struct nm_world_view;
 /// Writes a command for each of the `count` slots: accel[i] m/s^2 along the heading, curvature[i] 1/m (left positive).

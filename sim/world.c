@@ -245,7 +245,7 @@ void nm_world_reset(nm_world *world, uint64_t seed) {
 }
 
 /// The comparisons are written so that NaN fails.
-static nm_status check_drivers(const nm_idm_params *idm, nm_error *error) {
+nm_status nm_idm_check(const nm_idm_params *idm, nm_error *error) {
     if (!idm) return NM_ERROR(error, NM_E_ARGUMENT, "no IDM parameters given");
     if (!idm->name) return NM_ERROR(error, NM_E_ARGUMENT, "the IDM parameters have no name");
     const struct {
@@ -287,7 +287,7 @@ static nm_status check_config(const nm_scene *scene, const nm_world_config *conf
                         (double)config->off_road_margin);
     if (!(config->ttc_horizon > 0.0f && config->ttc_horizon <= 30.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "TTC horizon %g s is outside (0, 30]", (double)config->ttc_horizon);
-    return check_drivers(config->idm, error);
+    return nm_idm_check(config->idm, error);
 }
 
 nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, nm_world **out, nm_error *error) {

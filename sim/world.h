@@ -142,6 +142,9 @@ NM_API nm_world_view nm_world_get_view(const nm_world *world);
 NM_API nm_world_stats nm_world_get_stats(const nm_world *world);
 /// Events (NM_AGENT_...) of a track so far, present or gone.
 NM_API uint32_t nm_world_track_events(const nm_world *world, uint32_t track);
+/// 1 = the front of a track, all but half a metre, is where its lane leaves the map: drivers under IDM leave there, who
+/// is led from outside goes on into nowhere. 0 also when it is not there or beside its lane.
+NM_API int nm_world_at_end(const nm_world *world, uint32_t track);
 
 /// For NM_POLICY_EXTERNAL: the command of the next step. Ignored when the track is not present. A command that is not
 /// finite counts as NM_AGENT_FROZEN and brakes.

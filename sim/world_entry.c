@@ -98,7 +98,14 @@ static void enter(nm_world *world) {
     }
 }
 
-/// The front bumper reached the end of a road that leaves the map, or the recording of a log agent ended.
+/// Is the front bumper, all but half a metre, where the road leaves the map?
+static int at_end(const nm_world *world, uint32_t slot) {
+    const uint32_t lane = world->lane[slot];
+    return world->lane_end[lane] == NM_LANE_LEAVES &&
+           world->lane_s[slot] + 0.5f * world->length[slot] + 0.5f >= world->map->lanes[lane].length;
+}
+
+/// Somebody's road ended where it leaves the map, or the recording of a log agent did.
 static int leaves(const nm_world *world, uint32_t slot) {
     const nm_scene *scene = world->scene;
     const uint32_t track = world->track[slot];
@@ -109,10 +116,15 @@ static int leaves(const nm_world *world, uint32_t slot) {
     if (world->policy[slot] != NM_POLICY_IDM || world->lane[slot] == NM_NONE) return 0;
     if (nm_is_walker(world->type[slot]) && world->walk_way[slot] == NM_WALK_BACK)
         return world->lane_s[slot] < 0.7f && nm_walk_back_lane(world, slot) == NM_NONE;
-    if (world->path_count[slot] > 0) return 0;
-    const uint32_t lane = world->lane[slot];
-    return world->lane_end[lane] == NM_LANE_LEAVES &&
-           world->lane_s[slot] + 0.5f * world->length[slot] + 0.5f >= world->map->lanes[lane].length;
+    return world->path_count[slot] == 0 && at_end(world, slot);
+}
+
+int nm_world_at_end(const nm_world *world, uint32_t track) {
+    NM_ASSERT(world && track < world->scene->track_count);
+    const uint32_t slot = world->slot_of[track];
+    if (slot == NM_NONE || world->lane[slot] == NM_NONE) return 0;
+    const float beside = world->lane_d[slot];
+    return beside <= world->lane_left[slot] && beside >= -world->lane_right[slot] && at_end(world, slot);
 }
 
 void nm_world_come_and_go(nm_world *world) {

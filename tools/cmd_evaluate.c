@@ -33,6 +33,7 @@ typedef struct evaluate_run {
     const evaluate_options *options;
     nm_episode_config episode;
     nm_planner_options planner_options;
+    int kind; ///< nm_kind, -1 = any
     nm_scene_ids scenes;
     entrant entrants[PLANNERS_MAX + 1];
     uint32_t entrant_count, current;
@@ -66,6 +67,7 @@ static nm_status sum_up(evaluate_run *run, entrant *e, nm_error *error) {
     nm_arena_reset(run->arena);
     nm_status status = nm_results_rows(run->results, e->report.run, run->arena, &rows, &count, error);
     if (status != NM_OK) return status;
+    count = nm_results_select(rows, count, run->scenes.ids, run->scenes.count);
     nm_nuplan_entry *entries = NM_ARENA_ARRAY(run->arena, nm_nuplan_entry, count + 1);
     if (!entries) return NM_ERROR(error, NM_E_MEMORY, "out of memory for results");
     for (size_t i = 0; i < count; ++i) {
@@ -95,6 +97,7 @@ static nm_status run_entrant(evaluate_run *run, uint32_t index, nm_error *error)
         .run = {.planner = e->specification,
                 .store = base_name(run->options->store),
                 .weights = "",
+                .config = run->options->config,
                 .program = "nearmiss " NM_VERSION},
         .store = run->options->store,
         .scenes = run->scenes.ids,
@@ -182,6 +185,7 @@ static void list_failures(const evaluate_run *run, const entrant *e) {
     nm_arena_reset(run->arena);
     if (!e->report.failed && !e->report.unfit) return;
     if (nm_results_rows(run->results, e->report.run, run->arena, &rows, &count, NULL) != NM_OK) return;
+    count = nm_results_select(rows, count, run->scenes.ids, run->scenes.count);
     for (size_t i = 0; i < count && shown < 5; ++i) {
         if (rows[i].episode.outcome == NM_EPISODE_DONE) continue;
         nm_error why;
@@ -213,6 +217,10 @@ static int read_options(evaluate_run *run) {
     run->episode.perfect = strcmp(o->execution, "perfect") == 0;
     if (!run->episode.perfect && strcmp(o->execution, "tracked") != 0)
         return nm_cli_usage(command, "--execution wants tracked or perfect, not '%.40s'", o->execution);
+    nm_kind kind;
+    if (o->kind && !nm_kind_from_name(o->kind, &kind))
+        return nm_cli_usage(command, "there is no kind '%.60s'", o->kind);
+    run->kind = o->kind ? (int)kind : -1;
     run->episode.seconds = (float)o->seconds;
     run->episode.deadline = (float)o->deadline;
     run->episode.seed = (uint64_t)o->seed;
@@ -229,16 +237,14 @@ static int read_options(evaluate_run *run) {
 
 static nm_status evaluate(evaluate_run *run, int id_count, char **ids, nm_error *error) {
     const evaluate_options *o = run->options;
-    nm_kind kind;
-    if (o->kind && !nm_kind_from_name(o->kind, &kind))
-        return NM_ERROR(error, NM_E_ARGUMENT, "there is no kind '%.60s'", o->kind);
     run->arena = nm_arena_create(0);
-    nm_status status = run->arena ? nm_results_open(o->results ? o->results : ":memory:", 1, &run->results, error)
+    nm_status status = run->arena ? nm_episode_check(&run->episode, error)
                                   : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
     if (status == NM_OK)
         status = id_count ? nm_scene_ids_parse(ids, id_count, &run->scenes, error)
-                          : nm_scene_ids_choose(o->store, o->kind ? (int)kind : -1, o->where, (size_t)o->limit,
-                                                &run->scenes, error);
+                          : nm_scene_ids_choose(o->store, run->kind, o->where, (size_t)o->limit, &run->scenes, error);
+    // last, so that what goes wrong before leaves no file
+    if (status == NM_OK) status = nm_results_open(o->results ? o->results : ":memory:", 1, &run->results, error);
     if (status == NM_OK) status = nm_thread_pool_create((int)run->common->threads, &run->pool, error);
     for (uint32_t i = 0; status == NM_OK && i < run->entrant_count; ++i) status = run_entrant(run, i, error);
     return status;
