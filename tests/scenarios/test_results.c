@@ -1,0 +1,351 @@
+/// The file of results: what goes in comes out, and what is no such file is refused.
+#include "store_support.h"
+
+#include "scenarios/results.h"
+
+static nm_error failure;
+
+static nm_status open_status(const char *path, int create) {
+    nm_results *results = NULL;
+    nm_error_clear(&failure);
+    const nm_status status = nm_results_open(path, create, &results, &failure);
+    if (status == NM_OK) {
+        nm_results_close(results);
+    } else {
+        assert_null(results);
+        assert_true(failure.code == status && failure.message[0]);
+    }
+    return status;
+}
+
+static nm_results *open_results(const char *path) {
+    nm_results *results = NULL;
+    must(nm_results_open(path, 1, &results, error));
+    return results;
+}
+
+static nm_results_run some_run(void) {
+    return (nm_results_run){.planner = "exec:python3 mine.py",
+                            .store = "s.db",
+                            .weights = "",
+                            .program = "nearmiss test",
+                            .agents = NM_EPISODE_IDM,
+                            .idm = "nuplan",
+                            .seconds = 15.0f,
+                            .deadline = 0.1f, // no binary fraction
+                            .seed = UINT64_MAX - 3};
+}
+
+static int64_t begin(nm_results *results, const nm_results_run *run) {
+    int64_t id = 0;
+    must(nm_results_begin_run(results, run, &id, error));
+    assert_true(id > 0);
+    return id;
+}
+
+static void write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void what_is_no_file_of_results_is_refused(void **state) {
+    (void)state;
+    folder f = folder_make();
+    assert_int_equal(open_status(f.store, 0), NM_E_NOT_FOUND);
+    assert_int_equal(access(f.store, F_OK), -1);
+    assert_int_equal(open_status("/no/such/folder/r.db", 1), NM_E_IO);
+    assert_int_equal(open_status(f.path, 1), NM_E_IO);
+    write_file(f.store, "");
+    assert_int_equal(open_status(f.store, 0), NM_E_FORMAT);
+    assert_int_equal(open_status(f.store, 1), NM_OK); // an empty file may become one
+    assert_int_equal(open_status(f.store, 0), NM_OK);
+    write_file(f.store,
+               "This is not a database, however long it may be, and it is longer than a page header of SQLite is: "
+               "that has a hundred bytes.");
+    assert_int_equal(open_status(f.store, 1), NM_E_FORMAT);
+    assert_non_null(strstr(failure.input, "s.db"));
+    unlink(f.store);
+    sql(f.store, "CREATE TABLE mine (x); INSERT INTO mine VALUES (7)");
+    assert_int_equal(open_status(f.store, 1), NM_E_FORMAT);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM sqlite_schema"), 1);
+    unlink(f.store);
+    nm_store_close(open_store(f.store, NM_STORE_CREATE)); // a store is none either
+    assert_int_equal(open_status(f.store, 1), NM_E_FORMAT);
+    folder_remove(&f);
+}
+
+static void newer_and_damaged_files_are_refused(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_results_close(open_results(f.store));
+    sql(f.store, "PRAGMA user_version = 2");
+    assert_int_equal(open_status(f.store, 1), NM_E_VERSION);
+    sql(f.store, "PRAGMA user_version = 1; ALTER TABLE episode RENAME COLUMN score TO points");
+    assert_int_equal(open_status(f.store, 1), NM_E_FORMAT);
+    assert_non_null(strstr(failure.message, "damaged"));
+    sql(f.store, "ALTER TABLE episode RENAME COLUMN points TO score");
+    assert_int_equal(open_status(f.store, 1), NM_OK);
+    sql(f.store, "DROP VIEW runs; DROP VIEW episodes; DROP TABLE episode");
+    assert_int_equal(open_status(f.store, 1), NM_E_FORMAT);
+    folder_remove(&f);
+}
+
+static void a_file_says_what_it_is(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_results *results = open_results(f.store);
+    const nm_results_run run = some_run();
+    begin(results, &run);
+    nm_results_close(results);
+    assert_int_equal(sql_integer(f.store, "PRAGMA application_id"), 0x6e6d6576);
+    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 1);
+    assert_int_equal(
+        sql_integer(f.store, "SELECT count(*) FROM meta WHERE name = 'program' AND value LIKE 'nearmiss %'"), 1);
+    // an empty run has a row in the view, without a score
+    assert_int_equal(
+        sql_integer(f.store, "SELECT count(*) FROM runs WHERE episodes = 0 AND score IS NULL AND NOT finished"), 1);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM run WHERE started_utc LIKE '20__-__-__T__:__:__Z'"), 1);
+    folder_remove(&f);
+}
+
+static void a_run_is_the_same_in_everything(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_results *results = open_results(f.store);
+    const nm_results_run base = some_run();
+    const int64_t first = begin(results, &base);
+    assert_int_equal(begin(results, &base), first);
+    nm_results_run other[11];
+    for (int i = 0; i < 11; ++i) other[i] = base;
+    other[0].planner = "idm";
+    other[1].store = "t.db";
+    other[2].weights = "0123";
+    other[3].program = "nearmiss 9";
+    other[4].agents = NM_EPISODE_LOG;
+    other[5].idm = "waymax";
+    other[6].perfect = 1;
+    other[7].seconds = 14.9f;
+    other[8].deadline = 0.0f;
+    other[9].seed--;
+    other[10].config = "fast";
+    int64_t ids[11];
+    for (int i = 0; i < 11; ++i) {
+        ids[i] = begin(results, &other[i]);
+        assert_true(ids[i] != first);
+        for (int k = 0; k < i; ++k) assert_true(ids[i] != ids[k]);
+    }
+    nm_results_close(results);
+    results = open_results(f.store); // and is found again
+    assert_int_equal(begin(results, &base), first);
+    for (int i = 0; i < 11; ++i) assert_int_equal(begin(results, &other[i]), ids[i]);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM run"), 12);
+    must(nm_results_end_run(results, first, error));
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM runs WHERE finished"), 1);
+    nm_results_close(results);
+    folder_remove(&f);
+}
+
+static nm_results_row done_row(void) {
+    nm_results_row row = {.scene = 41,
+                          .scene_hash = UINT64_C(0xFEDCBA9876543210),
+                          .name = "a 'quoted' name; DROP TABLE episode",
+                          .type = "cut_in",
+                          .episode = {.outcome = NM_EPISODE_DONE,
+                                      .start_step = 10,
+                                      .ego_track = 3,
+                                      .samples = 150,
+                                      .wall_seconds = 0.25,
+                                      .plan_mean = 0.001,
+                                      .plan_max = 0.002,
+                                      .score = {.score = 0.875, .collisions = 2, .at_fault_vehicles = 1},
+                                      .collision_count = 2,
+                                      .min_ttc = 0.5f,
+                                      .min_distance = 0.25f,
+                                      .worst_sample = 7,
+                                      .worst = "time_to_collision_within_bound"}};
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) row.episode.score.metric[m].value = 0.125 * (m + 1);
+    row.episode.collisions[0] =
+        (nm_nuplan_collision){.track = 5, .step = 36, .collision_class = NM_NUPLAN_ACTIVE_LATERAL, .at_fault = 1};
+    row.episode.collisions[1] = (nm_nuplan_collision){.track = 6, .step = 40};
+    return row;
+}
+
+static size_t read_rows(nm_results *results, int64_t run, nm_arena *arena, nm_results_row **rows) {
+    size_t count = 0;
+    must(nm_results_rows(results, run, arena, rows, &count, error));
+    return count;
+}
+
+static void rows_come_back(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_arena *arena = nm_arena_create(0);
+    nm_results *results = open_results(f.store);
+    const nm_results_run run = some_run();
+    const int64_t id = begin(results, &run);
+    const nm_results_row put = done_row();
+    must(nm_results_put(results, id, &put, error));
+    nm_results_row *rows;
+    assert_int_equal(read_rows(results, id, arena, &rows), 1);
+    const nm_episode *a = &put.episode, *b = &rows[0].episode;
+    assert_true(rows[0].scene == put.scene && rows[0].scene_hash == put.scene_hash);
+    assert_string_equal(rows[0].name, put.name);
+    assert_string_equal(rows[0].type, put.type);
+    assert_true(b->outcome == a->outcome && b->start_step == a->start_step && b->ego_track == a->ego_track);
+    assert_true(b->samples == a->samples && fabsf(b->seconds - 15.0f) < 1e-5f);
+    assert_true(b->score.score == a->score.score && b->score.collisions == 2 && b->score.at_fault_vehicles == 1);
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) assert_true(b->score.metric[m].value == a->score.metric[m].value);
+    assert_int_equal(b->collision_count, 1);
+    assert_true(b->collisions[0].track == 5 && b->collisions[0].step == 36);
+    assert_int_equal(b->collisions[0].collision_class, NM_NUPLAN_ACTIVE_LATERAL);
+    assert_true(b->min_ttc == a->min_ttc && b->min_distance == a->min_distance);
+    assert_true(b->worst_sample == 7 && strcmp(b->worst, a->worst) == 0);
+    assert_true(fabs(b->plan_mean - a->plan_mean) < 1e-15 && fabs(b->plan_max - a->plan_max) < 1e-15);
+    assert_true(b->wall_seconds == a->wall_seconds);
+    // in the file: steps of the scene, milliseconds
+    assert_int_equal(sql_integer(f.store, "SELECT collision_step FROM episode"), 46);
+    assert_int_equal(sql_integer(f.store, "SELECT worst_step FROM episodes WHERE planner LIKE 'exec%'"), 17);
+    assert_int_equal(sql_integer(f.store, "SELECT plan_mean_ms FROM episode"), 1);
+    assert_int_equal(sql_integer(f.store, "SELECT at_fault FROM episode"), 1);
+    assert_int_equal(sql_integer(f.store, "SELECT no_ego_at_fault_collisions = 0.125 AND ego_is_comfortable = 1 "
+                                          "FROM episode"),
+                     1);
+    nm_results_close(results);
+    nm_arena_destroy(arena);
+    folder_remove(&f);
+}
+
+static void what_has_no_value_is_null(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_arena *arena = nm_arena_create(0);
+    nm_results *results = open_results(f.store);
+    const nm_results_run run = some_run();
+    const int64_t id = begin(results, &run);
+    nm_results_row row = done_row();
+    row.episode.min_ttc = row.episode.min_distance = INFINITY;
+    row.episode.score.metric[NM_NUPLAN_SPEED_LIMIT].value = NAN;
+    row.episode.collision_count = row.episode.score.collisions = 0;
+    row.episode.worst_sample = NM_NONE;
+    row.episode.worst = "";
+    must(nm_results_put(results, id, &row, error));
+    nm_results_row failed = {.scene = 42, .name = "", .type = ""};
+    failed.episode = (nm_episode){.outcome = NM_EPISODE_FAILED,
+                                  .samples = 6,
+                                  .min_ttc = NAN,
+                                  .min_distance = 3.0f,
+                                  .worst_sample = NM_NONE,
+                                  .worst = ""};
+    snprintf(failed.episode.reason, sizeof failed.episode.reason, "planner 'p' said \xc3\xa9\xff");
+    must(nm_results_put(results, id, &failed, error));
+    nm_results_row unfit = {.scene = 43, .name = "", .type = ""};
+    unfit.episode = (nm_episode){.outcome = NM_EPISODE_UNFIT, .worst_sample = NM_NONE, .worst = ""};
+    must(nm_results_put(results, id, &unfit, error));
+    nm_results_row *rows;
+    assert_int_equal(read_rows(results, id, arena, &rows), 3);
+    assert_true(isinf(rows[0].episode.min_ttc) && isinf(rows[0].episode.min_distance));
+    assert_int_equal(rows[0].episode.collision_count, 0);
+    assert_int_equal(rows[0].episode.worst_sample, NM_NONE);
+    assert_int_equal(rows[1].episode.outcome, NM_EPISODE_FAILED);
+    assert_string_equal(rows[1].episode.reason, failed.episode.reason);
+    assert_true(rows[1].episode.score.score == 0.0);
+    assert_int_equal(rows[2].episode.outcome, NM_EPISODE_UNFIT);
+    assert_int_equal(rows[2].episode.ego_track, NM_NONE); // nobody was driven
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM episode WHERE scene = 41 AND min_ttc_s IS NULL AND "
+                                          "min_distance_m IS NULL AND speed_limit_compliance IS NULL AND worst_step IS "
+                                          "NULL AND collision_step IS NULL AND score IS NOT NULL"),
+                     1);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM episode WHERE scene > 41 AND score IS NULL"), 2);
+    // failed counts as 0, unfit for nobody: 0.875 / 2
+    assert_int_equal(
+        sql_integer(f.store, "SELECT score = 0.4375 AND failed = 1 AND unfit = 1 AND episodes = 3 FROM runs"), 1);
+    nm_results_close(results);
+    nm_arena_destroy(arena);
+    folder_remove(&f);
+}
+
+/// Whatever somebody wrote into the file: rows come out, and nothing breaks.
+static void hostile_rows_are_read(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_arena *arena = nm_arena_create(0);
+    nm_results *results = open_results(f.store);
+    const nm_results_run run = some_run();
+    const int64_t id = begin(results, &run);
+    const nm_results_row row = done_row();
+    must(nm_results_put(results, id, &row, error));
+    sql(f.store,
+        "UPDATE episode SET outcome = 'splendid', first_collision = 'big', worst_step = -5, ego_track = 1e300, "
+        "collision_step = 9223372036854775807, min_ttc_s = 'soon', samples = 'many', score = x'00ff', "
+        "reason = printf('%.*c', 5000, 'x'), start_step = -1");
+    nm_results_row *rows;
+    assert_int_equal(read_rows(results, id, arena, &rows), 1);
+    assert_int_equal(rows[0].episode.outcome, NM_EPISODE_UNFIT);
+    assert_int_equal(rows[0].episode.collision_count, 0);
+    assert_int_equal(strlen(rows[0].episode.reason), sizeof rows[0].episode.reason - 1);
+    nm_results_close(results);
+    nm_arena_destroy(arena);
+    folder_remove(&f);
+}
+
+static void many_rows_in_order_and_transactions(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_arena *arena = nm_arena_create(0);
+    nm_results *results = open_results(f.store);
+    const nm_results_run run = some_run();
+    nm_results_run other = run;
+    other.planner = "other";
+    const int64_t id = begin(results, &run), beside = begin(results, &other);
+    nm_results_row row = done_row();
+    must(nm_results_begin(results, error));
+    for (int i = 0; i < 700; ++i) { // more than one block
+        row.scene = 1 + (i * 263) % 700;
+        must(nm_results_put(results, id, &row, error));
+    }
+    row.scene = 5;
+    row.episode.score.score = 0.5; // in the place of the one there
+    must(nm_results_put(results, id, &row, error));
+    must(nm_results_put(results, beside, &row, error));
+    must(nm_results_commit(results, error));
+    must(nm_results_begin(results, error));
+    row.scene = 1000;
+    must(nm_results_put(results, id, &row, error));
+    assert_true(nm_results_has(results, id, 1000));
+    nm_results_rollback(results);
+    nm_results_row *rows;
+    assert_int_equal(read_rows(results, id, arena, &rows), 700);
+    for (int i = 0; i < 700; ++i) assert_int_equal(rows[i].scene, i + 1);
+    assert_true(rows[4].episode.score.score == 0.5 && rows[5].episode.score.score == 0.875);
+    uint64_t hash = 0;
+    assert_true(nm_results_find(results, id, 700, &hash) && hash == row.scene_hash);
+    assert_false(nm_results_has(results, id, 1000));
+    assert_false(nm_results_has(results, beside, 6));
+    const int64_t wanted[] = {0, 3, 4, 650, 9000};
+    assert_int_equal(nm_results_select(rows, 700, wanted, 5), 3);
+    assert_true(rows[0].scene == 3 && rows[1].scene == 4 && rows[2].scene == 650);
+    assert_int_equal(nm_results_select(rows, 3, NULL, 0), 0);
+    // what is open when the file is closed is rolled back
+    must(nm_results_begin(results, error));
+    must(nm_results_put(results, id, &row, error));
+    nm_results_close(results);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM episode"), 701);
+    nm_arena_destroy(arena);
+    folder_remove(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_no_file_of_results_is_refused),
+        cmocka_unit_test(newer_and_damaged_files_are_refused),
+        cmocka_unit_test(a_file_says_what_it_is),
+        cmocka_unit_test(a_run_is_the_same_in_everything),
+        cmocka_unit_test(rows_come_back),
+        cmocka_unit_test(what_has_no_value_is_null),
+        cmocka_unit_test(hostile_rows_are_read),
+        cmocka_unit_test(many_rows_in_order_and_transactions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
