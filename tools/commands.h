@@ -33,6 +33,7 @@
     FULL(import) \
     FULL(store) \
     FULL(generate) \
+    FULL(evaluate) \
     PICTURES(render)
 // clang-format on
 
