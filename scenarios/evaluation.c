@@ -76,7 +76,22 @@ static void no_scene(slot *s, const nm_error *why) {
     snprintf(s->row.episode.reason, sizeof s->row.episode.reason, "%s", why->message);
 }
 
-/// The scene with a step of 0.1 s, and what happens in it.
+/// In steps of 0.1 s. On failure *scene is released and NULL.
+static nm_status at_time_step(const nm_scene **scene, nm_error *error) {
+    if (fabsf((*scene)->dt - NM_STEP_SECONDS) <= 1e-4f) return NM_OK;
+    const nm_scene *ready = NULL;
+    const nm_status status = nm_scene_resample(*scene, (double)NM_STEP_SECONDS, &ready, error);
+    nm_scene_destroy(*scene);
+    *scene = ready;
+    return status;
+}
+
+nm_status nm_evaluation_scene(nm_store *store, int64_t id, const nm_scene **scene, nm_error *error) {
+    const nm_status status = nm_store_get_scene(store, id, scene, error);
+    return status == NM_OK ? at_time_step(scene, error) : status;
+}
+
+/// The scene, and what happens in it.
 static nm_status get_scene(worker *w, slot *s, const nm_scene **scene, nm_error *error) {
     const char *type = "";
     nm_status status = nm_store_get_scene(w->store, s->id, scene, error);
@@ -85,12 +100,7 @@ static nm_status get_scene(worker *w, slot *s, const nm_scene **scene, nm_error 
     snprintf(s->name, sizeof s->name, "%s", (*scene)->provenance.scene_id);
     status = nm_evaluation_type(w->store, s->id, *scene, w->arena, &type, error);
     snprintf(s->type, sizeof s->type, "%s", type);
-    if (status != NM_OK || fabsf((*scene)->dt - NM_STEP_SECONDS) <= 1e-4f) return status;
-    const nm_scene *ready = NULL;
-    status = nm_scene_resample(*scene, (double)NM_STEP_SECONDS, &ready, error);
-    nm_scene_destroy(*scene);
-    *scene = ready;
-    return status;
+    return status == NM_OK ? at_time_step(scene, error) : status;
 }
 
 /// The file, not the machine: the same the next time, too.

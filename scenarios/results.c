@@ -13,7 +13,7 @@
 #define SCHEMA 1
 #define BUSY_MS 10000
 
-enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, STATEMENT_COUNT };
+enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, DROP_COLLISIONS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
 
 #define SAME_RUN                                                                                                       \
     "planner = ?1 AND agents = ?2 AND idm = ?3 AND execution = ?4 AND seconds = ?5 AND deadline_s = ?6 AND "           \
@@ -30,9 +30,13 @@ static const char *const texts[STATEMENT_COUNT] = {
     [ROWS] = "SELECT scene, scene_hash, name, type, outcome, reason, start_step, ego_track, samples, score, "
              "no_ego_at_fault_collisions, drivable_area_compliance, ego_is_making_progress, "
              "driving_direction_compliance, ego_progress_along_expert_route, time_to_collision_within_bound, "
-             "speed_limit_compliance, ego_is_comfortable, collisions, at_fault, first_collision, collision_step, "
-             "collision_track, min_ttc_s, min_distance_m, worst, worst_step, plan_mean_ms, plan_max_ms, wall_s "
+             "speed_limit_compliance, ego_is_comfortable, collisions, at_fault, min_ttc_s, min_distance_m, worst, "
+             "worst_step, plan_mean_ms, plan_max_ms, wall_s "
              "FROM episode WHERE run = ?1 ORDER BY scene",
+    [DROP_COLLISIONS] = "DELETE FROM collision WHERE run = ?1 AND scene = ?2",
+    [PUT_COLLISION] = "INSERT INTO collision VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [COLLISIONS] = "SELECT scene, step, track, type, class, at_fault, energy FROM collision WHERE run = ?1 "
+                   "ORDER BY scene, step, track",
 };
 
 struct nm_results {
@@ -273,7 +277,26 @@ static void bind_score(sqlite3_stmt *s, const nm_episode *e) {
     bind_step(s, 24, first ? first->track : NM_NONE, 0);
 }
 
-nm_status nm_results_put(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
+static nm_status put_collisions(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
+    const nm_episode *e = &row->episode;
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < e->collision_count; ++i) {
+        const nm_nuplan_collision *c = &e->collisions[i];
+        sqlite3_stmt *s = r->statements[PUT_COLLISION];
+        sqlite3_bind_int64(s, 1, run);
+        sqlite3_bind_int64(s, 2, row->scene);
+        bind_step(s, 3, c->step, e->start_step);
+        bind_step(s, 4, c->track, 0);
+        bind_text(s, 5, nm_nuplan_type_name((nm_nuplan_type)c->type));
+        bind_text(s, 6, nm_nuplan_class_name((nm_nuplan_class)c->collision_class));
+        sqlite3_bind_int64(s, 7, c->at_fault);
+        bind_number(s, 8, c->energy);
+        status = finish(r, s, "writing a collision", error);
+    }
+    return status;
+}
+
+static nm_status put_episode(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
     const nm_episode *e = &row->episode;
     sqlite3_stmt *s = r->statements[PUT];
     sqlite3_bind_int64(s, 1, run);
@@ -297,6 +320,15 @@ nm_status nm_results_put(nm_results *r, int64_t run, const nm_results_row *row, 
     return finish(r, s, "writing an episode", error);
 }
 
+nm_status nm_results_put(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
+    sqlite3_stmt *s = r->statements[DROP_COLLISIONS];
+    sqlite3_bind_int64(s, 1, run);
+    sqlite3_bind_int64(s, 2, row->scene);
+    nm_status status = finish(r, s, "replacing an episode", error);
+    if (status == NM_OK) status = put_episode(r, run, row, error);
+    return status == NM_OK ? put_collisions(r, run, row, error) : status;
+}
+
 static const char *text_of(sqlite3_stmt *s, int at, nm_arena *arena) {
     const char *text = (const char *)sqlite3_column_text(s, at);
     const size_t size = text ? strlen(text) + 1 : 1;
@@ -315,9 +347,18 @@ static uint32_t step_of(sqlite3_stmt *s, int at, uint32_t start) {
 }
 
 static int class_of(const char *name, uint8_t *which) {
-    for (int c = 0; c < NM_NUPLAN_CLASS_COUNT; ++c)
+    for (int c = 0; name && c < NM_NUPLAN_CLASS_COUNT; ++c)
         if (strcmp(name, nm_nuplan_class_name((nm_nuplan_class)c)) == 0) {
             *which = (uint8_t)c;
+            return 1;
+        }
+    return 0;
+}
+
+static int type_of(const char *name, uint8_t *which) {
+    for (int t = 0; name && t < NM_NUPLAN_TYPE_COUNT; ++t)
+        if (strcmp(name, nm_nuplan_type_name((nm_nuplan_type)t)) == 0) {
+            *which = (uint8_t)t;
             return 1;
         }
     return 0;
@@ -330,9 +371,9 @@ static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
     row->scene_hash = (uint64_t)sqlite3_column_int64(s, 1);
     row->name = text_of(s, 2, arena);
     row->type = text_of(s, 3, arena);
-    const char *outcome = text_of(s, 4, arena), *reason = text_of(s, 5, arena), *first = text_of(s, 20, arena);
-    e->worst = text_of(s, 25, arena);
-    if (!row->name || !row->type || !outcome || !reason || !first || !e->worst) return 0;
+    const char *outcome = text_of(s, 4, arena), *reason = text_of(s, 5, arena);
+    e->worst = text_of(s, 22, arena);
+    if (!row->name || !row->type || !outcome || !reason || !e->worst) return 0;
     e->outcome = strcmp(outcome, "done") == 0     ? NM_EPISODE_DONE
                  : strcmp(outcome, "failed") == 0 ? NM_EPISODE_FAILED
                                                   : NM_EPISODE_UNFIT;
@@ -345,16 +386,38 @@ static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) e->score.metric[m].value = number_of(s, 10 + m, 0.0);
     e->score.collisions = (uint32_t)sqlite3_column_int64(s, 18);
     e->score.at_fault_vehicles = (uint32_t)sqlite3_column_int64(s, 19);
-    e->collision_count = (uint32_t)class_of(first, &e->collisions[0].collision_class);
-    e->collisions[0].step = step_of(s, 21, e->start_step);
-    e->collisions[0].track = step_of(s, 22, 0);
-    e->min_ttc = (float)number_of(s, 23, (double)INFINITY);
-    e->min_distance = (float)number_of(s, 24, (double)INFINITY);
-    e->worst_sample = step_of(s, 26, e->start_step);
-    e->plan_mean = 1e-3 * sqlite3_column_double(s, 27);
-    e->plan_max = 1e-3 * sqlite3_column_double(s, 28);
-    e->wall_seconds = sqlite3_column_double(s, 29);
+    e->min_ttc = (float)number_of(s, 20, (double)INFINITY);
+    e->min_distance = (float)number_of(s, 21, (double)INFINITY);
+    e->worst_sample = step_of(s, 23, e->start_step);
+    e->plan_mean = 1e-3 * sqlite3_column_double(s, 24);
+    e->plan_max = 1e-3 * sqlite3_column_double(s, 25);
+    e->wall_seconds = sqlite3_column_double(s, 26);
     return 1;
+}
+
+/// Both are ascending by scene.
+static nm_status read_collisions(nm_results *r, int64_t run, nm_results_row *rows, size_t count, nm_error *error) {
+    sqlite3_stmt *s = r->statements[COLLISIONS];
+    sqlite3_bind_int64(s, 1, run);
+    int result;
+    size_t at = 0;
+    while ((result = sqlite3_step(s)) == SQLITE_ROW) {
+        const int64_t scene = sqlite3_column_int64(s, 0);
+        while (at < count && rows[at].scene < scene) ++at;
+        if (at == count || rows[at].scene != scene) continue;
+        nm_episode *e = &rows[at].episode;
+        nm_nuplan_collision c = {.step = step_of(s, 1, e->start_step),
+                                 .track = step_of(s, 2, 0),
+                                 .at_fault = sqlite3_column_int(s, 5) != 0,
+                                 .energy = number_of(s, 6, NAN)};
+        if (e->collision_count == NM_EPISODE_COLLISIONS || !type_of((const char *)sqlite3_column_text(s, 3), &c.type) ||
+            !class_of((const char *)sqlite3_column_text(s, 4), &c.collision_class))
+            continue;
+        e->collisions[e->collision_count++] = c;
+    }
+    const nm_status status = result == SQLITE_DONE ? NM_OK : fail(r, result, "reading collisions", error);
+    sqlite3_reset(s);
+    return status;
 }
 
 nm_status nm_results_rows(nm_results *r, int64_t run, nm_arena *arena, nm_results_row **rows, size_t *count,
@@ -385,7 +448,7 @@ nm_status nm_results_rows(nm_results *r, int64_t run, nm_arena *arena, nm_result
     sqlite3_reset(s);
     *rows = all;
     *count = n;
-    return status;
+    return status == NM_OK ? read_collisions(r, run, all, n, error) : status;
 }
 
 size_t nm_results_select(nm_results_row *rows, size_t count, const int64_t *scenes, size_t scene_count) {

@@ -60,6 +60,20 @@ CREATE TABLE episode (
     PRIMARY KEY (run, scene)
 ) WITHOUT ROWID;
 
+-- Contacts of the ego with others, the first 8 of an episode; `collisions` above counts all.
+CREATE TABLE collision (
+    run      INTEGER NOT NULL,
+    scene    INTEGER NOT NULL,
+    step     INTEGER NOT NULL, -- of the scene, at first contact
+    track    INTEGER NOT NULL, -- with whom
+    type     TEXT NOT NULL,    -- what that is to nuPlan: "vehicle", "pedestrian", ...
+    class    TEXT NOT NULL,    -- "active_front", ...
+    at_fault INTEGER NOT NULL, -- 1 = the ego
+    energy   REAL,             -- m/s, so called in nuPlan: the change of velocity between equal masses
+    PRIMARY KEY (run, scene, step, track),
+    FOREIGN KEY (run, scene) REFERENCES episode (run, scene) ON DELETE CASCADE
+) WITHOUT ROWID;
+
 CREATE VIEW runs AS
 SELECT id, planner, agents, execution, count(scene) AS episodes, sum(outcome = 'failed') AS failed,
     sum(outcome = 'unfit') AS unfit, avg(CASE WHEN outcome = 'failed' THEN 0.0 ELSE score END) AS score,

@@ -45,6 +45,13 @@ const nm_nuplan_description *nm_nuplan_describe(nm_nuplan_metric metric) {
     return &descriptions[metric];
 }
 
+const char *nm_nuplan_type_name(nm_nuplan_type type) {
+    static const char *const names[NM_NUPLAN_TYPE_COUNT] = {"vehicle", "pedestrian", "bicycle",       "traffic_cone",
+                                                            "barrier", "czone_sign", "generic_object"};
+    NM_ASSERT((unsigned)type < NM_NUPLAN_TYPE_COUNT);
+    return names[type];
+}
+
 const char *nm_nuplan_class_name(nm_nuplan_class which) {
     static const char *const names[NM_NUPLAN_CLASS_COUNT] = {
         [NM_NUPLAN_STOPPED_EGO] = "stopped_ego",       [NM_NUPLAN_STOPPED_TRACK] = "stopped_track",

@@ -87,6 +87,7 @@ typedef enum nm_nuplan_type {
     NM_NUPLAN_GENERIC_OBJECT,
     NM_NUPLAN_TYPE_COUNT
 } nm_nuplan_type;
+NM_API const char *nm_nuplan_type_name(nm_nuplan_type type); ///< nuPlan's: "vehicle", "traffic_cone"
 /// What the simulator's agents are to nuPlan: motorcycles are BICYCLE, obstacles GENERIC_OBJECT, trains VEHICLE.
 NM_API nm_nuplan_type nm_nuplan_type_of(nm_agent_type type);
 /// Cones, barriers, signs and generic objects have no speed, whatever their boxes say.

@@ -1,0 +1,254 @@
+#include "scenarios/evaluation_summary.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Distributions
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double quantile(const double *sorted, size_t count, double share) {
+    const double at = share * (double)(count - 1);
+    const size_t below = (size_t)at;
+    if (below + 1 >= count) return sorted[count - 1];
+    return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
+}
+
+nm_distribution nm_distribution_of(double *values, size_t count) {
+    nm_distribution d = {count, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    if (!count) return d;
+    qsort(values, count, sizeof *values, ascending);
+    double sum = 0.0, squares = 0.0;
+    for (size_t i = 0; i < count; ++i) sum += values[i];
+    d.mean = sum / (double)count;
+    for (size_t i = 0; i < count; ++i) squares += (values[i] - d.mean) * (values[i] - d.mean);
+    if (count > 1) d.deviation = sqrt(squares / (double)(count - 1));
+    d.least = values[0];
+    d.p05 = quantile(values, count, 0.05);
+    d.p25 = quantile(values, count, 0.25);
+    d.median = quantile(values, count, 0.5);
+    d.p75 = quantile(values, count, 0.75);
+    d.p95 = quantile(values, count, 0.95);
+    d.most = values[count - 1];
+    return d;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Planners
+
+double nm_evaluation_score_of(const nm_results_row *row) {
+    switch (row->episode.outcome) {
+    case NM_EPISODE_DONE:
+        return row->episode.score.score;
+    case NM_EPISODE_FAILED:
+        return 0.0;
+    default:
+        return NAN;
+    }
+}
+
+static void add_row(nm_evaluation_part *part, const nm_results_row *row) {
+    const nm_episode *e = &row->episode;
+    if (e->outcome == NM_EPISODE_UNFIT) {
+        part->unfit++;
+        return;
+    }
+    part->scenes++;
+    part->score += nm_evaluation_score_of(row);
+    if (e->outcome == NM_EPISODE_FAILED) {
+        part->failed++;
+        return;
+    }
+    part->collided += e->score.metric[NM_NUPLAN_COLLISIONS].value < 1.0;
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) part->metric[m] += e->score.metric[m].value;
+}
+
+static void divide(nm_evaluation_part *part) {
+    part->score = part->scenes ? part->score / (double)part->scenes : NAN;
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m)
+        part->metric[m] = part->scenes ? part->metric[m] / (double)part->scenes : NAN;
+}
+
+static void count_contacts(nm_evaluation_sum *planner, const nm_episode *e) {
+    for (uint32_t i = 0; i < e->collision_count; ++i) {
+        const nm_nuplan_collision *c = &e->collisions[i];
+        planner->by_class[c->collision_class][c->at_fault != 0]++;
+        planner->by_type[c->type][c->at_fault != 0]++;
+    }
+}
+
+/// The mean of values with its interval. NaN without values.
+static nm_status estimate(const double *values, size_t count, const nm_bootstrap_config *bootstrap, double *ones,
+                          nm_estimate *out, nm_error *error) {
+    *out = (nm_estimate){.value = NAN, .low = NAN, .high = NAN};
+    for (size_t i = 0; i < count; ++i) ones[i] = 1.0;
+    return count ? nm_bootstrap_ratio(values, ones, count, 1, bootstrap, out, error) : NM_OK;
+}
+
+static size_t type_index(const nm_evaluation_summary *summary, const char *type) {
+    size_t low = 0, high = summary->type_count;
+    while (low + 1 < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (strcmp(summary->types[middle], type) <= 0)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/// values, ones: [rows of the entrant] of working memory.
+static nm_status sum_up(const nm_evaluation_entrant *entrant, const nm_evaluation_summary *summary,
+                        const nm_bootstrap_config *bootstrap, double *values, double *ones,
+                        nm_evaluation_sum *planner, nm_error *error) {
+    size_t count = 0, with_ttc = 0, planned = 0;
+    planner->plan_most = NAN;
+    for (size_t i = 0; i < entrant->count; ++i) {
+        const nm_results_row *row = &entrant->rows[i];
+        add_row(&planner->all, row);
+        add_row(&planner->types[type_index(summary, row->type)], row);
+        if (row->episode.outcome == NM_EPISODE_UNFIT) continue;
+        values[count++] = nm_evaluation_score_of(row);
+        count_contacts(planner, &row->episode);
+        planner->plan_most = fmax(planner->plan_most, row->episode.plan_max); // NaN counts as nothing
+    }
+    divide(&planner->all);
+    for (size_t t = 0; t < summary->type_count; ++t) divide(&planner->types[t]);
+    const nm_status status = estimate(values, count, bootstrap, ones, &planner->mean, error);
+    planner->score = nm_distribution_of(values, count);
+    for (size_t i = 0; i < entrant->count; ++i) {
+        const nm_episode *e = &entrant->rows[i].episode;
+        if (e->outcome != NM_EPISODE_UNFIT) values[planned++] = e->plan_mean;
+    }
+    planner->plan_mean = nm_distribution_of(values, planned);
+    for (size_t i = 0; i < entrant->count; ++i) {
+        const nm_episode *e = &entrant->rows[i].episode;
+        if (e->outcome != NM_EPISODE_DONE) continue;
+        if (isfinite(e->min_ttc))
+            values[with_ttc++] = (double)e->min_ttc;
+        else
+            planner->no_ttc++;
+    }
+    planner->min_ttc = nm_distribution_of(values, with_ttc);
+    return status;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Pairs
+
+static nm_status compare(const nm_evaluation_entrant *a, const nm_evaluation_entrant *b,
+                         const nm_bootstrap_config *bootstrap, double *values, double *ones, nm_evaluation_pair *pair,
+                         nm_error *error) {
+    size_t count = 0;
+    for (size_t i = 0, j = 0; i < a->count && j < b->count;) {
+        const nm_results_row *x = &a->rows[i], *y = &b->rows[j];
+        i += x->scene <= y->scene;
+        j += y->scene <= x->scene;
+        if (x->scene != y->scene) continue;
+        const double difference = nm_evaluation_score_of(x) - nm_evaluation_score_of(y);
+        if (isnan(difference)) continue;
+        values[count++] = difference;
+        pair->wins += difference > NM_EVALUATION_TIE;
+        pair->losses += difference < -NM_EVALUATION_TIE;
+    }
+    pair->scenes = count;
+    pair->ties = count - pair->wins - pair->losses;
+    return estimate(values, count, bootstrap, ones, &pair->difference, error);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// All together
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int find_types(const nm_evaluation_entrant *entrants, size_t count, size_t rows, nm_arena *arena,
+                      nm_evaluation_summary *summary) {
+    size_t n = 0;
+    summary->types = NM_ARENA_ARRAY(arena, const char *, rows);
+    if (!summary->types) return 0;
+    for (size_t e = 0; e < count; ++e)
+        for (size_t i = 0; i < entrants[e].count; ++i) summary->types[n++] = entrants[e].rows[i].type;
+    if (n) qsort(summary->types, n, sizeof *summary->types, by_name);
+    for (size_t i = 0; i < n; ++i)
+        if (i == 0 || strcmp(summary->types[i], summary->types[summary->type_count - 1]) != 0)
+            summary->types[summary->type_count++] = summary->types[i];
+    return 1;
+}
+
+static int reserve(const nm_evaluation_entrant *entrants, size_t count, nm_arena *arena, nm_evaluation_summary *summary,
+                   double **values, double **ones) {
+    size_t rows = 0, most = 0;
+    for (size_t e = 0; e < count; ++e) {
+        rows += entrants[e].count;
+        most = entrants[e].count > most ? entrants[e].count : most;
+    }
+    *values = NM_ARENA_ARRAY(arena, double, most);
+    *ones = NM_ARENA_ARRAY(arena, double, most);
+    summary->planner_count = count;
+    summary->planners = nm_arena_calloc(arena, count, sizeof *summary->planners, 64);
+    summary->pairs = nm_arena_calloc(arena, count * (count + 1) / 2, sizeof *summary->pairs, 64);
+    if (!*values || !*ones || !summary->planners || !summary->pairs) return 0;
+    if (!find_types(entrants, count, rows, arena, summary)) return 0;
+    for (size_t e = 0; e < count; ++e) {
+        summary->planners[e].types =
+            nm_arena_calloc(arena, summary->type_count, sizeof *summary->planners[e].types, 64);
+        if (!summary->planners[e].types) return 0;
+    }
+    return 1;
+}
+
+nm_status nm_evaluation_summarize(const nm_evaluation_entrant *entrants, size_t count,
+                                  const nm_bootstrap_config *bootstrap, nm_arena *arena, nm_evaluation_summary *summary,
+                                  nm_error *error) {
+    NM_ASSERT((entrants || !count) && arena && summary);
+    const nm_bootstrap_config usual = nm_bootstrap_config_default();
+    if (!bootstrap) bootstrap = &usual;
+    double *values, *ones;
+    *summary = (nm_evaluation_summary){0};
+    if (!reserve(entrants, count, arena, summary, &values, &ones))
+        return NM_ERROR(error, NM_E_MEMORY, "out of memory for the summary of an evaluation");
+    nm_status status = NM_OK;
+    for (size_t e = 0; status == NM_OK && e < count; ++e)
+        status = sum_up(&entrants[e], summary, bootstrap, values, ones, &summary->planners[e], error);
+    for (size_t a = 0; a < count; ++a)
+        for (size_t b = a + 1; status == NM_OK && b < count; ++b) {
+            nm_evaluation_pair *pair = &summary->pairs[summary->pair_count++];
+            pair->first = (uint32_t)a;
+            pair->second = (uint32_t)b;
+            status = compare(&entrants[a], &entrants[b], bootstrap, values, ones, pair, error);
+        }
+    return status;
+}
+
+typedef struct loser {
+    double score;
+    size_t row;
+} loser;
+
+static int worst_first(const void *a, const void *b) {
+    const loser *x = a, *y = b;
+    if (x->score < y->score || x->score > y->score) return x->score < y->score ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+size_t nm_evaluation_worst(const nm_evaluation_entrant *entrant, size_t most, size_t *rows) {
+    loser *losers = malloc((entrant->count + 1) * sizeof *losers);
+    if (!losers) return NM_EVALUATION_NO_MEMORY;
+    size_t count = 0;
+    for (size_t i = 0; i < entrant->count; ++i) {
+        const double score = nm_evaluation_score_of(&entrant->rows[i]);
+        if (score < 1.0 - NM_EVALUATION_TIE) losers[count++] = (loser){score, i};
+    }
+    qsort(losers, count, sizeof *losers, worst_first);
+    if (count > most) count = most;
+    for (size_t i = 0; i < count; ++i) rows[i] = losers[i].row;
+    free(losers);
+    return count;
+}
