@@ -14,6 +14,9 @@ extern "C" {
 /// rgba [4 width height], upper row first; alpha is not written. 1 <= width, height. NM_E_IO naming the path (full
 /// disk, no permission), NM_E_MEMORY.
 NM_API nm_status nm_png_write(const char *path, const uint8_t *rgba, int width, int height, nm_error *error);
+/// The same into memory: *bytes by malloc, NULL on failure, which is NM_E_MEMORY. For small pictures in other files.
+NM_API nm_status nm_png_encode(const uint8_t *rgba, int width, int height, uint8_t **bytes, size_t *count,
+                               nm_error *error);
 /// Reads an 8-bit RGB or RGBA PNG of at most 8192 x 8192; *rgba by malloc. On failure *rgba is NULL: NM_E_IO when it
 /// can not be opened, NM_E_FORMAT for what is no such PNG, NM_E_MEMORY.
 NM_API nm_status nm_png_read(const char *path, uint8_t **rgba, int *width, int *height, nm_error *error);

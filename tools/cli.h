@@ -82,6 +82,9 @@ int nm_cli_print_json(const nm_command *command, cJSON *document);
 /// Flushes standard output: the last call of a command that printed text. NM_EXIT_FAILED with a message when anything
 /// written to it was lost (without one when a reader such as `head` went away).
 int nm_cli_finish(const nm_command *command);
+/// The document (released here; nullable) as text for a file, repaired alike; release it with cJSON_free. NULL: no
+/// memory.
+char *nm_json_text(cJSON *document, int indented);
 void nm_json_number(cJSON *object, const char *name, double value);    ///< null when not finite
 void nm_json_integer(cJSON *object, const char *name, uint64_t value); ///< exact to 2^53, else as text
 

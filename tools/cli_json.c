@@ -76,10 +76,15 @@ static int repair(cJSON *item) {
     return failed;
 }
 
-int nm_cli_print_json(const nm_command *command, cJSON *document) {
+char *nm_json_text(cJSON *document, int indented) {
     char *text = NULL;
-    if (document && repair(document) == 0) text = cJSON_Print(document);
+    if (document && repair(document) == 0) text = indented ? cJSON_Print(document) : cJSON_PrintUnformatted(document);
     cJSON_Delete(document);
+    return text;
+}
+
+int nm_cli_print_json(const nm_command *command, cJSON *document) {
+    char *text = nm_json_text(document, 1);
     if (!text) {
         nm_error error;
         NM_ERROR(&error, NM_E_MEMORY, "out of memory while writing JSON");

@@ -7,25 +7,18 @@
 #include "scenarios/evaluation.h"
 #include "scenarios/planner_open.h"
 #include "tools/cli.h"
+#include "tools/evaluate_folder.h"
 #include "tools/scene_ids.h"
 
 #define PLANNERS_MAX 8u
 
 typedef struct evaluate_options {
-    const char *store, *agents, *idm, *execution, *kind, *where, *results, *config;
+    const char *store, *agents, *idm, *execution, *kind, *where, *results, *config, *report, *by;
     nm_text_list planners;
-    int64_t limit, seed;
-    double seconds, deadline;
+    int64_t limit, seed, gallery;
+    double seconds, deadline, pass_score;
     int no_expert;
 } evaluate_options;
-
-/// A planner and what it came to.
-typedef struct entrant {
-    const char *specification;
-    nm_evaluation_report report;
-    nm_nuplan_mean mean;
-    double collided, plan_mean; ///< share of scenes with a collision at fault; s
-} entrant;
 
 typedef struct evaluate_run {
     const nm_command *command;
@@ -35,9 +28,14 @@ typedef struct evaluate_run {
     nm_planner_options planner_options;
     int kind; ///< nm_kind, -1 = any
     nm_scene_ids scenes;
-    entrant entrants[PLANNERS_MAX + 1];
+    nm_evaluation_entrant entrants[PLANNERS_MAX + 1];
+    nm_evaluation_report reports[PLANNERS_MAX + 1];
     uint32_t entrant_count, current;
+    nm_evaluate_folder folder; // of the report; empty without one
     nm_results *results;
+    nm_evaluation_summary summary;
+    nm_evaluate_report report; // borrows the above
+    char *command_line, *same_options;
     nm_thread_pool *pool;
     nm_progress *progress;
     nm_arena *arena;
@@ -48,7 +46,7 @@ typedef struct evaluate_run {
 
 static nm_status open_planner(void *context, nm_planner **planner, nm_error *error) {
     const evaluate_run *run = context;
-    return nm_planner_open(run->entrants[run->current].specification, &run->planner_options, planner, error);
+    return nm_planner_open(run->entrants[run->current].planner, &run->planner_options, planner, error);
 }
 
 static void show_progress(void *context, size_t episodes) {
@@ -60,41 +58,43 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/// Scores over all scenes; those that nobody can drive count for nobody.
-static nm_status sum_up(evaluate_run *run, entrant *e, nm_error *error) {
+/// The rows of the scenes that were asked for: a file of results may hold more of the same run. Both are ascending.
+static nm_status read_rows(evaluate_run *run, uint32_t index, nm_error *error) {
     nm_results_row *rows;
-    size_t count, scored = 0;
-    nm_arena_reset(run->arena);
-    nm_status status = nm_results_rows(run->results, e->report.run, run->arena, &rows, &count, error);
+    size_t count;
+    const nm_status status = nm_results_rows(run->results, run->reports[index].run, run->arena, &rows, &count, error);
     if (status != NM_OK) return status;
-    count = nm_results_select(rows, count, run->scenes.ids, run->scenes.count);
-    nm_nuplan_entry *entries = NM_ARENA_ARRAY(run->arena, nm_nuplan_entry, count + 1);
-    if (!entries) return NM_ERROR(error, NM_E_MEMORY, "out of memory for results");
-    for (size_t i = 0; i < count; ++i) {
-        const nm_episode *d = &rows[i].episode;
-        if (d->outcome == NM_EPISODE_UNFIT) continue;
-        nm_nuplan_entry *entry = &entries[scored++];
-        *entry = (nm_nuplan_entry){.failed = d->outcome == NM_EPISODE_FAILED, .score = d->score.score};
-        for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) entry->metric[m] = d->score.metric[m].value;
-        e->collided += d->outcome == NM_EPISODE_DONE && d->score.metric[NM_NUPLAN_COLLISIONS].value < 1.0;
-        e->plan_mean += d->plan_mean;
-    }
-    if (scored) {
-        e->collided /= (double)scored;
-        e->plan_mean /= (double)scored;
-    }
-    nm_nuplan_mean types[1];
-    return nm_nuplan_aggregate(entries, scored, NM_NUPLAN_FAILURES_COUNT, types, 1, &e->mean, error);
+    run->entrants[index].rows = rows;
+    run->entrants[index].count = nm_results_select(rows, count, run->scenes.ids, run->scenes.count);
+    return NM_OK;
+}
+
+static nm_status sum_up(evaluate_run *run, nm_error *error) {
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < run->entrant_count; ++i) status = read_rows(run, i, error);
+    if (status == NM_OK)
+        status = nm_evaluation_summarize(run->entrants, run->entrant_count, NULL, run->arena, &run->summary, error);
+    run->report = (nm_evaluate_report){.store = run->options->store,
+                                       .results = run->options->results ? run->options->results : run->folder.results,
+                                       .command_line = run->command_line,
+                                       .options = run->same_options,
+                                       .made = run->folder.made,
+                                       .episode = &run->episode,
+                                       .entrants = run->entrants,
+                                       .summary = &run->summary,
+                                       .scenes = run->scenes.count,
+                                       .pass_score = run->options->pass_score};
+    return status;
 }
 
 static nm_status run_entrant(evaluate_run *run, uint32_t index, nm_error *error) {
-    entrant *e = &run->entrants[index];
+    const char *planner = run->entrants[index].planner;
     run->current = index;
     const nm_evaluation_config config = {
         .episode = run->episode,
         .planner = open_planner,
         .planner_context = run,
-        .run = {.planner = e->specification,
+        .run = {.planner = planner,
                 .store = base_name(run->options->store),
                 .weights = "",
                 .config = run->options->config,
@@ -106,38 +106,70 @@ static nm_status run_entrant(evaluate_run *run, uint32_t index, nm_error *error)
         .progress = show_progress,
         .progress_context = run,
     };
-    run->progress =
-        nm_progress_start(e->specification, "scenes", run->scenes.count, run->common->quiet || run->common->json);
-    nm_status status = nm_evaluation_run(&config, run->results, run->pool, &e->report, error);
+    run->progress = nm_progress_start(planner, "scenes", run->scenes.count, run->common->quiet || run->common->json);
+    const nm_status status = nm_evaluation_run(&config, run->results, run->pool, &run->reports[index], error);
     nm_progress_finish(run->progress);
-    return status == NM_OK ? sum_up(run, e, error) : status;
+    return status;
+}
+
+static nm_status open_again(void *context, size_t planner, nm_planner **out, nm_error *error) {
+    evaluate_run *run = context;
+    run->current = (uint32_t)planner;
+    return open_planner(run, out, error);
+}
+
+/// The gallery, and the files of the report.
+static nm_status leave_report(evaluate_run *run, nm_error *error) {
+    nm_evaluate_gallery *gallery = NULL;
+    const nm_evaluate_gallery_config config = {.store = run->options->store,
+                                               .driven = run->folder.driven,
+                                               .episode = &run->episode,
+                                               .open = open_again,
+                                               .context = run,
+                                               .most = (size_t)run->options->gallery,
+                                               .progress = show_progress,
+                                               .stop = nm_cli_stop};
+    nm_status status = NM_OK;
+    if (run->options->gallery) {
+        const size_t shots = nm_evaluate_gallery_size(run->entrants, run->entrant_count, config.most);
+        run->progress = nm_progress_start("gallery", "scenes", shots, run->common->quiet || run->common->json);
+        status = nm_evaluate_gallery_make(&config, run->entrants, run->entrant_count, &gallery, error);
+        nm_progress_finish(run->progress);
+    }
+    run->report.gallery = gallery;
+    if (status == NM_OK) status = nm_evaluate_folder_write(&run->folder, &run->report, error);
+    run->report.gallery = NULL;
+    nm_evaluate_gallery_destroy(gallery);
+    return status;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What comes out
 
 static int print_table(const evaluate_run *run) {
-    static const char *const headings[] = {"planner",     ">score",     ">no collision at fault",
-                                           ">on road",    ">direction", ">progress",
-                                           ">making way", ">TTC",       ">limit",
-                                           ">comfort",    ">failed",    ">unfit",
+    static const char *const headings[] = {"planner",   ">score",     ">no collision at fault",
+                                           ">on road",  ">direction", ">making way",
+                                           ">progress", ">TTC",       ">limit",
+                                           ">comfort",  ">failed",    ">unfit",
                                            ">ms/step"};
-    static const nm_nuplan_metric order[] = {
-        NM_NUPLAN_COLLISIONS,      NM_NUPLAN_DRIVABLE_AREA, NM_NUPLAN_DRIVING_DIRECTION, NM_NUPLAN_PROGRESS,
-        NM_NUPLAN_MAKING_PROGRESS, NM_NUPLAN_TTC,           NM_NUPLAN_SPEED_LIMIT,       NM_NUPLAN_COMFORT};
     nm_table *table = nm_table_create(headings, sizeof headings / sizeof *headings);
+    char text[NM_EVALUATE_NUMBER];
     for (uint32_t i = 0; i < run->entrant_count; ++i) {
-        const entrant *e = &run->entrants[i];
-        nm_table_cell(table, "%s", e->specification);
-        nm_table_cell(table, "%.4f", e->mean.score);
-        for (size_t m = 0; m < sizeof order / sizeof *order; ++m)
-            nm_table_cell(table, "%.3f", e->mean.metric[order[m]]);
-        nm_table_cell(table, "%zu", e->report.failed);
-        nm_table_cell(table, "%zu", e->report.unfit);
-        nm_table_cell(table, "%.3f", 1e3 * e->plan_mean);
+        const nm_evaluation_sum *p = &run->summary.planners[i];
+        nm_table_cell(table, "%s", run->entrants[i].planner);
+        nm_table_cell(table, "%s", nm_evaluate_number(text, p->all.score, 4));
+        for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m)
+            nm_table_cell(table, "%s", nm_evaluate_number(text, p->all.metric[nm_evaluate_order[m]], 3));
+        nm_table_cell(table, "%zu", p->all.failed);
+        nm_table_cell(table, "%zu", p->all.unfit);
+        nm_table_cell(table, "%s", nm_evaluate_number(text, 1e3 * p->plan_mean.mean, 3));
     }
     nm_table_print(table, stdout);
     nm_table_destroy(table);
+    if (run->options->by) {
+        printf("\n");
+        nm_evaluate_print_types(&run->report, stdout);
+    }
     const nm_idm_params *idm = run->episode.idm;
     printf("\n%zu scenes, agents %s, %s, %g s at most", run->scenes.count, nm_episode_agents_name(run->episode.agents),
            run->episode.perfect ? "plans followed exactly" : "plans tracked by nuPlan's two-stage controller",
@@ -146,24 +178,8 @@ static int print_table(const evaluate_run *run) {
         printf(", IDM set %s: T %.2f s, s0 %.1f m, a %.1f, b %.1f m/s2", idm->name, (double)idm->time_gap,
                (double)idm->min_gap, (double)idm->accel, (double)idm->brake);
     printf("\n");
+    if (run->folder.path) printf("report: %s\n", run->folder.page);
     return nm_cli_finish(run->command);
-}
-
-static cJSON *entrant_json(const entrant *e) {
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "planner", e->specification);
-    nm_json_number(object, "score", e->mean.score);
-    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m)
-        nm_json_number(object, nm_nuplan_describe((nm_nuplan_metric)m)->name, e->mean.metric[m]);
-    nm_json_integer(object, "scenes", e->mean.scenarios);
-    nm_json_integer(object, "failed", e->report.failed);
-    nm_json_integer(object, "unfit", e->report.unfit);
-    nm_json_number(object, "collided_at_fault", e->collided);
-    nm_json_number(object, "plan_ms", 1e3 * e->plan_mean);
-    nm_json_integer(object, "driven_now", e->report.driven);
-    nm_json_number(object, "realtime_factor",
-                   e->report.driven ? e->report.driven_seconds / e->report.wall_seconds : NAN);
-    return object;
 }
 
 static int print_json(const evaluate_run *run) {
@@ -173,25 +189,30 @@ static int print_json(const evaluate_run *run) {
     cJSON_AddStringToObject(document, "idm", run->episode.idm->name);
     cJSON_AddStringToObject(document, "execution", run->episode.perfect ? "perfect" : "tracked");
     nm_json_number(document, "seconds", (double)run->episode.seconds);
+    if (run->folder.path) cJSON_AddStringToObject(document, "report", run->folder.page);
     cJSON *list = cJSON_AddArrayToObject(document, "planners");
-    for (uint32_t i = 0; i < run->entrant_count; ++i) cJSON_AddItemToArray(list, entrant_json(&run->entrants[i]));
+    for (uint32_t i = 0; i < run->entrant_count; ++i) {
+        const nm_evaluation_report *r = &run->reports[i];
+        cJSON *object = nm_evaluate_planner_json(&run->report, i);
+        nm_json_integer(object, "driven_now", r->driven);
+        nm_json_number(object, "realtime_factor", r->driven ? r->driven_seconds / r->wall_seconds : NAN);
+        cJSON_AddItemToArray(list, object);
+    }
+    cJSON_AddItemToObject(document, "pairs", nm_evaluate_pairs_json(&run->report));
     return nm_cli_print_json(run->command, document);
 }
 
 /// Says of each planner which scenes failed and why, a few of them.
-static void list_failures(const evaluate_run *run, const entrant *e) {
-    nm_results_row *rows;
-    size_t count, shown = 0;
-    nm_arena_reset(run->arena);
-    if (!e->report.failed && !e->report.unfit) return;
-    if (nm_results_rows(run->results, e->report.run, run->arena, &rows, &count, NULL) != NM_OK) return;
-    count = nm_results_select(rows, count, run->scenes.ids, run->scenes.count);
-    for (size_t i = 0; i < count && shown < 5; ++i) {
-        if (rows[i].episode.outcome == NM_EPISODE_DONE) continue;
+static void list_failures(const evaluate_run *run, uint32_t index) {
+    const nm_evaluation_entrant *e = &run->entrants[index];
+    size_t shown = 0;
+    for (size_t i = 0; i < e->count && shown < 5; ++i) {
+        const nm_results_row *row = &e->rows[i];
+        if (row->episode.outcome == NM_EPISODE_DONE) continue;
         nm_error why;
         nm_error_clear(&why);
-        NM_ERROR(&why, NM_E_UNSUPPORTED, "%s, scene %" PRId64 " %s: %.300s", e->specification, rows[i].scene,
-                 nm_episode_outcome_name(rows[i].episode.outcome), rows[i].episode.reason);
+        NM_ERROR(&why, NM_E_UNSUPPORTED, "%s, scene %" PRId64 " %s: %.300s", e->planner, row->scene,
+                 nm_episode_outcome_name(row->episode.outcome), row->episode.reason);
         nm_cli_fail(run->command, &why);
         ++shown;
     }
@@ -221,6 +242,7 @@ static int read_options(evaluate_run *run) {
     if (o->kind && !nm_kind_from_name(o->kind, &kind))
         return nm_cli_usage(command, "there is no kind '%.60s'", o->kind);
     run->kind = o->kind ? (int)kind : -1;
+    if (o->by && strcmp(o->by, "type") != 0) return nm_cli_usage(command, "--by wants type, not '%.40s'", o->by);
     run->episode.seconds = (float)o->seconds;
     run->episode.deadline = (float)o->deadline;
     run->episode.seed = (uint64_t)o->seed;
@@ -228,31 +250,106 @@ static int read_options(evaluate_run *run) {
     run->planner_options.config = o->config;
     int expert = o->no_expert;
     for (size_t i = 0; i < o->planners.count; ++i) {
-        run->entrants[run->entrant_count++].specification = o->planners.items[i];
+        run->entrants[run->entrant_count++].planner = o->planners.items[i];
         expert |= strcmp(o->planners.items[i], "expert") == 0;
     }
-    if (!expert) run->entrants[run->entrant_count++].specification = "expert";
+    if (!expert) run->entrants[run->entrant_count++].planner = "expert";
     return -1;
+}
+
+/// Options that drive a scene the same way again, those that are not the default. NULL: no memory.
+static char *same_options(const evaluate_options *o) {
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    if (!file) return NULL;
+    const struct {
+        const char *name, *value, *usual;
+    } texts[] = {{"config", o->config, ""},
+                 {"agents", o->agents, ""},
+                 {"idm", o->idm, "nuplan"},
+                 {"execution", o->execution, "tracked"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i) {
+        if (strcmp(texts[i].value, texts[i].usual) == 0) continue;
+        fprintf(file, " --%s=", texts[i].name); // values may begin with dashes
+        nm_evaluate_shell_word(file, texts[i].value);
+    }
+    if (o->seconds < 15.0 || o->seconds > 15.0) fprintf(file, " --seconds %g", o->seconds);
+    if (o->deadline < 1.0 || o->deadline > 1.0) fprintf(file, " --deadline %g", o->deadline);
+    if (o->seed) fprintf(file, " --seed %" PRId64, o->seed);
+    fclose(file);
+    return text;
+}
+
+/// As it was typed. NULL: no memory.
+static char *command_line_of(int argc, char **argv) {
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    if (!file) return NULL;
+    fputs("nearmiss evaluate", file);
+    for (int i = 0; i < argc; ++i) {
+        fputc(' ', file);
+        nm_evaluate_shell_word(file, argv[i]);
+    }
+    fclose(file);
+    return text;
+}
+
+static nm_status open_results(evaluate_run *run, nm_error *error) {
+    const evaluate_options *o = run->options;
+    nm_status status = o->report ? nm_evaluate_folder_open(&run->folder, o->report, error) : NM_OK;
+    if (status != NM_OK) return status;
+    const char *path = o->results ? o->results : o->report ? run->folder.results : ":memory:";
+    return nm_results_open(path, 1, &run->results, error);
 }
 
 static nm_status evaluate(evaluate_run *run, int id_count, char **ids, nm_error *error) {
     const evaluate_options *o = run->options;
     run->arena = nm_arena_create(0);
-    nm_status status = run->arena ? nm_episode_check(&run->episode, error)
-                                  : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
+    run->same_options = same_options(o);
+    nm_status status = run->arena && run->command_line && run->same_options
+                           ? nm_episode_check(&run->episode, error)
+                           : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
     if (status == NM_OK)
         status = id_count ? nm_scene_ids_parse(ids, id_count, &run->scenes, error)
                           : nm_scene_ids_choose(o->store, run->kind, o->where, (size_t)o->limit, &run->scenes, error);
     // last, so that what goes wrong before leaves no file
-    if (status == NM_OK) status = nm_results_open(o->results ? o->results : ":memory:", 1, &run->results, error);
+    if (status == NM_OK) status = open_results(run, error);
     if (status == NM_OK) status = nm_thread_pool_create((int)run->common->threads, &run->pool, error);
     for (uint32_t i = 0; status == NM_OK && i < run->entrant_count; ++i) status = run_entrant(run, i, error);
-    return status;
+    if (status == NM_OK) status = sum_up(run, error);
+    return status == NM_OK && o->report ? leave_report(run, error) : status;
+}
+
+static int execute(evaluate_run *run, int id_count, char **ids) {
+    nm_error error;
+    nm_error_clear(&error);
+    const nm_status status = evaluate(run, id_count, ids, &error);
+    int exit_status = NM_EXIT_OK;
+    if (status == NM_OK) {
+        for (uint32_t i = 0; i < run->entrant_count && !run->common->quiet; ++i) list_failures(run, i);
+        exit_status = run->common->json ? print_json(run) : print_table(run);
+    } else {
+        exit_status = nm_cli_fail(run->command, &error);
+    }
+    nm_results_close(run->results);
+    nm_thread_pool_destroy(run->pool);
+    nm_scene_ids_release(&run->scenes);
+    nm_arena_destroy(run->arena);
+    free(run->same_options);
+    return exit_status;
 }
 
 static int run_evaluate(const nm_command *command, int argc, char **argv) {
-    evaluate_options options = {
-        .agents = "idm", .idm = "nuplan", .execution = "tracked", .config = "", .seconds = 15.0, .deadline = 1.0};
+    evaluate_options options = {.agents = "idm",
+                                .idm = "nuplan",
+                                .execution = "tracked",
+                                .config = "",
+                                .seconds = 15.0,
+                                .deadline = 1.0,
+                                .gallery = 12,
+                                .pass_score = NAN};
     nm_common common = {0};
     const nm_option table[] = {
         {"store", NM_OPTION_TEXT, &options.store, "S.db", "store with the scenes", 0, 0},
@@ -273,37 +370,31 @@ static int run_evaluate(const nm_command *command, int argc, char **argv) {
         {"limit", NM_OPTION_INTEGER, &options.limit, "N", "so many of them, evenly; 0 = all (default)", 0, 1e9},
         {"seed", NM_OPTION_INTEGER, &options.seed, "K", "of agents and planners (default 0)", 0, 9e15},
         {"results", NM_OPTION_TEXT, &options.results, "R.db", "keep results here; a run that is there goes on", 0, 0},
+        {"report", NM_OPTION_TEXT, &options.report, "DIR",
+         "leave a page, CSV, JSON and JUnit XML there, and results.db without --results", 0, 0},
+        {"gallery", NM_OPTION_INTEGER, &options.gallery, "N",
+         "pictures of so many worst scenes of each planner in the report (default 12)", 0, 1000},
+        {"pass-score", NM_OPTION_REAL, &options.pass_score, "S",
+         "JUnit: lower scores are failures (default: only a planner's failure is)", 0, 1},
+        {"by", NM_OPTION_TEXT, &options.by, "type", "also print scores by type of scene", 0, 0},
         {"no-expert", NM_OPTION_FLAG, &options.no_expert, "", "without the recorded drive beside them", 0, 0},
     };
     int count;
+    char *command_line = command_line_of(argc, argv); // parsing changes the order
     const int parsed = nm_cli_parse(command, table, sizeof table / sizeof *table, &common, argc, argv, 0, -1, &count);
-    if (parsed >= 0) return parsed;
-    evaluate_run run = {.command = command, .common = &common, .options = &options};
-    const int usage = read_options(&run);
-    if (usage >= 0) return usage;
-    if (count && (options.kind || options.where))
-        return nm_cli_usage(command, "scenes by number, or by --kind and --where, not both");
-    nm_error error;
-    nm_error_clear(&error);
-    const nm_status status = evaluate(&run, count, argv, &error);
-    int exit_status = NM_EXIT_OK;
-    if (status == NM_OK) {
-        for (uint32_t i = 0; i < run.entrant_count && !common.quiet; ++i) list_failures(&run, &run.entrants[i]);
-        exit_status = common.json ? print_json(&run) : print_table(&run);
-    } else {
-        exit_status = nm_cli_fail(command, &error);
-    }
-    nm_results_close(run.results);
-    nm_thread_pool_destroy(run.pool);
-    nm_scene_ids_release(&run.scenes);
-    nm_arena_destroy(run.arena);
-    return exit_status;
+    evaluate_run run = {.command = command, .common = &common, .options = &options, .command_line = command_line};
+    int usage = parsed >= 0 ? parsed : read_options(&run);
+    if (usage < 0 && count && (options.kind || options.where))
+        usage = nm_cli_usage(command, "scenes by number, or by --kind and --where, not both");
+    if (usage < 0) usage = execute(&run, count, argv);
+    free(command_line);
+    return usage;
 }
 
 const nm_command nm_command_evaluate = {
     .name = "evaluate",
     .summary = "Drives planners through stored scenes in closed loop and scores them.",
-    .usage = "evaluate [ID...] --store S.db --planner P... [--agents log|idm|nexus] [--results R.db] [--limit N]",
-    .example = "nearmiss evaluate --store scenes.db --planner idm --planner \"exec:python3 mine.py\" --results runs.db",
+    .usage = "evaluate [ID...] --store S.db --planner P... [--agents log|idm|nexus] [--report DIR] [--limit N]",
+    .example = "nearmiss evaluate --store scenes.db --planner idm --planner \"exec:python3 mine.py\" --report report",
     .run = run_evaluate,
 };

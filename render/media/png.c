@@ -54,26 +54,50 @@ static int encode(png_structp png, png_infop info, FILE *file, const uint8_t *rg
     return 1;
 }
 
-nm_status nm_png_write(const char *path, const uint8_t *rgba, int width, int height, nm_error *error) {
+static nm_status write_png(FILE *file, const uint8_t *rgba, int width, int height, const char *path, nm_error *error) {
     trouble t = {{0}, 0};
-    nm_whole_file file;
-    NM_ASSERT(width > 0 && height > 0);
-    nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
-    if (status != NM_OK) return status;
     png_structp png =
         png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &t, on_error, on_warning, &t, allocate, give_back);
     png_infop info = png ? png_create_info_struct(png) : NULL;
+    nm_status status = NM_OK;
     errno = 0;
     if (!info)
         status = NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    else if (!encode(png, info, file.stream, rgba, width, height))
+    else if (!encode(png, info, file, rgba, width, height))
         status = t.no_memory ? NM_ERROR(error, NM_E_MEMORY, "out of memory for a picture of %d x %d px", width, height)
                              : NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "can not be written: %s",
                                            errno ? strerror(errno) : t.text);
     png_destroy_write_struct(&png, &info);
+    return status;
+}
+
+nm_status nm_png_write(const char *path, const uint8_t *rgba, int width, int height, nm_error *error) {
+    nm_whole_file file;
+    NM_ASSERT(width > 0 && height > 0);
+    nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
+    if (status != NM_OK) return status;
+    status = write_png(file.stream, rgba, width, height, path, error);
     if (status == NM_OK) return nm_whole_file_keep(&file, error);
     nm_whole_file_drop(&file);
     return status;
+}
+
+nm_status nm_png_encode(const uint8_t *rgba, int width, int height, uint8_t **bytes, size_t *count, nm_error *error) {
+    char *memory = NULL;
+    NM_ASSERT(width > 0 && height > 0);
+    *bytes = NULL;
+    *count = 0;
+    FILE *file = open_memstream(&memory, count);
+    if (!file) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a picture of %d x %d px", width, height);
+    nm_status status = write_png(file, rgba, width, height, "", error);
+    if (fclose(file) != 0 && status == NM_OK) status = NM_E_MEMORY;
+    if (status == NM_OK) {
+        *bytes = (uint8_t *)memory;
+        return NM_OK;
+    }
+    free(memory);
+    *count = 0;
+    return NM_ERROR(error, NM_E_MEMORY, "out of memory for a picture of %d x %d px", width, height);
 }
 
 /// Reads into *rgba, allocated here. 0 when libpng gave up.

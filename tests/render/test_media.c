@@ -80,6 +80,26 @@ static void png_there_and_back(void **state) {
     empty_folder();
 }
 
+/// In memory it is what it is in a file.
+static void png_in_memory(void **state) {
+    (void)state;
+    uint8_t in[4 * WIDTH * HEIGHT], *bytes = NULL, *written = malloc(1u << 20);
+    size_t count;
+    nm_error error;
+    fill(in, 5);
+    assert_non_null(written);
+    assert_int_equal(nm_png_encode(in, WIDTH, HEIGHT, &bytes, &count, &error), NM_OK);
+    assert_int_equal(nm_png_write(in_folder("a.png"), in, WIDTH, HEIGHT, &error), NM_OK);
+    FILE *file = fopen(in_folder("a.png"), "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(written, 1, 1u << 20, file), count);
+    fclose(file);
+    assert_memory_equal(bytes, written, count);
+    free(bytes);
+    free(written);
+    empty_folder();
+}
+
 static void damaged_png(void **state) {
     (void)state;
     uint8_t in[4 * WIDTH * HEIGHT], *out = NULL, bytes[8192];
@@ -417,6 +437,7 @@ static void an_abandoned_film_is_gone(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(png_there_and_back),
+                                       cmocka_unit_test(png_in_memory),
                                        cmocka_unit_test(damaged_png),
                                        cmocka_unit_test(no_place_for_a_png),
                                        cmocka_unit_test(links_stay_links),
