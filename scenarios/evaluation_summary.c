@@ -104,8 +104,8 @@ static size_t type_index(const nm_evaluation_summary *summary, const char *type)
 
 /// values, ones: [rows of the entrant] of working memory.
 static nm_status sum_up(const nm_evaluation_entrant *entrant, const nm_evaluation_summary *summary,
-                        const nm_bootstrap_config *bootstrap, double *values, double *ones,
-                        nm_evaluation_sum *planner, nm_error *error) {
+                        const nm_bootstrap_config *bootstrap, double *values, double *ones, nm_evaluation_sum *planner,
+                        nm_error *error) {
     size_t count = 0, with_ttc = 0, planned = 0;
     planner->plan_most = NAN;
     for (size_t i = 0; i < entrant->count; ++i) {
@@ -228,13 +228,22 @@ nm_status nm_evaluation_summarize(const nm_evaluation_entrant *entrants, size_t 
 }
 
 typedef struct loser {
-    double score;
+    double score, impact;
     size_t row;
 } loser;
+
+/// The hardest collision at fault, m/s; -1 without one.
+static double impact_of(const nm_episode *e) {
+    double most = -1.0;
+    for (uint32_t i = 0; i < e->collision_count; ++i)
+        if (e->collisions[i].at_fault) most = fmax(most, fmax(0.0, e->collisions[i].energy)); // NaN: of unknown force
+    return most;
+}
 
 static int worst_first(const void *a, const void *b) {
     const loser *x = a, *y = b;
     if (x->score < y->score || x->score > y->score) return x->score < y->score ? -1 : 1;
+    if (x->impact < y->impact || x->impact > y->impact) return x->impact > y->impact ? -1 : 1;
     return (x->row > y->row) - (x->row < y->row);
 }
 
@@ -244,7 +253,7 @@ size_t nm_evaluation_worst(const nm_evaluation_entrant *entrant, size_t most, si
     size_t count = 0;
     for (size_t i = 0; i < entrant->count; ++i) {
         const double score = nm_evaluation_score_of(&entrant->rows[i]);
-        if (score < 1.0 - NM_EVALUATION_TIE) losers[count++] = (loser){score, i};
+        if (score < 1.0 - NM_EVALUATION_TIE) losers[count++] = (loser){score, impact_of(&entrant->rows[i].episode), i};
     }
     qsort(losers, count, sizeof *losers, worst_first);
     if (count > most) count = most;

@@ -79,7 +79,8 @@ NM_API nm_status nm_evaluation_summarize(const nm_evaluation_entrant *entrants, 
 /// The score that a row counts with; NaN where it does not count.
 NM_API double nm_evaluation_score_of(const nm_results_row *row);
 
-/// The scenes with the lowest scores, those that count and lost anything; ties in the order of scenes.
+/// The scenes with the lowest scores, those that count and lost anything. Many score 0: of equal ones the hardest
+/// collision at fault comes first, then those without any, in the order of scenes.
 /// rows [out, most] indices into entrant->rows. Returns how many there are. NM_EVALUATION_NO_MEMORY without memory.
 #define NM_EVALUATION_NO_MEMORY SIZE_MAX
 NM_API size_t nm_evaluation_worst(const nm_evaluation_entrant *entrant, size_t most, size_t *rows);

@@ -121,6 +121,11 @@ static void fill_text(const nm_evaluation_entrant *entrant, const nm_results_row
     }
 }
 
+/// 1.8 rather than 1.79999995: what a float means.
+static double decimal(float value) {
+    return round(1e6 * (double)value) / 1e6;
+}
+
 static double number_of(const nm_results_row *row, size_t c) {
     const nm_episode *e = &row->episode;
     const nm_nuplan_collision *first = e->collision_count ? e->collisions : NULL;
@@ -144,9 +149,9 @@ static double number_of(const nm_results_row *row, size_t c) {
     case C_COLLISION_TRACK:
         return first ? index_number(first->track) : NAN;
     case C_MIN_TTC:
-        return (double)e->min_ttc;
+        return decimal(e->min_ttc);
     case C_MIN_DISTANCE:
-        return (double)e->min_distance;
+        return decimal(e->min_distance);
     case C_WORST_STEP:
         return step_number(e, e->worst_sample);
     case C_PLAN_MEAN:
@@ -187,7 +192,7 @@ static void write_line(const nm_evaluation_entrant *entrant, const nm_results_ro
         if (value.text)
             write_quoted(file, value.text);
         else if (isfinite(value.number))
-            fprintf(file, value.number == floor(value.number) ? "%.0f" : "%.9g", value.number);
+            fprintf(file, value.number == floor(value.number) ? "%.0f" : "%.12g", value.number);
     }
     fputs("\r\n", file);
 }

@@ -149,7 +149,8 @@ void nm_html_pairs(const nm_evaluate_report *report, FILE *file) {
     fputs("<th scope=\"col\">pair</th><th scope=\"col\">scenes</th><th scope=\"col\">difference</th>"
           "<th scope=\"col\">95 % interval</th>",
           file);
-    fprintf(file, "<th scope=\"col\">&#8722;%.3f &#8195; 0 &#8195; +%.3f</th>", reach, reach);
+    fprintf(file, "<th scope=\"col\"><span class=\"ends\"><i>&#8722;%.3f</i><i>0</i><i>+%.3f</i></span></th>", reach,
+            reach);
     fputs("<th scope=\"col\"></th><th scope=\"col\">won / tied / lost</th></tr></thead>\n<tbody>\n", file);
     for (size_t i = 0; i < summary->pair_count; ++i) write_pair(report, &summary->pairs[i], reach, file);
     end_table(file);
@@ -255,7 +256,7 @@ static size_t contacts_of_all(const nm_evaluate_report *report) {
 
 void nm_html_collisions(const nm_evaluate_report *report, FILE *file) {
     begin_section(file, "collisions", "Collisions",
-                  "First contacts of the ego with anybody, by nuPlan's classes and by what it met, at most 8 of a "
+                  "First contacts of the ego with anybody, by nuPlan's classes and by what it met, at most 8 a "
                   "scene.");
     if (!contacts_of_all(report)) {
         fputs("<p>There was none.</p>\n</section>\n", file);
@@ -273,7 +274,7 @@ void nm_html_collisions(const nm_evaluate_report *report, FILE *file) {
         write_contacts(report, nm_nuplan_class_name((nm_nuplan_class)c), class_meaning((nm_nuplan_class)c), 1, c, file);
     for (int t = 0; t < NM_NUPLAN_TYPE_COUNT; ++t) {
         char name[40];
-        snprintf(name, sizeof name, "with: %s", nm_nuplan_type_name((nm_nuplan_type)t));
+        snprintf(name, sizeof name, "with a %s", nm_nuplan_type_name((nm_nuplan_type)t));
         write_contacts(report, name, "what the ego met", 0, t, file);
     }
     end_table(file);

@@ -207,8 +207,8 @@ def check_json(document, rows):
         if not differences:
             continue
         near(pair["difference"], statistics.fmean(differences), "difference of a pair")
-        check(pair["wins"] == sum(d > 1e-8 for d in differences), "wins of a pair")
-        check(pair["losses"] == sum(d < -1e-8 for d in differences), "losses of a pair")
+        check(pair["wins"] == sum(d > 1e-9 for d in differences), "wins of a pair")
+        check(pair["losses"] == sum(d < -1e-9 for d in differences), "losses of a pair")
         check(pair["wins"] + pair["ties"] + pair["losses"] == len(differences), "ties of a pair")
         check(min(differences) - 1e-9 <= pair["low"] <= pair["difference"] + 1e-9, "low end of a pair")
         check(pair["difference"] - 1e-9 <= pair["high"] <= max(differences) + 1e-9, "high end of a pair")

@@ -199,10 +199,22 @@ static void worst(void **state) {
     assert_int_equal(rows[2], 4);
     assert_int_equal(nm_evaluation_worst(&s.entrants[0], 1, rows), 1);
     assert_int_equal(rows[0], 2);
-    s.a[4].episode.score.score = 0.5;
+    s.a[4].episode.score.score = 0.5; // as scene 2, but with collisions at fault
+    assert_int_equal(nm_evaluation_worst(&s.entrants[0], 8, rows), 3);
+    assert_int_equal(rows[1], 4);
+    assert_int_equal(rows[2], 1);
+    collide(&s.a[1].episode, 0, NM_NUPLAN_ACTIVE_FRONT, NM_NUPLAN_VEHICLE, 1);
+    s.a[1].episode.collisions[0].energy = 3.0;
+    s.a[4].episode.collisions[0].energy = 9.0; // not at fault
+    s.a[4].episode.collisions[2].energy = 2.0;
     assert_int_equal(nm_evaluation_worst(&s.entrants[0], 8, rows), 3);
     assert_int_equal(rows[1], 1);
-    assert_int_equal(rows[2], 4);
+    s.a[4].episode.collisions[1].energy = 3.5;
+    assert_int_equal(nm_evaluation_worst(&s.entrants[0], 8, rows), 3);
+    assert_int_equal(rows[1], 4);
+    s.a[1].episode.collisions[0].energy = 3.5; // a tie in everything
+    assert_int_equal(nm_evaluation_worst(&s.entrants[0], 8, rows), 3);
+    assert_int_equal(rows[1], 1);
     nm_arena_destroy(s.arena);
 }
 
