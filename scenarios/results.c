@@ -13,7 +13,7 @@
 #define SCHEMA 1
 #define BUSY_MS 10000
 
-enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, DROP_COLLISIONS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
+enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
 
 #define SAME_RUN                                                                                                       \
     "planner = ?1 AND agents = ?2 AND idm = ?3 AND execution = ?4 AND seconds = ?5 AND deadline_s = ?6 AND "           \
@@ -33,7 +33,6 @@ static const char *const texts[STATEMENT_COUNT] = {
              "speed_limit_compliance, ego_is_comfortable, collisions, at_fault, min_ttc_s, min_distance_m, worst, "
              "worst_step, plan_mean_ms, plan_max_ms, wall_s "
              "FROM episode WHERE run = ?1 ORDER BY scene",
-    [DROP_COLLISIONS] = "DELETE FROM collision WHERE run = ?1 AND scene = ?2",
     [PUT_COLLISION] = "INSERT INTO collision VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [COLLISIONS] = "SELECT scene, step, track, type, class, at_fault, energy FROM collision WHERE run = ?1 "
                    "ORDER BY scene, step, track",
@@ -320,12 +319,9 @@ static nm_status put_episode(nm_results *r, int64_t run, const nm_results_row *r
     return finish(r, s, "writing an episode", error);
 }
 
+/// Whatever contacts there were go with the episode that is replaced.
 nm_status nm_results_put(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
-    sqlite3_stmt *s = r->statements[DROP_COLLISIONS];
-    sqlite3_bind_int64(s, 1, run);
-    sqlite3_bind_int64(s, 2, row->scene);
-    nm_status status = finish(r, s, "replacing an episode", error);
-    if (status == NM_OK) status = put_episode(r, run, row, error);
+    const nm_status status = put_episode(r, run, row, error);
     return status == NM_OK ? put_collisions(r, run, row, error) : status;
 }
 
