@@ -52,8 +52,8 @@ typedef struct nm_evaluation_report {
 NM_API nm_status nm_evaluation_run(const nm_evaluation_config *config, nm_results *results, nm_thread_pool *pool,
                                    nm_evaluation_report *report, nm_error *error);
 
-/// A stored scene as it is driven, at steps of 0.1 s. *scene is the caller's (nm_scene_destroy). Errors of the store, and
-/// of nm_scene_resample.
+/// A stored scene as it is driven, at steps of 0.1 s. *scene is the caller's (nm_scene_destroy). Errors of the store,
+/// and of nm_scene_resample.
 NM_API nm_status nm_evaluation_scene(nm_store *store, int64_t id, const nm_scene **scene, nm_error *error);
 
 /// What happens in a stored scene, in a word: the kind it was generated for, else the most severe kind that was mined

@@ -64,8 +64,8 @@ typedef struct nm_evaluation_pair {
 
 typedef struct nm_evaluation_summary {
     nm_evaluation_sum *planners; ///< [planner_count], in the order of the entrants
-    const char **types;              ///< [type_count], those of any row, ascending; texts of the rows
-    nm_evaluation_pair *pairs;       ///< [pair_count]: (0, 1), (0, 2), ..., (1, 2), ...
+    const char **types;          ///< [type_count], those of any row, ascending; texts of the rows
+    nm_evaluation_pair *pairs;   ///< [pair_count]: (0, 1), (0, 2), ..., (1, 2), ...
     size_t planner_count, type_count, pair_count;
 } nm_evaluation_summary;
 

@@ -1,5 +1,6 @@
 /// Results of evaluations: one SQLite file beside a report, which plain `sqlite3` opens and understands. Tables run,
-/// episode and collision, views runs and episodes; scenarios/schema_results.sql names every column, and is in the file itself.
+/// episode and collision, views runs and episodes; scenarios/schema_results.sql names every column, and is in the file
+/// itself.
 ///
 /// WAL. Episodes go in within transactions, so a killed evaluation leaves whole rows and goes on where it was. One
 /// nm_results per thread at a time; one writer at a time (NM_E_BUSY after 10 s of waiting). Errors name the file.
