@@ -250,6 +250,9 @@ static int read_options(evaluate_run *run) {
     run->planner_options.config = o->config;
     int expert = o->no_expert;
     for (size_t i = 0; i < o->planners.count; ++i) {
+        for (size_t k = 0; k < i; ++k)
+            if (strcmp(o->planners.items[k], o->planners.items[i]) == 0)
+                return nm_cli_usage(command, "--planner %.60s is there twice", o->planners.items[i]);
         run->entrants[run->entrant_count++].planner = o->planners.items[i];
         expert |= strcmp(o->planners.items[i], "expert") == 0;
     }

@@ -172,7 +172,7 @@ static void open_painter(maker *m) {
     nm_error why;
     nm_error_clear(&why);
     if (nm_evaluate_painter_create(&m->painter, &why) != NM_OK)
-        snprintf(m->no_pictures, sizeof m->no_pictures, "no pictures: %.400s", why.message);
+        snprintf(m->no_pictures, sizeof m->no_pictures, "nothing is drawn here: %.400s", why.message);
 }
 static void close_painter(maker *m) {
     nm_evaluate_painter_destroy(m->painter);

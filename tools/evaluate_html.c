@@ -21,11 +21,19 @@ int nm_html_colour(const nm_evaluate_report *report, size_t planner) {
     return colour % 8;
 }
 
+const char *nm_html_name(const nm_evaluate_report *report, size_t planner) {
+    const char *whole = report->entrants[planner].planner, *name = nm_base_name(whole);
+    if (strncmp(whole, "exec:", 5) == 0 || strncmp(whole, "unix:", 5) == 0) return whole;
+    for (size_t i = 0; i < report->summary->planner_count; ++i)
+        if (i != planner && strcmp(nm_base_name(report->entrants[i].planner), name) == 0) return whole;
+    return name;
+}
+
 void nm_html_planner_cell(const nm_evaluate_report *report, size_t planner, FILE *file) {
     fputs("<th scope=\"row\" title=\"", file);
     nm_markup_text(file, report->entrants[planner].planner);
     fprintf(file, "\"><i class=\"key k%d\"></i>", nm_html_colour(report, planner));
-    nm_markup_text(file, report->entrants[planner].planner);
+    nm_markup_text(file, nm_html_name(report, planner));
     if (nm_html_is_expert(report, planner)) fputs("<span class=\"badge\">recorded drive</span>", file);
     fputs("</th>", file);
 }

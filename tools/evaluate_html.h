@@ -15,6 +15,8 @@ void nm_html_gallery(const nm_evaluate_report *report, FILE *file);
 
 /// Class number of a planner's colour: 8 for the expert, 0 to 7 in turn for the others.
 int nm_html_colour(const nm_evaluate_report *report, size_t planner);
+/// A library's name without its folder where that tells it from the others, else the planner as it was given.
+const char *nm_html_name(const nm_evaluate_report *report, size_t planner);
 int nm_html_is_expert(const nm_evaluate_report *report, size_t planner);
 /// The planner's name with its colour, as the first cell of a row.
 void nm_html_planner_cell(const nm_evaluate_report *report, size_t planner, FILE *file);

@@ -114,10 +114,10 @@ static void write_share(FILE *file, const char *name, size_t part, size_t whole)
 }
 
 static void write_pair(const nm_evaluate_report *report, const nm_evaluation_pair *p, double reach, FILE *file) {
-    fputs("<tr><th scope=\"row\">", file);
-    nm_markup_text(file, report->entrants[p->first].planner);
+    fputs("<tr><th scope=\"row\" class=\"pair\">", file);
+    nm_markup_text(file, nm_html_name(report, p->first));
     fputs(" <span class=\"dim\">against</span> ", file);
-    nm_markup_text(file, report->entrants[p->second].planner);
+    nm_markup_text(file, nm_html_name(report, p->second));
     fprintf(file, "</th><td>%zu</td>", p->scenes);
     if (!p->scenes) {
         fputs("<td>-</td><td>-</td><td></td><td></td><td>-</td></tr>\n", file);
@@ -203,7 +203,7 @@ void nm_html_types(const nm_evaluate_report *report, FILE *file) {
     for (size_t i = 0; i < summary->planner_count; ++i) {
         fprintf(file, "<th scope=\"col\" class=\"wrap\" colspan=\"2\"><i class=\"key k%d\"></i>",
                 nm_html_colour(report, i));
-        nm_markup_text(file, report->entrants[i].planner);
+        nm_markup_text(file, nm_html_name(report, i));
         fputs("</th>", file);
     }
     fputs("</tr></thead>\n<tbody>\n", file);
@@ -266,7 +266,7 @@ void nm_html_collisions(const nm_evaluate_report *report, FILE *file) {
     fputs("<th scope=\"col\">class</th>", file);
     for (size_t i = 0; i < report->summary->planner_count; ++i) {
         fprintf(file, "<th scope=\"col\" colspan=\"2\"><i class=\"key k%d\"></i>", nm_html_colour(report, i));
-        nm_markup_text(file, report->entrants[i].planner);
+        nm_markup_text(file, nm_html_name(report, i));
         fputs("<br><span class=\"dim\">at fault / not</span></th>", file);
     }
     fputs("</tr></thead>\n<tbody>\n", file);

@@ -232,10 +232,11 @@ def check_junit(path, rows):
 
 def check_page(page, document, rows):
     """The score table says what the document says."""
-    scores = {row[0][0].replace("recorded drive", ""): row for row in page.tables[0][1:]}
-    for planner in document["planners"]:
-        row = scores.get(planner["planner"])
-        check(row is not None, f"{planner['planner']} is not in the score table")
+    lines = page.tables[0][1:]
+    check(len(lines) == len(document["planners"]), "planners in the score table")
+    for planner, row in zip(document["planners"], lines):
+        check(row[0][0].replace("recorded drive", "") in (planner["planner"], os.path.basename(planner["planner"])),
+              f"{planner['planner']} is not in the score table")
         wanted = "-" if planner["score"] is None else f"{planner['score']:.4f}"
         check(row[1][0] == wanted, f"{planner['planner']}: {row[1][0]} in the page, {wanted} in JSON")
         check(row[-3][0] == str(planner["failed"]), "failed scenes in the page")
