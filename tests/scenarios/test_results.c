@@ -197,7 +197,7 @@ static void rows_come_back(void **state) {
     assert_true(b->samples == a->samples && fabsf(b->seconds - 15.0f) < 1e-5f);
     assert_true(b->score.score == a->score.score && b->score.collisions == 2 && b->score.at_fault_vehicles == 1);
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) assert_true(b->score.metric[m].value == a->score.metric[m].value);
-    assert_int_equal(b->collision_count, 1);
+    assert_int_equal(b->collision_count, 2);
     assert_true(b->collisions[0].track == 5 && b->collisions[0].step == 36);
     assert_int_equal(b->collisions[0].collision_class, NM_NUPLAN_ACTIVE_LATERAL);
     assert_true(b->min_ttc == a->min_ttc && b->min_distance == a->min_distance);
@@ -279,7 +279,7 @@ static void hostile_rows_are_read(void **state) {
     sql(f.store,
         "UPDATE episode SET outcome = 'splendid', first_collision = 'big', worst_step = -5, ego_track = 1e300, "
         "collision_step = 9223372036854775807, min_ttc_s = 'soon', samples = 'many', score = x'00ff', "
-        "reason = printf('%.*c', 5000, 'x'), start_step = -1");
+        "reason = printf('%.*c', 5000, 'x'), start_step = -1; UPDATE collision SET class = 'big', type = x'ff'");
     nm_results_row *rows;
     assert_int_equal(read_rows(results, id, arena, &rows), 1);
     assert_int_equal(rows[0].episode.outcome, NM_EPISODE_UNFIT);
