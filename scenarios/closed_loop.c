@@ -51,8 +51,11 @@ nm_closed_loop_config nm_closed_loop_config_default(void) {
 }
 
 nm_loop_request nm_loop_request_default(const nm_scene *scene) {
-    return (nm_loop_request){
-        .scene = scene, .current_step = scene->current_step, .ego = NM_POLICY_IDM, .idm = nm_idm_named("nearmiss")};
+    return (nm_loop_request){.scene = scene,
+                             .current_step = scene->current_step,
+                             .ego = NM_POLICY_IDM,
+                             .rest = NM_POLICY_EXTERNAL,
+                             .idm = nm_idm_named("nearmiss")};
 }
 
 nm_loop_plan nm_loop_plan_default(uint32_t track) {
@@ -113,7 +116,7 @@ static nm_status check(const nm_closed_loop *l, const nm_loop_request *r, nm_err
         return NM_ERROR(error, NM_E_ARGUMENT, "the scene has no ego at step %u", r->current_step);
     if (r->adversary_count && !l->guidance)
         return NM_ERROR(error, NM_E_ARGUMENT, "adversaries need guidance: its strengths are 0");
-    if (r->ego == NM_POLICY_EXTERNAL)
+    if (r->ego == NM_POLICY_EXTERNAL && !r->driver)
         return NM_ERROR(error, NM_E_ARGUMENT, "nobody drives an ego under the policy 'external'");
     return NM_OK;
 }
@@ -210,13 +213,15 @@ static nm_status open_world(nm_closed_loop *l, nm_error *error) {
     config.idm = r->idm;
     config.custom = r->custom;
     config.spawn_later = 0;
-    config.checks = NM_CHECK_COLLISION; // who collides stands still from then on
+    config.checks = NM_CHECK_COLLISION | r->checks; // who collides stands still from then on
     l->driven = *r->scene;
     if (r->drivers_scene) l->driven.hash = r->drivers_scene;
     const nm_status status = nm_world_create(&l->driven, &config, &l->world, error);
-    if (status == NM_OK && r->current_step < r->notices)
-        nm_world_set_policy(l->world, r->scene->ego, NM_POLICY_CONSTANT_VELOCITY);
-    return status;
+    if (status != NM_OK) return status;
+    if (r->current_step < r->notices) nm_world_set_policy(l->world, r->scene->ego, NM_POLICY_CONSTANT_VELOCITY);
+    for (uint32_t track = 0; r->rest != NM_POLICY_EXTERNAL && track < r->scene->track_count; ++track)
+        if (place_of(&l->tokens, track) == NM_NONE) nm_world_set_policy(l->world, track, r->rest);
+    return NM_OK;
 }
 
 /// Everything that a run needs besides the network.
@@ -349,7 +354,58 @@ static void slide(nm_closed_loop *l, uint32_t agent) {
 /// The ego, what stands, wrecks, and traffic after a collision.
 static int driven_by_the_world(const nm_closed_loop *l, const nm_world_view *view, uint32_t agent) {
     const uint32_t slot = view->slot_of[l->tokens.track[agent]];
-    return slot != NM_NONE && (view->policy[slot] != NM_POLICY_EXTERNAL || stands(l, agent) || l->wrecks[agent].is);
+    return slot != NM_NONE &&
+           (view->policy[slot] != NM_POLICY_EXTERNAL || agent == l->place || stands(l, agent) || l->wrecks[agent].is);
+}
+
+/// Says to the simulator where the others are after its next step.
+static void move_others(nm_closed_loop *l, uint32_t time, const nm_state *wanted, uint32_t stride) {
+    const nm_tokens *t = &l->tokens;
+    for (uint32_t a = 0; a < t->shape.agents; ++a) {
+        if (l->wrecks[a].is) slide(l, a);
+        if (l->wrecks[a].is || stands(l, a) || !t->valid[(size_t)a * t->shape.steps + time]) continue;
+        if (a == l->place && l->request->driver) continue;
+        const nm_state *s = &wanted[(size_t)a * stride];
+        nm_world_set_state(l->world, t->track[a], s->x, s->y, s->heading, hypotf(s->vx, s->vy));
+    }
+}
+
+/// One step of the simulator and of whoever drives the ego from outside.
+static nm_status step_world(nm_closed_loop *l, nm_error *error) {
+    const nm_loop_request *r = l->request;
+    const nm_loop_driver *driver = r->driver;
+    nm_status status = NM_OK;
+    if (nm_world_get_view(l->world).step == r->notices && r->notices > r->current_step)
+        nm_world_set_policy(l->world, r->scene->ego, r->ego);
+    if (driver) status = driver->before(driver->context, l->world, error);
+    if (status != NM_OK) return status;
+    (void)nm_world_step(l->world, NULL, 0, NULL); // somebody who became non-finite is frozen where he was
+    return driver ? driver->after(driver->context, l->world, error) : NM_OK;
+}
+
+/// Who is where after a step, who is driven by whom from then on, and who was in a collision.
+static void look_at_step(nm_closed_loop *l, uint8_t *told, nm_state *driven) {
+    const nm_tokens *t = &l->tokens;
+    const nm_world_view view = nm_world_get_view(l->world);
+    int crash = 0;
+    for (uint32_t a = 0; a < t->shape.agents; ++a) {
+        const uint32_t slot = view.slot_of[t->track[a]];
+        const int collided = slot != NM_NONE && (nm_world_track_events(l->world, t->track[a]) & NM_AGENT_COLLIDED);
+        if (collided && view.policy[slot] == NM_POLICY_EXTERNAL && a != l->place && !l->wrecks[a].is && !stands(l, a))
+            begin_wreck(l, a, &view, slot);
+        crash |= collided;
+        told[a] = (uint8_t)driven_by_the_world(l, &view, a);
+        if (slot == NM_NONE) continue; // whoever is told at the end was written at every step
+        driven[(size_t)a * NM_TOKEN_STEPS] = (nm_state){.x = view.x[slot],
+                                                        .y = view.y[slot],
+                                                        .heading = view.heading[slot],
+                                                        .vx = view.vx[slot],
+                                                        .vy = view.vy[slot],
+                                                        .length = view.length[slot],
+                                                        .width = view.width[slot]};
+    }
+    if (crash && !l->crashed) leave_traffic_to_the_world(l);
+    l->crashed |= crash;
 }
 
 /// Drives the half second before token `time`.
@@ -367,35 +423,10 @@ static nm_status happen(void *context, uint32_t time, const float *sampled, uint
         if (t->valid[(size_t)a * t->shape.steps + time])
             nm_token_decode(c, nm_tokens_frame(t, a), sampled + (size_t)a * channels, wanted + (size_t)a * states);
     for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
-        for (uint32_t a = 0; a < agents; ++a) {
-            if (l->wrecks[a].is) slide(l, a);
-            if (l->wrecks[a].is || stands(l, a) || !t->valid[(size_t)a * t->shape.steps + time]) continue;
-            const nm_state *s = &wanted[(size_t)a * states + (states == NM_TOKEN_STEPS ? i : 0)];
-            nm_world_set_state(l->world, t->track[a], s->x, s->y, s->heading, hypotf(s->vx, s->vy));
-        }
-        if (nm_world_get_view(l->world).step == l->request->notices && l->request->notices > l->request->current_step)
-            nm_world_set_policy(l->world, l->request->scene->ego, l->request->ego);
-        (void)nm_world_step(l->world, NULL, 0, NULL); // somebody who became non-finite is frozen where he was
-        const nm_world_view view = nm_world_get_view(l->world);
-        int crash = 0;
-        for (uint32_t a = 0; a < agents; ++a) {
-            const uint32_t slot = view.slot_of[t->track[a]];
-            if (slot != NM_NONE && nm_world_track_events(l->world, t->track[a]) & NM_AGENT_COLLIDED &&
-                view.policy[slot] == NM_POLICY_EXTERNAL && !l->wrecks[a].is && !stands(l, a))
-                begin_wreck(l, a, &view, slot);
-            crash |= slot != NM_NONE && (nm_world_track_events(l->world, t->track[a]) & NM_AGENT_COLLIDED) != 0;
-            told[a] = (uint8_t)driven_by_the_world(l, &view, a);
-            if (slot == NM_NONE) continue; // whoever is told at the end was written at every step
-            driven[(size_t)a * NM_TOKEN_STEPS + i] = (nm_state){.x = view.x[slot],
-                                                                .y = view.y[slot],
-                                                                .heading = view.heading[slot],
-                                                                .vx = view.vx[slot],
-                                                                .vy = view.vy[slot],
-                                                                .length = view.length[slot],
-                                                                .width = view.width[slot]};
-        }
-        if (crash && !l->crashed) leave_traffic_to_the_world(l);
-        l->crashed |= crash;
+        move_others(l, time, wanted + (states == NM_TOKEN_STEPS ? i : 0), states);
+        const nm_status status = step_world(l, error);
+        if (status != NM_OK) return status;
+        look_at_step(l, told, driven + i);
     }
     for (uint32_t a = 0; a < agents; ++a) {
         const size_t at = (size_t)a * t->shape.steps + time;
@@ -428,7 +459,7 @@ static nm_status keep(nm_closed_loop *l, const nm_scene **out, nm_error *error) 
 }
 
 nm_status nm_closed_loop_run(nm_closed_loop *l, const nm_loop_request *request, const nm_scene **out, nm_error *error) {
-    *out = NULL;
+    if (out) *out = NULL;
     nm_arena_reset(l->arena);
     l->request = request;
     l->crashed = 0;
@@ -443,7 +474,7 @@ nm_status nm_closed_loop_run(nm_closed_loop *l, const nm_loop_request *request, 
                                      .values = l->values};
         status = nm_generator_run(l->generator, &scene, 1, guide, l, error);
     }
-    if (status == NM_OK) status = keep(l, out, error);
+    if (status == NM_OK && out) status = keep(l, out, error);
     nm_world_destroy(l->world);
     l->world = NULL;
     l->request = NULL;

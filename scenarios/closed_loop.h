@@ -57,16 +57,28 @@ typedef struct nm_loop_adversary {
     uint32_t step; ///< of the scene, at which they are to meet; after the current one, within the tokens' future
 } nm_loop_adversary;
 
+/// Somebody from outside who drives the ego, under NM_POLICY_EXTERNAL. A status other than NM_OK ends the run with it.
+typedef struct nm_loop_driver {
+    /// Before every step of the simulator, which shows the world as it is then: says by nm_world_set_state or
+    /// nm_world_set_control what the ego does in it.
+    nm_status (*before)(void *context, nm_world *world, nm_error *error);
+    nm_status (*after)(void *context, nm_world *world, nm_error *error); ///< after it
+    void *context;
+} nm_loop_driver;
+
 /// Fill with nm_loop_request_default(). All pointers are borrowed during the run.
 typedef struct nm_loop_request {
-    const nm_scene *scene;     ///< time step 0.1 s; its ego is the ego
-    uint32_t current_step;     ///< history up to it
-    nm_policy_kind ego;        ///< default IDM; EXTERNAL is refused
-    const nm_policy *custom;   ///< for NM_POLICY_CUSTOM
-    const nm_idm_params *idm;  ///< default nm_idm_named("nearmiss")
-    uint32_t notices;          ///< step from which on the ego drives by its policy; before, it keeps its velocity;
-                               ///< default 0
-    const nm_loop_plan *plans; ///< [plan_count]
+    const nm_scene *scene;        ///< time step 0.1 s; its ego is the ego
+    uint32_t current_step;        ///< history up to it
+    nm_policy_kind ego;           ///< default IDM; EXTERNAL needs a driver
+    const nm_loop_driver *driver; ///< nullable: default
+    const nm_policy *custom;      ///< for NM_POLICY_CUSTOM
+    const nm_idm_params *idm;     ///< default nm_idm_named("nearmiss")
+    nm_policy_kind rest;          ///< of those who take no part; default EXTERNAL: they keep speed and steering
+    unsigned checks;              ///< NM_CHECK_... besides collisions, for the driver to see; default 0
+    uint32_t notices;             ///< step from which on the ego drives by its policy; before, it keeps its velocity;
+                                  ///< default 0
+    const nm_loop_plan *plans;    ///< [plan_count]
     uint32_t plan_count;
     const nm_loop_adversary *adversaries; ///< [adversary_count]
     uint32_t adversary_count;
@@ -81,7 +93,8 @@ typedef struct nm_loop_request {
 } nm_loop_request;
 NM_API nm_loop_request nm_loop_request_default(const nm_scene *scene); ///< at the scene's current step
 
-/// *out  the caller's (nm_scene_destroy): history as it was, then what the model sampled and the ego drove. Who did not
+/// *out  [nullable] the caller's (nm_scene_destroy): history as it was, then what the model sampled and the ego drove.
+/// Who did not
 ///       fit, or is not there at the current step, has no future; who drives off the map is gone from then on
 /// Errors: NM_E_ARGUMENT for a scene without an ego that is there at the current step, a plan's or adversary's track
 /// that there is not, is the ego or takes no part, a level or pull or a step out of range; those of nm_tokens_build,

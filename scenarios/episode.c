@@ -45,7 +45,12 @@ typedef struct episode {
     nm_bicycle_state bicycle; // of a tracked ego, in double
     nm_plan_state *plan;      // [NM_PLANNER_MAX_POINTS + 1]
     nm_tracker_scratch *scratch;
-    int builds; // the driven scene is being written into work->builder
+    int builds;       // the driven scene is being written into work->builder
+    uint32_t k;       // sample
+    uint32_t asked;   // answers
+    int over;         // nothing more to drive
+    nm_status theirs; // the planner's doing, when not NM_OK
+    nm_error why;     // what it says
 } episode;
 
 static const char *const agents_names[NM_EPISODE_AGENTS_COUNT] = {"log", "idm", "nexus"};
@@ -107,8 +112,8 @@ nm_status nm_episode_check(const nm_episode_config *c, nm_error *error) {
         return NM_ERROR(error, NM_E_ARGUMENT, "an episode takes 1 to 60 s, not %g", (double)c->seconds);
     if (!(c->deadline >= 0.0f && c->deadline <= 3600.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "a deadline of %g s is none", (double)c->deadline);
-    if (c->agents == NM_EPISODE_NEXUS)
-        return NM_ERROR(error, NM_E_UNSUPPORTED, "agents driven by the model are not there yet: log or idm");
+    if (c->agents == NM_EPISODE_NEXUS && !c->loop)
+        return NM_ERROR(error, NM_E_ARGUMENT, "agents driven by a model need one");
     return nm_idm_check(c->idm, error);
 }
 
@@ -259,11 +264,24 @@ static nm_status open_world(episode *e, nm_error *error) {
     return NM_OK;
 }
 
+/// What the model drives goes on in a scene made of what was driven, kept or not.
 static nm_status begin_recording(episode *e, nm_error *error) {
-    if (!e->config->keep_scene) return NM_OK;
-    e->builds = 1;
+    e->builds = e->config->keep_scene || e->config->agents == NM_EPISODE_NEXUS;
+    if (!e->builds) return NM_OK;
     nm_scene_builder_reset(e->work->builder);
     return nm_recording_begin(e->work->builder, e->scene, e->start, e->start + 1, error); // grows with what is driven
+}
+
+/// The world as it is; lights as in the scene.
+static nm_status record(const episode *e, const nm_world *world, nm_error *error) {
+    if (!e->builds) return NM_OK;
+    nm_status status = nm_recording_step(e->work->builder, world, error);
+    if (e->config->agents != NM_EPISODE_NEXUS) return status;
+    const uint32_t step = nm_world_get_view(world).step;
+    for (uint32_t signal = 0; status == NM_OK && signal < e->scene->map->signal_count; ++signal)
+        status =
+            nm_scene_builder_set_signal(e->work->builder, signal, step, nm_scene_signal(e->scene, signal, step), error);
+    return status;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -281,7 +299,8 @@ static nm_box box_of(const nm_world_view *view, uint32_t slot) {
 }
 
 /// Everybody but the ego. Who touches it at the start, as recorded boxes may, is left out until they have parted.
-static void take_others(episode *e, uint32_t k, const nm_world_view *view) {
+static void take_others(episode *e, const nm_world_view *view) {
+    const uint32_t k = e->k;
     const size_t row = (size_t)k * e->scene->track_count;
     const nm_box ego = box_of(view, view->slot_of[e->scene->ego]);
     for (uint32_t slot = 0; slot < view->count; ++slot) {
@@ -302,8 +321,9 @@ static void take_others(episode *e, uint32_t k, const nm_world_view *view) {
 }
 
 /// Sample k as the score wants it. At the start turning counts as none, as in nuPlan, whose logs do not tell.
-static void take_sample(episode *e, uint32_t k, const nm_planner_observation *seen) {
-    const nm_world_view view = nm_world_get_view(e->world);
+static void take_sample(episode *e, const nm_world *world, const nm_planner_observation *seen) {
+    const nm_world_view view = nm_world_get_view(world);
+    const uint32_t k = e->k;
     const nm_planner_ego *ego = &seen->ego;
     nm_nuplan_ego *to = &e->ego[k];
     *to = (nm_nuplan_ego){.time_us = (int64_t)k * SAMPLE_US,
@@ -321,11 +341,11 @@ static void take_sample(episode *e, uint32_t k, const nm_planner_observation *se
             (double)e->motion.speed_ahead * tan((double)e->motion.steering_angle) / (double)e->vehicle.wheelbase;
         to->yaw_accel = (to->yaw_rate - e->ego[k - 1].yaw_rate) / (double)NM_STEP_SECONDS;
     }
-    take_others(e, k, &view);
+    take_others(e, &view);
 }
 /// How close it came, after the start.
-static void look_around(episode *e) {
-    const nm_world_view view = nm_world_get_view(e->world);
+static void look_around(episode *e, const nm_world *world) {
+    const nm_world_view view = nm_world_get_view(world);
     const uint32_t ego = view.slot_of[e->scene->ego];
     if (ego == NM_NONE) return;
     const nm_box mine = box_of(&view, ego);
@@ -399,53 +419,124 @@ static void start_bicycle(episode *e, const nm_planner_ego *ego) {
                                     .accel = (double)ego->acceleration_ahead};
 }
 
-/// The planner's answer and what becomes of the ego.
-static nm_status step(episode *e, const nm_planner_observation *seen, nm_error *why) {
-    const nm_planner_output *answer;
+/// The planner's answer, and where it leads.
+static nm_status answer(episode *e, const nm_planner_observation *seen, nm_world *world) {
+    const nm_planner_output *output;
     if (seen->step == 0) start_bicycle(e, &seen->ego);
-    nm_status status = nm_planner_plan(e->planner, seen, &answer, why);
+    nm_status status = nm_planner_plan(e->planner, seen, &output, &e->why);
     const double seconds = nm_planner_last_seconds(e->planner);
+    ++e->asked;
     e->out->plan_mean += seconds;
     e->out->plan_max = seconds > e->out->plan_max ? seconds : e->out->plan_max;
     if (status != NM_OK) return status;
     if (e->config->perfect)
-        nm_planner_follow_exactly(NULL, answer, &seen->ego, NM_STEP_SECONDS, &e->motion);
-    else if ((status = track(e, answer, why)) != NM_OK)
+        nm_planner_follow_exactly(NULL, output, &seen->ego, NM_STEP_SECONDS, &e->motion);
+    else if ((status = track(e, output, &e->why)) != NM_OK)
         return status;
     const nm_planner_pose *centre = &e->motion.box_centre;
-    nm_world_set_state(e->world, e->scene->ego, centre->x_scene, centre->y_scene, centre->heading_scene,
+    nm_world_set_state(world, e->scene->ego, centre->x_scene, centre->y_scene, centre->heading_scene,
                        e->motion.speed_ahead);
-    (void)nm_world_step(e->world, NULL, 0, NULL); // somebody who became non-finite is frozen where he was
-    if (nm_world_track_events(e->world, e->scene->ego) & NM_AGENT_FROZEN)
-        return NM_ERROR(why, NM_E_NUMERIC, "step %u: the ego was driven to where no scene reaches", seen->step);
-    if (!nm_world_at_end(e->world, e->scene->ego)) look_around(e);
     return NM_OK;
 }
 
-/// nuPlan keeps N - 1 samples of N iterations. The last one here may be earlier: the one before the ego's front comes
-/// to where the map ends, since nobody can say how it would go on there. What fails here is the planner's doing:
-/// *theirs and *why say what.
-static nm_status drive(episode *e, nm_status *theirs, nm_error *why, nm_error *error) {
-    nm_status status = NM_OK;
-    uint32_t asked = 0;
-    *theirs = nm_planner_begin(e->planner, nm_observation_scenario(e->observation), why);
-    for (uint32_t k = 0; *theirs == NM_OK && k + 1 < e->iterations; ++k) {
-        const nm_planner_observation *seen;
-        *theirs = nm_observation_update(e->observation, e->world, &seen, why);
-        if (*theirs != NM_OK) break;
-        take_sample(e, k, seen);
-        e->out->samples = k + 1;
-        if (e->builds) status = nm_recording_step(e->work->builder, e->world, error);
-        if (status == NM_OK && e->config->stop && e->config->stop(e->config->stop_context))
-            status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
-        if (status != NM_OK || k + 2 >= e->iterations) break;
-        ++asked;
-        *theirs = step(e, seen, why);
-        if (nm_world_at_end(e->world, e->scene->ego)) break;
+/// Ends the driving, in whatever loop it is done.
+static nm_status finish(episode *e) {
+    e->over = 1;
+    return NM_E_CANCELLED;
+}
+
+/// Before a step of the world, a sample. nuPlan keeps N - 1 of N iterations.
+static nm_status before_step(void *context, nm_world *world, nm_error *error) {
+    episode *e = context;
+    const nm_planner_observation *seen;
+    e->theirs = nm_observation_update(e->observation, world, &seen, &e->why);
+    if (e->theirs != NM_OK) return finish(e);
+    take_sample(e, world, seen);
+    e->out->samples = e->k + 1;
+    if (e->config->stop && e->config->stop(e->config->stop_context))
+        return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+    if (e->k + 2 >= e->iterations) return finish(e);
+    e->theirs = answer(e, seen, world);
+    return e->theirs == NM_OK ? NM_OK : finish(e);
+}
+
+/// After it. The last sample is the one before the ego's front comes to where the map ends, since nobody can say how it
+/// would go on there.
+static nm_status after_step(void *context, nm_world *world, nm_error *error) {
+    episode *e = context;
+    if (nm_world_track_events(world, e->scene->ego) & NM_AGENT_FROZEN) {
+        e->theirs = NM_ERROR(&e->why, NM_E_NUMERIC, "step %u: the ego was driven to where no scene reaches", e->k);
+        return finish(e);
     }
-    if (asked) e->out->plan_mean /= asked;
-    nm_planner_end(e->planner);
+    if (nm_world_at_end(world, e->scene->ego)) return finish(e);
+    look_around(e, world);
+    ++e->k;
+    return record(e, world, error);
+}
+
+static nm_status drive_alone(episode *e, nm_error *error) {
+    nm_status status = NM_OK;
+    while (status == NM_OK) {
+        status = before_step(e, e->world, error);
+        if (status != NM_OK) break;
+        (void)nm_world_step(e->world, NULL, 0, NULL); // somebody who became non-finite is frozen where he was
+        status = after_step(e, e->world, error);
+    }
     return status;
+}
+
+/// The scene as it was driven until now, for the model to go on from.
+static nm_status next_window(episode *e, const nm_scene **window, nm_error *error) {
+    nm_scene_builder *builder = e->work->builder;
+    const nm_scene *driven = NULL;
+    const uint32_t now = e->start + e->k;
+    nm_status status = nm_scene_builder_build(builder, &driven, error);
+    nm_scene_builder_reset(builder);
+    nm_scene_destroy(*window);
+    *window = driven;
+    if (status == NM_OK) status = nm_recording_begin(builder, driven, now + 1, now + 1, error);
+    if (status != NM_OK) return status;
+    nm_scene_builder_set_current(builder, e->start, e->scene->ego);
+    for (uint32_t step = e->start; status == NM_OK && step <= now; ++step)
+        for (uint32_t signal = 0; status == NM_OK && signal < e->scene->map->signal_count; ++signal)
+            status = nm_scene_builder_set_signal(builder, signal, step, nm_scene_signal(e->scene, signal, step), error);
+    return status;
+}
+
+/// The model's futures are shorter than an episode: where one ends, another begins that has as its past what was
+/// driven. Whoever the model has no room for drives by IDM.
+static nm_status drive_among_model(episode *e, nm_error *error) {
+    const nm_loop_driver driver = {before_step, after_step, e};
+    const nm_scene *window = NULL;
+    nm_status status = NM_OK;
+    while (status == NM_OK) {
+        nm_loop_request request = nm_loop_request_default(window ? window : e->scene);
+        request.current_step = e->start + e->k;
+        request.ego = NM_POLICY_EXTERNAL;
+        request.driver = &driver;
+        request.rest = NM_POLICY_IDM;
+        request.checks = NM_CHECK_TTC;
+        request.idm = e->config->idm;
+        request.seed = e->config->seed;
+        status = nm_closed_loop_run(e->config->loop, &request, NULL, error);
+        if (status == NM_OK) status = next_window(e, &window, error);
+    }
+    nm_scene_destroy(window);
+    return status;
+}
+
+/// What fails of the planner is in e->theirs and e->why.
+static nm_status drive(episode *e, nm_error *error) {
+    nm_status status = NM_OK;
+    e->theirs = nm_planner_begin(e->planner, nm_observation_scenario(e->observation), &e->why);
+    if (e->theirs == NM_OK) {
+        status = record(e, e->world, error);
+        if (status == NM_OK)
+            status = e->config->agents == NM_EPISODE_NEXUS ? drive_among_model(e, error) : drive_alone(e, error);
+    }
+    if (e->asked) e->out->plan_mean /= e->asked;
+    nm_planner_end(e->planner);
+    return e->over ? NM_OK : status;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -526,30 +617,28 @@ static nm_status prepare(episode *e, nm_error *why) {
 }
 
 static nm_status run(episode *e, nm_error *error) {
-    nm_error why;
-    nm_error_clear(&why);
-    nm_status status = prepare(e, &why), theirs = NM_OK;
+    nm_status status = prepare(e, &e->why);
     if (status == NM_E_MEMORY) {
-        if (error) *error = why;
+        if (error) *error = e->why;
         return status;
     }
     const int nowhere_to_go = status == NM_OK && nm_world_at_end(e->world, e->scene->ego);
     if (status != NM_OK || nowhere_to_go) {
-        unfit(e->out, nowhere_to_go ? "the road leaves the map at the start" : why.message);
+        unfit(e->out, nowhere_to_go ? "the road leaves the map at the start" : e->why.message);
         return NM_OK;
     }
-    status = drive(e, &theirs, &why, error);
+    status = drive(e, error);
     if (status != NM_OK) return status;
     e->out->seconds = (float)e->out->samples * NM_STEP_SECONDS;
-    if (theirs == NM_OK) {
-        theirs = score(e, &why); // what a planner drove may be beyond all scoring
-        if (theirs == NM_E_MEMORY) {
-            if (error) *error = why;
-            return theirs;
+    if (e->theirs == NM_OK) {
+        e->theirs = score(e, &e->why); // what a planner drove may be beyond all scoring
+        if (e->theirs == NM_E_MEMORY) {
+            if (error) *error = e->why;
+            return e->theirs;
         }
     }
-    if (theirs != NM_OK) failed(e->out, &why);
-    return e->builds && e->out->samples ? publish(e, error) : NM_OK;
+    if (e->theirs != NM_OK) failed(e->out, &e->why);
+    return e->config->keep_scene && e->out->samples ? publish(e, error) : NM_OK;
 }
 
 nm_status nm_episode_run(nm_episode_work *work, const nm_scene *scene, nm_planner *planner,
@@ -561,6 +650,7 @@ nm_status nm_episode_run(nm_episode_work *work, const nm_scene *scene, nm_planne
     nm_status status = nm_episode_check(config, error);
     if (status != NM_OK) return status;
     episode e = {.work = work, .scene = scene, .planner = planner, .config = config, .out = out};
+    nm_error_clear(&e.why);
     if (find_span(&e)) {
         out->start_step = e.start;
         status = run(&e, error);

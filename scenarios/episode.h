@@ -13,6 +13,7 @@
 #ifndef NM_SCENARIOS_EPISODE_H
 #define NM_SCENARIOS_EPISODE_H
 
+#include "scenarios/closed_loop.h"
 #include "sim/metrics/nuplan_score.h"
 #include "sim/planner_host.h"
 #include "sim/world.h"
@@ -33,6 +34,9 @@ NM_API int nm_episode_agents_from_name(const char *name, nm_episode_agents *agen
 /// Fill with nm_episode_config_default().
 typedef struct nm_episode_config {
     nm_episode_agents agents; ///< default IDM
+    /// NEXUS: who drives the others, borrowed; the model's thread is the episode's. Where its future ends, another one
+    /// begins with what was driven as its past. Whoever it has no room for drives by IDM; nobody comes in later.
+    nm_closed_loop *loop;
     const nm_idm_params *idm; ///< of IDM agents; default nm_idm_named("nuplan")
     int perfect;              ///< 1 = trajectories are followed exactly; default 0: nuPlan's two-stage controller
     uint32_t start_step;      ///< of the scene; NM_NONE (default) = its current step
@@ -48,7 +52,7 @@ typedef struct nm_episode_config {
     void *stop_context;
 } nm_episode_config;
 NM_API nm_episode_config nm_episode_config_default(void);
-/// NM_E_ARGUMENT for what makes no sense, NM_E_UNSUPPORTED for NM_EPISODE_NEXUS.
+/// NM_E_ARGUMENT for what makes no sense, such as NM_EPISODE_NEXUS without a loop.
 NM_API nm_status nm_episode_check(const nm_episode_config *config, nm_error *error);
 
 typedef enum nm_episode_outcome {

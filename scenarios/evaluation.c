@@ -176,6 +176,14 @@ static uint32_t plan(evaluation *e, size_t first) {
     return count;
 }
 
+/// A model works on one thread, with others of its own.
+static nm_status drive_round(evaluation *e, nm_thread_pool *pool, uint32_t count, nm_error *error) {
+    if (e->episode.agents != NM_EPISODE_NEXUS) return nm_thread_pool_for(pool, count, 1, drive, e, error);
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i) status = drive(e, i, 0, error);
+    return status;
+}
+
 static nm_status commit(evaluation *e, uint32_t count, nm_evaluation_report *report, nm_error *error) {
     nm_status status = nm_results_begin(e->results, error);
     if (status != NM_OK) return status;
@@ -236,7 +244,7 @@ nm_status nm_evaluation_run(const nm_evaluation_config *config, nm_results *resu
     report->run = e->run;
     for (size_t first = 0; status == NM_OK && first < config->scene_count; first += NM_EVALUATION_ROUND) {
         const uint32_t count = plan(e, first);
-        status = nm_thread_pool_for(pool, count, 1, drive, e, error);
+        status = drive_round(e, pool, count, error);
         const nm_status kept =
             commit(e, count, report, status == NM_OK ? error : NULL); // also what was done until then
         if (status == NM_OK) status = kept;

@@ -1,6 +1,7 @@
 /// Evaluations: planners over the scenes of a store, into a file of results.
 ///
-/// Scenes are driven in rounds of NM_EVALUATION_ROUND by the threads of a pool, each with a planner of its own, one
+/// Scenes are driven in rounds of NM_EVALUATION_ROUND by the threads of a pool (among agents that a model drives by the
+/// calling thread alone), each with a planner of its own, one
 /// scene in memory a thread; a round goes into the results in one transaction, in the order of the scenes. A run that
 /// was stopped or killed goes on where it was, and equals one that was not: scenes count as driven by number and
 /// content; those that could not be read are tried again. Results are the same for any number of threads, as long as

@@ -293,7 +293,8 @@ static void show_ego(nm_observation *o, const nm_world_view *view, uint32_t slot
 nm_status nm_observation_update(nm_observation *o, const nm_world *world, const nm_planner_observation **out,
                                 nm_error *error) {
     const nm_world_view view = nm_world_get_view(world);
-    NM_ASSERT(view.scene == o->scene && view.step >= o->config.start_step);
+    NM_ASSERT(view.step >= o->config.start_step && view.scene->map == o->scene->map);
+    NM_ASSERT(view.scene->track_count == o->scene->track_count && view.scene->ego == o->scene->ego);
     const uint32_t slot = view.slot_of[o->scene->ego];
     if (slot == NM_NONE) return NM_ERROR(error, NM_E_NOT_FOUND, "the ego is gone at step %u of the scene", view.step);
     show_agents(o, &view);

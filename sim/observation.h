@@ -47,8 +47,9 @@ NM_API void nm_observation_reset(nm_observation *observation, uint64_t seed);
 /// until the next update.
 NM_API const nm_planner_scenario *nm_observation_scenario(const nm_observation *observation);
 
-/// Looks at the world: call once after every step of it, and once before the first. Samples of steps not looked at are
-/// missing from histories. *out is valid until the next update or reset.
+/// Looks at the world, one over the observation's scene or over another with the same map, tracks and ego (a drive that
+/// goes on in another world): call once after every step of it, and once before the first. Samples of steps not looked
+/// at are missing from histories. *out is valid until the next update or reset.
 ///
 /// returns  NM_OK; NM_E_NOT_FOUND when the ego is gone (it left the map, or its recording ended)
 NM_API nm_status nm_observation_update(nm_observation *observation, const nm_world *world,

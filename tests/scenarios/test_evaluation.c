@@ -231,7 +231,7 @@ static void without_a_planner_nothing_is_written(void **state) {
     assert_int_equal(evaluate(&config, results, 2, &report, &why), NM_E_NOT_FOUND);
     config.store = f->folder.store;
     config.episode.agents = NM_EPISODE_NEXUS;
-    assert_int_equal(evaluate(&config, results, 2, &report, &why), NM_E_UNSUPPORTED);
+    assert_int_equal(evaluate(&config, results, 2, &report, &why), NM_E_ARGUMENT);
     assert_int_equal(sql_integer(results, "SELECT count(*) FROM run"), 0);
 }
 
