@@ -7,13 +7,14 @@
 #include "scenarios/evaluation.h"
 #include "scenarios/planner_open.h"
 #include "tools/cli.h"
+#include "tools/cmd_evaluate_model.h"
 #include "tools/evaluate_folder.h"
 #include "tools/scene_ids.h"
 
 #define PLANNERS_MAX 8u
 
 typedef struct evaluate_options {
-    const char *store, *agents, *idm, *execution, *kind, *where, *results, *config, *report, *by;
+    const char *store, *agents, *idm, *execution, *kind, *where, *results, *config, *report, *by, *model, *precision;
     nm_text_list planners;
     int64_t limit, seed, gallery;
     double seconds, deadline, pass_score;
@@ -32,6 +33,7 @@ typedef struct evaluate_run {
     nm_evaluation_report reports[PLANNERS_MAX + 1];
     uint32_t entrant_count, current;
     nm_evaluate_folder folder; // of the report; empty without one
+    nm_evaluate_model model;
     nm_results *results;
     nm_evaluation_summary summary;
     nm_evaluate_report report; // borrows the above
@@ -96,7 +98,7 @@ static nm_status run_entrant(evaluate_run *run, uint32_t index, nm_error *error)
         .planner_context = run,
         .run = {.planner = planner,
                 .store = base_name(run->options->store),
-                .weights = "",
+                .weights = run->model.name,
                 .config = run->options->config,
                 .program = "nearmiss " NM_VERSION},
         .store = run->options->store,
@@ -177,6 +179,7 @@ static int print_table(const evaluate_run *run) {
     if (run->episode.agents == NM_EPISODE_IDM)
         printf(", IDM set %s: T %.2f s, s0 %.1f m, a %.1f, b %.1f m/s2", idm->name, (double)idm->time_gap,
                (double)idm->min_gap, (double)idm->accel, (double)idm->brake);
+    if (run->episode.agents == NM_EPISODE_NEXUS) printf(", weights %s", run->model.name);
     printf("\n");
     if (run->folder.path) printf("report: %s\n", run->folder.page);
     return nm_cli_finish(run->command);
@@ -187,6 +190,7 @@ static int print_json(const evaluate_run *run) {
     nm_json_integer(document, "scenes", run->scenes.count);
     cJSON_AddStringToObject(document, "agents", nm_episode_agents_name(run->episode.agents));
     cJSON_AddStringToObject(document, "idm", run->episode.idm->name);
+    cJSON_AddStringToObject(document, "weights", run->model.name);
     cJSON_AddStringToObject(document, "execution", run->episode.perfect ? "perfect" : "tracked");
     nm_json_number(document, "seconds", (double)run->episode.seconds);
     if (run->folder.path) cJSON_AddStringToObject(document, "report", run->folder.page);
@@ -243,6 +247,10 @@ static int read_options(evaluate_run *run) {
         return nm_cli_usage(command, "there is no kind '%.60s'", o->kind);
     run->kind = o->kind ? (int)kind : -1;
     if (o->by && strcmp(o->by, "type") != 0) return nm_cli_usage(command, "--by wants type, not '%.40s'", o->by);
+    if (strcmp(o->precision, "bf16") != 0 && strcmp(o->precision, "f32") != 0)
+        return nm_cli_usage(command, "--precision wants bf16 or f32, not '%.40s'", o->precision);
+    if (run->episode.agents != NM_EPISODE_NEXUS && (o->model || strcmp(run->common->device, "cuda") == 0))
+        return nm_cli_usage(command, "%s is of the model: add --agents nexus", o->model ? "--model" : "--device cuda");
     run->episode.seconds = (float)o->seconds;
     run->episode.deadline = (float)o->deadline;
     run->episode.seed = (uint64_t)o->seed;
@@ -314,6 +322,9 @@ static nm_status evaluate(evaluate_run *run, int id_count, char **ids, nm_error 
     nm_status status = run->arena && run->command_line && run->same_options
                            ? nm_episode_check(&run->episode, error)
                            : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
+    if (status == NM_OK && run->episode.agents == NM_EPISODE_NEXUS)
+        status = nm_evaluate_model_open(&run->model, o->model, o->precision, run->common, error);
+    run->episode.loop = run->model.loop;
     if (status == NM_OK)
         status = id_count ? nm_scene_ids_parse(ids, id_count, &run->scenes, error)
                           : nm_scene_ids_choose(o->store, run->kind, o->where, (size_t)o->limit, &run->scenes, error);
@@ -337,6 +348,7 @@ static int execute(evaluate_run *run, int id_count, char **ids) {
         exit_status = nm_cli_fail(run->command, &error);
     }
     nm_results_close(run->results);
+    nm_evaluate_model_close(&run->model);
     nm_thread_pool_destroy(run->pool);
     nm_scene_ids_release(&run->scenes);
     nm_arena_destroy(run->arena);
@@ -349,6 +361,7 @@ static int run_evaluate(const nm_command *command, int argc, char **argv) {
                                 .idm = "nuplan",
                                 .execution = "tracked",
                                 .config = "",
+                                .precision = "bf16",
                                 .seconds = 15.0,
                                 .deadline = 1.0,
                                 .gallery = 12,
@@ -361,6 +374,9 @@ static int run_evaluate(const nm_command *command, int argc, char **argv) {
         {"config", NM_OPTION_TEXT, &options.config, "TEXT", "handed to planners that are not built in", 0, 0},
         {"agents", NM_OPTION_TEXT, &options.agents, "A", "log = replayed, idm = reacting (default), nexus = the model",
          0, 0},
+        {"model", NM_OPTION_TEXT, &options.model, "F",
+         "weights of nexus agents (default: $NEARMISS_MODEL, else those that come with the program)", 0, 0},
+        {"precision", NM_OPTION_TEXT, &options.precision, "NAME", "of the model: bf16 (default) or f32", 0, 0},
         {"idm", NM_OPTION_TEXT, &options.idm, "SET",
          "parameters of IDM agents: nuplan (default), nearmiss, waymax, ...", 0, 0},
         {"execution", NM_OPTION_TEXT, &options.execution, "E",
@@ -399,5 +415,6 @@ const nm_command nm_command_evaluate = {
     .summary = "Drives planners through stored scenes in closed loop and scores them.",
     .usage = "evaluate [ID...] --store S.db --planner P... [--agents log|idm|nexus] [--report DIR] [--limit N]",
     .example = "nearmiss evaluate --store scenes.db --planner idm --planner \"exec:python3 mine.py\" --report report",
+    .cuda = 1,
     .run = run_evaluate,
 };

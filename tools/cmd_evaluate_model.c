@@ -1,0 +1,34 @@
+#include "tools/cmd_evaluate_model.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nexus/safetensors.h"
+
+nm_status nm_evaluate_model_open(nm_evaluate_model *m, const char *path, const char *precision, const nm_common *common,
+                                 nm_error *error) {
+    nm_backend_config config = nm_backend_config_default();
+    config.threads = (int)common->threads;
+    config.compute = strcmp(precision, "f32") == 0 ? NM_F32 : NM_BF16;
+    nm_safetensors *file = NULL;
+    uint64_t hash = 0;
+    nm_status status = nm_shipped_model(path, m->path, error);
+    if (status == NM_OK) status = nm_safetensors_open(m->path, &file, error);
+    if (status == NM_OK) status = nm_safetensors_hash(file, &hash, error);
+    nm_safetensors_close(file);
+    snprintf(m->name, sizeof m->name, "%016" PRIx64 " %s", hash, precision);
+    if (status == NM_OK)
+        status = strcmp(common->device, "cuda") == 0 ? nm_backend_create_cuda(&config, &m->backend, error)
+                                                     : nm_backend_create_cpu(&config, &m->backend, error);
+    if (status == NM_OK) status = nm_recipe_load(m->path, m->backend, &m->model, &m->recipe, error);
+    const nm_closed_loop_config loop = nm_closed_loop_config_default();
+    return status == NM_OK ? nm_closed_loop_create(m->model, &m->recipe, &loop, &m->loop, error) : status;
+}
+
+void nm_evaluate_model_close(nm_evaluate_model *m) {
+    nm_closed_loop_destroy(m->loop);
+    nm_model_destroy(m->model);
+    nm_backend_destroy(m->backend);
+    *m = (nm_evaluate_model){0};
+}
