@@ -28,6 +28,7 @@ typedef struct evaluate_run {
     nm_episode_config episode;
     nm_planner_options planner_options;
     int kind; ///< nm_kind, -1 = any
+    int uses_model;
     nm_scene_ids scenes;
     nm_evaluation_entrant entrants[PLANNERS_MAX + 1];
     nm_evaluation_report reports[PLANNERS_MAX + 1];
@@ -46,8 +47,17 @@ typedef struct evaluate_run {
 // ---------------------------------------------------------------------------------------------------------------------
 // The runs
 
+static int is_nexus(const char *specification) {
+    return strcmp(specification, "nexus") == 0;
+}
+
 static nm_status open_planner(void *context, nm_planner **planner, nm_error *error) {
     const evaluate_run *run = context;
+    const evaluate_options *o = run->options;
+    const int alone = run->episode.agents == NM_EPISODE_NEXUS; // else each thread has a model of its own
+    if (is_nexus(run->entrants[run->current].planner))
+        return nm_evaluate_model_planner(o->model, o->precision, run->common, alone ? (int)run->common->threads : 1,
+                                         planner, error);
     return nm_planner_open(run->entrants[run->current].planner, &run->planner_options, planner, error);
 }
 
@@ -98,7 +108,7 @@ static nm_status run_entrant(evaluate_run *run, uint32_t index, nm_error *error)
         .planner_context = run,
         .run = {.planner = planner,
                 .store = base_name(run->options->store),
-                .weights = run->model.name,
+                .weights = run->episode.loop || is_nexus(planner) ? run->model.name : "",
                 .config = run->options->config,
                 .program = "nearmiss " NM_VERSION},
         .store = run->options->store,
@@ -179,7 +189,7 @@ static int print_table(const evaluate_run *run) {
     if (run->episode.agents == NM_EPISODE_IDM)
         printf(", IDM set %s: T %.2f s, s0 %.1f m, a %.1f, b %.1f m/s2", idm->name, (double)idm->time_gap,
                (double)idm->min_gap, (double)idm->accel, (double)idm->brake);
-    if (run->episode.agents == NM_EPISODE_NEXUS) printf(", weights %s", run->model.name);
+    if (run->uses_model) printf(", weights %s", run->model.name);
     printf("\n");
     if (run->folder.path) printf("report: %s\n", run->folder.page);
     return nm_cli_finish(run->command);
@@ -231,7 +241,7 @@ static int read_options(evaluate_run *run) {
     if (!o->store) return nm_cli_usage(command, "--store S.db is missing");
     if (!o->planners.count)
         return nm_cli_usage(command, "--planner NAME is missing: built in are expert, "
-                                     "constant_velocity, idm and pdm; or ./libmine.so, "
+                                     "constant_velocity, idm, pdm and nexus; or ./libmine.so, "
                                      "\"exec:python3 mine.py\", unix:PATH");
     if (o->planners.count > PLANNERS_MAX) return nm_cli_usage(command, "at most %u planners at a time", PLANNERS_MAX);
     run->episode = nm_episode_config_default();
@@ -249,8 +259,11 @@ static int read_options(evaluate_run *run) {
     if (o->by && strcmp(o->by, "type") != 0) return nm_cli_usage(command, "--by wants type, not '%.40s'", o->by);
     if (strcmp(o->precision, "bf16") != 0 && strcmp(o->precision, "f32") != 0)
         return nm_cli_usage(command, "--precision wants bf16 or f32, not '%.40s'", o->precision);
-    if (run->episode.agents != NM_EPISODE_NEXUS && (o->model || strcmp(run->common->device, "cuda") == 0))
-        return nm_cli_usage(command, "%s is of the model: add --agents nexus", o->model ? "--model" : "--device cuda");
+    run->uses_model = run->episode.agents == NM_EPISODE_NEXUS;
+    for (size_t i = 0; i < o->planners.count; ++i) run->uses_model |= is_nexus(o->planners.items[i]);
+    if (!run->uses_model && (o->model || strcmp(run->common->device, "cuda") == 0))
+        return nm_cli_usage(command, "%s is of the model: add --agents nexus or --planner nexus",
+                            o->model ? "--model" : "--device cuda");
     run->episode.seconds = (float)o->seconds;
     run->episode.deadline = (float)o->deadline;
     run->episode.seed = (uint64_t)o->seed;
@@ -320,11 +333,12 @@ static nm_status evaluate(evaluate_run *run, int id_count, char **ids, nm_error 
     run->arena = nm_arena_create(0);
     run->same_options = same_options(o);
     nm_status status = run->arena && run->command_line && run->same_options
-                           ? nm_episode_check(&run->episode, error)
+                           ? NM_OK
                            : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
-    if (status == NM_OK && run->episode.agents == NM_EPISODE_NEXUS)
+    if (status == NM_OK && run->uses_model)
         status = nm_evaluate_model_open(&run->model, o->model, o->precision, run->common, error);
-    run->episode.loop = run->model.loop;
+    run->episode.loop = run->episode.agents == NM_EPISODE_NEXUS ? run->model.loop : NULL;
+    if (status == NM_OK) status = nm_episode_check(&run->episode, error);
     if (status == NM_OK)
         status = id_count ? nm_scene_ids_parse(ids, id_count, &run->scenes, error)
                           : nm_scene_ids_choose(o->store, run->kind, o->where, (size_t)o->limit, &run->scenes, error);
@@ -370,12 +384,12 @@ static int run_evaluate(const nm_command *command, int argc, char **argv) {
     const nm_option table[] = {
         {"store", NM_OPTION_TEXT, &options.store, "S.db", "store with the scenes", 0, 0},
         {"planner", NM_OPTION_LIST, &options.planners, "P",
-         "expert, constant_velocity, idm, pdm, ./libmine.so, \"exec:COMMAND\" or unix:PATH; repeatable", 0, 0},
+         "expert, constant_velocity, idm, pdm, nexus, ./libmine.so, \"exec:COMMAND\" or unix:PATH; repeatable", 0, 0},
         {"config", NM_OPTION_TEXT, &options.config, "TEXT", "handed to planners that are not built in", 0, 0},
         {"agents", NM_OPTION_TEXT, &options.agents, "A", "log = replayed, idm = reacting (default), nexus = the model",
          0, 0},
         {"model", NM_OPTION_TEXT, &options.model, "F",
-         "weights of nexus agents (default: $NEARMISS_MODEL, else those that come with the program)", 0, 0},
+         "weights of the model (default: $NEARMISS_MODEL, else those that come with the program)", 0, 0},
         {"precision", NM_OPTION_TEXT, &options.precision, "NAME", "of the model: bf16 (default) or f32", 0, 0},
         {"idm", NM_OPTION_TEXT, &options.idm, "SET",
          "parameters of IDM agents: nuplan (default), nearmiss, waymax, ...", 0, 0},

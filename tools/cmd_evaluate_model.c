@@ -2,14 +2,16 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "nexus/safetensors.h"
+#include "scenarios/planner_nexus.h"
 
-nm_status nm_evaluate_model_open(nm_evaluate_model *m, const char *path, const char *precision, const nm_common *common,
-                                 nm_error *error) {
+static nm_status open_weights(nm_evaluate_model *m, const char *path, const char *precision, const char *device,
+                              int threads, nm_error *error) {
     nm_backend_config config = nm_backend_config_default();
-    config.threads = (int)common->threads;
+    config.threads = threads;
     config.compute = strcmp(precision, "f32") == 0 ? NM_F32 : NM_BF16;
     nm_safetensors *file = NULL;
     uint64_t hash = 0;
@@ -19,11 +21,35 @@ nm_status nm_evaluate_model_open(nm_evaluate_model *m, const char *path, const c
     nm_safetensors_close(file);
     snprintf(m->name, sizeof m->name, "%016" PRIx64 " %s", hash, precision);
     if (status == NM_OK)
-        status = strcmp(common->device, "cuda") == 0 ? nm_backend_create_cuda(&config, &m->backend, error)
-                                                     : nm_backend_create_cpu(&config, &m->backend, error);
-    if (status == NM_OK) status = nm_recipe_load(m->path, m->backend, &m->model, &m->recipe, error);
+        status = strcmp(device, "cuda") == 0 ? nm_backend_create_cuda(&config, &m->backend, error)
+                                             : nm_backend_create_cpu(&config, &m->backend, error);
+    return status == NM_OK ? nm_recipe_load(m->path, m->backend, &m->model, &m->recipe, error) : status;
+}
+
+nm_status nm_evaluate_model_open(nm_evaluate_model *m, const char *path, const char *precision, const nm_common *common,
+                                 nm_error *error) {
+    const nm_status status = open_weights(m, path, precision, common->device, (int)common->threads, error);
     const nm_closed_loop_config loop = nm_closed_loop_config_default();
     return status == NM_OK ? nm_closed_loop_create(m->model, &m->recipe, &loop, &m->loop, error) : status;
+}
+
+static void release(void *model) {
+    nm_evaluate_model_close(model);
+    free(model);
+}
+
+nm_status nm_evaluate_model_planner(const char *path, const char *precision, const nm_common *common, int threads,
+                                    nm_planner **planner, nm_error *error) {
+    *planner = NULL;
+    nm_evaluate_model *m = calloc(1, sizeof *m);
+    if (!m) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a planner");
+    nm_status status = open_weights(m, path, precision, common->device, threads, error);
+    if (status == NM_OK) status = nm_planner_nexus(m->model, &m->recipe, planner, error);
+    if (status == NM_OK)
+        nm_planner_release_with(*planner, release, m);
+    else
+        release(m);
+    return status;
 }
 
 void nm_evaluate_model_close(nm_evaluate_model *m) {

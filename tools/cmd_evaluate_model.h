@@ -1,8 +1,9 @@
-/// The model that drives the agents of an evaluation.
+/// The model that drives the agents of an evaluation, or its ego.
 #ifndef NM_TOOLS_CMD_EVALUATE_MODEL_H
 #define NM_TOOLS_CMD_EVALUATE_MODEL_H
 
 #include "scenarios/closed_loop.h"
+#include "sim/planner_host.h"
 #include "tools/cli.h"
 #include "tools/shipped_model.h"
 
@@ -21,6 +22,10 @@ typedef struct nm_evaluate_model {
 /// Errors: those of nm_shipped_model, nm_safetensors_open, the backend, nm_recipe_load, nm_closed_loop_create.
 nm_status nm_evaluate_model_open(nm_evaluate_model *model, const char *path, const char *precision,
                                  const nm_common *common, nm_error *error);
+/// The planner "nexus" with a model of its own, which goes with the handle.
+/// threads  of the model; 0 = one per core
+nm_status nm_evaluate_model_planner(const char *path, const char *precision, const nm_common *common, int threads,
+                                    nm_planner **planner, nm_error *error);
 void nm_evaluate_model_close(nm_evaluate_model *model);
 
 #endif

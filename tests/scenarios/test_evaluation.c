@@ -32,14 +32,15 @@ static void fill(const char *path, uint64_t from, uint32_t count) {
 
 typedef struct fixture {
     folder folder;
-    char results[3][112];
+    char results[3][256];
     int64_t ids[SCENES];
 } fixture;
 
 static int set_up(void **state) {
     fixture *f = calloc(1, sizeof *f);
-    f->folder = folder_make();
-    for (int i = 0; i < 3; ++i) snprintf(f->results[i], sizeof f->results[i], "%s/r%d.db", f->folder.path, i);
+    const folder made = folder_make();
+    f->folder = made;
+    for (int i = 0; i < 3; ++i) snprintf(f->results[i], sizeof f->results[i], "%s/r%d.db", made.path, i);
     for (uint32_t i = 0; i < SCENES; ++i) f->ids[i] = i + 1;
     fill(f->folder.store, 100, SCENES);
     *state = f;
@@ -100,7 +101,7 @@ static nm_evaluation_report evaluated(const nm_evaluation_config *config, const 
     "worst_step FROM "
 
 static void assert_same_rows(const char *a, const char *b) {
-    char text[2600];
+    char text[4096];
     snprintf(text, sizeof text,
              "ATTACH '%s' AS other; CREATE TEMP TABLE apart AS SELECT * FROM (" CONTENT "main.episode EXCEPT " CONTENT
              "other.episode) UNION ALL SELECT * FROM (" CONTENT "other.episode EXCEPT " CONTENT "main.episode)",
@@ -174,7 +175,7 @@ static void stopped_and_gone_on_with_is_the_same(void **state) {
 /// A store of the same name with other scenes is not taken for the one that was driven.
 static void scenes_are_known_by_content(void **state) {
     const fixture *f = *state;
-    char path[128], results[128];
+    char path[256], results[256];
     snprintf(path, sizeof path, "%s/other.db", f->folder.path);
     snprintf(results, sizeof results, "%s/known.db", f->folder.path);
     fill(path, 500, 4);
@@ -189,7 +190,7 @@ static void scenes_are_known_by_content(void **state) {
 
 static void what_can_not_be_read_is_unfit(void **state) {
     const fixture *f = *state;
-    char path[128], results[128];
+    char path[256], results[256];
     snprintf(path, sizeof path, "%s/damaged.db", f->folder.path);
     snprintf(results, sizeof results, "%s/damaged-results.db", f->folder.path);
     fill(path, 300, 3);
@@ -218,7 +219,7 @@ static nm_status no_planner(void *context, nm_planner **planner, nm_error *error
 
 static void without_a_planner_nothing_is_written(void **state) {
     const fixture *f = *state;
-    char results[128];
+    char results[256];
     snprintf(results, sizeof results, "%s/none.db", f->folder.path);
     nm_evaluation_config config = config_of(f);
     nm_evaluation_report report;
@@ -238,7 +239,7 @@ static void without_a_planner_nothing_is_written(void **state) {
 /// One scene is one thread's, whatever the pool has.
 static void planners_are_made_where_they_are_needed(void **state) {
     const fixture *f = *state;
-    char results[128];
+    char results[256];
     snprintf(results, sizeof results, "%s/few.db", f->folder.path);
     nm_evaluation_config config = config_of(f);
     atomic_uint made = 0;

@@ -1,0 +1,27 @@
+/// The diffusion model as planner: what it says the ego will do, given what happened to all around it, is the plan.
+///
+/// Every half second it samples one future of everybody (scene_generator.h) from the observed past, and plans the ego's
+/// part of it, 8 s with the usual recipes; where that ends, at the end of the map, say, it goes straight on. It knows
+/// the map, not the route: where ways fork it chooses itself.
+#ifndef NM_SCENARIOS_PLANNER_NEXUS_H
+#define NM_SCENARIOS_PLANNER_NEXUS_H
+
+#include "nexus/recipe.h"
+#include "sim/planner_host.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// model   borrowed, outlives the planner; its backend's thread is the planner's. Not one that is in use while a plan
+/// is
+///         made, as by a closed loop (closed_loop.h) whose ego this planner drives
+/// recipe  copied
+/// Errors as nm_scene_generator_create; NM_E_UNSUPPORTED for a recipe that wants more past than planners are shown.
+/// Scenarios without nm_planner_scenario.scene, which the tracks' sizes are taken from, fail to begin.
+NM_API nm_status nm_planner_nexus(nm_model *model, const nm_recipe *recipe, nm_planner **planner, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
