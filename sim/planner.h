@@ -2,10 +2,10 @@
 ///
 /// Stands alone (C99, C++): a planner built as a shared library includes this file only and exports one function,
 ///
-///     NM_PLANNER_EXPORT const nm_planner_vtable *nm_planner_entry(uint32_t abi);
+///     const nm_planner_vtable *nm_planner_entry(uint32_t abi)
 ///
-/// which returns its table when it was built for that `abi`, else NULL. Programs in other languages get the same
-/// structures as protobuf messages (dataset/protos/planner.proto).
+/// which is declared below and returns its table when it was built for that `abi`, else NULL. Programs in other
+/// languages get the same structures as protobuf messages (dataset/protos/planner.proto).
 ///
 /// Frames and reference points are in the names. `_scene` is the scene's frame: x east, y north, m relative to the
 /// scenario's origin; headings rad counter-clockwise from +x in (-pi, pi]. `rear_axle` is the middle of the rear axle,
@@ -278,6 +278,8 @@ typedef struct nm_planner_vtable {
 
 #define NM_PLANNER_ENTRY "nm_planner_entry"
 typedef const nm_planner_vtable *nm_planner_entry_function(uint32_t abi);
+/// The planner's, never the host's. Declared so that it is found by this name when it is written in C++, too.
+NM_PLANNER_EXPORT const nm_planner_vtable *nm_planner_entry(uint32_t abi);
 
 #ifdef __cplusplus
 }

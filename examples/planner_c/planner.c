@@ -73,7 +73,6 @@ static int plan(void *self, const nm_planner_observation *o, nm_planner_output *
 static const nm_planner_vtable table = {
     NM_PLANNER_ABI, sizeof(nm_planner_vtable), "example in C", create, free, NULL, begin, plan, NULL};
 
-NM_PLANNER_EXPORT const nm_planner_vtable *nm_planner_entry(uint32_t abi);
 const nm_planner_vtable *nm_planner_entry(uint32_t abi) {
     return abi == NM_PLANNER_ABI ? &table : NULL;
 }

@@ -9,13 +9,11 @@ static void *create(const char *config, char *error, size_t error_size) {
 static const nm_planner_vtable table = {NM_TEST_ABI, sizeof(nm_planner_vtable), "other", create, 0, 0, 0, 0, 0};
 
 #if NM_TEST_ABI
-NM_PLANNER_EXPORT const nm_planner_vtable *nm_planner_entry(uint32_t abi);
 const nm_planner_vtable *nm_planner_entry(uint32_t abi) { // gives what it has, whatever is asked for
     (void)abi;
     return &table;
 }
 #else
-NM_PLANNER_EXPORT const nm_planner_vtable *nm_planner_entry(uint32_t abi);
 const nm_planner_vtable *nm_planner_entry(uint32_t abi) { // knows that it is another version
     return abi == 0 ? &table : NULL;
 }
