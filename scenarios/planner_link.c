@@ -25,8 +25,7 @@ struct nm_link {
     int socket, errors; // -1 = none
     pid_t pid;          // 0 = none
     int status;         // of the program, where it is known
-    int reaped;
-    char *kept; // [NM_LINK_STDERR] ring
+    char *kept;         // [NM_LINK_STDERR] ring
     uint64_t written;
 };
 
@@ -83,6 +82,35 @@ static int is_simple(const char *command) {
     return !strpbrk(command, ";&|\n(){}`") && !memchr(first, '=', word) && word > 0 && !already;
 }
 
+/// The same file under a number that is none of the standard streams': where we were started without those, the next
+/// files get theirs, and what is printed would go to the planner. -1 where there is none left, or none was given.
+static int off_streams(int file) {
+    if (file < 0 || file > 2) return file;
+    const int moved = fcntl(file, F_DUPFD_CLOEXEC, 3);
+    close(file);
+    return moved;
+}
+
+static void close_both(const int files[2]) {
+    for (int i = 0; i < 2; i++)
+        if (files[i] >= 0) close(files[i]);
+}
+
+/// Both ends of the messages and of standard error. One socket for both directions rather than two pipes: writing to
+/// one can be told not to raise SIGPIPE.
+static nm_status make_ends(int ends[2], int errors[2], nm_error *error) {
+    int why = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0 ? errno : 0;
+    for (int i = 0; i < 2 && !why; i++)
+        if ((ends[i] = off_streams(ends[i])) < 0) why = errno;
+    if (!why && pipe2(errors, O_CLOEXEC) != 0) why = errno;
+    for (int i = 0; i < 2 && !why; i++)
+        if ((errors[i] = off_streams(errors[i])) < 0) why = errno;
+    if (!why) return NM_OK;
+    close_both(ends);
+    close_both(errors);
+    return NM_ERROR(error, NM_E_IO, "no socket and pipe for a planner: %s", strerror(why));
+}
+
 nm_status nm_link_start(nm_link *link, const char *plain, nm_error *error) {
     char command[8192];
     const char *become_it = is_simple(plain) ? "exec " : "";
@@ -92,16 +120,8 @@ nm_status nm_link_start(nm_link *link, const char *plain, nm_error *error) {
                         sizeof command - sizeof "exec ");
     int ends[2] = {-1, -1}, errors[2] = {-1, -1};
     link->written = 0;
-    link->reaped = 0;
-    // one socket for both directions rather than two pipes: writing to one can be told not to raise SIGPIPE
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-        return NM_ERROR(error, NM_E_IO, "no socket for a planner: %s", strerror(errno));
-    if (pipe2(errors, O_CLOEXEC) != 0) {
-        const int why = errno;
-        close(ends[0]);
-        close(ends[1]);
-        return NM_ERROR(error, NM_E_IO, "no pipe for a planner: %s", strerror(why));
-    }
+    const nm_status made = make_ends(ends, errors, error);
+    if (made != NM_OK) return made;
     const pid_t parent = getpid(), pid = fork();
     if (pid == 0) become(command, ends[1], errors[1], parent);
     const int why = errno;
@@ -120,7 +140,7 @@ nm_status nm_link_start(nm_link *link, const char *plain, nm_error *error) {
     return NM_OK;
 }
 
-nm_status nm_link_connect(nm_link *link, const char *path, nm_error *error) {
+nm_status nm_link_connect(nm_link *link, const char *path, double deadline, nm_error *error) {
     NM_ASSERT(!nm_link_open(link));
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     link->written = 0;
@@ -128,11 +148,18 @@ nm_status nm_link_connect(nm_link *link, const char *path, nm_error *error) {
         return NM_ERROR(error, NM_E_ARGUMENT, "the path of a socket has at most %zu bytes: '%s'",
                         sizeof address.sun_path - 1, path);
     memcpy(address.sun_path, path, strlen(path) + 1);
-    const int end = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int end = off_streams(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (end < 0) return NM_ERROR(error, NM_E_IO, "no socket for a planner: %s", strerror(errno));
-    if (connect(end, (const struct sockaddr *)&address, sizeof address) != 0) {
+    // one that listens but accepts nobody has no room for us at some time: a blocking call would never return
+    while (connect(end, (const struct sockaddr *)&address, sizeof address) != 0) {
         const int why = errno;
+        if (why == EINTR) continue;
+        if (why == EAGAIN && nm_clock() < deadline) {
+            poll(NULL, 0, 5);
+            continue;
+        }
         close(end);
+        if (why == EAGAIN) return NM_ERROR(error, NM_E_LIMIT, "the planner on '%s' accepts no connection", path);
         return NM_ERROR(error, NM_E_IO, "no planner listens on '%s': %s", path, strerror(why));
     }
     link->socket = end;
@@ -171,6 +198,10 @@ static int is_over(const nm_link *link) {
     return waitid(P_PID, (id_t)link->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == link->pid;
 }
 
+static int again(void) {
+    return errno == EAGAIN || errno == EWOULDBLOCK;
+}
+
 /// Waits until the socket can be read or written. NM_E_IO when the program is over and left nothing to read.
 static nm_status wait_for(nm_link *link, short events, double deadline) {
     for (;;) {
@@ -187,15 +218,12 @@ static nm_status wait_for(nm_link *link, short events, double deadline) {
     }
 }
 
-static int again(void) {
-    return errno == EAGAIN || errno == EWOULDBLOCK;
-}
-
 nm_status nm_link_send(nm_link *link, const uint8_t *bytes, size_t size, double deadline) {
     for (size_t sent = 0; sent < size;) {
         const ssize_t count = send(link->socket, bytes + sent, size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count > 0) {
             sent += (size_t)count;
+            if (sent < size && nm_clock() >= deadline) return NM_E_LIMIT; // one that takes it in drops is late, too
             continue;
         }
         if (count < 0 && errno == EINTR) continue;
@@ -212,6 +240,7 @@ nm_status nm_link_receive(nm_link *link, uint8_t *bytes, size_t size, double dea
         const ssize_t count = recv(link->socket, bytes + *received, size - *received, MSG_DONTWAIT);
         if (count > 0) {
             *received += (size_t)count;
+            if (*received < size && nm_clock() >= deadline) return NM_E_LIMIT; // one that never pauses is late, too
             continue;
         }
         if (count == 0) return NM_E_IO;
@@ -223,11 +252,10 @@ nm_status nm_link_receive(nm_link *link, uint8_t *bytes, size_t size, double dea
     return NM_OK;
 }
 
-int nm_link_ended(nm_link *link) {
+int nm_link_quiet(nm_link *link) {
     char byte;
     drain(link);
-    const ssize_t count = recv(link->socket, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
-    return count == 0 || (count < 0 && (is_over(link) || !again()));
+    return recv(link->socket, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && again() && !is_over(link);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -248,7 +276,6 @@ static void release(nm_link *link) {
         kill(-link->pid, SIGKILL); // whatever it forked, too; the zombie keeps the number from being used again
         kill(link->pid, SIGKILL);
         while (waitpid(link->pid, &link->status, 0) < 0 && errno == EINTR) continue;
-        link->reaped = 1;
         link->pid = 0;
     }
     drain(link);

@@ -19,11 +19,12 @@ void nm_link_destroy(nm_link *link);
 /// Starts `/bin/sh -c command`, or `exec command` where it is one simple command. NM_E_IO; NM_E_ARGUMENT for one too
 /// long. The link must not be open.
 nm_status nm_link_start(nm_link *link, const char *command, nm_error *error);
-/// Connects to a socket that somebody listens on. NM_E_IO; NM_E_ARGUMENT for a path too long.
-nm_status nm_link_connect(nm_link *link, const char *path, nm_error *error);
+/// Connects to a socket that somebody listens on. NM_E_IO; NM_E_LIMIT when there is no room for one more connection
+/// until `deadline` (nm_clock); NM_E_ARGUMENT for a path too long.
+nm_status nm_link_connect(nm_link *link, const char *path, double deadline, nm_error *error);
 int nm_link_open(const nm_link *link);
-/// 1 when the program is over, or the other side has hung up, and nothing is left to read.
-int nm_link_ended(nm_link *link);
+/// 1 when the program lives, or the other side has not hung up, and there is nothing to read.
+int nm_link_quiet(nm_link *link);
 
 /// Lets the program read the end of its input and waits up to `grace` s for it to end, then kills what is left.
 void nm_link_close(nm_link *link, double grace);

@@ -12,7 +12,8 @@
 ///
 /// Whatever a program does costs the scenario at hand only. When it answers too late, breaks the protocol, hangs up,
 /// exits or crashes, it is killed with all its process group, the message tells why and ends with what it last wrote to
-/// standard error; the next scenario starts it again. (A descendant that left the group by setsid survives.)
+/// standard error; the next scenario starts it again. (A descendant that left the group by setsid survives.) What it
+/// does after the end of a scenario, such as to end or to print, costs nothing: the next one starts it again, too.
 ///
 /// A shared library runs inside this process: it can not be interrupted, and takes everything with it when it crashes.
 #ifndef NM_SCENARIOS_PLANNER_OPEN_H

@@ -168,7 +168,9 @@ static nm_status greet(process *p, nm_error *error) {
 static nm_status start(process *p, nm_error *error) {
     const char *target = p->specification + 5;
     const int program = p->specification[0] == 'e';
-    const nm_status status = program ? nm_link_start(p->link, target, error) : nm_link_connect(p->link, target, error);
+    const double deadline = nm_clock() + p->options.start_deadline;
+    const nm_status status =
+        program ? nm_link_start(p->link, target, error) : nm_link_connect(p->link, target, deadline, error);
     if (status != NM_OK) return status;
     p->map_version = 0;
     const nm_status greeted = greet(p, error);
@@ -204,11 +206,9 @@ static void needs(void *planner, nm_planner_needs *wanted) {
     *wanted = p->needs;
 }
 
-static nm_status begin_scenario(process *p, const nm_planner_scenario *scenario, nm_error *error) {
+static nm_status try_to_begin(process *p, const nm_planner_scenario *scenario, nm_error *error) {
     nm_wire_bytes bytes;
     const Nearmiss__Answer *answer;
-    // one that ended between two scenarios has done nothing wrong yet
-    if (nm_link_open(p->link) && nm_link_ended(p->link)) nm_link_close(p->link, 0.0);
     nm_status status = nm_link_open(p->link) ? NM_OK : start(p, error);
     if (status == NM_OK) status = nm_wire_begin(p->wire, scenario, &bytes, error);
     if (status == NM_OK) status = ask(p, bytes, p->options.begin_deadline, &answer, error);
@@ -217,6 +217,19 @@ static nm_status begin_scenario(process *p, const nm_planner_scenario *scenario,
         return fail(p, NM_E_FORMAT, "did not answer begin with ready", 1, error);
     p->map_version = scenario->map->version;
     return NM_OK;
+}
+
+/// A program that ended after the scenario before, or said something that it was not asked for, does not cost this one.
+/// That may show only when it has been told to begin: then it is started again, once.
+static nm_status begin_scenario(process *p, const nm_planner_scenario *scenario, nm_error *error) {
+    if (nm_link_open(p->link) && !nm_link_quiet(p->link)) nm_link_close(p->link, 0.0);
+    if (!nm_link_open(p->link)) return try_to_begin(p, scenario, error);
+    nm_error why;
+    nm_error_clear(&why);
+    const nm_status status = try_to_begin(p, scenario, &why);
+    if (status == NM_E_IO || status == NM_E_FORMAT) return try_to_begin(p, scenario, error);
+    if (status != NM_OK && error) *error = why;
+    return status;
 }
 
 static int begin(void *planner, const nm_planner_scenario *scenario, char *text, size_t size) {

@@ -131,6 +131,18 @@ static void break_the_stream(void) {
     } else if (is("stdout")) {
         put("step 1: all is well\n", 20);
         sleep(1000);
+    } else if (is("negative")) {
+        put_length((uint32_t)-1);
+        sleep(1000);
+    } else if (is("types")) { // the trajectory is a number
+        put_length(2);
+        put("\x20\x01", 2);
+    } else if (is("drip")) { // always a byte more, never an end
+        put_length(1000);
+        for (int i = 0; i < 1000; i++) {
+            put("\x08", 1);
+            usleep(20000);
+        }
     } else if (is("shorttext")) {
         put("1\n", 2); // two bytes of text, then a message: its length is read as the upper half
     }
@@ -143,6 +155,13 @@ static void end_badly(void) {
     }
     if (is("crash")) abort();
     if (is("hang")) sleep(1000);
+    if (is("stop")) raise(SIGSTOP);
+    if (is("shut")) {
+        shutdown(out, SHUT_WR);
+        sleep(1000);
+    }
+    if (is("flood"))
+        for (;;) fputs("all work and no answer\n", stderr);
     if (is("fork")) {
         leave_a_child();
         _exit(0);
@@ -206,6 +225,7 @@ static void serve(void) {
             break;
         default:
             if (is("oneshot")) _exit(0); // a scenario each: no fault
+            if (is("chatty")) put("done\n", 5);
         }
         nearmiss__request__free_unpacked(request, NULL);
     }

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -89,6 +91,9 @@ static void bad_answers_cost_their_scenario_only(void **state) {
 static void broken_streams_cost_their_scenario_only(void **state) {
     (void)state;
     misbehave("garbage", LATER, NM_E_FORMAT, "no message of dataset/protos/planner.proto", "was killed");
+    misbehave("negative", LATER, NM_E_FORMAT, "claims a message of 4294967295 bytes", "");
+    misbehave("types", LATER, NM_E_FORMAT, "no message of dataset/protos/planner.proto", "");
+    misbehave("drip", SOON, NM_E_LIMIT, "cut short", "of 1004 bytes");
     misbehave("huge", LATER, NM_E_FORMAT, "claims a message of 1073741824 bytes", "at most 16777216");
     misbehave("cut", SOON, NM_E_LIMIT, "cut short: 6 of 1004 bytes", "was killed");
     misbehave("stdout", LATER, NM_E_FORMAT, "sent 'step 1: all is well'", "did it print to standard output?");
@@ -100,20 +105,27 @@ static void ends_cost_their_scenario_only(void **state) {
     misbehave("exit", LATER, NM_E_IO, "exited with status 3", "Traceback: KeyError 'lane'");
     misbehave("crash", LATER, NM_E_IO, "was killed by signal 6", "");
     misbehave("hang", SOON, NM_E_LIMIT, "no answer within 0.200 s", "was killed");
+    misbehave("stop", SOON, NM_E_LIMIT, "no answer within 0.200 s", "was killed");
+    misbehave("shut", LATER, NM_E_IO, "closed its standard output and was killed", "");
+    misbehave("flood", SOON, NM_E_LIMIT, "no answer within 0.200 s", "all work and no answer");
     misbehave("noise", LATER, NM_E_IO, "exited with status 4", "line 39999");
 }
 
-/// A program for each scenario: it ends after one, and is started again without a word.
-static void one_scenario_each_is_no_fault(void **state) {
+/// A program for each scenario: it ends after one, and is started again without a word. So is one that prints when it
+/// is told that a scenario is over. Either may show before or after the next one is begun.
+static void what_comes_after_the_end_costs_nothing(void **state) {
     (void)state;
     const nm_scene *scene = road();
-    nm_planner *planner = opened("oneshot", "");
-    for (uint64_t seed = 0; seed < 4; seed++) {
-        const drive_result r = drive_within(planner, scene, NM_POLICY_IDM, STEPS, seed, LATER);
-        if (r.status != NM_OK) fail_msg("%s", r.error.message);
-        rest(50); // it ends meanwhile
+    const char *modes[2] = {"oneshot", "chatty"};
+    for (int i = 0; i < 2; i++) {
+        nm_planner *planner = opened(modes[i], "");
+        for (uint64_t seed = 0; seed < 8; seed++) {
+            const drive_result r = drive_within(planner, scene, NM_POLICY_IDM, STEPS, seed, LATER);
+            if (r.status != NM_OK) fail_msg("%s, scenario %d: %s", modes[i], (int)seed, r.error.message);
+            if (seed % 3 == 0) rest(20); // it does so meanwhile
+        }
+        nm_planner_destroy(planner);
     }
-    nm_planner_destroy(planner);
     nm_scene_destroy(scene);
 }
 
@@ -240,6 +252,49 @@ static void sockets_work_the_same(void **state) {
     unlink(path);
 }
 
+/// One that listens but never accepts: its queue is full at some time, and connecting must not wait forever.
+static void sockets_that_nobody_serves_cost_the_deadline(void **state) {
+    (void)state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "/tmp/nm_planner_%d.full", (int)getpid());
+    char specification[128];
+    snprintf(specification, sizeof specification, "unix:%s", address.sun_path);
+    unlink(address.sun_path);
+    const int listening = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(listening, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listening, 0), 0);
+    nm_planner_options options = nm_planner_options_default();
+    options.start_deadline = SOON;
+    for (int i = 0; i < 4; i++) {
+        nm_planner *planner = NULL;
+        nm_error error;
+        nm_error_clear(&error);
+        assert_int_equal(nm_planner_open(specification, &options, &planner, &error), NM_E_LIMIT);
+        if (i == 3) assert_non_null(strstr(error.message, "accepts no connection"));
+    }
+    close(listening);
+    unlink(address.sun_path);
+}
+
+/// Without standard streams the next files get their numbers; the planner's must not.
+static void missing_streams_do_not_matter(void **state) {
+    (void)state;
+    const pid_t child = fork();
+    if (child == 0) {
+        nm_planner *planner = NULL;
+        for (int fd = 0; fd < 3; fd++) close(fd);
+        const nm_status status = nm_planner_open("exec:" NM_MISBEHAVING " good", NULL, &planner, NULL);
+        int taken = 0; // by what belongs to the planner
+        for (int fd = 0; fd < 3; fd++) taken += fcntl(fd, F_GETFD) >= 0;
+        nm_planner_destroy(planner);
+        _exit(status != NM_OK ? 1 : taken ? 2 : 0);
+    }
+    int how = 0;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(WEXITSTATUS(how), 0);
+}
+
 /// What is open in this process.
 static int open_files(void) {
     int count = 0;
@@ -299,11 +354,13 @@ int main(void) {
         cmocka_unit_test(bad_answers_cost_their_scenario_only),
         cmocka_unit_test(broken_streams_cost_their_scenario_only),
         cmocka_unit_test(ends_cost_their_scenario_only),
-        cmocka_unit_test(one_scenario_each_is_no_fault),
+        cmocka_unit_test(what_comes_after_the_end_costs_nothing),
         cmocka_unit_test(children_are_killed_with_their_parents),
         cmocka_unit_test(bad_beginnings_cost_their_scenario_only),
         cmocka_unit_test(openings_that_fail_say_why),
         cmocka_unit_test(sockets_work_the_same),
+        cmocka_unit_test(sockets_that_nobody_serves_cost_the_deadline),
+        cmocka_unit_test(missing_streams_do_not_matter),
         cmocka_unit_test(threads_do_not_mix),
         cmocka_unit_test(nothing_is_left_behind),
     };
