@@ -80,14 +80,15 @@ static float limit_at(const nm_map *map, uint32_t lane, float s) {
     return nm_map_rail(map, lane, s).speed_limit;
 }
 
-/// The centreline of a lane from `from` to `to`, a metre at a time.
+/// The centreline of a lane from `from` to `to`, a metre at a time; not on and on, as a lane may be longer than a float
+/// can count in metres.
 static void draw_lane(line *l, uint32_t lane, float from, float to) {
-    for (float s = from;; s += 1.0f) {
+    for (uint32_t i = 0; line_length(l) <= LONGEST_ROUTE; i++) {
         float x, y, heading;
-        const float at = nm_minf(s, to);
+        const float at = nm_minf(from + (float)i, to);
         nm_map_position(l->map, lane, at, 0.0f, &x, &y, &heading);
         line_add(l, x, y, limit_at(l->map, lane, at));
-        if (s >= to) return;
+        if (at >= to || l->full) return;
     }
 }
 
@@ -174,8 +175,8 @@ static nm_status resample(nm_route *route, const line *l, nm_error *error) {
     const float length = line_length(l);
     if (l->full || length > LONGEST_ROUTE || length < 1.0f)
         return l->full ? NM_ERROR(error, NM_E_MEMORY, "no memory for the points of a route")
-                       : NM_ERROR(error, NM_E_LIMIT, "the scene's route is %.1f m long: 1 m to 200 km are possible",
-                                  (double)length);
+                       : NM_ERROR(error, NM_E_LIMIT, "the scene's route is %s: 1 m to 200 km are possible",
+                                  length < 1.0f ? "shorter than 1 m" : "longer than 200 km");
     const uint32_t count = (uint32_t)ceilf(length) + 1;
     nm_planner_point *points = NM_ARENA_ARRAY(route->arena, nm_planner_point, count);
     float *heading = NM_ARENA_ARRAY(route->arena, float, count), *limit = NM_ARENA_ARRAY(route->arena, float, count);

@@ -22,14 +22,14 @@ typedef struct nm_route nm_route;
 /// follows the straightest lanes, and the goal lies NM_ROUTE_AHEAD ahead on them.
 ///
 /// scene    borrowed only during the call
-/// returns  NM_OK; NM_E_NOT_FOUND that names what is missing: lanes, an ego that is there at start_step, or a lane
-/// within
-///          5 m of its path; NM_E_MEMORY. *route is NULL unless NM_OK. Prepares the map.
+/// returns  NM_OK; NM_E_NOT_FOUND that names what is missing: lanes, an ego that is there at start_step, or a lane at
+///          most 5 m from its path; NM_E_LIMIT for a line under 1 m or over 200 km; NM_E_MEMORY. *route is NULL
+///          unless NM_OK. Prepares the map.
 NM_API nm_status nm_route_of_scene(const nm_scene *scene, uint32_t start_step, nm_route **route, nm_error *error);
 
 /// A given way: lanes in driving order, from the place on the first that is nearest to `start` to the place on the last
 /// nearest to `goal`, then straight on. Lanes side by side are changed between as soon as possible. NM_E_ARGUMENT for
-/// lanes that there are not.
+/// lanes that there are not, NM_E_LIMIT as above.
 NM_API nm_status nm_route_through(const nm_map *map, const uint32_t *lanes, uint32_t count, nm_planner_pose start,
                                   nm_planner_pose goal, nm_route **route, nm_error *error);
 NM_API void nm_route_destroy(nm_route *route); ///< NULL is fine

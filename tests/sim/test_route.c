@@ -47,6 +47,40 @@ static void follows_the_lane_it_was_recorded_on(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// A lane to and fro between the ends of the map, 34,000 km long: more metres than a float counts one by one.
+static void refuses_what_never_ends(void **state) {
+    (void)state;
+    enum { POINTS = 20 };
+    nm_point3 left[POINTS], right[POINTS];
+    for (int i = 0; i < POINTS; i++) {
+        const int side = i % 2 ? 1 : -1;
+        left[i] = (nm_point3){9e5 * side - side, 10.0 * i + 1.75, 0};
+        right[i] = (nm_point3){9e5 * side + side, 10.0 * i - 1.75, 0};
+    }
+    nm_map_builder *builder = nm_map_builder_create();
+    nm_lane_def def = nm_lane_def_default();
+    def.id = 1;
+    def.left = left;
+    def.right = right;
+    def.point_count = POINTS;
+    def.type = NM_LANE_FREEWAY;
+    nm_map_builder_set_origin(builder, (nm_point3){0, 0, 0});
+    assert_int_equal(nm_map_builder_add_lane(builder, &def, NULL), NM_OK);
+    const nm_map *map = NULL;
+    assert_int_equal(nm_map_builder_build(builder, &map, NULL), NM_OK);
+    nm_map_builder_destroy(builder);
+    assert_true(map->lanes[0].length > 3e7f);
+    const uint32_t lane = 0;
+    const nm_planner_pose start = {-9e5f, 0.0f, 0.0f}, goal = {9e5f, 190.0f, 0.0f};
+    nm_route *route = NULL;
+    nm_error error;
+    nm_error_clear(&error);
+    assert_int_equal(nm_route_through(map, &lane, 1, start, goal, &route, &error), NM_E_LIMIT);
+    assert_non_null(strstr(error.message, "longer than 200 km"));
+    assert_null(route);
+    nm_map_release(map);
+}
+
 static void projects_and_places_as_inverses(void **state) {
     (void)state;
     const nm_test_agent ego = {.x = 2, .y = 0, .speed = 10};
@@ -234,6 +268,7 @@ static void is_sound_on_every_road(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_the_lane_it_was_recorded_on),
+        cmocka_unit_test(refuses_what_never_ends),
         cmocka_unit_test(projects_and_places_as_inverses),
         cmocka_unit_test(draws_a_change_of_lanes_smoothly),
         cmocka_unit_test(does_not_flicker_between_lanes),
