@@ -1,9 +1,10 @@
 /// A byte stream to a planner in another program: its standard input and output, or a Unix socket. Private to
 /// scenarios/planner_*.c.
 ///
-/// A program runs in a process group of its own and dies with it: with whatever it forked, when the link is closed, and
-/// (on Linux) when the thread that started it ends, so that a killed nearmiss leaves nothing behind. What it writes to
-/// standard error is read all along and its end is kept.
+/// A program runs in a process group of its own: when the link is closed all of it is killed. When the thread that
+/// started it ends, or nearmiss is killed, the system kills the program (on Linux); what it forked, and the commands of
+/// a line for the shell, only find the end of their input then. What it writes to standard error is read all along and
+/// its end is kept.
 #ifndef NM_SCENARIOS_PLANNER_LINK_H
 #define NM_SCENARIOS_PLANNER_LINK_H
 

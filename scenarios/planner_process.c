@@ -308,8 +308,11 @@ nm_status nm_planner_open_process(const char *specification, const nm_planner_op
     nm_error_clear(&why);
     const nm_status status = start(p, &why);
     if (status != NM_OK) {
+        char safe[101], words[sizeof why.message];
         destroy(p);
-        return NM_ERROR(error, status, "planner '%.100s' can not be started: %s", specification, why.message);
+        nm_text_escape(safe, sizeof safe, specification);
+        nm_text_escape(words, sizeof words, why.message); // may name a path
+        return NM_ERROR(error, status, "planner '%s' can not be started: %s", safe, words);
     }
     return nm_planner_adopt(&table, specification, p, planner, error);
 }

@@ -201,10 +201,12 @@ static void openings_that_fail_say_why(void **state) {
         {"exec:A=1 sh -c 'exit $A'", NM_E_IO, "exited with status 1"},
         {"exec:true", NM_E_IO, "exited with status 0"},
         {"exec:kill -9 $$", NM_E_IO, "killed by signal 9"},
+        {"exec:exit 1\n\033[2J", NM_E_IO, "planner 'exec:exit 1\\n\\x1b[2J' can not"},
         {"exec:printf ab; sleep 100", NM_E_LIMIT, "did it print to standard output?"},
         {"exec:printf ab", NM_E_IO, "did it print to standard output?"},
         {"exec:", NM_E_ARGUMENT, "COMMAND LINE"},
         {"unix:/no/such/socket", NM_E_IO, "/no/such/socket"},
+        {"unix:/no\033[2J", NM_E_IO, "listens on '/no\\x1b[2J'"},
         {"nobody", NM_E_NOT_FOUND, "expert, constant_velocity"},
     };
     nm_planner_options options = nm_planner_options_default();
