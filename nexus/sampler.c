@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/rng.h"
 #include "base/text.h"
+#include "nexus/finite.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -208,12 +209,6 @@ static nm_status check_layout(const nm_sampler *s, const nm_token_layout *l, nm_
     return NM_OK;
 }
 
-static int is_finite(const float *values, size_t count) {
-    float sum = 0.0f;
-    for (size_t i = 0; i < count; i++) sum += values[i] * 0.0f;
-    return sum == 0.0f;
-}
-
 /// The weights of a move and of x0 are of the order of 1: from values up to this one no infinity comes.
 #define MOST_VALUE 1e30f
 
@@ -307,7 +302,7 @@ nm_status nm_sampler_begin(nm_sampler *sampler, const nm_token_layout *layout, c
     if (status) return status;
     const size_t channels = s->config.channels;
     for (uint32_t n = 0; n < layout->count; n++) {
-        if (clean[n] && !is_finite(values + n * channels, channels))
+        if (clean[n] && !nm_all_finite(values + n * channels, channels))
             return NM_ERROR(error, NM_E_NUMERIC, "the value given for token %u is not finite", (unsigned)n);
         if (!clean[n] && delay && (status = check_delay(n, delay[n], 0, error))) return status;
     }
@@ -350,7 +345,7 @@ static nm_status check_from(nm_sampler *s, const nm_token_layout *layout, const 
             if (!delay) continue;
             status = check_delay(n, delay[n], -(int32_t)s->config.levels, error);
             NM_ASSERT(status || delay[n] >= 0 || guess);
-            if (!status && delay[n] < 0 && !is_finite(guess + (size_t)n * s->config.channels, s->config.channels))
+            if (!status && delay[n] < 0 && !nm_all_finite(guess + (size_t)n * s->config.channels, s->config.channels))
                 status = NM_ERROR(error, NM_E_NUMERIC, "the value given for token %u is not finite", (unsigned)n);
         } else if (from[n] >= s->count) {
             status = NM_ERROR(error, NM_E_ARGUMENT, "token %u continues token %u, of %u", (unsigned)n,
@@ -404,7 +399,7 @@ nm_status nm_sampler_set_token(nm_sampler *sampler, uint32_t token, const float 
     nm_sampler *s = sampler;
     NM_ASSERT(token < s->count);
     const size_t channels = s->config.channels, bytes = channels * sizeof(float);
-    if (!is_finite(values, channels))
+    if (!nm_all_finite(values, channels))
         return NM_ERROR(error, NM_E_NUMERIC, "the value given for token %u is not finite", (unsigned)token);
     tokens *t = &s->now;
     const int news = t->step[token] != 0 || memcmp(t->z + token * channels, values, bytes) != 0;
@@ -425,7 +420,7 @@ nm_status nm_sampler_draft(nm_sampler *sampler, uint32_t token, const float *gue
     tokens *t = &s->now;
     const size_t channels = s->config.channels, at = token * channels;
     NM_ASSERT(token < s->count && most >= 1 && most <= s->config.levels && t->step[token] > 0);
-    if (!is_finite(guess, channels))
+    if (!nm_all_finite(guess, channels))
         return NM_ERROR(error, NM_E_NUMERIC, "the value given for token %u is not finite", (unsigned)token);
     memset(s->used, 0, s->count);
     s->used[token] = 1;
@@ -463,7 +458,7 @@ nm_status nm_sampler_reframe(nm_sampler *sampler, const nm_state_encoding *encod
         const double alpha = (double)s->alpha_of[t->step[n]];
         nm_state_encoding_move(encoding, motion, alpha, z + n * channels);
         nm_state_encoding_move(encoding, motion, t->predicted[n] ? 1.0 : alpha, x0 + n * channels);
-        if (!is_finite(z + n * channels, channels) || !is_finite(x0 + n * channels, channels))
+        if (!nm_all_finite(z + n * channels, channels) || !nm_all_finite(x0 + n * channels, channels))
             return NM_ERROR(error, NM_E_NUMERIC, "token %u would be moved beyond all numbers", (unsigned)n);
     }
     memcpy(t->z, z, bytes);
