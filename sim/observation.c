@@ -304,7 +304,7 @@ nm_status nm_observation_update(nm_observation *o, const nm_world *world, const 
     nm_excerpt_look(&o->excerpt, at.x_scene, at.y_scene);
     p->step = view.step - o->config.start_step;
     p->time = (double)p->step * 0.1;
-    p->seed = nm_hash64(o->scenario.seed + p->step);
+    p->seed = nm_hash64(nm_hash64(o->scenario.seed) + p->step); // not those of the next seed, a step later
     p->deadline = o->config.deadline;
     p->signals = nm_excerpt_signals(&o->excerpt, o->scene, view.step);
     p->map = &o->excerpt.public;

@@ -362,13 +362,15 @@ static void looks_again_after_a_reset(void **state) {
     config.map_refresh = 5.0f;
     nm_observation *observation = observe(scene, &config);
     nm_world *world = world_of(scene, NM_POLICY_IDM, 1);
-    uint64_t first[60], other = 0;
+    uint64_t first[60], seeds[60], other = 0;
     for (int run = 0; run < 3; run++) {
         nm_world_reset(world, 1);
         nm_observation_reset(observation, run < 2 ? 5 : 6);
         for (int t = 0; t < 60; t++) {
-            const uint64_t hash = hash_of(look(observation, world));
-            if (run == 0) first[t] = hash;
+            const nm_planner_observation *seen = look(observation, world);
+            const uint64_t hash = hash_of(seen);
+            if (run == 0) first[t] = hash, seeds[t] = seen->seed;
+            for (int k = 0; run == 2 && k < 60; k++) assert_true(seen->seed != seeds[k]); // neighbours share none
             if (run == 1) assert_true(hash == first[t]);
             if (run == 2) other += hash == first[t];
             nm_world_step(world, NULL, 0, NULL);
