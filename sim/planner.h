@@ -239,8 +239,8 @@ typedef struct nm_planner_trajectory_point {
 } nm_planner_trajectory_point;
 
 /// Filled by plan. A trajectory has at least two points (the ego now counts as a first one at time 0 where there is
-/// none), times rising strictly, and reaches the next step at least; how far it goes is the planner's choice, trackers
-/// work best with 1 s or more.
+/// none), times that rise by 0.01 ms at least, and reaches the next step. How far it goes, up to 100 s, is the
+/// planner's choice; trackers work best with 1 s or more.
 typedef struct nm_planner_output {
     uint32_t answer;                     ///< nm_planner_answer; NM_PLANNER_NO_ANSWER when handed in
     uint32_t point_count;                ///< at most point_capacity

@@ -11,6 +11,7 @@
 
 #define WORDS 1024 // bytes of a planner's own message
 #define MOST_STEERING 1.0471975512f
+#define LEAST_INTERVAL 1e-5f // s between two points: trackers count microseconds
 
 struct nm_planner {
     const nm_planner_vtable *table;
@@ -182,11 +183,16 @@ static nm_status check_trajectory(const nm_planner *planner, const nm_planner_ob
                                  p->speed_ahead};
         const nm_status status = check_numbers(planner, step, values, 5, error);
         if (status != NM_OK) return status;
-        if (p->time < 0.0f || (i && p->time <= p[-1].time))
+        const float since = p->time - (i ? p[-1].time : 0.0f);
+        if (!(since >= LEAST_INTERVAL || (i == 0 && since == 0.0f)))
             return NM_ERROR(error, NM_E_FORMAT,
                             "planner '%s' answered times that do not rise from 0 at step %u: point "
                             "%u is at %.3f s",
                             planner->name, step, i, (double)p->time);
+        if (p->time > NM_PLANNER_MAX_TIME)
+            return NM_ERROR(error, NM_E_FORMAT,
+                            "planner '%s' plans %g s ahead at step %u: at most %.0f s are possible, in seconds",
+                            planner->name, (double)p->time, step, (double)NM_PLANNER_MAX_TIME);
         if (!sound(p->speed_ahead, NM_PLANNER_MAX_SPEED) || !sound(p->rear_axle.heading_scene, 1e4f) ||
             !sound(p->rear_axle.x_scene, 1e7f) || !sound(p->rear_axle.y_scene, 1e7f))
             return NM_ERROR(error, NM_E_FORMAT,

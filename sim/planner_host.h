@@ -58,6 +58,7 @@ NM_API double nm_planner_last_seconds(const nm_planner *planner); ///< real time
 
 /// The bounds that answers are held to.
 #define NM_PLANNER_MAX_SPEED 100.0f    ///< m/s, also of the way to the first point after now
+#define NM_PLANNER_MAX_TIME 100.0f     ///< s that a trajectory may last; trackers take no more
 #define NM_PLANNER_MAX_ACCEL 100.0f    ///< m/s^2
 #define NM_PLANNER_MAX_CURVATURE 10.0f ///< 1/m
 #define NM_PLANNER_MAX_STEERING 100.0f ///< rad/s

@@ -136,6 +136,18 @@ static void refuses_unsound_trajectories(void **state) {
         expect(NM_E_NUMERIC, "infinity");
     }
     pull_straight();
+    strings.points[2].time = 0.500001f; // the same microsecond, or almost, to a tracker
+    expect(NM_E_FORMAT, "do not rise");
+    pull_straight();
+    strings.points[0].time = 1e-7f;
+    expect(NM_E_FORMAT, "do not rise");
+    pull_straight();
+    strings.points[2].time = 100.5f;
+    expect(NM_E_FORMAT, "plans 100.5 s ahead");
+    pull_straight();
+    strings.points[2].time = 1e30f; // of no number of microseconds
+    expect(NM_E_FORMAT, "at most 100 s");
+    pull_straight();
     strings.points[2].time = 0.5f;
     expect(NM_E_FORMAT, "do not rise");
     pull_straight();
