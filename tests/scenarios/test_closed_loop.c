@@ -360,6 +360,65 @@ static void what_makes_no_sense_is_refused(void **state) {
     stage_close(&s);
 }
 
+/// Straight on, by control; counts what is asked of it.
+typedef struct straight_driver {
+    uint32_t before, after, first_step, end_at;
+} straight_driver;
+
+static nm_status go_straight(void *context, nm_world *world, nm_error *error) {
+    straight_driver *d = context;
+    const nm_world_view view = nm_world_get_view(world);
+    assert_int_equal(d->before, d->after); // in turn
+    assert_int_equal(view.step, d->first_step + d->before);
+    if (++d->before == d->end_at) return NM_ERROR(error, NM_E_LIMIT, "enough");
+    nm_world_set_control(world, view.scene->ego, 0.0f, 0.0f);
+    return NM_OK;
+}
+
+static nm_status look(void *context, nm_world *world, nm_error *error) {
+    straight_driver *d = context;
+    (void)error;
+    ++d->after;
+    assert_int_equal(nm_world_get_view(world).step, d->first_step + d->after);
+    return NM_OK;
+}
+
+static void somebody_else_drives_the_ego(void **state) {
+    (void)state;
+    stage s = stage_open(1);
+    const nm_closed_loop_config config = nm_closed_loop_config_default();
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_loop_request request = request_of(&s);
+    straight_driver d = {.first_step = CURRENT};
+    const nm_loop_driver driver = {go_straight, look, &d};
+    request.ego = NM_POLICY_EXTERNAL;
+    request.driver = &driver;
+    const nm_scene *out = run(loop, &request);
+    assert_true(d.before == AHEAD && d.after == AHEAD);
+    const size_t from = nm_scene_at(out, out->ego, CURRENT);
+    const float speed = hypotf(out->vx[from], out->vy[from]);
+    for (uint32_t i = 1; i <= AHEAD; i++) {
+        const size_t at = nm_scene_at(out, out->ego, CURRENT + i);
+        const float way = 0.1f * speed * (float)i;
+        assert_true(out->valid[at]);
+        assert_true(fabsf(out->x[at] - out->x[from] - way * cosf(out->heading[from])) < 0.3f);
+        assert_true(fabsf(out->y[at] - out->y[from] - way * sinf(out->heading[from])) < 0.3f);
+    }
+    nm_scene_destroy(out);
+    // what it returns ends the run, and the loop is good for another
+    d = (straight_driver){.first_step = CURRENT, .end_at = 8};
+    nm_error error;
+    nm_error_clear(&error);
+    assert_int_equal(nm_closed_loop_run(loop, &request, NULL, &error), NM_E_LIMIT);
+    assert_string_equal(error.message, "enough");
+    assert_true(d.before == 8 && d.after == 7);
+    d = (straight_driver){.first_step = CURRENT};
+    assert_int_equal(nm_closed_loop_run(loop, &request, NULL, &error), NM_OK);
+    assert_int_equal(d.after, AHEAD);
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_ego_reacts_to_what_was_sampled),
@@ -369,6 +428,7 @@ int main(void) {
         cmocka_unit_test(the_ego_notices_when_it_is_told_to),
         cmocka_unit_test(after_a_crash_nobody_drives_through_it),
         cmocka_unit_test(who_collides_stops),
+        cmocka_unit_test(somebody_else_drives_the_ego),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,6 +142,37 @@ static void future_is_not_known(void **state) {
     stage_close(&s);
 }
 
+/// Lights are seen as they were, and as they are.
+static void lights_of_later_are_not_known(void **state) {
+    (void)state;
+    stage s = stage_open(1);
+    const nm_scene *scene = tokens_rollout("junction_signal:vehicles=12", 7, 120);
+    assert_true(scene->map->signal_count > 0 && scene->signal_states);
+    const size_t size = (size_t)scene->map->signal_count * scene->step_count;
+    uint8_t *later = malloc(size), *now = malloc(size);
+    memcpy(later, scene->signal_states, size);
+    memcpy(now, scene->signal_states, size);
+    for (uint32_t i = 0; i < scene->map->signal_count; ++i)
+        for (uint32_t step = 0; step < scene->step_count; ++step) {
+            uint8_t *at = (step < START + STEPS ? now : later) + (size_t)i * scene->step_count + step;
+            *at = *at == NM_SIGNAL_STOP ? NM_SIGNAL_GO : NM_SIGNAL_STOP;
+        }
+    nm_scene with_later = *scene, with_now = *scene;
+    with_later.signal_states = later;
+    with_now.signal_states = now;
+    answers *a = calloc(3, sizeof *a);
+    ask(s.planner, scene, 1, &a[0]);
+    ask(s.planner, &with_later, 1, &a[1]);
+    ask(s.planner, &with_now, 1, &a[2]);
+    assert_true(same_answers(&a[0], &a[1]));
+    assert_false(same_answers(&a[0], &a[2]));
+    free(a);
+    free(later);
+    free(now);
+    nm_scene_destroy(scene);
+    stage_close(&s);
+}
+
 /// A model as it begins says that everybody goes on along the lane: so does the ego.
 static void drives_an_episode(void **state) {
     (void)state;
@@ -184,9 +215,8 @@ static void what_it_can_not_do_is_said(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_every_half_second),
-        cmocka_unit_test(future_is_not_known),
-        cmocka_unit_test(drives_an_episode),
+        cmocka_unit_test(plans_every_half_second),       cmocka_unit_test(future_is_not_known),
+        cmocka_unit_test(lights_of_later_are_not_known), cmocka_unit_test(drives_an_episode),
         cmocka_unit_test(what_it_can_not_do_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
