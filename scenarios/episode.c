@@ -525,6 +525,12 @@ static nm_status drive_among_model(episode *e, nm_error *error) {
     return status;
 }
 
+/// The scene, or what the model makes of it; the same the next time, too.
+static int is_the_scenes(nm_status status) {
+    return status == NM_E_NUMERIC || status == NM_E_ARGUMENT || status == NM_E_LIMIT || status == NM_E_FORMAT ||
+           status == NM_E_NOT_FOUND;
+}
+
 /// What fails of the planner is in e->theirs and e->why.
 static nm_status drive(episode *e, nm_error *error) {
     nm_status status = NM_OK;
@@ -627,8 +633,17 @@ static nm_status run(episode *e, nm_error *error) {
         unfit(e->out, nowhere_to_go ? "the road leaves the map at the start" : e->why.message);
         return NM_OK;
     }
-    status = drive(e, error);
-    if (status != NM_OK) return status;
+    nm_error broken;
+    nm_error_clear(&broken);
+    status = drive(e, &broken);
+    if (e->config->agents == NM_EPISODE_NEXUS && is_the_scenes(status)) {
+        unfit(e->out, broken.message);
+        return NM_OK;
+    }
+    if (status != NM_OK) {
+        if (error) *error = broken;
+        return status;
+    }
     e->out->seconds = (float)e->out->samples * NM_STEP_SECONDS;
     if (e->theirs == NM_OK) {
         e->theirs = score(e, &e->why); // what a planner drove may be beyond all scoring

@@ -58,7 +58,8 @@ NM_API nm_status nm_episode_check(const nm_episode_config *config, nm_error *err
 typedef enum nm_episode_outcome {
     NM_EPISODE_DONE = 0,
     NM_EPISODE_FAILED, ///< the planner did: counts as a score of 0
-    NM_EPISODE_UNFIT   ///< the scene has no ego, route or map to drive on, or too little recording: nobody's score
+    NM_EPISODE_UNFIT   ///< the scene has no ego, route or map to drive on, or too little recording, or is nothing that
+                       ///< the model of the agents can go on with: nobody's score
 } nm_episode_outcome;
 NM_API const char *nm_episode_outcome_name(nm_episode_outcome outcome); ///< "done", "failed", "unfit"
 

@@ -180,11 +180,33 @@ static void stops_in_the_second_window(void **state) {
     stage_close(&s);
 }
 
+/// A model that says nothing finite spoils the scene, not the run.
+static void broken_models_make_scenes_unfit(void **state) {
+    (void)state;
+    stage s = stage_open(32);
+    const nm_tensor values = nm_model_values(s.model);
+    float *host = calloc(values.cols, sizeof *host);
+    for (size_t i = 0; i < s.model->parameter_count; ++i) {
+        const nm_parameter *p = &s.model->parameters[i];
+        for (size_t k = p->offset; k < p->offset + (size_t)p->rows * p->cols; ++k) host[k] = NAN;
+    }
+    s.model->backend->ops->upload(s.model->backend, host, values);
+    free(host);
+    assert_int_equal(nm_model_repack(s.model, NULL), NM_OK);
+    nm_episode e;
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_episode_run(s.work, s.scene, s.planner, &s.config, &e, &error) != NM_OK) fail_msg("%s", error.message);
+    assert_int_equal(e.outcome, NM_EPISODE_UNFIT);
+    assert_true(e.reason[0] && !e.scene && e.score.score == 0.0);
+    stage_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ego_is_the_planners),        cmocka_unit_test(others_go_on_from_window_to_window),
         cmocka_unit_test(same_again_is_the_same),     cmocka_unit_test(the_rest_drives_by_idm),
-        cmocka_unit_test(stops_in_the_second_window),
+        cmocka_unit_test(stops_in_the_second_window), cmocka_unit_test(broken_models_make_scenes_unfit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
