@@ -1,6 +1,5 @@
 // The data sheet of a generated set: what its users must know, in the order of questions of "Datasheets for Datasets"
 // (Gebru et al. 2021), as far as the store knows the answers.
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/whole_file.h"
 #include "scenarios/avoidability.h"
 #include "scenarios/set_stats.h"
 
@@ -367,29 +367,17 @@ static void write_limits(FILE *file, const nm_set_stats *stats) {
 nm_status nm_data_sheet_write(const nm_set_stats *stats, const char *name, const char *pictures, const char *path,
                               nm_error *error) {
     NM_ASSERT(stats && name && path);
-    size_t size = strlen(path) + 6;
-    char *part = malloc(size);
-    if (!part) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    snprintf(part, size, "%s.part", path);
-    FILE *file = fopen(part, "wb");
-    nm_status status = NM_OK;
-    if (file) {
-        write_summary(file, stats, name);
-        write_making(file, stats);
-        write_sources(file, stats);
-        write_kinds(file, stats, pictures);
-        write_qualities(file, stats, pictures);
-        write_parameters(file, stats, pictures);
-        write_ttc(file, stats, pictures);
-        write_yields(file, stats, pictures);
-        write_limits(file, stats);
-    }
-    int good = file && !ferror(file);
-    if (file && fclose(file) != 0) good = 0;
-    if (!good || rename(part, path) != 0) {
-        status = NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "cannot be written: %s", strerror(errno));
-        if (file) remove(part);
-    }
-    free(part);
-    return status;
+    nm_whole_file file;
+    nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
+    if (status != NM_OK) return status;
+    write_summary(file.stream, stats, name);
+    write_making(file.stream, stats);
+    write_sources(file.stream, stats);
+    write_kinds(file.stream, stats, pictures);
+    write_qualities(file.stream, stats, pictures);
+    write_parameters(file.stream, stats, pictures);
+    write_ttc(file.stream, stats, pictures);
+    write_yields(file.stream, stats, pictures);
+    write_limits(file.stream, stats);
+    return nm_whole_file_keep(&file, error);
 }
