@@ -240,9 +240,10 @@ nm_status nm_audit_build_parent(const nm_scene *scene, const nm_scene **parent, 
     nm_status status = NM_OK;
     *parent = NULL;
     // seeds that a JSON number does not hold are texts
-    const uint64_t value = cJSON_IsString(seed)   ? strtoull(seed->valuestring, NULL, 10)
-                           : cJSON_IsNumber(seed) ? (uint64_t)seed->valuedouble
-                                                  : 0;
+    uint64_t value = 0;
+    if (cJSON_IsString(seed)) value = strtoull(seed->valuestring, NULL, 10);
+    if (cJSON_IsNumber(seed) && seed->valuedouble >= 0 && seed->valuedouble < 0x1p64)
+        value = (uint64_t)seed->valuedouble;
     if (specification[0] && strcmp(text_of(recipe, "parent_source"), "builtin") == 0)
         status = nm_builtin_scene(specification, value, parent, error);
     cJSON_Delete(recipe);

@@ -232,11 +232,22 @@ static nm_status parent_of(const nm_scene *scene, nm_store *from, const nm_scene
 static nm_status again(audit *s, nm_case_work *work, nm_store *from, seen *which, nm_error *error) {
     const nm_scene *scene = NULL, *parent = NULL;
     nm_audit_report report;
+    nm_error why;
     memset(&report, 0, sizeof report);
-    nm_status status = nm_store_get_scene(s->workers[0].store, which->scene, &scene, error);
-    if (status == NM_OK) status = parent_of(scene, from, &parent, error);
+    nm_error_clear(&why);
+    nm_status status = nm_store_get_scene(s->workers[0].store, which->scene, &scene, &why);
+    if (status == NM_OK) status = parent_of(scene, from, &parent, &why);
     if (status == NM_OK) {
         nm_audit_again(work, scene, parent, &report);
+    } else if (status == NM_E_MEMORY || status == NM_E_CANCELLED) {
+        *error = why;
+    } else { // one that cannot be read, or whose parent cannot be built, says nothing of the others
+        nm_audit_finding *found = &report.found[NM_AUDIT_AGAIN];
+        *found = (nm_audit_finding){.result = NM_AUDIT_BROKEN, .value = 1, .track = NM_NONE, .step = NM_NONE};
+        snprintf(report.remark, sizeof report.remark, "%.*s", (int)sizeof report.remark - 1, why.message);
+        status = NM_OK;
+    }
+    if (status == NM_OK) {
         add_finding(&s->totals->check[NM_AUDIT_AGAIN], which->scene, &report.found[NM_AUDIT_AGAIN]);
         add_remark(s, which->scene, report.remark);
         if (report.found[NM_AUDIT_AGAIN].result == NM_AUDIT_BROKEN && !which->broken) s->totals->broken++;

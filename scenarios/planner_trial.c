@@ -141,22 +141,42 @@ static nm_status fetch(nm_store *store, int64_t id, const nm_scene **ready, nm_e
     return status;
 }
 
-static nm_status try_one(void *context, size_t index, int thread, nm_error *error) {
-    trials *t = context;
-    nm_store *store = t->stores[thread];
+/// 1 = it is one of those that take part: generated ones, or recordings.
+static nm_status is_of_trial(const trials *t, int64_t id, int thread, int *takes_part, nm_error *error) {
     nm_generated row;
-    const nm_scene *scene;
-    nm_trial *found = &t->found[index];
-    memset(found, 0, sizeof *found);
     nm_arena_reset(t->arenas[thread]);
-    nm_status status = NM_OK;
-    if (t->generated) status = nm_store_get_generated(store, t->ids[index], t->arenas[thread], &row, error);
-    if (status == NM_E_NOT_FOUND) return NM_OK;
-    if (status == NM_OK) status = fetch(store, t->ids[index], &scene, error);
+    const nm_status status = nm_store_get_generated(t->stores[thread], id, t->arenas[thread], &row, error);
+    *takes_part = t->generated ? status == NM_OK : status == NM_E_NOT_FOUND;
+    if (status != NM_E_NOT_FOUND) return status;
+    nm_error_clear(error);
+    return NM_OK;
+}
+
+static nm_status try_scene(const trials *t, int64_t id, int thread, nm_trial *found, nm_error *error) {
+    const nm_scene *scene;
+    int takes_part;
+    nm_status status = is_of_trial(t, id, thread, &takes_part, error);
+    if (status != NM_OK || !takes_part) return status;
+    status = fetch(t->stores[thread], id, &scene, error);
     if (status != NM_OK) return status;
-    if (!t->filter || t->filter(t->context, scene)) status = nm_trial_scene(scene, t->config, found, error);
+    takes_part = t->generated || strcmp(scene->provenance.source, "nexus") != 0; // a model's futures are no recordings
+    if (takes_part && (!t->filter || t->filter(t->context, scene)))
+        status = nm_trial_scene(scene, t->config, found, error);
     nm_scene_destroy(scene);
     return status;
+}
+
+static nm_status try_one(void *context, size_t index, int thread, nm_error *error) {
+    trials *t = context;
+    nm_trial *found = &t->found[index];
+    nm_error why;
+    memset(found, 0, sizeof *found);
+    nm_error_clear(&why);
+    const nm_status status = try_scene(t, t->ids[index], thread, found, &why);
+    if (status == NM_E_MEMORY || status == NM_E_CANCELLED) *error = why;
+    if (status == NM_OK || status == NM_E_MEMORY || status == NM_E_CANCELLED) return status;
+    *found = (nm_trial){.unreadable = 1}; // the others go on
+    return NM_OK;
 }
 
 static nm_status try_all(trials *t, size_t count, nm_thread_pool *pool, nm_trial *trial, nm_error *error) {
@@ -172,6 +192,7 @@ static nm_status try_all(trials *t, size_t count, nm_thread_pool *pool, nm_trial
             trial->steps += t->found[i].steps;
             trial->collided += t->found[i].collided;
             trial->at_fault += t->found[i].at_fault;
+            trial->unreadable += t->found[i].unreadable;
         }
         if (status == NM_OK && t->config->stop && t->config->stop(t->config->stop_context))
             status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");

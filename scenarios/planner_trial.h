@@ -24,9 +24,10 @@ extern "C" {
 typedef struct nm_trial {
     uint64_t scenes; ///< with at least one run
     uint64_t runs;
-    uint64_t steps;    ///< driven, of 0.1 s
-    uint64_t collided; ///< runs in which the ego comes to touch somebody
-    uint64_t at_fault; ///< of them those that nm_classify_collision lays on the ego, or on both
+    uint64_t steps;      ///< driven, of 0.1 s
+    uint64_t collided;   ///< runs in which the ego comes to touch somebody
+    uint64_t at_fault;   ///< of them those that nm_classify_collision lays on the ego, or on both
+    uint64_t unreadable; ///< scenes of a store that are damaged or cannot be driven in
 } nm_trial;
 
 /// Adds the runs of one scene. config: its start_step and checks are replaced. NM_E_ARGUMENT for another time
@@ -36,9 +37,9 @@ NM_API nm_status nm_trial_scene(const nm_scene *scene, const nm_world_config *co
 /// Whether a scene of a store takes part; NULL = all.
 typedef int nm_trial_filter(void *context, const nm_scene *scene);
 
-/// All scenes of a store, at 0.1 s. Same result for any number of threads. NM_E_NOT_FOUND when there is nobody to
-/// drive; NM_E_CANCELLED when config->stop says so.
-/// generated  1 = only those that a generator put in
+/// The scenes of a store, at 0.1 s. Same result for any number of threads. One that cannot be read is counted, not an
+/// error. NM_E_NOT_FOUND when there is nobody to drive; NM_E_CANCELLED when config->stop says so.
+/// generated  1 = those that a generator put in; 0 = those that neither a generator nor a model made
 NM_API nm_status nm_trial_store(const char *path, int generated, nm_trial_filter *filter, void *context,
                                 const nm_world_config *config, nm_thread_pool *pool, nm_trial *trial, nm_error *error);
 

@@ -60,6 +60,7 @@ static cJSON *trial_json(const trial_row *row) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "store", row->name);
     nm_json_integer(object, "scenes", t->scenes);
+    nm_json_integer(object, "unreadable", t->unreadable);
     nm_json_integer(object, "runs", t->runs);
     nm_json_number(object, "hours", hours(t));
     nm_json_integer(object, "collided", t->collided);
@@ -200,7 +201,9 @@ static int print_result(const nm_command *command, const audit_result *r, int js
         print_broken(totals);
         print_differences(totals);
         print_trials(r);
-        if (totals->remark[0]) printf("\n%s\n", totals->remark);
+        char remark[4 * sizeof totals->remark]; // may quote what a store says
+        nm_text_escape(remark, sizeof remark, totals->remark);
+        if (remark[0]) printf("\n%s\n", remark);
         printf("\n%" PRIu64 " scenes, %" PRIu64 " with a violation\n", totals->scenes, totals->broken);
         result = nm_cli_finish(command);
     }
@@ -248,16 +251,24 @@ static int is_named(void *context, const nm_scene *scene) {
     return !o->only;
 }
 
+static nm_status try_store(const audit_options *o, const char *store, int generated, nm_thread_pool *pool,
+                           audit_result *r, nm_error *error) {
+    trial_row *row = &r->rows[r->row_count++];
+    row->name = store;
+    const nm_status status =
+        nm_trial_store(store, generated, generated ? NULL : is_named, (void *)o, &o->world, pool, &row->trial, error);
+    if (status == NM_OK && row->trial.unreadable)
+        fprintf(stderr, "nearmiss audit: the planner did not drive in %" PRIu64 " scenes of %s: damaged\n",
+                row->trial.unreadable, store);
+    return status;
+}
+
 static nm_status try_planner(const audit_options *o, const char *store, nm_thread_pool *pool, audit_result *r,
                              nm_error *error) {
     if (!o->planner) return NM_OK;
-    r->rows[r->row_count].name = store;
-    nm_status status = nm_trial_store(store, 1, NULL, NULL, &o->world, pool, &r->rows[r->row_count++].trial, error);
-    for (size_t i = 0; status == NM_OK && i < o->logs.count; i++) {
-        r->rows[r->row_count].name = o->logs.items[i];
-        status = nm_trial_store(o->logs.items[i], 0, is_named, (void *)o, &o->world, pool,
-                                &r->rows[r->row_count++].trial, error);
-    }
+    nm_status status = try_store(o, store, 1, pool, r, error);
+    for (size_t i = 0; status == NM_OK && i < o->logs.count; i++)
+        status = try_store(o, o->logs.items[i], 0, pool, r, error);
     return status;
 }
 
