@@ -124,6 +124,14 @@ static void put_real(FILE *file, const char *name, double value) {
     put_option(file, name, text);
 }
 
+/// What the model is, unless it came with the program, and what its numbers depend on.
+static void put_model(FILE *file, const kinds_run *run) {
+    const char *model = run->options->model ? run->options->model : getenv("NEARMISS_MODEL");
+    if (model && model[0]) put_option(file, "model", model);
+    if (strcmp(run->options->precision, "bf16") != 0) put_option(file, "precision", run->options->precision);
+    if (strcmp(run->common->device, "cpu") != 0) put_option(file, "device", run->common->device);
+}
+
 /// A command line that makes the set again, for people; NULL without memory. It names neither the store, which may be
 /// moved, nor what changes nothing but the time that it takes.
 static char *command_line(const kinds_run *run) {
@@ -152,7 +160,7 @@ static char *command_line(const kinds_run *run) {
     if (mix->adversaries > 1) fprintf(file, " --adversaries %u", mix->adversaries);
     put_real(file, "seconds", mix->seconds);
     put_option(file, "ego", nm_policy_name(mix->ego));
-    if (run->model && o->model) put_option(file, "model", o->model);
+    if (run->model) put_model(file, run);
     const int failed = ferror(file);
     if (fclose(file) == 0 && !failed) return line;
     free(line);
@@ -300,9 +308,10 @@ static nm_status make_set(kinds_run *run, nm_corner_config *config, nm_error *er
     return status;
 }
 
-/// Names what was given up. 1 = a kind that was asked for by name was, by all of its generators.
+/// Names what was given up. 1 = a kind that was asked for by name was, by all of its generators; or all were, so that
+/// the hours are not there, or nothing is.
 static int fell_short(const kinds_run *run) {
-    int named = 0;
+    int named = 0, any = 0;
     for (uint32_t k = 0; k < run->mix.kind_count; ++k) {
         const nm_corner_yield *yields = &run->yields[k * GENERATORS];
         int left = 0;
@@ -316,8 +325,9 @@ static int fell_short(const kinds_run *run) {
                     nm_case_generator_name(yields[g].generator));
         }
         named |= !left && !(run->mix.every >> yields[0].kind & 1u);
+        for (uint32_t g = 0; g < GENERATORS; ++g) any |= yields[g].kept > 0;
     }
-    return named;
+    return named || !any || run->report.hours < run->mix.hours - 1e-6;
 }
 
 static int print_json(const kinds_run *run) {

@@ -378,6 +378,8 @@ static nm_status shares_of_options(const nm_text_list *list, nm_mix *mix, nm_err
     double sum = 0.0;
     if (!list->count) return NM_OK;
     for (int g = 0; g < NM_CASE_GENERATOR_COUNT; ++g) mix->generators[g] = 0.0;
+    for (uint32_t k = 0; k < mix->kind_count; ++k) // what the command says counts more than the kinds of a file
+        memset(mix->kinds[k].generators, 0, sizeof mix->kinds[k].generators);
     for (size_t i = 0; i < list->count; ++i) {
         for (const char *at = list->items[i]; status == NM_OK && at;) {
             const size_t length = strcspn(at, ",");

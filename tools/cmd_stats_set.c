@@ -125,8 +125,8 @@ static void print_confusion(const nm_set_stats *stats) {
 }
 
 static void print_qualities(const nm_set_stats *stats) {
-    static const char *const heads[] = {"generator",    ">scenes",       ">near misses",  ">collisions",
-                                        ">avoidable %", ">median TTC s", ">realism nats", ">diversity"};
+    static const char *const heads[] = {"generator",      ">scenes",       ">near misses",  ">collisions",
+                                        ">unavoidable %", ">median TTC s", ">realism nats", ">diversity"};
     nm_table *table = NULL;
     for (size_t i = 0; i < stats->quality_count; i++) {
         const nm_set_quality *q = &stats->qualities[i];
@@ -136,7 +136,7 @@ static void print_qualities(const nm_set_stats *stats) {
         nm_table_cell(table, "%llu", (unsigned long long)q->scenes);
         nm_table_cell(table, "%llu", (unsigned long long)q->near_misses);
         nm_table_cell(table, "%llu", (unsigned long long)q->collisions);
-        nm_table_cell(table, "%.1f", 100.0 - share(q->unavoidable, q->scenes));
+        nm_table_cell(table, "%.1f", share(q->unavoidable, q->scenes)); // the others may be judged by nobody
         number_cell(table, q->min_ttc);
         number_cell(table, q->realism);
         number_cell(table, q->diversity);
