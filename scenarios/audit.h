@@ -126,7 +126,8 @@ NM_API void nm_audit_row(const nm_scene *scene, const nm_audit_case *about, cons
                          nm_audit_report *report);
 
 /// Makes the scene again and compares: `again`, and the remark when it is another one or cannot be made.
-/// parent  the scene that provenance.parent names; NULL when it is not to be had: then unjudged, with a remark
+/// work    a scene that was made with a model which it does not have is unjudged, with a remark
+/// parent  the scene that provenance.parent names; NULL when it is not to be had: then likewise
 NM_API void nm_audit_again(nm_case_work *work, const nm_scene *scene, const nm_scene *parent, nm_audit_report *report);
 
 /// The scene that a generated one was made from, when its row says how it is built: a built-in map and seed. *parent is
@@ -168,7 +169,8 @@ typedef struct nm_audit_config {
     const char *from;    ///< store with the parents of what is made again; NULL = none
     uint64_t regenerate; ///< how many are made again, drawn at random; default 0
     uint64_t seed;       ///< of that draw
-    nm_model *model;     ///< nullable: for scenes of the diffusion generator; makes one scene at a time
+    nm_model *model;     ///< nullable: for scenes of the diffusion generator, which else are not made again; makes one
+                         ///< scene at a time
     const nm_recipe *recipe;
     int (*stop)(void *context); ///< nullable: not 0 ends with NM_E_CANCELLED
     void *stop_context;

@@ -113,6 +113,11 @@ void nm_case_work_destroy(nm_case_work *work) {
     free(work);
 }
 
+const nm_model *nm_case_work_model(const nm_case_work *work) {
+    NM_ASSERT(work);
+    return work->recipe ? work->model : NULL;
+}
+
 int nm_case_uses_model(const nm_case_request *request) {
     return request->generator == NM_CASE_DIFFUSION || request->model_candidates > 0;
 }
@@ -130,7 +135,7 @@ nm_status nm_case_attempt(nm_case_work *work, const nm_scene *scene, const nm_ca
         if (!work->resample) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
         return nm_resample_attempt(work->resample, scene, request, index, out, error);
     }
-    if (!work->model || !work->recipe)
+    if (!nm_case_work_model(work))
         return NM_ERROR(error, NM_E_UNSUPPORTED, "diffusion makes corner cases with a model, and there is none");
     if (!work->diffusion) work->diffusion = nm_diffusion_work_create(work->model, work->recipe);
     if (!work->diffusion) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");

@@ -110,6 +110,7 @@ typedef struct nm_case_work nm_case_work;
 NM_API nm_case_work *nm_case_work_create(nm_model *model, const nm_recipe *recipe);
 NM_API void nm_case_work_destroy(nm_case_work *work); ///< NULL is fine
 
+NM_API const nm_model *nm_case_work_model(const nm_case_work *work); ///< NULL = none, or none with a recipe
 /// 1 = the attempts of this request use the model.
 NM_API int nm_case_uses_model(const nm_case_request *request);
 

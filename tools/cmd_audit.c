@@ -14,7 +14,7 @@
 #include "tools/shipped_model.h"
 
 typedef struct audit_options {
-    const char *where, *from, *model;
+    const char *where, *from, *model, *precision;
     const char *planner, *agents, *only, *idm;
     nm_text_list logs;
     int64_t regenerate, seed;
@@ -228,13 +228,22 @@ static void show_progress(void *context, uint64_t done, uint64_t all) {
     s->done = done;
 }
 
-static nm_status load_model(const audit_options *o, nm_backend **backend, nm_model **model, nm_recipe *recipe,
-                            nm_error *error) {
+/// Whatever model is at hand, unless one is named. Without any, what was made with one is not made again, which is
+/// said.
+static nm_status load_model(const audit_options *o, const nm_common *common, nm_backend **backend, nm_model **model,
+                            nm_recipe *recipe, nm_error *error) {
     char path[NM_MODEL_PATH];
-    if (!o->model) return NM_OK;
-    const nm_backend_config config = nm_backend_config_default();
+    if (!o->regenerate) return NM_OK;
+    nm_backend_config config = nm_backend_config_default();
+    config.compute = strcmp(o->precision, "f32") == 0 ? NM_F32 : NM_BF16;
     nm_status status = nm_shipped_model(o->model, path, error);
-    if (status == NM_OK) status = nm_backend_create_cpu(&config, backend, error);
+    if (status == NM_E_NOT_FOUND && !o->model) {
+        nm_error_clear(error);
+        return NM_OK;
+    }
+    if (status == NM_OK)
+        status = strcmp(common->device, "cuda") == 0 ? nm_backend_create_cuda(&config, backend, error)
+                                                     : nm_backend_create_cpu(&config, backend, error);
     return status == NM_OK ? nm_recipe_load(path, *backend, model, recipe, error) : status;
 }
 
@@ -272,10 +281,12 @@ static nm_status try_planner(const audit_options *o, const char *store, nm_threa
     return status;
 }
 
-/// Names to policies; a message that lists what there is.
-static int read_planner(const nm_command *command, audit_options *o) {
+/// Names to policies and the like; a message that lists what there is.
+static int check_options(const nm_command *command, audit_options *o) {
     o->world = nm_world_config_default();
     o->world.stop = nm_cli_stop;
+    if (strcmp(o->precision, "bf16") != 0 && strcmp(o->precision, "f32") != 0)
+        return nm_cli_usage(command, "--precision wants bf16 or f32, not '%.40s'", o->precision);
     if (!o->planner && (o->logs.count || o->only))
         return nm_cli_usage(command, "--logs and --only are for a --planner");
     if (o->planner && (!nm_policy_from_name(o->planner, &o->world.ego) || o->world.ego >= NM_POLICY_EXTERNAL))
@@ -294,7 +305,7 @@ static nm_status check(const audit_options *o, const char *store, const nm_commo
     nm_model *model = NULL;
     nm_recipe recipe;
     nm_status status = nm_thread_pool_create((int)common->threads, &pool, error);
-    if (status == NM_OK) status = load_model(o, &backend, &model, &recipe, error);
+    if (status == NM_OK) status = load_model(o, common, &backend, &model, &recipe, error);
     shown progress = {.progress = nm_progress_start("audit", "scenes", 0, common->quiet || common->json)};
     nm_audit_config config = nm_audit_config_default();
     config.store = store;
@@ -317,7 +328,7 @@ static nm_status check(const audit_options *o, const char *store, const nm_commo
 }
 
 static int audit(const nm_command *command, int argc, char **argv) {
-    audit_options o = {.idm = "nearmiss", .agents = "log"};
+    audit_options o = {.idm = "nearmiss", .agents = "log", .precision = "bf16"};
     nm_common common = {0};
     const nm_option options[] = {
         {"where", NM_OPTION_TEXT, (void *)&o.where, "SQL",
@@ -325,8 +336,12 @@ static int audit(const nm_command *command, int argc, char **argv) {
         {"regenerate", NM_OPTION_INTEGER, &o.regenerate, "N", "make N of them, drawn at random, again from their rows",
          0, 1e9},
         {"from", NM_OPTION_TEXT, (void *)&o.from, "S.db", "store with the scenes that they were made from", 0, 0},
-        {"model", NM_OPTION_TEXT, (void *)&o.model, "F", "weights for those of the diffusion generator, or 'shipped'",
+        {"model", NM_OPTION_TEXT, (void *)&o.model, "F",
+         "weights for those of the diffusion generator (default: $NEARMISS_MODEL, else those that come with the "
+         "program)",
          0, 0},
+        {"precision", NM_OPTION_TEXT, (void *)&o.precision, "NAME", "bf16 (default) or f32: as when they were made", 0,
+         0},
         {"seed", NM_OPTION_INTEGER, &o.seed, "K", "seed of the draw (default 0)", 0, 9e15},
         {"planner", NM_OPTION_TEXT, (void *)&o.planner, "NAME",
          "log, idm or constant_velocity: how often does it collide as the ego?", 0, 0},
@@ -342,7 +357,7 @@ static int audit(const nm_command *command, int argc, char **argv) {
     const int exit_status =
         nm_cli_parse(command, options, sizeof options / sizeof *options, &common, argc, argv, 1, 1, &positional);
     if (exit_status >= 0) return exit_status;
-    if (read_planner(command, &o) != NM_EXIT_OK) return NM_EXIT_USAGE;
+    if (check_options(command, &o) != NM_EXIT_OK) return NM_EXIT_USAGE;
     nm_error error;
     nm_error_clear(&error);
     audit_result *result = calloc(1, sizeof *result);
@@ -358,5 +373,6 @@ const nm_command nm_command_audit = {
     .summary = "Checks a generated set independently of what made it, and what it does to a planner.",
     .usage = "audit S.db [--where SQL] [--regenerate N [--from S.db]] [--planner NAME [--logs S.db]]",
     .example = "nearmiss audit cases.db --regenerate 100 --from logs.db --planner idm --logs logs.db",
+    .cuda = 1,
     .run = audit,
 };
