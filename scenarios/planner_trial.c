@@ -6,7 +6,7 @@
 
 #include "scenarios/audit.h"
 
-#define CONTACTS 64u
+#define CONTACTS_EACH 16u // as many as a world keeps of an agent
 #define BATCH 64u
 
 // --- one run ---------------------------------------------------------------------------------------------------------
@@ -45,17 +45,18 @@ static int is_at_fault(const nm_world *world, const nm_scene *scene, uint32_t ot
     return collision.fault == NM_FAULT_FIRST || collision.fault == NM_FAULT_BOTH;
 }
 
+/// contacts  [CONTACTS_EACH * track_count] scratch
 static void drive(nm_world *world, const nm_scene *scene, const nm_audit_case *about, uint32_t from, uint32_t to,
-                  nm_trial *trial) {
-    nm_contact contacts[CONTACTS];
+                  nm_contact *contacts, nm_trial *trial) {
+    const size_t room = (size_t)CONTACTS_EACH * scene->track_count;
     trial->runs++;
     for (uint32_t t = from + 1; t <= to; t++) {
         size_t count;
         for (uint32_t i = 0; i < about->staged_count; i++)
             nm_world_set_policy(world, about->staged[i], NM_POLICY_LOG); // as soon as it is there
-        nm_world_step(world, contacts, CONTACTS, &count); // who becomes non-finite is frozen, and goes on as that
+        nm_world_step(world, contacts, room, &count); // who becomes non-finite is frozen, and goes on as that
         trial->steps++;
-        const uint32_t other = struck(scene, t, contacts, count < CONTACTS ? count : CONTACTS);
+        const uint32_t other = struck(scene, t, contacts, count < room ? count : room);
         if (other != NM_NONE) {
             trial->collided++;
             trial->at_fault += (uint64_t)is_at_fault(world, scene, other);
@@ -73,11 +74,16 @@ static nm_status run(const nm_scene *scene, const nm_audit_case *about, uint32_t
     seen.ego = ego;
     own.start_step = from;
     own.checks = NM_CHECK_COLLISION;
+    // all of them: the ego's may be the last ones
+    nm_contact *contacts = malloc((size_t)CONTACTS_EACH * scene->track_count * sizeof *contacts);
+    if (!contacts) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a trial");
     const nm_status status = nm_world_create(&seen, &own, &world, error);
-    if (status != NM_OK) return status;
-    drive(world, &seen, about, from, to, trial);
-    nm_world_destroy(world);
-    return NM_OK;
+    if (status == NM_OK) {
+        drive(world, &seen, about, from, to, contacts, trial);
+        nm_world_destroy(world);
+    }
+    free(contacts);
+    return status;
 }
 
 // --- one scene -------------------------------------------------------------------------------------------------------

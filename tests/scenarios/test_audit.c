@@ -573,6 +573,12 @@ static void planners_collide(void **state) {
     assert_true(outcome.runs == 1 && outcome.collided == 1 && outcome.at_fault == 0);
     outcome = try_world(1, NM_POLICY_IDM); // who reacts brakes
     assert_true(outcome.runs == 1 && outcome.collided == 0);
+    start(MAP_HIGHWAY, 60); // many who touch each other come first
+    for (int i = 0; i < AGENTS_MAX - 2; i++) straight_at(&t.world, add_car(&t.world), 400, 0, 0, 0);
+    straight_at(&t.world, add_car(&t.world), 117, 0, 0, 0);
+    straight_at(&t.world, add_car(&t.world), 100, 0, 0, 20);
+    outcome = try_world(0, NM_POLICY_LOG);
+    assert_true(outcome.runs == 1 && outcome.collided == 1 && outcome.at_fault == 1);
     start(MAP_HIGHWAY, 60); // parked, and gone too soon: nobody to drive
     straight_at(&t.world, add_car(&t.world), 200, 0, 0, 0);
     straight_at(&t.world, add_car(&t.world), 170, 0, 0, 15);

@@ -8,7 +8,7 @@
 #include "scenarios/detect.h"
 
 #define STEPS_MAX 200
-#define AGENTS_MAX 6
+#define AGENTS_MAX 16
 #define DT 0.1
 #define PI 3.14159265358979323846
 
