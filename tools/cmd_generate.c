@@ -228,6 +228,38 @@ static nm_status generate_stored(nm_generate_run *run, nm_error *error) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Options
 
+/// What is not given, of futures.
+static nm_generate_options default_options(void) {
+    return (nm_generate_options){.traffic = -1,
+                                 .seed = -1,
+                                 .schedule = "pyramid:1",
+                                 .solver = "ddim",
+                                 .guidance = NM_GUIDANCE_DEFAULT,
+                                 .task = "free",
+                                 .precision = "bf16",
+                                 .history = -1.0,
+                                 .levels = 2,
+                                 .batch = 8};
+}
+
+/// Nothing that is given goes unheard: -1, else the exit status.
+static int check_purpose(const nm_command *command, const nm_generate_options *o) {
+    const nm_generate_options d = default_options();
+    if (o->kinds.count || o->mix) {
+        if (o->recording || strcmp(o->task, d.task) != 0 || strcmp(o->schedule, d.schedule) != 0 ||
+            strcmp(o->solver, d.solver) != 0 || strcmp(o->guidance, d.guidance) != 0 || o->history >= 0.0 ||
+            o->levels != d.levels || o->batch != d.batch)
+            return nm_cli_usage(command, "--recording, --task, --history, --schedule, --levels, --solver, --guidance "
+                                         "and --batch are of futures, not of corner cases (--kind)");
+    } else if (o->params.count || o->from.count || o->hours > 0.0 || o->generators.count || o->sources ||
+               o->adversaries || o->severity || o->sampling || o->ego || o->seconds > 0.0 || o->traffic >= 0) {
+        return nm_cli_usage(command, "--param, --severity, --sampling, --from, --hours, --generator, --sources, "
+                                     "--adversaries, --seconds, --traffic and --ego are of corner cases: --kind is "
+                                     "missing, or --mix");
+    }
+    return -1;
+}
+
 /// Returns -1 to go on, else the exit status.
 static int check_options(nm_generate_run *run) {
     const nm_generate_options *o = &run->options;
@@ -235,16 +267,11 @@ static int check_options(nm_generate_run *run) {
     nm_error_clear(&error);
     if (o->list_kinds) return -1;
     if (!o->store) return nm_cli_usage(run->command, "--store S.db is missing: where scenes are and go to");
-    const int cases = o->kinds.count || o->mix;
-    if (!cases &&
-        (o->params.count || o->from.count || o->hours > 0.0 || o->generators.count || o->sources || o->adversaries))
-        return nm_cli_usage(run->command, "--param, --from, --hours, --generator, --sources and --adversaries are of "
-                                          "corner cases: --kind is missing, or --mix");
+    const int usage = check_purpose(run->command, o);
+    if (usage >= 0) return usage;
     if (o->mix && (o->kinds.count || o->params.count || o->severity || o->sampling))
         return nm_cli_usage(run->command, "--kind, --param, --severity and --sampling stand in the file that --mix "
                                           "names: not both");
-    if (cases && (o->recording || strcmp(o->task, "free") != 0))
-        return nm_cli_usage(run->command, "--recording and --task are of futures, not of corner cases (--kind)");
     if (o->scenes.count && (o->map || o->from.count))
         return nm_cli_usage(run->command, "either --scene, or --from and --map, not both");
     if (strcmp(o->task, "free") != 0 && strcmp(o->task, "goal") != 0)
@@ -355,16 +382,7 @@ static int run_generate(const nm_command *command, int argc, char **argv) {
     }
     run->command = command;
     run->common = &common;
-    run->options = (nm_generate_options){.traffic = -1,
-                                         .seed = -1,
-                                         .schedule = "pyramid:1",
-                                         .solver = "ddim",
-                                         .guidance = NM_GUIDANCE_DEFAULT,
-                                         .task = "free",
-                                         .precision = "bf16",
-                                         .history = -1.0,
-                                         .levels = 2,
-                                         .batch = 8};
+    run->options = default_options();
     int exit_status = read_options(run, &common, argc, argv);
     if (exit_status < 0 && run->options.list_kinds) {
         exit_status = nm_generate_list_kinds(command, common.json);
