@@ -45,13 +45,25 @@ void nm_case_danger(const nm_scene *scene, nm_kind kind, nm_case *out) {
 
 // --- the kind --------------------------------------------------------------------------------------------------------
 
-// In tolerances, how far outside of the ranges the worst parameter lies; 0 = all within.
-static float off_ranges(const nm_kind_ranges *ranges, const float *achieved) {
+// What a contact cuts off before it can show, and the reaction of an ego that has no need to react, is not held against
+// the scene, unless that reaction was asked for. All else is there to be measured.
+static int excused(const nm_kind_ranges *ranges, size_t i, int contact) {
+    if (contact) return 1;
+    return nm_kind_spec_of(ranges->kind)->params[i].id == NM_PARAM_REACTION && !(ranges->given >> i & 1u);
+}
+
+// In tolerances, how far outside of the ranges the worst parameter lies; 0 = all within. What should have been measured
+// and was not lies outside of any.
+static float off_ranges(const nm_kind_ranges *ranges, const float *achieved, int contact) {
     const nm_kind_spec *spec = nm_kind_spec_of(ranges->kind);
     float worst = 0;
     for (size_t i = 0; i < spec->param_count; i++) {
         const nm_kind_range range = ranges->range[i];
-        if (spec->params[i].id == NM_PARAM_MIN_TTC || isnan(achieved[i])) continue; // judged as the severity
+        if (spec->params[i].id == NM_PARAM_MIN_TTC) continue; // judged as the severity
+        if (isnan(achieved[i])) {
+            if (!excused(ranges, i, contact)) worst = INFINITY;
+            continue;
+        }
         const float off = nm_maxf(range.low - achieved[i], achieved[i] - range.high);
         worst = nm_maxf(worst, off / nm_kind_tolerance(spec->params[i].id));
     }
@@ -72,7 +84,7 @@ static int find_kind(const nm_scene *scene, const nm_case_request *request, nm_c
         if (event->kind != spec->kind || event->actor != actor) continue;
         if (spec->other_named && event->other != other) continue;
         nm_kind_measure(scene, event, &roles, achieved, &step);
-        const float now = off_ranges(&request->ranges, achieved);
+        const float now = off_ranges(&request->ranges, achieved, out->contact);
         if (found && now >= *off) continue;
         found = 1;
         *off = now;

@@ -64,6 +64,19 @@ static uint32_t to_step(const nm_sight *sight, uint32_t on) {
     return sight->hi - sight->anchor > on ? sight->anchor + on : sight->hi;
 }
 
+// The same of all of the event.
+static uint32_t from_event(const nm_sight *sight, const nm_event *event) {
+    const uint32_t first = event->first_step > LOOK_BACK ? event->first_step - LOOK_BACK : 0;
+    const uint32_t from = from_step(sight, LOOK_BACK);
+    return first > from ? from : first > sight->lo ? first : sight->lo;
+}
+
+static uint32_t to_event(const nm_sight *sight, const nm_event *event) {
+    const uint32_t to = to_step(sight, LOOK_ON);
+    const uint32_t last = event->last_step < sight->hi ? event->last_step + LOOK_ON : sight->hi;
+    return last < to ? to : last < sight->hi ? last : sight->hi;
+}
+
 // Where a value that was `before` at step t - 1 and is `now` at t passes 0.
 static float zero_between(uint32_t t, float before, float now) {
     return before == now ? (float)t : (float)t - 1 + nm_clampf(before / (before - now), 0, 1);
@@ -108,10 +121,9 @@ static float braking_sets_in(const nm_sight *sight, uint32_t track, const nm_tra
     return NAN; // it brakes from the start
 }
 
-// When the adversary begins to brake; at the contact when it does not before.
-static float adversary_brakes(const nm_sight *sight, float *most) {
-    const uint32_t step = hardest(sight, sight->roles.adversary, sight->adversary, from_step(sight, LOOK_BACK),
-                                  to_step(sight, LOOK_ON), most);
+// When the adversary begins to brake in [from, to]; at the contact when it does not before.
+static float adversary_brakes(const nm_sight *sight, uint32_t from, uint32_t to, float *most) {
+    const uint32_t step = hardest(sight, sight->roles.adversary, sight->adversary, from, to, most);
     if (*most >= BRAKES) return braking_sets_in(sight, sight->roles.adversary, sight->adversary, step, *most);
     return sight->contact ? (float)sight->hi : NAN;
 }
@@ -432,11 +444,12 @@ static void find_u_turn(const nm_sight *sight, nm_findings *f) {
     f->seen = t > sight->lo ? (float)t : NAN;
 }
 
-// right_turn_conflict: when the adversary's box no longer reaches over the border that it came across.
-static void find_right_turn(const nm_sight *sight, nm_findings *f) {
+// right_turn_conflict: when the adversary's box no longer reaches over the border that it came across. The event is
+// most critical when the ego has come near, which may be long after that.
+static void find_right_turn(const nm_sight *sight, const nm_event *event, nm_findings *f) {
     nm_going_on going;
     nm_trace_point point = {0};
-    uint32_t hint = 0, t = from_step(sight, LOOK_BACK);
+    uint32_t hint = 0, t = from_event(sight, event);
     float before = NAN, left, right;
     const float side = -1.0f;
     nm_passage passage;
@@ -497,9 +510,9 @@ static float mean_headway(const nm_sight *sight, const nm_event *event) {
 
 // --- all of it -------------------------------------------------------------------------------------------------------
 
-static void find(const nm_sight *sight, nm_kind kind, nm_findings *f) {
+static void find(const nm_sight *sight, const nm_event *event, nm_findings *f) {
     *f = (nm_findings){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    switch (kind) {
+    switch (event->kind) {
     case NM_KIND_CUT_IN:
     case NM_KIND_MERGE_CONFLICT:
         find_cut_in(sight, f);
@@ -510,10 +523,11 @@ static void find(const nm_sight *sight, nm_kind kind, nm_findings *f) {
     case NM_KIND_HARD_BRAKE:
     case NM_KIND_CHAIN_BRAKE:
     case NM_KIND_REAR_END:
-        f->moment = f->seen = adversary_brakes(sight, &f->braking);
+        f->moment = f->seen =
+            adversary_brakes(sight, from_step(sight, LOOK_BACK), to_step(sight, LOOK_ON), &f->braking);
         break;
-    case NM_KIND_WRONG_WAY:
-        f->moment = adversary_brakes(sight, &f->braking);
+    case NM_KIND_WRONG_WAY: // the event may begin, and be as critical as ever, long before it brakes
+        f->moment = adversary_brakes(sight, from_event(sight, event), to_event(sight, event), &f->braking);
         if (!isnan(f->moment)) f->speed = nm_trace_at(sight, sight->adversary, f->moment).v;
         break;
     case NM_KIND_HEAD_ON:
@@ -533,7 +547,7 @@ static void find(const nm_sight *sight, nm_kind kind, nm_findings *f) {
         find_u_turn(sight, f);
         break;
     case NM_KIND_RIGHT_TURN_CONFLICT:
-        find_right_turn(sight, f);
+        find_right_turn(sight, event, f);
         break;
     case NM_KIND_TAILGATE:
         f->moment = (float)sight->anchor;
@@ -612,7 +626,7 @@ void nm_kind_measure(const nm_scene *scene, const nm_event *event, const nm_kind
     for (size_t i = 0; i < NM_KIND_MAX_PARAMS; i++) value[i] = NAN;
     if (step) *step = event->critical_step;
     const int there = nm_sight_of(scene, roles, danger, event->critical_step, &sight);
-    if (there) find(&sight, event->kind, &f);
+    if (there) find(&sight, event, &f);
     if (there && step && !isnan(f.moment))
         *step = (uint32_t)nm_clampf(f.moment + 0.5f, 0, (float)scene->step_count - 1);
     for (size_t i = 0; i < spec->param_count; i++) {

@@ -3,7 +3,8 @@
 ///
 /// Gaps and times are along the way that the ego drove, carried on along its lanes, at moments between the steps, from
 /// fits over some tenths of a second, and up to the first contact of the ego and whom the danger is with. Moments are
-/// looked for within 4 s of the event's critical step. What each parameter is says its kind's table (kinds_table.c):
+/// looked for within 4 s of the event's critical step, of wrong_way and right_turn_conflict within 4 s of all of it.
+/// What each parameter is says its kind's table (kinds_table.c):
 ///   begins to brake    half of the hardest braking is passed; at the contact when it does not brake before
 ///   reaches over       the first corner of the box is over the border of the ego's lane
 ///   in the ego's way   the box reaches into the strip that the ego drives over, as wide as the ego

@@ -98,17 +98,24 @@ static uint32_t track_of(const nm_scene *scene, int which) {
     return NM_NONE;
 }
 
-// Agent 0 is the ego, 1 the adversary, 2 the other where there is one. `around`: s, where to look.
-static measured measure(const world *w, const placing *p, nm_kind kind, double around) {
+// Agent 0 is the ego, 1 the adversary, 2 the other where there is one. `around`: s, where to look, of an event that
+// begins and ends at the others.
+static measured measure_event(const world *w, const placing *p, nm_kind kind, double from, double around, double to) {
     const nm_scene *scene = build_scene(w, p);
     const nm_kind_roles roles = {track_of(scene, 0), track_of(scene, 1), track_of(scene, w->agents > 2 ? 2 : -1)};
-    const uint32_t step = (uint32_t)(around / DT + 0.5) + (uint32_t)p->delay;
-    const nm_event event = {.kind = kind, .first_step = step, .critical_step = step, .last_step = step + 20};
+    const nm_event event = {.kind = kind,
+                            .first_step = (uint32_t)(from / DT + 0.5) + (uint32_t)p->delay,
+                            .critical_step = (uint32_t)(around / DT + 0.5) + (uint32_t)p->delay,
+                            .last_step = (uint32_t)(to / DT + 0.5) + (uint32_t)p->delay};
     measured m;
     nm_kind_measure(scene, &event, &roles, m.value, &m.step);
     m.step -= (uint32_t)p->delay;
     nm_scene_destroy(scene);
     return m;
+}
+
+static measured measure(const world *w, const placing *p, nm_kind kind, double around) {
+    return measure_event(w, p, kind, around, around, around + 2);
 }
 
 static float value_of(const measured *m, nm_kind kind, nm_kind_param_id id) {
@@ -309,6 +316,24 @@ static void a_wrong_way_driver_is_measured(void **state) {
     expect(&w, NM_KIND_WRONG_WAY, 4, NM_PARAM_BRAKE_TTC, 2, 0.06);
 }
 
+// It is in the wrong lane, and as critical as it gets, long before it brakes.
+static void a_wrong_way_that_lasts_is_measured_where_it_ends(void **state) {
+    (void)state;
+    world w;
+    double speeds[STEPS_MAX];
+    begin(&w, MAP_HIGHWAY, 100);
+    add_ego(&w, 100, 15, 80, 5);
+    profile(speeds, w.steps, 10, 70, -7, 0);
+    straight(&w, add_car(&w), 100 + 5 + 50 + 25 * 7, 0, PI, speeds);
+    const measured all = measure_event(&w, &plain, NM_KIND_WRONG_WAY, 0.1, 0.1, 8);
+    assert_float_equal(value_of(&all, NM_KIND_WRONG_WAY, NM_PARAM_SPEED), 10, 0.5);
+    assert_float_equal(value_of(&all, NM_KIND_WRONG_WAY, NM_PARAM_BRAKE_TTC), 2, 0.06);
+    assert_in_range(all.step, 69, 73);
+    // over before: that it brakes then is another matter
+    const measured before = measure_event(&w, &plain, NM_KIND_WRONG_WAY, 0.1, 0.1, 1.5);
+    assert_true(isnan(value_of(&before, NM_KIND_WRONG_WAY, NM_PARAM_BRAKE_TTC)));
+}
+
 // Strays from y = 3.5 to 1.5 on a cosine and back; begins to go back in earnest once it is 0.1 m back.
 static void one_who_strays_towards_the_ego_is_measured(void **state) {
     (void)state;
@@ -445,6 +470,9 @@ static void a_right_turn_is_measured(void **state) {
     assert_true(fabs(pet) < 3);
     expect(&w, NM_KIND_RIGHT_TURN_CONFLICT, time, NM_PARAM_PREDICTED_PET, pet, 0.1);
     expect(&w, NM_KIND_RIGHT_TURN_CONFLICT, time, NM_PARAM_SPEED, 4.5, 1e-3);
+    // found where the ego is nearest, long after the turn
+    const measured late = measure_event(&w, &plain, NM_KIND_RIGHT_TURN_CONFLICT, time - 1, time + 5, time + 5);
+    assert_float_equal(value_of(&late, NM_KIND_RIGHT_TURN_CONFLICT, NM_PARAM_PREDICTED_PET), pet, 0.1);
 }
 
 // --- noise, limits ---------------------------------------------------------------------------------------------------
@@ -523,6 +551,7 @@ int main(void) {
         cmocka_unit_test(a_rear_end_conflict_is_measured),
         cmocka_unit_test(a_standing_one_is_noticed_when_the_ego_brakes),
         cmocka_unit_test(a_wrong_way_driver_is_measured),
+        cmocka_unit_test(a_wrong_way_that_lasts_is_measured_where_it_ends),
         cmocka_unit_test(one_who_strays_towards_the_ego_is_measured),
         cmocka_unit_test(a_tailgater_is_measured),
         cmocka_unit_test(one_who_pulls_out_is_measured),
