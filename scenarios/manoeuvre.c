@@ -302,7 +302,10 @@ int nm_stage_leave_out(nm_attempt *a) {
          i < take->track_count && a->left_out_count < NM_LEFT_OUT; i++) {
         int hit = 0;
         for (uint32_t k = 0; k < i && !hit; k++) hit = nm_case_come_to_overlap(take, i, k);
-        if (hit) a->left_out[a->left_out_count++] = (uint32_t)(take->tracks[i].source_id - NM_FIRST_TRAFFIC_ID);
+        if (!hit) continue;
+        const int64_t from = take->tracks[i].source_id - NM_FIRST_TRAFFIC_ID;
+        NM_ASSERT(from >= 0 && from < (int64_t)a->base->track_count);
+        a->left_out[a->left_out_count++] = (uint32_t)from;
     }
     return a->left_out_count > before;
 }

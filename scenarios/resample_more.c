@@ -328,8 +328,7 @@ static nm_status add_one(nm_drawing *d, const float beside[2], int *behind_taken
             *behind_taken |= f->part == NM_PART_BEHIND;
             return NM_OK;
         }
-        a->more_count = k;
-        a->taken_count = taken;
+        a->taken_count = taken; // more_count stays as the take has it, for who looks whom it hit
     }
     return NM_OK;
 }
