@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "scenarios/audit_internal.h"
-#include "scenarios/diffusion.h"
 #include "sim/builtin.h"
 
 #define ROUNDED 1.1e-4   // what is stored for people is rounded to a ten-thousandth
@@ -257,15 +256,13 @@ static void remark(nm_audit_report *report, const char *text) {
 }
 
 /// 0, with a remark, when the model that the scene was made with is not at hand.
-static int has_its_model(const nm_case_work *work, const nm_scene *scene, const nm_case_request *request,
-                         nm_audit_report *report) {
+static int has_its_model(const nm_case_work *work, const nm_scene *scene, nm_audit_report *report) {
     const nm_model *model = nm_case_work_model(work);
     nm_error error;
     nm_error_clear(&error);
     if (!model)
         remark(report, "it was made with a model, which is not here: it cannot be made again");
-    else if (request->generator == NM_CASE_DIFFUSION &&
-             nm_diffusion_check_weights(scene->provenance.parameters, model, &error) != NM_OK)
+    else if (nm_case_check_weights(scene->provenance.parameters, model, &error) != NM_OK)
         remark(report, error.message);
     else
         return 1;
@@ -275,8 +272,6 @@ static int has_its_model(const nm_case_work *work, const nm_scene *scene, const 
 void nm_audit_again(nm_case_work *work, const nm_scene *scene, const nm_scene *parent, nm_audit_report *report) {
     NM_ASSERT(work && scene && report);
     nm_auditing a = {.scene = scene, .report = report};
-    nm_case_request request;
-    uint64_t index;
     nm_error error;
     nm_error_clear(&error);
     if (!parent) {
@@ -284,9 +279,11 @@ void nm_audit_again(nm_case_work *work, const nm_scene *scene, const nm_scene *p
         return;
     }
     nm_case made = {.scene = NULL};
+    nm_case_request request;
+    uint64_t index;
     nm_status status = nm_case_parse(scene->provenance.parameters, &request, &index, &error);
-    if (status == NM_OK && nm_case_uses_model(&request) && !has_its_model(work, scene, &request, report)) return;
-    if (status == NM_OK) status = nm_case_attempt(work, parent, &request, index, &made, &error);
+    if (status == NM_OK && nm_case_uses_model(&request) && !has_its_model(work, scene, report)) return;
+    if (status == NM_OK) status = nm_case_again(work, parent, scene->provenance.parameters, &made, &error);
     const int same = status == NM_OK && made.scene && made.scene->hash == scene->hash;
     if (status != NM_OK)
         remark(report, error.message);

@@ -141,3 +141,15 @@ nm_status nm_case_attempt(nm_case_work *work, const nm_scene *scene, const nm_ca
     if (!work->diffusion) return NM_ERROR(error, NM_E_MEMORY, "out of memory for making corner cases");
     return nm_diffusion_attempt(work->diffusion, scene, request, index, out, error);
 }
+
+nm_status nm_case_again(nm_case_work *work, const nm_scene *parent, const char *parameters, nm_case *out,
+                        nm_error *error) {
+    NM_ASSERT(work && parent && parameters && out);
+    nm_case_request request;
+    uint64_t index;
+    nm_status status = nm_case_parse(parameters, &request, &index, error);
+    if (status == NM_OK) status = nm_case_check(parent, &request, error);
+    if (status == NM_OK && nm_case_uses_model(&request) && work->model)
+        status = nm_case_check_weights(parameters, work->model, error);
+    return status == NM_OK ? nm_case_attempt(work, parent, &request, index, out, error) : status;
+}

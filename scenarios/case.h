@@ -124,13 +124,23 @@ NM_API nm_status nm_case_check(const nm_scene *scene, const nm_case_request *req
 /// model return.
 ///
 /// Provenance of what is kept: source = the generator's name, the scene's file and id, parent its hash, seed, and
-/// parameters: all of the request, the index and what was achieved; nm_case_parse reads the request back.
+/// parameters: all of the request, the index, what was achieved, and the weights of a model that took part;
+/// nm_case_parse reads the request back.
 NM_API nm_status nm_case_attempt(nm_case_work *work, const nm_scene *scene, const nm_case_request *request,
                                  uint64_t index, nm_case *out, nm_error *error);
 
 /// Request and index out of the parameters of a kept scene's provenance, so that the scene can be made again from its
 /// parent. A custom policy and IDM sets other than the named ones are the caller's to fill in again. NM_E_FORMAT.
 NM_API nm_status nm_case_parse(const char *parameters, nm_case_request *request, uint64_t *index, nm_error *error);
+
+/// Is the scene with these provenance parameters made with the weights of `model`? NM_E_FORMAT when they name none, or
+/// others: the message has both numbers.
+NM_API nm_status nm_case_check_weights(const char *parameters, const nm_model *model, nm_error *error);
+
+/// The attempt that made a kept scene, again, out of its parent and its provenance parameters, which may be anybody's:
+/// parsed, checked, its weights compared, attempted, with the errors of each.
+NM_API nm_status nm_case_again(nm_case_work *work, const nm_scene *parent, const char *parameters, nm_case *out,
+                               nm_error *error);
 
 // --- for generators --------------------------------------------------------------------------------------------------
 

@@ -189,3 +189,19 @@ nm_status nm_case_parse(const char *parameters, nm_case_request *request, uint64
     *request = read;
     return NM_OK;
 }
+
+nm_status nm_case_check_weights(const char *parameters, const nm_model *model, nm_error *error) {
+    NM_ASSERT(parameters && model);
+    char text[64], *end = text;
+    // its own: those of a generated parent follow
+    const char *own = after(parameters, "weights"), *parent = after(parameters, "parent_parameters");
+    const int there = own && !(parent && parent < own) && word(parameters, "weights", text) && strlen(text) == 16;
+    const uint64_t made = there ? strtoull(text, &end, 16) : 0;
+    if (end != text + 16)
+        return NM_ERROR(error, NM_E_FORMAT, "these are not the parameters of a scene that a model took part in");
+    uint64_t weights;
+    const nm_status status = nm_model_hash(model, &weights, error);
+    if (status != NM_OK || weights == made) return status;
+    return NM_ERROR(error, NM_E_FORMAT,
+                    "the scene was made with the weights %016" PRIx64 "; those at hand are %016" PRIx64, made, weights);
+}

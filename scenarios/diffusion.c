@@ -369,17 +369,3 @@ nm_status nm_diffusion_attempt(nm_diffusion_work *work, const nm_scene *scene, c
     out->scene = NULL;
     return status;
 }
-
-nm_status nm_diffusion_check_weights(const char *parameters, const nm_model *model, nm_error *error) {
-    static const char key[] = "\"weights\":\"";
-    const char *at = strstr(parameters, key);
-    char *end = NULL;
-    const uint64_t made = at ? strtoull(at + sizeof key - 1, &end, 16) : 0;
-    if (!at || end != at + sizeof key - 1 + 16 || *end != '"')
-        return NM_ERROR(error, NM_E_FORMAT, "these are not the parameters of a scene made by diffusion");
-    uint64_t weights;
-    const nm_status status = nm_model_hash(model, &weights, error);
-    if (status != NM_OK || weights == made) return status;
-    return NM_ERROR(error, NM_E_FORMAT,
-                    "the scene was made with the weights %016" PRIx64 "; those at hand are %016" PRIx64, made, weights);
-}

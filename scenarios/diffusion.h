@@ -34,10 +34,6 @@ NM_API void nm_diffusion_work_destroy(nm_diffusion_work *work); ///< NULL is fin
 NM_API nm_status nm_diffusion_attempt(nm_diffusion_work *work, const nm_scene *scene, const nm_case_request *request,
                                       uint64_t index, nm_case *out, nm_error *error);
 
-/// Is the scene with these provenance parameters made with the weights of `model`? NM_E_FORMAT when they are not those
-/// of a diffusion scene, or name other weights: the message has both numbers. NM_OK: the attempt makes it again.
-NM_API nm_status nm_diffusion_check_weights(const char *parameters, const nm_model *model, nm_error *error);
-
 #ifdef __cplusplus
 }
 #endif

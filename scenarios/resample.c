@@ -1,6 +1,7 @@
 // Attempts: a moment and a place, roles for who is there, then draws of futures until the conflict is confirmed.
 #include "scenarios/resample.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -275,9 +276,18 @@ static nm_status search(nm_drawing *d, nm_error *error) {
 
 static nm_status finish(nm_drawing *d, nm_error *error) {
     nm_attempt *a = &d->a;
-    char members[160];
-    snprintf(members, sizeof members, "\"moment\":%u,\"recorded\":%u,\"expected\":%u", a->start_step, a->taken_count,
-             d->followed);
+    nm_resample_work *work = d->work;
+    char members[160], weights[48] = "";
+    if (a->request->model_candidates > 0) {
+        if (!work->hashed) {
+            const nm_status status = nm_model_hash(work->model, &work->weights, error);
+            if (status != NM_OK) return status;
+            work->hashed = 1;
+        }
+        snprintf(weights, sizeof weights, ",\"weights\":\"%016" PRIx64 "\"", work->weights);
+    }
+    snprintf(members, sizeof members, "\"moment\":%u,\"recorded\":%u,\"expected\":%u%s", a->start_step, a->taken_count,
+             d->followed, weights);
     a->members = members;
     memcpy(a->out->drawn, a->drawn, sizeof a->out->drawn);
     return nm_stage_publish(a, error);

@@ -64,6 +64,8 @@ struct nm_resample_work {
     float log_weight[NM_CHOICES];
     nm_model *model;           ///< nullable, borrowed
     const nm_recipe *recipe;   ///< likewise
+    uint64_t weights;          ///< hash of the model, once `hashed`
+    int hashed;
     nm_model_futures *futures; ///< made when first asked
     nm_expected expected[NM_CASE_MAX_MODEL_CANDIDATES];
     uint32_t expected_count;

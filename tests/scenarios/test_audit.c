@@ -516,6 +516,41 @@ static void another_scene_is_not_the_same_again(void **state) {
     drop_set(&set);
 }
 
+/// A row may ask for anything: what no request may ask for is said, not made.
+static void a_hostile_row_is_not_made_again(void **state) {
+    static const char *const members[][2] = {
+        {"\"steps\":100,", "\"steps\":4000000,"},    {"\"steps\":100,", "\"steps\":0,"},
+        {"\"traffic\":", "\"traffic\":9"},           {"\"start_step\":", "\"start_step\":99999"},
+        {"\"adversaries\":1", "\"adversaries\":77"}, {"\"ego\":\"idm\"", "\"ego\":\"log\""}};
+    (void)state;
+    nm_error error;
+    nm_case_request request = nm_case_request_default();
+    const nm_scene *parent;
+    nm_case_work *work = nm_case_work_create(NULL, NULL);
+    nm_case made;
+    assert_int_equal(nm_builtin_scene("highway:density=12", 3, &parent, &error), NM_OK);
+    request.traffic = 7;
+    assert_int_equal(nm_case_attempt(work, parent, &request, 0, &made, &error), NM_OK);
+    assert_non_null(made.scene);
+    const char *from = made.scene->provenance.parameters;
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        char text[NM_CASE_RECIPE + 32];
+        nm_scene told = *made.scene;
+        nm_audit_report report;
+        memset(&report, 0, sizeof report);
+        const char *at = strstr(from, members[i][0]);
+        assert_non_null(at);
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - from), from, members[i][1], at + strlen(members[i][0]));
+        told.provenance.parameters = text;
+        nm_audit_again(work, &told, parent, &report);
+        assert_int_equal(report.found[NM_AUDIT_AGAIN].result, NM_AUDIT_BROKEN);
+        assert_null(strstr(report.remark, "made again")); // it was not
+    }
+    nm_scene_destroy(made.scene);
+    nm_scene_destroy(parent);
+    nm_case_work_destroy(work);
+}
+
 static void what_is_no_corner_case_is_refused(void **state) {
     static const char *const parameters[] = {"{}", "not JSON", "{\"kind\":\"cut_in\",\"severity\":\"near_miss\"}",
                                              "{\"kind\":\"tailgate\",\"severity\":\"near_miss\",\"given\":0,\"ranges\":"
@@ -602,6 +637,7 @@ int main(void) {
         cmocka_unit_test(a_set_holds_and_is_made_again),
         cmocka_unit_test(rows_that_lie),
         cmocka_unit_test(another_scene_is_not_the_same_again),
+        cmocka_unit_test(a_hostile_row_is_not_made_again),
         cmocka_unit_test(what_is_no_corner_case_is_refused),
         cmocka_unit_test(planners_collide),
     };

@@ -138,7 +138,7 @@ static void check_again(stage *s, const nm_scene *base, const nm_case *made, uin
     const nm_provenance *from = &made->scene->provenance;
     assert_string_equal(from->source, "diffusion");
     assert_true(from->parent == base->hash);
-    assert_int_equal(nm_diffusion_check_weights(from->parameters, s->model, &error), NM_OK);
+    assert_int_equal(nm_case_check_weights(from->parameters, s->model, &error), NM_OK);
     if (nm_case_parse(from->parameters, &request, &number, &error) != NM_OK) fail_msg("%s", error.message);
     assert_true(number == index && request.generator == NM_CASE_DIFFUSION);
     nm_case_work *work = nm_case_work_create(s->model, &s->recipe);
@@ -304,14 +304,18 @@ static void other_weights_are_told_apart(void **state) {
     assert_int_equal(nm_model_hash(other, &changed, &error), NM_OK);
     assert_true(hash != changed);
     snprintf(parameters, sizeof parameters, "{\"weights\":\"%016llx\",\"sample\":0}", (unsigned long long)hash);
-    assert_int_equal(nm_diffusion_check_weights(parameters, s.model, &error), NM_OK);
-    assert_int_equal(nm_diffusion_check_weights(parameters, other, &error), NM_E_FORMAT);
+    assert_int_equal(nm_case_check_weights(parameters, s.model, &error), NM_OK);
+    assert_int_equal(nm_case_check_weights(parameters, other, &error), NM_E_FORMAT);
     snprintf(parameters, sizeof parameters, "%016llx", (unsigned long long)changed);
     assert_non_null(strstr(error.message, parameters));
     static const char *const broken[] = {"{}", "{\"weights\":\"\"}", "{\"weights\":\"12345678\"}", "{\"weights\":\"",
                                          "{\"weights\":\"12345678123456781\"}"};
+    // a parent's weights are not its own
+    snprintf(parameters, sizeof parameters, "{\"parent_parameters\":{\"weights\":\"%016llx\"}}",
+             (unsigned long long)hash);
+    assert_int_equal(nm_case_check_weights(parameters, s.model, &error), NM_E_FORMAT);
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
-        assert_int_equal(nm_diffusion_check_weights(broken[i], s.model, &error), NM_E_FORMAT);
+        assert_int_equal(nm_case_check_weights(broken[i], s.model, &error), NM_E_FORMAT);
     nm_model_destroy(other);
     stage_close(&s);
 }

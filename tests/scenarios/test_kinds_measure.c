@@ -456,7 +456,7 @@ static void a_right_turn_is_measured(void **state) {
     world w;
     point turn[21], path[23];
     double time = 0;
-    begin(&w, MAP_JUNCTION, 120);
+    begin(&w, MAP_JUNCTION, 150);
     const agent *ego = add_car(&w);
     straight_at(&w, &w.agent[0], -60, -1.75, 0, 11);
     agent *a = add_car(&w);

@@ -450,7 +450,9 @@ static void candidates_follow_the_model(void **state) {
             nm_error error;
             assert_int_equal(nm_case_parse(made.scene->provenance.parameters, &read, &index, &error), NM_OK);
             assert_int_equal(read.model_candidates, 2);
-            const nm_case second = attempt(again, base, &read, index);
+            assert_int_equal(nm_case_check_weights(made.scene->provenance.parameters, s.model, &error), NM_OK);
+            nm_case second;
+            assert_int_equal(nm_case_again(again, base, made.scene->provenance.parameters, &second, &error), NM_OK);
             assert_non_null(second.scene);
             assert_true(second.scene->hash == made.scene->hash);
             nm_scene_destroy(second.scene);
