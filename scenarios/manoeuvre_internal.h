@@ -136,6 +136,7 @@ typedef struct nm_attempt {
     float start_d, start_turn;  ///< m left of its line, rad against it: how the ego starts
     uint32_t taken[NM_SCRIPTS]; ///< [taken_count] tracks of the base that play roles: none of them is traffic
     uint32_t taken_count;
+    int ego_cast;           ///< one of them is the ego: whom the recording has as that may be traffic
     nm_extra more[NM_MORE]; ///< [more_count] further adversaries
     uint32_t more_count;
     const char *members; ///< nullable: for nm_case_write_recipe
@@ -158,8 +159,9 @@ static inline float nm_quintic(float u) {
 // manoeuvre_stage.c
 /// Ego and traffic on the stage. Roles are tracks 0, 1 and 2 (2 only with has_other), then the further adversaries.
 void nm_stage_build(nm_attempt *a);
-uint32_t nm_stage_track(const nm_attempt *a, uint32_t role); ///< role < NM_SCRIPTS
-void nm_stage_script(nm_attempt *a, uint32_t role);          ///< writes the script's states into the stage
+uint32_t nm_stage_track(const nm_attempt *a, uint32_t role);    ///< role < NM_SCRIPTS
+void nm_stage_script(nm_attempt *a, uint32_t role);             ///< writes the script's states into the stage
+nm_pose nm_script_pose(const nm_script *script, uint32_t step); ///< but for the turn that moving sideways takes
 /// Runs up to step `until` (on from where it is with `more`, else from the start); what happens goes into the take, the
 /// ego's way into the course.
 void nm_stage_run(nm_attempt *a, uint32_t until, int more);

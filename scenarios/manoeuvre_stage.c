@@ -108,7 +108,7 @@ static int left_out(const nm_attempt *a, uint32_t track) {
 static int taken(const nm_attempt *a, uint32_t track) {
     for (uint32_t i = 0; i < a->taken_count; i++)
         if (a->taken[i] == track) return 1;
-    return a->taken_count == 0 && track == a->base->ego;
+    return !a->ego_cast && track == a->base->ego;
 }
 
 static uint32_t choose_traffic(nm_attempt *a, nm_candidate *nearest) {
@@ -188,22 +188,21 @@ void nm_stage_build(nm_attempt *a) {
 
 // --- scripts ---------------------------------------------------------------------------------------------------------
 
-static nm_pose script_pose(const nm_script *script, uint32_t step) {
+nm_pose nm_script_pose(const nm_script *script, uint32_t step) {
     nm_pose pose = nm_drive_line_at(script->line, script->s[step], script->d[step]);
     if (script->reversed) pose.heading = nm_wrap_angle(pose.heading + NM_PI_F);
     return pose;
 }
 
-static void write_script(nm_attempt *a, uint32_t role, uint32_t from) {
+static void write_script(nm_attempt *a, uint32_t role, const nm_script *script, uint32_t from) {
     nm_arrays *stage = &a->work->stage;
-    const nm_script *script = &a->work->script[role];
     const float first = nm_drive_line_first(script->line), last = nm_drive_line_last(script->line);
     const uint32_t steps = stage->scene.step_count, track = nm_stage_track(a, role);
     for (uint32_t t = from; t < steps; t++) {
         const size_t at = nm_scene_at(&stage->scene, track, t);
         stage->valid[at] = 0;
         if (script->s[t] < first || script->s[t] > last || (t > 0 && !stage->valid[at - 1])) continue;
-        nm_pose pose = script_pose(script, t);
+        nm_pose pose = nm_script_pose(script, t);
         // sideways motion turns the body: by central difference
         const uint32_t before = t > 0 ? t - 1 : t, after = t + 1 < steps ? t + 1 : t;
         const float across = (script->d[after] - script->d[before]) / ((float)(after - before) * NM_STEP_SECONDS);
@@ -222,7 +221,7 @@ static void write_script(nm_attempt *a, uint32_t role, uint32_t from) {
 }
 
 void nm_stage_script(nm_attempt *a, uint32_t role) {
-    write_script(a, role, 0);
+    write_script(a, role, &a->work->script[role], 0);
 }
 
 // Speed along its way right after a contact. Whom the ego runs into from behind is pushed on: the impact is plastic and
@@ -240,22 +239,23 @@ static float pushed(const nm_attempt *a, uint32_t role, uint32_t step) {
     return along > speed && along > aligned ? speed + nm_minf(0.5f * (along - speed), MOST_PUSH) : speed;
 }
 
-// After a contact the wreck slides to a stop along its way.
+// After a contact the wreck slides to a stop along its way. The script stays what was planned: another run over it may
+// come to no contact, or to one at another step.
 static void crash(nm_attempt *a, uint32_t role, uint32_t step) {
-    nm_script *script = &a->work->script[role];
+    const nm_script *script = &a->work->script[role];
+    nm_script wreck = *script;
     const uint32_t steps = a->work->stage.scene.step_count;
-    float planned = script->d[step], speed = pushed(a, role, step);
+    float speed = pushed(a, role, step);
     for (uint32_t t = step + 1; t < steps; t++) {
         speed = nm_maxf(speed - CRASH_BRAKE * NM_STEP_SECONDS, 0);
-        script->v[t] = speed;
-        const float moved = 0.5f * (script->v[t] + script->v[t - 1]) * NM_STEP_SECONDS;
-        script->s[t] = script->s[t - 1] + (script->reversed ? -moved : moved);
+        wreck.v[t] = speed;
+        const float moved = 0.5f * (wreck.v[t] + wreck.v[t - 1]) * NM_STEP_SECONDS;
+        wreck.s[t] = wreck.s[t - 1] + (wreck.reversed ? -moved : moved);
         // still on its way sideways, as far as it rolls
-        const float aside = script->d[t] - planned;
-        planned = script->d[t];
-        script->d[t] = script->d[t - 1] + nm_clampf(aside, -CRASH_SLIP * moved, CRASH_SLIP * moved);
+        const float aside = script->d[t] - script->d[t - 1];
+        wreck.d[t] = wreck.d[t - 1] + nm_clampf(aside, -CRASH_SLIP * moved, CRASH_SLIP * moved);
     }
-    write_script(a, role, step + 1);
+    write_script(a, role, &wreck, step + 1);
 }
 
 // --- runs ------------------------------------------------------------------------------------------------------------

@@ -134,6 +134,7 @@ uint32_t nm_cast_roles(nm_drawing *d) {
     a->seconds = seconds;
     nm_suppose_course(a);
     d->fixed = pair.adversary != NM_NONE;
+    a->ego_cast = pair.ego != NM_NONE;
     if (pair.ego == NM_NONE) return 0;
     be_ego(d, &pair.ego_seen);
     a->taken[a->taken_count++] = pair.ego;

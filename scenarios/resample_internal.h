@@ -62,9 +62,9 @@ struct nm_resample_work {
     uint32_t likely_count;
     nm_choice choice[NM_CHOICES];
     float log_weight[NM_CHOICES];
-    nm_model *model;           ///< nullable, borrowed
-    const nm_recipe *recipe;   ///< likewise
-    uint64_t weights;          ///< hash of the model, once `hashed`
+    nm_model *model;         ///< nullable, borrowed
+    const nm_recipe *recipe; ///< likewise
+    uint64_t weights;        ///< hash of the model, once `hashed`
     int hashed;
     nm_model_futures *futures; ///< made when first asked
     nm_expected expected[NM_CASE_MAX_MODEL_CANDIDATES];
@@ -142,6 +142,5 @@ void nm_circles_put(nm_pose pose, float length, float x[NM_CIRCLES], float y[NM_
 float nm_circles_radius(float length, float width);
 /// m between the nearest of two sets; more than 40 is 40.
 float nm_circles_apart(const float *x, const float *y, const float *other_x, const float *other_y);
-nm_pose nm_script_pose(const nm_script *script, uint32_t step); ///< but for the turn that moving sideways takes
 
 #endif

@@ -72,12 +72,6 @@ float nm_circles_apart(const float *x, const float *y, const float *other_x, con
     return sqrtf(least);
 }
 
-nm_pose nm_script_pose(const nm_script *script, uint32_t t) {
-    nm_pose pose = nm_drive_line_at(script->line, script->s[t], script->d[t]);
-    if (script->reversed) pose.heading = nm_wrap_angle(pose.heading + NM_PI_F);
-    return pose;
-}
-
 // Does the candidate take way that somebody of the traffic took in the last run?
 static int hits_traffic(const nm_attempt *a, const float (*x)[NM_CIRCLES], const float (*y)[NM_CIRCLES],
                         uint32_t count) {
