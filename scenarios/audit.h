@@ -7,8 +7,8 @@
 /// lane borders. Of the map only the lanes' geometry is read, and lanes are looked up by place.
 ///
 /// What the limits mean is said in validity.h; who plays which role is read from the row. Judged are the ego and all
-/// who are staged, each until it first touches somebody: of manoeuvres from the first step on, for what they show as
-/// history was generated, too; else from the scene's current step.
+/// who are staged, each until it first touches somebody: of manoeuvres and what was resampled from the first step on,
+/// for what they show as history was generated, too; of diffusion from the scene's current step.
 ///
 /// Not derived again, because they are opinions of models and no limits of what is recorded: the verdicts realism and
 /// cause, the label of avoidability, and that the detectors see the kind.

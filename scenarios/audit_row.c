@@ -77,7 +77,7 @@ nm_status nm_audit_read_case(const nm_scene *scene, nm_audit_case *out, nm_error
     const int read = nm_kind_from_name(text_of(recipe, "kind"), &c.kind) &&
                      nm_severity_from_name(text_of(recipe, "severity"), &c.severity) && read_ranges(recipe, &c);
     const int cast = read && read_roles(scene, recipe, &c);
-    c.begin = strcmp(text_of(recipe, "generator"), "manoeuvre") == 0 ? 0 : scene->current_step;
+    c.begin = strcmp(text_of(recipe, "generator"), "diffusion") == 0 ? scene->current_step : 0;
     cJSON_Delete(recipe);
     if (!read) return NM_ERROR(error, NM_E_FORMAT, "its provenance has no request of a corner case");
     if (!cast) return NM_ERROR(error, NM_E_FORMAT, "the roles in its provenance are not those of the scene");

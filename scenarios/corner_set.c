@@ -262,8 +262,8 @@ static nm_status judge(const set *s, const slot *a, const nm_case *made, nm_aren
                                        .event = &made->event};
     nm_validity_params params = s->config->validity;
     params.violations |= nm_kind_spec_of(kind_of(s, a->cell)->kind)->violations;
-    // what a manoeuvre shows as history was generated, too
-    if (a->cell % GENERATORS == NM_CASE_MANOEUVRE) params.from = 0;
+    // what these show as history was generated, too
+    if (a->cell % GENERATORS != NM_CASE_DIFFUSION) params.from = 0;
     return nm_validity_of(&conflict, &params, arena, out, error);
 }
 

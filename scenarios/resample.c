@@ -217,6 +217,7 @@ nm_status nm_resample_judge(nm_drawing *d, int *valid, nm_error *error) {
                                        .event = &out->event};
     nm_validity_params params = nm_validity_params_default();
     params.violations = a->spec->violations;
+    params.from = 0; // of the recording is the first step alone
     nm_validity validity;
     const nm_status status = nm_validity_of(&conflict, &params, a->work->arena, &validity, error);
     *valid = status == NM_OK && validity.valid;

@@ -239,6 +239,13 @@ static void the_same_attempt_is_the_same_scene(void **state) {
     assert_non_null(again.scene);
     assert_true(again.scene->hash == made.scene->hash);
     nm_scene_destroy(again.scene);
+    other.traffic = NM_CASE_MAX_TRAFFIC; // of the same length: a loop that is kept
+    other.steps = request.steps;
+    nm_scene_destroy(attempt(s[1].work, base, &other, index).scene);
+    const nm_case kept = attempt(s[1].work, base, &request, index);
+    assert_non_null(kept.scene);
+    assert_true(kept.scene->hash == made.scene->hash);
+    nm_scene_destroy(kept.scene);
     request.seed++;
     const nm_case another = first_kept(s[1].work, base, &request, &index);
     assert_true(another.scene->hash != made.scene->hash);

@@ -97,6 +97,7 @@ static void check_validity(const nm_case *made, nm_kind kind) {
     nm_validity validity;
     nm_error error;
     params.violations = nm_kind_spec_of(kind)->violations;
+    params.from = 0;
     if (nm_validity_of(&conflict, &params, arena, &validity, &error) != NM_OK) fail_msg("%s", error.message);
     for (int k = 0; k < NM_VERDICT_COUNT; k++)
         if (validity.verdicts[k].result == NM_VERDICT_FAIL)
