@@ -7,6 +7,7 @@
 
 #define DT 0.1f
 #define LANE_STEP 2.5f    // m between points carried on
+#define MOST_LANES 256u   // that a way is carried on over: a file's may be micrometres long, and lead in a circle
 #define LEAST_STEP 2.0f   // m between recorded points: noise of a decimetre turns them by little
 #define MATCH_RADIUS 3.0f // m
 #define MATCH_ANGLE 1.0f  // rad: beyond it somebody does not drive along that lane
@@ -29,12 +30,13 @@ static void carry_on(nm_sight_way *way, const nm_map *map, float x, float y, flo
                      uint32_t count) {
     const nm_frenet at = lane_under(map, x, y, heading);
     uint32_t lane = at.lane;
+    uint32_t lanes = 0;
     float s = at.s, sine, cosine;
     for (uint32_t i = 0; i < count; i++) {
         s += forward ? LANE_STEP : -LANE_STEP;
         while (lane != NM_NONE && (s < 0 || s > map->lanes[lane].length)) {
             if (forward) s -= map->lanes[lane].length;
-            lane = nm_straightest(map, lane, forward);
+            lane = ++lanes < MOST_LANES ? nm_straightest(map, lane, forward) : NM_NONE;
             if (lane != NM_NONE && !forward) s += map->lanes[lane].length;
         }
         if (lane != NM_NONE) {
@@ -306,9 +308,9 @@ void nm_go_on(const nm_sight *sight, nm_going_on *going) {
     const nm_map *map = sight->scene->map;
     nm_box *box = &going->box;
     going->s += going->speed * DT;
-    while (going->lane != NM_NONE && going->s > map->lanes[going->lane].length) {
+    for (uint32_t lanes = 1; going->lane != NM_NONE && going->s > map->lanes[going->lane].length; lanes++) {
         going->s -= map->lanes[going->lane].length;
-        going->lane = nm_straightest(map, going->lane, 1);
+        going->lane = lanes < MOST_LANES ? nm_straightest(map, going->lane, 1) : NM_NONE;
     }
     if (going->lane == NM_NONE) {
         box->x += box->vx * DT;

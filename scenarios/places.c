@@ -27,6 +27,7 @@
 #define U_TURN_BEFORE 4.5f // s that the ego is on its way while somebody turns back, at ...
 #define LEAST_SHARE 0.55f  // ... this share of the speed limit, ...
 #define LEAST_PACE 8.0f    // m/s ... or this
+#define LOOKED_AT 50000.0f // m of a lane: in a file's lane of a million kilometres, s + SPACING is s
 #define UNSEEING 25.0f     // m that the ego may drive before it notices anything, and ...
 #define MOST_DRIFT 1.0f    // ... m that its lane may turn away from a straight line meanwhile
 
@@ -196,7 +197,7 @@ static void find_on_road(nm_finder *finder, uint32_t lane) {
     const unsigned needs = nm_kind_spec_of(finder->kind)->needs;
     const unsigned pair = NM_NEED_ADJACENT_LANE | NM_NEED_ENDING_LANE | NM_NEED_ONCOMING_LANE;
     if ((l->flags & NM_LANE_JUNCTION) || l->length < 5) return;
-    for (float s = nm_minf(0.5f * l->length, SPACING); s < l->length; s += SPACING) {
+    for (float s = nm_minf(0.5f * l->length, SPACING); s < nm_minf(l->length, LOOKED_AT); s += SPACING) {
         nm_place place = {.ego_lane = lane, .ego_s = s, .ego_out = s, .lane = NM_NONE};
         const nm_rail_point rail = nm_map_rail(map, lane, s);
         if (fabsf(rail.curvature) > MAX_BEND || rail.left + rail.right < NARROWEST) continue;
@@ -274,7 +275,7 @@ static void find_on_street(nm_finder *finder, uint32_t lane) {
     const nm_map *map = finder->map;
     const nm_lane *l = &map->lanes[lane];
     if ((l->flags & NM_LANE_JUNCTION) || l->length < 5) return;
-    for (float s = nm_minf(0.5f * l->length, SPACING); s < l->length; s += SPACING) {
+    for (float s = nm_minf(0.5f * l->length, SPACING); s < nm_minf(l->length, LOOKED_AT); s += SPACING) {
         nm_place place = {.ego_lane = lane, .ego_s = s, .ego_out = s, .lane = NM_NONE};
         if (!street(map, lane, s) || fabsf(nm_map_rail(map, lane, s).curvature) > MAX_BEND) continue;
         place.behind = way(map, lane, s, 0, NM_PLACE_REACH);

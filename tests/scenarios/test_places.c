@@ -21,6 +21,28 @@ static size_t places_of(const nm_map *map, nm_kind kind, nm_place *places) {
     return count;
 }
 
+// A file may say that a lane winds for 10,000 km: looking for places on it has an end.
+static void endless_lanes_are_looked_at_for_a_while(void **state) {
+    (void)state;
+    nm_point3 points[11] = {{0}};
+    nm_map_builder *builder = nm_map_builder_create();
+    nm_lane_def lane = nm_lane_def_default();
+    const nm_map *map;
+    nm_error error;
+    for (int i = 0; i < 11; i++) points[i] = (nm_point3){i % 2 ? 1e6 : 0, 4.0 * i, 0};
+    lane.id = 1;
+    lane.centre = points;
+    lane.point_count = 11;
+    lane.width = 3.5;
+    lane.speed_limit = 13;
+    lane.type = NM_LANE_STREET;
+    assert_int_equal(nm_map_builder_add_lane(builder, &lane, &error), NM_OK);
+    assert_int_equal(nm_map_builder_build(builder, &map, &error), NM_OK);
+    assert_in_range(places_of(map, NM_KIND_HARD_BRAKE, NULL), 1900, 2000);
+    nm_map_release(map);
+    nm_map_builder_destroy(builder);
+}
+
 static void maps_hold_what_their_lanes_allow(void **state) {
     (void)state;
     const struct {
@@ -149,6 +171,7 @@ static void crossing_lanes_meet(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_hold_what_their_lanes_allow),
+        cmocka_unit_test(endless_lanes_are_looked_at_for_a_while),
         cmocka_unit_test(a_refusal_says_what_would_fit),
         cmocka_unit_test(places_are_in_order_and_on_their_lanes),
         cmocka_unit_test(adjacent_lanes_lie_where_the_place_says),
