@@ -41,12 +41,6 @@ void nm_manoeuvre_work_destroy(nm_manoeuvre_work *work) {
     free(work);
 }
 
-// --- checks ----------------------------------------------------------------------------------------------------------
-
-static uint32_t start_step(const nm_scene *scene, const nm_case_request *request) {
-    return request->start_step == NM_NONE ? scene->current_step : request->start_step;
-}
-
 // --- places ----------------------------------------------------------------------------------------------------------
 
 nm_status nm_stage_places(nm_manoeuvre_work *work, const nm_map *map, nm_kind kind, nm_error *error) {
@@ -316,6 +310,7 @@ static void finish(nm_attempt *a) {
     nm_case *out = a->out;
     memcpy(out->drawn, a->drawn, sizeof out->drawn);
     memcpy(out->requested, a->value, sizeof out->requested);
+    if (out->reject != NM_REJECT_NONE) return;
     a->work->drive =
         (nm_manoeuvre_drive){.notices = a->blind, .seed = a->world_seed, .scene = a->work->stage.scene.hash};
 }
@@ -333,7 +328,7 @@ nm_status nm_manoeuvre_attempt(nm_manoeuvre_work *work, const nm_scene *scene, c
                     .request = request,
                     .spec = nm_kind_spec_of(request->ranges.kind),
                     .index = index,
-                    .start_step = start_step(scene, request),
+                    .start_step = request->start_step == NM_NONE ? scene->current_step : request->start_step,
                     .out = out};
     out->ego = NM_ROLE_EGO;
     out->adversary = NM_ROLE_ADVERSARY;

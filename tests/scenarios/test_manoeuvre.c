@@ -434,6 +434,31 @@ static void signals_are_kept(void **state) {
     nm_manoeuvre_work_destroy(work);
 }
 
+/// What was asked for has to be there to be seen: an ego that had no need to react has no reaction of 1 s.
+static void what_was_asked_for_is_measured(void **state) {
+    (void)state;
+    const nm_scene *base = base_of("junction_signal:density=8", 9);
+    const nm_kind kind = NM_KIND_UNPROTECTED_LEFT_TURN;
+    nm_manoeuvre_work *work = nm_manoeuvre_work_create();
+    unsigned kept[2] = {0}, unseen[2] = {0};
+    for (unsigned asked = 0; asked < 2; asked++) {
+        nm_case_request request = request_of(kind, NM_SEVERITY_NEAR_MISS);
+        nm_error error;
+        if (asked) assert_int_equal(nm_kind_ranges_set(&request.ranges, "reaction=0.6:1.2", &error), NM_OK);
+        for (uint64_t i = 0; i < 24; i++) {
+            const nm_case made = attempt(work, base, &request, i);
+            if (made.reject != NM_REJECT_NONE) continue;
+            kept[asked]++;
+            unseen[asked] += isnan(value_of(&made, kind, NM_PARAM_REACTION)) != 0;
+            nm_scene_destroy(made.scene);
+        }
+    }
+    assert_true(kept[0] > 18 && unseen[0] > 0);
+    assert_true(kept[1] > 6 && unseen[1] == 0);
+    nm_scene_destroy(base);
+    nm_manoeuvre_work_destroy(work);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept_scenes_are_what_was_asked_for),
@@ -444,6 +469,7 @@ int main(void) {
         cmocka_unit_test(bad_requests_are_refused_before_work),
         cmocka_unit_test(the_ego_drives_by_its_policy),
         cmocka_unit_test(signals_are_kept),
+        cmocka_unit_test(what_was_asked_for_is_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
