@@ -170,6 +170,16 @@ NM_API nm_status nm_case_write_recipe(const nm_scene *source, const nm_case_requ
                                       const nm_case *made, const char *members, char recipe[NM_CASE_RECIPE],
                                       nm_error *error);
 
+/// What a case is cut out of.
+typedef struct nm_case_footage {
+    const nm_scene *take;    ///< whose tracks are kept, for the request's steps
+    const nm_scene *signals; ///< whose signals are; as long as the request at least
+    uint32_t current, ego;   ///< step; track of the take
+} nm_case_footage;
+/// The scene that is kept, over the source's map, with its tags and its provenance. builder: emptied first.
+NM_API nm_status nm_case_build(const nm_case_footage *footage, const nm_scene *source, const nm_case_request *request,
+                               const char *recipe, nm_scene_builder *builder, const nm_scene **out, nm_error *error);
+
 #ifdef __cplusplus
 }
 #endif

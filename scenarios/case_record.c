@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "scenarios/case.h"
+#include "sim/world.h"
 
 // --- writing ---------------------------------------------------------------------------------------------------------
 
@@ -48,8 +49,9 @@ static void print_request(nm_text *text, const nm_scene *source, const nm_case_r
     // resampling draws a moment unless it is given one
     const int drawn = request->generator == NM_CASE_RESAMPLE;
     const uint32_t start = request->start_step == NM_NONE && !drawn ? source->current_step : request->start_step;
-    char custom[128];
+    char custom[128], idm[128];
     nm_text_escape_json(custom, sizeof custom, request->custom && request->custom->name ? request->custom->name : "");
+    nm_text_escape_json(idm, sizeof idm, request->idm && request->idm->name ? request->idm->name : "");
     print(text,
           "{\"generator\":\"%s\",\"kind\":\"%s\",\"severity\":\"%s\",\"sampling\":\"%s\",\"seed\":\"%" PRIu64
           "\",\"index\":\"%" PRIu64
@@ -58,8 +60,7 @@ static void print_request(nm_text *text, const nm_scene *source, const nm_case_r
           "\"given\":%u,\"ranges\":{",
           nm_case_generator_name(request->generator), spec->name, nm_severity_name(ranges->severity),
           nm_sampling_name(request->sampling), request->seed, index, start, request->steps, request->traffic,
-          request->adversaries, request->model_candidates, nm_policy_name(request->ego), custom,
-          request->idm ? request->idm->name : "", ranges->given);
+          request->adversaries, request->model_candidates, nm_policy_name(request->ego), custom, idm, ranges->given);
     for (size_t i = 0; i < spec->param_count; i++)
         print(text, "%s\"%s\":[%.9g,%.9g]", i ? "," : "", spec->params[i].name, (double)ranges->range[i].low,
               (double)ranges->range[i].high);
@@ -97,6 +98,57 @@ nm_status nm_case_write_recipe(const nm_scene *source, const nm_case_request *re
           generated ? parent->parameters : "{}");
     if (text.left == 0) return NM_ERROR(error, NM_E_LIMIT, "the recipe of the scene's parent is too long");
     return NM_OK;
+}
+
+// --- building --------------------------------------------------------------------------------------------------------
+
+static nm_status add_tracks(const nm_scene *take, uint32_t steps, nm_scene_builder *builder, nm_error *error) {
+    nm_status status = NM_OK;
+    for (uint32_t track = 0; status == NM_OK && track < take->track_count; track++) {
+        const nm_track *info = &take->tracks[track];
+        const nm_track_def def = {.id = info->source_id,
+                                  .type = (nm_agent_type)info->type,
+                                  .flags = info->flags,
+                                  .length = info->length,
+                                  .width = info->width,
+                                  .height = info->height};
+        uint32_t index;
+        status = nm_scene_builder_add_track(builder, &def, &index, error);
+        for (uint32_t t = info->first_step; status == NM_OK && t <= info->last_step && t < steps; t++) {
+            nm_state state;
+            if (!nm_scene_get_state(take, track, t, &state)) continue;
+            status = nm_scene_builder_add_local_state(builder, index, t, &state, error);
+        }
+    }
+    return status;
+}
+
+nm_status nm_case_build(const nm_case_footage *footage, const nm_scene *source, const nm_case_request *request,
+                        const char *recipe, nm_scene_builder *builder, const nm_scene **out, nm_error *error) {
+    const nm_provenance *parent = &source->provenance;
+    const nm_scene *signals = footage->signals;
+    const uint32_t steps = request->steps + 1;
+    const nm_provenance provenance = {.source = nm_case_generator_name(request->generator),
+                                      .file = parent->file,
+                                      .scene_id = parent->scene_id,
+                                      .record = parent->record,
+                                      .program = "nearmiss " NM_VERSION,
+                                      .seed = request->seed,
+                                      .parent = source->hash,
+                                      .parameters = recipe};
+    nm_scene_builder_reset(builder);
+    nm_status status = nm_scene_builder_begin(builder, source->map, (double)NM_STEP_SECONDS, steps, error);
+    if (status == NM_OK) status = add_tracks(footage->take, steps, builder, error);
+    for (uint32_t i = 0; signals->signal_states && i < source->map->signal_count; i++)
+        for (uint32_t t = 0; status == NM_OK && t < steps; t++)
+            status = nm_scene_builder_set_signal(
+                builder, i, t, (nm_signal_state)signals->signal_states[(size_t)i * signals->step_count + t], error);
+    if (status == NM_OK) status = nm_scene_builder_add_tag(builder, nm_kind_spec_of(request->ranges.kind)->name, error);
+    if (status == NM_OK) status = nm_scene_builder_add_tag(builder, nm_severity_name(request->ranges.severity), error);
+    if (status == NM_OK) status = nm_scene_builder_set_provenance(builder, &provenance, error);
+    if (status != NM_OK) return status;
+    nm_scene_builder_set_current(builder, footage->current, footage->ego);
+    return nm_scene_builder_build(builder, out, error);
 }
 
 // --- reading ---------------------------------------------------------------------------------------------------------

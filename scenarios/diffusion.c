@@ -192,55 +192,12 @@ static nm_status drive(diffusion *d, uint32_t rung_index, uint32_t try, const nm
     return nm_closed_loop_run(d->work->loop, &r, out, error);
 }
 
-static nm_status add_tracks(const nm_scene *from, uint32_t steps, nm_scene_builder *builder, nm_error *error) {
-    nm_status status = NM_OK;
-    for (uint32_t track = 0; status == NM_OK && track < from->track_count; track++) {
-        const nm_track *info = &from->tracks[track];
-        const nm_track_def def = {.id = info->source_id,
-                                  .type = (nm_agent_type)info->type,
-                                  .flags = info->flags,
-                                  .length = info->length,
-                                  .width = info->width,
-                                  .height = info->height};
-        uint32_t index;
-        status = nm_scene_builder_add_track(builder, &def, &index, error);
-        for (uint32_t t = info->first_step; status == NM_OK && t <= info->last_step && t < steps; t++) {
-            nm_state state;
-            if (!nm_scene_get_state(from, track, t, &state)) continue;
-            status = nm_scene_builder_add_local_state(builder, index, t, &state, error);
-        }
-    }
-    return status;
-}
-
-// The first steps of `from`, as long as the plan, with its signals and tags.
+// The first steps of `from`, as long as the plan.
 static nm_status cut(const diffusion *d, const nm_scene *from, const char *recipe, const nm_scene **out,
                      nm_error *error) {
-    nm_scene_builder *builder = d->work->builder;
     const nm_scene *plan = d->plan.scene;
-    const nm_provenance *parent = &d->base->provenance;
-    const uint32_t steps = plan->step_count;
-    nm_scene_builder_reset(builder);
-    nm_status status = nm_scene_builder_begin(builder, plan->map, (double)plan->dt, steps, error);
-    if (status == NM_OK) status = add_tracks(from, steps, builder, error);
-    for (uint32_t i = 0; plan->signal_states && i < plan->map->signal_count; i++)
-        for (uint32_t t = 0; status == NM_OK && t < steps; t++)
-            status = nm_scene_builder_set_signal(builder, i, t,
-                                                 (nm_signal_state)plan->signal_states[(size_t)i * steps + t], error);
-    for (uint32_t i = 0; status == NM_OK && i < plan->tag_count; i++)
-        status = nm_scene_builder_add_tag(builder, plan->tags[i], error);
-    const nm_provenance provenance = {.source = nm_case_generator_name(NM_CASE_DIFFUSION),
-                                      .file = parent->file,
-                                      .scene_id = parent->scene_id,
-                                      .record = parent->record,
-                                      .program = "nearmiss " NM_VERSION,
-                                      .seed = d->request->seed,
-                                      .parent = d->base->hash,
-                                      .parameters = recipe};
-    if (status == NM_OK) status = nm_scene_builder_set_provenance(builder, &provenance, error);
-    if (status != NM_OK) return status;
-    nm_scene_builder_set_current(builder, plan->current_step, plan->ego);
-    return nm_scene_builder_build(builder, out, error);
+    const nm_case_footage footage = {.take = from, .signals = plan, .current = plan->current_step, .ego = plan->ego};
+    return nm_case_build(&footage, d->base, d->request, recipe, d->work->builder, out, error);
 }
 
 // How good a try is.
