@@ -147,7 +147,8 @@ NM_API nm_status nm_case_again(nm_case_work *work, const nm_scene *parent, const
 /// Is what happens in `scene` what was asked for? Detects, looks for the kind with the roles out->ego, adversary and
 /// other, measures parameters (kinds_measure.h) and severity, and looks for boxes of any other two that come to
 /// overlap. Of several events of the kind between the roles the one counts whose parameters are met best. A parameter
-/// that cannot be measured is not met, unless a contact cut it off, or it is a reaction nobody asked for. Fills event,
+/// that cannot be measured is not met, unless a contact cut it off and it had not come to more than was asked for by
+/// then (nm_kind_reached), or it is a reaction nobody asked for. Fills event,
 /// events, criticality, achieved, min_ttc, min_distance, contact and conflict_step of `out`, and `reject`. events and
 /// what they point to live in `arena`, which is reset first; criticality is written through `criticality`. Errors are
 /// those of nm_detect.

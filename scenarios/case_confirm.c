@@ -70,6 +70,16 @@ static float off_ranges(const nm_kind_ranges *ranges, const float *achieved, int
     return worst;
 }
 
+// The same of what a contact cut off while it grew: it may only be too little.
+static float over_ranges(const nm_kind_ranges *ranges, const float *reached) {
+    const nm_kind_spec *spec = nm_kind_spec_of(ranges->kind);
+    float worst = 0;
+    for (size_t i = 0; i < spec->param_count; i++)
+        if (!isnan(reached[i]))
+            worst = nm_maxf(worst, (reached[i] - ranges->range[i].high) / nm_kind_tolerance(spec->params[i].id));
+    return worst;
+}
+
 // The kind among the events, with the roles that are meant: what is measured in it, and how far off that is.
 static int find_kind(const nm_scene *scene, const nm_case_request *request, nm_case *out, float *off) {
     const nm_kind_spec *spec = nm_kind_spec_of(request->ranges.kind);
@@ -79,12 +89,14 @@ static int find_kind(const nm_scene *scene, const nm_case_request *request, nm_c
     int found = 0;
     for (size_t i = 0; i < out->event_count; i++) {
         const nm_event *event = &out->events[i];
-        float achieved[NM_KIND_MAX_PARAMS];
+        float achieved[NM_KIND_MAX_PARAMS], reached[NM_KIND_MAX_PARAMS];
         uint32_t step;
         if (event->kind != spec->kind || event->actor != actor) continue;
         if (spec->other_named && event->other != other) continue;
         nm_kind_measure(scene, event, &roles, achieved, &step);
-        const float now = off_ranges(&request->ranges, achieved, out->contact);
+        nm_kind_reached(scene, event, &roles, reached);
+        const float now =
+            nm_maxf(off_ranges(&request->ranges, achieved, out->contact), over_ranges(&request->ranges, reached));
         if (found && now >= *off) continue;
         found = 1;
         *off = now;

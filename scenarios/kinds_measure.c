@@ -50,6 +50,7 @@ typedef struct nm_findings {
     float pet;                    // s
     float speed;                  // m/s of the adversary
     float overhang, duration;     // m, s
+    float overhung;               // m, when a contact cut it off
     float reveal, revealed_speed; // m, m/s
     float lateral;                // m/s
     float braking;                // m/s^2
@@ -164,6 +165,17 @@ static float ego_brakes(const nm_sight *sight, uint32_t from, uint32_t to) {
 
 // --- sideways --------------------------------------------------------------------------------------------------------
 
+// What it comes to before the contact: the steepest of lines through 0.4 s, which are gentler than what they smooth.
+static float sideways_reached(const nm_sight *sight) {
+    float most = NAN;
+    const uint32_t track = sight->roles.adversary;
+    for (uint32_t t = from_step(sight, LOOK_BACK); t <= sight->hi; t++) {
+        const float now = fabsf(nm_sight_drifting(sight, track, sight->adversary, t));
+        if (!isnan(now) && !(now <= most)) most = now;
+    }
+    return most;
+}
+
 // The largest sideways speed around the anchor; NAN when a contact cuts it off while it still grows.
 static float largest_sideways(const nm_sight *sight) {
     float most = NAN;
@@ -272,7 +284,10 @@ static void find_drift(const nm_sight *sight, nm_findings *f) {
     }
     if (!(most > 0)) return;
     f->moment = (float)peak;
-    if (!sight->contact || peak + 1 < sight->hi) f->overhang = most;
+    if (!sight->contact || peak + 1 < sight->hi)
+        f->overhang = most;
+    else
+        f->overhung = most;
     float begin = NAN, end = NAN, now = most;
     for (uint32_t t = peak; t > first && isnan(begin); t--) {
         const float before = reach_over(sight, t - 1, side);
@@ -511,7 +526,7 @@ static float mean_headway(const nm_sight *sight, const nm_event *event) {
 // --- all of it -------------------------------------------------------------------------------------------------------
 
 static void find(const nm_sight *sight, const nm_event *event, nm_findings *f) {
-    *f = (nm_findings){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    *f = (nm_findings){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     switch (event->kind) {
     case NM_KIND_CUT_IN:
     case NM_KIND_MERGE_CONFLICT:
@@ -617,15 +632,34 @@ float nm_kind_encroachment(const nm_scene *scene, nm_kind kind, const nm_kind_ro
     return nm_maxf((ego_came(&sight, passage.s) - passage.leaves) * DT, 0);
 }
 
+static uint32_t danger_of(nm_kind kind, const nm_kind_roles *roles) {
+    return kind == NM_KIND_CUT_OUT && roles->other != NM_NONE ? roles->other : roles->adversary;
+}
+
+void nm_kind_reached(const nm_scene *scene, const nm_event *event, const nm_kind_roles *roles,
+                     float value[NM_KIND_MAX_PARAMS]) {
+    const nm_kind_spec *spec = nm_kind_spec_of(event->kind);
+    nm_sight sight;
+    nm_findings f;
+    for (size_t i = 0; i < NM_KIND_MAX_PARAMS; i++) value[i] = NAN;
+    if (!nm_sight_of(scene, roles, danger_of(event->kind, roles), event->critical_step, &sight) || !sight.contact)
+        return;
+    find(&sight, event, &f);
+    for (size_t i = 0; i < spec->param_count; i++) {
+        if (spec->params[i].id == NM_PARAM_OVERHANG) value[i] = f.overhung;
+        if (spec->params[i].id == NM_PARAM_LATERAL_SPEED && isnan(largest_sideways(&sight)))
+            value[i] = sideways_reached(&sight);
+    }
+}
+
 void nm_kind_measure(const nm_scene *scene, const nm_event *event, const nm_kind_roles *roles,
                      float value[NM_KIND_MAX_PARAMS], uint32_t *step) {
     const nm_kind_spec *spec = nm_kind_spec_of(event->kind);
-    const uint32_t danger = event->kind == NM_KIND_CUT_OUT && roles->other != NM_NONE ? roles->other : roles->adversary;
     nm_sight sight;
     nm_findings f;
     for (size_t i = 0; i < NM_KIND_MAX_PARAMS; i++) value[i] = NAN;
     if (step) *step = event->critical_step;
-    const int there = nm_sight_of(scene, roles, danger, event->critical_step, &sight);
+    const int there = nm_sight_of(scene, roles, danger_of(event->kind, roles), event->critical_step, &sight);
     if (there) find(&sight, event, &f);
     if (there && step && !isnan(f.moment))
         *step = (uint32_t)nm_clampf(f.moment + 0.5f, 0, (float)scene->step_count - 1);

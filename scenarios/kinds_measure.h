@@ -5,7 +5,13 @@
 /// fits over some tenths of a second, and up to the first contact of the ego and whom the danger is with. Moments are
 /// looked for within 4 s of the event's critical step, of wrong_way and right_turn_conflict within 4 s of all of it.
 /// What each parameter is says its kind's table (kinds_table.c):
-///   begins to brake    half of the hardest braking is passed; at the contact when it does not brake before
+///   braking            the rate at which its speed falls: the weaker of what its stated speeds over 0.5 s (a line
+///                      through five) and its positions over 0.7 s (a parabola through seven) say, windows being cut
+///                      at a contact; 0 where one says that it speeds up. The hardest is the largest of these
+///   begins to brake    half of the hardest braking is passed for the last time before that; at the contact when it
+///                      does not brake, by 1.5 m/s^2 or more, before
+///   sideways speed     across the lane that it is in, from positions over some tenths of a second: what headings or
+///                      stated velocities say from one step to the next is none
 ///   reaches over       the first corner of the box is over the border of the ego's lane
 ///   in the ego's way   the box reaches into the strip that the ego drives over, as wide as the ego
 ///   shared ground      what the adversary's box covers of that strip on its way across it
@@ -35,6 +41,11 @@ typedef struct nm_kind_roles {
 /// 50 KB of stack.
 NM_API void nm_kind_measure(const nm_scene *scene, const nm_event *event, const nm_kind_roles *roles,
                             float value[NM_KIND_MAX_PARAMS], uint32_t *step);
+
+/// What a parameter had come to that is NaN above as a contact cut it off while it grew: it would have become at least
+/// that, so whose range it exceeds was missed. Of lateral_speed and overhang; NaN of all else. Costs as much.
+NM_API void nm_kind_reached(const nm_scene *scene, const nm_event *event, const nm_kind_roles *roles,
+                            float value[NM_KIND_MAX_PARAMS]);
 
 /// On ways that cross, the time from the adversary's leaving the ground that both drive over to the ego's coming, s, as
 /// it happened around `step` (post-encroachment time; 0 when they were on it together); INFINITY when they touched, the

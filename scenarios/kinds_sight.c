@@ -15,6 +15,7 @@
 #define SPEED_HALF 2u     // steps to each side of the slope of the stated speeds
 #define PLACE_HALF 3u     // of the parabola of the positions
 #define SIDE_HALF 5       // of the cubic
+#define DRIFT_HALF 2      // of the line
 
 // --- the way ---------------------------------------------------------------------------------------------------------
 
@@ -272,20 +273,31 @@ float nm_trace_braking(const nm_sight *sight, uint32_t track, const nm_trace_poi
     return fabsf(by_speed) < fabsf(by_place) ? by_speed : by_place;
 }
 
-float nm_sight_sideways(const nm_sight *sight, uint32_t track, const nm_trace_point *points, uint32_t step) {
-    static const float weight[SIDE_HALF + 1] = {0, 296, 503, 532, 294, -300};
+// weight[k] of the difference of the positions k steps to both sides of `step`, all over `norm`.
+static float slope_across(const nm_sight *sight, uint32_t track, const nm_trace_point *points, uint32_t step,
+                          const float *weight, uint32_t half, float norm) {
     const nm_scene *scene = sight->scene;
-    if (step < sight->lo + SIDE_HALF || step + SIDE_HALF > sight->hi || isnan(points[step - sight->lo].s)) return NAN;
+    if (step < sight->lo + half || step + half > sight->hi || isnan(points[step - sight->lo].s)) return NAN;
     const size_t at = nm_scene_at(scene, track, step);
     float vx = 0, vy = 0, sine, cosine, heading = scene->heading[at];
-    for (int k = 1; k <= SIDE_HALF; k++) {
-        vx += weight[k] * (scene->x[at + (size_t)k] - scene->x[at - (size_t)k]);
-        vy += weight[k] * (scene->y[at + (size_t)k] - scene->y[at - (size_t)k]);
+    for (uint32_t k = 1; k <= half; k++) {
+        vx += weight[k] * (scene->x[at + k] - scene->x[at - k]);
+        vy += weight[k] * (scene->y[at + k] - scene->y[at - k]);
     }
     const nm_frenet place = lane_under(scene->map, scene->x[at], scene->y[at], heading);
     if (place.lane != NM_NONE) heading = place.heading;
     nm_sincosf(heading, &sine, &cosine);
-    return (vy * cosine - vx * sine) / (5148 * DT);
+    return (vy * cosine - vx * sine) / (norm * DT);
+}
+
+float nm_sight_sideways(const nm_sight *sight, uint32_t track, const nm_trace_point *points, uint32_t step) {
+    static const float weight[SIDE_HALF + 1] = {0, 296, 503, 532, 294, -300};
+    return slope_across(sight, track, points, step, weight, SIDE_HALF, 5148);
+}
+
+float nm_sight_drifting(const nm_sight *sight, uint32_t track, const nm_trace_point *points, uint32_t step) {
+    static const float weight[DRIFT_HALF + 1] = {0, 1, 2};
+    return slope_across(sight, track, points, step, weight, DRIFT_HALF, 10);
 }
 
 // --- going on --------------------------------------------------------------------------------------------------------

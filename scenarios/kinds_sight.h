@@ -61,6 +61,8 @@ float nm_trace_braking(const nm_sight *sight, uint32_t track, const nm_trace_poi
 /// m/s to the left across the lane that the track is in, by a cubic over +-0.5 s (Savitzky and Golay 1964); NAN where
 /// the window is cut.
 float nm_sight_sideways(const nm_sight *sight, uint32_t track, const nm_trace_point *trace, uint32_t step);
+/// The same by a line over +-0.2 s.
+float nm_sight_drifting(const nm_sight *sight, uint32_t track, const nm_trace_point *trace, uint32_t step);
 
 /// Where the track would go on from its pose at `step` with the speed it has then, `ahead` steps later: along its lane,
 /// pedestrians and who has none straight on.

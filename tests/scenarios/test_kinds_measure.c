@@ -1,9 +1,10 @@
 // Measuring against worlds whose values are known: by how they were built, or by brute force over their poses. The ego
 // drives east along y = 0 in all of them.
-#include "test_detect_support.h"
-
 #include "base/rng.h"
+#include "scenarios/case.h"
 #include "scenarios/kinds_measure.h"
+
+#include "test_detect_support.h" // last: its names are short
 
 #define BORDER 1.75 // m, of the ego's lane
 #define STRIP 0.9   // m, half of the ego's width
@@ -184,18 +185,98 @@ static void a_cut_in_is_measured(void **state) {
     expect(&w, NM_KIND_CUT_IN, time + 2, NM_PARAM_GAP, gap, 0.1);
 }
 
-// The ego runs into it before it is over: how fast it would have gone sideways, or braked, nobody knows.
+// The ego runs into it while it comes over, faster and faster: its sideways speed ends near 15 * 1.75 pi / 60.
+#define CUT_OFF_AT (15 * 1.75 * PI / 60)
+static void world_cut_off(world *w) {
+    point path[63];
+    begin(w, MAP_HIGHWAY, 100);
+    add_ego(w, 100, 25, 200, 0);
+    const size_t count = change_path(path, 0, 3.5, 0, 180, 240);
+    cruise(w, add_car(w), path, count, 146, 15);
+}
+
+// How fast it would have gone sideways, or braked, nobody knows.
 static void what_a_contact_cuts_off_is_not_measured(void **state) {
     (void)state;
     world w;
-    point path[63];
-    begin(&w, MAP_HIGHWAY, 100);
-    add_ego(&w, 100, 25, 200, 0);
-    const size_t count = change_path(path, 0, 3.5, 0, 180, 240);
-    cruise(&w, add_car(&w), path, count, 146, 15);
+    world_cut_off(&w);
     expect_nothing(&w, NM_KIND_CUT_IN, 3, NM_PARAM_LATERAL_SPEED);
     expect_nothing(&w, NM_KIND_CUT_IN, 3, NM_PARAM_BRAKING);
     expect(&w, NM_KIND_CUT_IN, 3, NM_PARAM_CLOSING, 10, 0.2);
+}
+
+static measured reached(const world *w, const placing *p, nm_kind kind, double around) {
+    const nm_scene *scene = build_scene(w, p);
+    const nm_kind_roles roles = {track_of(scene, 0), track_of(scene, 1), NM_NONE};
+    const uint32_t step = (uint32_t)(around / DT + 0.5) + (uint32_t)p->delay;
+    const nm_event event = {.kind = kind, .first_step = step, .critical_step = step, .last_step = step};
+    measured m = {.step = 0};
+    nm_kind_reached(scene, &event, &roles, m.value);
+    nm_scene_destroy(scene);
+    return m;
+}
+
+// But what it had come to by then is known. Alone of that, and only with a contact.
+static void what_it_had_come_to_before_is_known(void **state) {
+    (void)state;
+    world w;
+    point path[124];
+    const int sideways = nm_kind_param_index(NM_KIND_CUT_IN, NM_PARAM_LATERAL_SPEED);
+    world_cut_off(&w);
+    for (size_t i = 0; i < sizeof placings / sizeof *placings; i++) {
+        const measured m = reached(&w, &placings[i], NM_KIND_CUT_IN, 3);
+        assert_float_equal(m.value[sideways], CUT_OFF_AT, 0.06);
+        for (int k = 0; k < NM_KIND_MAX_PARAMS; k++) assert_true(k == sideways || isnan(m.value[k]));
+    }
+    straight_at(&w, &w.agent[0], 60, 0, 0, 15); // stays behind
+    const measured m = reached(&w, &plain, NM_KIND_CUT_IN, 3);
+    for (int k = 0; k < NM_KIND_MAX_PARAMS; k++) assert_true(isnan(m.value[k]));
+    w.steps = 8; // too short for a sideways speed
+    assert_true(isnan(reached(&w, &plain, NM_KIND_CUT_IN, 0.4).value[sideways]));
+    // beside the ego: 0.85 m of it are over the border when they touch
+    begin(&w, MAP_HIGHWAY, 120);
+    add_ego(&w, 100, 20, 200, 0);
+    for (int i = 0; i <= 122; i++) path[i + 1] = (point){170 + i, 3.5 - 1 + cos(2 * PI * i / 122)};
+    path[0] = (point){0, 3.5};
+    cruise(&w, add_car(&w), path, 124, 104, 20);
+    const int overhang = nm_kind_param_index(NM_KIND_LANE_DRIFT, NM_PARAM_OVERHANG);
+    const float over = reached(&w, &plain, NM_KIND_LANE_DRIFT, 5).value[overhang];
+    assert_true(over > 0.84f && over < 1.1f);
+    expect_nothing(&w, NM_KIND_LANE_DRIFT, 5, NM_PARAM_OVERHANG);
+}
+
+// So a case that a contact ends may have had too little time, but not come to too much.
+static void what_was_cut_off_may_not_exceed_its_range(void **state) {
+    (void)state;
+    world w;
+    point path[64];
+    double speeds[STEPS_MAX];
+    begin(&w, MAP_HIGHWAY, 100);
+    for (int i = 0; i < w.steps; i++) speeds[i] = i < 46 ? 25 : 14; // stays behind it after the contact
+    straight(&w, add_car(&w), 100, 0, 0, speeds);
+    // ever more across: y = 1 when they touch, by 0.148 of 15 m/s then
+    for (int i = 0; i < 62; i++) path[i + 1] = (point){180 + i, i < 40 ? 3.5 * (1 - i * i / 1600.0) : 0};
+    path[0] = (point){0, 3.5};
+    path[63] = (point){600, 0};
+    cruise(&w, add_car(&w), path, 64, 148.5, 15);
+    const nm_scene *scene = build_scene(&w, &plain);
+    nm_case_request request = nm_case_request_default();
+    const int at = nm_kind_param_index(NM_KIND_CUT_IN, NM_PARAM_LATERAL_SPEED);
+    const nm_kind_range ranges[] = {{2.8f, 3}, {0.6f, 2.3f}, {0.6f, 1.6f}};
+    nm_arena *arena = nm_arena_create(0);
+    nm_error error;
+    assert_int_equal(nm_kind_ranges_default(NM_KIND_CUT_IN, NM_SEVERITY_COLLISION, &request.ranges, &error), NM_OK);
+    for (int i = 0; i < NM_KIND_MAX_PARAMS; i++) request.ranges.range[i] = (nm_kind_range){-1e9f, 1e9f};
+    for (int i = 0; i < 3; i++) {
+        nm_case made = {.ego = track_of(scene, 0), .adversary = track_of(scene, 1), .other = NM_NONE};
+        nm_scene_criticality criticality;
+        request.ranges.range[at] = ranges[i];
+        assert_int_equal(nm_case_confirm(scene, &request, arena, &criticality, &made, &error), NM_OK);
+        assert_true(isnan(made.achieved[at]));
+        assert_int_equal(made.reject, i < 2 ? NM_REJECT_NONE : NM_REJECT_PARAMETERS);
+    }
+    nm_arena_destroy(arena);
+    nm_scene_destroy(scene);
 }
 
 // Begins to leave at x = 200; the box is out of the lane when all of it is beyond y = 1.75.
@@ -547,6 +628,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cut_in_is_measured),
         cmocka_unit_test(what_a_contact_cuts_off_is_not_measured),
+        cmocka_unit_test(what_it_had_come_to_before_is_known),
+        cmocka_unit_test(what_was_cut_off_may_not_exceed_its_range),
         cmocka_unit_test(a_cut_out_is_measured),
         cmocka_unit_test(a_lane_drift_is_measured),
         cmocka_unit_test(hard_braking_is_measured),
