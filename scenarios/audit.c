@@ -95,6 +95,6 @@ nm_status nm_audit_scene(const nm_scene *scene, const nm_audit_case *about, nm_a
     nm_status status = judge_track(&a, about->ego, 0);
     for (uint32_t i = 0; status == NM_OK && i < about->staged_count; i++) status = judge_track(&a, about->staged[i], 1);
     if (status == NM_OK) nm_audit_judge_severity(&a);
-    if (status == NM_OK) status = nm_audit_judge_params(&a);
+    if (status == NM_OK) nm_audit_judge_params(&a);
     return status == NM_OK ? NM_OK : NM_ERROR(error, status, "out of memory while a scene is audited");
 }

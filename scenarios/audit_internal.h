@@ -80,11 +80,15 @@ int nm_audit_next_run(const nm_scene *scene, uint32_t track, uint32_t from, uint
 nm_status nm_audit_measure_motion(const nm_scene *scene, uint32_t track, uint32_t first, uint32_t end, nm_arena *arena,
                                   nm_audit_motion *motion);
 
+/// m/s^2 by which the track's speed falls around `t`, as kinds_measure.h defines it: the weaker of what stated speeds
+/// over +-0.2 s and positions over +-0.3 s say, up to `last`; 0 where they contradict one another or are too few.
+double nm_audit_slowing(const nm_scene *scene, uint32_t track, uint32_t t, uint32_t last);
+
 nm_status nm_audit_judge_motion(nm_auditing *a, uint32_t track, uint32_t last);
 void nm_audit_judge_overlap(nm_auditing *a, uint32_t track);
 nm_status nm_audit_judge_road(nm_auditing *a, uint32_t track, uint32_t last, int adversary);
 void nm_audit_judge_rules(nm_auditing *a, uint32_t track, uint32_t last);
 void nm_audit_judge_severity(nm_auditing *a);
-nm_status nm_audit_judge_params(nm_auditing *a);
+void nm_audit_judge_params(nm_auditing *a);
 
 #endif

@@ -14,6 +14,10 @@
 #define CHORD 2.0      // m
 #define SPOT_STEPS 20u // 2 s
 #define WINDOW (2 * HALF + 1)
+#define SPEEDS 2u // +-0.2 s, of a braking
+#define PLACES 3u // +-0.3 s
+#define LEAST_SPEEDS 3u
+#define LEAST_PLACES 5u
 
 typedef struct limits {
     double speed, acceleration, braking, lateral, jerk, yaw_rate, curvature, slip, turn_on_spot;
@@ -66,10 +70,11 @@ typedef struct parabola {
 } parabola;
 
 // The normal equations of the three unknowns, by Cramer's rule.
-static parabola fit_parabola(const double *value) {
+static parabola fit_parabola(const double *value, uint32_t count) {
+    const double from = value[count / 2];
     double s[5] = {0}, b[3] = {0};
-    for (uint32_t k = 0; k < WINDOW; k++) {
-        const double t = ((double)k - HALF) * DT, y = value[k] - value[HALF];
+    for (uint32_t k = 0; k < count; k++) {
+        const double t = ((double)k - 0.5 * (count - 1)) * DT, y = value[k] - from;
         double power = 1;
         for (int n = 0; n < 5; n++) {
             s[n] += power;
@@ -85,7 +90,7 @@ static parabola fit_parabola(const double *value) {
         s[0] * (b[1] * s[4] - s[3] * b[2]) - b[0] * (s[1] * s[4] - s[2] * s[3]) + s[2] * (s[1] * b[2] - b[1] * s[2]);
     const double d2 =
         s[0] * (s[2] * b[2] - s[3] * b[1]) - s[1] * (s[1] * b[2] - s[2] * b[1]) + b[0] * (s[1] * s[3] - s[2] * s[2]);
-    return (parabola){value[HALF] + d0 / d, d1 / d, d2 / d};
+    return (parabola){from + d0 / d, d1 / d, d2 / d};
 }
 
 // The slope of the straight line through `count` values.
@@ -112,15 +117,15 @@ static double slip_angle(const nm_audit_motion *m, uint32_t i, double back) {
         y[k] = m->y[at] - back * sin(m->heading[at]);
         heading += m->heading[at] / WINDOW;
     }
-    const double vx = fit_parabola(x).rate, vy = fit_parabola(y).rate;
+    const double vx = fit_parabola(x, WINDOW).rate, vy = fit_parabola(y, WINDOW).rate;
     const double along = vx * cos(heading) + vy * sin(heading), aside = vy * cos(heading) - vx * sin(heading);
     return atan2(aside, fabs(along));
 }
 
 static void measure_at(const nm_scene *scene, size_t at, double length, uint32_t i, nm_audit_motion *m) {
     double vx[WINDOW], vy[WINDOW];
-    const parabola px = fit_parabola(&m->x[i - HALF]), py = fit_parabola(&m->y[i - HALF]);
-    const parabola turn = fit_parabola(&m->heading[i - HALF]);
+    const parabola px = fit_parabola(&m->x[i - HALF], WINDOW), py = fit_parabola(&m->y[i - HALF], WINDOW);
+    const parabola turn = fit_parabola(&m->heading[i - HALF], WINDOW);
     const double speed = nm_audit_hypot(px.rate, py.rate);
     double ux = cos(turn.at), uy = sin(turn.at);
     if (speed > MOVING) ux = px.rate / speed, uy = py.rate / speed;
@@ -166,6 +171,39 @@ nm_status nm_audit_measure_motion(const nm_scene *scene, uint32_t track, uint32_
         m.jerk[i] = fit_slope(&m.along[i - JERK], 2 * JERK + 1);
     *motion = m;
     return NM_OK;
+}
+
+// The steps around `t` that there are, `half` to each side.
+static uint32_t window(const nm_scene *scene, uint32_t track, uint32_t t, uint32_t half, uint32_t last,
+                       uint32_t *count) {
+    const uint8_t *valid = scene->valid + nm_scene_at(scene, track, 0);
+    uint32_t first = t, end = t;
+    while (first > 0 && t - first < half && valid[first - 1]) first--;
+    while (end < last && end - t < half && valid[end + 1]) end++;
+    *count = end - first + 1;
+    return first;
+}
+
+double nm_audit_slowing(const nm_scene *scene, uint32_t track, uint32_t t, uint32_t last) {
+    double value[2 * PLACES + 1];
+    uint32_t count;
+    nm_audit_box now, box;
+    if (t > last || !nm_audit_box_at(scene, track, t, &now)) return 0;
+    uint32_t first = window(scene, track, t, SPEEDS, last, &count);
+    if (count < LEAST_SPEEDS) return 0;
+    for (uint32_t k = 0; k < count; k++) {
+        nm_audit_box_at(scene, track, first + k, &box);
+        value[k] = box.vx * box.cosine + box.vy * box.sine;
+    }
+    const double speeds = -fit_slope(value, count);
+    first = window(scene, track, t, PLACES, last, &count);
+    if (count < LEAST_PLACES) return 0;
+    for (uint32_t k = 0; k < count; k++) {
+        nm_audit_box_at(scene, track, first + k, &box);
+        value[k] = (box.x - now.x) * now.cosine + (box.y - now.y) * now.sine;
+    }
+    const double places = -2 * fit_parabola(value, count).half;
+    return speeds * places <= 0 ? 0 : fabs(speeds) < fabs(places) ? speeds : places;
 }
 
 // --- judging ---------------------------------------------------------------------------------------------------------

@@ -9,9 +9,11 @@
 #define ALIGNED 0.785398 // rad: a lane is driven along
 #define LANES 16u
 #define OWN_LANES 24u
-#define BRAKES 1.0  // m/s^2 from which somebody brakes
-#define LEAVES 0.15 // m/s sideways from which somebody leaves his lane
-#define SLOW 0.1    // m/s under which a headway means nothing
+#define BRAKES 1.5    // m/s^2 from which somebody brakes
+#define SIDE_STEPS 2u // to each side, of a sideways speed
+#define CUT_OFF 5u    // steps before the contact within which the largest sideways speed may still grow
+#define LEAVES 0.15   // m/s sideways from which somebody leaves his lane
+#define SLOW 0.1      // m/s under which a headway means nothing
 
 static double outside(nm_kind_range range, double value) {
     return fmax(fmax((double)range.low - value, value - (double)range.high), 0);
@@ -90,6 +92,11 @@ static void judge(const moment *m, nm_kind_param_id id, nm_audit_check check, do
     nm_audit_take(m->a, check, m->c->adversary, m->first, best, tolerance, 0);
 }
 
+// Where they touch, their motion is still their own.
+static uint32_t through_contact(const nm_scene *scene, uint32_t until) {
+    return until + 1 < scene->step_count ? until + 1 : until;
+}
+
 // --- moments ---------------------------------------------------------------------------------------------------------
 
 // Lanes along which the ego drives at some step.
@@ -151,42 +158,53 @@ static moment entry_of(nm_auditing *a) {
     return m;
 }
 
-static double stated_braking(const nm_scene *scene, uint32_t track, uint32_t t) {
-    nm_audit_box now, then;
-    if (t == 0 || !nm_audit_box_at(scene, track, t - 1, &then) || !nm_audit_box_at(scene, track, t, &now)) return 0;
-    return (speed(&then) - speed(&now)) / NM_AUDIT_DT;
-}
-
-// The last step before the adversary's hardest braking, up to `until`, at which it does not brake yet.
-static uint32_t braking_begins(const nm_scene *scene, const nm_audit_case *c, uint32_t until) {
+static uint32_t hardest_slowing(const nm_scene *scene, uint32_t track, uint32_t last) {
     uint32_t hardest = 0;
-    for (uint32_t t = 1; t <= until; t++)
-        if (stated_braking(scene, c->adversary, t) > stated_braking(scene, c->adversary, hardest)) hardest = t;
-    if (stated_braking(scene, c->adversary, hardest) < BRAKES) return NM_NONE;
-    while (hardest > 0 && stated_braking(scene, c->adversary, hardest) > BRAKES) hardest--;
+    double most = nm_audit_slowing(scene, track, 0, last);
+    for (uint32_t t = 1; t <= last; t++) {
+        const double now = nm_audit_slowing(scene, track, t, last);
+        if (now <= most) continue;
+        most = now;
+        hardest = t;
+    }
     return hardest;
 }
 
-// Speed across the lane that fits its heading best.
-static double sideways(const nm_scene *scene, uint32_t track, uint32_t t) {
-    nm_audit_box box;
-    if (!nm_audit_box_at(scene, track, t, &box)) return 0;
+// The last step before the adversary's hardest braking at which it is under half of that; when it does not brake, the
+// contact, if there is one.
+static uint32_t braking_begins(const nm_scene *scene, const nm_audit_case *c, uint32_t until) {
+    const uint32_t last = through_contact(scene, until);
+    uint32_t t = hardest_slowing(scene, c->adversary, last);
+    const double most = nm_audit_slowing(scene, c->adversary, t, last);
+    if (most < BRAKES) return last > until ? last : NM_NONE;
+    while (t > 0 && nm_audit_slowing(scene, c->adversary, t, last) >= 0.5 * most) t--;
+    return nm_audit_slowing(scene, c->adversary, t, last) < 0.5 * most ? t : NM_NONE; // it brakes from the start
+}
+
+// Way that it makes across the lane that fits its heading best, over 0.4 s.
+static double sideways(const nm_scene *scene, uint32_t track, uint32_t t, uint32_t last) {
+    nm_audit_box before, box, after;
+    if (t < SIDE_STEPS || t + SIDE_STEPS > last || !nm_audit_box_at(scene, track, t, &box)) return 0;
+    if (!nm_audit_box_at(scene, track, t - SIDE_STEPS, &before)) return 0;
+    if (!nm_audit_box_at(scene, track, t + SIDE_STEPS, &after)) return 0;
     const nm_frenet lane =
         nm_map_match(scene->map, (float)box.x, (float)box.y, (float)box.heading, 5.0f, NM_LANE_MASK_VEHICLE);
     if (lane.lane == NM_NONE) return 0;
-    return fabs(box.vy * cos((double)lane.heading) - box.vx * sin((double)lane.heading));
+    const double across =
+        (after.y - before.y) * cos((double)lane.heading) - (after.x - before.x) * sin((double)lane.heading);
+    return fabs(across) / (2 * SIDE_STEPS * NM_AUDIT_DT);
 }
 
-static uint32_t most_sideways(const nm_scene *scene, const nm_audit_case *c, uint32_t until) {
+static uint32_t most_sideways(const nm_scene *scene, const nm_audit_case *c, uint32_t last) {
     uint32_t most = 0;
-    for (uint32_t t = 1; t <= until; t++)
-        if (sideways(scene, c->adversary, t) > sideways(scene, c->adversary, most)) most = t;
+    for (uint32_t t = 1; t <= last; t++)
+        if (sideways(scene, c->adversary, t, last) > sideways(scene, c->adversary, most, last)) most = t;
     return most;
 }
 
 static uint32_t leaving_begins(const nm_scene *scene, const nm_audit_case *c, uint32_t until) {
     uint32_t t = most_sideways(scene, c, until);
-    while (t > 0 && sideways(scene, c->adversary, t) > LEAVES) t--;
+    while (t > 0 && sideways(scene, c->adversary, t, until) > LEAVES) t--;
     return t;
 }
 
@@ -234,13 +252,17 @@ static void judge_headway(nm_auditing *a, uint32_t until) {
     judge(&m, NM_PARAM_HEADWAY, NM_AUDIT_HEADWAY, (double)NM_TOLERANCE_TIME, of);
 }
 
+// Of a speed that still grows when they touch nobody knows what it would have come to: it can only be too large.
 static void judge_lateral(nm_auditing *a, uint32_t until) {
     const nm_audit_case *c = a->about;
     const int at = nm_kind_param_index(c->kind, NM_PARAM_LATERAL_SPEED);
     if (at < 0) return;
-    const uint32_t most = most_sideways(a->scene, c, until);
-    nm_audit_take(a, NM_AUDIT_LATERAL_SPEED, c->adversary, most,
-                  outside(c->range[at], sideways(a->scene, c->adversary, most)), (double)NM_TOLERANCE_SPEED, 0);
+    const uint32_t last = through_contact(a->scene, until), most = most_sideways(a->scene, c, last);
+    const double speed_across = sideways(a->scene, c->adversary, most, last);
+    const int cut_off = last > until && most + CUT_OFF >= last;
+    const double off =
+        cut_off ? fmax(speed_across - (double)c->range[at].high, 0) : outside(c->range[at], speed_across);
+    nm_audit_take(a, NM_AUDIT_LATERAL_SPEED, c->adversary, most, off, (double)NM_TOLERANCE_LATERAL, 0);
 }
 
 static void judge_speed(nm_auditing *a, uint32_t until) {
@@ -250,28 +272,17 @@ static void judge_speed(nm_auditing *a, uint32_t until) {
     judge(&m, NM_PARAM_SPEED, NM_AUDIT_ADVERSARY_SPEED, (double)NM_TOLERANCE_SPEED, adversary_speed);
 }
 
-// Least squares over a second show the deceleration only where it lasts as long.
-static nm_status judge_deceleration(nm_auditing *a, uint32_t until) {
+static void judge_deceleration(nm_auditing *a, uint32_t until) {
     const nm_audit_case *c = a->about;
     const int at = nm_kind_param_index(c->kind, NM_PARAM_DECELERATION);
-    uint32_t first, end, when = NM_NONE;
-    double hardest = 0;
-    if (at < 0 || !nm_audit_next_run(a->scene, c->adversary, 0, until, &first, &end)) return NM_OK;
-    const nm_arena_mark mark = nm_arena_get_mark(a->arena);
-    nm_audit_motion m;
-    if (nm_audit_measure_motion(a->scene, c->adversary, first, end, a->arena, &m) != NM_OK) return NM_E_MEMORY;
-    for (uint32_t i = 0; i < m.count; i++) {
-        if (isnan(m.along[i]) || -m.along[i] <= hardest) continue;
-        hardest = -m.along[i];
-        when = first + i;
-    }
-    nm_arena_release(a->arena, mark);
-    nm_audit_take(a, NM_AUDIT_DECELERATION, c->adversary, when, outside(c->range[at], hardest),
+    if (at < 0) return;
+    const uint32_t last = through_contact(a->scene, until), when = hardest_slowing(a->scene, c->adversary, last);
+    nm_audit_take(a, NM_AUDIT_DECELERATION, c->adversary, when,
+                  outside(c->range[at], nm_audit_slowing(a->scene, c->adversary, when, last)),
                   (double)NM_TOLERANCE_SPEED, 0);
-    return NM_OK;
 }
 
-nm_status nm_audit_judge_params(nm_auditing *a) {
+void nm_audit_judge_params(nm_auditing *a) {
     const nm_scene *scene = a->scene;
     const nm_audit_case *c = a->about;
     const uint32_t until = nm_audit_last_free(a, c->ego);
@@ -288,5 +299,5 @@ nm_status nm_audit_judge_params(nm_auditing *a) {
     judge_headway(a, until);
     if (scene->map->lane_count > 0) judge_lateral(a, until);
     judge_speed(a, until);
-    return judge_deceleration(a, until);
+    judge_deceleration(a, until);
 }

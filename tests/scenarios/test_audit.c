@@ -4,6 +4,7 @@
 
 #include "scenarios/audit.h"
 #include "scenarios/corner_set.h"
+#include "scenarios/kinds_measure.h"
 #include "scenarios/planner_trial.h"
 #include "sim/builtin.h"
 
@@ -310,6 +311,101 @@ static void parameters_are_measured(void **state) {
     straight_at(&t.world, add_car(&t.world), 0, 0, 0, 10);
     straight_at(&t.world, add_car(&t.world), 40, -80, PI / 2, 13);
     assert_float_equal(value_of(NM_KIND_CROSSING_CONFLICT, NM_PARAM_SPEED, NM_AUDIT_ADVERSARY_SPEED), 13, 1e-4);
+}
+
+static nm_audit_finding finding_of(const nm_audit_case *about, nm_audit_check check) {
+    return audit_at(&mirrored, about).found[check];
+}
+
+/// 0.8 s of braking by 7 m/s^2, and then they touch.
+static void brakings_that_a_contact_ends_are_measured(void **state) {
+    (void)state;
+    double speeds[STEPS_MAX];
+    start(MAP_HIGHWAY, 50);
+    straight_at(&t.world, add_car(&t.world), 100, 0, 0, 20);
+    profile(speeds, 50, 20, 20, -7, 2);
+    straight(&t.world, add_car(&t.world), 107.2, 0, 0, speeds);
+    nm_audit_case about = anything(NM_KIND_HARD_BRAKE, NM_SEVERITY_COLLISION);
+    ask(&about, NM_PARAM_DECELERATION, 0, 0);
+    assert_float_equal(finding_of(&about, NM_AUDIT_DECELERATION).value, 7, 0.1);
+    ask(&about, NM_PARAM_DECELERATION, 6.9f, 7.1f);
+    const nm_audit_report report = audit_at(&here, &about);
+    expect_broken(&report, 0, "as asked for");
+}
+
+/// However short a braking is, the audit and the measuring of generators say the same of it.
+static void short_brakings_are_measured_alike(void **state) {
+    (void)state;
+    const int at = nm_kind_param_index(NM_KIND_HARD_BRAKE, NM_PARAM_DECELERATION);
+    double last = 0;
+    for (int steps = 2; steps <= 10; steps++) {
+        double speeds[STEPS_MAX];
+        start(MAP_HIGHWAY, 60);
+        straight_at(&t.world, add_car(&t.world), 100, 0, 0, 20);
+        for (int i = 0; i < 60; i++) speeds[i] = 25 - 0.8 * fmin(fmax(i - 20, 0), steps);
+        straight(&t.world, add_car(&t.world), 130, 0, 0, speeds);
+        nm_audit_case about = anything(NM_KIND_HARD_BRAKE, NM_SEVERITY_NEAR_MISS);
+        ask(&about, NM_PARAM_DECELERATION, 0, 0);
+        const nm_scene *scene = build_scene(&t.world, &elsewhere);
+        const nm_audit_report report = audit_scene(scene, &about, BEGIN);
+        const nm_kind_roles roles = {about.ego, about.adversary, NM_NONE};
+        const nm_event event = {.kind = about.kind, .first_step = 20, .critical_step = 25, .last_step = 30};
+        float value[NM_KIND_MAX_PARAMS];
+        nm_kind_measure(scene, &event, &roles, value, NULL);
+        const double is = report.found[NM_AUDIT_DECELERATION].value;
+        assert_float_equal(is, value[at], 0.02);
+        assert_true(is > last - 0.02 && is < 8.1);
+        last = is;
+        nm_scene_destroy(scene);
+    }
+    assert_float_equal(last, 8, 0.05);
+}
+
+/// It brakes by 2 m/s^2 for a second and only then by 8: that passes half of the hardest. When it does not brake it is
+/// the contact that counts.
+static void who_comes_from_behind_is_measured_when_it_brakes_hard(void **state) {
+    (void)state;
+    double speeds[STEPS_MAX];
+    start(MAP_HIGHWAY, 80);
+    straight_at(&t.world, add_car(&t.world), 160, 0, 0, 10);
+    for (int i = 0; i < 80; i++) speeds[i] = i < 20 ? 20 : i < 30 ? 20 - 0.2 * (i - 20) : fmax(18 - 0.8 * (i - 30), 10);
+    straight(&t.world, add_car(&t.world), 110, 0, 0, speeds);
+    const double closing = value_of(NM_KIND_REAR_END, NM_PARAM_CLOSING, NM_AUDIT_CLOSING);
+    assert_true(closing > 7 && closing < 8.1);
+    start(MAP_HIGHWAY, 80);
+    straight_at(&t.world, add_car(&t.world), 160, 0, 0, 10);
+    straight_at(&t.world, add_car(&t.world), 131, 0, 0, 18);
+    nm_audit_case about = anything(NM_KIND_REAR_END, NM_SEVERITY_COLLISION);
+    ask(&about, NM_PARAM_CLOSING, 0, 0);
+    const nm_audit_finding one = finding_of(&about, NM_AUDIT_CLOSING);
+    assert_float_equal(one.value, 8, 1e-4);
+    assert_in_range(one.step, 28, 31); // 24 m at 8 m/s
+}
+
+/// What a heading says for a moment is no way made, and of what grows until they touch only too much is wrong.
+static void sideways_speeds_are_ways_made(void **state) {
+    (void)state;
+    point path[63];
+    start(MAP_HIGHWAY, 60);
+    straight_at(&t.world, add_car(&t.world), 100, 0, 0, 20);
+    straight_at(&t.world, add_car(&t.world), 130, 3.5, 0, 20);
+    t.world.agent[1].poses[30].heading += 0.1; // 2 m/s
+    t.world.agent[1].poses[40].y += 0.05;      // as is a jump: 0.5 m/s
+    nm_audit_case about = anything(NM_KIND_CUT_IN, NM_SEVERITY_NEAR_MISS);
+    ask(&about, NM_PARAM_LATERAL_SPEED, 0, 0);
+    assert_float_equal(finding_of(&about, NM_AUDIT_LATERAL_SPEED).value, 0.05 / 0.4, 0.02);
+    start(MAP_HIGHWAY, 60);
+    straight_at(&t.world, add_car(&t.world), 100, 0, 0, 25);
+    const size_t count = change_path(path, 0, 3.5, 0, 180, 240);
+    cruise(&t.world, add_car(&t.world), path, count, 146, 15);
+    about.severity = NM_SEVERITY_COLLISION;
+    nm_audit_finding one = finding_of(&about, NM_AUDIT_LATERAL_SPEED);
+    assert_float_equal(one.value, 15 * 1.75 * PI / 60, 0.06);
+    assert_int_equal(one.result, NM_AUDIT_BROKEN);
+    assert_float_equal(one.limit, NM_TOLERANCE_LATERAL, 1e-6);
+    ask(&about, NM_PARAM_LATERAL_SPEED, 2, 3);
+    one = finding_of(&about, NM_AUDIT_LATERAL_SPEED);
+    assert_float_equal(one.value, 0, 0);
 }
 
 // --- rows and sets ---------------------------------------------------------------------------------------------------
@@ -634,6 +730,10 @@ int main(void) {
         cmocka_unit_test(collisions_hit_the_one_that_is_meant),
         cmocka_unit_test(who_comes_after_the_other),
         cmocka_unit_test(parameters_are_measured),
+        cmocka_unit_test(brakings_that_a_contact_ends_are_measured),
+        cmocka_unit_test(short_brakings_are_measured_alike),
+        cmocka_unit_test(who_comes_from_behind_is_measured_when_it_brakes_hard),
+        cmocka_unit_test(sideways_speeds_are_ways_made),
         cmocka_unit_test(a_set_holds_and_is_made_again),
         cmocka_unit_test(rows_that_lie),
         cmocka_unit_test(another_scene_is_not_the_same_again),
