@@ -647,8 +647,7 @@ void nm_kind_reached(const nm_scene *scene, const nm_event *event, const nm_kind
     find(&sight, event, &f);
     for (size_t i = 0; i < spec->param_count; i++) {
         if (spec->params[i].id == NM_PARAM_OVERHANG) value[i] = f.overhung;
-        if (spec->params[i].id == NM_PARAM_LATERAL_SPEED && isnan(largest_sideways(&sight)))
-            value[i] = sideways_reached(&sight);
+        if (spec->params[i].id == NM_PARAM_LATERAL_SPEED) value[i] = sideways_reached(&sight);
     }
 }
 

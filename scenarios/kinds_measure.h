@@ -42,8 +42,9 @@ typedef struct nm_kind_roles {
 NM_API void nm_kind_measure(const nm_scene *scene, const nm_event *event, const nm_kind_roles *roles,
                             float value[NM_KIND_MAX_PARAMS], uint32_t *step);
 
-/// What a parameter had come to that is NaN above as a contact cut it off while it grew: it would have become at least
-/// that, so whose range it exceeds was missed. Of lateral_speed and overhang; NaN of all else. Costs as much.
+/// What a parameter had come to by a contact that may have cut it off while it grew: it would have become at least
+/// that, so whose range it exceeds was missed. Of lateral_speed and overhang; NaN of all else, and without a contact.
+/// Costs as much. Looked for up to the contact, where the windows of nm_kind_measure no longer fit.
 NM_API void nm_kind_reached(const nm_scene *scene, const nm_event *event, const nm_kind_roles *roles,
                             float value[NM_KIND_MAX_PARAMS]);
 

@@ -216,6 +216,21 @@ static measured reached(const world *w, const placing *p, nm_kind kind, double a
     return m;
 }
 
+// It comes over gently, keeps beside the ego, and swerves into it within a third of a second: the windows of what is
+// measured see the first alone, the contact cuts them off the second.
+static void what_it_comes_to_in_the_last_moment_is_known_too(void **state) {
+    (void)state;
+    world w;
+    point path[] = {{0, 4.5}, {140, 4.5}, {160, 3}, {172, 3}, {172 + 20 * 0.4, 3 - 3 * 0.4}, {400, 1.8}};
+    const int sideways = nm_kind_param_index(NM_KIND_CUT_IN, NM_PARAM_LATERAL_SPEED);
+    begin(&w, MAP_HIGHWAY, 100);
+    add_ego(&w, 100, 20, 200, 0);
+    cruise(&w, add_car(&w), path, sizeof path / sizeof *path, 100, 20);
+    const measured m = measure(&w, &plain, NM_KIND_CUT_IN, 3.5);
+    assert_true(m.value[sideways] > 1.2f && m.value[sideways] < 1.8f);
+    assert_true(reached(&w, &plain, NM_KIND_CUT_IN, 3.5).value[sideways] > m.value[sideways] + 0.3f);
+}
+
 // But what it had come to by then is known. Alone of that, and only with a contact.
 static void what_it_had_come_to_before_is_known(void **state) {
     (void)state;
@@ -629,6 +644,7 @@ int main(void) {
         cmocka_unit_test(a_cut_in_is_measured),
         cmocka_unit_test(what_a_contact_cuts_off_is_not_measured),
         cmocka_unit_test(what_it_had_come_to_before_is_known),
+        cmocka_unit_test(what_it_comes_to_in_the_last_moment_is_known_too),
         cmocka_unit_test(what_was_cut_off_may_not_exceed_its_range),
         cmocka_unit_test(a_cut_out_is_measured),
         cmocka_unit_test(a_lane_drift_is_measured),

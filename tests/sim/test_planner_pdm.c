@@ -4,10 +4,9 @@
 #include "sim/math.h"
 #include "sim/planner_pdm_score.h"
 
-static const nm_planner_vehicle vehicle = {
-    .length = 4.5f, .width = 1.8f, .wheelbase = 2.7f, .rear_axle_to_box_centre = 1.35f};
 static const nm_planner_route route = {.length = 1e6f};
-static const nm_planner_scenario scenario = {.vehicle = vehicle, .route = &route};
+static const nm_planner_scenario scenario = {
+    .vehicle = {.length = 4.5f, .width = 1.8f, .wheelbase = 2.7f, .rear_axle_to_box_centre = 1.35f}, .route = &route};
 
 /// Along y, the centre at x = 100 now, at constant speed.
 static nm_pdm_proposal along(float y, float speed) {
