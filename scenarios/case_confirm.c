@@ -22,9 +22,8 @@ static nm_box box_at(const nm_scene *scene, uint32_t track, uint32_t step) {
                     .vy = scene->vy[at]};
 }
 
-// Whom the ego comes close to: in cut_out it is what the adversary revealed.
 static uint32_t danger_of(const nm_case *out, nm_kind kind) {
-    return kind == NM_KIND_CUT_OUT && out->other != NM_NONE ? out->other : out->adversary;
+    return nm_kind_danger(kind, &(nm_kind_roles){out->ego, out->adversary, out->other});
 }
 
 void nm_case_danger(const nm_scene *scene, nm_kind kind, nm_case *out) {

@@ -113,14 +113,14 @@ static nm_case_request request_of(const nm_corner_config *c, const nm_corner_kin
     return r;
 }
 
-static int has_own_shares(const nm_corner_kind *kind) {
+int nm_corner_own_shares(const nm_corner_kind *kind) {
     for (uint32_t g = 0; g < GENERATORS; ++g)
         if (kind->generators[g] != 0.0) return 1;
     return 0;
 }
 
 static const double *shares_of(const nm_corner_config *c, const nm_corner_kind *kind) {
-    return has_own_shares(kind) ? kind->generators : c->generators;
+    return nm_corner_own_shares(kind) ? kind->generators : c->generators;
 }
 
 /// Can the generator make the kind from the source, in every severity that the kind has?
@@ -182,7 +182,7 @@ static nm_status check_generators(const nm_corner_config *c, const nm_corner_kin
         const nm_status is = check_generator(c, kind, generator, &why);
         able |= is == NM_OK;
         if (is == NM_OK) continue;
-        if (is != NM_E_UNSUPPORTED || has_own_shares(kind)) status = is;
+        if (is != NM_E_UNSUPPORTED || nm_corner_own_shares(kind)) status = is;
         if (first == NM_OK || status != NM_OK) *error = why;
         first = is;
     }

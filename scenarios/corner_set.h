@@ -42,6 +42,8 @@ typedef struct nm_corner_kind {
 } nm_corner_kind;
 /// NM_E_ARGUMENT when the kind is no manoeuvre.
 NM_API nm_status nm_corner_kind_default(nm_kind kind, nm_corner_kind *out, nm_error *error);
+/// 1 = the kind has shares of generators of its own, which count instead of those of the set.
+NM_API int nm_corner_own_shares(const nm_corner_kind *kind);
 
 /// Fill with nm_corner_config_default(). Everything is borrowed during the run.
 typedef struct nm_corner_config {

@@ -8,10 +8,10 @@
 #include "base/arena.h"
 #include "base/progress.h"
 #include "base/text.h"
-#include "sim/geometry.h"
 #include "sim/observation.h"
 #include "sim/recording.h"
 #include "sim/tracker.h"
+#include "sim/world_box.h"
 
 #define STEPS_LEAST 10u // recorded steps of the ego after the start, below which there is nothing to score
 #define SAMPLE_US 100000
@@ -287,26 +287,15 @@ static nm_status record(const episode *e, const nm_world *world, nm_error *error
 // ---------------------------------------------------------------------------------------------------------------------
 // Driving
 
-static nm_box box_of(const nm_world_view *view, uint32_t slot) {
-    return (nm_box){.x = view->x[slot],
-                    .y = view->y[slot],
-                    .cos_h = view->cos_h[slot],
-                    .sin_h = view->sin_h[slot],
-                    .length = view->length[slot],
-                    .width = view->width[slot],
-                    .vx = view->vx[slot],
-                    .vy = view->vy[slot]};
-}
-
 /// Everybody but the ego. Who touches it at the start, as recorded boxes may, is left out until they have parted.
 static void take_others(episode *e, const nm_world_view *view) {
     const uint32_t k = e->k;
     const size_t row = (size_t)k * e->scene->track_count;
-    const nm_box ego = box_of(view, view->slot_of[e->scene->ego]);
+    const nm_box ego = nm_world_box(view, view->slot_of[e->scene->ego]);
     for (uint32_t slot = 0; slot < view->count; ++slot) {
         const uint32_t track = view->track[slot];
         if (track == e->scene->ego) continue;
-        const nm_box box = box_of(view, slot);
+        const nm_box box = nm_world_box(view, slot);
         if (k == 0) e->touching[track] = nm_box_distance(&ego, &box) <= 0.0f;
         if (e->touching[track]) continue;
         e->present[row + track] = 1;
@@ -348,14 +337,14 @@ static void look_around(episode *e, const nm_world *world) {
     const nm_world_view view = nm_world_get_view(world);
     const uint32_t ego = view.slot_of[e->scene->ego];
     if (ego == NM_NONE) return;
-    const nm_box mine = box_of(&view, ego);
+    const nm_box mine = nm_world_box(&view, ego);
     for (uint32_t slot = 0; slot < view.count; ++slot) {
         const float dx = view.x[slot] - mine.x, dy = view.y[slot] - mine.y;
         const float reach =
             e->out->min_distance + 0.5f * (mine.length + mine.width + view.length[slot] + view.width[slot]);
         uint8_t *touching = &e->touching[view.track[slot]];
         if (slot == ego || (!*touching && dx * dx + dy * dy > reach * reach)) continue;
-        const nm_box other = box_of(&view, slot);
+        const nm_box other = nm_world_box(&view, slot);
         const float distance = nm_box_distance(&mine, &other);
         *touching &= distance <= 0.0f;
         if (!*touching) e->out->min_distance = nm_minf(e->out->min_distance, distance);

@@ -632,7 +632,7 @@ float nm_kind_encroachment(const nm_scene *scene, nm_kind kind, const nm_kind_ro
     return nm_maxf((ego_came(&sight, passage.s) - passage.leaves) * DT, 0);
 }
 
-static uint32_t danger_of(nm_kind kind, const nm_kind_roles *roles) {
+uint32_t nm_kind_danger(nm_kind kind, const nm_kind_roles *roles) {
     return kind == NM_KIND_CUT_OUT && roles->other != NM_NONE ? roles->other : roles->adversary;
 }
 
@@ -642,7 +642,7 @@ void nm_kind_reached(const nm_scene *scene, const nm_event *event, const nm_kind
     nm_sight sight;
     nm_findings f;
     for (size_t i = 0; i < NM_KIND_MAX_PARAMS; i++) value[i] = NAN;
-    if (!nm_sight_of(scene, roles, danger_of(event->kind, roles), event->critical_step, &sight) || !sight.contact)
+    if (!nm_sight_of(scene, roles, nm_kind_danger(event->kind, roles), event->critical_step, &sight) || !sight.contact)
         return;
     find(&sight, event, &f);
     for (size_t i = 0; i < spec->param_count; i++) {
@@ -658,7 +658,7 @@ void nm_kind_measure(const nm_scene *scene, const nm_event *event, const nm_kind
     nm_findings f;
     for (size_t i = 0; i < NM_KIND_MAX_PARAMS; i++) value[i] = NAN;
     if (step) *step = event->critical_step;
-    const int there = nm_sight_of(scene, roles, danger_of(event->kind, roles), event->critical_step, &sight);
+    const int there = nm_sight_of(scene, roles, nm_kind_danger(event->kind, roles), event->critical_step, &sight);
     if (there) find(&sight, event, &f);
     if (there && step && !isnan(f.moment))
         *step = (uint32_t)nm_clampf(f.moment + 0.5f, 0, (float)scene->step_count - 1);

@@ -35,6 +35,9 @@ typedef struct nm_kind_roles {
     uint32_t ego, adversary, other;
 } nm_kind_roles;
 
+/// Whom the ego comes close to: the adversary, in cut_out what it revealed.
+NM_API uint32_t nm_kind_danger(nm_kind kind, const nm_kind_roles *roles);
+
 /// value[i] of parameter i of the event's kind; NaN where the scene does not show it, and of min_ttc (nm_case_danger).
 /// step [out, nullable]: the moment that they are of.
 /// Of the event only kind and steps are used. A time step of 0.1 s. Pure; prepares the map. About 20 microseconds, and

@@ -5,22 +5,12 @@
 #include <string.h>
 
 #include "scenarios/audit.h"
+#include "sim/world_box.h"
 
 #define CONTACTS_EACH 16u // as many as a world keeps of an agent
 #define BATCH 64u
 
 // --- one run ---------------------------------------------------------------------------------------------------------
-
-static nm_box box_of(const nm_world_view *view, uint32_t slot) {
-    return (nm_box){.x = view->x[slot],
-                    .y = view->y[slot],
-                    .cos_h = view->cos_h[slot],
-                    .sin_h = view->sin_h[slot],
-                    .length = view->length[slot],
-                    .width = view->width[slot],
-                    .vx = view->vx[slot],
-                    .vy = view->vy[slot]};
-}
 
 // Whom the ego came to touch in this step; NM_NONE = nobody. Who appears on top of it because the recording begins
 // there was not hit.
@@ -38,7 +28,7 @@ static int is_at_fault(const nm_world *world, const nm_scene *scene, uint32_t ot
     const nm_world_view view = nm_world_get_view(world);
     const uint32_t a = view.slot_of[scene->ego], b = view.slot_of[other];
     if (a == NM_NONE || b == NM_NONE) return 0;
-    const nm_box ego = box_of(&view, a), box = box_of(&view, b);
+    const nm_box ego = nm_world_box(&view, a), box = nm_world_box(&view, b);
     const nm_criticality_params params = nm_criticality_params_default();
     const nm_collision collision = nm_classify_collision(&ego, &box, (nm_agent_type)scene->tracks[scene->ego].type,
                                                          (nm_agent_type)scene->tracks[other].type, &params);

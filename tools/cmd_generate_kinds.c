@@ -38,12 +38,6 @@ static void describe_shares(cJSON *object, const double *shares) {
         if (shares[g] > 0.0) nm_json_number(list, nm_case_generator_name((nm_case_generator)g), shares[g]);
 }
 
-static int has_own_shares(const nm_corner_kind *kind) {
-    for (uint32_t g = 0; g < GENERATORS; ++g)
-        if (kind->generators[g] > 0.0) return 1;
-    return 0;
-}
-
 static void describe_kind(cJSON *kinds, const nm_corner_kind *kind) {
     const nm_kind_spec *spec = nm_kind_spec_of(kind->kind);
     cJSON *object = cJSON_CreateObject();
@@ -51,7 +45,7 @@ static void describe_kind(cJSON *kinds, const nm_corner_kind *kind) {
     nm_json_number(object, "weight", kind->weight);
     nm_json_number(object, "collisions", kind->collisions);
     cJSON_AddStringToObject(object, "sampling", nm_sampling_name(kind->sampling));
-    if (has_own_shares(kind)) describe_shares(object, kind->generators);
+    if (nm_corner_own_shares(kind)) describe_shares(object, kind->generators);
     for (int s = 0; s < NM_SEVERITY_COUNT; ++s) {
         if (!(spec->severities >> s & 1u)) continue;
         cJSON *ranges = cJSON_AddObjectToObject(object, nm_severity_name((nm_severity)s));
