@@ -231,6 +231,16 @@ static void what_it_comes_to_in_the_last_moment_is_known_too(void **state) {
     assert_true(reached(&w, &plain, NM_KIND_CUT_IN, 3.5).value[sideways] > m.value[sideways] + 0.3f);
 }
 
+// In a cut-out it is what was revealed that the ego runs up to.
+static void whom_the_ego_is_in_danger_of(void **state) {
+    (void)state;
+    const nm_kind_roles two = {4, 2, NM_NONE}, three = {4, 2, 7};
+    for (int kind = 0; kind < NM_KIND_COUNT; kind++) {
+        assert_int_equal(nm_kind_danger((nm_kind)kind, &two), 2);
+        assert_int_equal(nm_kind_danger((nm_kind)kind, &three), kind == NM_KIND_CUT_OUT ? 7 : 2);
+    }
+}
+
 // But what it had come to by then is known. Alone of that, and only with a contact.
 static void what_it_had_come_to_before_is_known(void **state) {
     (void)state;
@@ -644,6 +654,7 @@ int main(void) {
         cmocka_unit_test(a_cut_in_is_measured),
         cmocka_unit_test(what_a_contact_cuts_off_is_not_measured),
         cmocka_unit_test(what_it_had_come_to_before_is_known),
+        cmocka_unit_test(whom_the_ego_is_in_danger_of),
         cmocka_unit_test(what_it_comes_to_in_the_last_moment_is_known_too),
         cmocka_unit_test(what_was_cut_off_may_not_exceed_its_range),
         cmocka_unit_test(a_cut_out_is_measured),
