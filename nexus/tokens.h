@@ -249,13 +249,22 @@ typedef struct nm_tokens {
     uint32_t map_polylines; ///< polylines there are
 } nm_tokens;
 
+/// A place on the way that an agent is going to take, scene frame: of the ways from its lane the one that leads there
+/// is its path. Unlike a goal it is nothing that the agent is known to reach at any time.
+typedef struct nm_token_bound {
+    uint32_t track;
+    float x, y, heading; ///< m, rad
+} nm_token_bound;
+
 typedef struct nm_token_request {
     uint32_t current_step; ///< of the scene
     uint32_t focus;        ///< track that is the ego; NM_NONE = the scene's, else as below
     float routes;  ///< with paths, [0, 1]: share of the agents whose path is the one that leads to their last logged
                    ///< token, where one does; the others' is the straightest; default 0
     uint64_t seed; ///< of the draw which agents those are
-    int generate;  ///< 1 = future tokens are valid whether logged or not; 0 = only logged ones
+    const nm_token_bound *bounds; ///< [bound_count] with paths: agents whose way is known so instead; default none
+    uint32_t bound_count;
+    int generate; ///< 1 = future tokens are valid whether logged or not; 0 = only logged ones
 } nm_token_request;
 NM_API nm_token_request nm_token_request_default(const nm_scene *scene); ///< the scene's current step and ego; 0
 

@@ -159,6 +159,21 @@ static int find_goal(const nm_tokens *tokens, uint32_t agent, nm_path_pose *goal
     return 0;
 }
 
+/// Where the agent is said to be bound for, in its own frame.
+static int find_bound(const nm_token_request *request, const nm_tokens *tokens, uint32_t agent, nm_path_pose *goal) {
+    const nm_token_frame *own = &tokens->frame[agent];
+    for (uint32_t i = 0; i < request->bound_count; ++i) {
+        const nm_token_bound *bound = &request->bounds[i];
+        if (bound->track != tokens->track[agent]) continue;
+        const float dx = (float)(bound->x - own->x), dy = (float)(bound->y - own->y);
+        goal->x = dx * own->cos + dy * own->sin;
+        goal->y = dy * own->cos - dx * own->sin;
+        nm_sincosf(bound->heading - own->heading, &goal->sin_h, &goal->cos_h);
+        return 1;
+    }
+    return 0;
+}
+
 /// Chooses the route and draws the path; `start` receives where it begins.
 static void choose(const nm_scene *scene, const nm_token_request *request, nm_tokens *tokens, uint32_t agent,
                    const nm_frenet *on, route *chosen, nm_frenet *start) {
@@ -171,7 +186,8 @@ static void choose(const nm_scene *scene, const nm_token_request *request, nm_to
     const float length = nm_clampf(8.0f * (speed + 8.0f), 40.0f, 400.0f);
     nm_path_pose goal;
     const nm_rng_key key = {.seed = request->seed, .agent = tokens->agent_id[agent], .purpose = NM_PURPOSE_EXAMPLE};
-    const int given = request->routes > nm_rng_uniform(&key, 4) && find_goal(tokens, agent, &goal);
+    const int given = find_bound(request, tokens, agent, &goal) ||
+                      (request->routes > nm_rng_uniform(&key, 4) && find_goal(tokens, agent, &goal));
     route routes[ROUTES];
     nm_frenet starts[ROUTES] = {*on};
     uint32_t count = 1;

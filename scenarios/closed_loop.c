@@ -229,7 +229,8 @@ static nm_status prepare(nm_closed_loop *l, nm_error *error) {
     const nm_loop_request *r = l->request;
     nm_status status = check(l, r, error);
     if (status == NM_OK)
-        status = nm_future_tokens_build(&l->keep, r->scene, r->current_step, NM_TASK_FREE, l->arena, &l->tokens, error);
+        status = nm_future_tokens_build(&l->keep, r->scene, r->current_step, NM_TASK_FREE, NULL, l->arena, &l->tokens,
+                                        error);
     if (status != NM_OK) return status;
     const size_t tokens = (size_t)l->tokens.shape.agents * l->tokens.shape.steps;
     const size_t channels = nm_token_channels(&l->tokens.config);

@@ -59,13 +59,16 @@ static void forget_gone(const nm_scene *scene, nm_tokens *tokens) {
 }
 
 nm_status nm_future_tokens_build(nm_future_tokens *keep, const nm_scene *scene, uint32_t current_step,
-                                 nm_task_kind task, nm_arena *arena, nm_tokens *tokens, nm_error *error) {
+                                 nm_task_kind task, const nm_token_bound *bound, nm_arena *arena, nm_tokens *tokens,
+                                 nm_error *error) {
     nm_status status = cut_map(keep, scene->map, error);
     if (status != NM_OK) return status;
     nm_token_request request = nm_token_request_default(scene);
     request.current_step = current_step;
     request.generate = 1;
     request.routes = task == NM_TASK_GOAL ? 1.0f : 0.0f; // where to is known
+    request.bounds = bound;
+    request.bound_count = bound ? 1 : 0;
     status = nm_tokens_build(keep->map, scene, &request, arena, tokens, error);
     if (status != NM_OK) return status;
     nm_tokens_set_task(tokens, &(nm_token_task){.kind = task});

@@ -19,9 +19,11 @@ void nm_future_tokens_release(nm_future_tokens *keep);
 
 /// Tokens with all of the future to be found, but for the goals; who has no state at the current step has none after
 /// it. task: FREE or GOAL, of each agent's last whole logged token only the last state is given: those before it lie
-/// straight behind it, at its speed. Errors of nm_token_map_create and nm_tokens_build.
+/// straight behind it, at its speed. bound: nullable, where one agent is going. Errors of nm_token_map_create and
+/// nm_tokens_build.
 nm_status nm_future_tokens_build(nm_future_tokens *keep, const nm_scene *scene, uint32_t current_step,
-                                 nm_task_kind task, nm_arena *arena, nm_tokens *tokens, nm_error *error);
+                                 nm_task_kind task, const nm_token_bound *bound, nm_arena *arena, nm_tokens *tokens,
+                                 nm_error *error);
 
 /// Which tokens are in a generated scene: the valid ones, but vehicles that drive off the end of the map are gone from
 /// then on. values [A][T][C]; present [out, A x T]

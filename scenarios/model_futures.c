@@ -161,7 +161,8 @@ nm_status nm_model_futures_run(nm_model_futures *f, const nm_future_request *r, 
     NM_ASSERT(r->samples > 0);
     nm_tokens tokens;
     nm_arena_reset(f->arena);
-    nm_status status = nm_future_tokens_build(&f->keep, r->scene, r->current_step, r->task, f->arena, &tokens, error);
+    nm_status status =
+        nm_future_tokens_build(&f->keep, r->scene, r->current_step, r->task, NULL, f->arena, &tokens, error);
     if (status == NM_OK) status = allocate(r, NM_TOKEN_STEPS * f->keep.config.future, arena, out, error);
     const uint32_t batch = f->config.generator.scenes;
     for (uint32_t first = 0; status == NM_OK && first < r->samples; first += batch) {

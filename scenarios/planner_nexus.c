@@ -4,27 +4,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "scenarios/planner_nexus_choice.h"
 #include "scenarios/scene_generator.h"
 #include "sim/math.h"
+#include "sim/route.h"
 #include "sim/world.h"
 
 #define AGENTS 32u        // the nearest to the ego
 #define LEVELS 2u         // as futures are sampled, see nexus/EXPERIMENTS.md
 #define MOST_HISTORY 100u // of what planners are shown
-#define AHEAD 80u         // steps of a plan
-
-/// The middle of the box at a step of the plan.
-typedef struct pose {
-    float x, y, heading, speed;
-} pose;
+// Where on the route the ego is bound for: within the way that the model is told of (nexus/tokens_path.c).
+#define REACH 6.0f        // s ...
+#define REACH_FASTER 6.0f // m/s ... at a speed so much higher
+#define REACH_MOST 300.0f // m
 
 typedef struct mind {
     nm_scene_generator *generator;
+    nm_nexus_choice *choice;
     nm_scene_builder *builder;
     uint32_t history; // samples
     const nm_planner_scenario *scenario;
-    uint32_t made; // step of the plan; NM_NONE: none yet
-    pose plan[AHEAD + 1];
+    uint32_t made;   // step of the plans; NM_NONE: none yet
+    uint32_t chosen; // of them
+    nm_nexus_plan plans[NM_NEXUS_SAMPLES];
 } mind;
 
 static void *create(const char *config, char *error, size_t size) {
@@ -36,6 +38,7 @@ static void *create(const char *config, char *error, size_t size) {
 static void destroy(void *planner) {
     mind *m = planner;
     nm_scene_generator_destroy(m->generator);
+    nm_nexus_choice_destroy(m->choice);
     nm_scene_builder_destroy(m->builder);
     free(m);
 }
@@ -110,46 +113,76 @@ static nm_status remember(mind *m, const nm_planner_observation *seen, const nm_
 // ---------------------------------------------------------------------------------------------------------------------
 // The plan
 
-static void take_plan(mind *m, const nm_scene *future, const nm_planner_observation *seen) {
+static void take_plan(const mind *m, const nm_scene *future, const nm_planner_observation *seen, nm_nexus_plan *plan) {
     const nm_planner_ego *ego = &seen->ego;
-    m->plan[0] = (pose){ego->box_centre.x_scene, ego->box_centre.y_scene, ego->box_centre.heading_scene,
-                        ego->rear_axle_speed_ahead};
-    for (uint32_t i = 1; i <= AHEAD; ++i) {
+    plan->poses[0] = (nm_nexus_pose){ego->box_centre.x_scene, ego->box_centre.y_scene, ego->box_centre.heading_scene,
+                                     ego->rear_axle_speed_ahead};
+    for (uint32_t i = 1; i <= NM_NEXUS_AHEAD; ++i) {
         const uint32_t step = m->history - 1 + i;
         nm_state state;
-        pose *p = &m->plan[i];
+        nm_nexus_pose *p = &plan->poses[i];
         float sine, cosine;
         if (step < future->step_count && nm_scene_get_state(future, 0, step, &state)) {
             nm_sincosf(state.heading, &sine, &cosine);
-            *p = (pose){state.x, state.y, state.heading, state.vx * cosine + state.vy * sine};
+            *p = (nm_nexus_pose){state.x, state.y, state.heading, state.vx * cosine + state.vy * sine};
         } else { // straight on from where it ends
-            *p = m->plan[i - 1];
+            *p = plan->poses[i - 1];
             nm_sincosf(p->heading, &sine, &cosine);
             p->x += p->speed * NM_STEP_SECONDS * cosine;
             p->y += p->speed * NM_STEP_SECONDS * sine;
         }
     }
-    m->made = seen->step;
 }
 
-static nm_status imagine(mind *m, const nm_planner_observation *seen, nm_error *error) {
-    const nm_scene *past = NULL;
-    nm_generated_scene made = {0};
+/// Futures of what was observed, one for each sample. A future that came to nothing fails the planner.
+static nm_status imagine(mind *m, const nm_planner_observation *seen, const nm_scene *past,
+                         const nm_scene *futures[NM_NEXUS_SAMPLES], nm_error *error) {
+    const float reach = REACH * (nm_maxf(seen->ego.rear_axle_speed_ahead, 0.0f) + REACH_FASTER);
+    const nm_route_place ahead = nm_route_at(seen->route, seen->route_position + nm_minf(reach, REACH_MOST));
+    const nm_token_bound bound = {0, ahead.pose.x_scene, ahead.pose.y_scene, ahead.pose.heading_scene};
+    nm_generated_scene made[NM_NEXUS_SAMPLES] = {{0}};
+    nm_status status = NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < NM_NEXUS_SAMPLES; ++i) {
+        const nm_scene_request request = {.scene = past,
+                                          .current_step = past->current_step,
+                                          .task = NM_TASK_FREE,
+                                          .bound = &bound,
+                                          .seed = m->scenario->seed,
+                                          .sample = i,
+                                          .parameters = "{}"};
+        status = nm_scene_generator_add(m->generator, &request, error);
+    }
+    // what was added is taken out again by the run, whatever happened
+    if (nm_scene_generator_count(m->generator) > 0) {
+        nm_error ran;
+        nm_error_clear(&ran);
+        const nm_status run = nm_scene_generator_run(m->generator, made, NULL, &ran);
+        if (status == NM_OK && run != NM_OK) {
+            status = run;
+            if (error) *error = ran;
+        }
+    }
+    for (uint32_t i = 0; i < NM_NEXUS_SAMPLES; ++i) {
+        if (status == NM_OK && made[i].status != NM_OK) {
+            status = made[i].status;
+            if (error) *error = made[i].error;
+        }
+        futures[i] = made[i].scene;
+    }
+    return status;
+}
+
+static nm_status think(mind *m, const nm_planner_observation *seen, nm_error *error) {
+    const nm_scene *past = NULL, *futures[NM_NEXUS_SAMPLES] = {NULL};
     nm_status status = remember(m, seen, &past, error);
     if (status != NM_OK) return status;
-    const nm_scene_request request = {.scene = past,
-                                      .current_step = past->current_step,
-                                      .task = NM_TASK_FREE,
-                                      .seed = m->scenario->seed,
-                                      .parameters = "{}"};
-    status = nm_scene_generator_add(m->generator, &request, error);
-    if (status == NM_OK) status = nm_scene_generator_run(m->generator, &made, NULL, error);
-    if (status == NM_OK && made.status != NM_OK) {
-        status = made.status;
-        if (error) *error = made.error;
+    status = imagine(m, seen, past, futures, error);
+    if (status == NM_OK) {
+        for (uint32_t i = 0; i < NM_NEXUS_SAMPLES; ++i) take_plan(m, futures[i], seen, &m->plans[i]);
+        m->chosen = nm_nexus_choose(m->choice, m->scenario, seen, futures, m->history - 1, m->plans);
+        m->made = seen->step;
     }
-    if (status == NM_OK) take_plan(m, made.scene, seen);
-    nm_scene_destroy(made.scene);
+    for (uint32_t i = 0; i < NM_NEXUS_SAMPLES; ++i) nm_scene_destroy(futures[i]);
     nm_scene_destroy(past);
     return status;
 }
@@ -159,15 +192,15 @@ static int plan(void *planner, const nm_planner_observation *seen, nm_planner_ou
     nm_error error;
     nm_error_clear(&error);
     if (m->made == NM_NONE || seen->step >= m->made + NM_TOKEN_STEPS) {
-        const nm_status status = imagine(m, seen, &error);
+        const nm_status status = think(m, seen, &error);
         if (status != NM_OK) {
             snprintf(text, size, "%s", error.message);
             return (int)status;
         }
     }
     const float back = m->scenario->vehicle.rear_axle_to_box_centre;
-    for (uint32_t i = seen->step - m->made, k = 0; i <= AHEAD; ++i, ++k) {
-        const pose *p = &m->plan[i];
+    for (uint32_t i = seen->step - m->made, k = 0; i <= NM_NEXUS_AHEAD; ++i, ++k) {
+        const nm_nexus_pose *p = &m->plans[m->chosen].poses[i];
         float sine, cosine;
         nm_sincosf(p->heading, &sine, &cosine);
         output->points[output->point_count++] = (nm_planner_trajectory_point){
@@ -198,14 +231,15 @@ nm_status nm_planner_nexus(nm_model *model, const nm_recipe *recipe, nm_planner 
     mind *m = calloc(1, sizeof *m);
     if (!m) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a planner");
     nm_scene_generator_config config = nm_scene_generator_config_default();
-    config.generator.scenes = 1;
+    config.generator.scenes = NM_NEXUS_SAMPLES;
     config.generator.schedule = (nm_schedule){.kind = NM_SCHEDULE_FULL}; // nobody drives in between: fewer passes
     config.generator.levels = LEVELS;
     config.agents = AGENTS;
     m->history = history;
     m->builder = nm_scene_builder_create();
-    nm_status status = m->builder ? nm_scene_generator_create(model, recipe, &config, &m->generator, error)
-                                  : NM_ERROR(error, NM_E_MEMORY, "out of memory for a planner");
+    m->choice = nm_nexus_choice_create(NM_NEXUS_SAMPLES, AGENTS);
+    nm_status status = m->builder && m->choice ? nm_scene_generator_create(model, recipe, &config, &m->generator, error)
+                                               : NM_ERROR(error, NM_E_MEMORY, "out of memory for a planner");
     if (status == NM_OK) return nm_planner_adopt(&table, "nexus", m, planner, error);
     destroy(m);
     return status;

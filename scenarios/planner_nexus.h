@@ -1,8 +1,9 @@
 /// The diffusion model as planner: what it says the ego will do, given what happened to all around it, is the plan.
 ///
-/// Every half second it samples one future of everybody (scene_generator.h) from the observed past, and plans the ego's
-/// part of it, 8 s with the usual recipes; where that ends, at the end of the map, say, it goes straight on. It knows
-/// the map, not the route: where ways fork it chooses itself.
+/// Every half second it samples six futures of everybody (scene_generator.h) from the observed past, and plans the
+/// ego's part of the one that is worth most over all of them, by the terms of nuPlan's score, 8 s with the usual
+/// recipes; where that ends, at the end of the map, say, it goes straight on. Of a model whose recipe has paths the
+/// ego's is the one that the route takes; others choose themselves where ways fork.
 #ifndef NM_SCENARIOS_PLANNER_NEXUS_H
 #define NM_SCENARIOS_PLANNER_NEXUS_H
 

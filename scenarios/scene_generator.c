@@ -69,7 +69,7 @@ void nm_scene_generator_destroy(nm_scene_generator *g) {
 // The batch
 
 static int same_tokens(const nm_scene_request *a, const nm_scene_request *b) {
-    return a->scene == b->scene && a->current_step == b->current_step && a->task == b->task;
+    return a->scene == b->scene && a->current_step == b->current_step && a->task == b->task && a->bound == b->bound;
 }
 
 nm_status nm_scene_generator_add(nm_scene_generator *g, const nm_scene_request *request, nm_error *error) {
@@ -83,7 +83,7 @@ nm_status nm_scene_generator_add(nm_scene_generator *g, const nm_scene_request *
         tokens = NM_ARENA_ARRAY(g->arena, nm_tokens, 1);
         if (!tokens) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the tokens of a scene");
         const nm_status status = nm_future_tokens_build(&g->keep, request->scene, request->current_step, request->task,
-                                                        g->arena, tokens, error);
+                                                        request->bound, g->arena, tokens, error);
         if (status != NM_OK) {
             nm_arena_release(g->arena, mark);
             return status;

@@ -34,10 +34,11 @@ NM_API void nm_scene_generator_destroy(nm_scene_generator *generator); ///< NULL
 
 /// A scene that is wanted. All pointers are borrowed until the run.
 typedef struct nm_scene_request {
-    const nm_scene *scene; ///< time step 0.1 s
-    uint32_t current_step; ///< history up to it
-    nm_task_kind task;     ///< FREE or GOAL, as nm_future_request
-    uint64_t seed;         ///< keys the noise with the scene's hash and `sample`: sample n of nm_model_futures_run
+    const nm_scene *scene;       ///< time step 0.1 s
+    uint32_t current_step;       ///< history up to it
+    nm_task_kind task;           ///< FREE or GOAL, as nm_future_request
+    const nm_token_bound *bound; ///< nullable: where one agent is going
+    uint64_t seed; ///< keys the noise with the scene's hash and `sample`: sample n of nm_model_futures_run
     uint32_t sample;
     uint64_t parent;        ///< provenance: 0 = the scene's hash
     const char *parameters; ///< provenance: JSON object that says all of this and the model

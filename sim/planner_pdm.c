@@ -81,9 +81,8 @@ static void find_agents(pdm *p, const nm_planner_observation *observation) {
                              .vy = h->velocity_y_scene[at],
                              .length = agents->length[i],
                              .width = agents->width[i]};
-        agent.speed = nm_hypotf(agent.box.vx, agent.box.vy);
         const float dx = agent.box.x - now.x, dy = agent.box.y - now.y;
-        const float far = own + agent.speed * horizon + agent.reach;
+        const float far = own + nm_hypotf(agent.box.vx, agent.box.vy) * horizon + agent.reach;
         if (dx * dx + dy * dy > far * far) continue;
         nm_sincosf(h->heading_scene[at], &agent.box.sin_h, &agent.box.cos_h);
         agent.touches = (uint8_t)nm_box_overlap(&now, &agent.box);

@@ -21,6 +21,7 @@ static nm_box ego_box(const nm_planner_vehicle *vehicle, const nm_pdm_state *at,
 }
 
 static nm_box agent_box(const nm_pdm_agent *agent, float time) {
+    if (agent->future) return agent->future[(uint32_t)(time / STEP + 0.5f)];
     nm_box box = agent->box;
     box.x += box.vx * time;
     box.y += box.vy * time;
@@ -39,9 +40,9 @@ static float bearing_cosine(const nm_pdm_state *at, float x, float y) {
 }
 
 /// nuPlan's classes; sideways contacts count, since a proposal can avoid them.
-static int at_fault(const nm_pdm_state *ego, const nm_pdm_agent *agent, const nm_box *box) {
+static int at_fault(const nm_pdm_state *ego, const nm_box *box) {
     if (ego->speed <= STOPPED) return 0;
-    if (agent->speed <= STOPPED) return 1;
+    if (nm_hypotf(box->vx, box->vy) <= STOPPED) return 1;
     return bearing_cosine(ego, box->x, box->y) >= BEHIND_COS;
 }
 
@@ -54,7 +55,7 @@ static void judge_collisions(const nm_planner_vehicle *vehicle, const nm_pdm_age
         for (uint32_t k = 1; k <= NM_PDM_STEPS; k++) {
             const nm_box ego = ego_box(vehicle, &p->states[k], 0.0f), other = agent_box(&agents[i], STEP * (float)k);
             if (!near(&ego, &other, ego_reach + agents[i].reach)) continue;
-            if (at_fault(&p->states[k], &agents[i], &other)) {
+            if (at_fault(&p->states[k], &other)) {
                 p->allowed *= agents[i].type == NM_AGENT_OBSTACLE ? 0.5f : 0.0f;
                 p->collision_at = nm_minf(p->collision_at, STEP * (float)k);
             }

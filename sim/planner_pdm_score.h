@@ -1,4 +1,5 @@
-/// Proposals of the PDM planner and what they are worth. Private to sim/planner_pdm*.c.
+/// Proposals of a planner that has several, and what they are worth: those of planner_pdm.c, and of the diffusion model
+/// (scenarios/planner_nexus.h). Not installed.
 #ifndef NM_SIM_PLANNER_PDM_SCORE_H
 #define NM_SIM_PLANNER_PDM_SCORE_H
 
@@ -6,6 +7,7 @@
 #include "sim/planner_path.h"
 
 #define NM_PDM_STEPS 40u // 4 s
+#define NM_PDM_LOOK 50u  // boxes of a predicted agent: as far as the time to collision is looked at from there
 #define NM_PDM_SPEEDS 5u
 #define NM_PDM_OFFSETS 3u
 #define NM_PDM_PROPOSALS (NM_PDM_SPEEDS * NM_PDM_OFFSETS)
@@ -25,11 +27,11 @@ typedef struct nm_pdm_proposal {
     float score;
 } nm_pdm_proposal;
 
-/// An agent near enough to matter, at constant velocity from now.
+/// An agent near enough to matter.
 typedef struct nm_pdm_agent {
-    nm_box box;
-    float reach; ///< m, half diagonal
-    float speed;
+    nm_box box;            ///< now
+    const nm_box *future;  ///< nullable: [NM_PDM_LOOK] 0.1 s apart, from now on; NULL: it keeps its velocity
+    float reach;           ///< m, half diagonal
     uint8_t type, touches; ///< touches: overlaps the ego now, which no proposal can change
 } nm_pdm_agent;
 

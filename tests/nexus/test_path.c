@@ -217,6 +217,29 @@ static void a_goal_chooses_the_way(void **state) {
     }
 }
 
+/// Where an agent is bound for chooses its way whatever was recorded, and of nobody else.
+static void whose_way_is_known_takes_it(void **state) {
+    (void)state;
+    static const struct {
+        nm_token_bound bound;
+        int given, left;
+    } cases[] = {{{0, 55.0f, 30.0f, 1.5708f}, 1, 1},
+                 {{0, 90.0f, 0.0f, 0.0f}, 1, 0},
+                 {{0, 90.0f, 60.0f, 0.8f}, 0, 0},     // nowhere near a road
+                 {{1, 55.0f, 30.0f, 1.5708f}, 0, 0}}; // somebody else
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const nm_scene *scene = driver(fork(), 120.0, 0.0, 0.0); // went straight on
+        const nm_token_config config = with_paths();
+        const nm_token_request request = {
+            .current_step = 20, .focus = NM_NONE, .bounds = &cases[i].bound, .bound_count = 1};
+        tokens_fixture f = tokens_begin(scene, &config, &request);
+        if (f.tokens.route_given[0] != cases[i].given) fail_msg("case %zu", i);
+        assert_float_equal(f.tokens.path[0].heading[NM_PATH_POINTS - 1], cases[i].left ? 1.5708f : 0.0f, 2e-3f);
+        tokens_end(&f);
+        nm_scene_destroy(scene);
+    }
+}
+
 static void shares_of_routes_are_drawn(void **state) {
     (void)state;
     const nm_scene *scene = driver(fork(), 55.0, 60.0, 1.5708);
@@ -300,6 +323,7 @@ int main(void) {
         cmocka_unit_test(without_a_goal_the_straightest_way_leads),
         cmocka_unit_test(a_way_that_ends_does_not_lead),
         cmocka_unit_test(a_goal_chooses_the_way),
+        cmocka_unit_test(whose_way_is_known_takes_it),
         cmocka_unit_test(shares_of_routes_are_drawn),
         cmocka_unit_test(a_leader_is_on_the_path),
         cmocka_unit_test(who_is_on_no_lane_has_no_path),

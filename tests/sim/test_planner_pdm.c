@@ -23,9 +23,9 @@ static nm_pdm_proposal along(float y, float speed) {
 static nm_pdm_agent agent_at(float x, float y, float vx, float vy, nm_agent_type type) {
     nm_pdm_agent a = {.box = {.x = x, .y = y, .vx = vx, .vy = vy, .cos_h = 1, .length = 4, .width = 2},
                       .reach = 2.3f,
-                      .speed = hypotf(vx, vy),
                       .type = (uint8_t)type};
-    if (a.speed > 0.0f) a.box.cos_h = vx / a.speed, a.box.sin_h = vy / a.speed;
+    const float speed = hypotf(vx, vy);
+    if (speed > 0.0f) a.box.cos_h = vx / speed, a.box.sin_h = vy / speed;
     return a;
 }
 
@@ -59,6 +59,30 @@ static void collisions_at_fault_rule_it_out(void **state) {
     a = agent_at(120, -12, 0, 6, NM_AGENT_PEDESTRIAN);                           // comes across: there after 2 s
     assert_float_equal(judged(map, along(0, 10), &a, 1).allowed, 0.0f, 0.0f);
     assert_float_equal(judged(map, along(0, 2), &a, 1).allowed, 1.0f, 0.0f);
+    nm_map_release(map);
+}
+
+/// What is predicted of an agent counts, not its velocity now.
+static void predicted_agents_go_where_it_is_said(void **state) {
+    (void)state;
+    const nm_map *map = straight_road(3, 500, 20);
+    assert_int_equal(nm_map_prepare(map, NULL), NM_OK);
+    nm_pdm_agent a = agent_at(120, 3.5f, 10, 0, NM_AGENT_CAR); // beside the way, as fast as the ego
+    nm_box future[NM_PDM_LOOK];
+    for (uint32_t k = 0; k < NM_PDM_LOOK; k++) {
+        future[k] = a.box;
+        future[k].x += 1.0f * (float)(k < 10 ? k : 10);  // it stops after a second
+        future[k].y -= k < 10 ? 0.35f * (float)k : 3.5f; // in the way of the ego
+        if (k >= 10) future[k].vx = 0.0f;
+    }
+    assert_float_equal(judged(map, along(0, 10), &a, 1).allowed, 1.0f, 0.0f);
+    a.future = future;
+    const nm_pdm_proposal p = judged(map, along(0, 10), &a, 1);
+    assert_float_equal(p.allowed, 0.0f, 0.0f);
+    assert_float_equal(p.collision_at, 2.6f, 1e-5f);                 // rear at 128, front at 102.25 now
+    for (uint32_t k = 0; k < NM_PDM_LOOK; k++) future[k].x += 16.0f; // 1.75 m beyond the front after 4 s: TTC 0.175 s
+    assert_float_equal(judged(map, along(0, 10), &a, 1).allowed, 1.0f, 0.0f);
+    assert_int_equal(judged(map, along(0, 10), &a, 1).keeps_distance, 0);
     nm_map_release(map);
 }
 
@@ -115,6 +139,7 @@ static void discomfort_costs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(collisions_at_fault_rule_it_out),
+        cmocka_unit_test(predicted_agents_go_where_it_is_said),
         cmocka_unit_test(leaving_the_road_rules_it_out),
         cmocka_unit_test(closing_in_costs),
         cmocka_unit_test(discomfort_costs),
