@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/progress.h"
 #include "base/text.h"
+#include "scenarios/episode_danger.h"
 #include "sim/observation.h"
 #include "sim/recording.h"
 #include "sim/tracker.h"
@@ -158,36 +159,43 @@ static uint32_t choose_ego(const nm_scene *scene, uint32_t start, uint32_t most)
     return best;
 }
 
+int nm_episode_span(const nm_scene *scene, const nm_episode_config *config, uint32_t *ego, uint32_t *first,
+                    uint32_t *last) {
+    *first = config->start_step == NM_NONE ? scene->current_step : config->start_step;
+    *last = *first;
+    *ego = NM_NONE;
+    const uint32_t most = (uint32_t)lroundf(config->seconds / NM_STEP_SECONDS);
+    if (*first >= scene->step_count) return 0;
+    *ego = config->ego_track == NM_NONE ? scene->ego : config->ego_track;
+    if (*ego == NM_NONE) *ego = choose_ego(scene, *first, most);
+    if (*ego == NM_NONE || *ego >= scene->track_count || !scene->valid[nm_scene_at(scene, *ego, *first)]) return 0;
+    double way;
+    *last += recorded_steps(scene, *ego, *first, most, &way);
+    return 1;
+}
+
 /// From where to where the ego was recorded; 0 when there is too little to drive along.
 static int find_span(episode *e) {
     const nm_scene *scene = e->scene;
-    e->start = e->config->start_step == NM_NONE ? scene->current_step : e->config->start_step;
-    if (fabsf(scene->dt - NM_STEP_SECONDS) > 1e-4f) {
-        unfit(e->out, "the scene's time step is not 0.1 s: resample it");
+    uint32_t ego, last;
+    const int there = nm_episode_span(scene, e->config, &ego, &e->start, &last);
+    const char *trouble = fabsf(scene->dt - NM_STEP_SECONDS) > 1e-4f ? "the scene's time step is not 0.1 s: resample it"
+                          : e->start >= scene->step_count            ? "the scene ends before the start"
+                          : !there                                   ? "the scene has no ego at the start"
+                                                                     : NULL;
+    if (trouble) {
+        unfit(e->out, trouble);
         return 0;
     }
-    const uint32_t most = (uint32_t)lroundf(e->config->seconds / NM_STEP_SECONDS);
-    if (e->start >= scene->step_count) {
-        unfit(e->out, "the scene ends before the start");
-        return 0;
-    }
-    uint32_t ego = e->config->ego_track == NM_NONE ? scene->ego : e->config->ego_track;
-    if (ego == NM_NONE) ego = choose_ego(scene, e->start, most);
-    if (ego == NM_NONE || ego >= scene->track_count || !scene->valid[nm_scene_at(scene, ego, e->start)]) {
-        unfit(e->out, "the scene has no ego at the start");
-        return 0;
-    }
-    double way;
-    const uint32_t steps = recorded_steps(scene, ego, e->start, most, &way);
     e->own = *scene; // only the choice of the ego differs
     e->own.ego = ego;
     e->scene = &e->own;
     e->out->ego_track = ego;
-    if (steps < STEPS_LEAST) {
+    if (last - e->start < STEPS_LEAST) {
         unfit(e->out, "the ego's recording ends less than a second after the start");
         return 0;
     }
-    e->iterations = steps + 1;
+    e->iterations = last - e->start + 1;
     return 1;
 }
 
@@ -575,7 +583,13 @@ static nm_status score(episode *e, nm_error *error) {
     out->collision_count =
         out->score.collisions < NM_EPISODE_COLLISIONS ? out->score.collisions : NM_EPISODE_COLLISIONS;
     find_worst(out);
-    return NM_OK;
+    const nm_episode_drive drive = {.vehicle = &e->vehicle,
+                                    .ego = e->ego,
+                                    .samples = out->samples,
+                                    .tracks = e->scene->track_count,
+                                    .present = e->present,
+                                    .boxes = e->boxes};
+    return nm_episode_measure_danger(&drive, e->work->arena, &out->danger, error);
 }
 
 static nm_status publish(episode *e, nm_error *error) {
@@ -649,7 +663,11 @@ nm_status nm_episode_run(nm_episode_work *work, const nm_scene *scene, nm_planne
                          const nm_episode_config *config, nm_episode *out, nm_error *error) {
     NM_ASSERT(work && scene && planner && config && out);
     const double begin = nm_clock();
-    *out = (nm_episode){.min_ttc = INFINITY, .min_distance = INFINITY, .worst_sample = NM_NONE, .worst = ""};
+    *out = (nm_episode){.min_ttc = INFINITY,
+                        .min_distance = INFINITY,
+                        .danger = nm_episode_no_danger(),
+                        .worst_sample = NM_NONE,
+                        .worst = ""};
     nm_arena_reset(work->arena);
     nm_status status = nm_episode_check(config, error);
     if (status != NM_OK) return status;

@@ -14,6 +14,7 @@
 #define NM_SCENARIOS_EPISODE_H
 
 #include "scenarios/closed_loop.h"
+#include "sim/metrics/ego.h"
 #include "sim/metrics/nuplan_score.h"
 #include "sim/planner_host.h"
 #include "sim/world.h"
@@ -55,6 +56,11 @@ NM_API nm_episode_config nm_episode_config_default(void);
 /// NM_E_ARGUMENT for what makes no sense, such as NM_EPISODE_NEXUS without a loop.
 NM_API nm_status nm_episode_check(const nm_episode_config *config, nm_error *error);
 
+/// Who is driven, and over which steps of the scene: *first is the start, *last the last recorded one within the time.
+/// Returns 0 where nobody is there at the start; *last may be too close to it for an episode.
+NM_API int nm_episode_span(const nm_scene *scene, const nm_episode_config *config, uint32_t *ego, uint32_t *first,
+                           uint32_t *last);
+
 typedef enum nm_episode_outcome {
     NM_EPISODE_DONE = 0,
     NM_EPISODE_FAILED, ///< the planner did: counts as a score of 0
@@ -78,10 +84,16 @@ typedef struct nm_episode {
     uint32_t collision_count;                              ///< of those here
     float min_ttc;         ///< s, least time to collision of the ego after the start, INFINITY = none within 3 s
     float min_distance;    ///< m, box to box, to anybody
+    /// After the start, with the default parameters and without those who touched the ego at the start until they have
+    /// parted; steps are samples. Measured of episodes that are done; NaN of others.
+    nm_ego_criticality danger;
     uint32_t worst_sample; ///< the moment to look at: where the score lost most; NM_NONE when it lost nothing
     const char *worst;     ///< static name of the metric that lost most, or ""
     const nm_scene *scene; ///< driven, the caller's (nm_scene_destroy); NULL unless kept, or without a sample
 } nm_episode;
+
+/// Danger that was not measured.
+NM_API nm_ego_criticality nm_episode_no_danger(void);
 
 /// Working memory: one per thread.
 typedef struct nm_episode_work nm_episode_work;

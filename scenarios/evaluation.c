@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/progress.h"
+#include "scenarios/scene_type.h"
 
 /// One scene of a round.
 typedef struct slot {
@@ -33,12 +34,21 @@ typedef struct evaluation {
     slot slots[NM_EVALUATION_ROUND];
 } evaluation;
 
-nm_status nm_evaluation_type(nm_store *store, int64_t id, const nm_scene *scene, nm_arena *arena, const char **type,
-                             nm_error *error) {
+/// What the recorded drive shows; without one the scene's source.
+static void type_of_drive(const nm_scene *scene, const nm_episode_config *episode, char *text, size_t size) {
+    uint32_t ego, first, last;
+    if (nm_episode_span(scene, episode, &ego, &first, &last))
+        nm_scene_type(scene, ego, first, last, text, size);
+    else
+        snprintf(text, size, "%s", scene->provenance.source);
+}
+
+nm_status nm_evaluation_type(nm_store *store, int64_t id, const nm_scene *scene, const nm_episode_config *episode,
+                             nm_arena *arena, char *text, size_t size, nm_error *error) {
     nm_generated made;
     nm_status status = nm_store_get_generated(store, id, arena, &made, error);
     if (status == NM_OK) {
-        *type = nm_kind_name(made.kind);
+        snprintf(text, size, "%s", nm_kind_name(made.kind));
         return NM_OK;
     }
     if (status != NM_E_NOT_FOUND) return status;
@@ -46,7 +56,10 @@ nm_status nm_evaluation_type(nm_store *store, int64_t id, const nm_scene *scene,
     size_t count;
     status = nm_store_get_events(store, id, arena, &events, &count, error);
     if (status != NM_OK) return status;
-    *type = count ? nm_kind_name(events[0].kind) : scene->provenance.source;
+    if (count)
+        snprintf(text, size, "%s", nm_kind_name(events[0].kind));
+    else
+        type_of_drive(scene, episode, text, size);
     return NM_OK;
 }
 
@@ -71,6 +84,7 @@ static void no_scene(slot *s, const nm_error *why) {
     s->row.episode = (nm_episode){.outcome = NM_EPISODE_UNFIT,
                                   .min_ttc = INFINITY,
                                   .min_distance = INFINITY,
+                                  .danger = nm_episode_no_danger(),
                                   .worst_sample = NM_NONE,
                                   .worst = ""};
     snprintf(s->row.episode.reason, sizeof s->row.episode.reason, "%s", why->message);
@@ -92,15 +106,16 @@ nm_status nm_evaluation_scene(nm_store *store, int64_t id, const nm_scene **scen
 }
 
 /// The scene, and what happens in it.
-static nm_status get_scene(worker *w, slot *s, const nm_scene **scene, nm_error *error) {
-    const char *type = "";
+static nm_status get_scene(const evaluation *e, worker *w, slot *s, const nm_scene **scene, nm_error *error) {
     nm_status status = nm_store_get_scene(w->store, s->id, scene, error);
     if (status != NM_OK) return status;
     s->row.scene_hash = (*scene)->hash;
     snprintf(s->name, sizeof s->name, "%s", (*scene)->provenance.scene_id);
-    status = nm_evaluation_type(w->store, s->id, *scene, w->arena, &type, error);
-    snprintf(s->type, sizeof s->type, "%s", type);
-    return status == NM_OK ? at_time_step(scene, error) : status;
+    snprintf(s->type, sizeof s->type, "%s", (*scene)->provenance.source);
+    status = at_time_step(scene, error);
+    return status == NM_OK ? nm_evaluation_type(w->store, s->id, *scene, &e->episode, w->arena, s->type, sizeof s->type,
+                                                error)
+                           : status;
 }
 
 /// The file, not the machine: the same the next time, too.
@@ -121,7 +136,7 @@ static nm_status drive(void *context, size_t index, int thread, nm_error *error)
         s->name[0] = s->type[0] = '\0';
         s->row = (nm_results_row){.scene = s->id, .name = s->name, .type = s->type};
         nm_arena_reset(w->arena);
-        status = get_scene(w, s, &scene, &why);
+        status = get_scene(e, w, s, &scene, &why);
         if (status == NM_OK)
             status = nm_episode_run(w->work, scene, w->planner, &e->episode, &s->row.episode, &why);
         else if (is_the_scenes(status)) {

@@ -57,10 +57,14 @@ NM_API nm_status nm_evaluation_run(const nm_evaluation_config *config, nm_result
 /// and of nm_scene_resample.
 NM_API nm_status nm_evaluation_scene(nm_store *store, int64_t id, const nm_scene **scene, nm_error *error);
 
-/// What happens in a stored scene, in a word: the kind it was generated for, else the most severe kind that was mined
-/// in it, else its source. Allocated from `arena`.
-NM_API nm_status nm_evaluation_type(nm_store *store, int64_t id, const nm_scene *scene, nm_arena *arena,
-                                    const char **type, nm_error *error);
+/// What happens in a stored scene, in a few words: the kind it was generated for, else the most severe kind that was
+/// mined in it, else what the ego's recorded drive shows (scene_type.h), else its source.
+/// scene   as it is driven, at steps of 0.1 s
+/// text    terminated, cut to `size`
+/// arena   for working memory
+NM_API nm_status nm_evaluation_type(nm_store *store, int64_t id, const nm_scene *scene,
+                                    const nm_episode_config *episode, nm_arena *arena, char *text, size_t size,
+                                    nm_error *error);
 
 #ifdef __cplusplus
 }

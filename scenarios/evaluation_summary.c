@@ -82,12 +82,27 @@ static void count_contacts(nm_evaluation_sum *planner, const nm_episode *e) {
     }
 }
 
-/// The mean of values with its interval. NaN without values.
-static nm_status estimate(const double *values, size_t count, const nm_bootstrap_config *bootstrap, double *ones,
-                          nm_estimate *out, nm_error *error) {
-    *out = (nm_estimate){.value = NAN, .low = NAN, .high = NAN};
-    for (size_t i = 0; i < count; ++i) ones[i] = 1.0;
-    return count ? nm_bootstrap_ratio(values, ones, count, 1, bootstrap, out, error) : NM_OK;
+nm_status nm_evaluation_mean(const double *values, const uint32_t *group, size_t count,
+                             const nm_bootstrap_config *bootstrap, nm_arena *arena, nm_estimate *mean,
+                             nm_error *error) {
+    *mean = (nm_estimate){.value = NAN, .low = NAN, .high = NAN};
+    if (!count) return NM_OK;
+    const nm_bootstrap_config usual = nm_bootstrap_config_default();
+    size_t groups = count;
+    for (size_t i = 0; group && i < count; ++i) groups = group[i] >= groups ? (size_t)group[i] + 1 : groups;
+    const nm_arena_mark mark = nm_arena_get_mark(arena);
+    double *sums = nm_arena_calloc(arena, groups, sizeof *sums, 64);
+    double *counts = nm_arena_calloc(arena, groups, sizeof *counts, 64);
+    nm_status status =
+        sums && counts ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for the summary of an evaluation");
+    for (size_t i = 0; status == NM_OK && i < count; ++i) {
+        sums[group ? group[i] : i] += values[i];
+        counts[group ? group[i] : i] += 1.0;
+    }
+    if (status == NM_OK)
+        status = nm_bootstrap_ratio(sums, counts, groups, 1, bootstrap ? bootstrap : &usual, mean, error);
+    nm_arena_release(arena, mark);
+    return status;
 }
 
 static size_t type_index(const nm_evaluation_summary *summary, const char *type) {
@@ -102,10 +117,32 @@ static size_t type_index(const nm_evaluation_summary *summary, const char *type)
     return low;
 }
 
-/// values, ones: [rows of the entrant] of working memory.
+/// Working memory, [rows of the entrant with most] each.
+typedef struct work {
+    double *values;
+    uint32_t *group;
+    nm_arena *arena;
+} work;
+
+/// Of scenes driven to the end. values: of working memory.
+static void sum_danger(const nm_evaluation_entrant *entrant, double *values, nm_evaluation_sum *planner) {
+    for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m) {
+        size_t count = 0;
+        planner->measured = 0;
+        for (size_t i = 0; i < entrant->count; ++i) {
+            const nm_episode *e = &entrant->rows[i].episode;
+            if (e->outcome != NM_EPISODE_DONE || isnan(e->danger.value[m])) continue;
+            planner->measured++;
+            if (isfinite(e->danger.value[m])) values[count++] = (double)e->danger.value[m];
+        }
+        planner->danger[m] = nm_distribution_of(values, count);
+    }
+}
+
 static nm_status sum_up(const nm_evaluation_entrant *entrant, const nm_evaluation_summary *summary,
-                        const nm_bootstrap_config *bootstrap, double *values, double *ones, nm_evaluation_sum *planner,
+                        const nm_bootstrap_config *bootstrap, const work *w, nm_evaluation_sum *planner,
                         nm_error *error) {
+    double *values = w->values;
     size_t count = 0, with_ttc = 0, planned = 0;
     planner->plan_most = NAN;
     for (size_t i = 0; i < entrant->count; ++i) {
@@ -113,13 +150,14 @@ static nm_status sum_up(const nm_evaluation_entrant *entrant, const nm_evaluatio
         add_row(&planner->all, row);
         add_row(&planner->types[type_index(summary, row->type)], row);
         if (row->episode.outcome == NM_EPISODE_UNFIT) continue;
+        w->group[count] = entrant->group ? entrant->group[i] : (uint32_t)i;
         values[count++] = nm_evaluation_score_of(row);
         count_contacts(planner, &row->episode);
         planner->plan_most = fmax(planner->plan_most, row->episode.plan_max); // NaN counts as nothing
     }
     divide(&planner->all);
     for (size_t t = 0; t < summary->type_count; ++t) divide(&planner->types[t]);
-    const nm_status status = estimate(values, count, bootstrap, ones, &planner->mean, error);
+    const nm_status status = nm_evaluation_mean(values, w->group, count, bootstrap, w->arena, &planner->mean, error);
     planner->score = nm_distribution_of(values, count);
     for (size_t i = 0; i < entrant->count; ++i) {
         const nm_episode *e = &entrant->rows[i].episode;
@@ -135,6 +173,7 @@ static nm_status sum_up(const nm_evaluation_entrant *entrant, const nm_evaluatio
             planner->no_ttc++;
     }
     planner->min_ttc = nm_distribution_of(values, with_ttc);
+    sum_danger(entrant, values, planner);
     return status;
 }
 
@@ -142,7 +181,7 @@ static nm_status sum_up(const nm_evaluation_entrant *entrant, const nm_evaluatio
 // Pairs
 
 static nm_status compare(const nm_evaluation_entrant *a, const nm_evaluation_entrant *b,
-                         const nm_bootstrap_config *bootstrap, double *values, double *ones, nm_evaluation_pair *pair,
+                         const nm_bootstrap_config *bootstrap, const work *w, nm_evaluation_pair *pair,
                          nm_error *error) {
     size_t count = 0;
     for (size_t i = 0, j = 0; i < a->count && j < b->count;) {
@@ -152,13 +191,14 @@ static nm_status compare(const nm_evaluation_entrant *a, const nm_evaluation_ent
         if (x->scene != y->scene) continue;
         const double difference = nm_evaluation_score_of(x) - nm_evaluation_score_of(y);
         if (isnan(difference)) continue;
-        values[count++] = difference;
+        w->group[count] = a->group ? a->group[i - 1] : (uint32_t)(i - 1);
+        w->values[count++] = difference;
         pair->wins += difference > NM_EVALUATION_TIE;
         pair->losses += difference < -NM_EVALUATION_TIE;
     }
     pair->scenes = count;
     pair->ties = count - pair->wins - pair->losses;
-    return estimate(values, count, bootstrap, ones, &pair->difference, error);
+    return nm_evaluation_mean(w->values, w->group, count, bootstrap, w->arena, &pair->difference, error);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -183,18 +223,17 @@ static int find_types(const nm_evaluation_entrant *entrants, size_t count, size_
 }
 
 static int reserve(const nm_evaluation_entrant *entrants, size_t count, nm_arena *arena, nm_evaluation_summary *summary,
-                   double **values, double **ones) {
+                   work *w) {
     size_t rows = 0, most = 0;
     for (size_t e = 0; e < count; ++e) {
         rows += entrants[e].count;
         most = entrants[e].count > most ? entrants[e].count : most;
     }
-    *values = NM_ARENA_ARRAY(arena, double, most);
-    *ones = NM_ARENA_ARRAY(arena, double, most);
+    *w = (work){NM_ARENA_ARRAY(arena, double, most), NM_ARENA_ARRAY(arena, uint32_t, most), arena};
     summary->planner_count = count;
     summary->planners = nm_arena_calloc(arena, count, sizeof *summary->planners, 64);
     summary->pairs = nm_arena_calloc(arena, count * (count + 1) / 2, sizeof *summary->pairs, 64);
-    if (!*values || !*ones || !summary->planners || !summary->pairs) return 0;
+    if (!w->values || !w->group || !summary->planners || !summary->pairs) return 0;
     if (!find_types(entrants, count, rows, arena, summary)) return 0;
     for (size_t e = 0; e < count; ++e) {
         summary->planners[e].types =
@@ -208,21 +247,19 @@ nm_status nm_evaluation_summarize(const nm_evaluation_entrant *entrants, size_t 
                                   const nm_bootstrap_config *bootstrap, nm_arena *arena, nm_evaluation_summary *summary,
                                   nm_error *error) {
     NM_ASSERT((entrants || !count) && arena && summary);
-    const nm_bootstrap_config usual = nm_bootstrap_config_default();
-    if (!bootstrap) bootstrap = &usual;
-    double *values, *ones;
+    work w;
     *summary = (nm_evaluation_summary){0};
-    if (!reserve(entrants, count, arena, summary, &values, &ones))
+    if (!reserve(entrants, count, arena, summary, &w))
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for the summary of an evaluation");
     nm_status status = NM_OK;
     for (size_t e = 0; status == NM_OK && e < count; ++e)
-        status = sum_up(&entrants[e], summary, bootstrap, values, ones, &summary->planners[e], error);
+        status = sum_up(&entrants[e], summary, bootstrap, &w, &summary->planners[e], error);
     for (size_t a = 0; a < count; ++a)
         for (size_t b = a + 1; status == NM_OK && b < count; ++b) {
             nm_evaluation_pair *pair = &summary->pairs[summary->pair_count++];
             pair->first = (uint32_t)a;
             pair->second = (uint32_t)b;
-            status = compare(&entrants[a], &entrants[b], bootstrap, values, ones, pair, error);
+            status = compare(&entrants[a], &entrants[b], bootstrap, &w, pair, error);
         }
     return status;
 }

@@ -1,8 +1,9 @@
 /// What the results of an evaluation come to: distributions, sums by type of scene, planners compared scene by scene.
 ///
 /// A scene counts for a planner unless it is unfit; one that the planner failed in counts with a score and metrics of 0
-/// (as nm_nuplan_aggregate with NM_NUPLAN_FAILURES_COUNT). Intervals are 95 % percentile intervals of the bootstrap
-/// over scenes (sim/metrics/interval.h): scenes that are alike, cut out of one recording say, make them too narrow.
+/// (as nm_nuplan_aggregate with NM_NUPLAN_FAILURES_COUNT). Intervals are 95 % percentile intervals of the bootstrap over
+/// groups of scenes that are not independent, such as those cut out of one recording (sim/metrics/interval.h,
+/// evaluation_groups.h).
 ///
 /// Pure and deterministic; thread-safe.
 #ifndef NM_SCENARIOS_EVALUATION_SUMMARY_H
@@ -30,6 +31,7 @@ typedef struct nm_evaluation_entrant {
     const char *planner;
     const nm_results_row *rows; ///< [count], ascending by scene, each once
     size_t count;
+    const uint32_t *group; ///< [count], < count of all scenes; NULL: every scene is a group of its own
 } nm_evaluation_entrant;
 
 /// A planner in the scenes of one type (nm_evaluation_type). Means are NaN where nothing counted.
@@ -49,6 +51,9 @@ typedef struct nm_evaluation_sum {
     size_t by_class[NM_NUPLAN_CLASS_COUNT][2], by_type[NM_NUPLAN_TYPE_COUNT][2];
     nm_distribution min_ttc;   ///< s, over the scenes driven to the end that had a TTC at all
     size_t no_ttc;             ///< scenes driven to the end without
+    /// Of measured scenes with a finite value: times that there were, and all speeds and decelerations.
+    nm_distribution danger[NM_EGO_MEASURE_COUNT];
+    size_t measured;           ///< scenes whose danger was
     nm_distribution plan_mean; ///< s, mean time of an answer in a scene, over scenes that count
     double plan_most;          ///< s, the longest of all; NaN without scenes
 } nm_evaluation_sum;
@@ -68,6 +73,12 @@ typedef struct nm_evaluation_summary {
     nm_evaluation_pair *pairs;   ///< [pair_count]: (0, 1), (0, 2), ..., (1, 2), ...
     size_t planner_count, type_count, pair_count;
 } nm_evaluation_summary;
+
+/// The mean of `values` [count] with its interval over groups; NaN without values. group as in the entrants, nullable.
+/// Working memory is given back to `arena`. NM_E_MEMORY; NM_E_ARGUMENT for a bootstrap that makes no sense.
+NM_API nm_status nm_evaluation_mean(const double *values, const uint32_t *group, size_t count,
+                                    const nm_bootstrap_config *bootstrap, nm_arena *arena, nm_estimate *mean,
+                                    nm_error *error);
 
 /// bootstrap  nullable = nm_bootstrap_config_default()
 /// arena      holds the summary afterwards

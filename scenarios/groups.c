@@ -13,6 +13,7 @@
 
 struct nm_groups {
     nm_grouping grouping;
+    uint32_t one_in;  ///< keys of motion are kept
     nm_pile parents;  ///< uint32_t, of scenes; a root is its own
     nm_pile keys;     ///< uint64_t, of the scene at work
     nm_id_table seen; ///< key to the first scene that had it
@@ -22,7 +23,13 @@ nm_groups *nm_groups_create(nm_grouping grouping) {
     NM_ASSERT(grouping == NM_GROUP_MOTION || grouping == NM_GROUP_PLACE);
     nm_groups *groups = calloc(1, sizeof *groups);
     if (groups) groups->grouping = grouping;
+    if (groups) groups->one_in = 1;
     return groups;
+}
+
+void nm_groups_thin_out(nm_groups *groups, uint32_t one_in) {
+    NM_ASSERT(groups && one_in && !groups->parents.count);
+    groups->one_in = one_in;
 }
 
 void nm_groups_destroy(nm_groups *groups) {
@@ -88,8 +95,11 @@ static int push_window(nm_groups *groups, const nm_scene *scene, uint32_t track,
         places[2 * i + 1] = steps_of(scene->map->origin.y + (double)scene->y[at], PLACE_STEP);
     }
     speeds[NM_GROUP_WINDOW] = scene->tracks[track].source_id;
-    return push_key(groups, nm_hash64(nm_hash_bytes(speeds, sizeof speeds, 0))) &&
-           push_key(groups, nm_hash64(nm_hash_bytes(places, sizeof places, 0)));
+    const uint64_t keys[2] = {nm_hash64(nm_hash_bytes(speeds, sizeof speeds, 0)),
+                              nm_hash64(nm_hash_bytes(places, sizeof places, 0))};
+    for (int k = 0; k < 2; ++k)
+        if (keys[k] % groups->one_in == 0 && !push_key(groups, keys[k])) return 0;
+    return 1;
 }
 
 static int push_motion(nm_groups *groups, const nm_scene *scene) {

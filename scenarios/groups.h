@@ -29,6 +29,11 @@ typedef struct nm_groups nm_groups;
 NM_API nm_groups *nm_groups_create(nm_grouping grouping); ///< NULL: no memory
 NM_API void nm_groups_destroy(nm_groups *groups);         ///< NULL is fine
 
+/// Before the first scene: keeps one in `one_in` (>= 1, default 1) of the keys of motion, by their content, so that the
+/// same ones are kept of every scene. Needs so much less memory, and overlooks scenes that share fewer than a few times
+/// `one_in` windows; cuts of one recording that overlap share hundreds.
+NM_API void nm_groups_thin_out(nm_groups *groups, uint32_t one_in);
+
 /// Takes in a scene, which is not kept: scene i is the i-th one added. Needs about 100 bytes for each state of a moving
 /// agent, so that a few million states are no trouble. NM_E_MEMORY: the scene is not in, the others are as they were;
 /// NM_E_LIMIT beyond 2^31 scenes. Not thread-safe.

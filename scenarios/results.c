@@ -10,7 +10,7 @@
 #include "schema_results.sql.h"
 
 #define APPLICATION_ID 0x6e6d6576 // "nmev"
-#define SCHEMA 1
+#define SCHEMA 2
 #define BUSY_MS 10000
 
 enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
@@ -19,20 +19,35 @@ enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS
     "planner = ?1 AND agents = ?2 AND idm = ?3 AND execution = ?4 AND seconds = ?5 AND deadline_s = ?6 AND "           \
     "seed = ?7 AND weights = ?8 AND store = ?9 AND program = ?10 AND config = ?11"
 
+#define METRICS                                                                                                        \
+    "no_ego_at_fault_collisions, drivable_area_compliance, ego_is_making_progress, driving_direction_compliance, "     \
+    "ego_progress_along_expert_route, time_to_collision_within_bound, speed_limit_compliance, ego_is_comfortable"
+/// In the order of nm_ego_measure.
+#define DANGER                                                                                                         \
+    "sweep_ttc_s, min_thw_s, pet_s, closing_mps, max_drac_mps2, required_decel_mps2, danger_step, danger_track"
+
+/// What makes a file of schema i + 1 one of schema i + 2. Rows that are there have nothing of it.
+static const char *const migrations[SCHEMA - 1] = {
+    "ALTER TABLE episode ADD COLUMN sweep_ttc_s REAL; ALTER TABLE episode ADD COLUMN min_thw_s REAL;"
+    "ALTER TABLE episode ADD COLUMN pet_s REAL; ALTER TABLE episode ADD COLUMN closing_mps REAL;"
+    "ALTER TABLE episode ADD COLUMN max_drac_mps2 REAL; ALTER TABLE episode ADD COLUMN required_decel_mps2 REAL;"
+    "ALTER TABLE episode ADD COLUMN danger_step INTEGER; ALTER TABLE episode ADD COLUMN danger_track INTEGER;",
+};
+
 static const char *const texts[STATEMENT_COUNT] = {
     [FIND_RUN] = "SELECT id FROM run WHERE " SAME_RUN " ORDER BY id LIMIT 1",
     [PUT_RUN] = "INSERT INTO run (planner, agents, idm, execution, seconds, deadline_s, seed, weights, store, program, "
                 "config, started_utc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     [END_RUN] = "UPDATE run SET finished_utc = ?2 WHERE id = ?1",
     [HAS] = "SELECT scene_hash FROM episode WHERE run = ?1 AND scene = ?2",
-    [PUT] = "INSERT OR REPLACE INTO episode VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-            "?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)",
-    [ROWS] = "SELECT scene, scene_hash, name, type, outcome, reason, start_step, ego_track, samples, score, "
-             "no_ego_at_fault_collisions, drivable_area_compliance, ego_is_making_progress, "
-             "driving_direction_compliance, ego_progress_along_expert_route, time_to_collision_within_bound, "
-             "speed_limit_compliance, ego_is_comfortable, collisions, at_fault, min_ttc_s, min_distance_m, worst, "
-             "worst_step, plan_mean_ms, plan_max_ms, wall_s "
-             "FROM episode WHERE run = ?1 ORDER BY scene",
+    [PUT] = "INSERT OR REPLACE INTO episode (run, scene, scene_hash, name, type, outcome, reason, start_step, "
+            "ego_track, samples, score, " METRICS ", collisions, at_fault, first_collision, collision_step, "
+            "collision_track, min_ttc_s, min_distance_m, worst, worst_step, plan_mean_ms, plan_max_ms, wall_s, " DANGER
+            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "
+            "?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39)",
+    [ROWS] = "SELECT scene, scene_hash, name, type, outcome, reason, start_step, ego_track, samples, score, " METRICS
+             ", collisions, at_fault, min_ttc_s, min_distance_m, worst, worst_step, plan_mean_ms, plan_max_ms, "
+             "wall_s, " DANGER " FROM episode WHERE run = ?1 ORDER BY scene",
     [PUT_COLLISION] = "INSERT INTO collision VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [COLLISIONS] = "SELECT scene, step, track, type, class, at_fault, energy FROM collision WHERE run = ?1 "
                    "ORDER BY scene, step, track",
@@ -88,6 +103,30 @@ static nm_status create_schema(nm_results *r, nm_error *error) {
     return result == SQLITE_OK ? NM_OK : fail(r, result, "making the tables of results", error);
 }
 
+/// Brings an older file up to date, all at once or not at all. Somebody else may do so at the same time: who comes
+/// second finds it done.
+static nm_status migrate(nm_results *r, nm_error *error) {
+    int64_t version = 0;
+    char text[64];
+    int result = sqlite3_exec(r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (result == SQLITE_OK) result = pragma(r->db, "PRAGMA user_version", &version);
+    if (result == SQLITE_OK && version < 1) {
+        nm_results_rollback(r);
+        return NM_ERROR_AT(error, NM_E_FORMAT, r->path, 0, -1, "damaged results: of no version");
+    }
+    for (; result == SQLITE_OK && version < SCHEMA; ++version)
+        result = sqlite3_exec(r->db, migrations[version - 1], NULL, NULL, NULL);
+    snprintf(text, sizeof text, "PRAGMA user_version = %d; COMMIT", SCHEMA);
+    if (result == SQLITE_OK) result = sqlite3_exec(r->db, text, NULL, NULL, NULL);
+    if (result == SQLITE_OK) return NM_OK;
+    const nm_status status =
+        result == SQLITE_ERROR // a table is not there, or a column already is
+            ? NM_ERROR_AT(error, NM_E_FORMAT, r->path, 0, -1, "damaged results: %s", sqlite3_errmsg(r->db))
+            : fail(r, result, "bringing older results up to date", error);
+    nm_results_rollback(r);
+    return status;
+}
+
 static nm_status check_schema(nm_results *r, int create, nm_error *error) {
     int64_t id = 0, version = 0, objects = 0;
     int result = pragma(r->db, "PRAGMA application_id", &id);
@@ -99,7 +138,7 @@ static nm_status check_schema(nm_results *r, int create, nm_error *error) {
         return NM_ERROR_AT(error, NM_E_FORMAT, r->path, 0, -1, "this is not a file of evaluation results");
     if (version > SCHEMA)
         return NM_ERROR_AT(error, NM_E_VERSION, r->path, 0, -1, "these results were written by a newer nearmiss");
-    return NM_OK;
+    return version < SCHEMA ? migrate(r, error) : NM_OK;
 }
 
 static nm_status prepare(nm_results *r, nm_error *error) {
@@ -276,6 +315,12 @@ static void bind_score(sqlite3_stmt *s, const nm_episode *e) {
     bind_step(s, 24, first ? first->track : NM_NONE, 0);
 }
 
+static void bind_danger(sqlite3_stmt *s, const nm_episode *e) {
+    for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m) bind_number(s, 32 + m, (double)e->danger.value[m]);
+    bind_step(s, 32 + NM_EGO_MEASURE_COUNT, e->danger.worst_step, e->start_step);
+    bind_step(s, 33 + NM_EGO_MEASURE_COUNT, e->danger.worst_track, 0);
+}
+
 static nm_status put_collisions(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
     const nm_episode *e = &row->episode;
     nm_status status = NM_OK;
@@ -316,6 +361,7 @@ static nm_status put_episode(nm_results *r, int64_t run, const nm_results_row *r
     sqlite3_bind_double(s, 29, 1e3 * e->plan_mean);
     sqlite3_bind_double(s, 30, 1e3 * e->plan_max);
     sqlite3_bind_double(s, 31, e->wall_seconds);
+    bind_danger(s, e);
     return finish(r, s, "writing an episode", error);
 }
 
@@ -360,6 +406,17 @@ static int type_of(const char *name, uint8_t *which) {
     return 0;
 }
 
+/// A time that is not there was not measured where nothing was, and none elsewhere.
+static void read_danger(sqlite3_stmt *s, int at, nm_episode *e) {
+    e->danger = nm_episode_no_danger();
+    if (sqlite3_column_type(s, at + NM_EGO_CLOSING) == SQLITE_NULL) return;
+    e->danger = nm_ego_criticality_none();
+    for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m)
+        e->danger.value[m] = (float)number_of(s, at + m, (double)e->danger.value[m]);
+    e->danger.worst_step = step_of(s, at + NM_EGO_MEASURE_COUNT, e->start_step);
+    e->danger.worst_track = step_of(s, at + NM_EGO_MEASURE_COUNT + 1, 0);
+}
+
 /// 0: no memory. Files are hostile: whatever is no name or number of ours reads as absent.
 static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
     nm_episode *e = &row->episode;
@@ -388,6 +445,7 @@ static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
     e->plan_mean = 1e-3 * sqlite3_column_double(s, 24);
     e->plan_max = 1e-3 * sqlite3_column_double(s, 25);
     e->wall_seconds = sqlite3_column_double(s, 26);
+    read_danger(s, 27, e);
     return 1;
 }
 

@@ -2,6 +2,8 @@
 /// episode and collision, views runs and episodes; scenarios/schema_results.sql names every column, and is in the file
 /// itself.
 ///
+/// A file of an older schema is brought up to date when it is opened; what it lacks of an episode reads as not measured.
+///
 /// WAL. Episodes go in within transactions, so a killed evaluation leaves whole rows and goes on where it was. One
 /// nm_results per thread at a time; one writer at a time (NM_E_BUSY after 10 s of waiting). Errors name the file.
 #ifndef NM_SCENARIOS_RESULTS_H
@@ -33,7 +35,7 @@ typedef struct nm_results_row {
     uint64_t scene_hash; ///< of its content
     const char *name, *type;
     nm_episode episode; ///< without a scene; of a row that was read: score, worst, values of scored metrics, counts,
-                        ///< and collisions; the sum of those at fault is in at_fault_vehicles
+                        ///< danger and collisions; the sum of those at fault is in at_fault_vehicles
 } nm_results_row;
 
 /// Opens, or makes where it is missing when `create` is set. NM_E_NOT_FOUND, NM_E_FORMAT when it is no such file,

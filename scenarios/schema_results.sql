@@ -1,4 +1,4 @@
--- nearmiss evaluation results, schema version 1. Read the views runs and episodes first.
+-- nearmiss evaluation results, schema version 2. Read the views runs and episodes first.
 -- Numbers without a value are NULL. Steps are those of the scene, from 0, brought to 0.1 s where it had others; tracks
 -- are indices into its tracks.
 
@@ -57,6 +57,16 @@ CREATE TABLE episode (
     plan_mean_ms REAL NOT NULL,   -- real time of an answer
     plan_max_ms  REAL NOT NULL,
     wall_s      REAL NOT NULL,    -- real time of the episode
+    -- Since version 2: how dangerous it was for the ego. NULL: not measured (an older program, or not driven to the
+    -- end); of a time also: there was none.
+    sweep_ttc_s REAL,             -- least time to collision with anybody at unchanged velocities, up to 10 s
+    min_thw_s   REAL,             -- least time headway behind somebody it followed
+    pet_s       REAL,             -- least post-encroachment time
+    closing_mps REAL,             -- relative speed of the two at the moment of the least TTC
+    max_drac_mps2       REAL,     -- largest deceleration to avoid a crash behind somebody it followed
+    required_decel_mps2 REAL,     -- the same of the relative motion, with anybody
+    danger_step  INTEGER,         -- of the least TTC
+    danger_track INTEGER,         -- with whom
     PRIMARY KEY (run, scene)
 ) WITHOUT ROWID;
 

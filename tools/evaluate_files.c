@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "base/whole_file.h"
 #include "tools/cli.h"
 #include "tools/evaluate_report.h"
@@ -37,6 +38,11 @@ typedef enum column {
     C_PLAN_MEAN,
     C_PLAN_MAX,
     C_WALL,
+    C_DANGER, // NM_EGO_MEASURE_COUNT of them
+    C_DANGER_STEP = C_DANGER + NM_EGO_MEASURE_COUNT,
+    C_DANGER_TRACK,
+    C_AGENTS,
+    C_STORE,
     C_COUNT
 } column;
 
@@ -66,7 +72,12 @@ static const char *column_name(size_t c) {
         [C_PLAN_MEAN] = "plan_mean_ms",
         [C_PLAN_MAX] = "plan_max_ms",
         [C_WALL] = "wall_s",
+        [C_DANGER_STEP] = "danger_step",
+        [C_DANGER_TRACK] = "danger_track",
+        [C_AGENTS] = "agents",
+        [C_STORE] = "store",
     };
+    if (c >= C_DANGER && c < C_DANGER_STEP) return nm_ego_describe((nm_ego_measure)(c - C_DANGER))->name;
     return names[c] ? names[c] : nm_nuplan_describe((nm_nuplan_metric)(c - C_METRIC))->name;
 }
 
@@ -84,7 +95,8 @@ static double index_number(uint32_t index) {
     return index == NM_NONE ? NAN : (double)index;
 }
 
-static void fill_text(const nm_evaluation_entrant *entrant, const nm_results_row *row, size_t c, cell *to) {
+static void fill_text(const nm_evaluate_report *report, const nm_evaluation_entrant *entrant, const nm_results_row *row,
+                      size_t c, cell *to) {
     const nm_episode *e = &row->episode;
     const nm_nuplan_collision *first = e->collision_count ? e->collisions : NULL;
     switch (c) {
@@ -115,6 +127,12 @@ static void fill_text(const nm_evaluation_entrant *entrant, const nm_results_row
         break;
     case C_WORST:
         to->text = e->worst;
+        break;
+    case C_AGENTS:
+        to->text = nm_episode_agents_name(report->episode->agents);
+        break;
+    case C_STORE:
+        to->text = nm_base_name(report->store);
         break;
     default:
         to->text = NULL;
@@ -160,14 +178,21 @@ static double number_of(const nm_results_row *row, size_t c) {
         return 1e3 * e->plan_max;
     case C_WALL:
         return e->wall_seconds;
+    case C_DANGER_STEP:
+        return step_number(e, e->danger.worst_step);
+    case C_DANGER_TRACK:
+        return index_number(e->danger.worst_track);
     default: // a metric
+        if (c >= C_DANGER && c < C_DANGER_STEP)
+            return e->outcome == NM_EPISODE_DONE ? decimal(e->danger.value[c - C_DANGER]) : NAN;
         if (e->outcome == NM_EPISODE_UNFIT) return NAN;
         return e->outcome == NM_EPISODE_DONE ? e->score.metric[c - C_METRIC].value : 0.0;
     }
 }
 
-static void fill(const nm_evaluation_entrant *entrant, const nm_results_row *row, size_t c, cell *to) {
-    fill_text(entrant, row, c, to);
+static void fill(const nm_evaluate_report *report, const nm_evaluation_entrant *entrant, const nm_results_row *row,
+                 size_t c, cell *to) {
+    fill_text(report, entrant, row, c, to);
     to->number = to->text ? NAN : number_of(row, c);
 }
 
@@ -184,10 +209,11 @@ static void write_quoted(FILE *file, const char *text) {
     fputc('"', file);
 }
 
-static void write_line(const nm_evaluation_entrant *entrant, const nm_results_row *row, FILE *file) {
+static void write_line(const nm_evaluate_report *report, const nm_evaluation_entrant *entrant,
+                       const nm_results_row *row, FILE *file) {
     for (size_t c = 0; c < C_COUNT; ++c) {
         cell value;
-        fill(entrant, row, c, &value);
+        fill(report, entrant, row, c, &value);
         if (c) fputc(',', file);
         if (value.text)
             write_quoted(file, value.text);
@@ -197,48 +223,56 @@ static void write_line(const nm_evaluation_entrant *entrant, const nm_results_ro
     fputs("\r\n", file);
 }
 
-nm_status nm_evaluate_write_csv(const nm_evaluate_report *report, const char *path, nm_error *error) {
+nm_status nm_evaluate_write_csv(const nm_evaluate_study *study, const char *path, nm_error *error) {
     nm_whole_file file;
     const nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
     if (status != NM_OK) return status;
     for (size_t c = 0; c < C_COUNT; ++c) fprintf(file.stream, "%s%s", c ? "," : "", column_name(c));
     fputs("\r\n", file.stream);
-    for (size_t p = 0; p < report->summary->planner_count; ++p)
-        for (size_t i = 0; i < report->entrants[p].count; ++i)
-            write_line(&report->entrants[p], &report->entrants[p].rows[i], file.stream);
+    for (size_t w = 0; w < study->world_count; ++w)
+        for (size_t p = 0; p < study->worlds[w].summary->planner_count; ++p) {
+            const nm_evaluation_entrant *entrant = &study->worlds[w].entrants[p];
+            for (size_t i = 0; i < entrant->count; ++i)
+                write_line(&study->worlds[w], entrant, &entrant->rows[i], file.stream);
+        }
     return nm_whole_file_keep(&file, error);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // JSON
 
-static cJSON *head_json(const nm_evaluate_report *report) {
-    const nm_episode_config *episode = report->episode;
+static cJSON *head_json(const nm_evaluate_study *study) {
+    const nm_evaluate_report *first = study->worlds;
+    const nm_episode_config *episode = first->episode;
     cJSON *head = cJSON_CreateObject();
     cJSON_AddStringToObject(head, "program", "nearmiss " NM_VERSION);
-    cJSON_AddStringToObject(head, "made", report->made);
-    cJSON_AddStringToObject(head, "command", report->command_line);
-    cJSON_AddStringToObject(head, "store", report->store);
-    cJSON_AddStringToObject(head, "results", report->results);
-    nm_json_integer(head, "scenes", report->scenes);
+    cJSON_AddStringToObject(head, "made", study->made);
+    cJSON_AddStringToObject(head, "command", study->command_line);
+    cJSON_AddStringToObject(head, "store", first->store);
+    cJSON_AddStringToObject(head, "results", study->results);
+    nm_json_integer(head, "scenes", first->scenes);
     cJSON_AddStringToObject(head, "agents", nm_episode_agents_name(episode->agents));
     cJSON_AddStringToObject(head, "idm", episode->idm->name);
     cJSON_AddStringToObject(head, "execution", episode->perfect ? "perfect" : "tracked");
     nm_json_number(head, "seconds", (double)episode->seconds);
     nm_json_number(head, "deadline_s", (double)episode->deadline);
     nm_json_integer(head, "seed", episode->seed);
-    cJSON *planners = cJSON_AddArrayToObject(head, "planners");
-    for (size_t p = 0; p < report->summary->planner_count; ++p)
-        cJSON_AddItemToArray(planners, nm_evaluate_planner_json(report, p));
-    cJSON_AddItemToObject(head, "pairs", nm_evaluate_pairs_json(report));
+    nm_evaluate_add_worlds_json(study, head);
+    cJSON *planners = cJSON_AddArrayToObject(head, "planners"), *pairs = cJSON_AddArrayToObject(head, "pairs");
+    for (size_t w = 0; w < study->world_count; ++w) {
+        for (size_t p = 0; p < study->worlds[w].summary->planner_count; ++p)
+            cJSON_AddItemToArray(planners, nm_evaluate_planner_json(&study->worlds[w], p));
+        nm_evaluate_add_pairs_json(&study->worlds[w], pairs);
+    }
     return head;
 }
 
-static cJSON *row_json(const nm_evaluation_entrant *entrant, const nm_results_row *row) {
+static cJSON *row_json(const nm_evaluate_report *report, const nm_evaluation_entrant *entrant,
+                       const nm_results_row *row) {
     cJSON *object = cJSON_CreateObject();
     for (size_t c = 0; c < C_COUNT; ++c) {
         cell value;
-        fill(entrant, row, c, &value);
+        fill(report, entrant, row, c, &value);
         if (value.text)
             cJSON_AddStringToObject(object, column_name(c), value.text);
         else
@@ -247,31 +281,37 @@ static cJSON *row_json(const nm_evaluation_entrant *entrant, const nm_results_ro
     return object;
 }
 
+static int write_rows(const nm_evaluate_report *report, const char **before, FILE *file) {
+    for (size_t p = 0; p < report->summary->planner_count; ++p)
+        for (size_t i = 0; i < report->entrants[p].count; ++i) {
+            char *text = nm_json_text(row_json(report, &report->entrants[p], &report->entrants[p].rows[i]), 0);
+            if (!text) return 0;
+            fprintf(file, "%s%s", *before, text);
+            cJSON_free(text);
+            *before = ",\n";
+        }
+    return 1;
+}
+
 /// The members of the head, then the rows one by one.
-static int write_json(const nm_evaluate_report *report, FILE *file) {
-    char *text = nm_json_text(head_json(report), 1);
+static int write_json(const nm_evaluate_study *study, FILE *file) {
+    char *text = nm_json_text(head_json(study), 1);
     if (!text) return 0;
     text[strlen(text) - 2] = '\0'; // without its last "\n}"
     fprintf(file, "%s,\n\t\"rows\":\t[", text);
     cJSON_free(text);
     const char *before = "\n";
-    for (size_t p = 0; p < report->summary->planner_count; ++p)
-        for (size_t i = 0; i < report->entrants[p].count; ++i) {
-            text = nm_json_text(row_json(&report->entrants[p], &report->entrants[p].rows[i]), 0);
-            if (!text) return 0;
-            fprintf(file, "%s%s", before, text);
-            cJSON_free(text);
-            before = ",\n";
-        }
+    for (size_t w = 0; w < study->world_count; ++w)
+        if (!write_rows(&study->worlds[w], &before, file)) return 0;
     fputs("\n\t]\n}\n", file);
     return 1;
 }
 
-nm_status nm_evaluate_write_json(const nm_evaluate_report *report, const char *path, nm_error *error) {
+nm_status nm_evaluate_write_json(const nm_evaluate_study *study, const char *path, nm_error *error) {
     nm_whole_file file;
     const nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
     if (status != NM_OK) return status;
-    if (write_json(report, file.stream)) return nm_whole_file_keep(&file, error);
+    if (write_json(study, file.stream)) return nm_whole_file_keep(&file, error);
     nm_whole_file_drop(&file);
     return NM_ERROR(error, NM_E_MEMORY, "out of memory while writing JSON");
 }
@@ -279,9 +319,9 @@ nm_status nm_evaluate_write_json(const nm_evaluate_report *report, const char *p
 // ---------------------------------------------------------------------------------------------------------------------
 // JUnit XML
 
-static int fails(const nm_evaluate_report *report, const nm_results_row *row) {
+static int fails(const nm_evaluate_study *study, const nm_results_row *row) {
     if (row->episode.outcome == NM_EPISODE_FAILED) return 1;
-    return row->episode.outcome == NM_EPISODE_DONE && row->episode.score.score < report->pass_score; // not when NaN
+    return row->episode.outcome == NM_EPISODE_DONE && row->episode.score.score < study->pass_score; // not when NaN
 }
 
 static void write_property(FILE *file, const char *name, const char *value) {
@@ -296,8 +336,8 @@ static void write_attribute(FILE *file, const char *name, const char *value) {
     fputc('"', file);
 }
 
-static void write_case(const nm_evaluate_report *report, const nm_evaluation_entrant *entrant,
-                       const nm_results_row *row, FILE *file) {
+static void write_case(const nm_evaluate_study *study, const nm_evaluation_entrant *entrant, const nm_results_row *row,
+                       FILE *file) {
     const nm_episode *e = &row->episode;
     fputs("  <testcase", file);
     write_attribute(file, "classname", entrant->planner);
@@ -313,8 +353,8 @@ static void write_case(const nm_evaluate_report *report, const nm_evaluation_ent
         fputs("<failure type=\"planner\"", file);
         write_attribute(file, "message", e->reason);
         fputs("/>", file);
-    } else if (fails(report, row)) {
-        fprintf(file, "<failure type=\"score\" message=\"score %.4f is below %g", e->score.score, report->pass_score);
+    } else if (fails(study, row)) {
+        fprintf(file, "<failure type=\"score\" message=\"score %.4f is below %g", e->score.score, study->pass_score);
         if (*e->worst) fputs(": ", file);
         nm_markup_text(file, e->worst);
         fputs("\"/>", file);
@@ -322,17 +362,20 @@ static void write_case(const nm_evaluate_report *report, const nm_evaluation_ent
     fputs("</testcase>\n", file);
 }
 
-static void write_suite(const nm_evaluate_report *report, const nm_evaluation_entrant *entrant, FILE *file) {
+static void write_suite(const nm_evaluate_study *study, const nm_evaluate_report *report,
+                        const nm_evaluation_entrant *entrant, FILE *file) {
     size_t failures = 0, skipped = 0;
     double seconds = 0.0;
     for (size_t i = 0; i < entrant->count; ++i) {
-        failures += (size_t)fails(report, &entrant->rows[i]);
+        failures += (size_t)fails(study, &entrant->rows[i]);
         skipped += entrant->rows[i].episode.outcome == NM_EPISODE_UNFIT;
         seconds += entrant->rows[i].episode.wall_seconds;
     }
-    fputs(" <testsuite", file);
-    write_attribute(file, "name", entrant->planner);
-    fprintf(file, " tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"%zu\" time=\"%.6f\">\n  <properties>\n",
+    fputs(" <testsuite name=\"", file);
+    nm_markup_text(file, entrant->planner);
+    if (*report->name) fputs(", ", file);
+    nm_markup_text(file, report->name);
+    fprintf(file, "\" tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"%zu\" time=\"%.6f\">\n  <properties>\n",
             entrant->count, failures, skipped, seconds);
     write_property(file, "program", "nearmiss " NM_VERSION);
     write_property(file, "store", report->store);
@@ -340,16 +383,18 @@ static void write_suite(const nm_evaluate_report *report, const nm_evaluation_en
     write_property(file, "idm", report->episode->idm->name);
     write_property(file, "execution", report->episode->perfect ? "perfect" : "tracked");
     fputs("  </properties>\n", file);
-    for (size_t i = 0; i < entrant->count; ++i) write_case(report, entrant, &entrant->rows[i], file);
+    for (size_t i = 0; i < entrant->count; ++i) write_case(study, entrant, &entrant->rows[i], file);
     fputs(" </testsuite>\n", file);
 }
 
-nm_status nm_evaluate_write_junit(const nm_evaluate_report *report, const char *path, nm_error *error) {
+nm_status nm_evaluate_write_junit(const nm_evaluate_study *study, const char *path, nm_error *error) {
     nm_whole_file file;
     const nm_status status = nm_whole_file_open(&file, path, NM_WHOLE_FILE_STREAM, error);
     if (status != NM_OK) return status;
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"nearmiss evaluate\">\n", file.stream);
-    for (size_t p = 0; p < report->summary->planner_count; ++p) write_suite(report, &report->entrants[p], file.stream);
+    for (size_t w = 0; w < study->world_count; ++w)
+        for (size_t p = 0; p < study->worlds[w].summary->planner_count; ++p)
+            write_suite(study, &study->worlds[w], &study->worlds[w].entrants[p], file.stream);
     fputs("</testsuites>\n", file.stream);
     return nm_whole_file_keep(&file, error);
 }

@@ -36,10 +36,10 @@ nm_status nm_evaluate_folder_open(nm_evaluate_folder *folder, const char *path, 
     return NM_OK;
 }
 
-nm_status nm_evaluate_folder_write(const nm_evaluate_folder *folder, const nm_evaluate_report *report,
+nm_status nm_evaluate_folder_write(const nm_evaluate_folder *folder, const nm_evaluate_study *study,
                                    nm_error *error) {
-    nm_status status = nm_evaluate_write_junit(report, folder->junit, error);
-    if (status == NM_OK) status = nm_evaluate_write_json(report, folder->json, error);
-    if (status == NM_OK) status = nm_evaluate_write_csv(report, folder->csv, error);
-    return status == NM_OK ? nm_evaluate_write_html(report, folder->page, error) : status;
+    nm_status status = nm_evaluate_write_junit(study, folder->junit, error);
+    if (status == NM_OK) status = nm_evaluate_write_json(study, folder->json, error);
+    if (status == NM_OK) status = nm_evaluate_write_csv(study, folder->csv, error);
+    return status == NM_OK ? nm_evaluate_write_html(study, folder->page, error) : status;
 }

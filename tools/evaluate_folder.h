@@ -18,6 +18,6 @@ typedef struct nm_evaluate_folder {
 /// it; NM_E_ARGUMENT for a path that is too long. Zero it before.
 nm_status nm_evaluate_folder_open(nm_evaluate_folder *folder, const char *path, nm_error *error);
 /// Writes page, CSV, JSON and JUnit XML, in the reverse order: who sees the page finds the rest.
-nm_status nm_evaluate_folder_write(const nm_evaluate_folder *folder, const nm_evaluate_report *report, nm_error *error);
+nm_status nm_evaluate_folder_write(const nm_evaluate_folder *folder, const nm_evaluate_study *study, nm_error *error);
 
 #endif

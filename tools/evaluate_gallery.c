@@ -10,16 +10,29 @@
 
 #define BEFORE_S 3.0  ///< shown before the moment
 #define AFTER_S 1.0   ///< and after it
+#define ROUND 16u     ///< scenes that are driven before they are drawn: so many are in memory
 #define BEHIND 2.618f ///< rad, from the ego's heading: 150 degrees, as in nuPlan
+
+/// What one thread works with.
+typedef struct worker {
+    nm_store *from;
+    nm_episode_work *work;
+    nm_planner *planner; ///< of the entrant at work
+    int tried;           ///< to open it
+    char why[512];       ///< it does not start
+} worker;
 
 typedef struct maker {
     const nm_evaluate_gallery_config *config;
     nm_evaluate_gallery *gallery;
-    nm_store *from, *to;
-    nm_episode_work *work;
+    nm_thread_pool *pool;
+    worker *workers; ///< [threads of the pool]
+    nm_store *to;
     nm_evaluate_painter *painter;
-    char no_pictures[512]; ///< why there is no painter
-    size_t bytes;          ///< of pictures so far
+    char no_pictures[512];           ///< why there is no painter
+    size_t planner, first;           ///< at work: shots first, first + 1, ...
+    size_t bytes;                    ///< of pictures of the planner so far
+    const nm_scene *recorded[ROUND]; ///< of the shots at work
 } maker;
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -226,8 +239,8 @@ static nm_status keep(maker *m, nm_evaluate_shot *shot, const nm_scene *recorded
         snprintf(shot->trouble, sizeof shot->trouble, "%s", m->no_pictures);
         return NM_OK;
     }
-    if (m->bytes > NM_EVALUATE_PICTURE_BYTES) {
-        snprintf(shot->trouble, sizeof shot->trouble, "no pictures: the page would be larger than 10 MB");
+    if (m->bytes > m->config->bytes) {
+        snprintf(shot->trouble, sizeof shot->trouble, "no pictures: the page would become larger than 10 MB");
         return NM_OK;
     }
     nm_error why;
@@ -237,11 +250,34 @@ static nm_status keep(maker *m, nm_evaluate_shot *shot, const nm_scene *recorded
     return NM_OK;
 }
 
-static nm_status shoot(maker *m, nm_evaluate_shot *shot, nm_planner *planner, nm_error *error) {
-    const nm_scene *scene = NULL;
+static nm_status open_worker(const maker *m, worker *w, nm_error *error) {
     nm_error why;
     nm_error_clear(&why);
-    if (nm_evaluation_scene(m->from, shot->row->scene, &scene, &why) != NM_OK) {
+    if (!w->work) w->work = nm_episode_work_create();
+    if (!w->work) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the gallery");
+    const nm_status status = w->from ? NM_OK : nm_store_open(m->config->store, NM_STORE_READ, &w->from, error);
+    if (status != NM_OK || w->tried) return status;
+    w->tried = 1;
+    if (m->config->open(m->config->context, m->planner, &w->planner, &why) != NM_OK)
+        snprintf(w->why, sizeof w->why, "the planner does not start again: %.400s", why.message);
+    return NM_OK;
+}
+
+/// Drives one shot of the round.
+static nm_status shoot(void *context, size_t index, int thread, nm_error *error) {
+    maker *m = context;
+    worker *w = &m->workers[thread];
+    nm_evaluate_shot *shot = &m->gallery->shots[m->planner][m->first + index];
+    nm_error why;
+    nm_error_clear(&why);
+    shot->other = NM_NONE;
+    const nm_status status = open_worker(m, w, error);
+    if (status != NM_OK) return status;
+    if (!w->planner) {
+        snprintf(shot->trouble, sizeof shot->trouble, "%s", w->why);
+        return NM_OK;
+    }
+    if (nm_evaluation_scene(w->from, shot->row->scene, &m->recorded[index], &why) != NM_OK) {
         snprintf(shot->trouble, sizeof shot->trouble, "the scene cannot be read: %.400s", why.message);
         return NM_OK;
     }
@@ -249,58 +285,74 @@ static nm_status shoot(maker *m, nm_evaluate_shot *shot, nm_planner *planner, nm
     episode.keep_scene = 1;
     episode.stop = m->config->stop;
     episode.stop_context = NULL;
-    nm_status status = nm_episode_run(m->work, scene, planner, &episode, &shot->again, error);
-    if (status == NM_OK) status = keep(m, shot, scene, error);
-    nm_scene_destroy(shot->again.scene);
-    shot->again.scene = NULL;
-    nm_scene_destroy(scene);
+    return nm_episode_run(w->work, m->recorded[index], w->planner, &episode, &shot->again, error);
+}
+
+static nm_status drive_round(maker *m, size_t count, nm_error *error) {
+    if (m->config->episode->agents != NM_EPISODE_NEXUS) return nm_thread_pool_for(m->pool, count, 1, shoot, m, error);
+    nm_status status = NM_OK; // a model works on one thread, with others of its own
+    for (size_t i = 0; status == NM_OK && i < count; ++i) status = shoot(m, i, 0, error);
     return status;
 }
 
-static nm_status shoot_all(maker *m, size_t planner, nm_error *error) {
-    nm_evaluate_gallery *g = m->gallery;
-    nm_planner *driver = NULL;
-    nm_error why;
-    nm_error_clear(&why);
-    nm_status status = NM_OK;
-    if (g->counts[planner] == 0) return NM_OK;
-    const int opened = m->config->open(m->config->context, planner, &driver, &why) == NM_OK;
-    for (size_t i = 0; status == NM_OK && i < g->counts[planner]; ++i) {
-        nm_evaluate_shot *shot = &g->shots[planner][i];
-        shot->other = NM_NONE;
-        if (opened)
-            status = shoot(m, shot, driver, error);
-        else
-            snprintf(shot->trouble, sizeof shot->trouble, "the planner does not start again: %.400s", why.message);
-        if (m->config->progress) m->config->progress(m->config->context, 1);
+/// In the order of the shots, whoever drove them.
+static nm_status keep_round(maker *m, size_t count, nm_status status, nm_error *error) {
+    for (size_t i = 0; i < count; ++i) {
+        nm_evaluate_shot *shot = &m->gallery->shots[m->planner][m->first + i];
+        if (status == NM_OK && !shot->trouble[0]) status = keep(m, shot, m->recorded[i], error);
+        nm_scene_destroy(shot->again.scene);
+        shot->again.scene = NULL;
+        nm_scene_destroy(m->recorded[i]);
+        m->recorded[i] = NULL;
+        if (status == NM_OK && m->config->progress) m->config->progress(m->config->context, 1);
     }
-    nm_planner_destroy(driver);
+    return status;
+}
+
+static nm_status shoot_all(maker *m, nm_error *error) {
+    const size_t shots = m->gallery->counts[m->planner];
+    nm_status status = NM_OK;
+    m->bytes = 0;
+    for (m->first = 0; status == NM_OK && m->first < shots; m->first += ROUND) {
+        const size_t left = shots - m->first, count = left < ROUND ? left : ROUND;
+        status = keep_round(m, count, drive_round(m, count, error), error);
+    }
+    for (int i = 0; i < nm_thread_pool_threads(m->pool); ++i) {
+        nm_planner_destroy(m->workers[i].planner);
+        m->workers[i].planner = NULL;
+        m->workers[i].tried = 0;
+    }
     return status;
 }
 
 static nm_status open_all(maker *m, nm_error *error) {
-    m->work = nm_episode_work_create();
-    if (!m->work) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the gallery");
-    nm_status status = nm_store_open(m->config->store, NM_STORE_READ, &m->from, error);
-    if (status == NM_OK) status = nm_store_open(m->config->driven, NM_STORE_CREATE, &m->to, error);
-    if (status != NM_OK) return status;
-    open_painter(m);
-    return NM_OK;
+    m->workers = calloc((size_t)nm_thread_pool_threads(m->pool), sizeof *m->workers);
+    if (!m->workers) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the gallery");
+    const nm_status status = nm_store_open(m->config->driven, NM_STORE_CREATE, &m->to, error);
+    if (status == NM_OK) open_painter(m);
+    return status;
+}
+
+static void close_all(maker *m) {
+    close_painter(m);
+    for (int i = 0; m->workers && i < nm_thread_pool_threads(m->pool); ++i) {
+        nm_store_close(m->workers[i].from);
+        nm_episode_work_destroy(m->workers[i].work);
+    }
+    free(m->workers);
+    nm_store_close(m->to);
 }
 
 nm_status nm_evaluate_gallery_make(const nm_evaluate_gallery_config *config, const nm_evaluation_entrant *entrants,
-                                   size_t count, nm_evaluate_gallery **gallery, nm_error *error) {
-    maker m = {.config = config};
+                                   size_t count, nm_thread_pool *pool, nm_evaluate_gallery **gallery, nm_error *error) {
+    maker m = {.config = config, .pool = pool};
     *gallery = NULL;
     nm_status status = create(entrants, count, config->most, &m.gallery, error);
     if (status != NM_OK) return status;
     m.gallery->driven = config->driven;
     status = open_all(&m, error);
-    for (size_t p = 0; status == NM_OK && p < count; ++p) status = shoot_all(&m, p, error);
-    close_painter(&m);
-    nm_store_close(m.from);
-    nm_store_close(m.to);
-    nm_episode_work_destroy(m.work);
+    for (m.planner = 0; status == NM_OK && m.planner < count; ++m.planner) status = shoot_all(&m, error);
+    close_all(&m);
     if (status == NM_OK)
         *gallery = m.gallery;
     else

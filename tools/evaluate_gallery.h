@@ -2,12 +2,13 @@
 #ifndef NM_TOOLS_EVALUATE_GALLERY_H
 #define NM_TOOLS_EVALUATE_GALLERY_H
 
+#include "base/thread_pool.h"
 #include "scenarios/evaluation_summary.h"
 
 #define NM_EVALUATE_FRAMES 5u
 #define NM_EVALUATE_FRAME_WIDTH 270  ///< px
 #define NM_EVALUATE_FRAME_HEIGHT 330 ///< px
-/// Of all pictures together; scenes beyond it have none. With base64 and text a page stays under 10 MB.
+/// Of all pictures of a page together. With base64 and text it stays under 10 MB.
 #define NM_EVALUATE_PICTURE_BYTES (6u << 20)
 
 typedef struct nm_evaluate_frame {
@@ -39,10 +40,11 @@ typedef struct nm_evaluate_gallery_config {
     const char *store;  ///< path of the scenes
     const char *driven; ///< path of a store that is made, or added to
     const nm_episode_config *episode;
-    /// Makes entrant number `planner` anew.
+    /// Makes entrant number `planner` anew; called on the thread that is going to use it, by several at once.
     nm_status (*open)(void *context, size_t planner, nm_planner **out, nm_error *error);
     void *context;
     size_t most;                                   ///< scenes of a planner
+    size_t bytes;                                  ///< of the pictures of a planner
     void (*progress)(void *context, size_t shots); ///< nullable
     int (*stop)(void *context);                    ///< nullable
 } nm_evaluate_gallery_config;
@@ -51,9 +53,11 @@ typedef struct nm_evaluate_gallery_config {
 size_t nm_evaluate_gallery_size(const nm_evaluation_entrant *entrants, size_t count, size_t most);
 
 /// A scene that cannot be driven or drawn (no EGL on this machine, a planner that does not start) is in the gallery
-/// with the reason. Errors are those of the stores and of memory, and NM_E_CANCELLED; *gallery is NULL then.
+/// with the reason; so is one whose pictures would be beyond the planner's bytes. Scenes are driven by the threads of
+/// the pool (among agents that a model drives by the calling one), and drawn one after the other: the same for any
+/// number of threads. Errors are those of the stores and of memory, and NM_E_CANCELLED; *gallery is NULL then.
 nm_status nm_evaluate_gallery_make(const nm_evaluate_gallery_config *config, const nm_evaluation_entrant *entrants,
-                                   size_t count, nm_evaluate_gallery **gallery, nm_error *error);
+                                   size_t count, nm_thread_pool *pool, nm_evaluate_gallery **gallery, nm_error *error);
 void nm_evaluate_gallery_destroy(nm_evaluate_gallery *gallery); ///< NULL is fine
 
 /// Pictures of driven scenes: evaluate_pictures.c, not in builds without graphics.

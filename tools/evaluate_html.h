@@ -12,6 +12,15 @@ void nm_html_collisions(const nm_evaluate_report *report, FILE *file);
 void nm_html_troubles(const nm_evaluate_report *report, FILE *file);
 nm_status nm_html_charts(const nm_evaluate_report *report, FILE *file, nm_error *error); ///< NM_E_MEMORY
 void nm_html_gallery(const nm_evaluate_report *report, FILE *file);
+nm_status nm_html_danger(const nm_evaluate_report *report, FILE *file, nm_error *error); ///< NM_E_MEMORY
+void nm_html_worlds(const nm_evaluate_study *study, FILE *file);                         ///< of several
+void nm_html_realism(const nm_evaluate_study *study, FILE *file);
+
+/// text may hold markup; title may not.
+void nm_html_section(FILE *file, const char *id, const char *anchor, const char *title, const char *text);
+void nm_html_begin_table(FILE *file); ///< up to its first row of headings
+void nm_html_end_table(FILE *file);
+void nm_html_tinted(FILE *file, double value); ///< a share of 1, tinted by how much is lost
 
 /// Class number of a planner's colour: 8 for the expert, 0 to 7 in turn for the others.
 int nm_html_colour(const nm_evaluate_report *report, size_t planner);

@@ -94,7 +94,7 @@ nm_status nm_html_charts(const nm_evaluate_report *report, FILE *file, nm_error 
     nm_svg_series *series = calloc(count + 1, sizeof *series);
     double *values = calloc(rows + 1, sizeof *values);
     if (series && values) {
-        fputs("<section id=\"charts\">\n<h2>Distributions</h2>\n<div class=\"legend\">", file);
+        fprintf(file, "<section id=\"charts%s\">\n<h2>Distributions</h2>\n<div class=\"legend\">", report->anchor);
         for (size_t i = 0; i < count; ++i) {
             fprintf(file, "<span><i class=\"key k%d\"></i>", nm_html_colour(report, i));
             nm_markup_text(file, report->entrants[i].planner);
@@ -209,7 +209,8 @@ static void write_shot(const nm_evaluate_report *report, size_t planner, const n
 
 void nm_html_gallery(const nm_evaluate_report *report, FILE *file) {
     const nm_evaluate_gallery *gallery = report->gallery;
-    fputs("<section id=\"gallery\">\n<h2>Worst scenes</h2>\n"
+    fprintf(file, "<section id=\"gallery%s\">\n<h2>Worst scenes</h2>\n", report->anchor);
+    fputs(
           "<p class=\"note\">Driven once more for these pictures. Up is where the ego heads at the moment that cost "
           "most; "
           "there a ring is around the ego and around whom it met. Dashes are the recorded way of the ego. Below: the "

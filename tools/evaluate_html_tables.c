@@ -8,16 +8,9 @@
 
 #define TROUBLES_MOST 100u ///< listed of a planner
 
-static void begin_section(FILE *file, const char *id, const char *title, const char *text) {
-    fprintf(file, "<section id=\"%s\">\n<h2>%s</h2>\n<p class=\"note\">%s</p>\n", id, title, text);
-}
-
-static void begin_table(FILE *file) {
-    fputs("<div class=\"scroll\"><table>\n<thead><tr>", file);
-}
-
-static void end_table(FILE *file) {
-    fputs("</tbody>\n</table></div>\n", file);
+static void begin_section(const nm_evaluate_report *report, FILE *file, const char *id, const char *title,
+                          const char *text) {
+    nm_html_section(file, id, report->anchor, title, text);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -42,6 +35,7 @@ static void write_score_row(const nm_evaluate_report *report, size_t i, FILE *fi
     nm_html_number(file, p->score.p95, 3);
     nm_html_number(file, p->all.scenes ? 100.0 * (double)p->all.collided / (double)p->all.scenes : NAN, 1);
     nm_html_count(file, p->all.scenes);
+    nm_html_count(file, p->mean.groups);
     nm_html_count(file, p->all.failed);
     nm_html_count(file, p->all.unfit);
     nm_html_number(file, 1e3 * p->plan_mean.mean, 3);
@@ -49,37 +43,29 @@ static void write_score_row(const nm_evaluate_report *report, size_t i, FILE *fi
 }
 
 void nm_html_scores(const nm_evaluate_report *report, FILE *file) {
-    begin_section(
-        file, "scores", "Scores",
+    begin_section(report, file, "scores", "Scores",
         "nuPlan closed-loop score, 0 to 1. A scene in which a planner failed counts as 0; an unfit one, which "
-        "nobody can drive, for nobody. Interval: 95&#8201;%, bootstrap over scenes; scenes cut out of one "
-        "recording are alike and make it too narrow.");
-    begin_table(file);
+        "nobody can drive, for nobody. Interval: 95&#8201;%, bootstrap over groups of scenes that are not "
+        "independent, such as cuts of one recording.");
+    nm_html_begin_table(file);
     fputs("<th scope=\"col\">planner</th><th scope=\"col\">mean score</th><th scope=\"col\">95 % interval</th>"
           "<th scope=\"col\" title=\"5 % of the scenes score no more\">P5</th><th scope=\"col\">P25</th>"
           "<th scope=\"col\">median</th><th scope=\"col\">P75</th><th scope=\"col\">P95</th>"
           "<th scope=\"col\" class=\"wrap\">at-fault collision, % of scenes</th><th scope=\"col\">scenes</th>"
+          "<th scope=\"col\" title=\"of scenes that are independent of each other: what intervals are drawn from\">groups</th>"
           "<th scope=\"col\">failed</th><th scope=\"col\">unfit</th><th scope=\"col\">ms/step</th></tr></thead>\n"
           "<tbody>\n",
           file);
     for (size_t i = 0; i < report->summary->planner_count; ++i) write_score_row(report, i, file);
-    end_table(file);
+    nm_html_end_table(file);
     fputs("</section>\n", file);
 }
 
-/// Tinted by how much is lost.
-static void write_tinted(FILE *file, double value) {
-    char text[NM_EVALUATE_NUMBER];
-    const double lost = isfinite(value) ? fmin(fmax(1.0 - value, 0.0), 1.0) : 0.0;
-    fprintf(file, "<td style=\"background:rgba(var(--tint),%.3f)\">%s</td>", 0.55 * lost,
-            nm_evaluate_number(text, value, 3));
-}
-
 void nm_html_metrics(const nm_evaluate_report *report, FILE *file) {
-    begin_section(file, "metrics", "What the score is made of",
+    begin_section(report, file, "metrics", "What the score is made of",
                   "Means over scenes, 1 is best. The first four multiply the weighted mean of the last four. Tinted by "
                   "what was lost.");
-    begin_table(file);
+    nm_html_begin_table(file);
     fputs("<th scope=\"col\">planner</th>", file);
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) {
         const nm_nuplan_description *about = nm_nuplan_describe(nm_evaluate_order[m]);
@@ -99,10 +85,10 @@ void nm_html_metrics(const nm_evaluate_report *report, FILE *file) {
         fputs("<tr>", file);
         nm_html_planner_cell(report, i, file);
         for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m)
-            write_tinted(file, report->summary->planners[i].all.metric[nm_evaluate_order[m]]);
+            nm_html_tinted(file, report->summary->planners[i].all.metric[nm_evaluate_order[m]]);
         fputs("</tr>\n", file);
     }
-    end_table(file);
+    nm_html_end_table(file);
     fputs("</section>\n", file);
 }
 
@@ -118,7 +104,7 @@ static void write_pair(const nm_evaluate_report *report, const nm_evaluation_pai
     nm_markup_text(file, nm_html_name(report, p->first));
     fputs(" <span class=\"dim\">against</span> ", file);
     nm_markup_text(file, nm_html_name(report, p->second));
-    fprintf(file, "</th><td>%zu</td>", p->scenes);
+    fprintf(file, "</th><td>%zu</td><td>%u</td>", p->scenes, p->difference.groups);
     if (!p->scenes) {
         fputs("<td>-</td><td>-</td><td></td><td></td><td>-</td></tr>\n", file);
         return;
@@ -141,19 +127,19 @@ void nm_html_pairs(const nm_evaluate_report *report, FILE *file) {
         const nm_estimate *d = &summary->pairs[i].difference; // fmax leaves NaN out
         reach = fmax(reach, fmax(fabs(d->low), fabs(d->high)));
     }
-    begin_section(
-        file, "pairs", "Planners compared on the same scenes",
+    begin_section(report, file, "pairs", "Planners compared on the same scenes",
         "Mean difference of the scores scene by scene, with its 95&#8201;% bootstrap interval; bold where that "
         "leaves out 0. Won, tied and lost are scenes of the first planner.");
-    begin_table(file);
-    fputs("<th scope=\"col\">pair</th><th scope=\"col\">scenes</th><th scope=\"col\">difference</th>"
+    nm_html_begin_table(file);
+    fputs("<th scope=\"col\">pair</th><th scope=\"col\">scenes</th><th scope=\"col\">groups</th>"
+          "<th scope=\"col\">difference</th>"
           "<th scope=\"col\">95 % interval</th>",
           file);
     fprintf(file, "<th scope=\"col\"><span class=\"ends\"><i>&#8722;%.3f</i><i>0</i><i>+%.3f</i></span></th>", reach,
             reach);
     fputs("<th scope=\"col\"></th><th scope=\"col\">won / tied / lost</th></tr></thead>\n<tbody>\n", file);
     for (size_t i = 0; i < summary->pair_count; ++i) write_pair(report, &summary->pairs[i], reach, file);
-    end_table(file);
+    nm_html_end_table(file);
     fputs("</section>\n", file);
 }
 
@@ -194,11 +180,11 @@ static void write_type(const nm_evaluate_report *report, size_t type, FILE *file
 
 void nm_html_types(const nm_evaluate_report *report, FILE *file) {
     const nm_evaluation_summary *summary = report->summary;
-    begin_section(
-        file, "types", "By type of scene",
+    begin_section(report, file, "types", "By type of scene",
         "Mean score, and beside it the number of scenes with a collision at fault; the best planner bold. The "
-        "type is the kind a scene was generated for, else the most severe kind mined in it, else its source.");
-    begin_table(file);
+        "type is the kind a scene was generated for, else the most severe kind mined in it, else where the ego was "
+        "recorded and what it did there.");
+    nm_html_begin_table(file);
     fputs("<th scope=\"col\">type</th><th scope=\"col\">scenes</th>", file);
     for (size_t i = 0; i < summary->planner_count; ++i) {
         fprintf(file, "<th scope=\"col\" class=\"wrap\" colspan=\"2\"><i class=\"key k%d\"></i>",
@@ -208,7 +194,7 @@ void nm_html_types(const nm_evaluate_report *report, FILE *file) {
     }
     fputs("</tr></thead>\n<tbody>\n", file);
     for (size_t t = 0; t < summary->type_count; ++t) write_type(report, t, file);
-    end_table(file);
+    nm_html_end_table(file);
     fputs("</section>\n", file);
 }
 
@@ -255,14 +241,14 @@ static size_t contacts_of_all(const nm_evaluate_report *report) {
 }
 
 void nm_html_collisions(const nm_evaluate_report *report, FILE *file) {
-    begin_section(file, "collisions", "Collisions",
+    begin_section(report, file, "collisions", "Collisions",
                   "First contacts of the ego with anybody, by nuPlan's classes and by what it met, at most 8 a "
                   "scene.");
     if (!contacts_of_all(report)) {
         fputs("<p>There was none.</p>\n</section>\n", file);
         return;
     }
-    begin_table(file);
+    nm_html_begin_table(file);
     fputs("<th scope=\"col\">class</th>", file);
     for (size_t i = 0; i < report->summary->planner_count; ++i) {
         fprintf(file, "<th scope=\"col\" colspan=\"2\"><i class=\"key k%d\"></i>", nm_html_colour(report, i));
@@ -277,7 +263,7 @@ void nm_html_collisions(const nm_evaluate_report *report, FILE *file) {
         snprintf(name, sizeof name, "with a %s", nm_nuplan_type_name((nm_nuplan_type)t));
         write_contacts(report, name, "what the ego met", 0, t, file);
     }
-    end_table(file);
+    nm_html_end_table(file);
     fputs("</section>\n", file);
 }
 
@@ -292,7 +278,7 @@ static void list_troubles(const nm_evaluate_report *report, size_t planner, FILE
     fprintf(file, "<h3><i class=\"key k%d\"></i>", nm_html_colour(report, planner));
     nm_markup_text(file, entrant->planner);
     fprintf(file, ": %zu failed, %zu unfit</h3>\n", all->failed, all->unfit);
-    begin_table(file);
+    nm_html_begin_table(file);
     fputs("<th scope=\"col\">scene</th><th scope=\"col\" class=\"left\">type</th><th scope=\"col\" "
           "class=\"left\">outcome</th><th scope=\"col\" class=\"left\">reason</th></tr></thead>\n<tbody>\n",
           file);
@@ -308,13 +294,13 @@ static void list_troubles(const nm_evaluate_report *report, size_t planner, FILE
             fputs("</td></tr>\n", file);
             ++shown;
         }
-    end_table(file);
+    nm_html_end_table(file);
     if (all->failed + all->unfit > shown)
         fprintf(file, "<p class=\"note\">%zu more are in results.csv.</p>\n", all->failed + all->unfit - shown);
 }
 
 void nm_html_troubles(const nm_evaluate_report *report, FILE *file) {
-    begin_section(file, "troubles", "Failed and unfit scenes",
+    begin_section(report, file, "troubles", "Failed and unfit scenes",
                   "Failed: the planner broke down, and the scene counts as 0. Unfit: it has no ego, route or map to "
                   "drive on, or too little recording.");
     for (size_t i = 0; i < report->summary->planner_count; ++i) list_troubles(report, i, file);

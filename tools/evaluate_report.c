@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "tools/cli.h"
 
 const nm_nuplan_metric nm_evaluate_order[NM_NUPLAN_SCORED_COUNT] = {
@@ -80,12 +81,19 @@ static void add_contacts(cJSON *object, const char *list_name, const char *name,
     nm_json_integer(to, "not_at_fault", counts[0]);
 }
 
+static void add_world(cJSON *object, const nm_evaluate_report *report) {
+    cJSON_AddStringToObject(object, "agents", nm_episode_agents_name(report->episode->agents));
+    cJSON_AddStringToObject(object, "store", nm_base_name(report->store));
+}
+
 cJSON *nm_evaluate_planner_json(const nm_evaluate_report *report, size_t planner) {
     const nm_evaluation_summary *summary = report->summary;
     const nm_evaluation_sum *p = &summary->planners[planner];
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "planner", report->entrants[planner].planner);
+    add_world(object, report);
     add_part(object, &p->all);
+    nm_json_integer(object, "groups", p->mean.groups);
     nm_json_number(object, "score_low", p->mean.low);
     nm_json_number(object, "score_high", p->mean.high);
     nm_json_number(object, "plan_ms", 1e3 * p->plan_mean.mean);
@@ -93,6 +101,9 @@ cJSON *nm_evaluate_planner_json(const nm_evaluate_report *report, size_t planner
     add_distribution(object, "score_distribution", &p->score, 1.0);
     add_distribution(object, "min_ttc_s", &p->min_ttc, 1.0);
     nm_json_integer(object, "scenes_without_ttc", p->no_ttc);
+    nm_json_integer(object, "danger_measured", p->measured);
+    for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m)
+        add_distribution(object, nm_ego_describe((nm_ego_measure)m)->name, &p->danger[m], 1.0);
     add_distribution(object, "plan_mean_ms", &p->plan_mean, 1e3);
     for (int c = 0; c < NM_NUPLAN_CLASS_COUNT; ++c)
         add_contacts(object, "collisions_by_class", nm_nuplan_class_name((nm_nuplan_class)c), p->by_class[c]);
@@ -108,14 +119,15 @@ cJSON *nm_evaluate_planner_json(const nm_evaluate_report *report, size_t planner
     return object;
 }
 
-cJSON *nm_evaluate_pairs_json(const nm_evaluate_report *report) {
-    cJSON *list = cJSON_CreateArray();
+void nm_evaluate_add_pairs_json(const nm_evaluate_report *report, cJSON *list) {
     for (size_t i = 0; i < report->summary->pair_count; ++i) {
         const nm_evaluation_pair *p = &report->summary->pairs[i];
         cJSON *object = cJSON_CreateObject();
         cJSON_AddStringToObject(object, "first", report->entrants[p->first].planner);
         cJSON_AddStringToObject(object, "second", report->entrants[p->second].planner);
+        add_world(object, report);
         nm_json_integer(object, "scenes", p->scenes);
+        nm_json_integer(object, "groups", p->difference.groups);
         nm_json_number(object, "difference", p->difference.value);
         nm_json_number(object, "low", p->difference.low);
         nm_json_number(object, "high", p->difference.high);
@@ -124,7 +136,6 @@ cJSON *nm_evaluate_pairs_json(const nm_evaluate_report *report) {
         nm_json_integer(object, "losses", p->losses);
         cJSON_AddItemToArray(list, object);
     }
-    return list;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

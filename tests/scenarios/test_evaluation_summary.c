@@ -79,8 +79,8 @@ static void set_up(stage *s) {
     collide(&s->a[4].episode, 0, NM_NUPLAN_ACTIVE_REAR, NM_NUPLAN_VEHICLE, 0);
     collide(&s->a[4].episode, 1, NM_NUPLAN_ACTIVE_FRONT, NM_NUPLAN_PEDESTRIAN, 1);
     collide(&s->a[4].episode, 2, NM_NUPLAN_ACTIVE_FRONT, NM_NUPLAN_VEHICLE, 1);
-    s->entrants[0] = (nm_evaluation_entrant){"a", s->a, 5};
-    s->entrants[1] = (nm_evaluation_entrant){"b", s->b, 5};
+    s->entrants[0] = (nm_evaluation_entrant){"a", s->a, 5, NULL};
+    s->entrants[1] = (nm_evaluation_entrant){"b", s->b, 5, NULL};
     s->arena = nm_arena_create(0);
     assert_non_null(s->arena);
     assert_int_equal(nm_evaluation_summarize(s->entrants, 2, NULL, s->arena, &s->summary, NULL), NM_OK);
@@ -167,7 +167,7 @@ static void pairs(void **state) {
 static void nothing(void **state) {
     (void)state;
     nm_results_row rows[2] = {other(1, "x", NM_EPISODE_UNFIT), other(2, "x", NM_EPISODE_UNFIT)};
-    const nm_evaluation_entrant entrants[2] = {{"a", rows, 2}, {"b", NULL, 0}};
+    const nm_evaluation_entrant entrants[2] = {{"a", rows, 2, NULL}, {"b", NULL, 0, NULL}};
     nm_evaluation_summary summary;
     nm_arena *arena = nm_arena_create(0);
     assert_int_equal(nm_evaluation_summarize(entrants, 2, NULL, arena, &summary, NULL), NM_OK);

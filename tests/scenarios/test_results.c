@@ -80,9 +80,9 @@ static void newer_and_damaged_files_are_refused(void **state) {
     (void)state;
     folder f = folder_make();
     nm_results_close(open_results(f.store));
-    sql(f.store, "PRAGMA user_version = 2");
+    sql(f.store, "PRAGMA user_version = 3");
     assert_int_equal(open_status(f.store, 1), NM_E_VERSION);
-    sql(f.store, "PRAGMA user_version = 1; ALTER TABLE episode RENAME COLUMN score TO points");
+    sql(f.store, "PRAGMA user_version = 2; ALTER TABLE episode RENAME COLUMN score TO points");
     assert_int_equal(open_status(f.store, 1), NM_E_FORMAT);
     assert_non_null(strstr(failure.message, "damaged"));
     sql(f.store, "ALTER TABLE episode RENAME COLUMN points TO score");
@@ -100,7 +100,7 @@ static void a_file_says_what_it_is(void **state) {
     begin(results, &run);
     nm_results_close(results);
     assert_int_equal(sql_integer(f.store, "PRAGMA application_id"), 0x6e6d6576);
-    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 1);
+    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 2);
     assert_int_equal(
         sql_integer(f.store, "SELECT count(*) FROM meta WHERE name = 'program' AND value LIKE 'nearmiss %'"), 1);
     // an empty run has a row in the view, without a score
@@ -163,6 +163,9 @@ static nm_results_row done_row(void) {
                                       .collision_count = 2,
                                       .min_ttc = 0.5f,
                                       .min_distance = 0.25f,
+                                      .danger = {.value = {1.5f, INFINITY, 0.75f, 8.25f, 3.5f, 4.125f},
+                                                 .worst_step = 12,
+                                                 .worst_track = 5},
                                       .worst_sample = 7,
                                       .worst = "time_to_collision_within_bound"}};
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) row.episode.score.metric[m].value = 0.125 * (m + 1);
@@ -201,6 +204,12 @@ static void rows_come_back(void **state) {
     assert_true(b->collisions[0].track == 5 && b->collisions[0].step == 36);
     assert_int_equal(b->collisions[0].collision_class, NM_NUPLAN_ACTIVE_LATERAL);
     assert_true(b->min_ttc == a->min_ttc && b->min_distance == a->min_distance);
+    for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m) assert_true(b->danger.value[m] == a->danger.value[m]);
+    assert_true(b->danger.worst_step == 12 && b->danger.worst_track == 5);
+    assert_int_equal(sql_integer(f.store, "SELECT sweep_ttc_s = 1.5 AND min_thw_s IS NULL AND pet_s = 0.75 AND "
+                                          "closing_mps = 8.25 AND max_drac_mps2 = 3.5 AND required_decel_mps2 = 4.125 "
+                                          "AND danger_step = 22 AND danger_track = 5 FROM episodes"),
+                     1);
     assert_true(b->worst_sample == 7 && strcmp(b->worst, a->worst) == 0);
     assert_true(fabs(b->plan_mean - a->plan_mean) < 1e-15 && fabs(b->plan_max - a->plan_max) < 1e-15);
     assert_true(b->wall_seconds == a->wall_seconds);
@@ -236,6 +245,7 @@ static void what_has_no_value_is_null(void **state) {
                                   .samples = 6,
                                   .min_ttc = NAN,
                                   .min_distance = 3.0f,
+                                  .danger = nm_episode_no_danger(),
                                   .worst_sample = NM_NONE,
                                   .worst = ""};
     snprintf(failed.episode.reason, sizeof failed.episode.reason, "planner 'p' said \xc3\xa9\xff");
@@ -251,6 +261,7 @@ static void what_has_no_value_is_null(void **state) {
     assert_int_equal(rows[1].episode.outcome, NM_EPISODE_FAILED);
     assert_string_equal(rows[1].episode.reason, failed.episode.reason);
     assert_true(rows[1].episode.score.score == 0.0);
+    for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m) assert_true(isnan(rows[1].episode.danger.value[m]));
     assert_int_equal(rows[2].episode.outcome, NM_EPISODE_UNFIT);
     assert_int_equal(rows[2].episode.ego_track, NM_NONE); // nobody was driven
     assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM episode WHERE scene = 41 AND min_ttc_s IS NULL AND "
@@ -287,6 +298,74 @@ static void hostile_rows_are_read(void **state) {
     assert_int_equal(strlen(rows[0].episode.reason), sizeof rows[0].episode.reason - 1);
     nm_results_close(results);
     nm_arena_destroy(arena);
+    folder_remove(&f);
+}
+
+/// A file of schema 1, as it was made then, with one episode in it.
+static void make_old(const char *path) {
+    FILE *file = fopen(NM_SOURCE_DIR "/tests/scenarios/results-1.sql", "rb");
+    assert_non_null(file);
+    char text[16384];
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    sql(path, text);
+    sql(path, "PRAGMA application_id = 1852663158; PRAGMA user_version = 1;" // "nmev"
+              "INSERT INTO run VALUES (1, 'idm', 'log', 'nuplan', 'tracked', 15, 1, 0, '', 's.db', 'nearmiss 0', '', "
+              "'2025-01-31T12:00:00Z', NULL);"
+              "INSERT INTO episode VALUES (1, 7, 99, 'n', 't', 'done', '', 10, 3, 50, 0.5, 1, 1, 1, 1, 1, 1, 1, 0, 1, "
+              "0, '', NULL, NULL, 0.5, 2.5, '', NULL, 1, 2, 0.25);"
+              "INSERT INTO collision VALUES (1, 7, 20, 4, 'vehicle', 'active_front', 0, 1.5)");
+}
+
+static void an_older_file_is_brought_up_to_date(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_arena *arena = nm_arena_create(0);
+    make_old(f.store);
+    nm_results *results = NULL;
+    must(nm_results_open(f.store, 0, &results, error));
+    nm_results_row *rows;
+    assert_int_equal(read_rows(results, 1, arena, &rows), 1);
+    assert_true(rows[0].scene == 7 && rows[0].episode.score.score == 0.5 && rows[0].episode.samples == 50);
+    assert_true(rows[0].episode.min_ttc == 0.5f && rows[0].episode.wall_seconds == 0.25);
+    assert_int_equal(rows[0].episode.collision_count, 1);
+    for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m) assert_true(isnan(rows[0].episode.danger.value[m]));
+    assert_int_equal(rows[0].episode.danger.worst_step, NM_NONE);
+    const nm_results_row put = done_row(); // beside it, in the new columns
+    must(nm_results_put(results, 1, &put, error));
+    assert_int_equal(read_rows(results, 1, arena, &rows), 2);
+    assert_true(rows[1].episode.danger.value[NM_EGO_CLOSING] == 8.25f);
+    nm_results_close(results);
+    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 2);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM episodes WHERE max_drac_mps2 IS NULL"), 1);
+    assert_int_equal(open_status(f.store, 0), NM_OK); // once more
+    // columns are told apart by their names: a file that was made new has the same ones
+    folder g = folder_make();
+    nm_results_close(open_results(g.store));
+    char attach[400];
+    snprintf(attach, sizeof attach,
+             "ATTACH '%s' AS o; CREATE TABLE differ AS SELECT name, type FROM pragma_table_info('episode') EXCEPT "
+             "SELECT name, type FROM pragma_table_info('episode', 'o')",
+             g.store);
+    sql(f.store, attach);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM differ"), 0);
+    folder_remove(&g);
+    nm_arena_destroy(arena);
+    folder_remove(&f);
+}
+
+/// All or nothing: what can not be brought up to date stays as it was.
+static void damaged_older_files_are_refused(void **state) {
+    (void)state;
+    folder f = folder_make();
+    make_old(f.store);
+    sql(f.store, "ALTER TABLE episode ADD COLUMN pet_s REAL");
+    assert_int_equal(open_status(f.store, 0), NM_E_FORMAT);
+    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 1);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM pragma_table_info('episode') WHERE name = 'sweep_ttc_s'"),
+                     0);
+    sql(f.store, "PRAGMA user_version = 0");
+    assert_int_equal(open_status(f.store, 0), NM_E_FORMAT);
     folder_remove(&f);
 }
 
@@ -343,6 +422,8 @@ int main(void) {
         cmocka_unit_test(a_file_says_what_it_is),
         cmocka_unit_test(a_run_is_the_same_in_everything),
         cmocka_unit_test(rows_come_back),
+        cmocka_unit_test(an_older_file_is_brought_up_to_date),
+        cmocka_unit_test(damaged_older_files_are_refused),
         cmocka_unit_test(what_has_no_value_is_null),
         cmocka_unit_test(hostile_rows_are_read),
         cmocka_unit_test(many_rows_in_order_and_transactions),

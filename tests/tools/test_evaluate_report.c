@@ -109,6 +109,7 @@ typedef struct stage {
     nm_evaluation_summary summary;
     nm_episode_config episode;
     nm_evaluate_report report;
+    nm_evaluate_study study;
     nm_arena *arena;
     char path[128];
 } stage;
@@ -125,6 +126,7 @@ static void set_up(stage *s, const char *name) {
         row->episode.min_ttc = INFINITY;
         row->episode.min_distance = 2.5f;
         row->episode.wall_seconds = 0.25;
+        row->episode.danger = nm_episode_no_danger();
     }
     s->rows[0].episode.score.score = 1.0;
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) s->rows[0].episode.score.metric[m].value = 1.0;
@@ -136,22 +138,29 @@ static void set_up(stage *s, const char *name) {
     hit->collisions[0] = (nm_nuplan_collision){
         .track = 7, .step = 21, .at_fault = 1, .type = NM_NUPLAN_PEDESTRIAN, .collision_class = NM_NUPLAN_ACTIVE_FRONT};
     hit->min_ttc = 0.5f;
+    hit->danger = (nm_ego_criticality){.value = {0.0f, 0.75f, INFINITY, 8.5f, 4.0f, 20.0f}, .worst_step = 21, .worst_track = 7};
     s->rows[2].episode.outcome = NM_EPISODE_FAILED;
     s->rows[3].episode.outcome = NM_EPISODE_UNFIT;
     for (int i = 2; i < 4; ++i) snprintf(s->rows[i].episode.reason, sizeof s->rows[i].episode.reason, "%s", HOSTILE);
-    s->entrants[0] = (nm_evaluation_entrant){HOSTILE, s->rows, 4};
-    s->entrants[1] = (nm_evaluation_entrant){"expert", s->rows, 1};
+    s->entrants[0] = (nm_evaluation_entrant){HOSTILE, s->rows, 4, NULL};
+    s->entrants[1] = (nm_evaluation_entrant){"expert", s->rows, 1, NULL};
     assert_int_equal(nm_evaluation_summarize(s->entrants, 2, NULL, s->arena, &s->summary, NULL), NM_OK);
     s->report = (nm_evaluate_report){.store = HOSTILE,
-                                     .results = HOSTILE,
-                                     .command_line = HOSTILE,
+                                     .name = "",
+                                     .anchor = "",
                                      .options = HOSTILE,
-                                     .made = "2025-01-31 12:00 UTC",
                                      .episode = &s->episode,
                                      .entrants = s->entrants,
                                      .summary = &s->summary,
                                      .scenes = 4,
-                                     .pass_score = NAN};
+                                     .groups = 3};
+    s->study = (nm_evaluate_study){.results = HOSTILE,
+                                   .command_line = HOSTILE,
+                                   .made = "2025-01-31 12:00 UTC",
+                                   .grouping = "motion",
+                                   .pass_score = NAN,
+                                   .worlds = &s->report,
+                                   .world_count = 1};
     snprintf(s->path, sizeof s->path, "%s/%s", folder, name);
 }
 
@@ -160,23 +169,25 @@ static void csv(void **state) {
     stage s;
     set_up(&s, "a.csv");
     s.entrants[0].planner = "a, \"b\"";
-    assert_int_equal(nm_evaluate_write_csv(&s.report, s.path, NULL), NM_OK);
+    assert_int_equal(nm_evaluate_write_csv(&s.study, s.path, NULL), NM_OK);
     char *text = read_all(s.path);
     assert_int_equal(count_of(text, "\r\n"), 6);
     assert_non_null(strstr(text, "planner,scene,scene_hash,name,type,outcome,reason,start_step,ego_track,samples,score,"
                                  "no_ego_at_fault_collisions,drivable_area_compliance,ego_is_making_progress,"));
     assert_non_null(strstr(text, "\r\n\"a, \"\"b\"\"\",4000000001,\"fedcba9876543210\",\"plain\",\"cut_in\",\"done\","
-                                 "\"\",10,0,50,1,1,1,1,1,1,1,1,1,0,0,\"\",\"\",,,,2.5,\"\",,0,0,0.25\r\n"));
+                                 "\"\",10,0,50,1,1,1,1,1,1,1,1,1,0,0,\"\",\"\",,,,2.5,\"\",,0,0,0.25,,,,,,,,,\"idm\","));
     assert_non_null(strstr(text, ",0.25,0,0,0,0,0,0,0,0,1,1,\"active_front\",\"pedestrian\",31,7,0.5,2.5,"
-                                 "\"no_ego_at_fault_collisions\",31,0,0,0.25\r\n"));
+                                 "\"no_ego_at_fault_collisions\",31,0,0,0.25,0,0.75,,8.5,4,20,31,7,\"idm\","));
+    assert_non_null(strstr(text, ",wall_s,sweep_ttc_s,min_thw_s,pet_s,closing_mps,max_drac_mps2,required_decel_mps2,"
+                                 "danger_step,danger_track,agents,store\r\n"));
     assert_non_null(strstr(text, ",10,0,50,0,0,0,0,0,0,0,0,0,0,0,\"\",")); // failed: 0
     assert_non_null(strstr(text, ",10,0,50,,,,,,,,,,0,0,\"\","));          // unfit: nothing
     free(text);
     nm_error error;
-    assert_int_equal(nm_evaluate_write_csv(&s.report, "/nowhere/a.csv", &error), NM_E_IO);
-    assert_int_equal(nm_evaluate_write_json(&s.report, "/nowhere/a.json", &error), NM_E_IO);
-    assert_int_equal(nm_evaluate_write_junit(&s.report, "/nowhere/a.xml", &error), NM_E_IO);
-    assert_int_equal(nm_evaluate_write_html(&s.report, "/nowhere/a.html", &error), NM_E_IO);
+    assert_int_equal(nm_evaluate_write_csv(&s.study, "/nowhere/a.csv", &error), NM_E_IO);
+    assert_int_equal(nm_evaluate_write_json(&s.study, "/nowhere/a.json", &error), NM_E_IO);
+    assert_int_equal(nm_evaluate_write_junit(&s.study, "/nowhere/a.xml", &error), NM_E_IO);
+    assert_int_equal(nm_evaluate_write_html(&s.study, "/nowhere/a.html", &error), NM_E_IO);
     assert_string_equal(error.input, "/nowhere/a.html");
     nm_arena_destroy(s.arena);
 }
@@ -185,7 +196,7 @@ static void json(void **state) {
     (void)state;
     stage s;
     set_up(&s, "a.json");
-    assert_int_equal(nm_evaluate_write_json(&s.report, s.path, NULL), NM_OK);
+    assert_int_equal(nm_evaluate_write_json(&s.study, s.path, NULL), NM_OK);
     char *text = read_all(s.path);
     cJSON *document = cJSON_Parse(text);
     assert_non_null(document);
@@ -210,7 +221,7 @@ static void junit(void **state) {
     (void)state;
     stage s;
     set_up(&s, "a.xml");
-    assert_int_equal(nm_evaluate_write_junit(&s.report, s.path, NULL), NM_OK);
+    assert_int_equal(nm_evaluate_write_junit(&s.study, s.path, NULL), NM_OK);
     char *text = read_all(s.path);
     assert_int_equal(count_of(text, "<testsuite "), 2);
     assert_int_equal(count_of(text, "<testcase "), 5);
@@ -221,13 +232,13 @@ static void junit(void **state) {
     assert_null(strstr(text, "]]>"));
     assert_null(strstr(text, "\x01"));
     free(text);
-    s.report.pass_score = 0.25; // reached
-    assert_int_equal(nm_evaluate_write_junit(&s.report, s.path, NULL), NM_OK);
+    s.study.pass_score = 0.25; // reached
+    assert_int_equal(nm_evaluate_write_junit(&s.study, s.path, NULL), NM_OK);
     text = read_all(s.path);
     assert_int_equal(count_of(text, "<failure "), 1);
     free(text);
-    s.report.pass_score = 0.2500001;
-    assert_int_equal(nm_evaluate_write_junit(&s.report, s.path, NULL), NM_OK);
+    s.study.pass_score = 0.2500001;
+    assert_int_equal(nm_evaluate_write_junit(&s.study, s.path, NULL), NM_OK);
     text = read_all(s.path);
     assert_int_equal(count_of(text, "<failure "), 2);
     assert_int_equal(count_of(text, "<failure type=\"score\" message=\"score 0.2500 is below 0.25: no_ego_at_fault"),
@@ -249,7 +260,7 @@ static void page(void **state) {
     const nm_evaluate_gallery gallery = {
         .shots = (nm_evaluate_shot *[]){shots, NULL}, .counts = (size_t[]){2, 0}, .planners = 2, .driven = HOSTILE};
     s.report.gallery = &gallery;
-    assert_int_equal(nm_evaluate_write_html(&s.report, s.path, NULL), NM_OK);
+    assert_int_equal(nm_evaluate_write_html(&s.study, s.path, NULL), NM_OK);
     char *text = read_all(s.path);
     assert_null(strstr(text, "<script"));
     assert_null(strstr(text, "\x01"));
@@ -265,7 +276,7 @@ static void page(void **state) {
     assert_int_equal(count_of(text, "1 failed, 1 unfit"), 1);
     free(text);
     shots[0].again.score.score = 0.5;
-    assert_int_equal(nm_evaluate_write_html(&s.report, s.path, NULL), NM_OK);
+    assert_int_equal(nm_evaluate_write_html(&s.study, s.path, NULL), NM_OK);
     text = read_all(s.path);
     assert_int_equal(count_of(text, "Driven again for these pictures it scored 0.500"), 1);
     free(text);
@@ -281,7 +292,7 @@ static void empty_pages(void **state) {
     s.entrants[0].count = 1;
     s.entrants[1].count = 0;
     assert_int_equal(nm_evaluation_summarize(s.entrants, 2, NULL, s.arena, &s.summary, NULL), NM_OK);
-    assert_int_equal(nm_evaluate_write_html(&s.report, s.path, NULL), NM_OK);
+    assert_int_equal(nm_evaluate_write_html(&s.study, s.path, NULL), NM_OK);
     char *text = read_all(s.path);
     assert_null(strstr(text, "nan"));
     assert_non_null(strstr(text, "There was none."));

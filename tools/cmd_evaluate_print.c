@@ -1,0 +1,115 @@
+/// What `nearmiss evaluate` prints.
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "tools/cmd_evaluate.h"
+
+static void print_scores(const nm_evaluate_run *run) {
+    static const char *const headings[] = {"planner",   ">score",     ">no collision at fault",
+                                           ">on road",  ">direction", ">making way",
+                                           ">progress", ">TTC",       ">limit",
+                                           ">comfort",  ">failed",    ">unfit",
+                                           ">ms/step"};
+    nm_table *table = nm_table_create(headings, sizeof headings / sizeof *headings);
+    char text[NM_EVALUATE_NUMBER];
+    for (uint32_t i = 0; i < run->planner_count; ++i) {
+        const nm_evaluation_sum *p = &run->places->summary.planners[i];
+        nm_table_cell(table, "%s", run->planners[i]);
+        nm_table_cell(table, "%s", nm_evaluate_number(text, p->all.score, 4));
+        for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m)
+            nm_table_cell(table, "%s", nm_evaluate_number(text, p->all.metric[nm_evaluate_order[m]], 3));
+        nm_table_cell(table, "%zu", p->all.failed);
+        nm_table_cell(table, "%zu", p->all.unfit);
+        nm_table_cell(table, "%s", nm_evaluate_number(text, 1e3 * p->plan_mean.mean, 3));
+    }
+    nm_table_print(table, stdout);
+    nm_table_destroy(table);
+}
+
+/// What was driven, and how.
+static void print_conditions(const nm_evaluate_run *run) {
+    const nm_idm_params *idm = run->episode.idm;
+    int has_idm = 0;
+    for (uint32_t s = 0; s < run->store_count; ++s) {
+        printf("%s%zu scenes", s ? "; " : "\n", run->stores[s].scenes.count);
+        if (run->store_count > 1) printf(" of %s", run->stores[s].path);
+        if (run->stores[s].groups < run->stores[s].scenes.count)
+            printf(" in %u groups", run->stores[s].groups);
+    }
+    for (uint32_t a = 0; a < run->agents_count; ++a) {
+        printf("%s%s", a ? "," : ", agents ", nm_episode_agents_name(run->agents[a]));
+        has_idm |= run->agents[a] == NM_EPISODE_IDM;
+    }
+    printf(", %s, %g s at most", run->episode.perfect ? "plans followed exactly" : "plans tracked by nuPlan's two-stage controller",
+           (double)run->episode.seconds);
+    if (has_idm)
+        printf(", IDM set %s: T %.2f s, s0 %.1f m, a %.1f, b %.1f m/s2", idm->name, (double)idm->time_gap,
+               (double)idm->min_gap, (double)idm->accel, (double)idm->brake);
+    if (run->uses_model) printf(", weights %s", run->model.name);
+    printf("\n");
+}
+
+int nm_evaluate_print_table(const nm_evaluate_run *run) {
+    if (run->study.comparison)
+        nm_evaluate_print_worlds(&run->study, stdout);
+    else
+        print_scores(run);
+    for (uint32_t w = 0; w < run->place_count && run->options->by; ++w) {
+        printf("\n");
+        if (run->study.comparison) printf("%s:\n", run->places[w].name);
+        nm_evaluate_print_types(&run->worlds[w], stdout);
+    }
+    if (run->study.realism_count) {
+        printf("\n");
+        nm_evaluate_print_realism(&run->study, stdout);
+    }
+    print_conditions(run);
+    if (run->folder.path) printf("report: %s\n", run->folder.page);
+    return nm_cli_finish(run->command);
+}
+
+int nm_evaluate_print_json(const nm_evaluate_run *run) {
+    cJSON *document = cJSON_CreateObject();
+    nm_json_integer(document, "scenes", run->stores->scenes.count);
+    cJSON_AddStringToObject(document, "agents", nm_episode_agents_name(run->places->episode.agents));
+    cJSON_AddStringToObject(document, "idm", run->episode.idm->name);
+    cJSON_AddStringToObject(document, "weights", run->model.name);
+    cJSON_AddStringToObject(document, "execution", run->episode.perfect ? "perfect" : "tracked");
+    nm_json_number(document, "seconds", (double)run->episode.seconds);
+    if (run->folder.path) cJSON_AddStringToObject(document, "report", run->folder.page);
+    nm_evaluate_add_worlds_json(&run->study, document);
+    cJSON *list = cJSON_AddArrayToObject(document, "planners"), *pairs = cJSON_AddArrayToObject(document, "pairs");
+    for (uint32_t w = 0; w < run->place_count; ++w) {
+        for (uint32_t i = 0; i < run->planner_count; ++i) {
+            const nm_evaluation_report *r = &run->places[w].reports[i];
+            cJSON *object = nm_evaluate_planner_json(&run->worlds[w], i);
+            nm_json_integer(object, "driven_now", r->driven);
+            nm_json_number(object, "realtime_factor", r->driven ? r->driven_seconds / r->wall_seconds : NAN);
+            cJSON_AddItemToArray(list, object);
+        }
+        nm_evaluate_add_pairs_json(&run->worlds[w], pairs);
+    }
+    return nm_cli_print_json(run->command, document);
+}
+
+static void list_of(const nm_evaluate_run *run, const nm_evaluate_place *place, uint32_t planner) {
+    const nm_evaluation_entrant *e = &place->entrants[planner];
+    size_t shown = 0;
+    for (size_t i = 0; i < e->count && shown < 5; ++i) {
+        const nm_results_row *row = &e->rows[i];
+        if (row->episode.outcome == NM_EPISODE_DONE) continue;
+        nm_error why;
+        nm_error_clear(&why);
+        NM_ERROR(&why, NM_E_UNSUPPORTED, "%s, %s%sscene %" PRId64 " %s: %.300s", e->planner, place->name,
+                 *place->name ? ", " : "", row->scene, nm_episode_outcome_name(row->episode.outcome),
+                 row->episode.reason);
+        nm_cli_fail(run->command, &why);
+        ++shown;
+    }
+}
+
+void nm_evaluate_list_failures(const nm_evaluate_run *run) {
+    for (uint32_t w = 0; w < run->place_count; ++w)
+        for (uint32_t i = 0; i < run->planner_count; ++i) list_of(run, &run->places[w], i);
+}

@@ -1,0 +1,298 @@
+/// How `nearmiss evaluate` drives: every planner in every world, then what it came to.
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "tools/cmd_evaluate.h"
+
+static int is_nexus(const char *specification) {
+    return strcmp(specification, "nexus") == 0;
+}
+
+/// Several threads may ask at once.
+static nm_status open_number(const nm_evaluate_run *run, size_t number, nm_planner **planner, nm_error *error) {
+    const nm_evaluate_options *o = run->options;
+    const int alone = run->place->episode.agents == NM_EPISODE_NEXUS; // else each thread has a model of its own
+    if (is_nexus(run->planners[number]))
+        return nm_evaluate_model_planner(o->model, o->precision, run->common, alone ? (int)run->common->threads : 1,
+                                         planner, error);
+    return nm_planner_open(run->planners[number], &run->planner_options, planner, error);
+}
+
+static nm_status open_planner(void *context, nm_planner **planner, nm_error *error) {
+    const nm_evaluate_run *run = context;
+    return open_number(run, run->current, planner, error);
+}
+
+static void show_progress(void *context, size_t episodes) {
+    nm_progress_add(((nm_evaluate_run *)context)->progress, episodes);
+}
+
+static int silent(const nm_evaluate_run *run) {
+    return run->common->quiet || run->common->json;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The worlds
+
+static nm_status open_store(nm_evaluate_run *run, nm_evaluate_store *s, int id_count, char **ids, nm_error *error) {
+    const nm_evaluate_options *o = run->options;
+    return id_count ? nm_scene_ids_parse(ids, id_count, &s->scenes, error)
+                    : nm_scene_ids_choose(s->path, run->kind, o->where, (size_t)o->limit, &s->scenes, error);
+}
+
+/// Which of its scenes are independent.
+static nm_status group_scenes(nm_evaluate_run *run, nm_evaluate_store *s, nm_error *error) {
+    nm_store *store = NULL;
+    s->group = calloc(s->scenes.count + 1, sizeof *s->group);
+    if (!s->group) return NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
+    nm_status status = nm_store_open(s->path, NM_STORE_READ, &store, error);
+    if (status == NM_OK)
+        status = nm_evaluation_groups(store, s->scenes.ids, s->scenes.count, run->grouping, nm_cli_stop, NULL, s->group,
+                                      &s->groups, error);
+    nm_store_close(store);
+    return status;
+}
+
+static nm_status make_places(nm_evaluate_run *run, nm_error *error) {
+    const uint32_t count = run->store_count * run->agents_count;
+    for (uint32_t w = 0; w < count; ++w) {
+        nm_evaluate_place *place = &run->places[w];
+        const nm_episode_agents agents = run->agents[w % run->agents_count];
+        const char *name = nm_episode_agents_name(agents);
+        place->store = &run->stores[w / run->agents_count];
+        place->episode = run->episode;
+        place->episode.agents = agents;
+        place->episode.loop = agents == NM_EPISODE_NEXUS ? run->model.loop : NULL;
+        if (count > 1 && run->store_count > 1 && run->agents_count > 1)
+            snprintf(place->name, sizeof place->name, "%.120s, %s agents", nm_base_name(place->store->path), name);
+        else if (count > 1 && run->store_count > 1)
+            snprintf(place->name, sizeof place->name, "%.120s", nm_base_name(place->store->path));
+        else if (count > 1)
+            snprintf(place->name, sizeof place->name, "%s agents", name);
+        if (w) snprintf(place->anchor, sizeof place->anchor, "-%u", w + 1);
+        place->options = nm_evaluate_same_options(run->options, agents);
+        run->place_count = w + 1;
+        if (!place->options) return NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
+        const nm_status status = nm_episode_check(&place->episode, error);
+        if (status != NM_OK) return status;
+    }
+    return NM_OK;
+}
+
+static nm_status drive(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t planner, nm_error *error) {
+    const char *name = run->planners[planner];
+    run->place = place;
+    run->current = planner;
+    const nm_evaluation_config config = {
+        .episode = place->episode,
+        .planner = open_planner,
+        .planner_context = run,
+        .run = {.planner = name,
+                .store = nm_base_name(place->store->path),
+                .weights = place->episode.loop || is_nexus(name) ? run->model.name : "",
+                .config = run->options->config,
+                .program = "nearmiss " NM_VERSION},
+        .store = place->store->path,
+        .scenes = place->store->scenes.ids,
+        .scene_count = place->store->scenes.count,
+        .stop = nm_cli_stop,
+        .progress = show_progress,
+        .progress_context = run,
+    };
+    char label[256];
+    snprintf(label, sizeof label, "%.80s%s%s", name, *place->name ? ", " : "", place->name);
+    run->progress = nm_progress_start(label, "scenes", config.scene_count, silent(run));
+    const nm_status status = nm_evaluation_run(&config, run->results, run->pool, &place->reports[planner], error);
+    nm_progress_finish(run->progress);
+    return status;
+}
+
+static nm_status drive_all(nm_evaluate_run *run, nm_error *error) {
+    nm_status status = NM_OK;
+    for (uint32_t w = 0; w < run->place_count; ++w)
+        for (uint32_t i = 0; status == NM_OK && i < run->planner_count; ++i)
+            status = drive(run, &run->places[w], i, error);
+    return status;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// How real the agents are
+
+static nm_status rate(nm_evaluate_run *run, const nm_evaluate_store *store, nm_episode_agents agents, nm_error *error) {
+    nm_evaluate_realism *r = &run->realism[run->study.realism_count++];
+    *r = (nm_evaluate_realism){.store = store->path, .agents = agents};
+    nm_evaluation_realism_config config = {.store = store->path,
+                                           .scenes = store->scenes.ids,
+                                           .group = store->group,
+                                           .scene_count = store->scenes.count,
+                                           .episode = run->episode,
+                                           // replayed agents are the same every time, but likelihoods are of so many
+                                           .rollouts = (uint32_t)run->options->realism,
+                                           .stop = nm_cli_stop,
+                                           .progress = show_progress,
+                                           .progress_context = run};
+    config.episode.agents = agents;
+    config.episode.loop = agents == NM_EPISODE_NEXUS ? run->model.loop : NULL;
+    char label[64];
+    snprintf(label, sizeof label, "realism of %s agents", nm_episode_agents_name(agents));
+    run->progress = nm_progress_start(label, "scenes", config.scene_count, silent(run));
+    const nm_status status = nm_evaluation_realism_run(&config, run->pool, &r->of, error);
+    nm_progress_finish(run->progress);
+    return status;
+}
+
+/// Those that are replayed first, asked for or not: they are the bound.
+static nm_status rate_all(nm_evaluate_run *run, nm_error *error) {
+    nm_status status = NM_OK;
+    for (uint32_t s = 0; status == NM_OK && s < run->store_count; ++s) {
+        status = rate(run, &run->stores[s], NM_EPISODE_LOG, error);
+        for (uint32_t a = 0; status == NM_OK && a < run->agents_count; ++a)
+            if (run->agents[a] != NM_EPISODE_LOG) status = rate(run, &run->stores[s], run->agents[a], error);
+    }
+    return status;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What it came to
+
+/// The rows of the scenes that were asked for, with their groups: a file of results may hold more of the same run. Both
+/// are ascending.
+static nm_status read_rows(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t planner, nm_error *error) {
+    nm_evaluation_entrant *e = &place->entrants[planner];
+    const nm_scene_ids *scenes = &place->store->scenes;
+    nm_results_row *rows;
+    size_t count;
+    nm_status status = nm_results_rows(run->results, place->reports[planner].run, run->arena, &rows, &count, error);
+    if (status != NM_OK) return status;
+    uint32_t *group = NM_ARENA_ARRAY(run->arena, uint32_t, scenes->count);
+    if (!group) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the summary of an evaluation");
+    *e = (nm_evaluation_entrant){run->planners[planner], rows, nm_results_select(rows, count, scenes->ids, scenes->count),
+                                 group};
+    for (size_t i = 0, k = 0; i < e->count; ++i) {
+        while (scenes->ids[k] < rows[i].scene) ++k; // it is there: the rows were selected by it
+        group[i] = place->store->group[k];
+    }
+    return NM_OK;
+}
+
+static nm_status sum_up(nm_evaluate_run *run, nm_error *error) {
+    nm_status status = NM_OK;
+    for (uint32_t w = 0; status == NM_OK && w < run->place_count; ++w) {
+        nm_evaluate_place *place = &run->places[w];
+        for (uint32_t i = 0; status == NM_OK && i < run->planner_count; ++i) status = read_rows(run, place, i, error);
+        if (status == NM_OK)
+            status = nm_evaluation_summarize(place->entrants, run->planner_count, NULL, run->arena, &place->summary,
+                                             error);
+        run->worlds[w] = (nm_evaluate_report){.store = place->store->path,
+                                              .name = place->name,
+                                              .anchor = place->anchor,
+                                              .options = place->options,
+                                              .episode = &place->episode,
+                                              .entrants = place->entrants,
+                                              .summary = &place->summary,
+                                              .scenes = place->store->scenes.count,
+                                              .groups = place->store->groups};
+        run->compared[w] = (nm_evaluation_world){.store = place->store->path,
+                                                 .agents = place->episode.agents,
+                                                 .entrants = place->entrants,
+                                                 .summary = &place->summary};
+    }
+    if (status == NM_OK && run->place_count > 1)
+        status = nm_evaluation_compare(run->compared, run->place_count, NULL, run->arena, &run->comparison, error);
+    nm_evaluate_study *study = &run->study;
+    study->results = run->options->results ? run->options->results : run->folder.results;
+    study->command_line = run->command_line;
+    study->made = run->folder.made;
+    study->grouping = nm_evaluation_grouping_name(run->grouping);
+    study->pass_score = run->options->pass_score;
+    study->worlds = run->worlds;
+    study->compared = run->compared;
+    study->comparison = run->place_count > 1 ? &run->comparison : NULL;
+    study->world_count = run->place_count;
+    study->realism = run->realism;
+    return status;
+}
+
+static nm_status open_again(void *context, size_t planner, nm_planner **out, nm_error *error) {
+    return open_number(context, planner, out, error);
+}
+
+static nm_status make_gallery(nm_evaluate_run *run, nm_evaluate_place *place, nm_error *error) {
+    const nm_evaluate_gallery_config config = {.store = place->store->path,
+                                               .driven = run->folder.driven,
+                                               .episode = &place->episode,
+                                               .open = open_again,
+                                               .context = run,
+                                               .most = (size_t)run->options->gallery,
+                                               .bytes = NM_EVALUATE_PICTURE_BYTES /
+                                                        ((size_t)run->place_count * run->planner_count),
+                                               .progress = show_progress,
+                                               .stop = nm_cli_stop};
+    const size_t shots = nm_evaluate_gallery_size(place->entrants, run->planner_count, config.most);
+    char label[200];
+    run->place = place;
+    snprintf(label, sizeof label, "gallery%s%s", *place->name ? ", " : "", place->name);
+    run->progress = nm_progress_start(label, "scenes", shots, silent(run));
+    const nm_status status = nm_evaluate_gallery_make(&config, place->entrants, run->planner_count, run->pool,
+                                                      &place->gallery, error);
+    nm_progress_finish(run->progress);
+    return status;
+}
+
+/// The galleries, and the files of the report.
+static nm_status leave_report(nm_evaluate_run *run, nm_error *error) {
+    nm_status status = NM_OK;
+    for (uint32_t w = 0; status == NM_OK && run->options->gallery && w < run->place_count; ++w) {
+        status = make_gallery(run, &run->places[w], error);
+        run->worlds[w].gallery = run->places[w].gallery;
+    }
+    return status == NM_OK ? nm_evaluate_folder_write(&run->folder, &run->study, error) : status;
+}
+
+static nm_status open_results(nm_evaluate_run *run, nm_error *error) {
+    const nm_evaluate_options *o = run->options;
+    nm_status status = o->report ? nm_evaluate_folder_open(&run->folder, o->report, error) : NM_OK;
+    if (status != NM_OK) return status;
+    const char *path = o->results ? o->results : o->report ? run->folder.results : ":memory:";
+    return nm_results_open(path, 1, &run->results, error);
+}
+
+nm_status nm_evaluate_execute(nm_evaluate_run *run, int id_count, char **ids, nm_error *error) {
+    const nm_evaluate_options *o = run->options;
+    run->arena = nm_arena_create(0);
+    nm_status status = run->arena && run->command_line
+                           ? NM_OK
+                           : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
+    if (status == NM_OK && run->uses_model)
+        status = nm_evaluate_model_open(&run->model, o->model, o->precision, run->common, error);
+    if (status == NM_OK) status = make_places(run, error);
+    for (uint32_t s = 0; status == NM_OK && s < run->store_count; ++s)
+        status = open_store(run, &run->stores[s], id_count, ids, error);
+    // last, so that what goes wrong before leaves no file
+    if (status == NM_OK) status = open_results(run, error);
+    if (status == NM_OK) status = nm_thread_pool_create((int)run->common->threads, &run->pool, error);
+    if (status == NM_OK) status = drive_all(run, error);
+    for (uint32_t s = 0; status == NM_OK && s < run->store_count; ++s)
+        status = group_scenes(run, &run->stores[s], error);
+    if (status == NM_OK && o->realism) status = rate_all(run, error);
+    if (status == NM_OK) status = sum_up(run, error);
+    return status == NM_OK && o->report ? leave_report(run, error) : status;
+}
+
+void nm_evaluate_release(nm_evaluate_run *run) {
+    for (uint32_t w = 0; w < run->place_count; ++w) {
+        nm_evaluate_gallery_destroy(run->places[w].gallery);
+        free(run->places[w].options);
+    }
+    for (uint32_t s = 0; s < run->store_count; ++s) {
+        nm_scene_ids_release(&run->stores[s].scenes);
+        free(run->stores[s].group);
+    }
+    nm_results_close(run->results);
+    nm_evaluate_model_close(&run->model);
+    nm_thread_pool_destroy(run->pool);
+    nm_arena_destroy(run->arena);
+}
