@@ -19,8 +19,8 @@
 #define CLOSE_S 3.0f
 #define CLOSE_M 8.0f
 
-static const char *const places[NM_PLACE_TYPE_COUNT] = {"roundabout", "signals",        "junction", "ramp",
-                                                        "freeway",    "multilane road", "street",   "off the lanes"};
+static const char *const places[NM_PLACE_TYPE_COUNT] = {
+    "roundabout", "signals", "junction", "crosswalk", "ramp", "freeway", "multilane road", "street", "off the lanes"};
 static const char *const acts[NM_ACT_COUNT] = {"standing",       "turning left", "turning right",
                                                "changing left",  "changing right", "stopping",
                                                "starting",       "following",    "cruising"};
@@ -112,7 +112,11 @@ static int leads_round(const nm_map *map, uint32_t lane) {
     return 0;
 }
 
-/// Lanes of one direction beside one another, this one included.
+static int carries_traffic(const nm_lane *lane) {
+    return nm_lane_type_drivable((nm_lane_type)lane->type) && lane->type != NM_LANE_SHOULDER;
+}
+
+/// Lanes of one direction beside one another, this one included, shoulders left out.
 static uint32_t abreast(const nm_map *map, uint32_t lane) {
     uint32_t count = 1;
     for (int left = 0; left < 2; ++left) {
@@ -122,7 +126,7 @@ static uint32_t abreast(const nm_map *map, uint32_t lane) {
             moved = 0;
             for (uint32_t i = 0; i < side.count && !moved; ++i) {
                 const nm_neighbour *n = &map->neighbours[side.first + i];
-                if (n->opposite || !nm_lane_type_drivable((nm_lane_type)map->lanes[n->lane].type)) continue;
+                if (n->opposite || !carries_traffic(&map->lanes[n->lane])) continue;
                 at = n->lane;
                 moved = 1;
             }
@@ -141,6 +145,15 @@ static int comes_from_signal(const nm_map *map, const nm_lane *lane) {
     return 0;
 }
 
+/// It shares ground with a lane for vehicles, or with a crosswalk.
+static int shares_ground(const nm_map *map, const nm_lane *lane, int crosswalk) {
+    for (uint32_t i = 0; i < lane->conflicts.count; ++i) {
+        const nm_lane_type type = (nm_lane_type)map->lanes[map->conflicts[lane->conflicts.first + i].lane].type;
+        if (crosswalk ? type == NM_LANE_CROSSWALK : nm_lane_type_drivable(type)) return 1;
+    }
+    return 0;
+}
+
 static nm_scene_place_type place_of(const way *w) {
     const nm_map *map = w->scene->map;
     int found[NM_PLACE_TYPE_COUNT] = {0};
@@ -151,7 +164,8 @@ static nm_scene_place_type place_of(const way *w) {
         const int inside = lane->junction != NM_NONE || (lane->flags & NM_LANE_JUNCTION);
         found[NM_PLACE_ROUNDABOUT] |= leads_round(map, w->lanes[i]);
         found[NM_PLACE_SIGNALS] |= inside && comes_from_signal(map, lane);
-        found[NM_PLACE_JUNCTION] |= inside;
+        found[NM_PLACE_JUNCTION] |= inside && shares_ground(map, lane, 0);
+        found[NM_PLACE_CROSSWALK] |= shares_ground(map, lane, 1);
         found[NM_PLACE_RAMP] |= lane->type == NM_LANE_RAMP;
         found[NM_PLACE_FREEWAY] |= lane->type == NM_LANE_FREEWAY || lane->speed_limit >= FAST;
         found[NM_PLACE_MULTILANE] |= abreast(map, w->lanes[i]) >= 3;

@@ -18,10 +18,12 @@ typedef enum nm_scene_place_type {
     /// (4 pi area / length^2) at least 0.85 (a square's is 0.785).
     NM_PLACE_ROUNDABOUT = 0,
     NM_PLACE_SIGNALS,   ///< on a lane within a junction into which a signal leads, or up to 30 m before a signal
-    NM_PLACE_JUNCTION,  ///< on a lane within a junction, or up to 30 m before a stop or yield sign
+    NM_PLACE_JUNCTION,  ///< on a lane within a junction that shares ground with another one for vehicles, or up to 30 m
+                        ///< before a stop or yield sign
+    NM_PLACE_CROSSWALK, ///< on a lane that a crosswalk leads over
     NM_PLACE_RAMP,      ///< on a ramp
     NM_PLACE_FREEWAY,   ///< on a freeway's lane, or where 80 km/h (22.2 m/s) and more are allowed
-    NM_PLACE_MULTILANE, ///< at least 3 lanes beside one another in its direction
+    NM_PLACE_MULTILANE, ///< at least 3 lanes beside one another in its direction, shoulders left out
     NM_PLACE_STREET,    ///< on any other lane
     NM_PLACE_NO_LANE,   ///< "off the lanes"
     NM_PLACE_TYPE_COUNT

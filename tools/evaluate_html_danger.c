@@ -1,6 +1,7 @@
 /// How dangerous the drives were: quantiles and histograms of the ego's criticality.
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tools/evaluate_html.h"
 #include "tools/evaluate_svg.h"
@@ -14,7 +15,7 @@ static void write_row(const nm_evaluate_report *report, nm_ego_measure measure, 
     nm_html_count(file, d->count);
     nm_html_count(file, p->measured - d->count);
     const double values[] = {d->least, d->p05, d->p25, d->median, d->p75, d->p95, d->most};
-    for (size_t i = 0; i < sizeof values / sizeof *values; ++i) nm_html_number(file, values[i], 2);
+    for (size_t i = 0; i < sizeof values / sizeof *values; ++i) nm_html_number(file, values[i], values[i] < 100.0 ? 2 : 0);
     fputs("</tr>\n", file);
 }
 
@@ -29,12 +30,17 @@ static void write_table(const nm_evaluate_report *report, nm_ego_measure measure
     nm_html_end_table(file);
 }
 
+/// "m/s2" with its 2 raised, as UTF-8.
+static const char *unit_of(const nm_ego_description *about) {
+    return strcmp(about->unit, "m/s2") == 0 ? "m/s\xc2\xb2" : about->unit;
+}
+
 /// values: room for all rows of all planners.
 static void write_chart(const nm_evaluate_report *report, nm_ego_measure measure, nm_svg_series *series, double *values,
                         FILE *file) {
     const nm_ego_description *about = nm_ego_describe(measure);
     char label[96];
-    snprintf(label, sizeof label, "%s, %s; the last bin holds all beyond", about->title, about->unit);
+    snprintf(label, sizeof label, "%s, %s; the last bin holds all beyond", about->title, unit_of(about));
     const nm_svg_chart chart = {
         .title = about->title, .x_label = label, .high = (double)about->drawn_to, .digits = about->drawn_to > 9.0f ? 0 : 1};
     for (size_t i = 0; i < report->summary->planner_count; ++i) {
@@ -75,8 +81,8 @@ nm_status nm_html_danger(const nm_evaluate_report *report, FILE *file, nm_error 
         if (!any_measured(report)) fputs("<p>Nothing was measured.</p>\n", file);
         for (int m = 0; m < NM_EGO_MEASURE_COUNT && any_measured(report); ++m) {
             const nm_ego_description *about = nm_ego_describe((nm_ego_measure)m);
-            fprintf(file, "<div class=\"measure\"><div><h3>%s, %s</h3>\n<p class=\"note\">%s</p>\n", about->title,
-                    about->unit, about->meaning);
+            fprintf(file, "<div class=\"measure tight\"><div><h3>%s, %s</h3>\n<p class=\"note\">%s</p>\n", about->title,
+                    unit_of(about), about->meaning);
             write_table(report, (nm_ego_measure)m, file);
             fputs("</div>\n<figure>", file);
             write_chart(report, (nm_ego_measure)m, series, values, file);

@@ -17,19 +17,20 @@ static void world_cell(const nm_evaluate_study *study, size_t world, FILE *file)
     fputs("</th>", file);
 }
 
-static void difference_cells(FILE *file, const nm_estimate *e) {
-    if (!isfinite(e->value)) {
-        fputs("<td>-</td><td>-</td>", file);
-        return;
-    }
-    fprintf(file, "<td class=\"%s\">%+.3f</td><td class=\"dim\">%+.3f to %+.3f</td>",
-            e->low > 0.0 || e->high < 0.0 ? "best" : "", e->value, e->low, e->high);
+/// A mean difference and its interval; bold where that leaves out 0.
+static void difference_cell(FILE *file, const nm_estimate *e, int digits) {
+    if (isfinite(e->value))
+        fprintf(file, "<td class=\"group%s\">%+.*f<br><span class=\"dim\">%+.*f to %+.*f</span></td>",
+                e->low > 0.0 || e->high < 0.0 ? " best" : "", digits, e->value, digits, e->low, digits, e->high);
+    else
+        fputs("<td class=\"group\">-</td>", file);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Scores
 
 static void write_scores(const nm_evaluate_study *study, FILE *file) {
+    fputs("<div class=\"tight\">", file);
     nm_html_begin_table(file);
     fputs("<th scope=\"col\"></th>", file);
     for (size_t w = 0; w < study->world_count; ++w) {
@@ -61,6 +62,7 @@ static void write_scores(const nm_evaluate_study *study, FILE *file) {
         fputs("</tr>\n", file);
     }
     nm_html_end_table(file);
+    fputs("</div>\n", file);
 }
 
 static void write_shifts(const nm_evaluate_study *study, FILE *file) {
@@ -69,10 +71,11 @@ static void write_shifts(const nm_evaluate_study *study, FILE *file) {
     fputs("<h3>What other agents change</h3>\n<p class=\"note\">Mean difference scene by scene, the second world minus "
           "the first, over the same scenes; bold where the 95&#8201;% interval leaves out 0.</p>\n",
           file);
+    fputs("<div class=\"tight\">", file);
     nm_html_begin_table(file);
     fputs("<th scope=\"col\">planner</th><th scope=\"col\" class=\"left\">worlds</th><th scope=\"col\">scenes</th>"
-          "<th scope=\"col\" colspan=\"2\">score</th><th scope=\"col\" colspan=\"2\">no collision at fault</th>"
-          "<th scope=\"col\" colspan=\"2\">progress</th></tr></thead>\n<tbody>\n",
+          "<th scope=\"col\" class=\"group\">score</th><th scope=\"col\" class=\"group\">no collision at fault</th>"
+          "<th scope=\"col\" class=\"group\">progress</th></tr></thead>\n<tbody>\n",
           file);
     for (size_t p = 0; p < study->worlds->summary->planner_count; ++p)
         for (size_t i = 0; i < c->shift_count; ++i) {
@@ -85,12 +88,13 @@ static void write_shifts(const nm_evaluate_study *study, FILE *file) {
             fputs(" &#8594; ", file);
             nm_markup_text(file, study->worlds[s->to].name);
             fprintf(file, "</td><td>%zu</td>", s->scenes);
-            difference_cells(file, &s->score);
-            difference_cells(file, &s->collisions);
-            difference_cells(file, &s->progress);
+            difference_cell(file, &s->score, 4);
+            difference_cell(file, &s->collisions, 3);
+            difference_cell(file, &s->progress, 3);
             fputs("</tr>\n", file);
         }
     nm_html_end_table(file);
+    fputs("</div>\n", file);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -137,10 +141,10 @@ static void write_pair_cell(FILE *file, const nm_evaluation_pair *pair) {
     if (!pair->scenes)
         fputs("<td class=\"group\">-</td>", file);
     else if (nm_evaluation_apart(pair))
-        fprintf(file, "<td class=\"group apart\"><b>%+.3f</b><br><span class=\"dim\">%+.3f to %+.3f</span></td>",
+        fprintf(file, "<td class=\"group apart\"><b>%+.4f</b><br><span class=\"dim\">%+.4f to %+.4f</span></td>",
                 d->value, d->low, d->high);
     else
-        fprintf(file, "<td class=\"group\">tie <span class=\"dim\">%+.3f<br>%+.3f to %+.3f</span></td>", d->value,
+        fprintf(file, "<td class=\"group\">tie <span class=\"dim\">%+.4f<br>%+.4f to %+.4f</span></td>", d->value,
                 d->low, d->high);
 }
 
@@ -196,9 +200,9 @@ static void write_realism(const nm_evaluate_realism *r, FILE *file) {
     nm_markup_text(file, nm_base_name(r->store));
     fprintf(file, "</td><td>%zu</td><td>%u</td><td>%u</td>", r->of.scenes, none ? 0 : mean->agents, r->of.rollouts);
     if (none)
-        fputs("<td>-</td><td>-</td>", file);
+        fputs("<td>-</td>", file);
     else
-        fprintf(file, "<td><b>%.3f</b></td><td class=\"dim\">%.3f&#8211;%.3f</td>", mean->meta, r->of.meta.low,
+        fprintf(file, "<td><b>%.3f</b><br><span class=\"dim\">%.3f&#8211;%.3f</span></td>", mean->meta, r->of.meta.low,
                 r->of.meta.high);
     const double values[] = {mean->kinematic, mean->interactive,    mean->map_based,     mean->ade,
                              mean->min_ade,   mean->collision_rate, mean->off_road_rate};
@@ -239,8 +243,8 @@ void nm_html_realism(const nm_evaluate_study *study, FILE *file) {
         "no official score: see NOTICE about licence and patents.");
     nm_html_begin_table(file);
     fputs("<th scope=\"col\">agents</th><th scope=\"col\" class=\"left\">store</th><th scope=\"col\">scenes</th>"
-          "<th scope=\"col\">rated</th><th scope=\"col\">rollouts</th><th scope=\"col\">meta-metric</th>"
-          "<th scope=\"col\">95 % interval</th>",
+          "<th scope=\"col\">rated</th><th scope=\"col\">rollouts</th>"
+          "<th scope=\"col\">meta-metric</th>",
           file);
     static const char *const headings[] = {"kinematic", "interactive", "map",     "ADE, m",
                                            "least ADE, m", "in a collision", "off road"};

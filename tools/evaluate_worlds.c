@@ -124,7 +124,7 @@ static void interval_cell(nm_table *table, const nm_estimate *e, int sign) {
     if (!isfinite(e->value))
         nm_table_cell(table, "-");
     else if (sign)
-        nm_table_cell(table, "%+.3f (%+.3f to %+.3f)", e->value, e->low, e->high);
+        nm_table_cell(table, "%+.4f (%+.4f to %+.4f)", e->value, e->low, e->high);
     else
         nm_table_cell(table, "%.3f to %.3f", e->low, e->high);
 }

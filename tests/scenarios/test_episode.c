@@ -294,6 +294,13 @@ static void standing_car_is_run_into(void **state) {
     assert_string_equal(e.worst, nm_nuplan_describe(NM_NUPLAN_COLLISIONS)->name);
     assert_int_equal(e.worst_sample, 36);
     assert_true(e.min_distance == 0.0f && e.min_ttc < 0.05f);
+    // 35.5 m between them at 10 m/s: half a metre is left at sample 35
+    assert_true(e.danger.value[NM_EGO_TTC] == 0.0f && e.danger.worst_step == 36 && e.danger.worst_track == 1);
+    assert_float_equal(e.danger.value[NM_EGO_CLOSING], 10.0, 1e-3);
+    assert_float_equal(e.danger.value[NM_EGO_THW], 0.05, 1e-4);
+    assert_float_equal(e.danger.value[NM_EGO_DRAC], 100.0, 0.1);
+    assert_float_equal(e.danger.value[NM_EGO_REQUIRED], 100.0, 0.1);
+    assert_true(isinf(e.danger.value[NM_EGO_PET]));
     nm_scene_destroy(scene);
 }
 
@@ -327,9 +334,12 @@ static void contact_at_the_start_is_nobodys_doing(void **state) {
     assert_int_equal(alone.score.collisions, 0);
     assert_true(alone.score.metric[NM_NUPLAN_COLLISIONS].value == 1.0);
     assert_true(alone.min_distance > 0.0f && alone.min_distance < 0.6f);
+    assert_true(isinf(alone.danger.value[NM_EGO_TTC]) && alone.danger.value[NM_EGO_REQUIRED] == 0.0f);
+    assert_float_equal(alone.danger.value[NM_EGO_THW], 0.05, 1e-4); // parted at sample 5: 0.25 m at 5 m/s
     const nm_episode later = run_named(three, "expert", &config);
     assert_int_equal(later.score.collisions, 1);
     assert_int_equal(later.collisions[0].track, 2);
+    assert_true(later.danger.worst_track == 2 && later.danger.value[NM_EGO_TTC] == 0.0f);
     assert_int_equal(later.collisions[0].step, 71); // 35.5 m at 5 m/s take 7.1 s, touching counts
     nm_scene_destroy(two);
     nm_scene_destroy(three);
@@ -419,6 +429,18 @@ static void failures_cost_their_episode_only(void **state) {
     nm_scene_destroy(good.scene);
     nm_episode_work_destroy(work);
     nm_planner_destroy(planner);
+    nm_scene_destroy(scene);
+}
+
+/// What was not driven to its end is not measured.
+static void danger_is_that_of_whole_drives(void **state) {
+    (void)state;
+    const nm_scene *scene = on_road(traffic, 3, 60);
+    const nm_episode_config config = replayed();
+    const nm_episode e = run_manner(scene, (mind){NOT_A_NUMBER, 10.0f, 0, 0}, &config);
+    assert_int_equal(e.outcome, NM_EPISODE_FAILED);
+    for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m) assert_true(isnan(e.danger.value[m]));
+    assert_int_equal(e.danger.worst_step, NM_NONE);
     nm_scene_destroy(scene);
 }
 
@@ -668,6 +690,7 @@ int main(void) {
         cmocka_unit_test(samples_are_one_less_than_iterations),
         cmocka_unit_test(end_of_the_map_ends_the_episode),
         cmocka_unit_test(failures_cost_their_episode_only),
+        cmocka_unit_test(danger_is_that_of_whole_drives),
         cmocka_unit_test(late_answers_fail),
         cmocka_unit_test(scenes_that_do_not_fit_say_why),
         cmocka_unit_test(configurations_without_sense_are_refused),

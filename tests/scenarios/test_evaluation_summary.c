@@ -10,6 +10,7 @@ static nm_results_row done(int64_t scene, const char *type, double score) {
     row.episode.min_ttc = INFINITY;
     row.episode.min_distance = INFINITY;
     row.episode.worst = "";
+    row.episode.danger = nm_episode_no_danger();
     return row;
 }
 
@@ -163,6 +164,51 @@ static void pairs(void **state) {
     nm_arena_destroy(s.arena);
 }
 
+/// Scenes 1, 2 and 4 are of one recording, 3 and 5 of another. A resample draws two of two groups: both, or one twice,
+/// each of these in a quarter of them, so that the interval ends at the groups' own means.
+static void groups(void **state) {
+    (void)state;
+    stage s;
+    set_up(&s);
+    const uint32_t of_a[5] = {4, 4, 1, 4, 1}, of_b[5] = {4, 4, 1, 1, 0};
+    s.entrants[0].group = of_a;
+    s.entrants[1].group = of_b;
+    assert_int_equal(nm_evaluation_summarize(s.entrants, 2, NULL, s.arena, &s.summary, NULL), NM_OK);
+    const nm_estimate *mean = &s.summary.planners[0].mean, *apart = &s.summary.pairs[0].difference;
+    assert_int_equal(mean->groups, 2);
+    assert_float_equal(mean->value, 0.575, 1e-12);
+    assert_float_equal(mean->low, 0.4, 1e-12);   // (0 + 0.8) / 2
+    assert_float_equal(mean->high, 0.75, 1e-12); // (1 + 0.5) / 2
+    assert_int_equal(apart->groups, 2);
+    assert_float_equal(apart->value, -0.1, 1e-12);
+    assert_float_equal(apart->low, -0.4, 1e-12);
+    assert_float_equal(apart->high, 0.05, 1e-12);
+    assert_int_equal(s.summary.planners[1].mean.groups, 3); // 0.9, 0.5; 0.4; 1
+    nm_arena_destroy(s.arena);
+}
+
+/// Of scenes driven to the end: 2 s, none, not measured; speeds are 0 where there was nobody.
+static void danger(void **state) {
+    (void)state;
+    stage s;
+    set_up(&s);
+    s.a[0].episode.danger = nm_ego_criticality_none();
+    s.a[0].episode.danger.value[NM_EGO_TTC] = 2.0f;
+    s.a[0].episode.danger.value[NM_EGO_CLOSING] = 8.0f;
+    s.a[1].episode.danger = nm_ego_criticality_none();
+    s.a[2].episode.danger = nm_ego_criticality_none(); // it failed
+    assert_int_equal(nm_evaluation_summarize(s.entrants, 2, NULL, s.arena, &s.summary, NULL), NM_OK);
+    const nm_evaluation_sum *a = &s.summary.planners[0], *b = &s.summary.planners[1];
+    assert_int_equal(a->measured, 2);
+    assert_int_equal(a->danger[NM_EGO_TTC].count, 1);
+    assert_float_equal(a->danger[NM_EGO_TTC].median, 2.0, 1e-12);
+    assert_int_equal(a->danger[NM_EGO_CLOSING].count, 2);
+    assert_float_equal(a->danger[NM_EGO_CLOSING].mean, 4.0, 1e-12);
+    assert_int_equal(a->danger[NM_EGO_PET].count, 0);
+    assert_true(b->measured == 0 && isnan(b->danger[NM_EGO_DRAC].mean));
+    nm_arena_destroy(s.arena);
+}
+
 /// Nobody has a score; a planner without rows; no planners.
 static void nothing(void **state) {
     (void)state;
@@ -221,7 +267,7 @@ static void worst(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(distributions), cmocka_unit_test(sums),    cmocka_unit_test(types),
-        cmocka_unit_test(pairs),         cmocka_unit_test(nothing), cmocka_unit_test(worst),
+        cmocka_unit_test(groups), cmocka_unit_test(danger), cmocka_unit_test(pairs),         cmocka_unit_test(nothing), cmocka_unit_test(worst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,27 @@ static void test_chains(void **state) {
     assert_int_equal(groups[0], 0);
 }
 
+/// Of many shared windows one in eight is enough to see that two belong together, whatever the scenes are; where the one
+/// shared window is left out they do not.
+static void test_thinned_out(void **state) {
+    (void)state;
+    const clip a = {.id = 7, .first = 0, .steps = 90}, b = {.id = 7, .first = 30, .steps = 90, .x = 50}, c = {.id = 8, .driver = 1, .steps = 90};
+    const clip *const clips[3] = {&a, &b, &c};
+    static const uint32_t rates[3] = {1, 8, 1000000};
+    for (int r = 0; r < 3; r++) {
+        const uint32_t one_in = rates[r];
+        nm_groups *g = nm_groups_create(NM_GROUP_MOTION);
+        nm_groups_thin_out(g, one_in);
+        for (int i = 0; i < 3; i++) {
+            const nm_scene *scene = scene_of(clips[i]);
+            assert_int_equal(nm_groups_add(g, scene, NULL), NM_OK);
+            nm_scene_destroy(scene);
+        }
+        assert_int_equal(nm_groups_get(g, NULL), one_in <= 8 ? 2 : 3);
+        nm_groups_destroy(g);
+    }
+}
+
 static void test_place(void **state) {
     (void)state;
     const clip clips[] = {
@@ -218,7 +239,7 @@ static void test_ngsim(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_motion), cmocka_unit_test(test_what_says_nothing), cmocka_unit_test(test_chains),
-        cmocka_unit_test(test_place),  cmocka_unit_test(test_place_names),       cmocka_unit_test(test_ngsim),
+        cmocka_unit_test(test_thinned_out), cmocka_unit_test(test_place),  cmocka_unit_test(test_place_names),       cmocka_unit_test(test_ngsim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
