@@ -29,6 +29,7 @@ VOID = {"meta", "link", "br", "img", "hr", "input"}
 METRICS = ["no_ego_at_fault_collisions", "drivable_area_compliance", "ego_is_making_progress",
            "driving_direction_compliance", "ego_progress_along_expert_route", "time_to_collision_within_bound",
            "speed_limit_compliance", "ego_is_comfortable"]
+DANGER = ["sweep_ttc_s", "min_thw_s", "pet_s", "closing_mps", "max_drac_mps2", "required_decel_mps2"]
 
 
 def check(condition, message):
@@ -172,6 +173,60 @@ def check_sums(told, rows, what):
     return scores
 
 
+def check_danger(planner, rows, name):
+    measured = [r for r in rows if r["max_drac_mps2"] != ""]
+    check(planner["danger_measured"] == len(measured), f"{name}: how many were measured")
+    check(len(measured) == sum(r["outcome"] == "done" for r in rows), f"{name}: measured, but not done")
+    for measure in DANGER:
+        values = [float(r[measure]) for r in measured if r[measure] != ""]
+        check(planner[measure]["count"] == len(values), f"{name}: {measure}")
+        if values:
+            near(planner[measure]["median"], quantile(values, 0.5), f"{name}: median {measure}")
+            near(planner[measure]["p05"], quantile(values, 0.05), f"{name}: P5 {measure}")
+
+
+def sign(pair):
+    """Of the interval of a pair: which one is better, 0 where they tie."""
+    return 0 if pair["low"] is None else (pair["low"] > 0) - (pair["high"] < 0)
+
+
+def tau_b(a, b):
+    """Kendall's, of two lists of signs of pairs."""
+    ordered = sum(x != 0 for x in a) * sum(y != 0 for y in b)
+    return sum(x * y for x, y in zip(a, b)) / math.sqrt(ordered) if ordered else None
+
+
+def check_comparison(document, worlds, by_planner):
+    """Shifts, agreements and splits, computed here once more from scores and pairs."""
+    told = document["comparison"]
+    of = [[p for p in document["pairs"] if (p["store"], p["agents"]) == w] for w in worlds]
+    means = [{p["planner"]: p["score"] for p in document["planners"] if (p["store"], p["agents"]) == w} for w in worlds]
+    for a in told["agreements"]:
+        first, second = a["first"], a["second"]
+        apart = [[sign(p) for p in of[w]] for w in (first, second)]
+        order = [[0 if None in (means[w][p["first"]], means[w][p["second"]]) else
+                  (means[w][p["first"]] > means[w][p["second"]] + 1e-9) - (means[w][p["first"]] < means[w][p["second"]] - 1e-9)
+                  for p in of[w]] for w in (first, second)]
+        for wanted, key in ((tau_b(*order), "kendall_tau"), (tau_b(*apart), "kendall_tau_apart")):
+            check((wanted is None) == (a[key] is None), f"{key} of nothing")
+            if wanted is not None:
+                near(a[key], wanted, key)
+        check(a["same_order"] == sum(x * y > 0 for x, y in zip(*apart)), "pairs apart alike")
+        check(a["opposite_order"] == sum(x * y < 0 for x, y in zip(*apart)), "pairs apart oppositely")
+    splits = [(i, a, b) for i in range(len(of[0])) for a in range(len(worlds)) for b in range(len(worlds))
+              if sign(of[a][i]) == 0 and sign(of[b][i]) != 0]
+    check([(s["planner"], s["against"], s["tied_in"], s["apart_in"]) for s in told["splits"]] ==
+          [(of[0][i]["first"], of[0][i]["second"], a, b) for i, a, b in splits], "splits")
+    for shift in told["shifts"]:
+        check(worlds[shift["from"]][0] == worlds[shift["to"]][0], "a shift between sets of scenes")
+        a, b = (by_planner[(*worlds[shift[w]], shift["planner"])] for w in ("from", "to"))
+        moved = [b[scene] - a[scene] for scene in a if scene in b]
+        check(shift["scenes"] == len(moved), "scenes of a shift")
+        if moved:
+            near(shift["score"]["value"], statistics.fmean(moved), "a shift")
+            check(shift["score"]["low"] - 1e-9 <= shift["score"]["value"] <= shift["score"]["high"] + 1e-9, "its interval")
+
+
 def check_json(document, rows):
     told = document["rows"]
     check(len(told) == len(rows), "JSON and CSV have different numbers of rows")
@@ -184,8 +239,9 @@ def check_json(document, rows):
                 near(float(b[name]), value, name)
     by_planner = {}
     for planner in document["planners"]:
-        name = planner["planner"]
-        own = [r for r in rows if r["planner"] == name]
+        world = (planner["store"], planner["agents"])
+        name = (*world, planner["planner"])
+        own = [r for r in rows if (r["store"], r["agents"], r["planner"]) == name]
         by_planner[name] = {r["scene"]: float(r["score"]) for r in own if r["outcome"] != "unfit"}
         scores = check_sums(planner, own, name)
         if scores:
@@ -194,14 +250,23 @@ def check_json(document, rows):
                                ("p95", 0.95), ("most", 1)):
                 near(spread[key], quantile(scores, share), f"{name}: {key}")
             check(planner["score_low"] <= planner["score"] <= planner["score_high"], f"{name}: interval")
-        check([t["type"] for t in planner["types"]] == sorted({r["type"] for r in rows}), f"{name}: types")
+        check_danger(planner, own, name)
+        check([t["type"] for t in planner["types"]] ==
+              sorted({r["type"] for r in rows if (r["store"], r["agents"]) == world}), f"{name}: types")
         for part in planner["types"]:
             check_sums(part, [r for r in own if r["type"] == part["type"]], f"{name}, {part['type']}")
-    names = [p["planner"] for p in document["planners"]]
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1:]]
-    check([(p["first"], p["second"]) for p in document["pairs"]] == pairs, "pairs")
+    worlds = [(w["store"], w["agents"]) for w in document["worlds"]]
+    check(len(set(worlds)) == len(worlds), "a world is there twice")
+    check([(p["store"], p["agents"]) for p in document["planners"]] == sorted(
+        ((p["store"], p["agents"]) for p in document["planners"]), key=worlds.index), "planners not world by world")
+    names = [p["planner"] for p in document["planners"] if (p["store"], p["agents"]) == worlds[0]]
+    pairs = [(*world, a, b) for world in worlds for i, a in enumerate(names) for b in names[i + 1:]]
+    check([(p["store"], p["agents"], p["first"], p["second"]) for p in document["pairs"]] == pairs, "pairs")
+    check(("comparison" in document) == (len(worlds) > 1), "a comparison of one world, or none of several")
+    if len(worlds) > 1:
+        check_comparison(document, worlds, by_planner)
     for pair in document["pairs"]:
-        a, b = by_planner[pair["first"]], by_planner[pair["second"]]
+        a, b = (by_planner[pair["store"], pair["agents"], pair[which]] for which in ("first", "second"))
         differences = [a[scene] - b[scene] for scene in a if scene in b]
         check(pair["scenes"] == len(differences), "scenes of a pair")
         if not differences:
@@ -214,11 +279,13 @@ def check_json(document, rows):
         check(pair["difference"] - 1e-9 <= pair["high"] <= max(differences) + 1e-9, "high end of a pair")
 
 
-def check_junit(path, rows):
+def check_junit(path, document, rows):
     root = xml.etree.ElementTree.parse(path).getroot()
     check(root.tag == "testsuites", "no JUnit")
-    for suite in root:
-        own = [r for r in rows if r["planner"] == suite.get("name")]
+    check(len(root) == len(document["planners"]), "suites")
+    for suite, planner in zip(root, document["planners"]):
+        check(suite.get("name").startswith(planner["planner"]), "name of a suite")
+        own = [r for r in rows if all(r[key] == planner[key] for key in ("planner", "agents", "store"))]
         cases = suite.findall("testcase")
         check(len(cases) == len(own) == int(suite.get("tests")), "cases of a suite")
         check(len(suite.findall("testcase/failure")) == int(suite.get("failures")), "failures of a suite")
@@ -232,7 +299,7 @@ def check_junit(path, rows):
 
 def check_page(page, document, rows):
     """The score table says what the document says."""
-    lines = page.tables[0][1:]
+    lines = [line for table in page.tables if len(table[0]) > 1 and table[0][1][0] == "mean score" for line in table[1:]]
     check(len(lines) == len(document["planners"]), "planners in the score table")
     for planner, row in zip(document["planners"], lines):
         check(row[0][0].replace("recorded drive", "") in (planner["planner"], os.path.basename(planner["planner"])),
@@ -289,7 +356,7 @@ def main():
     with open(os.path.join(options.folder, "results.json"), encoding="utf-8") as file:
         document = json.load(file, parse_constant=lambda c: check(False, f"{c} is not JSON"))
     check_json(document, rows)
-    check_junit(os.path.join(options.folder, "results.xml"), rows)
+    check_junit(os.path.join(options.folder, "results.xml"), document, rows)
     page = read_page(os.path.join(options.folder, "index.html"))
     check_page(page, document, rows)
     for name in ("failed", "unfit"):

@@ -283,6 +283,79 @@ static void page(void **state) {
     nm_arena_destroy(s.arena);
 }
 
+/// The same rows in two worlds, with how real their agents are: everything is there twice, under ids of its own.
+static void several_worlds(void **state) {
+    (void)state;
+    stage s;
+    set_up(&s, "w.html");
+    nm_episode_config other = s.episode;
+    other.agents = NM_EPISODE_LOG;
+    nm_evaluate_report worlds[2] = {s.report, s.report};
+    worlds[0].name = "idm agents";
+    worlds[1].name = HOSTILE;
+    worlds[1].anchor = "-2";
+    worlds[1].episode = &other;
+    const nm_evaluation_world compared[2] = {{HOSTILE, NM_EPISODE_IDM, s.entrants, &s.summary},
+                                             {HOSTILE, NM_EPISODE_LOG, s.entrants, &s.summary}};
+    nm_evaluation_comparison comparison;
+    assert_int_equal(nm_evaluation_compare(compared, 2, NULL, s.arena, &comparison, NULL), NM_OK);
+    assert_int_equal(comparison.shift_count, 2);
+    const nm_evaluate_realism realism[2] = {
+        {.store = HOSTILE, .agents = NM_EPISODE_LOG, .of = {.rollouts = 8, .scenes = 3, .mean = {.agents = 5, .meta = 0.75}}},
+        {.store = HOSTILE, .agents = NM_EPISODE_IDM, .of = {.rollouts = 8, .skipped = 3, .meta = {NAN, NAN, NAN, 0}}}};
+    s.study.worlds = worlds;
+    s.study.world_count = 2;
+    s.study.compared = compared;
+    s.study.comparison = &comparison;
+    s.study.realism = realism;
+    s.study.realism_count = 2;
+    assert_int_equal(nm_evaluate_write_html(&s.study, s.path, NULL), NM_OK);
+    char *text = read_all(s.path);
+    assert_null(strstr(text, "<script"));
+    assert_null(strstr(text, "nan"));
+    static const char *const once[] = {" id=\"worlds\"",  " id=\"realism\"",  " id=\"world\"",    " id=\"world-2\"",
+                                       " id=\"scores\"",  " id=\"scores-2\"", " id=\"danger-2\"", " id=\"charts-2\"",
+                                       "<b>0.750</b>",    "Do the worlds rank the planners alike?"};
+    for (size_t i = 0; i < sizeof once / sizeof *once; ++i)
+        if (count_of(text, once[i]) != 1) fail_msg("%s: %zu times", once[i], count_of(text, once[i]));
+    free(text);
+    assert_int_equal(nm_evaluate_write_csv(&s.study, s.path, NULL), NM_OK);
+    text = read_all(s.path);
+    assert_int_equal(count_of(text, "\r\n"), 11);
+    assert_int_equal(count_of(text, ",\"idm\",\""), 5);
+    assert_int_equal(count_of(text, ",\"log\",\""), 5);
+    free(text);
+    assert_int_equal(nm_evaluate_write_json(&s.study, s.path, NULL), NM_OK);
+    text = read_all(s.path);
+    cJSON *document = cJSON_Parse(text);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(document, "rows")), 10);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(document, "planners")), 4);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(document, "pairs")), 2);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(document, "worlds")), 2);
+    const cJSON *of = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(document, "realism"), 0);
+    assert_float_equal(cJSON_GetObjectItemCaseSensitive(of, "meta")->valuedouble, 0.75, 0);
+    const cJSON *shift = cJSON_GetArrayItem(
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(document, "comparison"), "shifts"), 0);
+    assert_float_equal(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(shift, "score"), "value")->valuedouble, 0.0, 0);
+    cJSON_Delete(document);
+    free(text);
+    assert_int_equal(nm_evaluate_write_junit(&s.study, s.path, NULL), NM_OK);
+    text = read_all(s.path);
+    assert_int_equal(count_of(text, "<testsuite "), 4);
+    assert_int_equal(count_of(text, ", idm agents\""), 2);
+    free(text);
+    memory m;
+    nm_evaluate_print_worlds(&s.study, begin(&m));
+    fclose(m.file);
+    assert_non_null(strstr(m.text, "Every pair of planners is apart in all worlds, or in none."));
+    free(m.text);
+    nm_evaluate_print_realism(&s.study, begin(&m));
+    fclose(m.file);
+    assert_non_null(strstr(m.text, "0.750"));
+    free(m.text);
+    nm_arena_destroy(s.arena);
+}
+
 /// Nothing to tell: no planners, or only scenes that nobody can drive.
 static void empty_pages(void **state) {
     (void)state;
@@ -335,6 +408,7 @@ int main(void) {
         cmocka_unit_test(json),
         cmocka_unit_test(junit),
         cmocka_unit_test(page),
+        cmocka_unit_test(several_worlds),
         cmocka_unit_test(empty_pages),
         cmocka_unit_test(charts),
     };
