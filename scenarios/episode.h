@@ -82,8 +82,8 @@ typedef struct nm_episode {
     nm_nuplan_result score;                                ///< all 0 unless done
     nm_nuplan_collision collisions[NM_EPISODE_COLLISIONS]; ///< the first ones; step = sample, track of the scene
     uint32_t collision_count;                              ///< of those here
-    float min_ttc;         ///< s, least time to collision of the ego after the start, INFINITY = none within 3 s
-    float min_distance;    ///< m, box to box, to anybody
+    float min_ttc;      ///< s, least time to collision of the ego after the start, INFINITY = none within 3 s
+    float min_distance; ///< m, box to box, to anybody
     /// After the start, with the default parameters and without those who touched the ego at the start until they have
     /// parted; steps are samples. Measured of episodes that are done; NaN of others.
     nm_ego_criticality danger;

@@ -113,9 +113,9 @@ static nm_status get_scene(const evaluation *e, worker *w, slot *s, const nm_sce
     snprintf(s->name, sizeof s->name, "%s", (*scene)->provenance.scene_id);
     snprintf(s->type, sizeof s->type, "%s", (*scene)->provenance.source);
     status = at_time_step(scene, error);
-    return status == NM_OK ? nm_evaluation_type(w->store, s->id, *scene, &e->episode, w->arena, s->type, sizeof s->type,
-                                                error)
-                           : status;
+    return status == NM_OK
+               ? nm_evaluation_type(w->store, s->id, *scene, &e->episode, w->arena, s->type, sizeof s->type, error)
+               : status;
 }
 
 /// The file, not the machine: the same the next time, too.

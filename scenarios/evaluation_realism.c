@@ -170,8 +170,7 @@ static nm_status rate(void *context, size_t index, int thread, nm_error *error) 
                                           &r->of[index], &rated, &why);
     nm_scene_destroy(scene);
     r->rated[index] = (uint8_t)rated;
-    const int machine =
-        status == NM_E_MEMORY || status == NM_E_CANCELLED || status == NM_E_BUSY || status == NM_E_IO;
+    const int machine = status == NM_E_MEMORY || status == NM_E_CANCELLED || status == NM_E_BUSY || status == NM_E_IO;
     if (machine && error) *error = why;
     return machine ? status : NM_OK;
 }

@@ -1,8 +1,8 @@
 /// How real the agents of an evaluation are: the realism metrics of realism.h, of the agents that planners meet against
 /// the recording.
 ///
-/// Each scene is driven so many times, with other seeds, by its recorded drive followed exactly, among the agents of the
-/// configuration: the episodes of nm_episode_run, nothing else. So it does not depend on a planner. Scored are the
+/// Each scene is driven so many times, with other seeds, by its recorded drive followed exactly, among the agents of
+/// the configuration: the episodes of nm_episode_run, nothing else. So it does not depend on a planner. Scored are the
 /// agents alone, not the ego that was replayed: those whom the recording says are to be predicted and that are there at
 /// the start, or all that are there then and not static where it names none. Who leaves (the map, say) goes on at its
 /// last velocity, as the metrics want a state at every step. Agents that are replayed are the upper bound, below 1: see

@@ -1,8 +1,8 @@
 /// What the results of an evaluation come to: distributions, sums by type of scene, planners compared scene by scene.
 ///
 /// A scene counts for a planner unless it is unfit; one that the planner failed in counts with a score and metrics of 0
-/// (as nm_nuplan_aggregate with NM_NUPLAN_FAILURES_COUNT). Intervals are 95 % percentile intervals of the bootstrap over
-/// groups of scenes that are not independent, such as those cut out of one recording (sim/metrics/interval.h,
+/// (as nm_nuplan_aggregate with NM_NUPLAN_FAILURES_COUNT). Intervals are 95 % percentile intervals of the bootstrap
+/// over groups of scenes that are not independent, such as those cut out of one recording (sim/metrics/interval.h,
 /// evaluation_groups.h).
 ///
 /// Pure and deterministic; thread-safe.
@@ -49,8 +49,8 @@ typedef struct nm_evaluation_sum {
     nm_estimate mean;          ///< of the score
     /// Contacts, the first NM_EPISODE_COLLISIONS of a scene. [class or type of the other][ego at fault]
     size_t by_class[NM_NUPLAN_CLASS_COUNT][2], by_type[NM_NUPLAN_TYPE_COUNT][2];
-    nm_distribution min_ttc;   ///< s, over the scenes driven to the end that had a TTC at all
-    size_t no_ttc;             ///< scenes driven to the end without
+    nm_distribution min_ttc; ///< s, over the scenes driven to the end that had a TTC at all
+    size_t no_ttc;           ///< scenes driven to the end without
     /// Of measured scenes with a finite value: times that there were, and all speeds and decelerations.
     nm_distribution danger[NM_EGO_MEASURE_COUNT];
     size_t measured;           ///< scenes whose danger was

@@ -1,8 +1,8 @@
 /// The same planners in several worlds: among agents of different kinds, or over different sets of scenes.
 ///
 /// What is asked of it: by how much a planner's score moves when the agents become others (on the same scenes, so scene
-/// by scene); whether the worlds rank the planners alike; and which two planners one world tells apart that another does
-/// not. Two planners are apart in a world where the 95 % interval of their mean difference leaves out 0
+/// by scene); whether the worlds rank the planners alike; and which two planners one world tells apart that another
+/// does not. Two planners are apart in a world where the 95 % interval of their mean difference leaves out 0
 /// (nm_evaluation_pair); else they tie there.
 ///
 /// Pure and deterministic; thread-safe.

@@ -2,7 +2,8 @@
 /// episode and collision, views runs and episodes; scenarios/schema_results.sql names every column, and is in the file
 /// itself.
 ///
-/// A file of an older schema is brought up to date when it is opened; what it lacks of an episode reads as not measured.
+/// A file of an older schema is brought up to date when it is opened; what it lacks of an episode reads as not
+/// measured.
 ///
 /// WAL. Episodes go in within transactions, so a killed evaluation leaves whole rows and goes on where it was. One
 /// nm_results per thread at a time; one writer at a time (NM_E_BUSY after 10 s of waiting). Errors name the file.

@@ -21,9 +21,9 @@
 
 static const char *const places[NM_PLACE_TYPE_COUNT] = {
     "roundabout", "signals", "junction", "crosswalk", "ramp", "freeway", "multilane road", "street", "off the lanes"};
-static const char *const acts[NM_ACT_COUNT] = {"standing",       "turning left", "turning right",
-                                               "changing left",  "changing right", "stopping",
-                                               "starting",       "following",    "cruising"};
+static const char *const acts[NM_ACT_COUNT] = {"standing",      "turning left",   "turning right",
+                                               "changing left", "changing right", "stopping",
+                                               "starting",      "following",      "cruising"};
 
 const char *nm_scene_place_type_name(nm_scene_place_type place) {
     NM_ASSERT((unsigned)place < NM_PLACE_TYPE_COUNT);
@@ -97,7 +97,8 @@ static int leads_round(const nm_map *map, uint32_t lane) {
             nm_map_route(map, map->lane_refs[from->successors.first + i], lane, 1e6f, route, CIRCLE_LANES, NULL);
         if (!count || count == NM_NONE) continue;
         double length = 0.0, area = 0.0;
-        nm_vec2 last = map->centre[map->lanes[route[count - 1]].points.first + map->lanes[route[count - 1]].points.count - 1];
+        nm_vec2 last =
+            map->centre[map->lanes[route[count - 1]].points.first + map->lanes[route[count - 1]].points.count - 1];
         for (uint32_t k = 0; k < count; ++k) {
             const nm_range points = map->lanes[route[k]].points;
             for (uint32_t p = points.first; p < points.first + points.count; ++p) {

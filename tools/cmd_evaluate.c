@@ -157,17 +157,45 @@ static int execute(nm_evaluate_run *run, int id_count, char **ids) {
     return exit_status;
 }
 
+/// With the options as they were parsed, which may still make no sense together.
+static int start(const nm_command *command, const nm_common *common, const nm_evaluate_options *options,
+                 char *command_line, int id_count, char **ids) {
+    nm_evaluate_run *run = calloc(1, sizeof *run); // too large for a stack
+    if (!run) {
+        nm_error error;
+        nm_error_clear(&error);
+        NM_ERROR(&error, NM_E_MEMORY, "out of memory for an evaluation");
+        return nm_cli_fail(command, &error);
+    }
+    run->command = command;
+    run->common = common;
+    run->options = options;
+    run->command_line = command_line;
+    int usage = read_options(run);
+    if (usage < 0 && id_count && (options->kind || options->where))
+        usage = nm_cli_usage(command, "scenes by number, or by --kind and --where, not both");
+    if (usage < 0 && id_count && run->store_count > 1)
+        usage = nm_cli_usage(command, "scenes by number are of one store, not of %u", run->store_count);
+    if (usage < 0) usage = execute(run, id_count, ids);
+    free(run);
+    return usage;
+}
+
+static nm_evaluate_options usual_options(void) {
+    return (nm_evaluate_options){.agents = "idm",
+                                 .idm = "nuplan",
+                                 .groups = "motion",
+                                 .execution = "tracked",
+                                 .config = "",
+                                 .precision = "bf16",
+                                 .seconds = 15.0,
+                                 .deadline = 1.0,
+                                 .gallery = 12,
+                                 .pass_score = NAN};
+}
+
 static int run_evaluate(const nm_command *command, int argc, char **argv) {
-    nm_evaluate_options options = {.agents = "idm",
-                                .idm = "nuplan",
-                                .groups = "motion",
-                                .execution = "tracked",
-                                .config = "",
-                                .precision = "bf16",
-                                .seconds = 15.0,
-                                .deadline = 1.0,
-                                .gallery = 12,
-                                .pass_score = NAN};
+    nm_evaluate_options options = usual_options();
     nm_common common = {0};
     const nm_option table[] = {
         {"store", NM_OPTION_LIST, &options.stores, "S.db",
@@ -180,7 +208,8 @@ static int run_evaluate(const nm_command *command, int argc, char **argv) {
         {"agents", NM_OPTION_TEXT, &options.agents, "A",
          "log = replayed, idm = reacting (default), nexus = the model; several with commas stand side by side", 0, 0},
         {"realism", NM_OPTION_INTEGER, &options.realism, "N",
-         "also say how real the agents are, by so many rollouts of each scene: the realism metrics of Waymo's sim agents "
+         "also say how real the agents are, by so many rollouts of each scene: the realism metrics of Waymo's sim "
+         "agents "
          "challenge, as it has 32; 0 = leave them out (default). An independent reimplementation, no official score: "
          "see NOTICE about licence and patents",
          0, 1000},
@@ -215,33 +244,16 @@ static int run_evaluate(const nm_command *command, int argc, char **argv) {
     int count;
     char *command_line = command_line_of(argc, argv); // parsing changes the order
     const int parsed = nm_cli_parse(command, table, sizeof table / sizeof *table, &common, argc, argv, 0, -1, &count);
-    nm_evaluate_run *run = calloc(1, sizeof *run);
-    if (!run) {
-        nm_error error;
-        nm_error_clear(&error);
-        NM_ERROR(&error, NM_E_MEMORY, "out of memory for an evaluation");
-        free(command_line);
-        return nm_cli_fail(command, &error);
-    }
-    run->command = command;
-    run->common = &common;
-    run->options = &options;
-    run->command_line = command_line;
-    int usage = parsed >= 0 ? parsed : read_options(run);
-    if (usage < 0 && count && (options.kind || options.where))
-        usage = nm_cli_usage(command, "scenes by number, or by --kind and --where, not both");
-    if (usage < 0 && count && run->store_count > 1)
-        usage = nm_cli_usage(command, "scenes by number are of one store, not of %u", run->store_count);
-    if (usage < 0) usage = execute(run, count, argv);
+    const int usage = parsed >= 0 ? parsed : start(command, &common, &options, command_line, count, argv);
     free(command_line);
-    free(run);
     return usage;
 }
 
 const nm_command nm_command_evaluate = {
     .name = "evaluate",
     .summary = "Drives planners through stored scenes in closed loop and scores them.",
-    .usage = "evaluate [ID...] --store S.db --planner P... [--agents log,idm,nexus] [--realism N] [--report DIR] [--limit N]",
+    .usage = "evaluate [ID...] --store S.db --planner P... [--agents log,idm,nexus] [--realism N] [--report DIR] "
+             "[--limit N]",
     .example = "nearmiss evaluate --store scenes.db --planner idm --planner \"exec:python3 mine.py\" --report report",
     .cuda = 1,
     .run = run_evaluate,

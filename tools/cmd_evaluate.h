@@ -75,7 +75,8 @@ typedef struct nm_evaluate_run {
     nm_arena *arena;
 } nm_evaluate_run;
 
-/// Drives everything, sums it up and leaves the report. ids: scenes by number, of the only store; none = by the options.
+/// Drives everything, sums it up and leaves the report. ids: scenes by number, of the only store; none = by the
+/// options.
 nm_status nm_evaluate_execute(nm_evaluate_run *run, int id_count, char **ids, nm_error *error);
 void nm_evaluate_release(nm_evaluate_run *run); ///< what nm_evaluate_execute made
 

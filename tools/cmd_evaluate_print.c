@@ -34,14 +34,14 @@ static void print_conditions(const nm_evaluate_run *run) {
     for (uint32_t s = 0; s < run->store_count; ++s) {
         printf("%s%zu scenes", s ? "; " : "\n", run->stores[s].scenes.count);
         if (run->store_count > 1) printf(" of %s", run->stores[s].path);
-        if (run->stores[s].groups < run->stores[s].scenes.count)
-            printf(" in %u groups", run->stores[s].groups);
+        if (run->stores[s].groups < run->stores[s].scenes.count) printf(" in %u groups", run->stores[s].groups);
     }
     for (uint32_t a = 0; a < run->agents_count; ++a) {
         printf("%s%s", a ? "," : ", agents ", nm_episode_agents_name(run->agents[a]));
         has_idm |= run->agents[a] == NM_EPISODE_IDM;
     }
-    printf(", %s, %g s at most", run->episode.perfect ? "plans followed exactly" : "plans tracked by nuPlan's two-stage controller",
+    printf(", %s, %g s at most",
+           run->episode.perfect ? "plans followed exactly" : "plans tracked by nuPlan's two-stage controller",
            (double)run->episode.seconds);
     if (has_idm)
         printf(", IDM set %s: T %.2f s, s0 %.1f m, a %.1f, b %.1f m/s2", idm->name, (double)idm->time_gap,

@@ -169,8 +169,8 @@ static nm_status read_rows(nm_evaluate_run *run, nm_evaluate_place *place, uint3
     if (status != NM_OK) return status;
     uint32_t *group = NM_ARENA_ARRAY(run->arena, uint32_t, scenes->count);
     if (!group) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the summary of an evaluation");
-    *e = (nm_evaluation_entrant){run->planners[planner], rows, nm_results_select(rows, count, scenes->ids, scenes->count),
-                                 group};
+    *e = (nm_evaluation_entrant){run->planners[planner], rows,
+                                 nm_results_select(rows, count, scenes->ids, scenes->count), group};
     for (size_t i = 0, k = 0; i < e->count; ++i) {
         while (scenes->ids[k] < rows[i].scene) ++k; // it is there: the rows were selected by it
         group[i] = place->store->group[k];
@@ -184,8 +184,8 @@ static nm_status sum_up(nm_evaluate_run *run, nm_error *error) {
         nm_evaluate_place *place = &run->places[w];
         for (uint32_t i = 0; status == NM_OK && i < run->planner_count; ++i) status = read_rows(run, place, i, error);
         if (status == NM_OK)
-            status = nm_evaluation_summarize(place->entrants, run->planner_count, NULL, run->arena, &place->summary,
-                                             error);
+            status =
+                nm_evaluation_summarize(place->entrants, run->planner_count, NULL, run->arena, &place->summary, error);
         run->worlds[w] = (nm_evaluate_report){.store = place->store->path,
                                               .name = place->name,
                                               .anchor = place->anchor,
@@ -236,8 +236,8 @@ static nm_status make_gallery(nm_evaluate_run *run, nm_evaluate_place *place, nm
     run->place = place;
     snprintf(label, sizeof label, "gallery%s%s", *place->name ? ", " : "", place->name);
     run->progress = nm_progress_start(label, "scenes", shots, silent(run));
-    const nm_status status = nm_evaluate_gallery_make(&config, place->entrants, run->planner_count, run->pool,
-                                                      &place->gallery, error);
+    const nm_status status =
+        nm_evaluate_gallery_make(&config, place->entrants, run->planner_count, run->pool, &place->gallery, error);
     nm_progress_finish(run->progress);
     return status;
 }
@@ -263,9 +263,8 @@ static nm_status open_results(nm_evaluate_run *run, nm_error *error) {
 nm_status nm_evaluate_execute(nm_evaluate_run *run, int id_count, char **ids, nm_error *error) {
     const nm_evaluate_options *o = run->options;
     run->arena = nm_arena_create(0);
-    nm_status status = run->arena && run->command_line
-                           ? NM_OK
-                           : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
+    nm_status status =
+        run->arena && run->command_line ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
     if (status == NM_OK && run->uses_model)
         status = nm_evaluate_model_open(&run->model, o->model, o->precision, run->common, error);
     if (status == NM_OK) status = make_places(run, error);

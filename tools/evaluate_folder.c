@@ -36,8 +36,7 @@ nm_status nm_evaluate_folder_open(nm_evaluate_folder *folder, const char *path, 
     return NM_OK;
 }
 
-nm_status nm_evaluate_folder_write(const nm_evaluate_folder *folder, const nm_evaluate_study *study,
-                                   nm_error *error) {
+nm_status nm_evaluate_folder_write(const nm_evaluate_folder *folder, const nm_evaluate_study *study, nm_error *error) {
     nm_status status = nm_evaluate_write_junit(study, folder->junit, error);
     if (status == NM_OK) status = nm_evaluate_write_json(study, folder->json, error);
     if (status == NM_OK) status = nm_evaluate_write_csv(study, folder->csv, error);

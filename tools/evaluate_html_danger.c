@@ -15,17 +15,19 @@ static void write_row(const nm_evaluate_report *report, nm_ego_measure measure, 
     nm_html_count(file, d->count);
     nm_html_count(file, p->measured - d->count);
     const double values[] = {d->least, d->p05, d->p25, d->median, d->p75, d->p95, d->most};
-    for (size_t i = 0; i < sizeof values / sizeof *values; ++i) nm_html_number(file, values[i], values[i] < 100.0 ? 2 : 0);
+    for (size_t i = 0; i < sizeof values / sizeof *values; ++i)
+        nm_html_number(file, values[i], values[i] < 100.0 ? 2 : 0);
     fputs("</tr>\n", file);
 }
 
 static void write_table(const nm_evaluate_report *report, nm_ego_measure measure, FILE *file) {
     nm_html_begin_table(file);
-    fputs("<th scope=\"col\">planner</th><th scope=\"col\">scenes</th>"
-          "<th scope=\"col\" title=\"scenes without any\">none</th><th scope=\"col\">least</th><th scope=\"col\">P5</th>"
-          "<th scope=\"col\">P25</th><th scope=\"col\">median</th><th scope=\"col\">P75</th><th scope=\"col\">P95</th>"
-          "<th scope=\"col\">most</th></tr></thead>\n<tbody>\n",
-          file);
+    fputs(
+        "<th scope=\"col\">planner</th><th scope=\"col\">scenes</th>"
+        "<th scope=\"col\" title=\"scenes without any\">none</th><th scope=\"col\">least</th><th scope=\"col\">P5</th>"
+        "<th scope=\"col\">P25</th><th scope=\"col\">median</th><th scope=\"col\">P75</th><th scope=\"col\">P95</th>"
+        "<th scope=\"col\">most</th></tr></thead>\n<tbody>\n",
+        file);
     for (size_t i = 0; i < report->summary->planner_count; ++i) write_row(report, measure, i, file);
     nm_html_end_table(file);
 }
@@ -41,8 +43,10 @@ static void write_chart(const nm_evaluate_report *report, nm_ego_measure measure
     const nm_ego_description *about = nm_ego_describe(measure);
     char label[96];
     snprintf(label, sizeof label, "%s, %s; the last bin holds all beyond", about->title, unit_of(about));
-    const nm_svg_chart chart = {
-        .title = about->title, .x_label = label, .high = (double)about->drawn_to, .digits = about->drawn_to > 9.0f ? 0 : 1};
+    const nm_svg_chart chart = {.title = about->title,
+                                .x_label = label,
+                                .high = (double)about->drawn_to,
+                                .digits = about->drawn_to > 9.0f ? 0 : 1};
     for (size_t i = 0; i < report->summary->planner_count; ++i) {
         const nm_evaluation_entrant *entrant = &report->entrants[i];
         nm_svg_series *s = &series[i];

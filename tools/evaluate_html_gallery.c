@@ -210,8 +210,7 @@ static void write_shot(const nm_evaluate_report *report, size_t planner, const n
 void nm_html_gallery(const nm_evaluate_report *report, FILE *file) {
     const nm_evaluate_gallery *gallery = report->gallery;
     fprintf(file, "<section id=\"gallery%s\">\n<h2>Worst scenes</h2>\n", report->anchor);
-    fputs(
-          "<p class=\"note\">Driven once more for these pictures. Up is where the ego heads at the moment that cost "
+    fputs("<p class=\"note\">Driven once more for these pictures. Up is where the ego heads at the moment that cost "
           "most; "
           "there a ring is around the ego and around whom it met. Dashes are the recorded way of the ego. Below: the "
           "lines "

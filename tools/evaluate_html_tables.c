@@ -43,7 +43,8 @@ static void write_score_row(const nm_evaluate_report *report, size_t i, FILE *fi
 }
 
 void nm_html_scores(const nm_evaluate_report *report, FILE *file) {
-    begin_section(report, file, "scores", "Scores",
+    begin_section(
+        report, file, "scores", "Scores",
         "nuPlan closed-loop score, 0 to 1. A scene in which a planner failed counts as 0; an unfit one, which "
         "nobody can drive, for nobody. Interval: 95&#8201;%, bootstrap over groups of scenes that are not "
         "independent, such as cuts of one recording.");
@@ -52,7 +53,8 @@ void nm_html_scores(const nm_evaluate_report *report, FILE *file) {
           "<th scope=\"col\" title=\"5 % of the scenes score no more\">P5</th><th scope=\"col\">P25</th>"
           "<th scope=\"col\">median</th><th scope=\"col\">P75</th><th scope=\"col\">P95</th>"
           "<th scope=\"col\" class=\"wrap\">at-fault collision, % of scenes</th><th scope=\"col\">scenes</th>"
-          "<th scope=\"col\" title=\"of scenes that are independent of each other: what intervals are drawn from\">groups</th>"
+          "<th scope=\"col\" title=\"of scenes that are independent of each other: what intervals are drawn "
+          "from\">groups</th>"
           "<th scope=\"col\">failed</th><th scope=\"col\">unfit</th><th scope=\"col\">ms/step</th></tr></thead>\n"
           "<tbody>\n",
           file);
@@ -127,7 +129,8 @@ void nm_html_pairs(const nm_evaluate_report *report, FILE *file) {
         const nm_estimate *d = &summary->pairs[i].difference; // fmax leaves NaN out
         reach = fmax(reach, fmax(fabs(d->low), fabs(d->high)));
     }
-    begin_section(report, file, "pairs", "Planners compared on the same scenes",
+    begin_section(
+        report, file, "pairs", "Planners compared on the same scenes",
         "Mean difference of the scores scene by scene, with its 95&#8201;% bootstrap interval; bold where that "
         "leaves out 0. Won, tied and lost are scenes of the first planner.");
     nm_html_begin_table(file);
@@ -180,7 +183,8 @@ static void write_type(const nm_evaluate_report *report, size_t type, FILE *file
 
 void nm_html_types(const nm_evaluate_report *report, FILE *file) {
     const nm_evaluation_summary *summary = report->summary;
-    begin_section(report, file, "types", "By type of scene",
+    begin_section(
+        report, file, "types", "By type of scene",
         "Mean score, and beside it the number of scenes with a collision at fault; the best planner bold. The "
         "type is the kind a scene was generated for, else the most severe kind mined in it, else where the ego was "
         "recorded and what it did there.");

@@ -6,13 +6,15 @@
 #include "tools/evaluate_svg.h"
 #include "tools/markup.h"
 
+#define COLUMNS_MOST 3u ///< worlds that fit beside each other
+
 static void heading(FILE *file, const char *text) {
     fprintf(file, "<th scope=\"col\" class=\"wrap\">%s</th>", text);
 }
 
 /// The name of a world as a cell of its own.
 static void world_cell(const nm_evaluate_study *study, size_t world, FILE *file) {
-    fputs("<th scope=\"row\" class=\"pair\">", file);
+    fputs("<th scope=\"row\">", file);
     nm_markup_text(file, study->worlds[world].name);
     fputs("</th>", file);
 }
@@ -29,7 +31,7 @@ static void difference_cell(FILE *file, const nm_estimate *e, int digits) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Scores
 
-static void write_scores(const nm_evaluate_study *study, FILE *file) {
+static void write_score_columns(const nm_evaluate_study *study, FILE *file) {
     fputs("<div class=\"tight\">", file);
     nm_html_begin_table(file);
     fputs("<th scope=\"col\"></th>", file);
@@ -65,6 +67,44 @@ static void write_scores(const nm_evaluate_study *study, FILE *file) {
     fputs("</div>\n", file);
 }
 
+/// A row for each planner and world.
+static void write_score_rows(const nm_evaluate_study *study, FILE *file) {
+    fputs("<div class=\"tight\">", file);
+    nm_html_begin_table(file);
+    fputs("<th scope=\"col\">planner</th><th scope=\"col\" class=\"left\">world</th><th scope=\"col\">scenes</th>"
+          "<th scope=\"col\">groups</th><th scope=\"col\">score</th><th scope=\"col\">95 % interval</th>"
+          "<th scope=\"col\" class=\"wrap\">no collision at fault</th><th scope=\"col\">progress</th>"
+          "<th scope=\"col\">TTC</th><th scope=\"col\">failed</th><th scope=\"col\">unfit</th></tr></thead>\n<tbody>\n",
+          file);
+    for (size_t p = 0; p < study->worlds->summary->planner_count; ++p)
+        for (size_t w = 0; w < study->world_count; ++w) {
+            const nm_evaluation_sum *sum = &study->worlds[w].summary->planners[p];
+            fputs(w ? "<tr>" : "<tr class=\"first\">", file);
+            if (w)
+                fputs("<td></td>", file);
+            else
+                nm_html_planner_cell(study->worlds, p, file);
+            fputs("<td class=\"left\">", file);
+            nm_markup_text(file, study->worlds[w].name);
+            fputs("</td>", file);
+            nm_html_count(file, sum->all.scenes);
+            nm_html_count(file, sum->mean.groups);
+            if (sum->all.scenes)
+                fprintf(file, "<td><b>%.3f</b></td><td class=\"dim\">%.3f&#8211;%.3f</td>", sum->all.score,
+                        sum->mean.low, sum->mean.high);
+            else
+                fputs("<td>-</td><td>-</td>", file);
+            nm_html_tinted(file, sum->all.metric[NM_NUPLAN_COLLISIONS]);
+            nm_html_tinted(file, sum->all.metric[NM_NUPLAN_PROGRESS]);
+            nm_html_tinted(file, sum->all.metric[NM_NUPLAN_TTC]);
+            nm_html_count(file, sum->all.failed);
+            nm_html_count(file, sum->all.unfit);
+            fputs("</tr>\n", file);
+        }
+    nm_html_end_table(file);
+    fputs("</div>\n", file);
+}
+
 static void write_shifts(const nm_evaluate_study *study, FILE *file) {
     const nm_evaluation_comparison *c = study->comparison;
     if (!c->shift_count) return;
@@ -86,8 +126,8 @@ static void write_shifts(const nm_evaluate_study *study, FILE *file) {
             fputs("<td class=\"left\">", file);
             nm_markup_text(file, study->worlds[s->from].name);
             fputs(" &#8594; ", file);
-            nm_markup_text(file, study->worlds[s->to].name);
-            fprintf(file, "</td><td>%zu</td>", s->scenes);
+            nm_markup_text(file, nm_episode_agents_name(study->worlds[s->to].episode->agents)); // of the same store
+            fprintf(file, " agents</td><td>%zu</td>", s->scenes);
             difference_cell(file, &s->score, 4);
             difference_cell(file, &s->collisions, 3);
             difference_cell(file, &s->progress, 3);
@@ -101,15 +141,20 @@ static void write_shifts(const nm_evaluate_study *study, FILE *file) {
 // Rankings
 
 static void write_agreements(const nm_evaluate_study *study, FILE *file) {
-    fputs("<h3>Do the worlds rank the planners alike?</h3>\n<p class=\"note\">Two planners are apart where the "
-          "95&#8201;% interval of their mean difference leaves out 0; else they tie. Kendall's tau is 1 for the same "
-          "ranking by mean scores and &#8722;1 for the reverse; the second one counts planners that tie as equal.</p>\n",
-          file);
+    fputs(
+        "<h3>Do the worlds rank the planners alike?</h3>\n<p class=\"note\">Two planners are apart where the "
+        "95&#8201;% interval of their mean difference leaves out 0; else they tie. Kendall's tau is 1 for the same "
+        "ranking by mean scores and &#8722;1 for the reverse; the second one counts planners that tie as equal.</p>\n",
+        file);
     nm_html_begin_table(file);
-    static const char *const headings[] = {"worlds",          "",
-                                           "Kendall's tau",   "tau, ties by interval",
-                                           "apart alike",     "apart oppositely",
-                                           "apart in one only", "apart in neither"};
+    static const char *const headings[] = {"worlds",
+                                           "",
+                                           "Kendall's tau",
+                                           "tau, ties by interval",
+                                           "apart alike",
+                                           "apart oppositely",
+                                           "apart in one only",
+                                           "apart in neither"};
     for (size_t i = 0; i < sizeof headings / sizeof *headings; ++i) heading(file, headings[i]);
     fputs("</tr></thead>\n<tbody>\n", file);
     for (size_t i = 0; i < study->comparison->agreement_count; ++i) {
@@ -153,6 +198,7 @@ static void write_pairs(const nm_evaluate_study *study, FILE *file) {
     fputs("<h3>Who is told apart where</h3>\n<p class=\"note\">Mean difference of the scores of two planners in each "
           "world. Marked: pairs that tie in one world and are apart in another.</p>\n",
           file);
+    fputs("<div class=\"tight\">", file);
     nm_html_begin_table(file);
     fputs("<th scope=\"col\">pair</th>", file);
     for (size_t w = 0; w < study->world_count; ++w) {
@@ -166,19 +212,23 @@ static void write_pairs(const nm_evaluate_study *study, FILE *file) {
         nm_markup_text(file, nm_html_name(study->worlds, first->pairs[i].first));
         fputs(" <span class=\"dim\">against</span> ", file);
         nm_markup_text(file, nm_html_name(study->worlds, first->pairs[i].second));
-        if (splits(study, i)) fputs(" <span class=\"badge split\">worlds differ</span>", file);
+        if (splits(study, i)) fputs(" <span class=\"mark-split\">worlds differ</span>", file);
         fputs("</th>", file);
         for (size_t w = 0; w < study->world_count; ++w) write_pair_cell(file, &study->worlds[w].summary->pairs[i]);
         fputs("</tr>\n", file);
     }
     nm_html_end_table(file);
+    fputs("</div>\n", file);
 }
 
 void nm_html_worlds(const nm_evaluate_study *study, FILE *file) {
     nm_html_section(file, "worlds", "", "Worlds side by side",
                     "The same planners among other agents, or over other sets of scenes. Score with its 95&#8201;% "
                     "interval, and three of its parts tinted by what was lost.");
-    write_scores(study, file);
+    if (study->world_count <= COLUMNS_MOST)
+        write_score_columns(study, file);
+    else
+        write_score_rows(study, file);
     write_shifts(study, file);
     if (study->worlds->summary->pair_count) {
         write_agreements(study, file);
@@ -204,7 +254,7 @@ static void write_realism(const nm_evaluate_realism *r, FILE *file) {
     else
         fprintf(file, "<td><b>%.3f</b><br><span class=\"dim\">%.3f&#8211;%.3f</span></td>", mean->meta, r->of.meta.low,
                 r->of.meta.high);
-    const double values[] = {mean->kinematic, mean->interactive,    mean->map_based,     mean->ade,
+    const double values[] = {mean->kinematic, mean->interactive,    mean->map_based,    mean->ade,
                              mean->min_ade,   mean->collision_rate, mean->off_road_rate};
     for (size_t i = 0; i < sizeof values / sizeof *values; ++i) nm_html_number(file, none ? NAN : values[i], 3);
     fputs("</tr>\n", file);
@@ -246,7 +296,7 @@ void nm_html_realism(const nm_evaluate_study *study, FILE *file) {
           "<th scope=\"col\">rated</th><th scope=\"col\">rollouts</th>"
           "<th scope=\"col\">meta-metric</th>",
           file);
-    static const char *const headings[] = {"kinematic", "interactive", "map",     "ADE, m",
+    static const char *const headings[] = {"kinematic",    "interactive",    "map",     "ADE, m",
                                            "least ADE, m", "in a collision", "off road"};
     for (size_t i = 0; i < sizeof headings / sizeof *headings; ++i) heading(file, headings[i]);
     fputs("</tr></thead>\n<tbody>\n", file);

@@ -36,11 +36,11 @@ typedef struct nm_evaluate_realism {
 
 /// All that an evaluation has to tell. Everything is borrowed. All worlds have the same planners.
 typedef struct nm_evaluate_study {
-    const char *results;      ///< path of the results
-    const char *command_line; ///< that made it, quoted for a shell
-    const char *made;         ///< when, such as "2025-01-31 12:00 UTC"
-    const char *grouping;     ///< what scenes are grouped by: "motion", "place", "scene"
-    double pass_score;        ///< JUnit: a lower score is a failure; NaN: only a planner's failure is
+    const char *results;                        ///< path of the results
+    const char *command_line;                   ///< that made it, quoted for a shell
+    const char *made;                           ///< when, such as "2025-01-31 12:00 UTC"
+    const char *grouping;                       ///< what scenes are grouped by: "motion", "place", "scene"
+    double pass_score;                          ///< JUnit: a lower score is a failure; NaN: only a planner's failure is
     const nm_evaluate_report *worlds;           ///< [world_count], at least one
     const nm_evaluation_world *compared;        ///< [world_count] the same, as they were compared
     const nm_evaluation_comparison *comparison; ///< nullable: of one world there is none
@@ -49,8 +49,8 @@ typedef struct nm_evaluate_study {
     size_t realism_count;
 } nm_evaluate_study;
 
-/// One line per world, planner and scene: all that is in the results. score and metrics are 0 where the planner failed, empty
-/// where the scene is unfit. RFC 4180, UTF-8, header line. NM_E_IO names the file, as below.
+/// One line per world, planner and scene: all that is in the results. score and metrics are 0 where the planner failed,
+/// empty where the scene is unfit. RFC 4180, UTF-8, header line. NM_E_IO names the file, as below.
 nm_status nm_evaluate_write_csv(const nm_evaluate_study *study, const char *path, nm_error *error);
 /// {..., "planners": [...], "pairs": [...], "rows": [...]}: rows as in the CSV, null where that is empty. Planners and
 /// pairs of all worlds, each with its "agents" and "store".

@@ -59,8 +59,7 @@ static void add_comparison(const nm_evaluate_study *study, cJSON *document) {
     cJSON *shifts = cJSON_AddArrayToObject(to, "shifts"), *agreements = cJSON_AddArrayToObject(to, "agreements");
     cJSON *splits = cJSON_AddArrayToObject(to, "splits");
     for (size_t i = 0; i < c->shift_count; ++i) cJSON_AddItemToArray(shifts, shift_json(study, &c->shifts[i]));
-    for (size_t i = 0; i < c->agreement_count; ++i)
-        cJSON_AddItemToArray(agreements, agreement_json(&c->agreements[i]));
+    for (size_t i = 0; i < c->agreement_count; ++i) cJSON_AddItemToArray(agreements, agreement_json(&c->agreements[i]));
     for (size_t i = 0; i < c->split_count; ++i) cJSON_AddItemToArray(splits, split_json(study, &c->splits[i]));
 }
 
@@ -130,8 +129,8 @@ static void interval_cell(nm_table *table, const nm_estimate *e, int sign) {
 }
 
 static void print_scores(const nm_evaluate_study *study, FILE *file) {
-    static const char *const headings[] = {"planner",   "world", ">score", "95 % interval", ">no collision at fault",
-                                           ">progress", ">TTC",  ">failed", ">unfit",       "score against the first"};
+    static const char *const headings[] = {"planner",   "world", ">score",  "95 % interval", ">no collision at fault",
+                                           ">progress", ">TTC",  ">failed", ">unfit",        "score against the first"};
     nm_table *table = nm_table_create(headings, sizeof headings / sizeof *headings);
     char text[NM_EVALUATE_NUMBER];
     for (size_t p = 0; p < study->worlds->summary->planner_count; ++p)
@@ -157,8 +156,14 @@ static void print_scores(const nm_evaluate_study *study, FILE *file) {
 }
 
 static void print_agreements(const nm_evaluate_study *study, FILE *file) {
-    static const char *const headings[] = {"worlds",        "",           ">Kendall tau",         ">tau, ties by interval",
-                                           ">apart alike", ">apart oppositely", ">apart in one only", ">apart in neither"};
+    static const char *const headings[] = {"worlds",
+                                           "",
+                                           ">Kendall tau",
+                                           ">tau, ties by interval",
+                                           ">apart alike",
+                                           ">apart oppositely",
+                                           ">apart in one only",
+                                           ">apart in neither"};
     nm_table *table = nm_table_create(headings, sizeof headings / sizeof *headings);
     char text[NM_EVALUATE_NUMBER];
     for (size_t i = 0; i < study->comparison->agreement_count; ++i) {
@@ -218,22 +223,28 @@ void nm_evaluate_print_worlds(const nm_evaluate_study *study, FILE *file) {
 }
 
 void nm_evaluate_print_realism(const nm_evaluate_study *study, FILE *file) {
-    static const char *const headings[] = {"realism of agents", ">scenes", ">rollouts", ">meta-metric", "95 % interval",
-                                           ">kinematic", ">interactive", ">map", ">ADE m", ">min ADE m",
-                                           ">collide", ">off road"};
+    static const char *const headings[] = {
+        "realism of agents", ">scenes", ">rollouts", ">meta-metric", "95 % interval", ">kinematic",
+        ">interactive",      ">map",    ">ADE m",    ">min ADE m",   ">collide",      ">off road"};
     nm_table *table = nm_table_create(headings, sizeof headings / sizeof *headings);
     char text[NM_EVALUATE_NUMBER];
     for (size_t i = 0; i < study->realism_count; ++i) {
         const nm_evaluate_realism *r = &study->realism[i];
-        const nm_realism none = {.meta = NAN, .kinematic = NAN, .interactive = NAN, .map_based = NAN, .ade = NAN,
-                                 .min_ade = NAN, .collision_rate = NAN, .off_road_rate = NAN};
+        const nm_realism none = {.meta = NAN,
+                                 .kinematic = NAN,
+                                 .interactive = NAN,
+                                 .map_based = NAN,
+                                 .ade = NAN,
+                                 .min_ade = NAN,
+                                 .collision_rate = NAN,
+                                 .off_road_rate = NAN};
         const nm_realism *mean = r->of.scenes ? &r->of.mean : &none;
         nm_table_cell(table, "%s, %s", nm_episode_agents_name(r->agents), nm_base_name(r->store));
         nm_table_cell(table, "%zu", r->of.scenes);
         nm_table_cell(table, "%u", r->of.rollouts);
         nm_table_cell(table, "%s", nm_evaluate_number(text, mean->meta, 3));
         interval_cell(table, &r->of.meta, 0);
-        const double values[] = {mean->kinematic, mean->interactive, mean->map_based, mean->ade,
+        const double values[] = {mean->kinematic, mean->interactive,    mean->map_based,    mean->ade,
                                  mean->min_ade,   mean->collision_rate, mean->off_road_rate};
         for (size_t k = 0; k < sizeof values / sizeof *values; ++k)
             nm_table_cell(table, "%s", nm_evaluate_number(text, values[k], 3));
@@ -242,5 +253,6 @@ void nm_evaluate_print_realism(const nm_evaluate_study *study, FILE *file) {
     nm_table_destroy(table);
     fputs("Realism: Waymo's sim agents meta-metric of the agents alone, over the episode's window, the ego driving as "
           "recorded. 1 is never reached:\nthe agents that are replayed (log) are the bound. An independent "
-          "reimplementation, no official score: see NOTICE.\n", file);
+          "reimplementation, no official score: see NOTICE.\n",
+          file);
 }

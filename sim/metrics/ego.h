@@ -24,12 +24,12 @@ typedef enum nm_ego_measure {
 } nm_ego_measure;
 
 typedef struct nm_ego_description {
-    const char *name;      ///< of columns: "sweep_ttc_s", ...
-    const char *title;     ///< of tables
-    const char *unit;      ///< "s", "m/s", "m/s2"
-    const char *meaning;   ///< a sentence
-    int more_is_worse;     ///< else less is, and INFINITY is none
-    float drawn_to;        ///< up to where a chart of it goes
+    const char *name;    ///< of columns: "sweep_ttc_s", ...
+    const char *title;   ///< of tables
+    const char *unit;    ///< "s", "m/s", "m/s2"
+    const char *meaning; ///< a sentence
+    int more_is_worse;   ///< else less is, and INFINITY is none
+    float drawn_to;      ///< up to where a chart of it goes
 } nm_ego_description;
 NM_API const nm_ego_description *nm_ego_describe(nm_ego_measure measure);
 

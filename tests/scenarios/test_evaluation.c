@@ -98,7 +98,7 @@ static nm_evaluation_report evaluated(const nm_evaluation_config *config, const 
     "no_ego_at_fault_collisions, drivable_area_compliance, ego_is_making_progress, driving_direction_compliance, "     \
     "ego_progress_along_expert_route, time_to_collision_within_bound, speed_limit_compliance, ego_is_comfortable, "    \
     "collisions, at_fault, first_collision, collision_step, collision_track, min_ttc_s, min_distance_m, worst, "       \
-    "worst_step, sweep_ttc_s, min_thw_s, pet_s, closing_mps, max_drac_mps2, required_decel_mps2, danger_step, "         \
+    "worst_step, sweep_ttc_s, min_thw_s, pet_s, closing_mps, max_drac_mps2, required_decel_mps2, danger_step, "        \
     "danger_track FROM "
 
 static void assert_same_rows(const char *a, const char *b) {

@@ -70,8 +70,9 @@ static void by_origin(void **state) {
     const nm_scene *scene = scene_of_clip(&first);
     const uint64_t hash = scene->hash;
     nm_scene_destroy(scene);
-    const clip clips[7] = {{3, 0, 99, NULL},   {4, 0, hash, NULL}, {0, 20, 0, NULL}, {5, 0, 98, NULL},
-                           {6, 0, 99, NULL},   first,              {7, 0, 0, NULL}};
+    const clip clips[7] = {{3, 0, 99, NULL}, {4, 0, hash, NULL}, {0, 20, 0, NULL},
+                           {5, 0, 98, NULL}, {6, 0, 99, NULL},   first,
+                           {7, 0, 0, NULL}};
     expect(clips, 7, NM_EVALUATION_MOTION, (const uint32_t[]){0, 1, 1, 2, 0, 1, 3}, 4);
     // what was made from a scene is no recording: that it moves like another says nothing
     const clip made[2] = {{0, 0, 97, NULL}, {0, 20, 96, NULL}};

@@ -106,7 +106,8 @@ static void nobody_to_rate(void **state) {
     nm_scene_destroy(scene);
 }
 
-static nm_evaluation_realism run(const char *path, const int64_t *ids, size_t count, const uint32_t *group, int threads) {
+static nm_evaluation_realism run(const char *path, const int64_t *ids, size_t count, const uint32_t *group,
+                                 int threads) {
     nm_thread_pool *pool = NULL;
     nm_evaluation_realism out;
     must(nm_thread_pool_create(threads, &pool, error));

@@ -266,8 +266,8 @@ static void worst(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(distributions), cmocka_unit_test(sums),    cmocka_unit_test(types),
-        cmocka_unit_test(groups), cmocka_unit_test(danger), cmocka_unit_test(pairs),         cmocka_unit_test(nothing), cmocka_unit_test(worst),
+        cmocka_unit_test(distributions), cmocka_unit_test(sums),  cmocka_unit_test(types),   cmocka_unit_test(groups),
+        cmocka_unit_test(danger),        cmocka_unit_test(pairs), cmocka_unit_test(nothing), cmocka_unit_test(worst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,11 +133,12 @@ static void test_chains(void **state) {
     assert_int_equal(groups[0], 0);
 }
 
-/// Of many shared windows one in eight is enough to see that two belong together, whatever the scenes are; where the one
-/// shared window is left out they do not.
+/// Of many shared windows one in eight is enough to see that two belong together, whatever the scenes are; where the
+/// one shared window is left out they do not.
 static void test_thinned_out(void **state) {
     (void)state;
-    const clip a = {.id = 7, .first = 0, .steps = 90}, b = {.id = 7, .first = 30, .steps = 90, .x = 50}, c = {.id = 8, .driver = 1, .steps = 90};
+    const clip a = {.id = 7, .first = 0, .steps = 90}, b = {.id = 7, .first = 30, .steps = 90, .x = 50},
+               c = {.id = 8, .driver = 1, .steps = 90};
     const clip *const clips[3] = {&a, &b, &c};
     static const uint32_t rates[3] = {1, 8, 1000000};
     for (int r = 0; r < 3; r++) {
@@ -238,8 +239,10 @@ static void test_ngsim(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_motion), cmocka_unit_test(test_what_says_nothing), cmocka_unit_test(test_chains),
-        cmocka_unit_test(test_thinned_out), cmocka_unit_test(test_place),  cmocka_unit_test(test_place_names),       cmocka_unit_test(test_ngsim),
+        cmocka_unit_test(test_motion), cmocka_unit_test(test_what_says_nothing),
+        cmocka_unit_test(test_chains), cmocka_unit_test(test_thinned_out),
+        cmocka_unit_test(test_place),  cmocka_unit_test(test_place_names),
+        cmocka_unit_test(test_ngsim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

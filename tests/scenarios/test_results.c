@@ -148,26 +148,26 @@ static void a_run_is_the_same_in_everything(void **state) {
 }
 
 static nm_results_row done_row(void) {
-    nm_results_row row = {.scene = 41,
-                          .scene_hash = UINT64_C(0xFEDCBA9876543210),
-                          .name = "a 'quoted' name; DROP TABLE episode",
-                          .type = "cut_in",
-                          .episode = {.outcome = NM_EPISODE_DONE,
-                                      .start_step = 10,
-                                      .ego_track = 3,
-                                      .samples = 150,
-                                      .wall_seconds = 0.25,
-                                      .plan_mean = 0.001,
-                                      .plan_max = 0.002,
-                                      .score = {.score = 0.875, .collisions = 2, .at_fault_vehicles = 1},
-                                      .collision_count = 2,
-                                      .min_ttc = 0.5f,
-                                      .min_distance = 0.25f,
-                                      .danger = {.value = {1.5f, INFINITY, 0.75f, 8.25f, 3.5f, 4.125f},
-                                                 .worst_step = 12,
-                                                 .worst_track = 5},
-                                      .worst_sample = 7,
-                                      .worst = "time_to_collision_within_bound"}};
+    nm_results_row row = {
+        .scene = 41,
+        .scene_hash = UINT64_C(0xFEDCBA9876543210),
+        .name = "a 'quoted' name; DROP TABLE episode",
+        .type = "cut_in",
+        .episode = {
+            .outcome = NM_EPISODE_DONE,
+            .start_step = 10,
+            .ego_track = 3,
+            .samples = 150,
+            .wall_seconds = 0.25,
+            .plan_mean = 0.001,
+            .plan_max = 0.002,
+            .score = {.score = 0.875, .collisions = 2, .at_fault_vehicles = 1},
+            .collision_count = 2,
+            .min_ttc = 0.5f,
+            .min_distance = 0.25f,
+            .danger = {.value = {1.5f, INFINITY, 0.75f, 8.25f, 3.5f, 4.125f}, .worst_step = 12, .worst_track = 5},
+            .worst_sample = 7,
+            .worst = "time_to_collision_within_bound"}};
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) row.episode.score.metric[m].value = 0.125 * (m + 1);
     row.episode.collisions[0] =
         (nm_nuplan_collision){.track = 5, .step = 36, .collision_class = NM_NUPLAN_ACTIVE_LATERAL, .at_fault = 1};
@@ -362,8 +362,8 @@ static void damaged_older_files_are_refused(void **state) {
     sql(f.store, "ALTER TABLE episode ADD COLUMN pet_s REAL");
     assert_int_equal(open_status(f.store, 0), NM_E_FORMAT);
     assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 1);
-    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM pragma_table_info('episode') WHERE name = 'sweep_ttc_s'"),
-                     0);
+    assert_int_equal(
+        sql_integer(f.store, "SELECT count(*) FROM pragma_table_info('episode') WHERE name = 'sweep_ttc_s'"), 0);
     sql(f.store, "PRAGMA user_version = 0");
     assert_int_equal(open_status(f.store, 0), NM_E_FORMAT);
     folder_remove(&f);

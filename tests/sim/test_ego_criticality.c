@@ -90,8 +90,8 @@ static void behind_somebody(void **state) {
     assert_true(d.value[NM_EGO_DRAC] == 0.0f && isinf(d.value[NM_EGO_THW]));
 }
 
-/// Both at 10 m/s towards a crossing of their ways, each strip 2 m wide. The other's rear leaves it, 3 m past the middle,
-/// at 2.3 s; the ego's front comes to it, 3 m before the middle, at 4.7 s.
+/// Both at 10 m/s towards a crossing of their ways, each strip 2 m wide. The other's rear leaves it, 3 m past the
+/// middle, at 2.3 s; the ego's front comes to it, 3 m before the middle, at 4.7 s.
 static void across_somebodys_way(void **state) {
     (void)state;
     stage s;
@@ -140,8 +140,10 @@ static void measures_are_described(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_near),          cmocka_unit_test(behind_somebody),
-        cmocka_unit_test(across_somebodys_way), cmocka_unit_test(into_somebody),
+        cmocka_unit_test(nobody_near),
+        cmocka_unit_test(behind_somebody),
+        cmocka_unit_test(across_somebodys_way),
+        cmocka_unit_test(into_somebody),
         cmocka_unit_test(measures_are_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,7 +138,8 @@ static void set_up(stage *s, const char *name) {
     hit->collisions[0] = (nm_nuplan_collision){
         .track = 7, .step = 21, .at_fault = 1, .type = NM_NUPLAN_PEDESTRIAN, .collision_class = NM_NUPLAN_ACTIVE_FRONT};
     hit->min_ttc = 0.5f;
-    hit->danger = (nm_ego_criticality){.value = {0.0f, 0.75f, INFINITY, 8.5f, 4.0f, 20.0f}, .worst_step = 21, .worst_track = 7};
+    hit->danger =
+        (nm_ego_criticality){.value = {0.0f, 0.75f, INFINITY, 8.5f, 4.0f, 20.0f}, .worst_step = 21, .worst_track = 7};
     s->rows[2].episode.outcome = NM_EPISODE_FAILED;
     s->rows[3].episode.outcome = NM_EPISODE_UNFIT;
     for (int i = 2; i < 4; ++i) snprintf(s->rows[i].episode.reason, sizeof s->rows[i].episode.reason, "%s", HOSTILE);
@@ -174,8 +175,9 @@ static void csv(void **state) {
     assert_int_equal(count_of(text, "\r\n"), 6);
     assert_non_null(strstr(text, "planner,scene,scene_hash,name,type,outcome,reason,start_step,ego_track,samples,score,"
                                  "no_ego_at_fault_collisions,drivable_area_compliance,ego_is_making_progress,"));
-    assert_non_null(strstr(text, "\r\n\"a, \"\"b\"\"\",4000000001,\"fedcba9876543210\",\"plain\",\"cut_in\",\"done\","
-                                 "\"\",10,0,50,1,1,1,1,1,1,1,1,1,0,0,\"\",\"\",,,,2.5,\"\",,0,0,0.25,,,,,,,,,\"idm\","));
+    assert_non_null(strstr(text,
+                           "\r\n\"a, \"\"b\"\"\",4000000001,\"fedcba9876543210\",\"plain\",\"cut_in\",\"done\","
+                           "\"\",10,0,50,1,1,1,1,1,1,1,1,1,0,0,\"\",\"\",,,,2.5,\"\",,0,0,0.25,,,,,,,,,\"idm\","));
     assert_non_null(strstr(text, ",0.25,0,0,0,0,0,0,0,0,1,1,\"active_front\",\"pedestrian\",31,7,0.5,2.5,"
                                  "\"no_ego_at_fault_collisions\",31,0,0,0.25,0,0.75,,8.5,4,20,31,7,\"idm\","));
     assert_non_null(strstr(text, ",wall_s,sweep_ttc_s,min_thw_s,pet_s,closing_mps,max_drac_mps2,required_decel_mps2,"
@@ -283,77 +285,111 @@ static void page(void **state) {
     nm_arena_destroy(s.arena);
 }
 
-/// The same rows in two worlds, with how real their agents are: everything is there twice, under ids of its own.
-static void several_worlds(void **state) {
-    (void)state;
+/// The same rows in two worlds, with how real their agents are.
+typedef struct worlds {
     stage s;
-    set_up(&s, "w.html");
-    nm_episode_config other = s.episode;
-    other.agents = NM_EPISODE_LOG;
-    nm_evaluate_report worlds[2] = {s.report, s.report};
-    worlds[0].name = "idm agents";
-    worlds[1].name = HOSTILE;
-    worlds[1].anchor = "-2";
-    worlds[1].episode = &other;
-    const nm_evaluation_world compared[2] = {{HOSTILE, NM_EPISODE_IDM, s.entrants, &s.summary},
-                                             {HOSTILE, NM_EPISODE_LOG, s.entrants, &s.summary}};
+    nm_episode_config other;
+    nm_evaluate_report reports[2];
+    nm_evaluation_world compared[2];
     nm_evaluation_comparison comparison;
-    assert_int_equal(nm_evaluation_compare(compared, 2, NULL, s.arena, &comparison, NULL), NM_OK);
-    assert_int_equal(comparison.shift_count, 2);
-    const nm_evaluate_realism realism[2] = {
-        {.store = HOSTILE, .agents = NM_EPISODE_LOG, .of = {.rollouts = 8, .scenes = 3, .mean = {.agents = 5, .meta = 0.75}}},
-        {.store = HOSTILE, .agents = NM_EPISODE_IDM, .of = {.rollouts = 8, .skipped = 3, .meta = {NAN, NAN, NAN, 0}}}};
-    s.study.worlds = worlds;
-    s.study.world_count = 2;
-    s.study.compared = compared;
-    s.study.comparison = &comparison;
-    s.study.realism = realism;
-    s.study.realism_count = 2;
-    assert_int_equal(nm_evaluate_write_html(&s.study, s.path, NULL), NM_OK);
-    char *text = read_all(s.path);
+    nm_evaluate_realism realism[2];
+} worlds;
+
+static void set_up_worlds(worlds *w, const char *name) {
+    set_up(&w->s, name);
+    w->other = w->s.episode;
+    w->other.agents = NM_EPISODE_LOG;
+    for (int i = 0; i < 2; ++i) {
+        w->reports[i] = w->s.report;
+        w->compared[i] = (nm_evaluation_world){HOSTILE, NM_EPISODE_IDM, w->s.entrants, &w->s.summary};
+        w->realism[i] = (nm_evaluate_realism){.store = HOSTILE, .agents = i ? NM_EPISODE_IDM : NM_EPISODE_LOG};
+    }
+    w->reports[0].name = "idm agents";
+    w->reports[1].name = HOSTILE;
+    w->reports[1].anchor = "-2";
+    w->reports[1].episode = &w->other;
+    w->realism[0].of = (nm_evaluation_realism){.rollouts = 8, .scenes = 3, .mean = {.agents = 5, .meta = 0.75}};
+    w->realism[1].of = (nm_evaluation_realism){.rollouts = 8, .skipped = 3, .meta = {NAN, NAN, NAN, 0}};
+    assert_int_equal(nm_evaluation_compare(w->compared, 2, NULL, w->s.arena, &w->comparison, NULL), NM_OK);
+    assert_int_equal(w->comparison.shift_count, 2);
+    w->s.study.worlds = w->reports;
+    w->s.study.world_count = 2;
+    w->s.study.compared = w->compared;
+    w->s.study.comparison = &w->comparison;
+    w->s.study.realism = w->realism;
+    w->s.study.realism_count = 2;
+}
+
+/// Every section is there twice, under ids of its own.
+static void page_of_several_worlds(void **state) {
+    (void)state;
+    worlds w;
+    set_up_worlds(&w, "w.html");
+    assert_int_equal(nm_evaluate_write_html(&w.s.study, w.s.path, NULL), NM_OK);
+    char *text = read_all(w.s.path);
     assert_null(strstr(text, "<script"));
     assert_null(strstr(text, "nan"));
-    static const char *const once[] = {" id=\"worlds\"",  " id=\"realism\"",  " id=\"world\"",    " id=\"world-2\"",
-                                       " id=\"scores\"",  " id=\"scores-2\"", " id=\"danger-2\"", " id=\"charts-2\"",
-                                       "<b>0.750</b>",    "Do the worlds rank the planners alike?"};
+    static const char *const once[] = {
+        " id=\"worlds\"",   " id=\"realism\"",  " id=\"world\"",    " id=\"world-2\"", " id=\"scores\"",
+        " id=\"scores-2\"", " id=\"danger-2\"", " id=\"charts-2\"", "<b>0.750</b>",    "Do the worlds rank the"};
     for (size_t i = 0; i < sizeof once / sizeof *once; ++i)
         if (count_of(text, once[i]) != 1) fail_msg("%s: %zu times", once[i], count_of(text, once[i]));
     free(text);
-    assert_int_equal(nm_evaluate_write_csv(&s.study, s.path, NULL), NM_OK);
-    text = read_all(s.path);
+    nm_arena_destroy(w.s.arena);
+}
+
+static void tables_of_several_worlds(void **state) {
+    (void)state;
+    worlds w;
+    memory m;
+    set_up_worlds(&w, "w");
+    nm_evaluate_print_worlds(&w.s.study, begin(&m));
+    fclose(m.file);
+    assert_non_null(strstr(m.text, "Every pair of planners is apart in all worlds, or in none."));
+    free(m.text);
+    nm_evaluate_print_realism(&w.s.study, begin(&m));
+    fclose(m.file);
+    assert_non_null(strstr(m.text, "0.750"));
+    assert_null(strstr(m.text, "nan"));
+    free(m.text);
+    assert_int_equal(nm_evaluate_write_csv(&w.s.study, w.s.path, NULL), NM_OK);
+    char *text = read_all(w.s.path);
     assert_int_equal(count_of(text, "\r\n"), 11);
     assert_int_equal(count_of(text, ",\"idm\",\""), 5);
     assert_int_equal(count_of(text, ",\"log\",\""), 5);
     free(text);
-    assert_int_equal(nm_evaluate_write_json(&s.study, s.path, NULL), NM_OK);
-    text = read_all(s.path);
-    cJSON *document = cJSON_Parse(text);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(document, "rows")), 10);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(document, "planners")), 4);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(document, "pairs")), 2);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(document, "worlds")), 2);
-    const cJSON *of = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(document, "realism"), 0);
-    assert_float_equal(cJSON_GetObjectItemCaseSensitive(of, "meta")->valuedouble, 0.75, 0);
-    const cJSON *shift = cJSON_GetArrayItem(
-        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(document, "comparison"), "shifts"), 0);
-    assert_float_equal(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(shift, "score"), "value")->valuedouble, 0.0, 0);
-    cJSON_Delete(document);
-    free(text);
-    assert_int_equal(nm_evaluate_write_junit(&s.study, s.path, NULL), NM_OK);
-    text = read_all(s.path);
+    assert_int_equal(nm_evaluate_write_junit(&w.s.study, w.s.path, NULL), NM_OK);
+    text = read_all(w.s.path);
     assert_int_equal(count_of(text, "<testsuite "), 4);
     assert_int_equal(count_of(text, ", idm agents\""), 2);
     free(text);
-    memory m;
-    nm_evaluate_print_worlds(&s.study, begin(&m));
-    fclose(m.file);
-    assert_non_null(strstr(m.text, "Every pair of planners is apart in all worlds, or in none."));
-    free(m.text);
-    nm_evaluate_print_realism(&s.study, begin(&m));
-    fclose(m.file);
-    assert_non_null(strstr(m.text, "0.750"));
-    free(m.text);
-    nm_arena_destroy(s.arena);
+    nm_arena_destroy(w.s.arena);
+}
+
+static const cJSON *member(const cJSON *object, const char *name) {
+    const cJSON *found = cJSON_GetObjectItemCaseSensitive(object, name);
+    if (!found) fail_msg("no %s", name);
+    return found;
+}
+
+static void json_of_several_worlds(void **state) {
+    (void)state;
+    worlds w;
+    set_up_worlds(&w, "w.json");
+    assert_int_equal(nm_evaluate_write_json(&w.s.study, w.s.path, NULL), NM_OK);
+    char *text = read_all(w.s.path);
+    cJSON *document = cJSON_Parse(text);
+    assert_int_equal(cJSON_GetArraySize(member(document, "rows")), 10);
+    assert_int_equal(cJSON_GetArraySize(member(document, "planners")), 4);
+    assert_int_equal(cJSON_GetArraySize(member(document, "pairs")), 2);
+    assert_int_equal(cJSON_GetArraySize(member(document, "worlds")), 2);
+    assert_string_equal(member(cJSON_GetArrayItem(member(document, "worlds"), 1), "agents")->valuestring, "log");
+    assert_float_equal(member(cJSON_GetArrayItem(member(document, "realism"), 0), "meta")->valuedouble, 0.75, 0);
+    const cJSON *shift = cJSON_GetArrayItem(member(member(document, "comparison"), "shifts"), 0);
+    assert_float_equal(member(member(shift, "score"), "value")->valuedouble, 0.0, 0);
+    cJSON_Delete(document);
+    free(text);
+    nm_arena_destroy(w.s.arena);
 }
 
 /// Nothing to tell: no planners, or only scenes that nobody can drive.
@@ -408,7 +444,9 @@ int main(void) {
         cmocka_unit_test(json),
         cmocka_unit_test(junit),
         cmocka_unit_test(page),
-        cmocka_unit_test(several_worlds),
+        cmocka_unit_test(page_of_several_worlds),
+        cmocka_unit_test(tables_of_several_worlds),
+        cmocka_unit_test(json_of_several_worlds),
         cmocka_unit_test(empty_pages),
         cmocka_unit_test(charts),
     };
