@@ -9,6 +9,7 @@
 #define MATCH_RADIUS 3.0f
 #define LOOK_EVERY 2u ///< steps between looks at the lane
 #define BEFORE 30.0f  ///< m before a light or sign
+#define HOPS_MOST 8u
 #define LANES_MOST 64u
 #define CIRCLE_MOST 400.0f
 #define CIRCLE_LANES 64u
@@ -60,12 +61,21 @@ static void add_lane(way *w, uint32_t lane) {
     if (w->lane_count < LANES_MOST) w->lanes[w->lane_count++] = lane;
 }
 
-static void look_at_end(way *w, const nm_frenet *at) {
-    const nm_lane *lane = &w->scene->map->lanes[at->lane];
-    if (lane->stop_s - at->s > BEFORE) return;
-    w->by_signal |= lane->control == NM_CONTROL_SIGNAL || lane->signals.count > 0;
-    w->by_sign |= lane->control == NM_CONTROL_STOP || lane->control == NM_CONTROL_YIELD ||
-                  lane->control == NM_CONTROL_ALL_WAY_STOP;
+/// Ends of lanes up to BEFORE m ahead, as far as there is one way only.
+static void look_ahead(way *w, const nm_frenet *at) {
+    const nm_map *map = w->scene->map;
+    uint32_t index = at->lane;
+    float way_to = -at->s; // where the lane begins
+    for (uint32_t hop = 0; hop < HOPS_MOST; ++hop) {
+        const nm_lane *lane = &map->lanes[index];
+        if (way_to + lane->stop_s > BEFORE) return;
+        w->by_signal |= lane->control == NM_CONTROL_SIGNAL || lane->signals.count > 0;
+        w->by_sign |= lane->control == NM_CONTROL_STOP || lane->control == NM_CONTROL_YIELD ||
+                      lane->control == NM_CONTROL_ALL_WAY_STOP;
+        way_to += lane->length;
+        if (lane->successors.count != 1) return;
+        index = map->lane_refs[lane->successors.first];
+    }
 }
 
 static void follow_lanes(way *w) {
@@ -79,7 +89,7 @@ static void follow_lanes(way *w) {
             nm_map_match(map, scene->x[at], scene->y[at], scene->heading[at], MATCH_RADIUS, NM_LANE_MASK_VEHICLE);
         if (on.lane == NM_NONE) continue;
         add_lane(w, on.lane);
-        look_at_end(w, &on);
+        look_ahead(w, &on);
         if (before != NM_NONE && before != on.lane) {
             w->lefts += beside(map, map->lanes[before].left, on.lane);
             w->rights += beside(map, map->lanes[before].right, on.lane);

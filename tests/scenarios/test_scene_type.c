@@ -132,17 +132,21 @@ static void through_junctions(void **state) {
     expect(turning(NM_BUILTIN_T_JUNCTION, NM_TURN_RIGHT), NM_PLACE_JUNCTION, NM_ACT_TURNING_RIGHT);
 }
 
-/// Before a light: 35 m are no matter of it, 25 m are. From 10 m/s to 0 in 2 s takes 10 m.
+/// Before a light: 35 m are no matter of it, 25 m are. From 10 m/s to 0 in 2 s takes 10.5 m, the last lane 30 m.
 static void before_a_light(void **state) {
     (void)state;
     const nm_map *map = map_of(NM_BUILTIN_JUNCTION_SIGNAL, 1, 13.9);
-    uint32_t lanes[2] = {0, 0};
-    find_turn(map, NM_TURN_STRAIGHT, lanes);
-    const float stop = map->lanes[lanes[0]].stop_s;
-    expect(classify(along(map, lanes, 1, stop - 46.0f, 10.0f, 0.0f, 21)), NM_PLACE_STREET, NM_ACT_STOPPING);
-    expect(classify(along(map, lanes, 1, stop - 36.0f, 10.0f, 0.0f, 21)), NM_PLACE_SIGNALS, NM_ACT_STOPPING);
-    expect(classify(along(map, lanes, 1, stop - 36.0f, 0.0f, 10.0f, 21)), NM_PLACE_SIGNALS, NM_ACT_STARTING);
-    expect(classify(along(map, lanes, 1, stop - 36.0f, 10.0f, 0.6f, 21)), NM_PLACE_SIGNALS, NM_ACT_CRUISING);
+    uint32_t turn[2] = {0, 0};
+    find_turn(map, NM_TURN_STRAIGHT, turn);
+    const nm_lane *last = &map->lanes[turn[0]];
+    assert_int_equal(last->predecessors.count, 1);
+    const uint32_t lanes[2] = {map->lane_refs[last->predecessors.first], turn[0]};
+    const float stop = map->lanes[lanes[0]].length + last->stop_s;
+    expect(classify(along(map, lanes, 2, stop - 46.0f, 10.0f, 0.0f, 21)), NM_PLACE_STREET, NM_ACT_STOPPING);
+    expect(classify(along(map, lanes, 2, stop - 41.0f, 10.0f, 0.0f, 21)), NM_PLACE_STREET, NM_ACT_STOPPING);
+    expect(classify(along(map, lanes, 2, stop - 40.0f, 10.0f, 0.0f, 21)), NM_PLACE_SIGNALS, NM_ACT_STOPPING);
+    expect(classify(along(map, lanes, 2, stop - 36.0f, 0.0f, 10.0f, 21)), NM_PLACE_SIGNALS, NM_ACT_STARTING);
+    expect(classify(along(map, lanes, 2, stop - 36.0f, 10.0f, 0.6f, 21)), NM_PLACE_SIGNALS, NM_ACT_CRUISING);
     nm_map_release(map);
 }
 
