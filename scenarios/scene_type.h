@@ -17,7 +17,8 @@ typedef enum nm_scene_place_type {
     /// A lane that leads back to itself along a circle: the way round it is at most 400 m, the isoperimetric quotient
     /// (4 pi area / length^2) at least 0.85 (a square's is 0.785).
     NM_PLACE_ROUNDABOUT = 0,
-    NM_PLACE_SIGNALS,   ///< on a lane within a junction into which a signal leads, or up to 30 m before a signal, no fork between
+    NM_PLACE_SIGNALS, ///< on a lane within a junction into which a signal leads, or up to 30 m before a signal, no fork
+                      ///< between
     NM_PLACE_JUNCTION,  ///< on a lane within a junction that shares ground with another one for vehicles, or up to 30 m
                         ///< before a stop or yield sign
     NM_PLACE_CROSSWALK, ///< on a lane that a crosswalk leads over

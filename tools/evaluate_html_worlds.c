@@ -113,9 +113,9 @@ static void write_shifts(const nm_evaluate_study *study, FILE *file) {
           file);
     fputs("<div class=\"tight\">", file);
     nm_html_begin_table(file);
-    fputs("<th scope=\"col\">planner</th><th scope=\"col\" class=\"left\">worlds</th><th scope=\"col\">scenes</th>"
+    fputs("<th scope=\"col\">planner</th><th scope=\"col\" class=\"left\">worlds</th>"
           "<th scope=\"col\" class=\"group\">score</th><th scope=\"col\" class=\"group\">no collision at fault</th>"
-          "<th scope=\"col\" class=\"group\">progress</th></tr></thead>\n<tbody>\n",
+          "<th scope=\"col\" class=\"group\">progress</th><th scope=\"col\">scenes</th></tr></thead>\n<tbody>\n",
           file);
     for (size_t p = 0; p < study->worlds->summary->planner_count; ++p)
         for (size_t i = 0; i < c->shift_count; ++i) {
@@ -127,10 +127,11 @@ static void write_shifts(const nm_evaluate_study *study, FILE *file) {
             nm_markup_text(file, study->worlds[s->from].name);
             fputs(" &#8594; ", file);
             nm_markup_text(file, nm_episode_agents_name(study->worlds[s->to].episode->agents)); // of the same store
-            fprintf(file, " agents</td><td>%zu</td>", s->scenes);
+            fputs(" agents</td>", file);
             difference_cell(file, &s->score, 4);
             difference_cell(file, &s->collisions, 3);
             difference_cell(file, &s->progress, 3);
+            nm_html_count(file, s->scenes);
             fputs("</tr>\n", file);
         }
     nm_html_end_table(file);
