@@ -22,11 +22,12 @@ typedef struct mind {
     nm_scene_generator *generator;
     nm_nexus_choice *choice;
     nm_scene_builder *builder;
-    uint32_t history; // samples
+    uint32_t history; // steps
+    uint32_t samples; // futures
     const nm_planner_scenario *scenario;
     uint32_t made;   // step of the plans; NM_NONE: none yet
     uint32_t chosen; // of them
-    nm_nexus_plan plans[NM_NEXUS_SAMPLES];
+    nm_nexus_plan plans[NM_PLANNER_NEXUS_MOST_SAMPLES];
 } mind;
 
 static void *create(const char *config, char *error, size_t size) {
@@ -136,13 +137,13 @@ static void take_plan(const mind *m, const nm_scene *future, const nm_planner_ob
 
 /// Futures of what was observed, one for each sample. A future that came to nothing fails the planner.
 static nm_status imagine(mind *m, const nm_planner_observation *seen, const nm_scene *past,
-                         const nm_scene *futures[NM_NEXUS_SAMPLES], nm_error *error) {
+                         const nm_scene *futures[NM_PLANNER_NEXUS_MOST_SAMPLES], nm_error *error) {
     const float reach = REACH * (nm_maxf(seen->ego.rear_axle_speed_ahead, 0.0f) + REACH_FASTER);
     const nm_route_place ahead = nm_route_at(seen->route, seen->route_position + nm_minf(reach, REACH_MOST));
     const nm_token_bound bound = {0, ahead.pose.x_scene, ahead.pose.y_scene, ahead.pose.heading_scene};
-    nm_generated_scene made[NM_NEXUS_SAMPLES] = {{0}};
+    nm_generated_scene made[NM_PLANNER_NEXUS_MOST_SAMPLES] = {{0}};
     nm_status status = NM_OK;
-    for (uint32_t i = 0; status == NM_OK && i < NM_NEXUS_SAMPLES; ++i) {
+    for (uint32_t i = 0; status == NM_OK && i < m->samples; ++i) {
         const nm_scene_request request = {.scene = past,
                                           .current_step = past->current_step,
                                           .task = NM_TASK_FREE,
@@ -162,7 +163,7 @@ static nm_status imagine(mind *m, const nm_planner_observation *seen, const nm_s
             if (error) *error = ran;
         }
     }
-    for (uint32_t i = 0; i < NM_NEXUS_SAMPLES; ++i) {
+    for (uint32_t i = 0; i < m->samples; ++i) {
         if (status == NM_OK && made[i].status != NM_OK) {
             status = made[i].status;
             if (error) *error = made[i].error;
@@ -173,16 +174,16 @@ static nm_status imagine(mind *m, const nm_planner_observation *seen, const nm_s
 }
 
 static nm_status think(mind *m, const nm_planner_observation *seen, nm_error *error) {
-    const nm_scene *past = NULL, *futures[NM_NEXUS_SAMPLES] = {NULL};
+    const nm_scene *past = NULL, *futures[NM_PLANNER_NEXUS_MOST_SAMPLES] = {NULL};
     nm_status status = remember(m, seen, &past, error);
     if (status != NM_OK) return status;
     status = imagine(m, seen, past, futures, error);
     if (status == NM_OK) {
-        for (uint32_t i = 0; i < NM_NEXUS_SAMPLES; ++i) take_plan(m, futures[i], seen, &m->plans[i]);
+        for (uint32_t i = 0; i < m->samples; ++i) take_plan(m, futures[i], seen, &m->plans[i]);
         m->chosen = nm_nexus_choose(m->choice, m->scenario, seen, futures, m->history - 1, m->plans);
         m->made = seen->step;
     }
-    for (uint32_t i = 0; i < NM_NEXUS_SAMPLES; ++i) nm_scene_destroy(futures[i]);
+    for (uint32_t i = 0; i < m->samples; ++i) nm_scene_destroy(futures[i]);
     nm_scene_destroy(past);
     return status;
 }
@@ -221,8 +222,9 @@ static const nm_planner_vtable table = {
     .plan = plan,
 };
 
-nm_status nm_planner_nexus(nm_model *model, const nm_recipe *recipe, nm_planner **planner, nm_error *error) {
-    NM_ASSERT(model && recipe && planner);
+nm_status nm_planner_nexus(nm_model *model, const nm_recipe *recipe, uint32_t samples, nm_planner **planner,
+                           nm_error *error) {
+    NM_ASSERT(model && recipe && planner && samples >= 1 && samples <= NM_PLANNER_NEXUS_MOST_SAMPLES);
     *planner = NULL;
     const uint32_t history = recipe->tokens.past * NM_TOKEN_STEPS + NM_TOKEN_STEPS; // the first token's states, too
     if (history > MOST_HISTORY)
@@ -231,13 +233,14 @@ nm_status nm_planner_nexus(nm_model *model, const nm_recipe *recipe, nm_planner 
     mind *m = calloc(1, sizeof *m);
     if (!m) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a planner");
     nm_scene_generator_config config = nm_scene_generator_config_default();
-    config.generator.scenes = NM_NEXUS_SAMPLES;
+    config.generator.scenes = samples;
     config.generator.schedule = (nm_schedule){.kind = NM_SCHEDULE_FULL}; // nobody drives in between: fewer passes
     config.generator.levels = LEVELS;
     config.agents = AGENTS;
     m->history = history;
+    m->samples = samples;
     m->builder = nm_scene_builder_create();
-    m->choice = nm_nexus_choice_create(NM_NEXUS_SAMPLES, AGENTS);
+    m->choice = nm_nexus_choice_create(samples, AGENTS);
     nm_status status = m->builder && m->choice ? nm_scene_generator_create(model, recipe, &config, &m->generator, error)
                                                : NM_ERROR(error, NM_E_MEMORY, "out of memory for a planner");
     if (status == NM_OK) return nm_planner_adopt(&table, "nexus", m, planner, error);

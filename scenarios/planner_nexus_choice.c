@@ -175,7 +175,7 @@ uint32_t nm_nexus_choose(nm_nexus_choice *c, const nm_planner_scenario *scenario
                   .width = scenario->vehicle.width};
     nm_sincosf(seen->ego.box_centre.heading_scene, &ego.sin_h, &ego.cos_h);
     for (uint32_t j = 0; j < c->samples; ++j) gather(c, futures[j], now, &ego, &c->others[j]);
-    worth worths[NM_NEXUS_SAMPLES];
+    worth worths[NM_PLANNER_NEXUS_MOST_SAMPLES];
     float most = 0.0f;
     for (uint32_t i = 0; i < c->samples; ++i) {
         worths[i] = weigh(c, scenario, &plans[i], seen->route_position);

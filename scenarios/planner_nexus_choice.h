@@ -2,10 +2,10 @@
 #ifndef NM_SCENARIOS_PLANNER_NEXUS_CHOICE_H
 #define NM_SCENARIOS_PLANNER_NEXUS_CHOICE_H
 
+#include "scenarios/planner_nexus.h"
 #include "sim/planner.h"
 #include "sim/scene.h"
 
-#define NM_NEXUS_SAMPLES 6u
 #define NM_NEXUS_AHEAD 80u // steps of a plan
 
 /// The middle of the box at a step of the plan.
@@ -18,6 +18,7 @@ typedef struct nm_nexus_plan {
 
 /// Working memory.
 typedef struct nm_nexus_choice nm_nexus_choice;
+/// samples: at most NM_PLANNER_NEXUS_MOST_SAMPLES.
 nm_nexus_choice *nm_nexus_choice_create(uint32_t samples, uint32_t agents); ///< NULL: no memory
 void nm_nexus_choice_destroy(nm_nexus_choice *choice);                      ///< NULL is fine
 

@@ -11,6 +11,7 @@
 
 #include "sim/math.h"
 #include "sim/planner_builtin.h"
+#include "sim/planner_path.h"
 #include "sim/planner_pdm_score.h"
 
 #define LOOK_METRES 60.0f

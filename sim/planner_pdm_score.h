@@ -4,7 +4,7 @@
 #define NM_SIM_PLANNER_PDM_SCORE_H
 
 #include "sim/metrics/criticality.h"
-#include "sim/planner_path.h"
+#include "sim/route.h"
 
 #define NM_PDM_STEPS 40u // 4 s
 #define NM_PDM_LOOK 50u  // boxes of a predicted agent: as far as the time to collision is looked at from there

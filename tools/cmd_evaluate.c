@@ -59,7 +59,7 @@ static int read_planners(nm_evaluate_run *run) {
             if (strcmp(planners->items[k], planners->items[i]) == 0)
                 return nm_cli_usage(run->command, "--planner %.60s is there twice", planners->items[i]);
         run->planners[run->planner_count++] = planners->items[i];
-        run->uses_model |= strcmp(planners->items[i], "nexus") == 0;
+        run->uses_model |= nm_evaluate_nexus_samples(planners->items[i]) > 0;
         expert |= strcmp(planners->items[i], "expert") == 0;
     }
     if (!expert) run->planners[run->planner_count++] = "expert";
@@ -203,7 +203,9 @@ static int run_evaluate(const nm_command *command, int argc, char **argv) {
          "not?",
          0, 0},
         {"planner", NM_OPTION_LIST, &options.planners, "P",
-         "expert, constant_velocity, idm, pdm, nexus, ./libmine.so, \"exec:COMMAND\" or unix:PATH; repeatable", 0, 0},
+         "expert, constant_velocity, idm, pdm, nexus[:SAMPLES], ./libmine.so, \"exec:COMMAND\" or unix:PATH; "
+         "repeatable",
+         0, 0},
         {"config", NM_OPTION_TEXT, &options.config, "TEXT", "handed to planners that are not built in", 0, 0},
         {"agents", NM_OPTION_TEXT, &options.agents, "A",
          "log = replayed, idm = reacting (default), nexus = the model; several with commas stand side by side", 0, 0},

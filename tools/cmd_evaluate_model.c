@@ -33,18 +33,27 @@ nm_status nm_evaluate_model_open(nm_evaluate_model *m, const char *path, const c
     return status == NM_OK ? nm_closed_loop_create(m->model, &m->recipe, &loop, &m->loop, error) : status;
 }
 
+uint32_t nm_evaluate_nexus_samples(const char *planner) {
+    if (strcmp(planner, "nexus") == 0) return NM_PLANNER_NEXUS_SAMPLES;
+    if (strncmp(planner, "nexus:", 6) != 0) return 0;
+    const char *digits = planner + 6;
+    char *end;
+    const long samples = *digits >= '1' && *digits <= '9' ? strtol(digits, &end, 10) : 0;
+    return samples >= 1 && samples <= (long)NM_PLANNER_NEXUS_MOST_SAMPLES && !*end ? (uint32_t)samples : 0;
+}
+
 static void release(void *model) {
     nm_evaluate_model_close(model);
     free(model);
 }
 
 nm_status nm_evaluate_model_planner(const char *path, const char *precision, const nm_common *common, int threads,
-                                    nm_planner **planner, nm_error *error) {
+                                    uint32_t samples, nm_planner **planner, nm_error *error) {
     *planner = NULL;
     nm_evaluate_model *m = calloc(1, sizeof *m);
     if (!m) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a planner");
     nm_status status = open_weights(m, path, precision, common->device, threads, error);
-    if (status == NM_OK) status = nm_planner_nexus(m->model, &m->recipe, planner, error);
+    if (status == NM_OK) status = nm_planner_nexus(m->model, &m->recipe, samples, planner, error);
     if (status == NM_OK)
         nm_planner_release_with(*planner, release, m);
     else

@@ -22,10 +22,12 @@ typedef struct nm_evaluate_model {
 /// Errors: those of nm_shipped_model, nm_safetensors_open, the backend, nm_recipe_load, nm_closed_loop_create.
 nm_status nm_evaluate_model_open(nm_evaluate_model *model, const char *path, const char *precision,
                                  const nm_common *common, nm_error *error);
-/// The planner "nexus" with a model of its own, which goes with the handle.
+/// Futures that the planner "nexus" (NM_PLANNER_NEXUS_SAMPLES) or "nexus:N" chooses from; 0 for any other name.
+uint32_t nm_evaluate_nexus_samples(const char *planner);
+/// That planner with a model of its own, which goes with the handle.
 /// threads  of the model; 0 = one per core
 nm_status nm_evaluate_model_planner(const char *path, const char *precision, const nm_common *common, int threads,
-                                    nm_planner **planner, nm_error *error);
+                                    uint32_t samples, nm_planner **planner, nm_error *error);
 void nm_evaluate_model_close(nm_evaluate_model *model);
 
 #endif

@@ -7,17 +7,14 @@
 #include "base/text.h"
 #include "tools/cmd_evaluate.h"
 
-static int is_nexus(const char *specification) {
-    return strcmp(specification, "nexus") == 0;
-}
-
 /// Several threads may ask at once.
 static nm_status open_number(const nm_evaluate_run *run, size_t number, nm_planner **planner, nm_error *error) {
     const nm_evaluate_options *o = run->options;
     const int alone = run->place->episode.agents == NM_EPISODE_NEXUS; // else each thread has a model of its own
-    if (is_nexus(run->planners[number]))
+    const uint32_t samples = nm_evaluate_nexus_samples(run->planners[number]);
+    if (samples)
         return nm_evaluate_model_planner(o->model, o->precision, run->common, alone ? (int)run->common->threads : 1,
-                                         planner, error);
+                                         samples, planner, error);
     return nm_planner_open(run->planners[number], &run->planner_options, planner, error);
 }
 
@@ -92,7 +89,7 @@ static nm_status drive(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t 
         .planner_context = run,
         .run = {.planner = name,
                 .store = nm_base_name(place->store->path),
-                .weights = place->episode.loop || is_nexus(name) ? run->model.name : "",
+                .weights = place->episode.loop || nm_evaluate_nexus_samples(name) ? run->model.name : "",
                 .config = run->options->config,
                 .program = "nearmiss " NM_VERSION},
         .store = place->store->path,

@@ -14,7 +14,7 @@ typedef struct stage {
     nm_planner *planner;
 } stage;
 
-static stage stage_open(int random) {
+static stage stage_open(int random, uint32_t samples) {
     stage s = {.recipe = {.tokens = nm_token_config_default(NM_TOKENS_AGENT), .prior = NM_PRIOR_LANE}};
     s.recipe.tokens.paths = 1;
     s.recipe.tokens.future = 8; // 4 s
@@ -29,7 +29,7 @@ static stage stage_open(int random) {
     assert_int_equal(nm_backend_create_cpu(&backend, &s.backend, &error), NM_OK);
     assert_int_equal(nm_model_create(&model, s.backend, 1, &s.model, &error), NM_OK);
     if (random) randomise_model(s.model, 3);
-    if (nm_planner_nexus(s.model, &s.recipe, &s.planner, &error) != NM_OK) fail_msg("%s", error.message);
+    if (nm_planner_nexus(s.model, &s.recipe, samples, &s.planner, &error) != NM_OK) fail_msg("%s", error.message);
     return s;
 }
 
@@ -97,7 +97,7 @@ static int same_answers(const answers *a, const answers *b) {
 /// Anew at steps 0, 5 and 10, from where the ego is then; what is left of the plan in between.
 static void plans_every_half_second(void **state) {
     (void)state;
-    stage s = stage_open(1);
+    stage s = stage_open(1, 6);
     const nm_scene *scene = tokens_rollout("highway:vehicles=12", 7, 120);
     answers *a = calloc(1, sizeof *a);
     ask(s.planner, scene, 1, a);
@@ -125,7 +125,7 @@ static void plans_every_half_second(void **state) {
 /// What was recorded after the start is not looked at: a scene that ends there gives the same plans.
 static void future_is_not_known(void **state) {
     (void)state;
-    stage s = stage_open(1);
+    stage s = stage_open(1, 6);
     const nm_scene *scene = tokens_rollout("highway:vehicles=12", 7, 120);
     const nm_scene *shorter = tokens_rollout("highway:vehicles=12", 7, START + STEPS + 3); // the same, but its end
     answers *a = calloc(3, sizeof *a);
@@ -145,7 +145,7 @@ static void future_is_not_known(void **state) {
 /// Lights are seen as they were, and as they are.
 static void lights_of_later_are_not_known(void **state) {
     (void)state;
-    stage s = stage_open(1);
+    stage s = stage_open(1, 6);
     const nm_scene *scene = tokens_rollout("junction_signal:vehicles=12", 7, 120);
     assert_true(scene->map->signal_count > 0 && scene->signal_states);
     const size_t size = (size_t)scene->map->signal_count * scene->step_count;
@@ -176,7 +176,7 @@ static void lights_of_later_are_not_known(void **state) {
 /// A model as it begins says that everybody goes on along the lane: so does the ego.
 static void drives_an_episode(void **state) {
     (void)state;
-    stage s = stage_open(0);
+    stage s = stage_open(0, 1);
     const nm_scene *scene = tokens_rollout("highway:vehicles=12", 7, 120);
     nm_episode_config config = nm_episode_config_default();
     nm_episode_work *work = nm_episode_work_create();
@@ -199,13 +199,13 @@ static void drives_an_episode(void **state) {
 
 static void what_it_can_not_do_is_said(void **state) {
     (void)state;
-    stage s = stage_open(0);
+    stage s = stage_open(0, 1);
     nm_recipe long_past = s.recipe;
     nm_planner *planner = NULL;
     nm_error error;
     nm_error_clear(&error);
     long_past.tokens.past = 30;
-    assert_int_equal(nm_planner_nexus(s.model, &long_past, &planner, &error), NM_E_UNSUPPORTED);
+    assert_int_equal(nm_planner_nexus(s.model, &long_past, 1, &planner, &error), NM_E_UNSUPPORTED);
     assert_null(planner);
     const nm_planner_scenario blind = {.name = "blind", .step_seconds = 0.1f};
     assert_int_equal(nm_planner_begin(s.planner, &blind, &error), NM_E_NOT_FOUND);

@@ -4,7 +4,7 @@
 #include "sim/route.h"
 #include "sim/world_scenes.h"
 
-enum { NOW = 10 };
+enum { NOW = 10, SAMPLES = 6 };
 
 static const nm_planner_vehicle vehicle = {
     .length = 4.5f, .width = 1.8f, .wheelbase = 2.7f, .rear_axle_to_box_centre = 1.35f};
@@ -43,8 +43,8 @@ static nm_nexus_plan straight(float speed) {
 typedef struct stage {
     const nm_map *map;
     nm_route *route;
-    const nm_scene *futures[NM_NEXUS_SAMPLES];
-    nm_nexus_plan plans[NM_NEXUS_SAMPLES];
+    const nm_scene *futures[SAMPLES];
+    nm_nexus_plan plans[SAMPLES];
     uint32_t chosen;
 } stage;
 
@@ -57,7 +57,7 @@ static stage choose(uint32_t with, float x, float speed, uint32_t last, float fi
     const uint32_t lane = 0;
     const nm_planner_pose from = {100.0f, 0.0f, 0.0f}, to = {400.0f, 0.0f, 0.0f};
     if (nm_route_through(s.map, &lane, 1, from, to, &s.route, &error) != NM_OK) fail_msg("%s", error.message);
-    for (uint32_t i = 0; i < NM_NEXUS_SAMPLES; i++) {
+    for (uint32_t i = 0; i < SAMPLES; i++) {
         s.futures[i] = future(s.map, i < with ? x : 450.0f, speed, last);
         s.plans[i] = straight(i == 0 ? first : rest);
     }
@@ -66,10 +66,10 @@ static stage choose(uint32_t with, float x, float speed, uint32_t last, float fi
     const nm_planner_observation seen = {.ego = {.box_centre = from, .rear_axle_speed_ahead = 10.0f},
                                          .route = nm_route_get(s.route),
                                          .route_position = 0.0f};
-    nm_nexus_choice *choice = nm_nexus_choice_create(NM_NEXUS_SAMPLES, 4);
+    nm_nexus_choice *choice = nm_nexus_choice_create(SAMPLES, 4);
     s.chosen = nm_nexus_choose(choice, &scenario, &seen, s.futures, NOW, s.plans);
     nm_nexus_choice_destroy(choice);
-    for (uint32_t i = 0; i < NM_NEXUS_SAMPLES; i++) nm_scene_destroy(s.futures[i]);
+    for (uint32_t i = 0; i < SAMPLES; i++) nm_scene_destroy(s.futures[i]);
     nm_route_destroy(s.route);
     nm_map_release(s.map);
     return s;
@@ -79,7 +79,7 @@ static stage choose(uint32_t with, float x, float speed, uint32_t last, float fi
 /// is not, 0 where it is. At 3 m/s it is not, and 1.17 s away after 4 s: (5 * 0.3 + 5 + 2) / 12 = 0.71 everywhere.
 static void what_is_in_most_futures_is_reckoned_with(void **state) {
     (void)state;
-    for (uint32_t with = 0; with <= NM_NEXUS_SAMPLES; with++) {
+    for (uint32_t with = 0; with <= SAMPLES; with++) {
         const stage s = choose(with, 122.25f - 2.25f, 0.0f, NOW + 80, 10.0f, 3.0f);
         // the fast one scores 1 - with / 6; where every future has the car its progress counts for nobody
         if ((s.chosen == 0) != (with <= 1)) fail_msg("in %u futures: %u", with, s.chosen);
@@ -91,11 +91,11 @@ static void what_is_in_most_futures_is_reckoned_with(void **state) {
 /// within 10^2 / (2 * 4.05) = 12.3 m, and stays where it is then.
 static void without_a_way_out_it_brakes(void **state) {
     (void)state;
-    for (uint32_t with = 0; with <= NM_NEXUS_SAMPLES; with++) {
+    for (uint32_t with = 0; with <= SAMPLES; with++) {
         const stage s = choose(with, 110.0f, 0.0f, NOW + 80, 10.0f, 10.0f);
         const nm_nexus_pose *end = &s.plans[s.chosen].poses[NM_NEXUS_AHEAD];
         assert_int_equal(s.chosen, 0); // all the same: the first
-        if (2 * with > NM_NEXUS_SAMPLES) {
+        if (2 * with > SAMPLES) {
             assert_float_equal(end->x, 100.0f + 12.35f, 0.3f);
             assert_float_equal(end->speed, 0.0f, 0.0f);
             assert_float_equal(s.plans[0].poses[1].speed, 10.0f - 0.405f, 1e-4f);
@@ -109,9 +109,9 @@ static void without_a_way_out_it_brakes(void **state) {
 /// A car that the model has nothing more of after half a second is taken to go on: at -10 m/s it is met after 1.8 s.
 static void who_ends_keeps_the_velocity(void **state) {
     (void)state;
-    const stage s = choose(NM_NEXUS_SAMPLES, 140.5f, -10.0f, NOW + 5, 10.0f, 10.0f);
+    const stage s = choose(SAMPLES, 140.5f, -10.0f, NOW + 5, 10.0f, 10.0f);
     assert_float_equal(s.plans[s.chosen].poses[NM_NEXUS_AHEAD].speed, 0.0f, 0.0f);
-    const stage late = choose(NM_NEXUS_SAMPLES, 146.5f, -10.0f, NOW + 5, 10.0f, 10.0f); // after 2.1 s
+    const stage late = choose(SAMPLES, 146.5f, -10.0f, NOW + 5, 10.0f, 10.0f); // after 2.1 s
     assert_float_equal(late.plans[late.chosen].poses[NM_NEXUS_AHEAD].speed, 10.0f, 0.0f);
 }
 
