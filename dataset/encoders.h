@@ -1,0 +1,50 @@
+/// The encoders behind export.h, one per format. Private to dataset/.
+#ifndef NM_DATASET_ENCODERS_H
+#define NM_DATASET_ENCODERS_H
+
+#include "dataset/export.h"
+
+/// Bytes that grow and keep their memory when emptied.
+typedef struct nm_byte_buffer {
+    uint8_t *bytes;
+    size_t size, capacity;
+    int failed; ///< memory was out: everything after is dropped. Asked once, at the end
+} nm_byte_buffer;
+void nm_byte_buffer_free(nm_byte_buffer *buffer);
+/// `size` new bytes at the end, uninitialised; NULL when memory is out.
+uint8_t *nm_byte_buffer_grow(nm_byte_buffer *buffer, size_t size);
+void nm_byte_buffer_put(nm_byte_buffer *buffer, const void *bytes, size_t size);
+void nm_byte_buffer_text(nm_byte_buffer *buffer, const char *text);
+void nm_byte_buffer_format(nm_byte_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+typedef enum nm_encoder_layout {
+    NM_ENCODER_RECORDS, ///< one payload a scene; many to a TFRecord shard
+    NM_ENCODER_ROWS,    ///< bytes that follow one another in a shard, behind the header
+    NM_ENCODER_FILES    ///< files of their own
+} nm_encoder_layout;
+
+/// What an encoder makes of one scene. Of FILES: the scene's own file is `main`, ID + the encoder's extension; a file
+/// that several scenes share (their map) is `shared`, named by its content, written once.
+typedef struct nm_encoded {
+    nm_byte_buffer main;
+    nm_byte_buffer shared;
+    char shared_name[64]; ///< "map-0123456789abcdef.xodr"; "" = none
+} nm_encoded;
+
+/// Working memory of one encoder on one thread; what is in it is the encoder's affair.
+typedef struct nm_encoder {
+    nm_export_format format;
+    nm_encoder_layout layout;
+    const char *extension; ///< ".tfrecord"
+    const char *header;    ///< of ROWS: the first line of every shard, with its end; else NULL
+    void *(*create)(void); ///< NULL: no memory; a NULL function: the encoder needs none
+    void (*destroy)(void *work);
+    /// The buffers of `out` are emptied before. NM_E_UNSUPPORTED, saying why, for a scene the format cannot hold;
+    /// NM_E_MEMORY.
+    nm_status (*encode)(void *work, const nm_export_item *item, nm_encoded *out, nm_error *error);
+} nm_encoder;
+
+/// The encoder of a format. In encoders.c.
+const nm_encoder *nm_encoder_of(nm_export_format format);
+
+#endif
