@@ -10,7 +10,7 @@ static const struct {
     const char *name;
     const nm_encoder *encoder;
 } formats[NM_EXPORT_FORMAT_COUNT] = {
-    [NM_EXPORT_WOMD] = {"womd", NULL},
+    [NM_EXPORT_WOMD] = {"womd", &nm_encoder_womd},
     [NM_EXPORT_WOMD_EXAMPLE] = {"womd-example", NULL},
     [NM_EXPORT_OSI] = {"osi", NULL},
     [NM_EXPORT_OPENSCENARIO] = {"openscenario", NULL},

@@ -44,7 +44,9 @@ typedef struct nm_encoder {
     nm_status (*encode)(void *work, const nm_export_item *item, nm_encoded *out, nm_error *error);
 } nm_encoder;
 
-/// The encoder of a format. In encoders.c.
+/// The encoder of a format, NULL where there is none. In encoders.c.
 const nm_encoder *nm_encoder_of(nm_export_format format);
+
+extern const nm_encoder nm_encoder_womd; // womd_write.c
 
 #endif

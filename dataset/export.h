@@ -6,7 +6,12 @@
 ///
 /// In the folder: the files of the format; SHA256SUMS, which `sha256sum -c` checks; manifest.json, which says of each
 /// file what it holds, and of each scene where it went. A file appears under its name when it is complete, the manifest
-/// last: a folder without one is not finished. Memory is bounded by a round of scenes, whatever their number.
+/// last: a folder without one is not finished. Memory is bounded by a round of scenes and a line for each file.
+///
+/// manifest.json: {"manifest": 1, "program", "command", "format", "name", "shards", "scenes": [one for each scene
+/// given, in order: {"id", "hash", "source", "scene_id", "kinds", "file", "record"} or, of what was refused, "refused":
+/// why], "files": [{"name", "bytes", "sha256", "scenes"}], "written", "refused"}. "record" (of TFRecord) counts from 0
+/// in its file; "shared" names the file that the scene shares with others, where the format has such.
 #ifndef NM_DATASET_EXPORT_H
 #define NM_DATASET_EXPORT_H
 
@@ -62,11 +67,12 @@ typedef struct nm_export_item {
 /// Fill with nm_export_options_default().
 typedef struct nm_export_options {
     nm_export_format format;
-    const char *folder; ///< made when missing; must be empty but for what an earlier run of the same kind left
-    const char *name;   ///< of sharded files: NAME-00000-of-00010.tfrecord; default "nearmiss"
+    const char *folder; ///< made when missing (its parent is not); must be empty but for what an earlier export of the
+                        ///< same format left, whole or not: NM_E_EXISTS, naming what else is there
+    const char *name;   ///< of sharded files: NAME-00000-of-00010.tfrecord, a file's name; default "nearmiss"
     uint32_t shards;    ///< 1..NM_SHARDS_MAX, default 1; scene i of n goes to shard i * shards / n
-    uint64_t scenes;    ///< how many will come: shards are shared out by it
-    int overwrite;      ///< 1 = files of an earlier export in the folder are replaced; default 0: NM_E_EXISTS
+    uint64_t scenes;    ///< how many will come, 1e12 at most: shards are shared out by it
+    int overwrite;      ///< 1 = files of an earlier export in the folder are removed first; default 0: NM_E_EXISTS
     const char *program, *command; ///< for the manifest; nullable
 } nm_export_options;
 NM_API nm_export_options nm_export_options_default(nm_export_format format);
@@ -79,16 +85,18 @@ typedef struct nm_export_totals {
 typedef void nm_export_refusal(void *context, uint64_t index, const nm_export_item *item, const nm_error *error);
 
 typedef struct nm_exporter nm_exporter;
-/// NM_E_ARGUMENT for options that make no sense, NM_E_EXISTS, NM_E_IO, NM_E_MEMORY. *exporter is NULL then.
+/// The pool is borrowed; texts are copied. NM_E_ARGUMENT for options that make no sense, NM_E_UNSUPPORTED for a format
+/// that this build can not write, NM_E_EXISTS, NM_E_IO, NM_E_MEMORY. *exporter is NULL then.
 NM_API nm_status nm_exporter_create(const nm_export_options *options, nm_thread_pool *pool, nm_exporter **exporter,
                                     nm_error *error);
 /// Encodes `count` scenes side by side and writes them in this order, behind those of earlier calls. NM_E_LIMIT when
-/// more come than were announced; NM_E_IO, NM_E_MEMORY: nothing more can be added then.
+/// more come than were announced, NM_E_EXISTS for a second scene of one id where each has a file of its own; NM_E_IO,
+/// NM_E_MEMORY. Nothing more can be added after a failure: it is returned again.
 NM_API nm_status nm_exporter_add(nm_exporter *exporter, const nm_export_item *items, size_t count,
                                  nm_export_refusal *refused, void *context, nm_error *error);
-/// Completes files, checksums and manifest. Fewer scenes than announced are fine: shards may be empty.
+/// Completes files, checksums and manifest; totals nullable. Fewer scenes than announced are fine: shards may be empty.
 NM_API nm_status nm_exporter_finish(nm_exporter *exporter, nm_export_totals *totals, nm_error *error);
-/// Files that are not complete are removed. NULL is fine.
+/// Files that are not complete are removed, and a folder that is empty then and was made here. NULL is fine.
 NM_API void nm_exporter_destroy(nm_exporter *exporter);
 
 #ifdef __cplusplus

@@ -18,6 +18,7 @@
     FULL(show) \
     FULL(stats) \
     FULL(audit) \
+    FULL(export) \
     FULL(shards) \
     FULL(train) \
     FULL(score) \

@@ -1,7 +1,7 @@
 # Sourced by tools/quickstart and tools/check: which Debian packages are needed, and getting them.
 
-build_packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libxml2-dev libarchive-dev libprotobuf-c-dev
-    protobuf-c-compiler libsqlite3-dev libzstd-dev libepoxy-dev libegl-dev libgl1-mesa-dri libfreetype-dev
+build_packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libxml2-dev libarchive-dev nettle-dev
+    libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libzstd-dev libepoxy-dev libegl-dev libgl1-mesa-dri libfreetype-dev
     libfontconfig-dev fonts-dejavu-core libpng-dev libavcodec-dev libavformat-dev libswscale-dev libsdl2-dev)
 test_packages=(libcmocka-dev python3 python3-numpy python3-protobuf protobuf-compiler sqlite3)
 # Stages of tools/check, and tests (render/drive_viewer), that are skipped where these are missing.

@@ -1,0 +1,341 @@
+/// Shares scenes out to threads, and puts what comes back into files in the order of the scenes.
+#include "dataset/export.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataset/export_files.h"
+#include "dataset/tfrecord.h"
+
+#define ROUND_PER_THREAD 4                 // scenes held encoded
+#define KEEP_CAPACITY ((size_t)8 << 20)    // bytes of a buffer that are kept for the next scene
+#define MAX_SCENES UINT64_C(1000000000000) // times shards stays within 64 bits
+
+/// What became of one scene of a round.
+typedef struct slot {
+    nm_encoded out;
+    uint8_t header[NM_TFRECORD_HEADER], footer[NM_TFRECORD_FOOTER];
+    nm_status status;
+    nm_error error;
+} slot;
+
+/// Names of files that scenes share, written so far: open addressing, a power of two of places.
+typedef struct name_set {
+    char (*names)[64];
+    size_t count, room;
+} name_set;
+
+struct nm_exporter {
+    nm_export_options options; // its texts are copies, or NULL
+    char *texts[4];
+    const nm_encoder *encoder;
+    nm_thread_pool *pool;
+    void **works; // [worker_count]
+    int worker_count;
+    slot *slots; // [slot_count]
+    size_t slot_count;
+    const nm_export_item *items; // of the round
+    nm_export_folder folder;
+    nm_export_file shard;
+    uint32_t next_shard; // number of the one to be opened next
+    name_set shared;
+    uint64_t given;
+    nm_export_totals totals;
+    nm_error failure; // code NM_OK: none
+};
+
+nm_export_options nm_export_options_default(nm_export_format format) {
+    return (nm_export_options){.format = format, .name = "nearmiss", .shards = 1};
+}
+
+// --- opening ---------------------------------------------------------------------------------------------------------
+
+static nm_status no_memory(nm_error *error) {
+    return NM_ERROR(error, NM_E_MEMORY, "out of memory");
+}
+
+static nm_status check_options(const nm_export_options *options, nm_error *error) {
+    if (!nm_encoder_of(options->format))
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "this build does not write the format %s",
+                        nm_export_format_name(options->format));
+    if (!options->folder || !options->folder[0]) return NM_ERROR(error, NM_E_ARGUMENT, "no folder to write to");
+    if (!options->name || !options->name[0] || options->name[0] == '.' || strchr(options->name, '/') ||
+        strlen(options->name) > 200)
+        return NM_ERROR(error, NM_E_ARGUMENT, "'%.100s' can not begin the name of a file",
+                        options->name ? options->name : "");
+    if (options->shards == 0 || options->shards > NM_SHARDS_MAX)
+        return NM_ERROR(error, NM_E_ARGUMENT, "%" PRIu32 " shards, not 1 to %u", options->shards, NM_SHARDS_MAX);
+    if (options->scenes > MAX_SCENES)
+        return NM_ERROR(error, NM_E_ARGUMENT, "%" PRIu64 " scenes are more than can be exported at once",
+                        options->scenes);
+    return NM_OK;
+}
+
+static nm_status copy_options(nm_exporter *exporter, const nm_export_options *options, nm_error *error) {
+    exporter->options = *options;
+    const char **texts[] = {&exporter->options.folder, &exporter->options.name, &exporter->options.program,
+                            &exporter->options.command};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!*texts[i]) continue;
+        exporter->texts[i] = strdup(*texts[i]);
+        if (!exporter->texts[i]) return no_memory(error);
+        *texts[i] = exporter->texts[i];
+    }
+    return NM_OK;
+}
+
+static nm_status make_workers(nm_exporter *exporter, nm_error *error) {
+    const int count = nm_thread_pool_threads(exporter->pool);
+    exporter->slot_count = (size_t)count * ROUND_PER_THREAD;
+    exporter->slots = calloc(exporter->slot_count, sizeof *exporter->slots);
+    exporter->works = calloc((size_t)count, sizeof *exporter->works);
+    if (!exporter->slots || !exporter->works) return no_memory(error);
+    for (; exporter->worker_count < count && exporter->encoder->create; exporter->worker_count++) {
+        void *work = exporter->encoder->create();
+        if (!work) return no_memory(error);
+        exporter->works[exporter->worker_count] = work;
+    }
+    return NM_OK;
+}
+
+nm_status nm_exporter_create(const nm_export_options *options, nm_thread_pool *pool, nm_exporter **exporter,
+                             nm_error *error) {
+    NM_ASSERT(options && pool && exporter);
+    *exporter = NULL;
+    nm_status status = check_options(options, error);
+    if (status != NM_OK) return status;
+    nm_exporter *made = calloc(1, sizeof *made);
+    if (!made) return no_memory(error);
+    made->encoder = nm_encoder_of(options->format);
+    made->pool = pool;
+    nm_error_clear(&made->failure);
+    status = copy_options(made, options, error);
+    if (status == NM_OK) status = make_workers(made, error);
+    if (status == NM_OK) status = nm_export_folder_open(&made->folder, &made->options, made->encoder, error);
+    if (status != NM_OK) {
+        nm_exporter_destroy(made);
+        return status;
+    }
+    *exporter = made;
+    return NM_OK;
+}
+
+void nm_exporter_destroy(nm_exporter *exporter) {
+    if (!exporter) return;
+    nm_export_file_drop(&exporter->shard);
+    if (exporter->folder.path) nm_export_folder_abandon(&exporter->folder);
+    for (int i = 0; i < exporter->worker_count; i++) {
+        if (exporter->encoder->destroy) exporter->encoder->destroy(exporter->works[i]);
+    }
+    for (size_t i = 0; exporter->slots && i < exporter->slot_count; i++) {
+        nm_byte_buffer_free(&exporter->slots[i].out.main);
+        nm_byte_buffer_free(&exporter->slots[i].out.shared);
+    }
+    for (size_t i = 0; i < sizeof exporter->texts / sizeof *exporter->texts; i++) free(exporter->texts[i]);
+    free(exporter->shared.names);
+    free(exporter->works);
+    free(exporter->slots);
+    free(exporter);
+}
+
+// --- encoding --------------------------------------------------------------------------------------------------------
+
+static void empty(nm_byte_buffer *buffer) {
+    if (buffer->capacity > KEEP_CAPACITY) nm_byte_buffer_free(buffer);
+    buffer->size = 0;
+    buffer->failed = 0;
+}
+
+static nm_status encode_task(void *context, size_t index, int worker, nm_error *error) {
+    nm_exporter *exporter = context;
+    slot *s = &exporter->slots[index];
+    empty(&s->out.main);
+    empty(&s->out.shared);
+    s->out.shared_name[0] = '\0';
+    nm_error_clear(&s->error);
+    s->status = exporter->encoder->encode(exporter->works[worker], &exporter->items[index], &s->out, &s->error);
+    if (s->status == NM_OK && (s->out.main.failed || s->out.shared.failed)) s->status = no_memory(&s->error);
+    if (s->status == NM_E_MEMORY) {
+        if (error) *error = s->error;
+        return s->status;
+    }
+    if (s->status == NM_OK && exporter->encoder->layout == NM_ENCODER_RECORDS) {
+        nm_tfrecord_header(s->out.main.size, s->header);
+        nm_tfrecord_footer(s->out.main.bytes, s->out.main.size, s->footer);
+    }
+    return NM_OK;
+}
+
+// --- writing ---------------------------------------------------------------------------------------------------------
+
+static nm_status open_shard(nm_exporter *exporter, nm_error *error) {
+    char name[256];
+    const nm_export_options *options = &exporter->options;
+    nm_shards_name(options->name, strlen(options->name), exporter->next_shard, options->shards, name, sizeof name);
+    strncat(name, exporter->encoder->extension, sizeof name - strlen(name) - 1);
+    exporter->next_shard++;
+    nm_status status = nm_export_file_open(&exporter->folder, &exporter->shard, name, error);
+    const char *header = exporter->encoder->header;
+    if (status == NM_OK && header) status = nm_export_file_write(&exporter->shard, header, strlen(header), error);
+    return status;
+}
+
+/// Completes shards and begins others until number `wanted` is open; past the last one: until none is.
+static nm_status move_to_shard(nm_exporter *exporter, uint32_t wanted, nm_error *error) {
+    nm_status status = NM_OK;
+    while (status == NM_OK && !(exporter->shard.open && exporter->next_shard == wanted + 1)) {
+        if (exporter->shard.open) status = nm_export_file_keep(&exporter->folder, &exporter->shard, error);
+        if (status == NM_OK && exporter->next_shard == exporter->options.shards) break;
+        if (status == NM_OK) status = open_shard(exporter, error);
+    }
+    return status;
+}
+
+static nm_status write_record(nm_exporter *exporter, const slot *s, nm_export_place *place, nm_error *error) {
+    nm_export_file *file = &exporter->shard;
+    const int framed = exporter->encoder->layout == NM_ENCODER_RECORDS;
+    nm_status status = NM_OK;
+    place->file = file->name;
+    place->record = file->scenes;
+    place->has_record = framed;
+    if (framed) status = nm_export_file_write(file, s->header, sizeof s->header, error);
+    if (status == NM_OK) status = nm_export_file_write(file, s->out.main.bytes, s->out.main.size, error);
+    if (status == NM_OK && framed) status = nm_export_file_write(file, s->footer, sizeof s->footer, error);
+    file->scenes += status == NM_OK;
+    return status;
+}
+
+static nm_status write_whole(nm_exporter *exporter, const char *name, const nm_byte_buffer *bytes, uint64_t scenes,
+                             nm_error *error) {
+    nm_export_file file;
+    nm_status status = nm_export_file_open(&exporter->folder, &file, name, error);
+    if (status != NM_OK) return status;
+    file.scenes = scenes;
+    status = nm_export_file_write(&file, bytes->bytes, bytes->size, error);
+    if (status == NM_OK) return nm_export_file_keep(&exporter->folder, &file, error);
+    nm_export_file_drop(&file);
+    return status;
+}
+
+static size_t place_of(const name_set *set, const char *name) {
+    uint64_t hash = UINT64_C(14695981039346656037); // FNV-1a
+    for (const char *c = name; *c; c++) hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
+    size_t at = (size_t)hash & (set->room - 1);
+    while (set->names[at][0] && strcmp(set->names[at], name) != 0) at = (at + 1) & (set->room - 1);
+    return at;
+}
+
+/// 1 when the name is new, 0 when it was there, -1 when memory is out.
+static int add_name(name_set *set, const char *name) {
+    if (2 * (set->count + 1) > set->room) {
+        name_set grown = {.room = set->room ? 2 * set->room : 64, .count = set->count};
+        grown.names = calloc(grown.room, sizeof *grown.names);
+        if (!grown.names) return -1;
+        for (size_t i = 0; i < set->room; i++) {
+            if (set->names[i][0]) memcpy(grown.names[place_of(&grown, set->names[i])], set->names[i], 64);
+        }
+        free(set->names);
+        *set = grown;
+    }
+    const size_t at = place_of(set, name);
+    if (set->names[at][0]) return 0;
+    snprintf(set->names[at], 64, "%s", name);
+    set->count++;
+    return 1;
+}
+
+static nm_status write_files(nm_exporter *exporter, const nm_export_item *item, const slot *s, char name[64],
+                             nm_export_place *place, nm_error *error) {
+    place->file = place->shared = NULL;
+    if (s->out.shared_name[0]) {
+        const int fresh = add_name(&exporter->shared, s->out.shared_name);
+        if (fresh < 0) return no_memory(error);
+        place->shared = s->out.shared_name;
+        if (fresh) {
+            const nm_status status = write_whole(exporter, s->out.shared_name, &s->out.shared, 0, error);
+            if (status != NM_OK) return status;
+        }
+    }
+    if (s->out.main.size == 0) { // the map is all there is
+        place->file = place->shared;
+        place->shared = NULL;
+        return NM_OK;
+    }
+    snprintf(name, 64, "%06" PRId64 "%s", item->id, exporter->encoder->extension);
+    if (nm_export_file_exists(&exporter->folder, name))
+        return NM_ERROR(error, NM_E_EXISTS, "scene %" PRId64 " comes twice: '%s' is there", item->id, name);
+    place->file = name;
+    return write_whole(exporter, name, &s->out.main, 1, error);
+}
+
+static nm_status write_slot(nm_exporter *exporter, const nm_export_item *item, const slot *s,
+                            nm_export_refusal *refused, void *context, nm_error *error) {
+    nm_export_place place = {0};
+    char name[64];
+    nm_status status = NM_OK;
+    const uint64_t index = exporter->given++;
+    if (exporter->encoder->layout != NM_ENCODER_FILES) {
+        const uint64_t wanted = index * exporter->options.shards / exporter->options.scenes;
+        status = move_to_shard(exporter, (uint32_t)wanted, error);
+    }
+    if (status != NM_OK) return status;
+    if (s->status != NM_OK) {
+        exporter->totals.refused++;
+        if (refused) refused(context, index, item, &s->error);
+        place.refused = s->error.message;
+    } else {
+        exporter->totals.scenes++;
+        status = exporter->encoder->layout == NM_ENCODER_FILES ? write_files(exporter, item, s, name, &place, error)
+                                                               : write_record(exporter, s, &place, error);
+    }
+    return status == NM_OK ? nm_export_folder_note(&exporter->folder, item, &place, error) : status;
+}
+
+nm_status nm_exporter_add(nm_exporter *exporter, const nm_export_item *items, size_t count, nm_export_refusal *refused,
+                          void *context, nm_error *error) {
+    NM_ASSERT(exporter && (items || count == 0));
+    nm_error trouble;
+    nm_error_clear(&trouble);
+    nm_status status = exporter->failure.code;
+    if (status != NM_OK) {
+        if (error) *error = exporter->failure;
+        return status;
+    }
+    if (count > exporter->options.scenes - exporter->given)
+        status = NM_ERROR(&trouble, NM_E_LIMIT, "more scenes come than the %" PRIu64 " that were announced",
+                          exporter->options.scenes);
+    for (size_t done = 0; done < count && status == NM_OK; done += exporter->slot_count) {
+        const size_t left = count - done, round = left < exporter->slot_count ? left : exporter->slot_count;
+        exporter->items = items + done;
+        status = nm_thread_pool_for(exporter->pool, round, 1, encode_task, exporter, &trouble);
+        for (size_t i = 0; i < round && status == NM_OK; i++)
+            status = write_slot(exporter, &items[done + i], &exporter->slots[i], refused, context, &trouble);
+    }
+    if (status == NM_OK) return NM_OK;
+    exporter->failure = trouble;
+    exporter->failure.code = status;
+    if (error) *error = exporter->failure;
+    return status;
+}
+
+nm_status nm_exporter_finish(nm_exporter *exporter, nm_export_totals *totals, nm_error *error) {
+    NM_ASSERT(exporter);
+    nm_status status = exporter->failure.code;
+    if (status != NM_OK) {
+        if (error) *error = exporter->failure;
+        return status;
+    }
+    if (exporter->encoder->layout != NM_ENCODER_FILES)
+        status = move_to_shard(exporter, exporter->options.shards, error);
+    exporter->totals.files = exporter->folder.file_count;
+    exporter->totals.bytes = exporter->folder.file_bytes;
+    if (status == NM_OK) status = nm_export_folder_finish(&exporter->folder, &exporter->totals, error);
+    if (status == NM_OK && totals) *totals = exporter->totals;
+    exporter->failure.code = status == NM_OK ? NM_E_ARGUMENT : status;
+    if (status == NM_OK)
+        NM_ERROR(&exporter->failure, NM_E_ARGUMENT, "the export is finished");
+    else if (error)
+        exporter->failure = *error;
+    return status;
+}
