@@ -11,7 +11,7 @@ static const struct {
     const nm_encoder *encoder;
 } formats[NM_EXPORT_FORMAT_COUNT] = {
     [NM_EXPORT_WOMD] = {"womd", &nm_encoder_womd},
-    [NM_EXPORT_WOMD_EXAMPLE] = {"womd-example", NULL},
+    [NM_EXPORT_WOMD_EXAMPLE] = {"womd-example", &nm_encoder_womd_example},
     [NM_EXPORT_OSI] = {"osi", NULL},
     [NM_EXPORT_OPENSCENARIO] = {"openscenario", NULL},
     [NM_EXPORT_OPENDRIVE] = {"opendrive", NULL},

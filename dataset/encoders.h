@@ -47,6 +47,7 @@ typedef struct nm_encoder {
 /// The encoder of a format, NULL where there is none. In encoders.c.
 const nm_encoder *nm_encoder_of(nm_export_format format);
 
-extern const nm_encoder nm_encoder_womd; // womd_write.c
+extern const nm_encoder nm_encoder_womd;         // womd_write.c
+extern const nm_encoder nm_encoder_womd_example; // womd_example_write.c
 
 #endif

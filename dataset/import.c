@@ -143,16 +143,13 @@ static nm_status read_commonroad(nm_importer *importer, const char *name, const 
 
 nm_status nm_import_check_format(const char *name, nm_format format, const void *head, size_t size, nm_error *error) {
     if (size == 0) return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, -1, "the file is empty");
-    if (format == NM_FORMAT_WOMD_EXAMPLE)
-        return NM_ERROR_AT(error, NM_E_UNSUPPORTED, name, 0, 0,
-                           "TFRecord of tf.Example messages: take the Scenario files of the same data set "
-                           "(uncompressed/scenario/... of the Waymo Open Motion Dataset), which hold all of it");
     if (format != NM_FORMAT_UNKNOWN) return NM_OK;
     const uint8_t *bytes = head;
-    return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, 0,
-                       "neither CommonRoad XML nor a TFRecord file of Scenario messages nor an archive of them (it "
-                       "begins with %02x %02x %02x %02x)",
-                       bytes[0], size > 1 ? bytes[1] : 0, size > 2 ? bytes[2] : 0, size > 3 ? bytes[3] : 0);
+    return NM_ERROR_AT(
+        error, NM_E_FORMAT, name, 0, 0,
+        "neither CommonRoad XML nor a TFRecord file of Scenario or tf.Example messages nor an archive of them (it "
+        "begins with %02x %02x %02x %02x)",
+        bytes[0], size > 1 ? bytes[1] : 0, size > 2 ? bytes[2] : 0, size > 3 ? bytes[3] : 0);
 }
 
 nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *bytes, size_t size,
@@ -282,7 +279,7 @@ static nm_status read_file(nm_importer *importer, int file, const char *path, co
     nm_format format = *size ? nm_detect_format(importer->bytes, *size) : NM_FORMAT_UNKNOWN;
     status = nm_import_check_format(path, format, importer->bytes, *size, refusal);
     if (status != NM_OK) return status;
-    if (format == NM_FORMAT_WOMD_SCENARIO) {
+    if (nm_import_streams(format)) {
         streamed s = {
             .importer = importer, .path = path, .file = file, .head = *size, .bytes_read = target->bytes_read};
         *handled = 1;

@@ -34,6 +34,13 @@
 /// - Real records are cut at the border of the map. What is lost there, or odd, is counted in tags of the scene:
 ///   dangling_references, one_point_lanes, bad_ranges, degenerate_features, unknown_features, repeated_signal_states,
 ///   irregular_time_steps, each followed by a colon and how many.
+///
+/// What a WOMD tf.Example becomes: the same as a Scenario, as far as it goes.
+/// - Agents that are padding are left out; ids are floats in the format, exact to 2^24.
+/// - Map points become features by id and direction. Lanes follow one another where one begins within 0.1 m of where
+///   the other ends, in about the same direction (60 degrees). Their widths are assumed; speed limits, neighbours,
+///   markings and the lanes of stop signs are not in the format.
+/// - Times are microseconds cut off from floats; where they do not ascend, steps are 0.1 s.
 #ifndef NM_DATASET_IMPORT_H
 #define NM_DATASET_IMPORT_H
 
@@ -47,7 +54,7 @@ typedef enum nm_format {
     NM_FORMAT_UNKNOWN = 0,
     NM_FORMAT_COMMONROAD,    ///< XML 2018b or 2020a
     NM_FORMAT_WOMD_SCENARIO, ///< Scenario protobuf in TFRecord
-    NM_FORMAT_WOMD_EXAMPLE,  ///< tf.Example in TFRecord: recognised, refused with advice
+    NM_FORMAT_WOMD_EXAMPLE,  ///< tf.Example in TFRecord
     NM_FORMAT_ARCHIVE        ///< tar (xz, gz, zst, bz2) or zip holding files of the above
 } nm_format;
 

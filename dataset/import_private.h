@@ -21,11 +21,16 @@ typedef struct nm_import_target {
     nm_piece_sink *visit; ///< nullable; gets the pieces instead of the readers
 } nm_import_target;
 
+/// 1 for formats that are read record by record.
+static inline int nm_import_streams(nm_format format) {
+    return format == NM_FORMAT_WOMD_SCENARIO || format == NM_FORMAT_WOMD_EXAMPLE;
+}
+
 /// Makes importer->bytes hold at least `size`. Returns 0 when there is no memory.
 int nm_import_room(nm_importer *importer, size_t size);
 /// Reports a refusal. NM_OK when the import goes on, else `status` with `error` filled.
 nm_status nm_import_refuse(const nm_import_target *target, nm_status status, const nm_error *refusal, nm_error *error);
-/// Refuses what no reader takes: empty, unknown, tf.Example.
+/// Refuses what no reader takes: empty, unknown.
 nm_status nm_import_check_format(const char *name, nm_format format, const void *head, size_t size, nm_error *error);
 /// Reads one file, which is whole in memory.
 nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *bytes, size_t size,

@@ -1,5 +1,5 @@
-/// Waymo Open Motion Dataset, Scenario form: the records of a TFRecord file.
-#include "dataset/womd_private.h"
+/// Waymo Open Motion Dataset: the records of a TFRecord file, in either form.
+#include "dataset/womd_example.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -55,20 +55,14 @@ int nm_womd_is_example(const void *payload, size_t size) {
     return 1;
 }
 
-static nm_status refuse_example(const nm_womd_record *record, nm_error *error) {
-    return nm_womd_refuse(
-        record, error, NM_E_UNSUPPORTED, NM_WOMD_RECORD, 0,
-        "holds a tf.Example (files named like training_tfexample.tfrecord-00000-of-01000 do); give the "
-        "Scenario form of the dataset instead: training.tfrecord-00000-of-01000, "
-        "validation.tfrecord-00000-of-00150 and so on, from its folder uncompressed/scenario");
-}
-
 static nm_status read_record(nm_womd_record *record, const nm_scene **scene, nm_error *error) {
     record->arena = arena_of(record->context);
     if (!record->arena) return nm_womd_no_memory(record, error);
     nm_womd_map work = {0};
     const nm_map *map = NULL;
-    nm_status status = nm_womd_unpack(record, error);
+    nm_status status = nm_womd_is_example(record->frame.payload, record->frame.size)
+                           ? nm_womd_unpack_example(record, error)
+                           : nm_womd_unpack(record, error);
     if (status == NM_OK) status = nm_womd_check_shape(record, error);
     if (status == NM_OK) status = nm_womd_build_map(record, &work, &map, error);
     if (status == NM_OK) status = nm_womd_build_scene(record, &work, map, scene, error);
@@ -111,8 +105,7 @@ static nm_status read_frame(nm_reader_context *context, const char *name, const 
     const nm_scene *scene = NULL;
     nm_error trouble;
     nm_error_clear(&trouble);
-    nm_status status = nm_womd_is_example(frame->payload, frame->size) ? refuse_example(&record, &trouble)
-                                                                       : read_record(&record, &scene, &trouble);
+    nm_status status = read_record(&record, &scene, &trouble);
     if (status != NM_OK) return refuse(to, status, &trouble, error);
     return to->sink(to->context, scene, name, frame->index, error);
 }
@@ -123,10 +116,8 @@ static nm_status read_all(nm_reader_context *context, const char *name, const in
     nm_error trouble;
     nm_error_clear(&trouble);
     for (nm_status status; (status = next_record(from, &frame, &trouble)) != NM_E_NOT_FOUND;) {
-        int example = status == NM_OK && nm_womd_is_example(frame.payload, frame.size);
         status = status == NM_OK ? read_frame(context, name, &frame, to, error) : refuse(to, status, &trouble, error);
         if (status != NM_OK) return status;
-        if (example) break; // the other records are the same: once is enough
         nm_error_clear(&trouble);
     }
     return NM_OK;
@@ -164,7 +155,7 @@ nm_status nm_womd_split_stream(const char *name, nm_byte_source *source, void *s
             const nm_piece piece = {NM_PIECE_RECORD, name, frame.payload, frame.size, frame.offset, frame.index};
             status = visit(context, &piece, error);
         }
-        if (status != NM_OK || nm_womd_is_example(frame.payload, frame.size)) break;
+        if (status != NM_OK) break;
         nm_error_clear(&trouble);
     }
     nm_tfrecord_stream_close(&stream);

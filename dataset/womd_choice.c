@@ -63,6 +63,18 @@ static void choose_window(const nm_export_item *item, nm_womd_choice *c) {
     if (c->first > last && now - NM_WOMD_NOW <= last) c->first = last;
 }
 
+void nm_womd_times(const nm_womd_choice *c, double times[NM_WOMD_STEPS]) {
+    const double *recorded = c->scene->timestamps;
+    for (uint32_t step = 0; step < NM_WOMD_STEPS; step++) {
+        uint32_t t;
+        const int there = nm_womd_step(c, step, &t);
+        if (!recorded)
+            times[step] = step * NM_WOMD_DT;
+        else
+            times[step] = there ? recorded[t] : step > 0 ? times[step - 1] + NM_WOMD_DT : 0.0;
+    }
+}
+
 // --- who -------------------------------------------------------------------------------------------------------------
 
 static int seen(const nm_womd_choice *c, uint32_t track, uint32_t step) {

@@ -51,7 +51,10 @@ static inline int nm_womd_step(const nm_womd_choice *choice, uint32_t step, uint
     return *of_scene < choice->scene->step_count;
 }
 
-/// "vehicle", ... as Track.ObjectType.
+/// Times of the window's steps, s: as recorded, behind those and where there are none every 0.1 s.
+void nm_womd_times(const nm_womd_choice *choice, double times[NM_WOMD_STEPS]);
+
+/// As Track.ObjectType.
 int nm_womd_object_type(unsigned agent_type);
 
 /// A scenario's id: the source's own for what came from WOMD as it is, else the content hash in 16 hex digits.

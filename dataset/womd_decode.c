@@ -152,7 +152,7 @@ static nm_status explain(nm_womd_record *record, ProtobufCAllocator *allocator, 
 }
 
 /// The id ends up in databases, file names and JSON.
-static nm_status check_id(const nm_womd_record *record, nm_error *error) {
+nm_status nm_womd_check_id(const nm_womd_record *record, nm_error *error) {
     const char *id = record->scenario->scenario_id ? record->scenario->scenario_id : "";
     size_t length = strlen(id), step;
     if (length > MAX_ID)
@@ -170,7 +170,7 @@ nm_status nm_womd_unpack(nm_womd_record *record, nm_error *error) {
     ProtobufCAllocator allocator = {.alloc = take, .free = give, .allocator_data = &from};
     nm_arena_mark mark = nm_arena_get_mark(record->arena);
     record->scenario = womd__scenario__unpack(&allocator, record->frame.size, record->frame.payload);
-    if (record->scenario) return check_id(record, error);
+    if (record->scenario) return nm_womd_check_id(record, error);
     if (from.refused) return nm_womd_no_memory(record, error);
     nm_arena_release(record->arena, mark);
     return explain(record, &allocator, error);

@@ -1,8 +1,8 @@
 /// Inside of the WOMD reader. Private to womd*.c.
 ///
-/// One record goes through four stages: womd_decode.c unpacks it, womd_map.c turns its features into an nm_map with the
-/// help of womd_borders.c (how wide lanes are) and womd_control.c (signals and stop signs), womd_scene.c adds the
-/// tracks. Everything in between lives in one arena, emptied after each record.
+/// One record goes through four stages: womd_decode.c unpacks it (womd_example.c a tf.Example), womd_map.c turns its
+/// features into an nm_map with the help of womd_borders.c (how wide lanes are) and womd_control.c (signals and stop
+/// signs), womd_scene.c adds the tracks. Everything in between lives in one arena, emptied after each record.
 #ifndef NM_DATASET_WOMD_PRIVATE_H
 #define NM_DATASET_WOMD_PRIVATE_H
 
@@ -126,6 +126,8 @@ int nm_womd_read_field(const uint8_t *bytes, size_t size, size_t *at, nm_womd_fi
 
 /// Unpacks the payload into the arena and sets record->scenario.
 nm_status nm_womd_unpack(nm_womd_record *record, nm_error *error);
+/// Refuses an id that is too long or no plain text.
+nm_status nm_womd_check_id(const nm_womd_record *record, nm_error *error);
 /// Fills `error` with a message about occurrence `nth` of `field`, naming file, record, scenario and byte offset.
 nm_status nm_womd_refuse(const nm_womd_record *record, nm_error *error, nm_status code, uint32_t field, size_t nth,
                          const char *format, ...) NM_PRINTF(6, 7);

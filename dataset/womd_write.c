@@ -93,20 +93,10 @@ static void put_track(const nm_womd_choice *c, uint32_t place, nm_byte_buffer *o
 
 // --- time and signals ------------------------------------------------------------------------------------------------
 
-/// Recorded times as they are; behind them, and where there are none, every 0.1 s.
 static void put_times(const nm_womd_choice *c, nm_byte_buffer *out) {
-    double last = -NM_WOMD_DT;
-    for (uint32_t step = 0; step < NM_WOMD_STEPS; step++) {
-        uint32_t t;
-        const int recorded = nm_womd_step(c, step, &t) && c->scene->timestamps;
-        if (recorded)
-            last = c->scene->timestamps[t];
-        else if (c->scene->timestamps)
-            last += NM_WOMD_DT;
-        else
-            last = step * NM_WOMD_DT;
-        nm_wire_double(out, 1, last);
-    }
+    double times[NM_WOMD_STEPS];
+    nm_womd_times(c, times);
+    for (uint32_t step = 0; step < NM_WOMD_STEPS; step++) nm_wire_double(out, 1, times[step]);
 }
 
 /// WOMD knows all states but the last.

@@ -15,6 +15,7 @@
 #include "dataset/womd_write.h"
 
 #define ON_LINE 0.06f    // m: the reader accepts a line that ends 0.05 m from the normal
+#define ON_WIDTH 2e-3f   // m: what a line gives and the border is
 #define SAME_WIDTH 0.02f // m
 #define SAME_POINT 2e-3f // m
 #define REACH 15.0f      // m, as in the reader
@@ -94,28 +95,6 @@ int nm_womd_lines_begin(nm_womd_map_work *work) {
     return visit_segments(work->map, grid, &total);
 }
 
-static float distance_to(const nm_vec2 *a, nm_vec2 p) {
-    const float dx = a[1].x - a[0].x, dy = a[1].y - a[0].y, square = dx * dx + dy * dy;
-    float k = square > 0.0f ? ((p.x - a[0].x) * dx + (p.y - a[0].y) * dy) / square : 0.0f;
-    k = fminf(fmaxf(k, 0.0f), 1.0f);
-    return hypotf(p.x - a[0].x - k * dx, p.y - a[0].y - k * dy);
-}
-
-/// Lines that the point lies on.
-static uint32_t lines_at(const nm_womd_map_work *work, nm_vec2 p, uint32_t found[MAX_NEAR]) {
-    const nm_womd_line_grid *grid = work->grid;
-    const int32_t x = cell_of(p.x), y = cell_of(p.y);
-    uint32_t count = 0;
-    for (uint32_t at = grid->heads[bucket_of(grid, x, y)]; at; at = grid->spans[at - 1].next) {
-        const span *s = &grid->spans[at - 1];
-        if (s->x != x || s->y != y || distance_to(&work->map->line_points[s->point], p) > ON_LINE) continue;
-        uint32_t k = 0;
-        while (k < count && found[k] != s->line) k++;
-        if (k == count && count < MAX_NEAR) found[count++] = s->line;
-    }
-    return count;
-}
-
 // --- a side of a lane ------------------------------------------------------------------------------------------------
 
 typedef struct side {
@@ -167,20 +146,41 @@ static nm_vec2 normal_at(const side *s, uint32_t i) {
     return s->left ? (nm_vec2){-dy / length, dx / length} : (nm_vec2){dy / length, -dx / length};
 }
 
-/// How far from the centreline the reader meets a polyline; INFINITY where it does not.
+/// How far from the centreline the reader meets one segment, INFINITY where it does not.
+static float meet(const nm_vec2 *segment, nm_vec2 from, nm_vec2 n) {
+    const nm_vec2 a = segment[0], b = segment[1];
+    const float ua = (a.x - from.x) * n.y - (a.y - from.y) * n.x, ub = (b.x - from.x) * n.y - (b.y - from.y) * n.x;
+    if ((ua > TOUCH && ub > TOUCH) || (ua < -TOUCH && ub < -TOUCH)) return INFINITY;
+    float t = ua != ub ? ua / (ua - ub) : 0.0f;
+    t = fminf(fmaxf(t, 0.0f), 1.0f);
+    const float d = (a.x + t * (b.x - a.x) - from.x) * n.x + (a.y + t * (b.y - a.y) - from.y) * n.y;
+    return d >= NEAREST && d <= REACH ? d : INFINITY;
+}
+
+/// The same for a polyline: its nearest segment.
 static float cast(const side *s, uint32_t i, const nm_vec2 *points, uint32_t count) {
     const nm_vec2 n = normal_at(s, i), from = s->centre[i];
     float best = INFINITY;
-    for (uint32_t k = 0; k + 1 < count; k++) {
-        const nm_vec2 a = points[k], b = points[k + 1];
-        const float ua = (a.x - from.x) * n.y - (a.y - from.y) * n.x, ub = (b.x - from.x) * n.y - (b.y - from.y) * n.x;
-        if ((ua > TOUCH && ub > TOUCH) || (ua < -TOUCH && ub < -TOUCH)) continue;
-        float t = ua != ub ? ua / (ua - ub) : 0.0f;
-        t = fminf(fmaxf(t, 0.0f), 1.0f);
-        const float d = (a.x + t * (b.x - a.x) - from.x) * n.x + (a.y + t * (b.y - a.y) - from.y) * n.y;
-        if (d >= NEAREST && d <= REACH && d < best) best = d;
-    }
+    for (uint32_t k = 0; k + 1 < count; k++) best = fminf(best, meet(&points[k], from, n));
     return best;
+}
+
+/// Lines that give the border at a point.
+static uint32_t lines_at(const side *s, uint32_t i, uint32_t found[MAX_NEAR]) {
+    const nm_womd_line_grid *grid = s->work->grid;
+    const nm_vec2 p = s->border[i], n = normal_at(s, i);
+    const int32_t x = cell_of(p.x), y = cell_of(p.y);
+    const float width = width_at(s, i);
+    uint32_t count = 0;
+    for (uint32_t at = grid->heads[bucket_of(grid, x, y)]; at; at = grid->spans[at - 1].next) {
+        const span *there = &grid->spans[at - 1];
+        if (there->x != x || there->y != y) continue;
+        if (!(fabsf(meet(&s->work->map->line_points[there->point], s->centre[i], n) - width) <= ON_WIDTH)) continue;
+        uint32_t k = 0;
+        while (k < count && found[k] != there->line) k++;
+        if (k == count && count < MAX_NEAR) found[count++] = there->line;
+    }
+    return count;
 }
 
 /// The width that a reader takes where no line is named.
@@ -314,21 +314,40 @@ static int type_of(const nm_line *line) {
     return line->kind == NM_LINE_ROAD_LINE ? nm_womd_line_type(line->marking, line->colour) : 0;
 }
 
-/// Names lines in stretches as long as they can be.
+/// 1 when a border that needs no line merely crosses one.
+static int crosses(const side *s, uint32_t first, uint32_t last) {
+    if (last - first > 1) return 0;
+    for (uint32_t i = first; i <= last; i++) {
+        if (!(fabsf(width_without(s, i) - width_at(s, i)) <= 0.5f * ON_WIDTH)) return 0;
+    }
+    return 1;
+}
+
+/// 1 for a line that has the marking of the lane's side.
+static int marked_so(const side *s, uint32_t line) {
+    const nm_line *l = &s->work->map->lines[line];
+    const unsigned marking = s->left ? s->lane->left_marking : s->lane->right_marking;
+    const unsigned colour = s->left ? s->lane->left_colour : s->lane->right_colour;
+    return l->kind == NM_LINE_ROAD_LINE ? l->marking == marking && l->colour == colour : marking == NM_MARKING_CURB;
+}
+
+/// Names lines in stretches as long as they can be; of lines that lie on one another, the one with the marking.
 static void name_lines(side *s) {
     const nm_womd_map_work *work = s->work;
-    for (uint32_t i = 0; i < s->count; i++) s->near_count[i] = (uint8_t)lines_at(work, s->border[i], s->near[i]);
+    for (uint32_t i = 0; i < s->count; i++) s->near_count[i] = (uint8_t)lines_at(s, i, s->near[i]);
     for (uint32_t i = 0; i < s->count; i++) {
-        uint32_t best = 0, end = i;
+        uint32_t best = 0, end = i, most = 0;
         for (uint32_t k = 0; k < s->near_count[i]; k++) {
+            const uint32_t line = s->near[i][k];
             uint32_t j = i;
-            while (j + 1 < s->count && holds(s, j + 1, s->near[i][k])) j++;
-            if (k == 0 || j > end) {
-                best = s->near[i][k];
-                end = j;
-            }
+            while (j + 1 < s->count && holds(s, j + 1, line)) j++;
+            const uint32_t worth = (j - i + 1) * (marked_so(s, line) ? 2 : 1);
+            if (worth <= most) continue;
+            most = worth;
+            best = line;
+            end = j;
         }
-        if (s->near_count[i] == 0) continue;
+        if (most == 0 || crosses(s, i, end)) continue;
         push(s, i, end, work->line_ids[best], type_of(&work->map->lines[best]));
         memset(s->covered + i, 1, end - i + 1);
         i = end;

@@ -86,9 +86,23 @@ static void put_references(const nm_womd_map_work *work, nm_byte_buffer *out, ui
     if (any) nm_wire_close(out, at);
 }
 
-static void put_neighbours(const nm_womd_map_work *work, nm_byte_buffer *out, uint32_t field, const nm_lane *lane,
-                           nm_range range) {
+static void put_stretches(nm_byte_buffer *out, uint32_t field, const nm_womd_stretches *list) {
+    for (uint32_t i = 0; i < list->count; i++) {
+        const nm_womd_stretch *s = &list->items[i];
+        const size_t at = nm_wire_open(out, field);
+        nm_wire_integer(out, 1, s->first);
+        nm_wire_integer(out, 2, s->last);
+        nm_wire_integer(out, 3, s->line);
+        nm_wire_integer(out, 4, s->type);
+        nm_wire_close(out, at);
+    }
+}
+
+/// Neighbours of one side, the first with `between`. 0 when there is none.
+static int put_neighbours(const nm_womd_map_work *work, nm_byte_buffer *out, uint32_t field, const nm_lane *lane,
+                          nm_range range, const nm_womd_stretches *between) {
     const nm_map *map = work->map;
+    int any = 0;
     for (uint32_t i = 0; i < range.count; i++) {
         const nm_neighbour *n = &map->neighbours[range.first + i];
         const nm_lane *other = &map->lanes[n->lane];
@@ -102,25 +116,29 @@ static void put_neighbours(const nm_womd_map_work *work, nm_byte_buffer *out, ui
         nm_wire_integer(out, 3, end);
         nm_wire_integer(out, 4, from);
         nm_wire_integer(out, 5, to);
+        if (!any && between) put_stretches(out, 6, between);
         nm_wire_close(out, at);
+        any = 1;
     }
+    return any;
 }
 
-static void put_stretches(nm_byte_buffer *out, uint32_t field, const nm_womd_stretches *list) {
-    for (uint32_t i = 0; i < list->count; i++) {
-        const nm_womd_stretch *s = &list->items[i];
-        const size_t at = nm_wire_open(out, field);
-        nm_wire_integer(out, 1, s->first);
-        nm_wire_integer(out, 2, s->last);
-        nm_wire_integer(out, 3, s->line);
-        nm_wire_integer(out, 4, s->type);
-        nm_wire_close(out, at);
-    }
+/// 1 when lines with a marking bound a side that has none itself: then the record named them as lying between this lane
+/// and a neighbour.
+static int lies_between(const nm_womd_map_work *work, const nm_womd_stretches *list, unsigned marking) {
+    uint32_t marked = 0;
+    for (uint32_t i = 0; i < list->count; i++) marked += list->items[i].type != 0;
+    return work->grid && marking == NM_MARKING_UNKNOWN && marked > 0;
 }
 
 static void put_lane(nm_womd_map_work *work, nm_byte_buffer *out, uint32_t index, nm_womd_stretches sides[2]) {
     const nm_map *map = work->map;
     const nm_lane *lane = &map->lanes[index];
+    int between[2];
+    for (int left = 1; left >= 0; left--) {
+        nm_womd_lines_beside(work, index, left, &sides[left]);
+        between[left] = lies_between(work, &sides[left], left ? lane->left_marking : lane->right_marking);
+    }
     const size_t feature = nm_wire_open(out, 8);
     nm_wire_integer(out, 1, lane->source_id);
     const size_t at = nm_wire_open(out, FEATURE_LANE);
@@ -130,11 +148,11 @@ static void put_lane(nm_womd_map_work *work, nm_byte_buffer *out, uint32_t index
     put_points(out, 8, map, map->centre + lane->points.first, map->z + lane->points.first, lane->points.count);
     put_references(work, out, 9, lane->predecessors);
     put_references(work, out, 10, lane->successors);
-    put_neighbours(work, out, 11, lane, lane->left);
-    put_neighbours(work, out, 12, lane, lane->right);
+    for (int left = 1; left >= 0; left--)
+        between[left] &= put_neighbours(work, out, left ? 11 : 12, lane, left ? lane->left : lane->right,
+                                        between[left] ? &sides[left] : NULL);
     for (int left = 1; left >= 0; left--) {
-        nm_womd_lines_beside(work, index, left, &sides[left]);
-        put_stretches(out, left ? 13 : 14, &sides[left]);
+        if (!between[left]) put_stretches(out, left ? 13 : 14, &sides[left]);
     }
     nm_wire_close(out, at);
     nm_wire_close(out, feature);
