@@ -32,6 +32,7 @@
     CORE(denoise) \
     CORE(train) \
     FULL(import) \
+    FULL(export) \
     FULL(store) \
     FULL(generate) \
     FULL(evaluate) \
