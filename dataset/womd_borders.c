@@ -8,6 +8,14 @@
 #define REACH 15.0   // m: a border further from the centreline is none; the widest half lanes in the samples have 11
 #define NEAREST 0.05 // m: a border on the centreline would make a lane without surface
 #define TOUCH 0.05   // m: a line that ends this close to the normal still meets it
+#define DONE_MOST 32
+
+static double least(double a, double b) {
+    return a < b ? a : b;
+}
+static double most(double a, double b) {
+    return a > b ? a : b;
+}
 
 int nm_womd_add_boxes(nm_arena *arena, nm_womd_polyline *line) {
     size_t runs = line->count > 1 ? (line->count - 2) / NM_WOMD_RUN + 1 : 0;
@@ -17,10 +25,10 @@ int nm_womd_add_boxes(nm_arena *arena, nm_womd_polyline *line) {
         nm_womd_box box = {INFINITY, INFINITY, -INFINITY, -INFINITY};
         size_t first = run * NM_WOMD_RUN, last = first + NM_WOMD_RUN;
         for (size_t i = first; i <= last && i < line->count; i++) {
-            box.lo_x = fmin(box.lo_x, line->points[i].x);
-            box.lo_y = fmin(box.lo_y, line->points[i].y);
-            box.hi_x = fmax(box.hi_x, line->points[i].x);
-            box.hi_y = fmax(box.hi_y, line->points[i].y);
+            box.lo_x = least(box.lo_x, line->points[i].x);
+            box.lo_y = least(box.lo_y, line->points[i].y);
+            box.hi_x = most(box.hi_x, line->points[i].x);
+            box.hi_y = most(box.hi_y, line->points[i].y);
         }
         line->boxes[run] = box;
     }
@@ -56,34 +64,73 @@ typedef struct ray {
     double nx, ny; // where it goes
 } ray;
 
-/// Distance along the ray to the segments [first, last) of a line; INFINITY when it meets none within reach.
-static double cast(const ray *r, const nm_womd_polyline *line, size_t first, size_t last, uint64_t *work) {
-    double best = INFINITY;
-    double end_x = r->from.x + REACH * r->nx, end_y = r->from.y + REACH * r->ny;
-    double lo_x = fmin(r->from.x, end_x), hi_x = fmax(r->from.x, end_x);
-    double lo_y = fmin(r->from.y, end_y), hi_y = fmax(r->from.y, end_y);
-    for (size_t i = first; i < last;) {
-        const nm_womd_box *box = &line->boxes[i / NM_WOMD_RUN];
-        size_t next = (i / NM_WOMD_RUN + 1) * NM_WOMD_RUN;
-        ++*work;
-        if (box->lo_x > hi_x || box->hi_x < lo_x || box->lo_y > hi_y || box->hi_y < lo_y) {
-            i = next;
-            continue;
-        }
-        for (; i < next && i < last; i++, ++*work) {
-            const nm_point3 *a = &line->points[i], *b = a + 1;
-            double ua = (a->x - r->from.x) * r->tx + (a->y - r->from.y) * r->ty;
-            double ub = (b->x - r->from.x) * r->tx + (b->y - r->from.y) * r->ty;
-            if ((ua > TOUCH && ub > TOUCH) || (ua < -TOUCH && ub < -TOUCH))
-                continue; // all before or all behind the ray
-            double k = ua != ub ? ua / (ua - ub) : 0.0;
-            k = k < 0.0 ? 0.0 : k > 1.0 ? 1.0 : k;
-            double x = a->x + k * (b->x - a->x) - r->from.x, y = a->y + k * (b->y - a->y) - r->from.y;
-            double d = x * r->nx + y * r->ny;
-            if (d >= NEAREST && d <= REACH && d < best) best = d;
-        }
+/// The box around the first `reach` m of a ray, `margin` wider.
+static nm_womd_box box_around(const ray *r, double reach, double margin) {
+    const double x = r->from.x + reach * r->nx, y = r->from.y + reach * r->ny;
+    return (nm_womd_box){least(r->from.x, x) - margin, least(r->from.y, y) - margin, most(r->from.x, x) + margin,
+                         most(r->from.y, y) + margin};
+}
+
+static int apart(const nm_womd_box *a, const nm_womd_box *b) {
+    return a->lo_x > b->hi_x || a->hi_x < b->lo_x || a->lo_y > b->hi_y || a->hi_y < b->lo_y;
+}
+
+/// Distance along the ray to the segments [first, last); `best` when none is nearer.
+static double cast_run(const ray *r, const nm_womd_polyline *line, size_t first, size_t last, double best) {
+    const nm_point3 *a = &line->points[first];
+    double ua = (a->x - r->from.x) * r->tx + (a->y - r->from.y) * r->ty, ub;
+    for (size_t i = first; i < last; i++, ua = ub) {
+        const nm_point3 *b = &line->points[i + 1];
+        ub = (b->x - r->from.x) * r->tx + (b->y - r->from.y) * r->ty;
+        if ((ua > TOUCH && ub > TOUCH) || (ua < -TOUCH && ub < -TOUCH)) continue; // all before or all behind the ray
+        a = b - 1;
+        double k = ua != ub ? ua / (ua - ub) : 0.0;
+        k = k < 0.0 ? 0.0 : k > 1.0 ? 1.0 : k;
+        double x = a->x + k * (b->x - a->x) - r->from.x, y = a->y + k * (b->y - a->y) - r->from.y;
+        double d = x * r->nx + y * r->ny;
+        if (d >= NEAREST && d <= REACH && d < best) best = d;
     }
     return best;
+}
+
+/// A ray on its way along a line.
+typedef struct search {
+    const ray *r;
+    const nm_womd_polyline *line;
+    size_t first, last; // segments
+    nm_womd_box whole, nearer;
+    double best;
+    size_t *hint;
+    uint64_t *work;
+} search;
+
+static void search_run(search *s, size_t run) {
+    const nm_womd_box *box = &s->line->boxes[run];
+    ++*s->work;
+    if (apart(box, &s->nearer) || apart(box, &s->whole)) return;
+    const size_t from = run * NM_WOMD_RUN, to = from + NM_WOMD_RUN;
+    const double d = cast_run(s->r, s->line, from > s->first ? from : s->first, to < s->last ? to : s->last, s->best);
+    *s->work += NM_WOMD_RUN;
+    if (!(d < s->best)) return;
+    s->best = d;
+    *s->hint = run;
+    s->nearer = box_around(s->r, d, 2.0 * TOUCH); // a line that is met may end beside the ray
+}
+
+/// Distance along the ray to the segments [first, last) of a line; INFINITY when it meets none within reach. The run
+/// that was met last, *hint, is looked at first: mostly it is met again, and then only what lies nearer can matter.
+static double cast(const ray *r, const nm_womd_polyline *line, size_t first, size_t last, size_t *hint,
+                   uint64_t *work) {
+    const nm_womd_box whole = box_around(r, REACH, 0.0);
+    search s = {r, line, first, last, whole, whole, INFINITY, hint, work};
+    if (last <= first) return INFINITY;
+    const size_t begin = first / NM_WOMD_RUN, end = (last - 1) / NM_WOMD_RUN + 1;
+    const size_t expected = *hint >= begin && *hint < end ? *hint : begin;
+    search_run(&s, expected);
+    for (size_t run = begin; run < end; run++) {
+        if (run != expected) search_run(&s, run);
+    }
+    return s.best;
 }
 
 static ray ray_at(const nm_womd_lane *lane, size_t i, int left) {
@@ -101,10 +148,27 @@ typedef struct side {
     int left;
     float *widths;
     uint8_t *covered; // a boundary is named at this point
+    struct {
+        const nm_womd_polyline *line;
+        int64_t start, end;
+    } done[DONE_MOST]; // what was cast already: neighbours mostly repeat the boundaries of the lane itself
+    size_t done_count;
 } side;
 
-static nm_status apply_boundaries(const side *s, Womd__BoundarySegment *const *segments, size_t count,
-                                  nm_error *error) {
+/// 1 when the stretch of that line was cast before: once more it would say the same. Notes it when not.
+static int was_done(side *s, const nm_womd_polyline *line, int64_t start, int64_t end) {
+    for (size_t i = 0; i < s->done_count; i++) {
+        if (s->done[i].line == line && s->done[i].start <= start && s->done[i].end >= end) return 1;
+    }
+    if (s->done_count < DONE_MOST) {
+        s->done[s->done_count].line = line;
+        s->done[s->done_count].start = start;
+        s->done[s->done_count++].end = end;
+    }
+    return 0;
+}
+
+static nm_status apply_boundaries(side *s, Womd__BoundarySegment *const *segments, size_t count, nm_error *error) {
     for (size_t k = 0; k < count; k++) {
         const Womd__BoundarySegment *segment = segments[k];
         const nm_womd_id *found = nm_womd_find(s->map, segment->boundary_feature_id, NM_WOMD_LINE);
@@ -116,10 +180,11 @@ static nm_status apply_boundaries(const side *s, Womd__BoundarySegment *const *s
             continue;
         }
         const nm_womd_polyline *line = found ? &s->map->lines[found->index].line : NULL;
-        if (!line || line->count < 2) continue;
+        if (!line || line->count < 2 || was_done(s, line, start, end)) continue;
+        size_t hint = 0;
         for (size_t i = (size_t)start; i <= (size_t)end; i++) {
             ray r = ray_at(s->lane, i, s->left);
-            double d = cast(&r, line, 0, line->count - 1, &s->map->work);
+            double d = cast(&r, line, 0, line->count - 1, &hint, &s->map->work);
             s->covered[i] = 1;
             if (d < INFINITY && !(s->widths[i] > 0.0f && (double)s->widths[i] <= d)) s->widths[i] = (float)d;
         }
@@ -164,10 +229,11 @@ static nm_status apply_neighbours(const side *s, Womd__LaneNeighbor *const *neig
             (size_t)n->self_end_index >= s->lane->line.count)
             continue;
         if (first < 0 || last <= first || (uint64_t)last >= other->count) continue;
+        size_t hint = 0;
         for (size_t i = (size_t)n->self_start_index; i <= (size_t)n->self_end_index; i++) {
             if (s->widths[i] > 0.0f) continue;
             ray r = ray_at(s->lane, i, s->left);
-            double d = cast(&r, other, (size_t)first, (size_t)last, &s->map->work);
+            double d = cast(&r, other, (size_t)first, (size_t)last, &hint, &s->map->work);
             if (d < INFINITY) s->widths[i] = (float)(0.5 * d);
         }
         nm_status status = nm_womd_check_work(s->record, s->map, s->lane->feature, error);

@@ -169,6 +169,8 @@ nm_status nm_womd_unpack(nm_womd_record *record, nm_error *error) {
     allocation from = {.arena = record->arena};
     ProtobufCAllocator allocator = {.alloc = take, .free = give, .allocator_data = &from};
     nm_arena_mark mark = nm_arena_get_mark(record->arena);
+    record->scenario = nm_womd_unpack_fast(record);
+    if (record->scenario) return nm_womd_check_id(record, error);
     record->scenario = womd__scenario__unpack(&allocator, record->frame.size, record->frame.payload);
     if (record->scenario) return nm_womd_check_id(record, error);
     if (from.refused) return nm_womd_no_memory(record, error);

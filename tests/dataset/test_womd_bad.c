@@ -248,6 +248,9 @@ static void endless_matching_is_refused(void **state) {
     size_t count = 180000;
     Womd__BoundarySegment **segments = sample_take(&f->made, count, sizeof *segments);
     for (size_t i = 0; i < count; i++) segments[i] = lane->left_boundaries[0];
+    for (int32_t i = 0; i < 40; i++) { // so many that the reader does not remember each
+        segments[i] = sample_boundary(&f->made, i, i, 11, WOMD__ROAD_LINE__ROAD_LINE_TYPE__TYPE_UNKNOWN)[0];
+    }
     lane->n_left_boundaries = count;
     lane->left_boundaries = segments;
     read_made(f);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "../dataset/womd_sample.h"
-#include "dataset/readers.h"
+#include "dataset/womd_private.h"
 
 typedef struct outcome {
     int scenes, refusals;
@@ -51,6 +51,31 @@ static void refuse(void *context, const nm_error *error) {
     if (error->code == NM_OK || !error->message[0] || !error->input[0] || error->offset < 0) abort();
 }
 
+static uint8_t *packed(const Womd__Scenario *s, size_t *size) {
+    *size = womd__scenario__get_packed_size(s);
+    uint8_t *bytes = malloc(*size + 1);
+    if (!bytes || womd__scenario__pack(s, bytes) != *size) abort();
+    return bytes;
+}
+
+/// What the fast reader makes of a record is what protobuf-c makes of it.
+static void compare_readers(const uint8_t *data, size_t size) {
+    nm_womd_record record = {.arena = nm_arena_create(0), .name = "fuzz", .frame = {.payload = data, .size = size}};
+    if (!record.arena) abort();
+    const Womd__Scenario *fast = nm_womd_unpack_fast(&record);
+    if (fast) {
+        Womd__Scenario *slow = womd__scenario__unpack(NULL, size, data);
+        if (!slow) abort();
+        size_t sizes[2];
+        uint8_t *bytes[2] = {packed(fast, &sizes[0]), packed(slow, &sizes[1])};
+        if (sizes[0] != sizes[1] || memcmp(bytes[0], bytes[1], sizes[0]) != 0) abort();
+        womd__scenario__free_unpacked(slow, NULL);
+        free(bytes[0]);
+        free(bytes[1]);
+    }
+    nm_arena_destroy(record.arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     nm_reader_context context = {.limits = nm_import_limits_default(),
                                  .map_builder = nm_map_builder_create(),
@@ -59,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t *bytes = malloc(size + NM_TFRECORD_HEADER + NM_TFRECORD_FOOTER);
     if (!bytes || !context.map_builder || !context.scene_builder) abort();
     size_t framed = sample_frame(bytes, data, size);
+    compare_readers(data, size);
     outcome found = {0};
     if (nm_womd_read(&context, "fuzz", bytes, framed, take, refuse, &found, NULL) != NM_OK) abort();
     if (found.scenes + found.refusals != 1) abort();
