@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "dataset/protos/scenario.pb-c.h"
 #include "sim/builtin.h"
+#include "sim/scenes.h"
 #include "womd_fixture.h"
 
 typedef struct border_count {
@@ -280,6 +281,22 @@ static float off_border(const nm_map *map, const nm_lane *lane, int left, nm_vec
     return best;
 }
 
+/// Road edges have the road on their left.
+static void edges_have_the_road_on_their_left(const nm_map *map) {
+    for (uint32_t i = 0; i < map->line_count; i++) {
+        const nm_line *line = &map->lines[i];
+        if (line->kind != NM_LINE_EDGE_BOUNDARY) continue;
+        for (uint32_t k = line->points.first; k + 1 < line->points.first + line->points.count; k++) {
+            const nm_vec2 a = map->line_points[k], b = map->line_points[k + 1];
+            const float dx = b.x - a.x, dy = b.y - a.y, length = hypotf(dx, dy);
+            const float x = 0.5f * (a.x + b.x), y = 0.5f * (a.y + b.y);
+            if (length < 0.5f) continue;
+            assert_true(nm_map_drivable(map, x - 0.4f * dy / length, y + 0.4f * dx / length));
+            assert_false(nm_map_drivable(map, x + 0.4f * dy / length, y - 0.4f * dx / length));
+        }
+    }
+}
+
 /// Roads of other sources: lanes, their order and their borders, which become lines; and what rules their ends.
 static void other_maps_come_back(void **state) {
     (void)state;
@@ -318,6 +335,28 @@ static void other_maps_come_back(void **state) {
         nm_scene_destroy(back);
         nm_scene_destroy(scene);
         nm_map_release(map);
+    }
+}
+
+/// A map without any line gets them along its borders, each once.
+static void lines_are_made_along_borders(void **state) {
+    (void)state;
+    const nm_map *maps[] = {nm_test_road(200.0), nm_test_crossing(NM_CONTROL_STOP, NM_CONTROL_PRIORITY)};
+    for (int i = 0; i < 2; i++) {
+        const nm_scene *scene = random_scene(7, maps[i], 91, 10);
+        const nm_export_item item = {.scene = scene, .id = 1};
+        const nm_scene *back = nm_test_round_trip(NM_EXPORT_WOMD, &item);
+        uint32_t edges = 0;
+        assert_int_equal(maps[i]->line_count, 0);
+        for (uint32_t k = 0; k < back->map->line_count; k++) edges += back->map->lines[k].kind == NM_LINE_EDGE_BOUNDARY;
+        // three lanes side by side: an edge on either side, and two lines between; two roads of three lanes that cross
+        if (i == 0) assert_int_equal(back->map->line_count, 4);
+        assert_true(i == 0 ? edges == 2 : edges >= 8);
+        edges_have_the_road_on_their_left(back->map);
+        assert_int_equal(back->map->sign_count, i); // one stop sign, for the lane that must stop
+        nm_scene_destroy(back);
+        nm_scene_destroy(scene);
+        nm_map_release(maps[i]);
     }
 }
 
@@ -464,17 +503,12 @@ static void other_rates_are_resampled(void **state) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_first_record_comes_back),
-        cmocka_unit_test(the_second_record_comes_back),
-        TEST(bytes_are_as_protobuf_has_them),
-        TEST(short_scenes_are_filled_up),
-        cmocka_unit_test(random_traffic_comes_back),
-        cmocka_unit_test(other_maps_come_back),
-        cmocka_unit_test(roles_come_first),
-        cmocka_unit_test(labels_move_the_window),
-        cmocka_unit_test(an_ego_is_found),
-        cmocka_unit_test(empty_scenes_are_refused),
-        cmocka_unit_test(other_rates_are_resampled),
+        cmocka_unit_test(the_first_record_comes_back),  cmocka_unit_test(the_second_record_comes_back),
+        TEST(bytes_are_as_protobuf_has_them),           TEST(short_scenes_are_filled_up),
+        cmocka_unit_test(random_traffic_comes_back),    cmocka_unit_test(other_maps_come_back),
+        cmocka_unit_test(lines_are_made_along_borders), cmocka_unit_test(roles_come_first),
+        cmocka_unit_test(labels_move_the_window),       cmocka_unit_test(an_ego_is_found),
+        cmocka_unit_test(empty_scenes_are_refused),     cmocka_unit_test(other_rates_are_resampled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -350,6 +350,44 @@ static void pieces_of_a_line_get_ids(void **state) {
     assert_string_equal(f->scenes[0]->tags[0], "unknown_features:2");
 }
 
+/// Where lanes begin and end is known to centimetres where coordinates are large.
+static void lanes_follow_one_another_where_they_meet(void **state) {
+    fixture *f = *state;
+    // a straight lane, and a second one that begins `gap` m beside its end; samples of the two have one id each
+    const struct {
+        float gap, dx, dy;
+        uint32_t links;
+    } cases[] = {{0.0f, 1.0f, 0.0f, 1}, {0.05f, 1.0f, 0.0f, 1}, {0.3f, 1.0f, 0.0f, 0},
+                 {0.0f, 0.6f, 0.8f, 1}, {0.0f, 0.4f, 0.9f, 0},  {0.0f, -1.0f, 0.0f, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const float x = 2.0f, y = cases[i].gap;
+        const float xyz[] = {0, 0, 0, 1, 0, 0, 2, 0, 0, x, y, 0, x + cases[i].dx, y + cases[i].dy, 0};
+        const float dir[] = {1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0};
+        made_example e;
+        begin(&e);
+        add_identities(&e);
+        add_least(&e, "");
+        add_points(&e, 5, xyz, 2, 77);
+        const size_t entry = nm_wire_open(&e.bytes, 1);
+        nm_wire_bytes(&e.bytes, 1, "roadgraph_samples/dir", 21);
+        const size_t feature = nm_wire_open(&e.bytes, 2), list = nm_wire_open(&e.bytes, 2);
+        const size_t values = nm_wire_open(&e.bytes, 1);
+        for (size_t k = 0; k < 15; k++) nm_wire_put_float(nm_byte_buffer_grow(&e.bytes, 4), dir[k]);
+        nm_wire_close(&e.bytes, values);
+        nm_wire_close(&e.bytes, list);
+        nm_wire_close(&e.bytes, feature);
+        nm_wire_close(&e.bytes, entry);
+        read_example(f, &e);
+        assert_int_equal(f->scene_count, 1);
+        const nm_map *map = f->scenes[0]->map;
+        assert_int_equal(map->lane_count, 2);
+        const nm_lane *first = lane_by_id(map, 77);
+        assert_float_equal(first->length, 2.0, 1e-5);
+        assert_int_equal(first->successors.count, cases[i].links);
+        forget(f);
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -361,6 +399,7 @@ int main(void) {
         TEST(what_is_missing_is_named),
         TEST(contradictions_are_named),
         TEST(pieces_of_a_line_get_ids),
+        TEST(lanes_follow_one_another_where_they_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
