@@ -8,7 +8,7 @@ set(layers base sim nexus)
 set(private_libraries "")
 if(NOT NM_CORE_ONLY)
   list(APPEND layers dataset scenarios)
-  set(private_libraries "-lxml2 -larchive -lprotobuf-c -lsqlite3 -lzstd -ldl ")
+  set(private_libraries "-lxml2 -larchive -lnettle -lprotobuf-c -lsqlite3 -lzstd -ldl ")
 endif()
 
 get_property(products GLOBAL PROPERTY NM_PRIVATE_LIBRARIES)
