@@ -296,9 +296,9 @@ typedef struct nm_neighbour_def {
     double other_start, other_end; ///< m; likewise; of an opposite lane in either order, equal = the whole lane
 } nm_neighbour_def;
 
-/// Arrays are copied. `left`/`right` are both given and paired with equal counts (then the centre is their half sum and
-/// `centre` is NULL), or NULL (then `centre` is given, and borders come from the widths, or are assumed: 3.5 m, bike
-/// lanes and sidewalks 1.8 m).
+/// Arrays are copied. `left`/`right` are both given and paired with equal counts (then the centre is their half sum
+/// where `centre` is NULL, else given likewise), or NULL (then `centre` is given, and borders come from the widths, or
+/// are assumed: 3.5 m, bike lanes and sidewalks 1.8 m).
 typedef struct nm_lane_def {
     int64_t id;
     int64_t line; ///< line of the input, for messages; 0 = unknown
@@ -447,6 +447,23 @@ NM_API uint32_t nm_map_route(const nm_map *map, uint32_t from, uint32_t to, floa
 NM_API size_t nm_map_encode(const nm_map *map, void *buffer, size_t size);
 /// Refuses anything inconsistent (NM_E_FORMAT), newer (NM_E_VERSION) or larger than it says.
 NM_API nm_status nm_map_decode(const void *bytes, size_t size, const nm_map **map, nm_error *error);
+
+/// What the source said where nm_map_prepare adds to the fields of the map, and what they do not show. Arrays are the
+/// map's.
+typedef struct nm_map_source {
+    const uint8_t *lane_flags;      ///< [lane_count]
+    const uint32_t *lane_junctions; ///< [lane_count] or NM_NONE
+    uint32_t junction_count;
+    const float *default_speeds; ///< [NM_LANE_TYPE_COUNT] m/s
+} nm_map_source;
+NM_API nm_map_source nm_map_get_source(const nm_map *map);
+/// A map of these fields, for readers of formats that hold all of a map: with the same fields and source comes the same
+/// hash. Taken are origin, repairs and the counts and arrays that are not [prepared], as long as the counts say; ranges
+/// follow one another in their arrays (lane_refs: all successor lists, all predecessor lists, signs, signals;
+/// neighbours: left, then right, lane by lane), of which `first` is ignored; lengths and arc lengths are measured.
+/// Refuses what nm_map_decode refuses.
+NM_API nm_status nm_map_assemble(const nm_map *fields, const nm_map_source *source, const nm_map **map,
+                                 nm_error *error);
 
 NM_API const char *nm_lane_type_name(nm_lane_type type);
 NM_API const char *nm_signal_state_name(nm_signal_state state);

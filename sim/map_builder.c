@@ -134,6 +134,9 @@ static nm_status add_points(nm_map_builder *builder, const nm_lane_def *def, nm_
             const nm_point3 *l = &def->left[i], *r = &def->right[i];
             if (!usable(l) || !usable(r)) return bad_point(error, def->line, "lane", def->id, i);
             *p = (nm_raw_point){0.5 * (l->x + r->x), 0.5 * (l->y + r->y), l->x, l->y, r->x, r->y, 0.5 * (l->z + r->z)};
+            const nm_point3 *c = def->centre ? &def->centre[i] : NULL;
+            if (c && !usable(c)) return bad_point(error, def->line, "lane", def->id, i);
+            if (c) p->cx = c->x, p->cy = c->y, p->z = c->z;
         } else {
             const nm_point3 *c = &def->centre[i];
             if (!usable(c)) return bad_point(error, def->line, "lane", def->id, i);
@@ -206,8 +209,7 @@ static int copy_neighbours(nm_map_builder *builder, const nm_neighbour_def *defs
 }
 
 static void assert_lane_def(const nm_lane_def *def) {
-    NM_ASSERT((def->left && def->right && !def->centre) || (!def->left && !def->right && def->centre) ||
-              def->point_count == 0);
+    NM_ASSERT((def->left && def->right) || (!def->left && !def->right && def->centre) || def->point_count == 0);
     NM_ASSERT((unsigned)def->type < NM_LANE_TYPE_COUNT && (unsigned)def->turn <= NM_TURN_U);
     NM_ASSERT((unsigned)def->control <= NM_CONTROL_SIGNAL);
     NM_ASSERT((unsigned)def->left_marking <= NM_MARKING_CURB && (unsigned)def->right_marking <= NM_MARKING_CURB);

@@ -443,3 +443,36 @@ nm_status nm_map_decode(const void *bytes, size_t size, const nm_map **map, nm_e
     *map = &object->map;
     return NM_OK;
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Fields
+
+nm_map_source nm_map_get_source(const nm_map *map) {
+    const nm_map_object *object = nm_map_object_of(map);
+    return (nm_map_source){object->source_flags, object->source_junction, object->source_junction_count,
+                           object->default_speed};
+}
+
+nm_status nm_map_assemble(const nm_map *fields, const nm_map_source *source, const nm_map **map, nm_error *error) {
+    nm_map_object view = {.map = *fields,
+                          .source_flags = NM_MUTABLE(uint8_t, source->lane_flags),
+                          .source_junction = NM_MUTABLE(uint32_t, source->lane_junctions),
+                          .source_junction_count = source->junction_count};
+    memcpy(view.default_speed, source->default_speeds, sizeof view.default_speed);
+    *map = NULL;
+    // by way of the bytes: what decoding checks is checked once, and the hash is theirs anyway
+    uint64_t payload = payload_size(&view);
+    unsigned char *bytes = malloc(HEADER + payload);
+    if (!bytes) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a map");
+    nm_io body = {.mode = NM_IO_WRITE, .at = bytes + HEADER};
+    payload_io(&body, &view);
+    uint64_t hash = nm_hash_block(bytes + HEADER, payload, 0);
+    unsigned char mark[8];
+    memcpy(mark, magic, sizeof mark);
+    uint32_t version = fields->line_z_count ? VERSION : FLAT_VERSION;
+    nm_io header = {.mode = NM_IO_WRITE, .at = bytes};
+    header_io(&header, mark, &version, &payload, &hash);
+    nm_status status = nm_map_decode(bytes, HEADER + (size_t)payload, map, error);
+    free(bytes);
+    return status;
+}

@@ -260,6 +260,12 @@ NM_API nm_status nm_scene_decode(const void *bytes, size_t size, const nm_map *m
 /// Reads only the map hash out of encoded bytes.
 NM_API nm_status nm_scene_peek_map(const void *bytes, size_t size, uint64_t *map_hash, nm_error *error);
 
+/// A scene of these fields, for readers of formats that hold all of a scene: with the same fields comes the same hash.
+/// Arrays, as long as the counts say, and texts are copied; `map` is retained. Of `fields` map, hash, bytes and the
+/// tracks' first and last steps are ignored, and states that are not valid. Refuses (NM_E_FORMAT) what nm_scene_decode
+/// refuses.
+NM_API nm_status nm_scene_assemble(const nm_scene *fields, const nm_map *map, const nm_scene **scene, nm_error *error);
+
 NM_API const char *nm_agent_type_name(nm_agent_type type);
 NM_API int nm_agent_type_vehicle(nm_agent_type type); ///< drives on lanes: car, truck, bus, motorcycle, unknown
 

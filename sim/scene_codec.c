@@ -374,6 +374,20 @@ static const char *read_text(nm_io *io, nm_scene *scene, char *room, size_t size
     return at == end ? NULL : "there is text too much";
 }
 
+static const char *check_times(const double *times, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (!(fabs(times[i]) < 1e15) || (i && !(times[i] > times[i - 1]))) return "its timestamps make no sense";
+    }
+    return NULL;
+}
+
+static const char *check_signals(const uint8_t *states, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (states[i] >= NM_SIGNAL_STATE_COUNT) return "a signal state does not exist";
+    }
+    return NULL;
+}
+
 static const char *read_runs(nm_io *io, nm_scene *scene, size_t *states) {
     nm_track *tracks = NM_MUTABLE(nm_track, scene->tracks);
     uint8_t *valid = NM_MUTABLE(uint8_t, scene->valid);
@@ -436,15 +450,13 @@ static const char *read_body(nm_io *io, nm_scene *scene, char *room, size_t text
         unsigned char *at = nm_io_take(io, 8 * (size_t)scene->step_count);
         if (!at) return "it is cut off";
         code_times(times, scene->step_count, at, 1);
-        for (uint32_t i = 0; i < scene->step_count; i++) {
-            if (!(fabs(times[i]) < 1e15) || (i && !(times[i] > times[i - 1]))) return "its timestamps make no sense";
-        }
+        wrong = check_times(times, scene->step_count);
+        if (wrong) return wrong;
     }
     size_t signals = scene->signal_states ? (size_t)scene->map->signal_count * scene->step_count : 0;
     nm_io_bytes(io, NM_MUTABLE(void, scene->signal_states), signals);
-    for (size_t i = 0; i < signals; i++) {
-        if (scene->signal_states[i] >= NM_SIGNAL_STATE_COUNT) return "a signal state does not exist";
-    }
+    wrong = check_signals(scene->signal_states, signals);
+    if (wrong) return wrong;
     size_t states;
     wrong = read_runs(io, scene, &states);
     if (wrong) return wrong;
@@ -505,6 +517,77 @@ nm_status nm_scene_decode(const void *bytes, size_t size, const nm_map *map, con
         return status;
     }
     made->hash = hash;
+    *scene = made;
+    return NM_OK;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Fields
+
+/// The states of one track, and its first and last step.
+static void copy_states(const nm_scene *from, nm_scene *to, uint32_t track) {
+    nm_track *t = &NM_MUTABLE(nm_track, to->tracks)[track];
+    t->first_step = 1;
+    t->last_step = 0;
+    size_t at = nm_scene_at(from, track, 0);
+    for (uint32_t step = 0; step < from->step_count; step++, at++) {
+        if (!from->valid[at]) continue;
+        NM_MUTABLE(uint8_t, to->valid)[at] = 1;
+#define PLANE(name, always)                                                                                            \
+    if (from->name) NM_MUTABLE(float, to->name)[at] = from->name[at];
+        NM_SCENE_PLANES(PLANE)
+#undef PLANE
+        if (t->first_step > t->last_step) t->first_step = step;
+        t->last_step = step;
+    }
+}
+
+static void copy_array(const void *to, const void *from, size_t count, size_t size) {
+    if (from && count) memcpy(NM_MUTABLE(void, to), from, count * size);
+}
+
+static void copy_fields(const nm_scene *from, nm_scene *to, char *text) {
+    to->dt = from->dt;
+    to->current_step = from->current_step;
+    to->ego = from->ego;
+    copy_array(to->tracks, from->tracks, from->track_count, sizeof(nm_track));
+    for (uint32_t i = 0; i < from->track_count; i++) NM_MUTABLE(nm_track, to->tracks)[i].reserved = 0;
+    for (uint32_t i = 0; i < from->track_count; i++) copy_states(from, to, i);
+    copy_array(to->problems, from->problems, from->problem_count, sizeof(nm_problem));
+    copy_array(to->goals, from->goals, from->goal_count, sizeof(nm_goal));
+    copy_array(to->goal_areas, from->goal_areas, from->goal_area_count, sizeof(nm_goal_area));
+    copy_array(to->timestamps, from->timestamps, from->step_count, sizeof(double));
+    copy_array(to->signal_states, from->signal_states, (size_t)to->map->signal_count * from->step_count, 1);
+    for (uint32_t i = 0; i < from->tag_count; i++)
+        NM_MUTABLE(const char *, to->tags)[i] = nm_scene_put_text(&text, from->tags[i]);
+    to->provenance = from->provenance;
+    const char **texts[] = {&to->provenance.source, &to->provenance.file, &to->provenance.scene_id,
+                            &to->provenance.program, &to->provenance.parameters};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i] = nm_scene_put_text(&text, *texts[i]);
+}
+
+nm_status nm_scene_assemble(const nm_scene *fields, const nm_map *map, const nm_scene **scene, nm_error *error) {
+    *scene = NULL;
+    nm_scene from = *fields;
+    from.map = map;
+    nm_scene_shape shape = nm_scene_shape_of(&from);
+    const char *wrong = check_shape(&shape, &from, map, SIZE_MAX);
+    if (!wrong) wrong = check_parts(&from);
+    if (!wrong && from.timestamps) wrong = check_times(from.timestamps, from.step_count);
+    if (!wrong && from.signal_states)
+        wrong = check_signals(from.signal_states, (size_t)map->signal_count * from.step_count);
+    if (wrong) return NM_ERROR(error, NM_E_FORMAT, "scene: %s", wrong);
+    nm_scene *made;
+    char *text;
+    nm_status status = nm_scene_allocate(&shape, map, &made, &text, error);
+    if (status != NM_OK) return status;
+    copy_fields(&from, made, text);
+    wrong = check_states(made);
+    status = wrong ? NM_ERROR(error, NM_E_FORMAT, "scene: %s", wrong) : nm_scene_seal(made, error);
+    if (status != NM_OK) {
+        nm_scene_destroy(made);
+        return status;
+    }
     *scene = made;
     return NM_OK;
 }
