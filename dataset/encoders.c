@@ -12,12 +12,13 @@ static const struct {
 } formats[NM_EXPORT_FORMAT_COUNT] = {
     [NM_EXPORT_WOMD] = {"womd", &nm_encoder_womd},
     [NM_EXPORT_WOMD_EXAMPLE] = {"womd-example", &nm_encoder_womd_example},
-    [NM_EXPORT_OSI] = {"osi", NULL},
+    [NM_EXPORT_OSI] = {"osi", &nm_encoder_osi},
     [NM_EXPORT_OPENSCENARIO] = {"openscenario", NULL},
     [NM_EXPORT_OPENDRIVE] = {"opendrive", NULL},
     [NM_EXPORT_COMMONROAD] = {"commonroad", NULL},
-    [NM_EXPORT_NEARMISS] = {"nearmiss", NULL},
-    [NM_EXPORT_CSV] = {"csv", NULL},
+    [NM_EXPORT_NEARMISS] = {"nearmiss", &nm_encoder_nearmiss},
+    [NM_EXPORT_CSV] = {"csv", &nm_encoder_csv},
+    [NM_EXPORT_OSI_COMPLETE] = {"osi-complete", &nm_encoder_osi_complete},
 };
 
 const char *nm_export_format_name(nm_export_format format) {

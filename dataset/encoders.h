@@ -29,6 +29,7 @@ typedef struct nm_encoded {
     nm_byte_buffer main;
     nm_byte_buffer shared;
     char shared_name[64]; ///< "map-0123456789abcdef.xodr"; "" = none
+    char main_name[64];   ///< of FILES whose names follow another convention; "" = ID + the extension
 } nm_encoded;
 
 /// Working memory of one encoder on one thread; what is in it is the encoder's affair.
@@ -44,6 +45,10 @@ typedef struct nm_encoder {
     nm_status (*encode)(void *work, const nm_export_item *item, nm_encoded *out, nm_error *error);
 } nm_encoder;
 
+extern const nm_encoder nm_encoder_nearmiss;     ///< nearmiss_encode.c
+extern const nm_encoder nm_encoder_osi;          ///< osi_encode.c: static content in the first message
+extern const nm_encoder nm_encoder_osi_complete; ///< the same in every message
+extern const nm_encoder nm_encoder_csv;          ///< csv_encode.c
 /// The encoder of a format, NULL where there is none. In encoders.c.
 const nm_encoder *nm_encoder_of(nm_export_format format);
 

@@ -152,7 +152,7 @@ static nm_status encode_task(void *context, size_t index, int worker, nm_error *
     slot *s = &exporter->slots[index];
     empty(&s->out.main);
     empty(&s->out.shared);
-    s->out.shared_name[0] = '\0';
+    s->out.shared_name[0] = s->out.main_name[0] = '\0';
     nm_error_clear(&s->error);
     s->status = exporter->encoder->encode(exporter->works[worker], &exporter->items[index], &s->out, &s->error);
     if (s->status == NM_OK && (s->out.main.failed || s->out.shared.failed)) s->status = no_memory(&s->error);
@@ -262,7 +262,10 @@ static nm_status write_files(nm_exporter *exporter, const nm_export_item *item, 
         place->shared = NULL;
         return NM_OK;
     }
-    snprintf(name, 64, "%06" PRId64 "%s", item->id, exporter->encoder->extension);
+    if (s->out.main_name[0])
+        snprintf(name, 64, "%s", s->out.main_name);
+    else
+        snprintf(name, 64, "%06" PRId64 "%s", item->id, exporter->encoder->extension);
     if (nm_export_file_exists(&exporter->folder, name))
         return NM_ERROR(error, NM_E_EXISTS, "scene %" PRId64 " comes twice: '%s' is there", item->id, name);
     place->file = name;

@@ -26,12 +26,13 @@ extern "C" {
 typedef enum nm_export_format {
     NM_EXPORT_WOMD = 0,     ///< "womd": Scenario protobufs in sharded TFRecord
     NM_EXPORT_WOMD_EXAMPLE, ///< "womd-example": tf.Example in sharded TFRecord
-    NM_EXPORT_OSI,          ///< "osi": a trace of GroundTruth messages a scene
+    NM_EXPORT_OSI,          ///< "osi": a trace of GroundTruth messages a scene, what stands in the first
     NM_EXPORT_OPENSCENARIO, ///< "openscenario": 1.2, a .xosc with trajectories a scene, and the .xodr of its map
     NM_EXPORT_OPENDRIVE,    ///< "opendrive": a .xodr a map
     NM_EXPORT_COMMONROAD,   ///< "commonroad": 2020a XML with a planning problem a scene
     NM_EXPORT_NEARMISS,     ///< "nearmiss": all there is, labels included, as protobuf in sharded TFRecord
     NM_EXPORT_CSV,          ///< "csv": a row per object and step, in shards
+    NM_EXPORT_OSI_COMPLETE, ///< "osi-complete": as "osi", lanes and all that stands in every message
     NM_EXPORT_FORMAT_COUNT
 } nm_export_format;
 NM_API const char *nm_export_format_name(nm_export_format format);

@@ -62,10 +62,13 @@ nm_format nm_detect_format(const void *head, size_t size) {
     const uint8_t *bytes = head;
     if (nm_tfrecord_detect(head, size)) {
         size_t behind = size - NM_TFRECORD_HEADER;
+        if (nm_nearmiss_is(bytes + NM_TFRECORD_HEADER, behind)) return NM_FORMAT_NEARMISS;
         return nm_womd_is_example(bytes + NM_TFRECORD_HEADER, behind) ? NM_FORMAT_WOMD_EXAMPLE
                                                                       : NM_FORMAT_WOMD_SCENARIO;
     }
     if (is_archive(bytes, size)) return NM_FORMAT_ARCHIVE;
+    if (nm_osi_is(head, size)) return NM_FORMAT_OSI;
+    if (nm_csv_is(head, size)) return NM_FORMAT_CSV;
     return is_xml(bytes, size) ? NM_FORMAT_COMMONROAD : NM_FORMAT_UNKNOWN;
 }
 
@@ -79,6 +82,12 @@ const char *nm_format_name(nm_format format) {
         return "tf.Example";
     case NM_FORMAT_ARCHIVE:
         return "archive";
+    case NM_FORMAT_NEARMISS:
+        return "nearmiss";
+    case NM_FORMAT_OSI:
+        return "osi";
+    case NM_FORMAT_CSV:
+        return "csv";
     case NM_FORMAT_UNKNOWN:
         break;
     }
@@ -105,10 +114,17 @@ void nm_importer_destroy(nm_importer *importer) {
     if (!importer) return;
     nm_commonroad_release(&importer->readers);
     nm_womd_release(&importer->readers);
+    nm_nearmiss_release(&importer->readers);
+    nm_osi_release(&importer->readers);
     if (importer->readers.map_builder) nm_map_builder_destroy(importer->readers.map_builder);
     if (importer->readers.scene_builder) nm_scene_builder_destroy(importer->readers.scene_builder);
     free(importer->bytes);
     free(importer);
+}
+
+void nm_importer_set_extras(nm_importer *importer, nm_extras_sink *sink, void *context) {
+    importer->readers.extras = sink;
+    importer->readers.extras_context = context;
 }
 
 int nm_import_room(nm_importer *importer, size_t size) {
@@ -131,12 +147,15 @@ nm_status nm_import_refuse(const nm_import_target *target, nm_status status, con
     return status;
 }
 
-static nm_status read_commonroad(nm_importer *importer, const char *name, const void *bytes, size_t size,
-                                 const nm_import_target *target, nm_error *error) {
+typedef nm_status scene_reader(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                               const nm_scene **scene, nm_error *error);
+/// A file that is one scene.
+static nm_status read_single(nm_importer *importer, scene_reader *read, const char *name, const void *bytes,
+                             size_t size, const nm_import_target *target, nm_error *error) {
     nm_error refusal;
     nm_error_clear(&refusal);
     const nm_scene *scene;
-    nm_status status = nm_commonroad_read(&importer->readers, name, bytes, size, &scene, &refusal);
+    nm_status status = read(&importer->readers, name, bytes, size, &scene, &refusal);
     if (status != NM_OK) return nm_import_refuse(target, status, &refusal, error);
     return target->sink(target->context, scene, name, 0, error);
 }
@@ -145,11 +164,10 @@ nm_status nm_import_check_format(const char *name, nm_format format, const void 
     if (size == 0) return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, -1, "the file is empty");
     if (format != NM_FORMAT_UNKNOWN) return NM_OK;
     const uint8_t *bytes = head;
-    return NM_ERROR_AT(
-        error, NM_E_FORMAT, name, 0, 0,
-        "neither CommonRoad XML nor a TFRecord file of Scenario or tf.Example messages nor an archive of them (it "
-        "begins with %02x %02x %02x %02x)",
-        bytes[0], size > 1 ? bytes[1] : 0, size > 2 ? bytes[2] : 0, size > 3 ? bytes[3] : 0);
+    return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, 0,
+                       "neither CommonRoad XML, TFRecord file of Scenario, tf.Example or Scene messages, OSI trace nor "
+                       "CSV of scenes, nor an archive of them (it begins with %02x %02x %02x %02x)",
+                       bytes[0], size > 1 ? bytes[1] : 0, size > 2 ? bytes[2] : 0, size > 3 ? bytes[3] : 0);
 }
 
 nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *bytes, size_t size,
@@ -170,7 +188,12 @@ nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *b
         const nm_piece piece = {.kind = NM_PIECE_FILE, .name = name, .bytes = bytes, .size = size};
         return target->visit(target->context, &piece, error);
     }
-    if (format == NM_FORMAT_COMMONROAD) return read_commonroad(importer, name, bytes, size, target, error);
+    if (format == NM_FORMAT_COMMONROAD)
+        return read_single(importer, nm_commonroad_read, name, bytes, size, target, error);
+    if (format == NM_FORMAT_OSI) return read_single(importer, nm_osi_read, name, bytes, size, target, error);
+    if (format == NM_FORMAT_CSV)
+        return nm_csv_read(&importer->readers, name, bytes, size, target->sink, target->refused, target->context,
+                           error);
     return nm_womd_read(&importer->readers, name, bytes, size, target->sink, target->refused, target->context, error);
 }
 

@@ -44,6 +44,7 @@
 #ifndef NM_DATASET_IMPORT_H
 #define NM_DATASET_IMPORT_H
 
+#include "dataset/export.h"
 #include "sim/scene.h"
 
 #ifdef __cplusplus
@@ -55,7 +56,10 @@ typedef enum nm_format {
     NM_FORMAT_COMMONROAD,    ///< XML 2018b or 2020a
     NM_FORMAT_WOMD_SCENARIO, ///< Scenario protobuf in TFRecord
     NM_FORMAT_WOMD_EXAMPLE,  ///< tf.Example in TFRecord
-    NM_FORMAT_ARCHIVE        ///< tar (xz, gz, zst, bz2) or zip holding files of the above
+    NM_FORMAT_ARCHIVE,       ///< tar (xz, gz, zst, bz2) or zip holding files of the above and below
+    NM_FORMAT_NEARMISS,      ///< the project's own protobuf in TFRecord (docs/formats/nearmiss.md)
+    NM_FORMAT_OSI,           ///< trace of OSI GroundTruth or SensorView messages (docs/formats/osi.md)
+    NM_FORMAT_CSV            ///< rows as `nearmiss export --format csv` writes them (docs/formats/csv.md)
 } nm_format;
 
 /// Fill with nm_import_limits_default().
@@ -82,6 +86,11 @@ typedef void nm_refusal_sink(void *context, const nm_error *error);
 typedef struct nm_importer nm_importer;
 NM_API nm_importer *nm_importer_create(const nm_import_limits *limits); ///< NULL: no memory; limits nullable
 NM_API void nm_importer_destroy(nm_importer *importer);
+
+/// Told of a scene whose file says more than a scene can hold: corner cases (labels) and what it was generated for. The
+/// call comes right before the scene goes to the sink; everything in the item is valid during the call.
+typedef void nm_extras_sink(void *context, const nm_export_item *item);
+NM_API void nm_importer_set_extras(nm_importer *importer, nm_extras_sink *sink, void *context); ///< NULL: dropped
 
 /// Reads a file or an archive. Returns NM_OK when everything was read or refused through `refused`; the first refusal's
 /// status when `refused` is NULL; or the sink's status. *bytes_read [out, nullable] adds up bytes of scene files read.

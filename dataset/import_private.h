@@ -23,7 +23,7 @@ typedef struct nm_import_target {
 
 /// 1 for formats that are read record by record.
 static inline int nm_import_streams(nm_format format) {
-    return format == NM_FORMAT_WOMD_SCENARIO || format == NM_FORMAT_WOMD_EXAMPLE;
+    return format == NM_FORMAT_WOMD_SCENARIO || format == NM_FORMAT_WOMD_EXAMPLE || format == NM_FORMAT_NEARMISS;
 }
 
 /// Makes importer->bytes hold at least `size`. Returns 0 when there is no memory.

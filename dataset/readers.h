@@ -10,8 +10,12 @@ typedef struct nm_reader_context {
     nm_import_limits limits;
     nm_map_builder *map_builder;
     nm_scene_builder *scene_builder;
-    void *commonroad; ///< private to commonroad.c, released by nm_commonroad_release
-    void *womd;       ///< private to womd.c, released by nm_womd_release
+    void *commonroad;       ///< private to commonroad.c, released by nm_commonroad_release
+    void *womd;             ///< private to womd.c, released by nm_womd_release
+    void *nearmiss;         ///< private to nearmiss_read.c, released by nm_nearmiss_release
+    void *osi;              ///< private to osi_read.c, released by nm_osi_release
+    nm_extras_sink *extras; ///< nullable
+    void *extras_context;
 } nm_reader_context;
 
 /// Reads one CommonRoad document. *scene is set on success.
@@ -41,5 +45,27 @@ nm_status nm_womd_read_record(nm_reader_context *context, const nm_piece *piece,
 void nm_womd_release(nm_reader_context *context);
 /// 1 when the first record's payload is a tf.Example.
 int nm_womd_is_example(const void *payload, size_t size);
+
+/// Reads one record of the project's own format (protos/nearmiss.proto). *scene is set on success; labels and
+/// generation have gone to context->extras then.
+nm_status nm_nearmiss_read(nm_reader_context *context, const char *name, const nm_tfrecord *frame,
+                           const nm_scene **scene, nm_error *error);
+void nm_nearmiss_release(nm_reader_context *context);
+/// 1 when a record's payload is of that format; 16 bytes are needed.
+int nm_nearmiss_is(const void *payload, size_t size);
+
+/// Reads one trace of OSI GroundTruth or SensorView messages. *scene is set on success.
+nm_status nm_osi_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                      const nm_scene **scene, nm_error *error);
+void nm_osi_release(nm_reader_context *context);
+/// 1 when a file begins like one.
+int nm_osi_is(const void *head, size_t size);
+
+/// Reads rows of the CSV that the exporter writes: any number of scenes, one after the other. A scene that is bad is
+/// refused through `refused`.
+nm_status nm_csv_read(nm_reader_context *context, const char *name, const void *bytes, size_t size, nm_scene_sink *sink,
+                      nm_refusal_sink *refused, void *sink_context, nm_error *error);
+/// 1 when a file begins like one.
+int nm_csv_is(const void *head, size_t size);
 
 #endif

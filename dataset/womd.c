@@ -105,7 +105,9 @@ static nm_status read_frame(nm_reader_context *context, const char *name, const 
     const nm_scene *scene = NULL;
     nm_error trouble;
     nm_error_clear(&trouble);
-    nm_status status = read_record(&record, &scene, &trouble);
+    nm_status status = nm_nearmiss_is(frame->payload, frame->size)
+                           ? nm_nearmiss_read(context, name, frame, &scene, &trouble)
+                           : read_record(&record, &scene, &trouble);
     if (status != NM_OK) return refuse(to, status, &trouble, error);
     return to->sink(to->context, scene, name, frame->index, error);
 }
