@@ -236,6 +236,18 @@ typedef struct nm_cr_lane_facts {
     uint8_t crossing;   ///< 1 = an intersection names it as crosswalk
 } nm_cr_lane_facts;
 
+/// What a code of a traffic sign means for the lanes that refer to it.
+typedef enum nm_cr_sign_meaning {
+    NM_CR_SIGN_OTHER = 0,
+    NM_CR_SIGN_SPEED,
+    NM_CR_SIGN_YIELD,
+    NM_CR_SIGN_STOP,
+    NM_CR_SIGN_PRIORITY
+} nm_cr_sign_meaning;
+nm_cr_sign_meaning nm_cr_sign_meaning_of(const char *code);
+/// From 50 m/s on a limit means "none": SUMO's converters write 50.0 for roads without one.
+int nm_cr_is_limit(double speed);
+
 /// Working memory of the build, reused from file to file.
 typedef struct nm_cr_build {
     const nm_cr_document *document;

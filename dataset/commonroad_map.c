@@ -52,25 +52,23 @@ static nm_status gather_members(nm_cr_build *build) {
 
 // --- what rules a lanelet --------------------------------------------------------------------------------------------
 
-typedef enum sign_meaning { SIGN_OTHER = 0, SIGN_SPEED, SIGN_YIELD, SIGN_STOP, SIGN_PRIORITY } sign_meaning;
-
 /// Codes as CommonRoad's own sign tables have them: German numbers (which most of its countries use, ZAM too), MUTCD
 /// for USA and PRI, the "r" series for Spain.
-static sign_meaning meaning_of(const char *code) {
+nm_cr_sign_meaning nm_cr_sign_meaning_of(const char *code) {
     static const struct {
         const char *code;
-        sign_meaning meaning;
-    } codes[] = {{"274", SIGN_SPEED}, {"274.1", SIGN_SPEED}, {"R2-1", SIGN_SPEED},   {"r301", SIGN_SPEED},
-                 {"205", SIGN_YIELD}, {"R1-2", SIGN_YIELD},  {"r1", SIGN_YIELD},     {"206", SIGN_STOP},
-                 {"R1-1", SIGN_STOP}, {"r2", SIGN_STOP},     {"301", SIGN_PRIORITY}, {"306", SIGN_PRIORITY}};
+        nm_cr_sign_meaning meaning;
+    } codes[] = {{"274", NM_CR_SIGN_SPEED},  {"274.1", NM_CR_SIGN_SPEED},  {"R2-1", NM_CR_SIGN_SPEED},
+                 {"r301", NM_CR_SIGN_SPEED}, {"205", NM_CR_SIGN_YIELD},    {"R1-2", NM_CR_SIGN_YIELD},
+                 {"r1", NM_CR_SIGN_YIELD},   {"206", NM_CR_SIGN_STOP},     {"R1-1", NM_CR_SIGN_STOP},
+                 {"r2", NM_CR_SIGN_STOP},    {"301", NM_CR_SIGN_PRIORITY}, {"306", NM_CR_SIGN_PRIORITY}};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; ++i) {
         if (strcmp(codes[i].code, code) == 0) return codes[i].meaning;
     }
-    return SIGN_OTHER;
+    return NM_CR_SIGN_OTHER;
 }
 
-/// From 50 m/s on a limit means "none": SUMO's converters write 50.0 for roads without one.
-static int is_limit(double speed) {
+int nm_cr_is_limit(double speed) {
     return speed > 0.0 && speed < 50.0;
 }
 
@@ -78,22 +76,22 @@ static void apply_sign(const nm_cr_build *build, const nm_cr_sign *sign, nm_cr_l
     for (uint32_t i = 0; i < sign->elements.count; ++i) {
         const nm_cr_sign_element *element = &build->document->sign_elements.at[sign->elements.first + i];
         nm_control_kind control = NM_CONTROL_NONE;
-        switch (meaning_of(element->code)) {
-        case SIGN_SPEED:
+        switch (nm_cr_sign_meaning_of(element->code)) {
+        case NM_CR_SIGN_SPEED:
             // of several, the lowest holds
-            if (is_limit(element->value) && (facts->speed_limit == 0.0 || element->value < facts->speed_limit))
+            if (nm_cr_is_limit(element->value) && (facts->speed_limit == 0.0 || element->value < facts->speed_limit))
                 facts->speed_limit = element->value;
             break;
-        case SIGN_STOP:
+        case NM_CR_SIGN_STOP:
             control = NM_CONTROL_STOP;
             break;
-        case SIGN_YIELD:
+        case NM_CR_SIGN_YIELD:
             control = NM_CONTROL_YIELD;
             break;
-        case SIGN_PRIORITY:
+        case NM_CR_SIGN_PRIORITY:
             control = NM_CONTROL_PRIORITY;
             break;
-        case SIGN_OTHER:
+        case NM_CR_SIGN_OTHER:
             break;
         }
         if (control > facts->control)
@@ -306,7 +304,8 @@ static nm_status add_sign(nm_cr_build *build, nm_map_builder *builder, uint32_t 
     const nm_cr_sign_element *chosen = NULL;
     for (uint32_t i = 0; i < sign->elements.count; ++i) {
         const nm_cr_sign_element *element = &d->sign_elements.at[sign->elements.first + i];
-        if (!chosen || (meaning_of(chosen->code) == SIGN_OTHER && meaning_of(element->code) != SIGN_OTHER))
+        if (!chosen || (nm_cr_sign_meaning_of(chosen->code) == NM_CR_SIGN_OTHER &&
+                        nm_cr_sign_meaning_of(element->code) != NM_CR_SIGN_OTHER))
             chosen = element;
     }
     nm_range list = build->lists.at[index];

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataset/commonroad_write.h"
+
 static const struct {
     const char *name;
     const nm_encoder *encoder;
@@ -15,7 +17,7 @@ static const struct {
     [NM_EXPORT_OSI] = {"osi", &nm_encoder_osi},
     [NM_EXPORT_OPENSCENARIO] = {"openscenario", NULL},
     [NM_EXPORT_OPENDRIVE] = {"opendrive", NULL},
-    [NM_EXPORT_COMMONROAD] = {"commonroad", NULL},
+    [NM_EXPORT_COMMONROAD] = {"commonroad", &nm_commonroad_encoder},
     [NM_EXPORT_NEARMISS] = {"nearmiss", &nm_encoder_nearmiss},
     [NM_EXPORT_CSV] = {"csv", &nm_encoder_csv},
     [NM_EXPORT_OSI_COMPLETE] = {"osi-complete", &nm_encoder_osi_complete},

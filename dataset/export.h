@@ -56,6 +56,13 @@ typedef struct nm_scene_generation {
     const char *requested, *achieved, *verdicts; ///< JSON objects
 } nm_scene_generation;
 
+/// What becomes of the ego, in formats that make a difference between a recording and a task for a planner.
+typedef enum nm_export_ego {
+    NM_EXPORT_EGO_USUAL = 0, ///< as users of the format expect: commonroad is planned, all others are recorded
+    NM_EXPORT_EGO_RECORDED,  ///< one of the agents, from the first step on
+    NM_EXPORT_EGO_PLANNED    ///< left to a planner, which starts where it is at the current step: time 0 of the file
+} nm_export_ego;
+
 /// One scene and what is known of it beyond the scene. All pointers are borrowed.
 typedef struct nm_export_item {
     const nm_scene *scene;
@@ -63,6 +70,7 @@ typedef struct nm_export_item {
     const nm_scene_label *labels; ///< [label_count], most severe first
     size_t label_count;
     const nm_scene_generation *generated; ///< NULL: it was not
+    nm_export_ego ego;
 } nm_export_item;
 
 /// Fill with nm_export_options_default().

@@ -167,6 +167,13 @@ int nm_lane_type_drivable(nm_lane_type type) {
     return (int)((NM_LANE_MASK_VEHICLE >> (unsigned)type) & 1u);
 }
 
+uint32_t nm_map_source_junction(const nm_map *map, uint32_t lane, unsigned *flags) {
+    NM_ASSERT(lane < map->lane_count);
+    const nm_map_object *object = nm_map_object_of(map);
+    if (flags) *flags = object->source_flags[lane];
+    return object->source_junction[lane];
+}
+
 const char *nm_lane_type_name(nm_lane_type type) {
     static const char *const names[NM_LANE_TYPE_COUNT] = {"unknown",  "freeway", "street", "ramp",     "shoulder",
                                                           "driveway", "bus",     "bike",   "sidewalk", "crosswalk"};

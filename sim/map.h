@@ -464,6 +464,10 @@ NM_API nm_map_source nm_map_get_source(const nm_map *map);
 /// Refuses what nm_map_decode refuses.
 NM_API nm_status nm_map_assemble(const nm_map *fields, const nm_map_source *source, const nm_map **map,
                                  nm_error *error);
+/// The junction of a lane, or NM_NONE, as the source has it: lane->junction before anybody prepared the map. *flags
+/// [out, nullable] receives the lane's NM_LANE_... likewise. For writers, whose bytes must not depend on who looked at
+/// the map before.
+NM_API uint32_t nm_map_source_junction(const nm_map *map, uint32_t lane, unsigned *flags);
 
 NM_API const char *nm_lane_type_name(nm_lane_type type);
 NM_API const char *nm_signal_state_name(nm_signal_state state);
