@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataset/commonroad_write.h"
+#include "dataset/openscenario.h"
 
 static const struct {
     const char *name;
@@ -15,7 +16,7 @@ static const struct {
     [NM_EXPORT_WOMD] = {"womd", &nm_encoder_womd},
     [NM_EXPORT_WOMD_EXAMPLE] = {"womd-example", &nm_encoder_womd_example},
     [NM_EXPORT_OSI] = {"osi", &nm_encoder_osi},
-    [NM_EXPORT_OPENSCENARIO] = {"openscenario", NULL},
+    [NM_EXPORT_OPENSCENARIO] = {"openscenario", &nm_openscenario_encoder},
     [NM_EXPORT_OPENDRIVE] = {"opendrive", NULL},
     [NM_EXPORT_COMMONROAD] = {"commonroad", &nm_commonroad_encoder},
     [NM_EXPORT_NEARMISS] = {"nearmiss", &nm_encoder_nearmiss},

@@ -69,7 +69,8 @@ nm_format nm_detect_format(const void *head, size_t size) {
     if (is_archive(bytes, size)) return NM_FORMAT_ARCHIVE;
     if (nm_osi_is(head, size)) return NM_FORMAT_OSI;
     if (nm_csv_is(head, size)) return NM_FORMAT_CSV;
-    return is_xml(bytes, size) ? NM_FORMAT_COMMONROAD : NM_FORMAT_UNKNOWN;
+    if (!is_xml(bytes, size)) return NM_FORMAT_UNKNOWN;
+    return nm_openscenario_detect(head, size) ? NM_FORMAT_OPENSCENARIO : NM_FORMAT_COMMONROAD;
 }
 
 const char *nm_format_name(nm_format format) {
@@ -88,6 +89,8 @@ const char *nm_format_name(nm_format format) {
         return "osi";
     case NM_FORMAT_CSV:
         return "csv";
+    case NM_FORMAT_OPENSCENARIO:
+        return "openscenario";
     case NM_FORMAT_UNKNOWN:
         break;
     }
@@ -165,8 +168,9 @@ nm_status nm_import_check_format(const char *name, nm_format format, const void 
     if (format != NM_FORMAT_UNKNOWN) return NM_OK;
     const uint8_t *bytes = head;
     return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, 0,
-                       "neither CommonRoad XML, TFRecord file of Scenario, tf.Example or Scene messages, OSI trace nor "
-                       "CSV of scenes, nor an archive of them (it begins with %02x %02x %02x %02x)",
+                       "neither CommonRoad nor OpenSCENARIO XML, TFRecord file of Scenario, tf.Example or Scene "
+                       "messages, OSI trace nor CSV of scenes, nor an archive of them (it begins with %02x %02x %02x "
+                       "%02x)",
                        bytes[0], size > 1 ? bytes[1] : 0, size > 2 ? bytes[2] : 0, size > 3 ? bytes[3] : 0);
 }
 
@@ -190,6 +194,8 @@ nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *b
     }
     if (format == NM_FORMAT_COMMONROAD)
         return read_single(importer, nm_commonroad_read, name, bytes, size, target, error);
+    if (format == NM_FORMAT_OPENSCENARIO)
+        return read_single(importer, nm_openscenario_read, name, bytes, size, target, error);
     if (format == NM_FORMAT_OSI) return read_single(importer, nm_osi_read, name, bytes, size, target, error);
     if (format == NM_FORMAT_CSV)
         return nm_csv_read(&importer->readers, name, bytes, size, target->sink, target->refused, target->context,

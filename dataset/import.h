@@ -41,6 +41,15 @@
 ///   the other ends, in about the same direction (60 degrees). Their widths are assumed; speed limits, neighbours,
 ///   markings and the lanes of stop signs are not in the format.
 /// - Times are microseconds cut off from floats; where they do not ascend, steps are 0.1 s.
+///
+/// What an OpenSCENARIO document becomes:
+/// - Agents are the entities that follow trajectories of timed world positions, while those last; entities that are
+///   only placed are NM_TRACK_STATIC and there all the time, one left to a controller only at the beginning. Behaviour
+///   is not run: a file without a trajectory is refused, and so are shapes, positions and timings of other kinds.
+/// - The time step is the median time between vertices where all vertices lie on multiples of it, else 0.1 s; between
+///   vertices states are linear. Velocities are the way to the next state. Headings that are not given follow the way.
+/// - The ego is the entity called Ego, ego or hero. The road network is not read: the map is empty, which the tag
+///   map_not_read says; entities_without_trajectory:N counts those that were neither moved nor placed.
 #ifndef NM_DATASET_IMPORT_H
 #define NM_DATASET_IMPORT_H
 
@@ -59,7 +68,8 @@ typedef enum nm_format {
     NM_FORMAT_ARCHIVE,       ///< tar (xz, gz, zst, bz2) or zip holding files of the above and below
     NM_FORMAT_NEARMISS,      ///< the project's own protobuf in TFRecord (docs/formats/nearmiss.md)
     NM_FORMAT_OSI,           ///< trace of OSI GroundTruth or SensorView messages (docs/formats/osi.md)
-    NM_FORMAT_CSV            ///< rows as `nearmiss export --format csv` writes them (docs/formats/csv.md)
+    NM_FORMAT_CSV,           ///< rows as `nearmiss export --format csv` writes them (docs/formats/csv.md)
+    NM_FORMAT_OPENSCENARIO   ///< XML 1.0 to 1.3 with trajectories
 } nm_format;
 
 /// Fill with nm_import_limits_default().

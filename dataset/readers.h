@@ -27,6 +27,12 @@ void nm_commonroad_prepare(void);
 /// What `bench import` compares with: libxml2 walks the document and nothing else is done. 1 when it is well-formed.
 int nm_commonroad_parse_bare(const void *bytes, size_t size);
 
+/// 1 when the root of the document is <OpenSCENARIO>, as far as its first bytes tell.
+int nm_openscenario_detect(const void *head, size_t size);
+/// Reads one OpenSCENARIO document. *scene is set on success.
+nm_status nm_openscenario_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                               const nm_scene **scene, nm_error *error);
+
 /// Reads every record of one TFRecord file of Scenario protobufs. A record whose payload is bad is refused through
 /// `refused`; a record whose length CRC is bad ends the file (nothing behind it can be found).
 nm_status nm_womd_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,

@@ -52,13 +52,14 @@ static unsigned places_of(float value) {
     return exponent >= 150 ? 0 : (unsigned)((150 - exponent) * 30103 / 100000);
 }
 
-static size_t put_shortest(char *to, double target, double origin, float value) {
+static size_t put_shortest(char *to, double target, double origin, double offset, float value) {
     for (unsigned places = places_of(value), tries = 0; places <= MAX_PLACES && tries < 4; ++places, ++tries) {
         double scaled = rint(target * powers[places]);
         if (!(fabs(scaled) < EXACT)) break;
         // both operands are exact, so the quotient is the double that a reader makes of the digits
         double back = scaled / powers[places];
-        if ((float)(back - origin) == value) return put_scaled(to, scaled < 0.0, (uint64_t)fabs(scaled), places);
+        if ((float)(back + offset - origin) == value)
+            return put_scaled(to, scaled < 0.0, (uint64_t)fabs(scaled), places);
     }
     return nm_decimal_print_exact(to, NM_XML_NUMBER, NM_DECIMAL_FIXED, 0, target);
 }
@@ -70,7 +71,22 @@ size_t nm_xml_local(char *to, double origin, float value) {
         return 1;
     }
     if (value == 0.0f) return nm_decimal_print_exact(to, NM_XML_NUMBER, NM_DECIMAL_FIXED, 0, origin);
-    return put_shortest(to, target, origin, value);
+    return put_shortest(to, target, origin, 0.0, value);
+}
+
+size_t nm_xml_moved(char *to, double origin, double offset, float value) {
+    if (offset == 0.0) return nm_xml_local(to, origin, value);
+    double target = origin + (double)value - offset;
+    return put_shortest(to, target == 0.0 ? 0.0 : target, origin, offset, value);
+}
+
+size_t nm_xml_time(char *to, float dt, uint64_t half_steps) {
+    for (unsigned places = 0; places < 10; ++places) {
+        double scaled = rint((double)dt * powers[places]);
+        if (scaled < 1e9 && half_steps < UINT32_MAX && (float)(scaled / powers[places]) == dt)
+            return put_scaled(to, 0, (uint64_t)scaled * half_steps * 5, places + 1);
+    }
+    return nm_decimal_print_exact(to, NM_XML_NUMBER, NM_DECIMAL_FIXED, 0, 0.5 * (double)half_steps * (double)dt);
 }
 
 size_t nm_xml_angle(char *to, float angle) {

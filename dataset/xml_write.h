@@ -17,6 +17,10 @@
 /// tell apart is written as the double nearest to origin + value. Returns the length; not terminated. Finite only;
 /// |origin| < 1e12.
 size_t nm_xml_local(char *to, double origin, float value);
+/// The same for a value that a reader gets by adding `offset` to what it read, before it takes the origin off.
+size_t nm_xml_moved(char *to, double origin, double offset, float value);
+/// half_steps / 2 times `dt`, exact in decimals: 3 steps of 0.1f are 0.3. dt > 0.
+size_t nm_xml_time(char *to, float dt, uint64_t half_steps);
 /// The same for an angle in (-pi, pi]: never more than pi as a double has it, which is less than the float.
 size_t nm_xml_angle(char *to, float angle);
 size_t nm_xml_integer(char *to, int64_t value);
