@@ -609,7 +609,7 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *enco
     return out->failed ? NM_ERROR(error, NM_E_MEMORY, "no memory for a scene as CommonRoad") : NM_OK;
 }
 
-const nm_encoder nm_commonroad_encoder = {.format = NM_EXPORT_COMMONROAD,
+const nm_encoder nm_encoder_commonroad = {.format = NM_EXPORT_COMMONROAD,
                                           .layout = NM_ENCODER_FILES,
                                           .extension = ".xml",
                                           .create = writer_create,

@@ -12,8 +12,6 @@
 #include "dataset/xml_write.h"
 #include "sim/pile.h"
 
-extern const nm_encoder nm_commonroad_encoder;
-
 #define NM_CR_LARGEST_ID INT64_C(100000000000000000) ///< ids of 18 digits are read back; this many leave room for more
 
 /// Ids given out.
@@ -34,8 +32,8 @@ typedef struct nm_cr_map_text {
     nm_byte_buffer lanelets, signs, intersections, environment;
     nm_cr_numbers numbers;
     int64_t before_new; ///< the new ones lie after it, up to numbers.highest
-    nm_pile ids;       ///< int64_t: lanes, signs, signals
-    nm_pile lane_refs; ///< uint32_t, see commonroad_write_map.c
+    nm_pile ids;        ///< int64_t: lanes, signs, signals
+    nm_pile lane_refs;  ///< uint32_t, see commonroad_write_map.c
     nm_pile lane_starts;
     nm_pile marks;                    ///< uint32_t: working memory of the intersections
     nm_pile members;                  ///< uint32_t: likewise

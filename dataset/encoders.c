@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataset/commonroad_write.h"
-#include "dataset/openscenario.h"
-
 static const struct {
     const char *name;
     const nm_encoder *encoder;
@@ -16,9 +13,9 @@ static const struct {
     [NM_EXPORT_WOMD] = {"womd", &nm_encoder_womd},
     [NM_EXPORT_WOMD_EXAMPLE] = {"womd-example", &nm_encoder_womd_example},
     [NM_EXPORT_OSI] = {"osi", &nm_encoder_osi},
-    [NM_EXPORT_OPENSCENARIO] = {"openscenario", &nm_openscenario_encoder},
+    [NM_EXPORT_OPENSCENARIO] = {"openscenario", &nm_encoder_openscenario},
     [NM_EXPORT_OPENDRIVE] = {"opendrive", NULL},
-    [NM_EXPORT_COMMONROAD] = {"commonroad", &nm_commonroad_encoder},
+    [NM_EXPORT_COMMONROAD] = {"commonroad", &nm_encoder_commonroad},
     [NM_EXPORT_NEARMISS] = {"nearmiss", &nm_encoder_nearmiss},
     [NM_EXPORT_CSV] = {"csv", &nm_encoder_csv},
     [NM_EXPORT_OSI_COMPLETE] = {"osi-complete", &nm_encoder_osi_complete},

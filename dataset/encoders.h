@@ -52,6 +52,8 @@ extern const nm_encoder nm_encoder_csv;          ///< csv_encode.c
 /// The encoder of a format, NULL where there is none. In encoders.c.
 const nm_encoder *nm_encoder_of(nm_export_format format);
 
+extern const nm_encoder nm_encoder_commonroad;   // commonroad_write.c
+extern const nm_encoder nm_encoder_openscenario; // openscenario_write.c
 extern const nm_encoder nm_encoder_womd;         // womd_write.c
 extern const nm_encoder nm_encoder_womd_example; // womd_example_write.c
 

@@ -10,8 +10,6 @@
 #include "dataset/readers.h"
 #include "sim/pile.h"
 
-extern const nm_encoder nm_openscenario_encoder;
-
 /// Of nm_agent_type: the word in names and in the property "nearmiss.type".
 const char *nm_osc_type_name(unsigned type);
 

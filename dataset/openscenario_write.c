@@ -436,5 +436,5 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *enco
     return w.out->failed ? NM_ERROR(error, NM_E_MEMORY, "no memory for a scene as OpenSCENARIO") : NM_OK;
 }
 
-const nm_encoder nm_openscenario_encoder = {
+const nm_encoder nm_encoder_openscenario = {
     .format = NM_EXPORT_OPENSCENARIO, .layout = NM_ENCODER_FILES, .extension = ".xosc", .encode = encode};

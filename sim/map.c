@@ -52,6 +52,11 @@ unsigned nm_map_source_flags(const nm_map *map, uint32_t lane) {
     return nm_map_object_of(map)->source_flags[lane];
 }
 
+uint32_t nm_map_source_junction(const nm_map *map, uint32_t lane) {
+    NM_ASSERT(lane < map->lane_count);
+    return nm_map_object_of(map)->source_junction[lane];
+}
+
 const nm_map *nm_map_retain(const nm_map *map) {
     atomic_fetch_add_explicit(&nm_map_object_of(map)->references, 1, memory_order_relaxed);
     return map;
@@ -165,13 +170,6 @@ int nm_map_ready(const nm_map *map) {
 
 int nm_lane_type_drivable(nm_lane_type type) {
     return (int)((NM_LANE_MASK_VEHICLE >> (unsigned)type) & 1u);
-}
-
-uint32_t nm_map_source_junction(const nm_map *map, uint32_t lane, unsigned *flags) {
-    NM_ASSERT(lane < map->lane_count);
-    const nm_map_object *object = nm_map_object_of(map);
-    if (flags) *flags = object->source_flags[lane];
-    return object->source_junction[lane];
 }
 
 const char *nm_lane_type_name(nm_lane_type type) {

@@ -376,6 +376,8 @@ NM_API nm_status nm_map_prepare(const nm_map *map, nm_error *error);
 
 /// NM_LANE_... of a lane as the source had them, without what nm_map_prepare adds.
 NM_API unsigned nm_map_source_flags(const nm_map *map, uint32_t lane);
+/// The junction of a lane likewise; NM_NONE = none.
+NM_API uint32_t nm_map_source_junction(const nm_map *map, uint32_t lane);
 
 NM_API const nm_map *nm_map_retain(const nm_map *map); ///< atomic; returns `map`
 NM_API void nm_map_release(const nm_map *map);         ///< frees at zero; NULL is fine
@@ -464,10 +466,6 @@ NM_API nm_map_source nm_map_get_source(const nm_map *map);
 /// Refuses what nm_map_decode refuses.
 NM_API nm_status nm_map_assemble(const nm_map *fields, const nm_map_source *source, const nm_map **map,
                                  nm_error *error);
-/// The junction of a lane, or NM_NONE, as the source has it: lane->junction before anybody prepared the map. *flags
-/// [out, nullable] receives the lane's NM_LANE_... likewise. For writers, whose bytes must not depend on who looked at
-/// the map before.
-NM_API uint32_t nm_map_source_junction(const nm_map *map, uint32_t lane, unsigned *flags);
 
 NM_API const char *nm_lane_type_name(nm_lane_type type);
 NM_API const char *nm_signal_state_name(nm_signal_state state);

@@ -17,7 +17,7 @@
 #define REFUSALS_KEPT 10000u ///< listed in full; more are only counted
 
 typedef struct export_options {
-    const char *store, *format, *out, *where, *kind, *name;
+    const char *store, *format, *out, *where, *kind, *name, *ego;
     int64_t limit, shards;
     int overwrite;
 } export_options;
@@ -44,6 +44,7 @@ typedef struct export_run {
     const nm_command *command;
     const export_options *options;
     nm_export_format format;
+    nm_export_ego ego;
     int kind;
     char *line; ///< of the manifest
     nm_scene_ids list;
@@ -80,6 +81,18 @@ static int read_format(export_run *run) {
     return bad_name(run->command, "format", run->options->format, names, NM_EXPORT_FORMAT_COUNT);
 }
 
+static int read_ego(export_run *run) {
+    const char *word = run->options->ego;
+    if (!word) return -1;
+    if (strcmp(word, "recorded") == 0)
+        run->ego = NM_EXPORT_EGO_RECORDED;
+    else if (strcmp(word, "planned") == 0)
+        run->ego = NM_EXPORT_EGO_PLANNED;
+    else
+        return nm_cli_usage(run->command, "--ego is recorded or planned, not '%s'", word);
+    return -1;
+}
+
 static int read_kind(export_run *run) {
     const char *names[NM_KIND_COUNT];
     nm_kind kind;
@@ -105,7 +118,8 @@ static int check_options(export_run *run, int ids) {
         return nm_cli_usage(run->command, "--name wants the beginning of a file's name, not '%s'", o->name);
     if (ids && (o->kind || o->where || o->limit))
         return nm_cli_usage(run->command, "scenes are named, or chosen by --kind, --where and --limit, not both");
-    const int status = read_format(run);
+    int status = read_format(run);
+    if (status < 0) status = read_ego(run);
     return status >= 0 ? status : read_kind(run);
 }
 
@@ -116,7 +130,7 @@ static char *manifest_line(const export_options *o, int id_count, char **ids) {
     FILE *file = open_memstream(&text, &size);
     if (!file) return NULL;
     fprintf(file, "nearmiss export --format %s", o->format);
-    const char *const words[][2] = {{"kind", o->kind}, {"where", o->where}, {"name", o->name}};
+    const char *const words[][2] = {{"kind", o->kind}, {"where", o->where}, {"name", o->name}, {"ego", o->ego}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (!words[i][1]) continue;
         fprintf(file, " --%s ", words[i][0]);
@@ -218,8 +232,8 @@ static nm_status write_batch(export_run *run, size_t count, nm_error *error) {
     for (size_t i = 0; i < count; i++) {
         const fetched *f = &run->batch[i];
         if (f->status == NM_OK)
-            run->items[good++] =
-                (nm_export_item){f->scene, f->id, f->labels, f->label_count, f->is_generated ? &f->generated : NULL};
+            run->items[good++] = (nm_export_item){
+                f->scene, f->id, f->labels, f->label_count, f->is_generated ? &f->generated : NULL, run->ego};
         else
             take_refusal(run, f->id, &f->error);
     }
@@ -375,6 +389,11 @@ static int run_export(const nm_command *command, int argc, char **argv) {
         {"shards", NM_OPTION_INTEGER, &options.shards, "N",
          "so many files, NAME-00000-of-N and so on, where a file holds many scenes (default 1)", 1, NM_SHARDS_MAX},
         {"name", NM_OPTION_TEXT, &options.name, "NAME", "how the names of such files begin (default nearmiss)", 0, 0},
+        {"ego", NM_OPTION_TEXT, &options.ego, "WHAT",
+         "recorded: an agent like the others; planned: left to a planner, which starts at the current step (default "
+         "for "
+         "commonroad)",
+         0, 0},
         {"overwrite", NM_OPTION_FLAG, &options.overwrite, NULL, "replace an earlier export in the folder", 0, 0},
     };
     const int status = nm_cli_parse(command, list, sizeof list / sizeof *list, &common, argc, argv, 0, -1, &count);
@@ -388,7 +407,7 @@ const nm_command nm_command_export = {
     .name = "export",
     .summary = "Writes scenes of a store in other people's formats.",
     .usage = "export --store S.db --format NAME --out DIR [--kind KIND] [--where SQL] [--limit N] [--shards N] "
-             "[--name NAME] [--overwrite] [ID...]",
+             "[--name NAME] [--ego recorded|planned] [--overwrite] [ID...]",
     .example = "nearmiss export --store scenes.db --format womd --where \"severity > 0.5\" --shards 10 --out womd",
     .run = run_export,
 };

@@ -72,7 +72,7 @@ static void texts_do_not_break_out(void **state) {
 // --- maps ------------------------------------------------------------------------------------------------------------
 
 static int64_t junction_of(const nm_map *map, uint32_t lane) {
-    uint32_t group = nm_map_source_junction(map, lane, NULL);
+    uint32_t group = nm_map_source_junction(map, lane);
     return group == NM_NONE ? -1 : (int64_t)group;
 }
 
@@ -99,9 +99,7 @@ static unsigned read_control(const nm_lane *lane) {
 
 static void same_lane(const nm_map *a, const nm_map *b, uint32_t i) {
     const nm_lane *m = &a->lanes[i], *n = &b->lanes[i];
-    unsigned m_flags, n_flags;
-    nm_map_source_junction(a, i, &m_flags);
-    nm_map_source_junction(b, i, &n_flags);
+    const unsigned m_flags = nm_map_source_flags(a, i), n_flags = nm_map_source_flags(b, i);
     assert_int_equal(m->type, n->type);
     assert_int_equal(read_control(m), read_control(n));
     assert_int_equal(m_flags & NM_LANE_JUNCTION, n_flags & NM_LANE_JUNCTION);
