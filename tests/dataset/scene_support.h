@@ -156,12 +156,32 @@ static inline void assert_place(double a_origin, float a, double b_origin, float
     if (!(fabs(way) <= limit)) fail_msg("%.9g + %.9g is not %.9g + %.9g", a_origin, (double)a, b_origin, (double)b);
 }
 
-/// Writes the file that a test wants to give to another program; "" when the folder cannot be made.
 static inline void write_bytes(const char *path, const void *bytes, size_t size) {
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
     assert_int_equal(fclose(file), 0);
+}
+
+/// Runs a script of tests/dataset with Python over a new folder that `fill` has filled; removes the folder. $`variable`
+/// names another Python than python3. A script that ends with 77 could not run, and has said why.
+static inline void run_reader(const char *script, const char *variable, const char *argument,
+                              void (*fill)(const char *folder)) {
+    if (system("python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null") != 0) {
+        printf("skipped: python3 is missing\n");
+        return;
+    }
+    char folder[] = "/tmp/nearmiss-reader-XXXXXX", command[1024];
+    assert_non_null(mkdtemp(folder));
+    fill(folder);
+    const char *python = getenv(variable);
+    snprintf(command, sizeof command, "'%s' '" NM_SOURCE_DIR "/tests/dataset/%s' '%s' %s", python ? python : "python3",
+             script, folder, argument);
+    fflush(stdout);
+    int status = system(command);
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    assert_int_equal(system(command), 0);
+    assert_true(status == 0 || status == 77 << 8);
 }
 
 #endif

@@ -406,6 +406,55 @@ static void real_files_come_back(void **state) {
     encoding_end(&r.encoding);
 }
 
+// --- another reader --------------------------------------------------------------------------------------------------
+
+/// What the document must hold, by the ids of what was read back: those of lanes may have been taken.
+static void write_states(const char *path, const nm_scene *scene, const nm_scene *back) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    uint32_t base = scene->current_step, k = 0;
+    for (int moving = 0; moving < 2; ++moving) {
+        for (uint32_t i = 0; i < scene->track_count; ++i) {
+            const nm_track *t = &scene->tracks[i];
+            int still = (t->flags & NM_TRACK_STATIC) != 0;
+            if (still == moving || i == scene->ego || t->first_step > t->last_step || t->last_step < base) continue;
+            long long id = (long long)back->tracks[k++].source_id;
+            for (uint32_t step = base; step < scene->step_count; ++step) {
+                nm_state s;
+                if (!nm_scene_get_state(scene, i, step, &s)) continue;
+                fprintf(file, "%lld ", id);
+                fprintf(file, still ? "static" : "%u", step - base);
+                fprintf(file, " %.9g %.9g %.9g %.9g\n", scene->map->origin.x + (double)s.x,
+                        scene->map->origin.y + (double)s.y, (double)s.heading, (double)nm_hypotf(s.vx, s.vy));
+                if (still) break;
+            }
+        }
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
+static void fill_for_commonroad_io(const char *folder) {
+    encoding e = encoding_begin(NM_EXPORT_COMMONROAD);
+    for (size_t i = 0; i < SPEC_COUNT; ++i) {
+        const nm_scene *scene = random_scene(builtin_specs[i], 40 + i, WITH_EGO);
+        nm_export_item item = {.scene = scene, .id = (int64_t)i + 1};
+        catch c = read_back(&e, &item);
+        char path[256];
+        snprintf(path, sizeof path, "%s/%02zu.xml", folder, i);
+        write_bytes(path, e.out.main.bytes, e.out.main.size);
+        snprintf(path, sizeof path, "%s/%02zu.txt", folder, i);
+        write_states(path, scene, c.scene);
+        release_catch(&c);
+        nm_scene_destroy(scene);
+    }
+    encoding_end(&e);
+}
+
+static void commonroad_io_reads_it(void **state) {
+    (void)state;
+    run_reader("read_commonroad.py", "NM_COMMONROAD_PYTHON", "", fill_for_commonroad_io);
+}
+
 // --- ids, bytes, refusals --------------------------------------------------------------------------------------------
 
 /// All ids of a document, in order.
@@ -509,6 +558,7 @@ int main(void) {
         cmocka_unit_test(labels_become_tags),
         cmocka_unit_test(documents_come_back),
         cmocka_unit_test(real_files_come_back),
+        cmocka_unit_test(commonroad_io_reads_it),
         cmocka_unit_test(ids_are_unique),
         cmocka_unit_test(bytes_are_a_function_of_the_scene),
         cmocka_unit_test(an_absent_ego_is_refused),

@@ -1,6 +1,7 @@
 /// OpenSCENARIO written and read back; foreign and hostile documents.
 #include "scene_support.h"
 
+#include "dataset/openscenario.h"
 #include "dataset/xml_write.h"
 
 // --- there and back --------------------------------------------------------------------------------------------------
@@ -186,6 +187,49 @@ static void bytes_are_a_function_of_the_scene(void **state) {
     encoding_end(&b);
 }
 
+/// Names as the encoder gives them; states of all that is there.
+static void write_states(const char *path, const nm_scene *scene, uint32_t base) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (uint32_t i = 0; i < scene->track_count; ++i) {
+        for (uint32_t step = base; step < scene->step_count; ++step) {
+            nm_state s;
+            if (!nm_scene_get_state(scene, i, step, &s)) continue;
+            if (i == scene->ego)
+                fprintf(file, "Ego");
+            else
+                fprintf(file, "%s_%lld", nm_osc_type_name(scene->tracks[i].type),
+                        (long long)scene->tracks[i].source_id);
+            fprintf(file, " %u %.9g %.9g %.9g\n", step - base, scene->map->origin.x + (double)s.x,
+                    scene->map->origin.y + (double)s.y, (double)s.heading);
+        }
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
+static void fill_for_python(const char *folder) {
+    encoding e = encoding_begin(NM_EXPORT_OPENSCENARIO);
+    for (size_t i = 0; i < SPEC_COUNT; ++i) {
+        const nm_scene *scene = random_scene(builtin_specs[i], 40 + i, i & 1 ? WITH_EGO : 0);
+        const nm_scene_label label = {.kind = "cut_in", .actor = 1};
+        nm_export_item item = {.scene = scene, .id = (int64_t)i + 1, .labels = &label, .label_count = 1};
+        nm_error error;
+        must(encode_scene(&e, &item, &error), &error);
+        char path[256];
+        snprintf(path, sizeof path, "%s/%02zu.xosc", folder, i);
+        write_bytes(path, e.out.main.bytes, e.out.main.size);
+        snprintf(path, sizeof path, "%s/%02zu.txt", folder, i);
+        write_states(path, scene, 0);
+        nm_scene_destroy(scene);
+    }
+    encoding_end(&e);
+}
+
+static void python_finds_structure_and_states(void **state) {
+    (void)state;
+    run_reader("read_openscenario.py", "NM_OPENSCENARIO_PYTHON", "0.1", fill_for_python);
+}
+
 // --- foreign documents -----------------------------------------------------------------------------------------------
 
 static char *foreign(void) {
@@ -304,10 +348,15 @@ static void cut_documents_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_scenes_come_back),           cmocka_unit_test(the_ego_may_be_left_to_a_controller),
-        cmocka_unit_test(far_coordinates_come_back),         cmocka_unit_test(times_are_decimal),
-        cmocka_unit_test(bytes_are_a_function_of_the_scene), cmocka_unit_test(a_foreign_document_is_read),
-        cmocka_unit_test(bad_documents_are_refused),         cmocka_unit_test(behaviour_is_refused),
+        cmocka_unit_test(random_scenes_come_back),
+        cmocka_unit_test(the_ego_may_be_left_to_a_controller),
+        cmocka_unit_test(far_coordinates_come_back),
+        cmocka_unit_test(times_are_decimal),
+        cmocka_unit_test(bytes_are_a_function_of_the_scene),
+        cmocka_unit_test(python_finds_structure_and_states),
+        cmocka_unit_test(a_foreign_document_is_read),
+        cmocka_unit_test(bad_documents_are_refused),
+        cmocka_unit_test(behaviour_is_refused),
         cmocka_unit_test(cut_documents_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
