@@ -50,11 +50,8 @@
     X(START_TRIGGER, "StartTrigger")                                                                                   \
     X(SIMULATION_TIME, "SimulationTimeCondition")                                                                      \
     X(FOLLOW, "FollowTrajectoryAction")                                                                                \
-    X(TRAJECTORY_REF, "TrajectoryRef")                                                                                 \
-    X(TRAJECTORY, "Trajectory")                                                                                        \
     X(SHAPE, "Shape")                                                                                                  \
     X(POLYLINE, "Polyline")                                                                                            \
-    X(TIME_REFERENCE, "TimeReference")                                                                                 \
     X(TIMING, "Timing")                                                                                                \
     X(CATALOG_REFERENCE, "CatalogReference")
 
@@ -91,7 +88,7 @@ typedef struct parser {
     nm_pile actors;     // uint32_t: entities that act now
     int indexed;
 
-    int in_follow, has_polyline, has_timing, relative;
+    int in_follow, has_timing, relative;
     double scale, offset, event_time;
     nm_range vertices;
     uint32_t event_run; // the first run of the event
@@ -425,7 +422,7 @@ static void close_vertex(parser *p) {
 
 static void open_follow(parser *p) {
     p->in_follow = 1;
-    p->has_polyline = p->has_timing = p->relative = 0;
+    p->has_timing = p->relative = 0;
     p->scale = 1.0;
     p->offset = 0.0;
     p->vertices = (nm_range){(uint32_t)p->document->vertices.count, 0};
@@ -517,40 +514,56 @@ static void open_parameter(parser *p, const attributes *a) {
     if (!(d->time_step >= 0.0)) fail(p, NM_E_FORMAT, "a time step that is negative");
 }
 
-static void open_element(parser *p, element kind, const xmlChar *name, const attributes *a) {
+/// What stands before the storyboard. 1 when `kind` is one of these.
+static int open_declaration(parser *p, element kind, const attributes *a) {
     nm_osc_entity *e;
-    unsigned parent = p->stack[p->depth - 1];
+    switch (kind) {
+    case E_PROPERTY:
+        open_property(p, a);
+        return 1;
+    case E_FILE_HEADER:
+        open_header(p, a);
+        return 1;
+    case E_PARAMETER:
+        open_parameter(p, a);
+        return 1;
+    case E_SCENARIO_OBJECT:
+        open_entity(p, a);
+        return 1;
+    case E_VEHICLE:
+    case E_PEDESTRIAN:
+    case E_MISC_OBJECT:
+        open_category(p, a, kind);
+        return 1;
+    case E_CENTER:
+    case E_DIMENSIONS:
+        open_box(p, a, kind);
+        return 1;
+    case E_OBJECT_CONTROLLER:
+        e = declared(p);
+        if (e) e->has_controller = 1;
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+/// When the event that is being read starts, as far as that is a matter of time.
+static void open_time_condition(parser *p, const attributes *a) {
+    for (uint32_t i = p->depth; i > 1; --i) {
+        if (p->stack[i] == E_START_TRIGGER && p->stack[i - 1] == E_EVENT)
+            p->event_time = get_number(p, a, "value", MAX_TIME, 0.0);
+    }
+}
+
+static void open_element(parser *p, element kind, const xmlChar *name, const attributes *a) {
+    const unsigned parent = p->stack[p->depth - 1];
     switch (kind) {
     case E_VERTEX:
         open_vertex(p, a);
         break;
     case E_WORLD_POSITION:
         open_world_position(p, a);
-        break;
-    case E_PROPERTY:
-        open_property(p, a);
-        break;
-    case E_FILE_HEADER:
-        open_header(p, a);
-        break;
-    case E_PARAMETER:
-        open_parameter(p, a);
-        break;
-    case E_SCENARIO_OBJECT:
-        open_entity(p, a);
-        break;
-    case E_VEHICLE:
-    case E_PEDESTRIAN:
-    case E_MISC_OBJECT:
-        open_category(p, a, kind);
-        break;
-    case E_CENTER:
-    case E_DIMENSIONS:
-        open_box(p, a, kind);
-        break;
-    case E_OBJECT_CONTROLLER:
-        e = declared(p);
-        if (e) e->has_controller = 1;
         break;
     case E_PRIVATE:
         p->actors.count = 0;
@@ -567,10 +580,7 @@ static void open_element(parser *p, element kind, const xmlChar *name, const att
         p->event_time = 0.0;
         break;
     case E_SIMULATION_TIME:
-        for (uint32_t i = p->depth; i > 1; --i) {
-            if (p->stack[i] == E_START_TRIGGER && p->stack[i - 1] == E_EVENT)
-                p->event_time = get_number(p, a, "value", MAX_TIME, 0.0);
-        }
+        open_time_condition(p, a);
         break;
     case E_FOLLOW:
         open_follow(p);
@@ -582,7 +592,7 @@ static void open_element(parser *p, element kind, const xmlChar *name, const att
         if (p->in_follow) fail(p, NM_E_UNSUPPORTED, "a trajectory from a catalog: catalogs are not read");
         break;
     default:
-        if (parent == E_SHAPE && p->in_follow && kind != E_POLYLINE)
+        if (!open_declaration(p, kind, a) && parent == E_SHAPE && p->in_follow && kind != E_POLYLINE)
             fail(p, NM_E_UNSUPPORTED, "a trajectory of the shape <%.40s>: only polylines are read", name);
         break;
     }
