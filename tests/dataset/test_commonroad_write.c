@@ -181,6 +181,71 @@ static void same_map(const nm_map *a, const nm_map *b) {
     }
 }
 
+static void add_lane(nm_map_builder *maps, int64_t id, double x, double y, int64_t junction, int64_t next,
+                     int64_t left) {
+    nm_error error;
+    const nm_point3 line[2] = {{x, y, 0}, {x + 10, y, 0}};
+    const nm_neighbour_def beside = {.lane = left};
+    nm_lane_def lane = nm_lane_def_default();
+    lane.id = id;
+    lane.centre = line;
+    lane.point_count = 2;
+    lane.type = NM_LANE_STREET;
+    lane.junction = junction;
+    lane.flags = junction >= 0 ? NM_LANE_JUNCTION : 0;
+    lane.turn = junction >= 0 ? NM_TURN_STRAIGHT : NM_TURN_UNKNOWN;
+    lane.successors = &next;
+    lane.successor_count = next > 0;
+    lane.left_neighbours = &beside;
+    lane.left_neighbour_count = left > 0;
+    must(nm_map_builder_add_lane(maps, &lane, &error), &error);
+}
+
+/// Two lanes beside one another are one road into a junction; what follows inside, and is entered from inside only,
+/// belongs to it. A lane of a junction that no lane leads into is one of an intersection by its type alone.
+static void junctions_of_several_lanes_come_back(void **state) {
+    (void)state;
+    nm_error error;
+    nm_map_builder *maps = nm_map_builder_create();
+    add_lane(maps, 1, 0, 0, -1, 3, 2);
+    add_lane(maps, 2, 0, 3.5, -1, 5, 0);
+    add_lane(maps, 3, 10, 0, 7, 4, 0);
+    add_lane(maps, 4, 20, 0, 7, 6, 0);
+    add_lane(maps, 5, 10, 3.5, 7, 0, 0);
+    add_lane(maps, 6, 30, 0, -1, 0, 0);
+    add_lane(maps, 9, 0, 50, 8, 0, 0);
+    const nm_map *map;
+    must(nm_map_builder_build(maps, &map, &error), &error);
+    nm_scene_builder *builder = nm_scene_builder_create();
+    const nm_scene *scene;
+    must(nm_scene_builder_begin(builder, map, 0.1, 1, &error), &error);
+    must(nm_scene_builder_build(builder, &scene, &error), &error);
+    encoding e = encoding_begin(NM_EXPORT_COMMONROAD);
+    nm_export_item item = {.scene = scene, .id = 1};
+    must(encode_scene(&e, &item, &error), &error);
+    nm_byte_buffer_put(&e.out.main, "", 1);
+    const char *text = (const char *)e.out.main.bytes, *incoming = strstr(text, "<incoming id=");
+    assert_non_null(incoming);
+    assert_null(strstr(incoming + 1, "<incoming id="));
+    assert_non_null(strstr(incoming, "<incomingLanelet ref=\"1\"/><incomingLanelet ref=\"2\"/>"));
+    catch c = import_bytes("back.xml", text, e.out.main.size - 1);
+    assert_int_equal(c.scenes, 1);
+    assert_true(junction_of(c.scene->map, 2) >= 0); // lane 3
+    for (uint32_t i = 0; i < map->lane_count; ++i) {
+        int64_t id = map->lanes[i].source_id;
+        int inside = id == 3 || id == 4 || id == 5;
+        assert_int_equal(junction_of(c.scene->map, i), inside ? junction_of(c.scene->map, 2) : -1);
+        assert_int_equal(nm_map_source_flags(c.scene->map, i) & NM_LANE_JUNCTION,
+                         inside || id == 9 ? NM_LANE_JUNCTION : 0);
+    }
+    release_catch(&c);
+    encoding_end(&e);
+    nm_scene_destroy(scene);
+    nm_scene_builder_destroy(builder);
+    nm_map_release(map);
+    nm_map_builder_destroy(maps);
+}
+
 // --- scenes ----------------------------------------------------------------------------------------------------------
 
 static void same_motion(float ax, float ay, float bx, float by) {
@@ -550,17 +615,12 @@ static void an_absent_ego_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_read_back),
-        cmocka_unit_test(angles_read_back),
-        cmocka_unit_test(texts_do_not_break_out),
-        cmocka_unit_test(random_scenes_come_back),
-        cmocka_unit_test(the_ego_becomes_a_problem),
-        cmocka_unit_test(labels_become_tags),
-        cmocka_unit_test(documents_come_back),
-        cmocka_unit_test(real_files_come_back),
-        cmocka_unit_test(commonroad_io_reads_it),
-        cmocka_unit_test(ids_are_unique),
-        cmocka_unit_test(bytes_are_a_function_of_the_scene),
+        cmocka_unit_test(numbers_read_back),        cmocka_unit_test(angles_read_back),
+        cmocka_unit_test(texts_do_not_break_out),   cmocka_unit_test(junctions_of_several_lanes_come_back),
+        cmocka_unit_test(random_scenes_come_back),  cmocka_unit_test(the_ego_becomes_a_problem),
+        cmocka_unit_test(labels_become_tags),       cmocka_unit_test(documents_come_back),
+        cmocka_unit_test(real_files_come_back),     cmocka_unit_test(commonroad_io_reads_it),
+        cmocka_unit_test(ids_are_unique),           cmocka_unit_test(bytes_are_a_function_of_the_scene),
         cmocka_unit_test(an_absent_ego_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
