@@ -16,7 +16,6 @@ typedef struct writer {
     const nm_scene *scene;
     uint32_t base; // the step of the scene that is step 0 of the document
     uint32_t ego;  // the track that is left to a planner, or NM_NONE
-    int heights;
 } writer;
 
 static void *writer_create(void) {
@@ -93,7 +92,8 @@ static motion motion_of(const nm_state *state) {
 
 static void put_place(const writer *w, nm_byte_buffer *out, const nm_state *state) {
     NM_XML(out, "<position>");
-    nm_cr_put_place(out, w->scene->map->origin, w->heights, state->x, state->y, state->z);
+    // without z, which the schema allows and commonroad-io 2026.1 fails on
+    nm_cr_put_place(out, w->scene->map->origin, 0, state->x, state->y, 0.0f);
     NM_XML(out, "</position><orientation><exact>");
     nm_xml_put_angle(out, state->heading);
     NM_XML(out, "</exact></orientation>");
@@ -269,6 +269,7 @@ static void put_lights(const writer *w, nm_byte_buffer *out) {
     const nm_map *map = w->scene->map;
     for (uint32_t i = 0; i < map->signal_count; ++i) {
         const nm_signal *signal = &map->signals[i];
+        if (!signal->placed && !signal->lanes.count) continue; // neither somewhere nor of something
         NM_XML(out, "<trafficLight id=\"");
         nm_xml_put_integer(out, nm_cr_light_id(&w->map_text, map, i));
         NM_XML(out, "\"><cycle>");
@@ -586,7 +587,6 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *enco
     w->scene = scene;
     w->ego = planned ? scene->ego : NM_NONE;
     w->base = planned ? scene->current_step : 0;
-    w->heights = nm_cr_has_heights(scene->map);
     nm_status status = check(scene, w->ego, error);
     if (status == NM_OK) status = nm_cr_map_text_of(&w->map_text, scene->map, error);
     if (status != NM_OK) return status;

@@ -50,8 +50,6 @@ static inline int64_t nm_cr_light_id(const nm_cr_map_text *text, const nm_map *m
     return NM_AT(text->ids, int64_t, map->lane_count + map->sign_count + signal);
 }
 
-/// 1 when heights are written: some point of a lane is not at height 0.
-int nm_cr_has_heights(const nm_map *map);
 /// A <point> given in the map's frame.
 void nm_cr_put_place(nm_byte_buffer *out, nm_point3 origin, int heights, float x, float y, float z);
 

@@ -71,7 +71,8 @@ static const char *const marking_words[] = {[NM_MARKING_UNKNOWN] = NULL,
 
 // --- geometry --------------------------------------------------------------------------------------------------------
 
-int nm_cr_has_heights(const nm_map *map) {
+/// 1 when lanelets have heights: some point of a lane is not at height 0.
+static int has_heights(const nm_map *map) {
     if (map->origin.z != 0.0) return 1;
     for (uint32_t i = 0; i < map->point_count; ++i) {
         if (map->z[i] != 0.0f) return 1;
@@ -301,8 +302,10 @@ static int gather_signs(nm_cr_map_text *text, const nm_map *map) {
 
 // --- signs -----------------------------------------------------------------------------------------------------------
 
+/// One that rules no lane is left out: commonroad-io takes a document with such a sign for broken.
 static void put_sign(nm_cr_map_text *text, const nm_map *map, uint32_t index) {
     const nm_sign *sign = &map->signs[index];
+    if (!sign->lanes.count) return;
     nm_byte_buffer *out = &text->signs;
     NM_XML(out, "<trafficSign id=\"");
     nm_xml_put_integer(out, NM_AT(text->ids, int64_t, map->lane_count + index));
@@ -548,7 +551,7 @@ nm_status nm_cr_map_text_of(nm_cr_map_text *text, const nm_map *map, nm_error *e
     empty(&text->signs);
     empty(&text->intersections);
     empty(&text->environment);
-    int heights = nm_cr_has_heights(map), ok = give_ids(text, map) && gather_signs(text, map);
+    int heights = has_heights(map), ok = give_ids(text, map) && gather_signs(text, map);
     if (ok) put_environment(text, map);
     ok = ok && put_intersections(text, map);
     limits known = {.count = 0};
