@@ -401,9 +401,11 @@ static void put_head(const writer *w, const nm_export_item *item) {
     text(w, "\"/>");
     put_parameter(w, NM_OSC_CURRENT_STEP, "unsignedInt");
     nm_xml_put_integer(w->out, scene->current_step - w->base);
-    text(w, "\"/></ParameterDeclarations>\n<CatalogLocations/>\n<RoadNetwork><LogicFile filepath=\"");
-    nm_byte_buffer_format(w->out, "map-%016llx.xodr", (unsigned long long)scene->map->hash);
-    text(w, "\"/></RoadNetwork>\n<Entities>\n");
+    text(w, "\"/></ParameterDeclarations>\n<CatalogLocations/>\n<RoadNetwork>");
+    if (scene->map->lane_count) // of a map without lanes there is no road network
+        nm_byte_buffer_format(w->out, "<LogicFile filepath=\"map-%016llx.xodr\"/>",
+                              (unsigned long long)scene->map->hash);
+    text(w, "</RoadNetwork>\n<Entities>\n");
     for (uint32_t i = 0; i < scene->track_count; ++i) {
         if (is_there(w, i)) put_entity(w, i);
     }
