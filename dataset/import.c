@@ -44,18 +44,46 @@ static int is_archive(const uint8_t *head, size_t size) {
     return 0;
 }
 
-/// The first character of a document behind a byte order mark, in UTF-8 or UTF-16, and white space.
-static int is_xml(const uint8_t *head, size_t size) {
-    size_t i = 0;
+/// The beginning of a document as ASCII, without a byte order mark: of UTF-16 every other byte.
+static size_t plain_head(const uint8_t *head, size_t size, char *plain) {
+    size_t i = 0, count = 0;
+    int wide = size >= 2 && (memcmp(head, "\xff\xfe", 2) == 0 || memcmp(head, "\xfe\xff", 2) == 0);
     if (size >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0) i = 3;
-    if (size >= 2 && (memcmp(head, "\xff\xfe", 2) == 0 || memcmp(head, "\xfe\xff", 2) == 0)) {
-        for (i = 2; i < size; ++i) {
-            if (head[i] && !strchr(" \t\r\n", head[i])) return head[i] == '<';
-        }
-        return 0;
+    if (wide) i = 2;
+    for (; i < size && count < NM_IMPORT_HEAD; ++i) {
+        if (!wide || head[i]) plain[count++] = (char)head[i];
     }
-    while (i < size && head[i] && strchr(" \t\r\n", head[i])) ++i;
-    return i < size && head[i] == '<';
+    return count;
+}
+
+static size_t find_text(const char *text, size_t size, size_t from, const char *wanted) {
+    size_t length = strlen(wanted);
+    while (from + length <= size && memcmp(text + from, wanted, length) != 0) ++from;
+    return from + length <= size ? from + length : size;
+}
+
+/// Which XML it is, by the root element, which comes behind white space, declarations and comments. Whatever has none
+/// in its first bytes is left to the CommonRoad reader, which says what is wrong with it.
+static nm_format xml_format(const uint8_t *head, size_t size) {
+    char text[NM_IMPORT_HEAD];
+    size_t count = plain_head(head, size, text), i = 0;
+    for (int first = 1;; first = 0) {
+        while (i < count && text[i] && strchr(" \t\r\n", text[i])) ++i;
+        if (i >= count || text[i] != '<') return first ? NM_FORMAT_UNKNOWN : NM_FORMAT_COMMONROAD;
+        if (i + 1 < count && text[i + 1] == '?')
+            i = find_text(text, count, i, "?>");
+        else if (i + 3 < count && memcmp(text + i, "<!--", 4) == 0)
+            i = find_text(text, count, i + 4, "-->");
+        else
+            break;
+    }
+    size_t begin = i + 1, end = begin;
+    while (end < count && text[end] && !strchr(" \t\r\n/>", text[end])) {
+        if (text[end++] == ':') begin = end;
+    }
+    if (end - begin == 9 && memcmp(text + begin, "OpenDRIVE", 9) == 0) return NM_FORMAT_OPENDRIVE;
+    if (end - begin == 12 && memcmp(text + begin, "OpenSCENARIO", 12) == 0) return NM_FORMAT_OPENSCENARIO;
+    return NM_FORMAT_COMMONROAD;
 }
 
 nm_format nm_detect_format(const void *head, size_t size) {
@@ -69,8 +97,7 @@ nm_format nm_detect_format(const void *head, size_t size) {
     if (is_archive(bytes, size)) return NM_FORMAT_ARCHIVE;
     if (nm_osi_is(head, size)) return NM_FORMAT_OSI;
     if (nm_csv_is(head, size)) return NM_FORMAT_CSV;
-    if (!is_xml(bytes, size)) return NM_FORMAT_UNKNOWN;
-    return nm_openscenario_detect(head, size) ? NM_FORMAT_OPENSCENARIO : NM_FORMAT_COMMONROAD;
+    return xml_format(bytes, size);
 }
 
 const char *nm_format_name(nm_format format) {
@@ -91,6 +118,8 @@ const char *nm_format_name(nm_format format) {
         return "csv";
     case NM_FORMAT_OPENSCENARIO:
         return "openscenario";
+    case NM_FORMAT_OPENDRIVE:
+        return "opendrive";
     case NM_FORMAT_UNKNOWN:
         break;
     }
@@ -119,6 +148,7 @@ void nm_importer_destroy(nm_importer *importer) {
     nm_womd_release(&importer->readers);
     nm_nearmiss_release(&importer->readers);
     nm_osi_release(&importer->readers);
+    nm_opendrive_release(&importer->readers);
     if (importer->readers.map_builder) nm_map_builder_destroy(importer->readers.map_builder);
     if (importer->readers.scene_builder) nm_scene_builder_destroy(importer->readers.scene_builder);
     free(importer->bytes);
@@ -168,7 +198,7 @@ nm_status nm_import_check_format(const char *name, nm_format format, const void 
     if (format != NM_FORMAT_UNKNOWN) return NM_OK;
     const uint8_t *bytes = head;
     return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, 0,
-                       "neither CommonRoad nor OpenSCENARIO XML, TFRecord file of Scenario, tf.Example or Scene "
+                       "neither CommonRoad, OpenSCENARIO nor OpenDRIVE XML, TFRecord file of Scenario, tf.Example or Scene "
                        "messages, OSI trace nor CSV of scenes, nor an archive of them (it begins with %02x %02x %02x "
                        "%02x)",
                        bytes[0], size > 1 ? bytes[1] : 0, size > 2 ? bytes[2] : 0, size > 3 ? bytes[3] : 0);
@@ -196,6 +226,8 @@ nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *b
         return read_single(importer, nm_commonroad_read, name, bytes, size, target, error);
     if (format == NM_FORMAT_OPENSCENARIO)
         return read_single(importer, nm_openscenario_read, name, bytes, size, target, error);
+    if (format == NM_FORMAT_OPENDRIVE)
+        return read_single(importer, nm_opendrive_read, name, bytes, size, target, error);
     if (format == NM_FORMAT_OSI) return read_single(importer, nm_osi_read, name, bytes, size, target, error);
     if (format == NM_FORMAT_CSV)
         return nm_csv_read(&importer->readers, name, bytes, size, target->sink, target->refused, target->context,

@@ -50,6 +50,16 @@
 ///   vertices states are linear. Velocities are the way to the next state. Headings that are not given follow the way.
 /// - The ego is the entity called Ego, ego or hero. The road network is not read: the map is empty, which the tag
 ///   map_not_read says; entities_without_trajectory:N counts those that were neither moved nor placed.
+/// What an OpenDRIVE road network becomes (docs/formats/opendrive.md has it all):
+/// - A scene of one step with the map and no tracks: something to generate on.
+/// - Lanes to drive, ride or walk on become lanes, in the direction of the road's rule (left- or right-hand traffic).
+///   A lane is one lane of ours through all lane sections of its road as long as it is linked one to one and nothing
+///   said of it changes: markings, limit, type, what rules its end. Their borders are sampled to 4 mm.
+/// - Lane ids count from 1 in the order of the file; a road's name and id are not kept.
+/// - Traffic lights (without phases: OpenDRIVE has none), stop, yield and priority signs rule the ends of lanes, stop
+///   lines (294) and signs say where to halt, 274 and R2-1 limit the speed where the road says nothing itself.
+/// - geoReference is a tag, "geoReference:...". Links between lanes that are not there are left out and counted in the
+///   tag dangling_references; links to roads or junctions that are not there are refused.
 #ifndef NM_DATASET_IMPORT_H
 #define NM_DATASET_IMPORT_H
 
@@ -69,7 +79,8 @@ typedef enum nm_format {
     NM_FORMAT_NEARMISS,      ///< the project's own protobuf in TFRecord (docs/formats/nearmiss.md)
     NM_FORMAT_OSI,           ///< trace of OSI GroundTruth or SensorView messages (docs/formats/osi.md)
     NM_FORMAT_CSV,           ///< rows as `nearmiss export --format csv` writes them (docs/formats/csv.md)
-    NM_FORMAT_OPENSCENARIO   ///< XML 1.0 to 1.3 with trajectories
+    NM_FORMAT_OPENSCENARIO,  ///< XML 1.0 to 1.3 with trajectories
+    NM_FORMAT_OPENDRIVE      ///< XML, versions 1.4 to 1.8
 } nm_format;
 
 /// Fill with nm_import_limits_default().

@@ -710,21 +710,6 @@ void nm_osc_document_release(nm_osc_document *document) {
     nm_pile_free(&document->runs);
 }
 
-int nm_openscenario_detect(const void *head, size_t size) {
-    const char *at = head, *end = at + size;
-    for (; at < end; ++at) {
-        at = memchr(at, '<', (size_t)(end - at));
-        if (!at || end - at < 13) return 0;
-        if (at[1] == '?') continue; // the declaration, instructions
-        if (memcmp(at, "<!--", 4) == 0) {
-            while (end - at >= 3 && memcmp(at, "-->", 3) != 0) ++at;
-            continue;
-        }
-        return memcmp(at, "<OpenSCENARIO", 13) == 0;
-    }
-    return 0;
-}
-
 nm_status nm_openscenario_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
                                const nm_scene **scene, nm_error *error) {
     nm_osc_document document = {0};

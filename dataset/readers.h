@@ -16,6 +16,7 @@ typedef struct nm_reader_context {
     void *osi;              ///< private to osi_read.c, released by nm_osi_release
     nm_extras_sink *extras; ///< nullable
     void *extras_context;
+    void *opendrive; ///< private to opendrive.c, released by nm_opendrive_release
 } nm_reader_context;
 
 /// Reads one CommonRoad document. *scene is set on success.
@@ -27,11 +28,14 @@ void nm_commonroad_prepare(void);
 /// What `bench import` compares with: libxml2 walks the document and nothing else is done. 1 when it is well-formed.
 int nm_commonroad_parse_bare(const void *bytes, size_t size);
 
-/// 1 when the root of the document is <OpenSCENARIO>, as far as its first bytes tell.
-int nm_openscenario_detect(const void *head, size_t size);
 /// Reads one OpenSCENARIO document. *scene is set on success.
 nm_status nm_openscenario_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
                                const nm_scene **scene, nm_error *error);
+/// Reads one OpenDRIVE document. *scene is set on success: it holds the map, and nobody on it. Needs
+/// nm_commonroad_prepare, too.
+nm_status nm_opendrive_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                            const nm_scene **scene, nm_error *error);
+void nm_opendrive_release(nm_reader_context *context);
 
 /// Reads every record of one TFRecord file of Scenario protobufs. A record whose payload is bad is refused through
 /// `refused`; a record whose length CRC is bad ends the file (nothing behind it can be found).

@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "base/text.h"
 #include "sim/builtin.h"
 
 #define BUILTIN_VARIANTS 2u
-#define DENSITY "density=15" // vehicles a km of lane: room for manoeuvres
-#define TRIES 8u             // scenes of a part that are looked at before it is left out
+#define DENSITY 15 // vehicles a km of lane: room for manoeuvres
+#define TRIES 8u   // scenes of a part that are looked at before it is left out
 
 static nm_status add(nm_case_sources *s, const nm_scene *scene, nm_error *error) {
     if (s->count == s->capacity) {
@@ -42,7 +43,7 @@ static nm_status add_maps(nm_case_sources *s, const char *specification, uint64_
     for (int k = 0; status == NM_OK && k < NM_BUILTIN_COUNT; ++k) {
         for (uint64_t i = 0; status == NM_OK && i < BUILTIN_VARIANTS; ++i) {
             char text[80];
-            snprintf(text, sizeof text, "%s:" DENSITY, nm_builtin_name((nm_builtin_kind)k));
+            snprintf(text, sizeof text, "%s:density=%d", nm_builtin_name((nm_builtin_kind)k), DENSITY);
             status = add_map(s, text, seed + i, error);
         }
     }
@@ -61,7 +62,30 @@ static int is_made(const nm_scene *scene) {
     return 0;
 }
 
-static nm_status add_stored(nm_case_sources *s, nm_store *store, int64_t id, nm_error *error) {
+/// A road network alone (OpenDRIVE) gets the traffic that built-in maps have, in as many variants; *scene goes.
+static nm_status add_network(nm_case_sources *s, const nm_scene *scene, uint64_t seed, nm_error *error) {
+    nm_spawn_params params = nm_spawn_params_default();
+    char json[600], file[400];
+    nm_status status = NM_OK;
+    params.density = DENSITY;
+    nm_text_escape_json(file, sizeof file, scene->provenance.file);
+    snprintf(json, sizeof json, "{\"%s\": \"%s\"}", scene->provenance.source, file);
+    for (uint32_t i = 0; status == NM_OK && i < BUILTIN_VARIANTS; ++i) {
+        const nm_scene *busy;
+        params.seed = seed + i;
+        status = nm_spawn_traffic(scene->map, &params, json, &busy, error);
+        if (status == NM_OK && busy->track_count == 0) {
+            nm_scene_destroy(busy);
+            status = NM_ERROR(error, NM_E_ARGUMENT, "%s: no lane has room for a vehicle", scene->provenance.file);
+        } else if (status == NM_OK) {
+            status = add(s, busy, error);
+        }
+    }
+    nm_scene_destroy(scene);
+    return status;
+}
+
+static nm_status add_stored(nm_case_sources *s, nm_store *store, int64_t id, uint64_t seed, nm_error *error) {
     const nm_scene *scene, *ready;
     nm_status status = nm_store_get_scene(store, id, &scene, error);
     if (status != NM_OK) return status;
@@ -69,31 +93,33 @@ static nm_status add_stored(nm_case_sources *s, nm_store *store, int64_t id, nm_
         nm_scene_destroy(scene);
         return NM_ERROR(error, NM_E_ARGUMENT, "scene %" PRId64 " was generated: name a recorded one", id);
     }
+    if (scene->track_count == 0) return add_network(s, scene, seed, error);
     if (fabsf(scene->dt - NM_STEP_SECONDS) <= 1e-4f) return add(s, scene, error);
     status = nm_scene_resample(scene, (double)NM_STEP_SECONDS, &ready, error);
     nm_scene_destroy(scene);
     return status == NM_OK ? add(s, ready, error) : status;
 }
 
-static nm_status add_named(nm_case_sources *s, nm_store *store, const nm_text_list *ids, nm_error *error) {
+static nm_status add_named(nm_case_sources *s, nm_store *store, const nm_text_list *ids, uint64_t seed,
+                           nm_error *error) {
     nm_status status = NM_OK;
     for (size_t i = 0; status == NM_OK && i < ids->count; ++i) {
         char *end;
         const int64_t id = strtoll(ids->items[i], &end, 10);
         if (*end || end == ids->items[i] || id <= 0)
             return NM_ERROR(error, NM_E_ARGUMENT, "'%.100s' is not the id of a scene", ids->items[i]);
-        status = add_stored(s, store, id, error);
+        status = add_stored(s, store, id, seed, error);
     }
     return status;
 }
 
 /// One scene of the part ids[0 .. count), from the drawn one on; *first: why the first of those that are left out is.
 static nm_status add_one_of(nm_case_sources *s, nm_store *store, const int64_t *ids, size_t count, size_t drawn,
-                            uint64_t *unreadable, nm_error *first, nm_error *error) {
+                            uint64_t seed, uint64_t *unreadable, nm_error *first, nm_error *error) {
     for (size_t i = 0; i < count && i < TRIES; ++i) {
         nm_error why;
         nm_error_clear(&why);
-        const nm_status status = add_stored(s, store, ids[(drawn + i) % count], &why);
+        const nm_status status = add_stored(s, store, ids[(drawn + i) % count], seed, &why);
         if (status == NM_OK) return NM_OK;
         if (status == NM_E_CANCELLED || status == NM_E_MEMORY) {
             *error = why;
@@ -119,7 +145,7 @@ static nm_status add_drawn(nm_case_sources *s, nm_store *store, const nm_mix_sou
         const size_t begin = i * count / parts, end = (i + 1) * count / parts;
         const nm_rng_key key = {.seed = seed, .scene = i, .agent = UINT32_MAX, .step = 2, .purpose = NM_PURPOSE_KIND};
         const size_t drawn = nm_rng_below(&key, 0, (uint32_t)(end - begin));
-        status = add_one_of(s, store, ids + begin, end - begin, drawn, &unreadable, &first, error);
+        status = add_one_of(s, store, ids + begin, end - begin, drawn, seed, &unreadable, &first, error);
         if (status == NM_OK && nm_cli_interrupted()) status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
     }
     nm_arena_destroy(arena);
@@ -139,7 +165,7 @@ static nm_status add_store(nm_case_sources *s, const nm_mix_source *from, uint64
     nm_status status = nm_store_open(from->from, NM_STORE_READ, &store, error);
     if (status != NM_OK) return status;
     nm_store_set_interrupt(store, nm_cli_stop, NULL);
-    status = from->ids ? add_named(s, store, from->ids, error) : add_drawn(s, store, from, seed, quiet, error);
+    status = from->ids ? add_named(s, store, from->ids, seed, error) : add_drawn(s, store, from, seed, quiet, error);
     nm_store_close(store);
     if (status == NM_OK && s->count == before)
         return NM_ERROR(error, NM_E_NOT_FOUND, "%s holds no recorded scene to begin from", from->from);
