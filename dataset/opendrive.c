@@ -28,6 +28,7 @@ typedef struct reader {
     X(cuts)                                                                                                            \
     X(breaks)                                                                                                          \
     X(scratch)                                                                                                         \
+    X(axes)                                                                                                            \
     X(road_names)                                                                                                      \
     X(junction_names)                                                                                                  \
     X(signal_names)
@@ -36,7 +37,7 @@ void nm_od_build_reset(nm_od_build *build) {
 #define X(array) build->array.count = 0;
     EACH_ARRAY(X)
 #undef X
-    build->dangling = build->ignored_junctions = 0;
+    build->assumed_programs = build->dangling = build->ignored_junctions = 0;
 }
 
 void nm_od_build_release(nm_od_build *build) {
@@ -95,6 +96,7 @@ static nm_status build_scene(const nm_od_build *build, nm_scene_builder *builder
     if (status == NM_OK) status = add_text_tag(builder, d, "offset", d->offset, error);
     if (status == NM_OK) status = add_count_tag(builder, "dangling_references", build->dangling, error);
     if (status == NM_OK) status = add_count_tag(builder, "virtual_junctions", build->ignored_junctions, error);
+    if (status == NM_OK) status = add_count_tag(builder, "assumed_light_programs", build->assumed_programs, error);
     if (status != NM_OK) return status;
     nm_scene_builder_set_current(builder, 0, NM_NONE);
     status = nm_scene_builder_set_provenance(builder, &provenance, error);
@@ -113,6 +115,7 @@ static nm_status build_all(nm_reader_context *context, nm_od_build *build, const
                              "the document has no lane to drive, ride or walk on");
     if (status == NM_OK) status = nm_od_check_overlap(build);
     if (status == NM_OK) nm_od_place_stop_lines(build);
+    if (status == NM_OK) status = nm_od_find_axes(build);
     if (status == NM_OK) status = nm_od_build_map(build, context->map_builder, &map);
     if (status == NM_OK) status = build_scene(build, context->scene_builder, map, scene);
     nm_map_release(map); // the scene holds its own reference

@@ -301,7 +301,9 @@ typedef struct nm_od_build {
     NM_OD_ARRAY(nm_od_named) road_names;
     NM_OD_ARRAY(nm_od_named) junction_names;
     NM_OD_ARRAY(nm_od_named) signal_names;
-    uint32_t dangling; ///< references to lanes that are not there, left out
+    NM_OD_ARRAY(double) axes;  ///< [junctions] direction of the first road with a light, or NaN
+    uint32_t assumed_programs; ///< of traffic lights
+    uint32_t dangling;         ///< references to lanes that are not there, left out
     uint32_t ignored_junctions;
 } nm_od_build;
 void nm_od_build_reset(nm_od_build *build);
@@ -356,6 +358,13 @@ int nm_od_signal_holds(const nm_od_document *document, const nm_od_signal *signa
 nm_status nm_od_apply_rules(nm_od_build *build);
 /// After the chains: where to stop.
 void nm_od_place_stop_lines(nm_od_build *build);
+
+/// opendrive_lights.c: what a light that rules the end of this piece does. Asked in the order of the document, after
+/// nm_od_find_axes.
+#define NM_OD_PHASES 3u
+#define NM_OD_CYCLE_DT 0.1 // s
+nm_status nm_od_find_axes(nm_od_build *build);
+void nm_od_light_program(nm_od_build *build, uint32_t piece, nm_phase phases[NM_OD_PHASES], uint32_t *offset);
 
 /// opendrive_overlap.c: refuses a road that lies on another one.
 nm_status nm_od_check_overlap(nm_od_build *build);

@@ -210,16 +210,23 @@ static uint32_t road_of_signal(const nm_od_document *d, uint32_t signal) {
     return low;
 }
 
-static nm_status add_ruling(const nm_od_build *build, nm_map_builder *builder, uint32_t index, int64_t id,
+static nm_status add_ruling(nm_od_build *build, nm_map_builder *builder, uint32_t index, uint32_t piece, int64_t id,
                             const outline *out) {
     const nm_od_document *d = build->document;
     const nm_od_signal *signal = &d->signals.at[index];
     nm_point3 position = nm_od_place(d, &d->roads.at[road_of_signal(d, index)], signal->s, signal->t, NULL);
     if (signal->meaning == NM_OD_MEANS_LIGHT) {
+        nm_phase phases[NM_OD_PHASES];
+        uint32_t offset;
+        nm_od_light_program(build, piece, phases, &offset);
+        ++build->assumed_programs;
         nm_signal_def def = {.id = id,
                              .line = signal->line,
                              .position = &position,
-                             .cycle_dt = 0.1,
+                             .phases = phases,
+                             .phase_count = NM_OD_PHASES,
+                             .phase_offset = offset,
+                             .cycle_dt = NM_OD_CYCLE_DT,
                              .lanes = out->ids.at,
                              .lane_count = out->ids.count};
         return nm_map_builder_add_signal(builder, &def, build->error);
@@ -233,13 +240,13 @@ static nm_status add_ruling(const nm_od_build *build, nm_map_builder *builder, u
     return nm_map_builder_add_sign(builder, &def, build->error);
 }
 
-static nm_status add_signals(const nm_od_build *build, nm_map_builder *builder, int64_t *id, outline *out) {
+static nm_status add_signals(nm_od_build *build, nm_map_builder *builder, int64_t *id, outline *out) {
     nm_status status = NM_OK;
     for (uint32_t first = 0, end; status == NM_OK && first < build->rulings.count; first = end) {
         uint32_t signal = build->rulings.at[first].signal;
         for (end = first; end < build->rulings.count && build->rulings.at[end].signal == signal;) ++end;
         status = ruled_lanes(build, first, end, out);
-        if (status == NM_OK) status = add_ruling(build, builder, signal, (*id)++, out);
+        if (status == NM_OK) status = add_ruling(build, builder, signal, build->rulings.at[first].piece, (*id)++, out);
     }
     return status;
 }
