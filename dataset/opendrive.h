@@ -119,6 +119,8 @@ typedef struct nm_od_road_link {
 
 typedef struct nm_od_signal {
     double s, t;
+    nm_point3 place; ///< where it stands, where that is said
+    uint8_t placed;
     nm_od_text id; ///< of the signal, or the one a reference names
     int32_t line;
     uint8_t reference;
@@ -346,6 +348,7 @@ typedef enum nm_od_meaning { // in order of strictness as far as they rule the e
     NM_OD_MEANS_YIELD,
     NM_OD_MEANS_STOP,
     NM_OD_MEANS_LIGHT,
+    NM_OD_MEANS_WALK_LIGHT, ///< for people on foot or bicycles
     NM_OD_MEANS_SPEED,
     NM_OD_MEANS_STOP_LINE
 } nm_od_meaning;

@@ -281,6 +281,7 @@ const nm_od_rule nm_od_rules[] = {
     {NM_OD_C_SIGNALS, "signal", NM_OD_C_SIGNAL, 0, nm_od_open_signal, NULL},
     {NM_OD_C_SIGNALS, "signalReference", NM_OD_C_SIGNAL, 1, nm_od_open_signal, NULL},
     {NM_OD_C_SIGNAL, "validity", NM_OD_C_EMPTY, 0, nm_od_open_validity, NULL},
+    {NM_OD_C_SIGNAL, "positionInertial", NM_OD_C_EMPTY, 0, nm_od_open_signal_place, NULL},
     {NM_OD_C_OBJECTS, "object", NM_OD_C_OBJECT, 0, nm_od_open_object, nm_od_close_object},
     {NM_OD_C_OBJECT, "outline", NM_OD_C_OUTLINE, 0, nm_od_open_outline, NULL},
     {NM_OD_C_OBJECT, "outlines", NM_OD_C_OUTLINES, 0, NULL, NULL},

@@ -193,6 +193,15 @@ void nm_od_open_signal(nm_od_parser *parser, const nm_od_rule *rule) {
     if (!rule->argument) read_value(parser, signal);
 }
 
+void nm_od_open_signal_place(nm_od_parser *parser, const nm_od_rule *rule) {
+    (void)rule;
+    nm_od_signal *signal = NM_OD_LAST(parser->document->signals);
+    signal->place.x = nm_od_number(parser, "x");
+    signal->place.y = nm_od_number(parser, "y");
+    signal->place.z = nm_od_number_or(parser, "z", 0.0);
+    signal->placed = 1;
+}
+
 void nm_od_open_validity(nm_od_parser *parser, const nm_od_rule *rule) {
     (void)rule;
     nm_od_validity *validity;

@@ -214,17 +214,20 @@ static nm_status add_ruling(nm_od_build *build, nm_map_builder *builder, uint32_
                             const outline *out) {
     const nm_od_document *d = build->document;
     const nm_od_signal *signal = &d->signals.at[index];
-    nm_point3 position = nm_od_place(d, &d->roads.at[road_of_signal(d, index)], signal->s, signal->t, NULL);
-    if (signal->meaning == NM_OD_MEANS_LIGHT) {
+    nm_point3 position = signal->placed
+                             ? signal->place
+                             : nm_od_place(d, &d->roads.at[road_of_signal(d, index)], signal->s, signal->t, NULL);
+    int walk = signal->meaning == NM_OD_MEANS_WALK_LIGHT;
+    if (walk || signal->meaning == NM_OD_MEANS_LIGHT) {
         nm_phase phases[NM_OD_PHASES];
-        uint32_t offset;
-        nm_od_light_program(build, piece, phases, &offset);
-        ++build->assumed_programs;
+        uint32_t offset = 0;
+        if (!walk) nm_od_light_program(build, piece, phases, &offset);
+        build->assumed_programs += !walk;
         nm_signal_def def = {.id = id,
                              .line = signal->line,
                              .position = &position,
-                             .phases = phases,
-                             .phase_count = NM_OD_PHASES,
+                             .phases = walk ? NULL : phases,
+                             .phase_count = walk ? 0 : NM_OD_PHASES,
                              .phase_offset = offset,
                              .cycle_dt = NM_OD_CYCLE_DT,
                              .lanes = out->ids.at,

@@ -1,9 +1,9 @@
 /// Finds roads that lie on one another: the same stretch of road described twice, where one would never meet the
 /// traffic of the other.
 ///
-/// Lanes of junctions cross, merge and diverge, and roads pass over one another at an angle or a height; none of that
-/// counts. What counts is a lane whose centreline another road's lane follows, in the same direction, for nine tenths
-/// of its length (of at least 10 m) or for 50 m.
+/// Lanes that fork from one or merge into one do for a while; lanes of junctions cross, merge and diverge, and roads
+/// pass over one another at an angle or a height; none of that counts. What counts is a lane whose centreline another
+/// road's lane follows, in the same direction, for nine tenths of its length (of at least 10 m) or for 50 m.
 #include <math.h>
 #include <stdlib.h>
 
@@ -89,6 +89,20 @@ static uint32_t road_of(const nm_od_build *build, uint32_t chain) {
     return build->stretches.at[build->pieces.at[build->chains.at[chain].first].stretch].road;
 }
 
+/// Lanes that leave the same lane, or lead into the same one, lie on one another for a while.
+static int fork_or_merge(const nm_od_build *build, uint32_t a, uint32_t b) {
+    const nm_od_chain *p = &build->chains.at[a], *q = &build->chains.at[b];
+    for (int side = 0; side < 2; ++side) {
+        nm_range x = side ? p->successors : p->predecessors, y = side ? q->successors : q->predecessors;
+        for (uint32_t i = 0; i < x.count && i < MOST_OTHERS; ++i) {
+            for (uint32_t k = 0; k < y.count && k < MOST_OTHERS; ++k) {
+                if (build->targets.at[x.first + i] == build->targets.at[y.first + k]) return 1;
+            }
+        }
+    }
+    return 0;
+}
+
 typedef struct other {
     uint32_t chain, shared, seen; // samples shared; the last sample that was counted
 } other;
@@ -121,6 +135,7 @@ static nm_status check_chain(const nm_od_build *build, const samples *g, uint32_
     for (uint32_t k = 0; k < MOST_OTHERS && others[k].chain != NM_NONE; ++k) {
         double shared = g->step * others[k].shared;
         if ((length < LEAST_LENGTH || shared < 0.9 * length) && shared < LONG) continue;
+        if (fork_or_merge(build, g->all.at[first].chain, others[k].chain)) continue;
         const nm_od_document *d = build->document;
         return NM_ERROR_AT(build->error, NM_E_FORMAT, build->name,
                            d->roads.at[road_of(build, g->all.at[first].chain)].line, -1,

@@ -28,7 +28,8 @@ nm_od_meaning nm_od_meaning_of(const nm_od_signal *signal) {
     }
     if (strlen(signal->code) != 7 || memcmp(signal->code, "10000", 5) != 0) return NM_OD_MEANS_NOTHING;
     int number = atoi(signal->code + 5);
-    return number == 1 || (number >= 8 && number <= 20 && number != 13) ? NM_OD_MEANS_LIGHT : NM_OD_MEANS_NOTHING;
+    if (number == 2 || number == 7 || number == 13) return NM_OD_MEANS_WALK_LIGHT;
+    return number == 1 || (number >= 8 && number <= 20) ? NM_OD_MEANS_LIGHT : NM_OD_MEANS_NOTHING;
 }
 
 double nm_od_sign_speed(const nm_od_signal *signal) {
@@ -53,6 +54,7 @@ int nm_od_signal_holds(const nm_od_document *d, const nm_od_signal *signal, cons
 static nm_control_kind control_of(nm_od_meaning meaning) {
     switch (meaning) {
     case NM_OD_MEANS_LIGHT:
+    case NM_OD_MEANS_WALK_LIGHT:
         return NM_CONTROL_SIGNAL;
     case NM_OD_MEANS_STOP:
         return NM_CONTROL_STOP;
@@ -108,6 +110,14 @@ static uint32_t stretch_before(const nm_od_build *build, uint32_t road_index, do
     return NM_NONE;
 }
 
+/// Signals are meant for those who drive, unless they name one lane alone, or are lights for others.
+static int meant_for(const nm_od_document *d, const nm_od_signal *signal, nm_od_meaning meaning,
+                     const nm_od_piece *piece) {
+    const nm_od_validity *v = signal->validity.count == 1 ? &d->validities.at[signal->validity.first] : NULL;
+    if (v && v->from == v->to && v->from == d->lanes.at[piece->lane].id) return 1;
+    return meaning != NM_OD_MEANS_WALK_LIGHT && nm_lane_type_drivable((nm_lane_type)piece->type);
+}
+
 /// Rules the lanes of one direction.
 static nm_status apply(nm_od_build *build, uint32_t road_index, const nm_od_signal *signal, uint32_t meant,
                        nm_od_meaning meaning, int forward) {
@@ -124,7 +134,7 @@ static nm_status apply(nm_od_build *build, uint32_t road_index, const nm_od_sign
     for (uint32_t i = 0; status == NM_OK && i < stretch->border_count; ++i) {
         uint32_t p = stretch->first_piece + i;
         const nm_od_piece *piece = &build->pieces.at[p];
-        if (!(piece->flags & NM_OD_USED) || !nm_lane_type_drivable((nm_lane_type)piece->type)) continue;
+        if (!(piece->flags & NM_OD_USED) || !meant_for(d, signal, meaning, piece)) continue;
         if (((piece->flags & NM_OD_FORWARD) != 0) != forward) continue;
         if (!nm_od_signal_holds(d, signal, &d->lanes.at[piece->lane], forward)) continue;
         status = early ? rule_predecessors(build, meant, p, meaning) : rule(build, meant, p, meaning);
@@ -156,6 +166,7 @@ static nm_status find_all_way_stops(nm_od_build *build) {
             uint32_t road = build->stretches.at[from->stretch].road;
             uint32_t j = d->roads.at[build->stretches.at[to->stretch].road].junction;
             if (j == NM_NONE || d->roads.at[road].junction != NM_NONE) continue;
+            if (!nm_lane_type_drivable((nm_lane_type)to->type)) continue;
             if (mark) {
                 if (counts[j].several && !counts[j].other) from->control = NM_CONTROL_ALL_WAY_STOP;
                 continue;
@@ -205,8 +216,8 @@ static void across(const nm_od_build *build, const nm_od_piece *piece, double s,
     }
 }
 
-/// A line (or, weaker, a stop sign or light) puts the stopping point of the lanes it holds for where it stands, when
-/// their ends are ruled.
+/// A line puts the stopping point of the lanes it holds for where it stands; so does, weaker, a stop sign or light,
+/// when the ends of the lanes are ruled.
 static void place_stops(nm_od_build *build, uint32_t road_index, const nm_od_signal *signal, uint8_t strength) {
     const nm_od_document *d = build->document;
     nm_range all = build->road_stretches.at[road_index];
@@ -215,9 +226,10 @@ static void place_stops(nm_od_build *build, uint32_t road_index, const nm_od_sig
         if (signal->s < stretch->start - 0.01 || signal->s > stretch->end + 0.01) continue;
         for (uint32_t i = 0; i < stretch->border_count; ++i) {
             const nm_od_piece *piece = &build->pieces.at[stretch->first_piece + i];
-            if (!(piece->flags & NM_OD_USED) || !nm_lane_type_drivable((nm_lane_type)piece->type)) continue;
+            if (!(piece->flags & NM_OD_USED) || !meant_for(d, signal, (nm_od_meaning)signal->meaning, piece)) continue;
             nm_od_chain *chain = &build->chains.at[piece->chain];
-            if (!(build->pieces.at[chain->last].flags & NM_OD_RULED) || chain->has_stop >= strength) continue;
+            int ruled = (build->pieces.at[chain->last].flags & NM_OD_RULED) != 0;
+            if ((strength < 2 && !ruled) || chain->has_stop >= strength) continue;
             int forward = (piece->flags & NM_OD_FORWARD) != 0;
             if (!nm_od_signal_holds(d, signal, &d->lanes.at[piece->lane], forward)) continue;
             double to_end = fabs((forward ? stretch->end : stretch->start) - signal->s);
@@ -232,11 +244,11 @@ void nm_od_place_stop_lines(nm_od_build *build) {
     const nm_od_document *d = build->document;
     for (uint32_t r = 0; r < d->roads.count; ++r) {
         const nm_od_road *road = &d->roads.at[r];
-        if (road->junction != NM_NONE) continue;
         for (uint32_t i = 0; i < road->signals.count; ++i) {
             const nm_od_signal *signal = &d->signals.at[road->signals.first + i];
             nm_od_meaning meaning = (nm_od_meaning)signal->meaning;
             if (meaning == NM_OD_MEANS_STOP_LINE) place_stops(build, r, signal, 2);
+            if (road->junction != NM_NONE) continue;
             if (meaning == NM_OD_MEANS_STOP || meaning == NM_OD_MEANS_LIGHT) place_stops(build, r, signal, 1);
         }
     }

@@ -110,6 +110,7 @@ void nm_od_open_width(nm_od_parser *parser, const nm_od_rule *rule);
 void nm_od_open_mark(nm_od_parser *parser, const nm_od_rule *rule);
 void nm_od_open_lane_speed(nm_od_parser *parser, const nm_od_rule *rule);
 void nm_od_open_signal(nm_od_parser *parser, const nm_od_rule *rule);
+void nm_od_open_signal_place(nm_od_parser *parser, const nm_od_rule *rule);
 void nm_od_open_validity(nm_od_parser *parser, const nm_od_rule *rule);
 void nm_od_open_object(nm_od_parser *parser, const nm_od_rule *rule);
 void nm_od_close_object(nm_od_parser *parser);

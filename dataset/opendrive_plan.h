@@ -1,0 +1,108 @@
+/// How a map becomes roads and junctions. Private to opendrive_write.c, opendrive_plan.c, opendrive_joints.c and
+/// opendrive_line.c.
+#ifndef NM_DATASET_OPENDRIVE_PLAN_H
+#define NM_DATASET_OPENDRIVE_PLAN_H
+
+#include "dataset/opendrive_write.h"
+#include "sim/pile.h"
+
+/// A stretch of a reference line: from its start along an arc.
+typedef struct nm_ow_arc {
+    double s, x, y, hdg, length, curvature;
+} nm_ow_arc;
+
+/// A border's place beside the reference line: linear between its points.
+typedef struct nm_ow_place {
+    double s, t;
+} nm_ow_place;
+
+typedef enum nm_ow_link_kind { NM_OW_NO_LINK = 0, NM_OW_TO_ROAD, NM_OW_TO_JUNCTION } nm_ow_link_kind;
+typedef struct nm_ow_link {
+    nm_ow_link_kind kind;
+    uint32_t target; ///< road, or junction of the plan
+    int at_end;      ///< contact point on the road
+} nm_ow_link;
+
+/// Lanes from left to right, seen along the reference line; the first `backward` of them are driven against it.
+typedef struct nm_ow_road {
+    nm_range lanes; ///< into plan->order
+    uint32_t backward;
+    uint32_t junction; ///< whose connecting road it is, into plan->junctions, or NM_NONE
+    nm_ow_link links[2];
+} nm_ow_road;
+
+typedef struct nm_ow_lane {
+    uint32_t road, place;
+    int32_t id; ///< in OpenDRIVE
+} nm_ow_lane;
+
+/// A movement of traffic from an end of one road to an end of another.
+typedef struct nm_ow_edge {
+    uint32_t from_end, to_end; ///< road * 2 + (1 = its end)
+    uint32_t from, to;         ///< lanes of the map
+} nm_ow_edge;
+
+typedef struct nm_ow_junction {
+    int direct;
+} nm_ow_junction;
+
+/// A light or sign of the map rules the end of a lane.
+typedef struct nm_ow_ruler {
+    uint32_t lane;
+    uint32_t sign; ///< 1 = a sign, 0 = a light
+    uint32_t index;
+} nm_ow_ruler;
+
+typedef struct nm_ow_plan {
+    const nm_map *map;
+    nm_pile order;     // uint32_t: lanes of the map
+    nm_pile roads;     // nm_ow_road
+    nm_pile lanes;     // nm_ow_lane, [lanes of the map]
+    nm_pile edges;     // nm_ow_edge, sorted by from_end, to_end
+    nm_pile junctions; // nm_ow_junction
+    nm_pile rulers;    // nm_ow_ruler: by lane, then kind and index
+    nm_pile written;   // uint8_t [signals + signs of the map]: defined in the document
+    // working memory
+    nm_pile joint;    // uint32_t [ends]: which joint an end belongs to
+    nm_pile kind;     // uint8_t [ends], by joint
+    nm_pile hub;      // uint32_t [ends], by joint: the end of the road that is no connecting road
+    nm_pile inside;   // uint32_t [ends], by joint: the junction of its connecting roads
+    nm_pile source;   // uint32_t [roads]: junction of the map whose connecting road it may be
+    nm_pile number;   // uint32_t [junctions of the map]: in the plan
+    nm_pile path;     // nm_point3: the line that the reference line follows
+    nm_pile headings; // double
+    nm_pile arcs;     // nm_ow_arc
+    nm_pile places;   // nm_ow_place: of the border at hand
+    nm_pile borders;  // nm_ow_place: of all borders of a road, simplified
+    nm_pile ranges;   // nm_range: of each border, into borders
+    nm_pile breaks;   // double
+} nm_ow_plan;
+void nm_ow_plan_free(nm_ow_plan *plan);
+
+/// opendrive_plan.c: which lanes form roads. 0 when memory is out.
+int nm_ow_group_lanes(nm_ow_plan *plan);
+/// opendrive_joints.c: links and junctions. 0 when memory is out.
+int nm_ow_join_roads(nm_ow_plan *plan);
+/// opendrive_line.c: the reference line and the borders of a road, into arcs, borders and ranges. *length in m. 0 when
+/// memory is out.
+int nm_ow_lay_out(nm_ow_plan *plan, const nm_ow_road *road, double *length);
+/// The place of a point beside the reference line, near s = `guess`.
+nm_ow_place nm_ow_project(const nm_ow_plan *plan, double x, double y, double guess);
+/// t of a border at s.
+double nm_ow_border_at(const nm_ow_plan *plan, uint32_t border, double s);
+
+/// opendrive_write_signals.c: which lights and signs rule which lane. 0 when memory is out.
+int nm_ow_list_rulers(nm_ow_plan *plan);
+/// <signals> of a road that has been laid out.
+void nm_ow_write_signals(nm_ow_plan *plan, uint32_t road, double length, nm_byte_buffer *out);
+/// " NAME=\"VALUE\"", with at most so many digits behind the point.
+void nm_ow_number(nm_byte_buffer *out, const char *name, int digits, double value);
+
+static inline const nm_ow_road *nm_ow_road_at(const nm_ow_plan *plan, uint32_t road) {
+    return &NM_AT(plan->roads, nm_ow_road, road);
+}
+static inline uint32_t nm_ow_lane_of(const nm_ow_plan *plan, const nm_ow_road *road, uint32_t place) {
+    return NM_AT(plan->order, uint32_t, road->lanes.first + place);
+}
+
+#endif
