@@ -9,11 +9,15 @@
 ///     2 (1 - a b) d^2 + 2 v (a + b) d - v v = 0,
 ///
 /// and the arcs meet half-way between p + d a and q - d b. Headings inside are those of the circle through a point and
-/// its neighbours; at the ends they are square to the line between the lanes' outermost points there, so that all lanes
-/// of a road end with it, as far as that does not bend the line more than MOST_BEND.
+/// its neighbours.
+///
+/// A road ends square to its reference line, lanes end as they like: most of those of real maps, askew. So the line is
+/// bent at its ends until it is square to the line over the lanes' ends. From a point J some way in, where it has the
+/// heading of left normal n, one arc does that: the one whose centre J + R n lies on that end line.
 ///
 /// A border is projected onto the reference line, corner by corner and often enough between them that arcs are kept,
-/// and what comes out, t over s, is thinned out with a tolerance.
+/// and what comes out, t over s, is thinned out with a tolerance. Where the line bends more sharply than a border is
+/// far from it, the border cannot be written; then one of the outer borders is tried instead of the middle.
 #include "dataset/opendrive_plan.h"
 
 #include <math.h>
@@ -25,8 +29,8 @@
 #define LONG_LEG 8.0        // m: legs over this get points LEG_END from both ends, so that bends stay where they are
 #define LEG_END 2.5         // m
 #define LEAST_LEG 0.3       // m between points of the line
-#define MOST_SKEW 0.7       // rad between the end of a road and the square to its lanes
-#define MOST_BEND 0.7       // of the reference line, times the distance of the outermost border
+#define MOST_SKEW 1.2       // rad between the end of a road and the square to its lanes
+#define FINE 0.006          // m: a reference line that keeps the borders so well needs no other
 #define CHORD_ERROR 0.0005  // m by which a border may leave its chord between two samples
 
 static nm_point3 map_point(const nm_map *map, nm_vec2 p) {
@@ -47,16 +51,16 @@ static uint32_t along_road(const nm_lane *lane, int backward, uint32_t i) {
 }
 
 /// The last point from `first` on that can be reached by a leg which stays near all points between.
-static uint32_t reach(const nm_map *map, const nm_lane *lane, int backward, uint32_t first) {
+static uint32_t reach(const nm_vec2 *line, const nm_lane *lane, int backward, uint32_t first) {
     uint32_t last = first + 1;
-    nm_vec2 a = map->centre[along_road(lane, backward, first)];
+    nm_vec2 a = line[along_road(lane, backward, first)];
     for (uint32_t end = first + 2; end < lane->points.count && end < first + 64; ++end) {
-        nm_vec2 b = map->centre[along_road(lane, backward, end)];
+        nm_vec2 b = line[along_road(lane, backward, end)];
         float dx = b.x - a.x, dy = b.y - a.y, length = sqrtf(dx * dx + dy * dy), before = 0.0f;
         if (!(length > 0.0f)) break;
         int near = 1;
         for (uint32_t k = first + 1; near && k < end; ++k) {
-            nm_vec2 p = map->centre[along_road(lane, backward, k)];
+            nm_vec2 p = line[along_road(lane, backward, k)];
             float along = ((p.x - a.x) * dx + (p.y - a.y) * dy) / length;
             near = fabsf((p.y - a.y) * dx - (p.x - a.x) * dy) <= (float)LINE_TOLERANCE * length && along >= before;
             before = along;
@@ -86,20 +90,36 @@ static int add_leg(nm_ow_plan *plan, nm_point3 p) {
     return push_point(plan, p.x, p.y);
 }
 
-/// The centreline of a lane, thinned out. The ends are kept.
-static int make_path(nm_ow_plan *plan, const nm_lane *lane, int backward) {
+/// What the reference line follows: 0 the middle, 1 and 2 the road's left and right edge.
+typedef struct base {
+    const nm_vec2 *line;
+    const nm_lane *lane;
+    int backward;
+} base;
+
+static base base_of(const nm_ow_plan *plan, const nm_ow_road *road, int choice) {
     const nm_map *map = plan->map;
+    uint32_t place = choice == 0 ? road->lanes.count / 2 : choice == 1 ? 0 : road->lanes.count - 1;
+    int backward = place < road->backward;
+    const nm_vec2 *line = choice == 0 ? map->centre : (choice == 1) != backward ? map->left : map->right;
+    return (base){line, &map->lanes[nm_ow_lane_of(plan, road, place)], backward};
+}
+
+/// The line thinned out. The ends are kept.
+static int make_path(nm_ow_plan *plan, const base *from) {
+    const nm_map *map = plan->map;
+    const nm_lane *lane = from->lane;
     plan->path.count = 0;
-    for (uint32_t i = 0; i + 1 < lane->points.count; i = reach(map, lane, backward, i)) {
-        if (!add_leg(plan, map_point(map, map->centre[along_road(lane, backward, i)]))) return 0;
+    for (uint32_t i = 0; i + 1 < lane->points.count; i = reach(from->line, lane, from->backward, i)) {
+        if (!add_leg(plan, map_point(map, from->line[along_road(lane, from->backward, i)]))) return 0;
     }
-    nm_point3 end = map_point(map, map->centre[along_road(lane, backward, lane->points.count - 1)]);
+    nm_point3 end = map_point(map, from->line[along_road(lane, from->backward, lane->points.count - 1)]);
     if (plan->path.count >= 2) { // the last point but one may be too near to the end
         nm_point3 last = NM_AT(plan->path, nm_point3, plan->path.count - 1);
         if (fabs(end.x - last.x) + fabs(end.y - last.y) < LEAST_LEG) --plan->path.count;
     }
-    if (add_leg(plan, end) && plan->path.count >= 2) return 1;
-    return push_point(plan, end.x, end.y); // a lane shorter than a leg
+    if (!add_leg(plan, end)) return 0;
+    return plan->path.count >= 2 || push_point(plan, end.x, end.y); // a lane shorter than a leg
 }
 
 // --- headings --------------------------------------------------------------------------------------------------------
@@ -111,25 +131,7 @@ static double circle_heading(const nm_point3 *p) {
     return atan2(ay * b + by * a, ax * b + bx * a);
 }
 
-/// Square to the line over all lanes at an end of the road, when that is near enough to `heading`.
-static double end_heading(const nm_ow_plan *plan, const nm_ow_road *road, int at_end, double heading, double leg) {
-    const nm_map *map = plan->map;
-    nm_vec2 side[2];
-    for (uint32_t k = 0; k < 2; ++k) {
-        uint32_t place = k ? road->lanes.count - 1 : 0;
-        const nm_lane *lane = &map->lanes[nm_ow_lane_of(plan, road, place)];
-        int backward = place < road->backward;
-        uint32_t i = along_road(lane, backward, at_end ? lane->points.count - 1 : 0);
-        side[k] = (k == 0) == !backward ? map->left[i] : map->right[i];
-    }
-    double dx = (double)side[1].x - (double)side[0].x, dy = (double)side[1].y - (double)side[0].y;
-    double width = sqrt(dx * dx + dy * dy);
-    double skew = remainder(atan2(dx, -dy) - heading, 2.0 * NM_PI);
-    double most = fmin(MOST_SKEW, 0.25 * leg * MOST_BEND / fmax(0.5 * width, 0.5));
-    return width > 0.05 && fabs(skew) <= most ? heading + skew : heading;
-}
-
-static int make_headings(nm_ow_plan *plan, const nm_ow_road *road) {
+static int make_headings(nm_ow_plan *plan) {
     size_t n = plan->path.count;
     plan->headings.count = 0;
     const nm_point3 *p = plan->path.data;
@@ -137,13 +139,89 @@ static int make_headings(nm_ow_plan *plan, const nm_ow_road *road) {
     if (!h) return 0;
     for (size_t i = 1; i + 1 < n; ++i) h[i] = circle_heading(&p[i]);
     for (size_t k = 0; k < 2; ++k) {
-        size_t i = k ? n - 1 : 0, next = k ? n - 2 : 1;
-        double dx = k ? p[i].x - p[next].x : p[next].x - p[i].x, dy = k ? p[i].y - p[next].y : p[next].y - p[i].y;
-        double chord = atan2(dy, dx), own = chord;
+        size_t i = k ? n - 1 : 0, next = k ? n - 2 : 1, from = k ? next : i, to = k ? i : next;
+        double chord = atan2(p[to].y - p[from].y, p[to].x - p[from].x);
         // the arc through the end that has the next point's heading there
-        if (n > 2) own = chord - remainder(h[next] - chord, 2.0 * NM_PI);
-        h[i] = end_heading(plan, road, (int)k, own, sqrt(dx * dx + dy * dy));
+        h[i] = n > 2 ? chord - remainder(h[next] - chord, 2.0 * NM_PI) : chord;
     }
+    return 1;
+}
+
+/// The outermost points of the lanes at an end of the road: left, right.
+static void end_line(const nm_ow_plan *plan, const nm_ow_road *road, int at_end, nm_point3 side[2]) {
+    const nm_map *map = plan->map;
+    for (uint32_t k = 0; k < 2; ++k) {
+        uint32_t place = k ? road->lanes.count - 1 : 0;
+        const nm_lane *lane = &map->lanes[nm_ow_lane_of(plan, road, place)];
+        int backward = place < road->backward;
+        uint32_t i = along_road(lane, backward, at_end ? lane->points.count - 1 : 0);
+        side[k] = map_point(map, (k == 0) == !backward ? map->left[i] : map->right[i]);
+    }
+}
+
+/// Takes `length` m off an end of the path; *point and *heading are where it ends then. Returns how many of its points
+/// are gone.
+static size_t cut_back(const nm_ow_plan *plan, int at_end, double length, nm_point3 *point, double *heading) {
+    const nm_point3 *p = plan->path.data;
+    const double *h = plan->headings.data;
+    size_t n = plan->path.count, gone = 1;
+    double passed = 0.0;
+    for (; gone < n; ++gone) {
+        size_t a = at_end ? n - gone : gone - 1, b = at_end ? a - 1 : a + 1;
+        double dx = p[b].x - p[a].x, dy = p[b].y - p[a].y, leg = sqrt(dx * dx + dy * dy);
+        if (passed + leg < length && gone + 1 < n) {
+            passed += leg;
+            continue;
+        }
+        double share = leg > 0.0 ? fmin((length - passed) / leg, 1.0) : 1.0;
+        if (leg * (1.0 - share) < LEAST_LEG) { // at the next point, which goes as well
+            share = 1.0;
+            ++gone;
+        }
+        *point = (nm_point3){p[a].x + share * dx, p[a].y + share * dy, 0.0};
+        *heading = h[a] + share * remainder(h[b] - h[a], 2.0 * NM_PI);
+        return gone;
+    }
+    return n;
+}
+
+/// Bends an end of the path until it is square to the line over the lanes' ends.
+static int square_end(nm_ow_plan *plan, const nm_ow_road *road, int at_end, double whole) {
+    nm_point3 side[2], *p = plan->path.data, joint;
+    double *h = plan->headings.data, at_joint = 0.0;
+    size_t n = plan->path.count, tip = at_end ? n - 1 : 0;
+    end_line(plan, road, at_end, side);
+    double dx = side[1].x - side[0].x, dy = side[1].y - side[0].y, width = sqrt(dx * dx + dy * dy);
+    double heading = atan2(dx, -dy), skew = remainder(heading - h[tip], 2.0 * NM_PI);
+    if (width < 0.05 || fabs(skew) > MOST_SKEW || fabs(skew) < 1e-5) return 1;
+    double far = 0.0;
+    for (int k = 0; k < 2; ++k) far = fmax(far, hypot(side[k].x - p[tip].x, side[k].y - p[tip].y));
+    double length = fmin((1.3 * far + 0.3) * tan(fabs(skew)), 0.45 * whole);
+    size_t gone = cut_back(plan, at_end, fmax(length, 0.01), &joint, &at_joint);
+    double mx = cos(heading), my = sin(heading), turn = sin(remainder(at_joint - heading, 2.0 * NM_PI));
+    double ahead = (joint.x - side[0].x) * mx + (joint.y - side[0].y) * my;
+    if ((at_end ? -ahead : ahead) < 0.01) return 1; // the joint lies beyond the end line: nothing to be done
+    nm_point3 end = {joint.x - ahead * mx, joint.y - ahead * my, 0.0};
+    if (fabs(turn) > 1e-4) {
+        double radius = ahead / turn;
+        end.x = joint.x - radius * sin(at_joint) + radius * my;
+        end.y = joint.y + radius * cos(at_joint) - radius * mx;
+    }
+    // `gone` points make room for two
+    size_t kept = n - gone;
+    if (!NM_PUSH(&plan->path, nm_point3, 2) || !NM_PUSH(&plan->headings, double, 2)) return 0;
+    p = plan->path.data;
+    h = plan->headings.data;
+    if (!at_end) {
+        memmove(p + 2, p + gone, kept * sizeof *p);
+        memmove(h + 2, h + gone, kept * sizeof *h);
+    }
+    size_t outer = at_end ? kept + 1 : 0, inner = at_end ? kept : 1;
+    p[outer] = end;
+    h[outer] = heading;
+    p[inner] = joint;
+    h[inner] = at_joint;
+    plan->path.count = plan->headings.count = kept + 2;
     return 1;
 }
 
@@ -225,7 +303,7 @@ nm_ow_place nm_ow_project(const nm_ow_plan *plan, double x, double y, double gue
 }
 
 /// Border `border` of a road: on the left of lane `border`, or on the right of the last one.
-static int sample_border(nm_ow_plan *plan, const nm_ow_road *road, uint32_t border) {
+static int sample_border(nm_ow_plan *plan, const nm_ow_road *road, uint32_t border, double *error) {
     const nm_map *map = plan->map;
     uint32_t place = border < road->lanes.count ? border : border - 1;
     const nm_lane *lane = &map->lanes[nm_ow_lane_of(plan, road, place)];
@@ -244,7 +322,10 @@ static int sample_border(nm_ow_plan *plan, const nm_ow_road *road, uint32_t bord
         for (uint32_t part = 1; part <= parts; ++part) {
             double share = (double)part / parts;
             nm_ow_place at = nm_ow_project(plan, q.x + share * dx, q.y + share * dy, s + length / parts);
-            if (plan->places.count && at.s <= s + 1e-9) continue; // the border turns back on itself
+            if (plan->places.count && at.s <= s + 1e-9) { // the border turns back on itself
+                *error = fmax(*error, s - at.s);
+                continue;
+            }
             if (!push_place(&plan->places, at.s, at.t)) return 0;
             s = at.s;
         }
@@ -302,11 +383,32 @@ double nm_ow_border_at(const nm_ow_plan *plan, uint32_t border, double s) {
     return p[low].t + (p[low + 1].t - p[low].t) * (s - p[low].s) / (p[low + 1].s - p[low].s);
 }
 
-int nm_ow_lay_out(nm_ow_plan *plan, const nm_ow_road *road, double *length) {
-    uint32_t place = road->lanes.count / 2;
-    const nm_lane *middle = &plan->map->lanes[nm_ow_lane_of(plan, road, place)];
+// --- the whole road --------------------------------------------------------------------------------------------------
+
+/// How far the corners of a border, projected, lie from what is written of it, along and across; and the other way
+/// round at the ends, where the border may begin later than the road or end before it.
+static double border_error(const nm_ow_plan *plan, uint32_t border, double length) {
+    const nm_ow_place *p = plan->places.data;
+    size_t n = plan->places.count;
+    double worst = n ? fmax(fmax(p[0].s, -p[0].s), fabs(length - p[n - 1].s)) : INFINITY;
+    for (size_t i = 0; i < n; ++i) {
+        double s = fmin(fmax(p[i].s, 0.0), length);
+        worst = fmax(worst, fabs(p[i].t - nm_ow_border_at(plan, border, s)));
+    }
+    return worst;
+}
+
+static int lay_out(nm_ow_plan *plan, const nm_ow_road *road, int choice, double *length, double *error) {
+    base from = base_of(plan, road, choice);
     plan->arcs.count = plan->borders.count = plan->ranges.count = 0;
-    if (!make_path(plan, middle, place < road->backward) || !make_headings(plan, road)) return 0;
+    *error = 0.0;
+    if (!make_path(plan, &from) || !make_headings(plan)) return 0;
+    double whole = 0.0;
+    for (size_t i = 0; i + 1 < plan->path.count; ++i) {
+        const nm_point3 *p = &NM_AT(plan->path, nm_point3, i);
+        whole += hypot(p[1].x - p[0].x, p[1].y - p[0].y);
+    }
+    if (!square_end(plan, road, 0, whole) || !square_end(plan, road, 1, whole)) return 0;
     const nm_point3 *p = plan->path.data;
     const double *h = plan->headings.data;
     for (size_t i = 0; i + 1 < plan->path.count; ++i) {
@@ -320,7 +422,22 @@ int nm_ow_lay_out(nm_ow_plan *plan, const nm_ow_road *road, double *length) {
     const nm_ow_arc *last = &NM_AT(plan->arcs, nm_ow_arc, plan->arcs.count - 1);
     *length = last->s + last->length;
     for (uint32_t border = 0; border <= road->lanes.count; ++border) {
-        if (!sample_border(plan, road, border) || !simplify(plan, *length)) return 0;
+        if (!sample_border(plan, road, border, error) || !simplify(plan, *length)) return 0;
+        *error = fmax(*error, border_error(plan, border, *length));
     }
     return 1;
+}
+
+int nm_ow_lay_out(nm_ow_plan *plan, const nm_ow_road *road, double *length, double *error) {
+    double best = INFINITY;
+    int choice = 0;
+    for (int c = 0; c < 3; ++c) {
+        if (!lay_out(plan, road, c, length, error)) return 0;
+        if (*error < best) {
+            best = *error;
+            choice = c;
+        }
+        if (*error <= FINE) return 1;
+    }
+    return lay_out(plan, road, choice, length, error);
 }

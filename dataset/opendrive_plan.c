@@ -5,6 +5,7 @@
 
 #define SAME_LINE 0.005    // m between borders that are one
 #define WHOLE 0.5          // m of a lane that may be without its neighbour
+#define MOST_ERROR 0.008   // m by which a border of a road of several lanes may be off
 #define MAX_LANES 120u     // on one side of a road
 #define MAX_PAIRS 1000000u // of points that are compared
 
@@ -122,6 +123,44 @@ static int collect(nm_ow_plan *plan, uint32_t lane, uint32_t *count) {
     return 1;
 }
 
+/// Makes a road of lanes in plan->order.
+static int add_road(nm_ow_plan *plan, nm_range lanes, uint32_t backward) {
+    uint32_t index = (uint32_t)plan->roads.count;
+    nm_ow_road *road = NM_PUSH(&plan->roads, nm_ow_road, 1);
+    if (!road) return 0;
+    *road = (nm_ow_road){.lanes = lanes, .backward = backward, .junction = NM_NONE};
+    for (uint32_t i = 0; i < lanes.count; ++i) {
+        nm_ow_lane *info = &NM_AT(plan->lanes, nm_ow_lane, NM_AT(plan->order, uint32_t, lanes.first + i));
+        info->road = index;
+        info->place = i;
+        info->id = i < backward ? (int32_t)(backward - i) : -(int32_t)(i - backward + 1);
+    }
+    return 1;
+}
+
+/// Lanes that one reference line does for make one road; if they do not, the two directions do, each by itself, or else
+/// every lane is a road of its own.
+static int add_roads(nm_ow_plan *plan, nm_range lanes, uint32_t backward) {
+    double length, error = 0.0;
+    nm_ow_road together = {.lanes = lanes, .backward = backward, .junction = NM_NONE};
+    if (lanes.count > 1 && !nm_ow_lay_out(plan, &together, &length, &error)) return 0;
+    if (error <= MOST_ERROR) return add_road(plan, lanes, backward);
+    uint32_t *order = &NM_AT(plan->order, uint32_t, lanes.first);
+    if (backward && backward < lanes.count) {
+        for (uint32_t i = 0; i < backward / 2; ++i) { // alone, the oncoming lanes are the ones along their road
+            uint32_t swapped = order[i];
+            order[i] = order[backward - 1 - i];
+            order[backward - 1 - i] = swapped;
+        }
+        return add_roads(plan, (nm_range){lanes.first, backward}, 0) &&
+               add_roads(plan, (nm_range){lanes.first + backward, lanes.count - backward}, 0);
+    }
+    for (uint32_t i = 0; i < lanes.count; ++i) {
+        if (!add_road(plan, (nm_range){lanes.first + i, 1}, 0)) return 0;
+    }
+    return 1;
+}
+
 static int make_road(nm_ow_plan *plan, uint32_t lane) {
     const nm_map *map = plan->map;
     uint32_t first = (uint32_t)plan->order.count, backward = 0, forward = 0;
@@ -139,15 +178,7 @@ static int make_road(nm_ow_plan *plan, uint32_t lane) {
         order[backward - 1 - i] = swapped;
     }
     if (!collect(plan, lane, &forward)) return 0;
-    nm_ow_road *road = NM_PUSH(&plan->roads, nm_ow_road, 1);
-    if (!road) return 0;
-    *road = (nm_ow_road){.lanes = {first, backward + forward}, .backward = backward, .junction = NM_NONE};
-    for (uint32_t i = 0; i < road->lanes.count; ++i) {
-        nm_ow_lane *info = &NM_AT(plan->lanes, nm_ow_lane, NM_AT(plan->order, uint32_t, first + i));
-        info->place = i;
-        info->id = i < backward ? (int32_t)(backward - i) : -(int32_t)(i - backward + 1);
-    }
-    return 1;
+    return add_roads(plan, (nm_range){first, backward + forward}, backward);
 }
 
 int nm_ow_group_lanes(nm_ow_plan *plan) {

@@ -83,9 +83,9 @@ void nm_ow_plan_free(nm_ow_plan *plan);
 int nm_ow_group_lanes(nm_ow_plan *plan);
 /// opendrive_joints.c: links and junctions. 0 when memory is out.
 int nm_ow_join_roads(nm_ow_plan *plan);
-/// opendrive_line.c: the reference line and the borders of a road, into arcs, borders and ranges. *length in m. 0 when
-/// memory is out.
-int nm_ow_lay_out(nm_ow_plan *plan, const nm_ow_road *road, double *length);
+/// opendrive_line.c: the reference line and the borders of a road, into arcs, borders and ranges. *length in m; *error
+/// how far borders come to lie from the map's, m. 0 when memory is out.
+int nm_ow_lay_out(nm_ow_plan *plan, const nm_ow_road *road, double *length, double *error);
 /// The place of a point beside the reference line, near s = `guess`.
 nm_ow_place nm_ow_project(const nm_ow_plan *plan, double x, double y, double guess);
 /// t of a border at s.

@@ -441,8 +441,8 @@ static int write_road(nm_opendrive_writer *writer, uint32_t index, size_t *cross
     nm_ow_plan *plan = &writer->plan;
     const nm_ow_road *road = nm_ow_road_at(plan, index);
     const nm_lane *first = &plan->map->lanes[nm_ow_lane_of(plan, road, 0)];
-    double length;
-    if (!nm_ow_lay_out(plan, road, &length)) return 0;
+    double length, off;
+    if (!nm_ow_lay_out(plan, road, &length, &off)) return 0;
     nm_byte_buffer_format(out, "  <road id=\"%u\" name=\"\"", index + 1);
     nm_ow_number(out, "length", 9, length);
     if (road->junction == NM_NONE)
