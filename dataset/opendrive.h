@@ -336,6 +336,8 @@ static inline const nm_point3 *nm_od_border(const nm_od_build *build, const nm_o
 /// opendrive_lanes.c: cuts roads, samples them and makes pieces.
 nm_status nm_od_make_pieces(nm_od_build *build);
 int nm_od_forward(const nm_od_road *road, const nm_od_lane *lane); ///< 1 = driven with s
+/// 1 when the road's end leads to its own start.
+int nm_od_is_ring(const nm_od_document *document, const nm_od_road *road);
 
 /// opendrive_links.c: which piece leads into which, and the chains.
 nm_status nm_od_make_edges(nm_od_build *build);

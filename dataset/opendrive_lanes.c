@@ -17,6 +17,11 @@ int nm_od_forward(const nm_od_road *road, const nm_od_lane *lane) {
     return ((lane->id < 0) != road->left_hand) != lane->reversed;
 }
 
+int nm_od_is_ring(const nm_od_document *document, const nm_od_road *road) {
+    const nm_od_road_link *link = &road->links[1];
+    return link->given && !link->junction && &document->roads.at[link->target] == road;
+}
+
 // --- cuts ------------------------------------------------------------------------------------------------------------
 
 static int ascending(const void *a, const void *b) {
@@ -32,9 +37,9 @@ static int add_cut(nm_od_build *build, double s) {
 
 static int cut_at_lane(nm_od_build *build, const nm_od_section *section, const nm_od_lane *lane) {
     const nm_od_document *d = build->document;
-    for (uint32_t i = 1; i < lane->marks.count; ++i) {
+    for (uint32_t i = 0; i < lane->marks.count; ++i) {
         const nm_od_mark *mark = &d->marks.at[lane->marks.first + i];
-        int same = mark->marking == mark[-1].marking && mark->colour == mark[-1].colour;
+        int same = i && mark->marking == mark[-1].marking && mark->colour == mark[-1].colour;
         if (!same && !add_cut(build, section->s + mark->s)) return 0;
     }
     for (uint32_t i = 0; i < lane->speeds.count; ++i) {
@@ -71,6 +76,8 @@ static int find_cuts(nm_od_build *build, const nm_od_road *road, const nm_od_sec
         if (!same && !add_cut(build, type->s)) return 0;
     }
     if (!cut_at_signals(build, road)) return 0;
+    // a lane of the map cannot follow itself: a ring is two
+    if (nm_od_is_ring(d, road) && !add_cut(build, 0.5 * road->length)) return 0;
     if (build->cuts.count) qsort(build->cuts.at, build->cuts.count, sizeof *build->cuts.at, ascending);
     uint32_t kept = 0;
     double last = section->s;

@@ -219,8 +219,10 @@ nm_status nm_od_make_edges(nm_od_build *build) {
 /// May `b`, which follows `a` and nothing else, be the same lane of the map?
 static int continues(const nm_od_build *build, const nm_od_piece *a, const nm_od_piece *b) {
     int forward = (a->flags & NM_OD_FORWARD) != 0;
-    if (build->stretches.at[a->stretch].road != build->stretches.at[b->stretch].road) return 0;
-    if (b->stretch != (forward ? a->stretch + 1 : a->stretch - 1)) return 0; // a ring road leads back to its start
+    const nm_od_stretch *from_stretch = &build->stretches.at[a->stretch];
+    if (from_stretch->road != build->stretches.at[b->stretch].road) return 0;
+    if (b->stretch != (forward ? a->stretch + 1 : a->stretch - 1)) return 0;
+    if (nm_od_is_ring(build->document, &build->document->roads.at[from_stretch->road])) return 0;
     if ((b->flags & NM_OD_FORWARD) != (a->flags & NM_OD_FORWARD) || (a->flags & NM_OD_RULED)) return 0;
     if (a->type != b->type || a->speed != b->speed || a->bidirectional != b->bidirectional) return 0;
     if (a->left_marking != b->left_marking || a->right_marking != b->right_marking) return 0;

@@ -1,4 +1,5 @@
-/// Maps written as OpenDRIVE and read back: by our reader, and by a small evaluator in Python that shares nothing with it.
+/// Maps written as OpenDRIVE and read back: by our reader, and by a small evaluator in Python that shares nothing with
+/// it.
 #include "opendrive_support.h"
 
 #include <unistd.h>
@@ -15,7 +16,8 @@ static written write_map(const nm_map *map) {
     written w = {.writer = nm_opendrive_writer_create()};
     nm_error error;
     assert_non_null(w.writer);
-    if (nm_opendrive_write(w.writer, map, "+proj=utm +zone=32", &w.text, &error) != NM_OK) fail_msg("%s", error.message);
+    if (nm_opendrive_write(w.writer, map, "+proj=utm +zone=32", &w.text, &error) != NM_OK)
+        fail_msg("%s", error.message);
     return w;
 }
 
@@ -36,7 +38,8 @@ static int from_left(const void *a, const void *b) {
     return (x->lane_id < y->lane_id) - (x->lane_id > y->lane_id);
 }
 
-/// Lanes are read in the order of the roads, from left to right: order[i] is the lane of the map that lane i comes from.
+/// Lanes are read in the order of the roads, from left to right: order[i] is the lane of the map that lane i comes
+/// from.
 static place *reading_order(const written *w, const nm_map *map) {
     place *order = malloc(map->lane_count * sizeof *order);
     assert_non_null(order);
@@ -142,11 +145,12 @@ static void evaluate(const nm_map *map) {
         const place *found = bsearch(&wanted, order, map->lane_count, sizeof *order, from_left);
         assert_non_null(found);
         const nm_lane *lane = &map->lanes[found->lane];
-        for (int i = 0; i < 2; ++i) { // of either direction, the border nearer to the middle of the road is the left one
+        for (int i = 0; i < 2;
+             ++i) { // of either direction, the border nearer to the middle of the road is the left one
             const nm_vec2 *border = i ? map->right : map->left;
-            double off =
-                to_line(p[2 * i] - map->origin.x, p[2 * i + 1] - map->origin.y, border, lane->points);
-            if (!(off < BORDER)) fail_msg("road %u, lane %d, s = %.2f: %.4f m off", wanted.road, wanted.lane_id, s, off);
+            double off = to_line(p[2 * i] - map->origin.x, p[2 * i + 1] - map->origin.y, border, lane->points);
+            if (!(off < BORDER))
+                fail_msg("road %u, lane %d, s = %.2f: %.4f m off", wanted.road, wanted.lane_id, s, off);
         }
         ++rows;
     }
@@ -160,13 +164,13 @@ static void evaluate(const nm_map *map) {
 // --- tests -----------------------------------------------------------------------------------------------------------
 
 static const char *const specifications[] = {
-    "highway:lanes=4,density=0",       "highway:carriageways=2,density=0",
-    "highway_curved:density=0",        "highway_curved:radius=60,lanes=5,density=0",
-    "on_ramp:density=0",               "off_ramp:lanes=4,density=0",
-    "junction_signal:density=0",       "junction_signal:lanes=3,density=0",
-    "junction_priority:density=0",     "junction_priority:minor_control=stop,density=0",
-    "junction_all_way:density=0",      "t_junction:density=0",
-    "roundabout:density=0",            "roundabout:lanes=2,radius=18,density=0",
+    "highway:lanes=4,density=0",   "highway:carriageways=2,density=0",
+    "highway_curved:density=0",    "highway_curved:radius=60,lanes=5,density=0",
+    "on_ramp:density=0",           "off_ramp:lanes=4,density=0",
+    "junction_signal:density=0",   "junction_signal:lanes=3,density=0",
+    "junction_priority:density=0", "junction_priority:minor_control=stop,density=0",
+    "junction_all_way:density=0",  "t_junction:density=0",
+    "roundabout:density=0",        "roundabout:lanes=2,radius=18,density=0",
     "crosswalk:density=0",
 };
 
