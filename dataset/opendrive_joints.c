@@ -7,7 +7,7 @@
 /// this goes on until nothing changes.
 #include "dataset/opendrive_plan.h"
 
-enum { JOINT_NONE = 0, JOINT_PLAIN, JOINT_HUB, JOINT_DIRECT };
+enum { JOINT_NONE = 0, JOINT_PLAIN, JOINT_HUB, JOINT_STUBS };
 
 static uint32_t root_of(uint32_t *joint, uint32_t end) {
     while (joint[end] != end) {
@@ -101,19 +101,19 @@ static void find_hubs(nm_ow_plan *plan) {
         uint32_t j = joint[i], *slot = source[i / 2] == NM_NONE ? &hub[j] : &inside[j];
         uint32_t value = source[i / 2] == NM_NONE ? i : source[i / 2];
         if (kind[j] != JOINT_HUB) continue;
-        if (*slot != NM_NONE && *slot != value) kind[j] = JOINT_DIRECT;
+        if (*slot != NM_NONE && *slot != value) kind[j] = JOINT_STUBS;
         *slot = value;
     }
     for (size_t i = 0; i < plan->edges.count; ++i) {
         const nm_ow_edge *edge = &NM_AT(plan->edges, nm_ow_edge, i);
         uint32_t j = joint[edge->from_end];
         int over_hub = (edge->from_end == hub[j]) != (edge->to_end == hub[j]);
-        if (kind[j] == JOINT_HUB && !over_hub) kind[j] = JOINT_DIRECT;
+        if (kind[j] == JOINT_HUB && !over_hub) kind[j] = JOINT_STUBS;
     }
 }
 
-/// Roads at direct joints cannot be connecting ones, nor those of a junction that nobody enters over a hub. 1 when that
-/// changed any.
+/// Roads at joints with stubs cannot be connecting ones, nor those of a junction that nobody enters over a hub. 1 when
+/// that changed any.
 static int demote(nm_ow_plan *plan) {
     const uint32_t *joint = plan->joint.data, *hub = plan->hub.data;
     const uint8_t *kind = plan->kind.data;
@@ -127,7 +127,7 @@ static int demote(nm_ow_plan *plan) {
     }
     for (uint32_t end = 0; end < plan->joint.count; ++end) {
         uint32_t *own = &source[end / 2];
-        if (*own == NM_NONE || (kind[joint[end]] != JOINT_DIRECT && entered[*own])) continue;
+        if (*own == NM_NONE || (kind[joint[end]] != JOINT_STUBS && entered[*own])) continue;
         *own = NM_NONE;
         changed = 1;
     }
@@ -136,15 +136,15 @@ static int demote(nm_ow_plan *plan) {
 
 // --- links -----------------------------------------------------------------------------------------------------------
 
-static int add_junction(nm_ow_plan *plan, int direct, uint32_t *number) {
+static int add_junction(nm_ow_plan *plan, int joint, uint32_t *number) {
     nm_ow_junction *junction = NM_PUSH(&plan->junctions, nm_ow_junction, 1);
     if (!junction) return 0;
-    *junction = (nm_ow_junction){.direct = direct};
+    *junction = (nm_ow_junction){.joint = joint};
     *number = (uint32_t)plan->junctions.count - 1;
     return 1;
 }
 
-/// Numbers the junctions: those of connecting roads in the order of the roads, then the direct ones.
+/// Numbers the junctions: those of connecting roads in the order of the roads, then the joints.
 static int number_junctions(nm_ow_plan *plan) {
     uint32_t *number = plan->number.data, *inside = plan->inside.data;
     const uint32_t *source = plan->source.data, *joint = plan->joint.data;
@@ -159,7 +159,7 @@ static int number_junctions(nm_ow_plan *plan) {
     }
     for (uint32_t end = 0; end < plan->joint.count; ++end) { // of a joint, the least end is its own joint: it is first
         if (joint[end] != end) continue;
-        if (kind[end] == JOINT_DIRECT && !add_junction(plan, 1, &inside[end])) return 0;
+        if (kind[end] == JOINT_STUBS && !add_junction(plan, 1, &inside[end])) return 0;
         if (kind[end] == JOINT_HUB) inside[end] = number[inside[end]];
     }
     return 1;
@@ -173,7 +173,7 @@ static void link_ends(nm_ow_plan *plan) {
         nm_ow_link *link = &NM_AT(plan->roads, nm_ow_road, end / 2).links[end % 2];
         if (kind[j] == JOINT_HUB && end != hub[j])
             *link = (nm_ow_link){NM_OW_TO_ROAD, hub[j] / 2, (int)(hub[j] % 2)};
-        else if (kind[j] == JOINT_HUB || kind[j] == JOINT_DIRECT)
+        else if (kind[j] == JOINT_HUB || kind[j] == JOINT_STUBS)
             *link = (nm_ow_link){NM_OW_TO_JUNCTION, inside[j], 0};
     }
     for (size_t i = 0; i < plan->edges.count; ++i) {
@@ -196,5 +196,10 @@ int nm_ow_join_roads(nm_ow_plan *plan) {
     } while (demote(plan));
     if (!number_junctions(plan)) return 0;
     link_ends(plan);
+    plan->stubs = 0;
+    for (size_t i = 0; i < plan->edges.count; ++i) {
+        uint32_t j = NM_AT(plan->joint, uint32_t, NM_AT(plan->edges, nm_ow_edge, i).from_end);
+        plan->stubs += NM_AT(plan->kind, uint8_t, j) == JOINT_STUBS;
+    }
     return 1;
 }

@@ -286,6 +286,11 @@ static void pose_at(const nm_ow_plan *plan, double s, double *x, double *y, doub
     *curvature = arc->curvature;
 }
 
+void nm_ow_pose(const nm_ow_plan *plan, double s, double *x, double *y, double *hdg) {
+    double curvature;
+    pose_at(plan, s, x, y, hdg, &curvature);
+}
+
 /// Newton's method for the foot of the perpendicular: along the line, a point at t moves by 1 - k t a metre.
 nm_ow_place nm_ow_project(const nm_ow_plan *plan, double x, double y, double guess) {
     double s = guess, t = 0.0;

@@ -5,8 +5,10 @@
 #include "dataset/opendrive.h"
 
 #define FARTHEST_LINK 10.0 // m between the ends of linked lanes: more is no road but a mistake
-#define LEAST_JOINT 0.1    // m: lanes that begin or end in a point are not entered there
-#define LARGEST_STEP 0.3   // m by which a border may jump inside a lane of the map
+#define LONGEST_STUB 0.1   // m: a connecting road that is no place, only a link
+#define MOST_EDGES (UINT32_C(1) << 23)
+#define LEAST_JOINT 0.1  // m: lanes that begin or end in a point are not entered there
+#define LARGEST_STEP 0.3 // m by which a border may jump inside a lane of the map
 
 static nm_status no_memory(const nm_od_build *build) {
     return NM_ERROR(build->error, NM_E_MEMORY, "no memory for the links of a document");
@@ -198,6 +200,57 @@ static nm_status merge_edges(nm_od_build *build) {
     return NM_OK;
 }
 
+// --- stubs -----------------------------------------------------------------------------------------------------------
+
+static int is_stub(const nm_od_build *build, uint32_t piece) {
+    const nm_od_road *road = &build->document->roads.at[build->stretches.at[build->pieces.at[piece].stretch].road];
+    return road->junction != NM_NONE && road->length < LONGEST_STUB;
+}
+
+/// The first edge that begins at a piece, among the first `count`, which are sorted.
+static uint32_t first_edge(const nm_od_build *build, uint32_t piece, uint32_t count) {
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (build->edges.at[middle].from < piece)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/// Connecting roads of a few centimetres are there because OpenDRIVE knows no fork without them: what leads into one
+/// leads to what is behind it. Two in a row are not taken for such.
+static nm_status skip_stubs(nm_od_build *build) {
+    uint32_t count = build->edges.count;
+    for (uint32_t i = 0; i < count; ++i) {
+        nm_od_edge edge = build->edges.at[i];
+        if (!is_stub(build, edge.to) || is_stub(build, edge.from)) continue;
+        for (uint32_t k = first_edge(build, edge.to, count); k < count && build->edges.at[k].from == edge.to; ++k) {
+            if (is_stub(build, build->edges.at[k].to)) continue;
+            if (build->edges.count > MOST_EDGES)
+                return NM_ERROR_AT(build->error, NM_E_LIMIT, build->name, 0, -1, "more than %u links between lanes",
+                                   MOST_EDGES);
+            uint32_t behind = build->edges.at[k].to;
+            nm_od_edge *added = NM_OD_NEW(build->edges);
+            if (!added) return no_memory(build);
+            *added = (nm_od_edge){edge.from, behind};
+        }
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < build->edges.count; ++i) {
+        nm_od_edge edge = build->edges.at[i];
+        if (!is_stub(build, edge.from) && !is_stub(build, edge.to)) build->edges.at[kept++] = edge;
+    }
+    build->edges.count = kept;
+    for (uint32_t i = 0; i < build->pieces.count; ++i) {
+        if (is_stub(build, i)) build->pieces.at[i].flags = 0;
+    }
+    build->incoming.count = 0;
+    return merge_edges(build);
+}
+
 nm_status nm_od_make_edges(nm_od_build *build) {
     const nm_od_document *d = build->document;
     nm_status status = NM_OK;
@@ -211,7 +264,8 @@ nm_status nm_od_make_edges(nm_od_build *build) {
         for (uint32_t k = 0; status == NM_OK && k < junction->connections.count; ++k)
             status = link_connection(build, j, &d->connections.at[junction->connections.first + k]);
     }
-    return status == NM_OK ? merge_edges(build) : status;
+    if (status == NM_OK) status = merge_edges(build);
+    return status == NM_OK ? skip_stubs(build) : status;
 }
 
 // --- chains ----------------------------------------------------------------------------------------------------------

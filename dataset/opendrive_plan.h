@@ -42,9 +42,17 @@ typedef struct nm_ow_edge {
     uint32_t from, to;         ///< lanes of the map
 } nm_ow_edge;
 
+/// A joint is a junction without roads of its own: every movement over it gets a stub, a connecting road of NM_OW_STUB
+/// m.
 typedef struct nm_ow_junction {
-    int direct;
+    int joint;
 } nm_ow_junction;
+#define NM_OW_STUB 0.05 // m
+
+/// Where a lane ends, in driving direction: the reference line there, and the lane beside it.
+typedef struct nm_ow_exit {
+    double x, y, z, hdg, left, width;
+} nm_ow_exit;
 
 /// A light or sign of the map rules the end of a lane.
 typedef struct nm_ow_ruler {
@@ -61,6 +69,8 @@ typedef struct nm_ow_plan {
     nm_pile edges;     // nm_ow_edge, sorted by from_end, to_end
     nm_pile junctions; // nm_ow_junction
     nm_pile rulers;    // nm_ow_ruler: by lane, then kind and index
+    nm_pile exits;     // nm_ow_exit, [lanes of the map]: of roads written
+    uint32_t stubs;    // how many there are: road ids after those of the roads
     nm_pile written;   // uint8_t [signals + signs of the map]: defined in the document
     // working memory
     nm_pile joint;    // uint32_t [ends]: which joint an end belongs to
@@ -97,6 +107,17 @@ int nm_ow_list_rulers(nm_ow_plan *plan);
 void nm_ow_write_signals(nm_ow_plan *plan, uint32_t road, double length, nm_byte_buffer *out);
 /// " NAME=\"VALUE\"", with at most so many digits behind the point.
 void nm_ow_number(nm_byte_buffer *out, const char *name, int digits, double value);
+
+/// opendrive_write_junctions.c: notes where the lanes of a road that has been laid out end.
+void nm_ow_note_exits(nm_ow_plan *plan, const nm_ow_road *road, double length);
+/// The reference line at s.
+void nm_ow_pose(const nm_ow_plan *plan, double s, double *x, double *y, double *hdg);
+void nm_ow_write_stubs(const nm_ow_plan *plan, nm_byte_buffer *out);
+void nm_ow_write_junctions(const nm_ow_plan *plan, nm_byte_buffer *out);
+/// The number that is a junction's id.
+static inline uint32_t nm_ow_junction_id(const nm_ow_plan *plan, uint32_t junction) {
+    return (uint32_t)plan->roads.count + plan->stubs + 1 + junction;
+}
 
 static inline const nm_ow_road *nm_ow_road_at(const nm_ow_plan *plan, uint32_t road) {
     return &NM_AT(plan->roads, nm_ow_road, road);

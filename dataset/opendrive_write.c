@@ -74,8 +74,8 @@ static void write_link(const nm_ow_plan *plan, const nm_ow_link *link, const cha
         nm_byte_buffer_format(out, "      <%s elementType=\"road\" elementId=\"%u\" contactPoint=\"%s\"/>\n", element,
                               link->target + 1, link->at_end ? "end" : "start");
     if (link->kind == NM_OW_TO_JUNCTION)
-        nm_byte_buffer_format(out, "      <%s elementType=\"junction\" elementId=\"%zu\"/>\n", element,
-                              plan->roads.count + 1 + link->target);
+        nm_byte_buffer_format(out, "      <%s elementType=\"junction\" elementId=\"%u\"/>\n", element,
+                              nm_ow_junction_id(plan, link->target));
 }
 
 static void write_plan_view(const nm_ow_plan *plan, nm_byte_buffer *out) {
@@ -399,42 +399,6 @@ static void write_crossings(const nm_opendrive_writer *writer, uint32_t road, si
     nm_byte_buffer_text(out, "    </objects>\n");
 }
 
-// --- junctions -------------------------------------------------------------------------------------------------------
-
-/// The connections of a junction: one for every pair of road ends that traffic enters it over.
-static void write_connections(const nm_ow_plan *plan, uint32_t junction, nm_byte_buffer *out) {
-    int direct = NM_AT(plan->junctions, nm_ow_junction, junction).direct;
-    uint32_t id = 0;
-    const nm_ow_edge *edges = plan->edges.data;
-    for (size_t i = 0, end; i < plan->edges.count; i = end) {
-        for (end = i + 1; end < plan->edges.count && edges[end].from_end == edges[i].from_end &&
-                          edges[end].to_end == edges[i].to_end;)
-            ++end;
-        uint32_t from = edges[i].from_end / 2, to = edges[i].to_end / 2;
-        const nm_ow_link *link = &nm_ow_road_at(plan, from)->links[edges[i].from_end % 2];
-        int inside = nm_ow_road_at(plan, from)->junction != NM_NONE;
-        if (link->kind != NM_OW_TO_JUNCTION || link->target != junction || inside) continue;
-        nm_byte_buffer_format(out, "    <connection id=\"%u\" incomingRoad=\"%u\" %s=\"%u\" contactPoint=\"%s\">\n",
-                              id++, from + 1, direct ? "linkedRoad" : "connectingRoad", to + 1,
-                              edges[i].to_end % 2 ? "end" : "start");
-        for (size_t k = i; k < end; ++k)
-            nm_byte_buffer_format(out, "      <laneLink from=\"%d\" to=\"%d\"/>\n",
-                                  NM_AT(plan->lanes, nm_ow_lane, edges[k].from).id,
-                                  NM_AT(plan->lanes, nm_ow_lane, edges[k].to).id);
-        nm_byte_buffer_text(out, "    </connection>\n");
-    }
-}
-
-static void write_junctions(const nm_ow_plan *plan, nm_byte_buffer *out) {
-    for (uint32_t j = 0; j < plan->junctions.count; ++j) {
-        int direct = NM_AT(plan->junctions, nm_ow_junction, j).direct;
-        nm_byte_buffer_format(out, "  <junction id=\"%zu\" name=\"\"%s>\n", plan->roads.count + 1 + j,
-                              direct ? " type=\"direct\"" : "");
-        write_connections(plan, j, out);
-        nm_byte_buffer_text(out, "  </junction>\n");
-    }
-}
-
 // --- the document ----------------------------------------------------------------------------------------------------
 
 static int write_road(nm_opendrive_writer *writer, uint32_t index, size_t *crossing_at, nm_byte_buffer *out) {
@@ -448,7 +412,7 @@ static int write_road(nm_opendrive_writer *writer, uint32_t index, size_t *cross
     if (road->junction == NM_NONE)
         nm_byte_buffer_text(out, " junction=\"-1\" rule=\"RHT\">\n");
     else
-        nm_byte_buffer_format(out, " junction=\"%zu\" rule=\"RHT\">\n", plan->roads.count + 1 + road->junction);
+        nm_byte_buffer_format(out, " junction=\"%u\" rule=\"RHT\">\n", nm_ow_junction_id(plan, road->junction));
     nm_byte_buffer_text(out, "    <link>\n");
     write_link(plan, &road->links[0], "predecessor", out);
     write_link(plan, &road->links[1], "successor", out);
@@ -462,6 +426,7 @@ static int write_road(nm_opendrive_writer *writer, uint32_t index, size_t *cross
     if (!write_lanes(plan, road, length, out)) return 0;
     write_crossings(writer, index, crossing_at, out);
     nm_ow_write_signals(plan, index, length, out);
+    nm_ow_note_exits(plan, road, length);
     nm_byte_buffer_text(out, "  </road>\n");
     return 1;
 }
@@ -476,13 +441,8 @@ static int writable_reference(const char *text) {
 
 static void write_header(const nm_ow_plan *plan, const char *geo_reference, nm_byte_buffer *out) {
     const nm_map *map = plan->map;
-    int minor = 6;
-    for (size_t j = 0; j < plan->junctions.count; ++j)
-        if (NM_AT(plan->junctions, nm_ow_junction, j).direct) minor = 7;
-    nm_byte_buffer_format(out,
-                          "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<OpenDRIVE>\n"
-                          "  <header revMajor=\"1\" revMinor=\"%d\" name=\"\" version=\"1\"",
-                          minor);
+    nm_byte_buffer_text(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<OpenDRIVE>\n"
+                             "  <header revMajor=\"1\" revMinor=\"6\" name=\"\" version=\"1\"");
     nm_ow_number(out, "north", 3, (double)map->bounds_max.y + map->origin.y);
     nm_ow_number(out, "south", 3, (double)map->bounds_min.y + map->origin.y);
     nm_ow_number(out, "east", 3, (double)map->bounds_max.x + map->origin.x);
@@ -503,12 +463,15 @@ nm_status nm_opendrive_write(nm_opendrive_writer *writer, const nm_map *map, con
     if (status != NM_OK) return status;
     nm_ow_plan *plan = &writer->plan;
     plan->map = map;
+    plan->exits.count = 0;
     size_t crossing_at = 0;
-    int fine = nm_ow_group_lanes(plan) && nm_ow_join_roads(plan) && nm_ow_list_rulers(plan) && list_crossings(writer);
+    int fine = NM_PUSH(&plan->exits, nm_ow_exit, map->lane_count) != NULL && nm_ow_group_lanes(plan) &&
+               nm_ow_join_roads(plan) && nm_ow_list_rulers(plan) && list_crossings(writer);
     if (fine) write_header(plan, geo_reference, out);
     for (uint32_t r = 0; fine && r < plan->roads.count; ++r) fine = write_road(writer, r, &crossing_at, out);
     if (fine) {
-        write_junctions(plan, out);
+        nm_ow_write_stubs(plan, out);
+        nm_ow_write_junctions(plan, out);
         nm_byte_buffer_text(out, "</OpenDRIVE>\n");
     }
     if (fine && !out->failed) return NM_OK;

@@ -1,4 +1,4 @@
-/// Writes a map as OpenDRIVE 1.6, or 1.7 where lanes fork or merge outside of junctions (direct junctions).
+/// Writes a map as OpenDRIVE 1.6.
 ///
 /// Lanes that run side by side the whole way, with one border between them, become the lanes of one road; a road that
 /// carries oncoming traffic on its left, too, has both directions. Whatever fits nowhere is a road of its own: any map
@@ -7,9 +7,9 @@
 /// - Reference lines are lines and arcs, laid through the middle lane's centreline and perpendicular to the ends of the
 ///   lanes where that is possible; the borders are laneOffset and width entries, linear in s, to NM_OW_TOLERANCE.
 /// - A lane's end that leads to one road's lanes one to one is a link between roads. The lanes of one of the map's
-///   junctions are its connecting roads where they join one road at each end. Any other fork or merge is a direct
-///   junction.
-/// - Coordinates are the source's (origin added). Ids of roads count from 1; junctions follow.
+///   junctions are its connecting roads where they join one road at each end. Any other fork or merge is a
+///   junction whose connecting roads are 5 cm long, one for every movement (readers of ours leave them out again).
+/// - Coordinates are the source's (origin added). Ids of roads count from 1, first those of lanes; junctions follow.
 /// - What rules the end of a lane stands there as a signal for this lane: 1000001 or the sign's own code. Stop lines
 /// are
 ///   signals 294. Crosswalks are objects.
