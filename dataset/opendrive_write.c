@@ -144,7 +144,7 @@ static const char *lane_type(const nm_lane *lane) {
     if (lane->flags & NM_LANE_BIDIRECTIONAL && nm_lane_type_drivable((nm_lane_type)lane->type)) return "bidirectional";
     switch ((nm_lane_type)lane->type) {
     case NM_LANE_RAMP:
-        return "connectingRamp";
+        return "onRamp";
     case NM_LANE_SHOULDER:
         return "shoulder";
     case NM_LANE_BUS:

@@ -34,12 +34,12 @@ def cubics(parent, tag, offset):
 
 
 class Curve:
-    """One geometry as a table of poses, 2 mm to 5 cm apart, made by the midpoint rule."""
+    """One geometry as a table of poses, 10 cm apart at most, made by the midpoint rule."""
 
     def __init__(self, element):
         self.s, self.x, self.y, self.hdg, self.length = (number(element, k) for k in ("s", "x", "y", "hdg", "length"))
         shape = [e for e in element if e.tag in ("line", "arc", "spiral", "poly3", "paramPoly3")][0]
-        count = max(2, int(self.length / 0.05))
+        count = max(2, int(self.length / 0.1))
         if shape.tag in ("line", "arc", "spiral"):
             k0 = number(shape, "curvature", number(shape, "curvStart", 0.0))
             k1 = number(shape, "curvEnd", k0)
