@@ -198,8 +198,7 @@ typedef struct nm_od_document {
     NM_OD_ARRAY(nm_od_junction) junctions;
     NM_OD_ARRAY(nm_od_connection) connections;
     NM_OD_ARRAY(nm_od_junction_link) junction_links;
-    nm_od_text name, geo_reference, offset;
-    int revision; ///< revMajor * 100 + revMinor
+    nm_od_text name, geo_reference;
 } nm_od_document;
 void nm_od_document_reset(nm_od_document *document); ///< empties it, keeps its memory
 void nm_od_document_release(nm_od_document *document);

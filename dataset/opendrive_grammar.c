@@ -22,7 +22,6 @@ static void open_header(nm_od_parser *parser, const nm_od_rule *rule) {
         nm_od_fail(parser, NM_E_UNSUPPORTED, 0, "OpenDRIVE %g.%g: only versions 1.x are read", major, minor);
         return;
     }
-    d->revision = 100 + (int)fmin(fmax(minor, 0.0), 99.0);
     d->name = nm_od_copy(parser, "name", 0);
 }
 

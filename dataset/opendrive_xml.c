@@ -74,8 +74,7 @@ void nm_od_document_reset(nm_od_document *document) {
 #define X(array) document->array.count = 0;
     EACH_ARRAY(X)
 #undef X
-    document->name = document->geo_reference = document->offset = (nm_od_text){0, 0};
-    document->revision = 0;
+    document->name = document->geo_reference = (nm_od_text){0, 0};
 }
 
 void nm_od_document_release(nm_od_document *document) {

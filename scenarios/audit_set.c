@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "scenarios/audit_internal.h"
+#include "scenarios/network.h"
 
 #define BATCH 128u
 
@@ -224,9 +225,15 @@ static nm_status parent_of(const nm_scene *scene, nm_store *from, const nm_scene
     nm_status status = nm_audit_build_parent(scene, parent, error);
     if (status != NM_OK || *parent) return status;
     if (!from) return NM_OK;
-    status = nm_store_find_hash(from, scene->provenance.parent, &id, error);
+    const nm_scene *network = NULL;
+    uint64_t hash = scene->provenance.parent, seed = 0;
+    int spawned = nm_network_of_case(scene->provenance.parameters, &hash, &seed);
+    status = nm_store_find_hash(from, hash, &id, error);
     if (status == NM_E_NOT_FOUND) return NM_OK;
-    return status == NM_OK ? nm_store_get_scene(from, id, parent, error) : status;
+    if (status == NM_OK) status = nm_store_get_scene(from, id, spawned ? &network : parent, error);
+    if (status == NM_OK && spawned) status = nm_network_traffic(network, seed, parent, error);
+    nm_scene_destroy(network);
+    return status;
 }
 
 static nm_status again(audit *s, nm_case_work *work, nm_store *from, seen *which, nm_error *error) {

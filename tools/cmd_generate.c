@@ -307,7 +307,9 @@ static size_t case_options(nm_generate_options *o, nm_option *to) {
         {"adversaries", NM_OPTION_INTEGER, &o->adversaries, "N", "in corner cases of resample (default 1)", 1,
          NM_CASE_MAX_ADVERSARIES},
         {"from", NM_OPTION_LIST, &o->from, "S2.db",
-         "store whose recorded scenes give roads and traffic to corner cases; several times, also beside --map", 0, 0},
+         "store whose recorded scenes or road networks give roads and traffic to corner cases; several times, also "
+         "beside --map",
+         0, 0},
         {"sources", NM_OPTION_INTEGER, &o->sources, "N",
          "scenes of each such store, drawn by the seed from all over it (default 256)", 1, 100000},
         {"seconds", NM_OPTION_REAL, &o->seconds, "S", "length of a corner case (default 10)", 6, 40},

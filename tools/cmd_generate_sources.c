@@ -6,12 +6,11 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "base/text.h"
+#include "scenarios/network.h"
 #include "sim/builtin.h"
 
 #define BUILTIN_VARIANTS 2u
-#define DENSITY 15 // vehicles a km of lane: room for manoeuvres
-#define TRIES 8u   // scenes of a part that are looked at before it is left out
+#define TRIES 8u // scenes of a part that are looked at before it is left out
 
 static nm_status add(nm_case_sources *s, const nm_scene *scene, nm_error *error) {
     if (s->count == s->capacity) {
@@ -43,7 +42,7 @@ static nm_status add_maps(nm_case_sources *s, const char *specification, uint64_
     for (int k = 0; status == NM_OK && k < NM_BUILTIN_COUNT; ++k) {
         for (uint64_t i = 0; status == NM_OK && i < BUILTIN_VARIANTS; ++i) {
             char text[80];
-            snprintf(text, sizeof text, "%s:density=%d", nm_builtin_name((nm_builtin_kind)k), DENSITY);
+            snprintf(text, sizeof text, "%s:density=%g", nm_builtin_name((nm_builtin_kind)k), NM_NETWORK_DENSITY);
             status = add_map(s, text, seed + i, error);
         }
     }
@@ -62,24 +61,13 @@ static int is_made(const nm_scene *scene) {
     return 0;
 }
 
-/// A road network alone (OpenDRIVE) gets the traffic that built-in maps have, in as many variants; *scene goes.
+/// A road network alone gets traffic in as many variants as built-in maps have; *scene goes.
 static nm_status add_network(nm_case_sources *s, const nm_scene *scene, uint64_t seed, nm_error *error) {
-    nm_spawn_params params = nm_spawn_params_default();
-    char json[600], file[400];
     nm_status status = NM_OK;
-    params.density = DENSITY;
-    nm_text_escape_json(file, sizeof file, scene->provenance.file);
-    snprintf(json, sizeof json, "{\"%s\": \"%s\"}", scene->provenance.source, file);
     for (uint32_t i = 0; status == NM_OK && i < BUILTIN_VARIANTS; ++i) {
         const nm_scene *busy;
-        params.seed = seed + i;
-        status = nm_spawn_traffic(scene->map, &params, json, &busy, error);
-        if (status == NM_OK && busy->track_count == 0) {
-            nm_scene_destroy(busy);
-            status = NM_ERROR(error, NM_E_ARGUMENT, "%s: no lane has room for a vehicle", scene->provenance.file);
-        } else if (status == NM_OK) {
-            status = add(s, busy, error);
-        }
+        status = nm_network_traffic(scene, seed + i, &busy, error);
+        if (status == NM_OK) status = add(s, busy, error);
     }
     nm_scene_destroy(scene);
     return status;
@@ -93,7 +81,7 @@ static nm_status add_stored(nm_case_sources *s, nm_store *store, int64_t id, uin
         nm_scene_destroy(scene);
         return NM_ERROR(error, NM_E_ARGUMENT, "scene %" PRId64 " was generated: name a recorded one", id);
     }
-    if (scene->track_count == 0) return add_network(s, scene, seed, error);
+    if (nm_is_network(scene)) return add_network(s, scene, seed, error);
     if (fabsf(scene->dt - NM_STEP_SECONDS) <= 1e-4f) return add(s, scene, error);
     status = nm_scene_resample(scene, (double)NM_STEP_SECONDS, &ready, error);
     nm_scene_destroy(scene);

@@ -292,7 +292,8 @@ static int run_import(const nm_command *command, int argc, char **argv) {
 
 const nm_command nm_command_import = {
     .name = "import",
-    .summary = "Reads recorded scenes (CommonRoad XML, Waymo Open Motion TFRecord, archives, folders) into a store.",
+    .summary = "Reads recorded scenes (CommonRoad XML, Waymo Open Motion TFRecord) and road networks (OpenDRIVE), in "
+               "archives and folders, too, into a store.",
     .usage = "import FILE|FOLDER|BASE@SHARDS... --store S.db [--again]",
     .example = "nearmiss import ngsim-train.tar.xz --store scenes.db",
     .run = run_import,
