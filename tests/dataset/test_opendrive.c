@@ -52,6 +52,10 @@ static void expect_clothoid(const char *shape, double length, double k0, double 
     nm_vec2 end = on_map(map, x, y), last = map->left[map->lanes[0].points.count - 1];
     assert_float_equal(end.x, last.x, 0.002);
     assert_float_equal(end.y, last.y, 0.002);
+    double heading = 0.3 + k0 * length + 0.5 * k1 * length * length;
+    nm_vec2 outer = map->right[map->lanes[0].points.count - 1];
+    assert_float_equal(outer.x, (double)end.x + 3.5 * sin(heading), 0.003);
+    assert_float_equal(outer.y, (double)end.y - 3.5 * cos(heading), 0.003);
     if (!(worst < 0.005)) fail_msg("%s is %.4f m off", shape, worst);
     // 3.5 m to the right all along
     for (uint32_t i = 0; i < map->lanes[0].points.count; ++i)
