@@ -56,7 +56,8 @@
 ///   A lane is one lane of ours through all lane sections of its road as long as it is linked one to one and nothing
 ///   said of it changes: markings, limit, type, what rules its end. Their borders are sampled to 4 mm.
 /// - Lane ids count from 1 in the order of the file; a road's name and id are not kept.
-/// - Traffic lights get a plain program (OpenDRIVE has none; tag assumed_light_programs). They, stop, yield and priority signs rule the ends of lanes, stop
+/// - Traffic lights get a plain program (OpenDRIVE has none; tag assumed_light_programs). They, stop, yield and
+/// priority signs rule the ends of lanes, stop
 ///   lines (294) and signs say where to halt, 274 and R2-1 limit the speed where the road says nothing itself.
 /// - geoReference is a tag, "geoReference:...". Links between lanes that are not there are left out and counted in the
 ///   tag dangling_references; links to roads or junctions that are not there are refused.
