@@ -16,7 +16,7 @@ static const struct {
     [NM_EXPORT_WOMD_EXAMPLE] = {"womd-example", &nm_encoder_womd_example},
     [NM_EXPORT_OSI] = {"osi", &nm_encoder_osi},
     [NM_EXPORT_OPENSCENARIO] = {"openscenario", &nm_encoder_openscenario},
-    [NM_EXPORT_OPENDRIVE] = {"opendrive", &nm_opendrive_encoder},
+    [NM_EXPORT_OPENDRIVE] = {"opendrive", &nm_encoder_opendrive},
     [NM_EXPORT_COMMONROAD] = {"commonroad", &nm_encoder_commonroad},
     [NM_EXPORT_NEARMISS] = {"nearmiss", &nm_encoder_nearmiss},
     [NM_EXPORT_CSV] = {"csv", &nm_encoder_csv},

@@ -512,7 +512,7 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *out,
     return NM_OK;
 }
 
-const nm_encoder nm_opendrive_encoder = {.format = NM_EXPORT_OPENDRIVE,
+const nm_encoder nm_encoder_opendrive = {.format = NM_EXPORT_OPENDRIVE,
                                          .layout = NM_ENCODER_FILES,
                                          .extension = ".xodr",
                                          .create = create_work,

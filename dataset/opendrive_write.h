@@ -30,6 +30,6 @@ nm_status nm_opendrive_write(nm_opendrive_writer *writer, const nm_map *map, con
 /// Where a lane went in the last document: the number that is the id of its road, and its id on it.
 void nm_opendrive_lane(const nm_opendrive_writer *writer, uint32_t lane, uint32_t *road, int32_t *lane_id);
 
-extern const nm_encoder nm_opendrive_encoder;
+extern const nm_encoder nm_encoder_opendrive;
 
 #endif
