@@ -290,14 +290,8 @@ static nm_status check_config(const nm_scene *scene, const nm_world_config *conf
     return nm_idm_check(config->idm, error);
 }
 
-nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, nm_world **out, nm_error *error) {
-    NM_ASSERT(scene && config && out);
-    *out = NULL;
-    nm_status status = check_config(scene, config, error);
-    if (status == NM_OK) status = nm_map_prepare(scene->map, error);
-    if (status != NM_OK) return status;
-    nm_world *world = calloc(1, sizeof *world);
-    if (!world) return NM_ERROR(error, NM_E_MEMORY, "no memory for a world");
+/// What a world over `scene` takes, the struct included; fills in all that cut_block reads.
+static size_t size_up(nm_world *world, const nm_scene *scene, const nm_world_config *config) {
     world->scene = scene;
     world->map = scene->map;
     world->config = *config;
@@ -306,13 +300,32 @@ nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, 
     world->entry_capacity = config->spawn_later ? nm_world_count_entries(scene, config->start_step) : 0;
     world->contact_capacity = 64 + 16 * world->capacity;
     world->bytes = cut_block(world, NULL);
-    world->block = aligned_alloc(64, world->bytes);
-    if (!world->block) {
-        free(world);
-        return NM_ERROR(error, NM_E_MEMORY, "no memory for a world of %u agents", scene->track_count);
-    }
-    memset(world->block, 0, world->bytes);
-    cut_block(world, world->block);
+    return aligned(sizeof *world) + world->bytes;
+}
+
+nm_status nm_world_measure(const nm_scene *scene, const nm_world_config *config, size_t *bytes, nm_error *error) {
+    NM_ASSERT(scene && config && bytes);
+    *bytes = 0;
+    nm_status status = check_config(scene, config, error);
+    if (status == NM_OK) status = nm_map_prepare(scene->map, error);
+    nm_world probe = {0};
+    if (status == NM_OK) *bytes = size_up(&probe, scene, config);
+    return status;
+}
+
+nm_status nm_world_create_in(void *memory, size_t size, const nm_scene *scene, const nm_world_config *config,
+                             nm_world **out, nm_error *error) {
+    NM_ASSERT(memory && (uintptr_t)memory % 64 == 0 && out);
+    *out = NULL;
+    size_t needed;
+    const nm_status status = nm_world_measure(scene, config, &needed, error);
+    if (status != NM_OK) return status;
+    if (size < needed)
+        return NM_ERROR(error, NM_E_LIMIT, "a world over this scene takes %zu bytes, there are %zu", needed, size);
+    memset(memory, 0, needed);
+    nm_world *world = memory;
+    size_up(world, scene, config);
+    cut_block(world, (char *)memory + aligned(sizeof *world));
     nm_world_prepare_lanes(world);
     nm_world_choose_axis(world);
     nm_world_reset(world, config->seed);
@@ -320,9 +333,20 @@ nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, 
     return NM_OK;
 }
 
+nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, nm_world **out, nm_error *error) {
+    NM_ASSERT(out);
+    *out = NULL;
+    size_t bytes;
+    nm_status status = nm_world_measure(scene, config, &bytes, error);
+    if (status != NM_OK) return status;
+    void *memory = aligned_alloc(64, bytes);
+    if (!memory) return NM_ERROR(error, NM_E_MEMORY, "no memory for a world of %u agents", scene->track_count);
+    status = nm_world_create_in(memory, bytes, scene, config, out, error);
+    if (status != NM_OK) free(memory);
+    return status;
+}
+
 void nm_world_destroy(nm_world *world) {
-    if (!world) return;
-    free(world->block);
     free(world);
 }
 

@@ -128,6 +128,13 @@ typedef struct nm_world nm_world;
 NM_API nm_status nm_world_create(const nm_scene *scene, const nm_world_config *config, nm_world **world,
                                  nm_error *error);
 NM_API void nm_world_destroy(nm_world *world); ///< NULL is fine
+/// For many worlds that go from scene to scene without allocating: how much memory a world takes, and a world in memory
+/// of the caller's (aligned to 64 bytes), which may be overwritten by the next one. Such a world is not destroyed.
+/// nm_world_measure prepares the map; after that nm_world_create_in allocates nothing. Errors as nm_world_create;
+/// NM_E_LIMIT when `size` is too small.
+NM_API nm_status nm_world_measure(const nm_scene *scene, const nm_world_config *config, size_t *bytes, nm_error *error);
+NM_API nm_status nm_world_create_in(void *memory, size_t size, const nm_scene *scene, const nm_world_config *config,
+                                    nm_world **world, nm_error *error);
 /// Back to the start with another seed. No allocation.
 NM_API void nm_world_reset(nm_world *world, uint64_t seed);
 

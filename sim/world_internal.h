@@ -182,8 +182,7 @@ struct nm_world {
     const nm_scene *scene;
     const nm_map *map;
     nm_world_config config;
-    void *block; ///< everything below that is an array
-    size_t bytes;
+    size_t bytes; ///< of everything below that is an array: one block, which follows the struct
     uint32_t capacity, count, step;
     uint32_t driver_count, walker_count;
     int groups_stale; ///< drivers and walkers have to be listed again
