@@ -138,6 +138,9 @@ NM_API nm_status nm_store_counted_attempts(nm_store *store, int64_t generation, 
 
 /// Steps of all scenes of the generation that are in the store, the first of each not counted: what they are long.
 NM_API nm_status nm_store_generated_steps(nm_store *store, int64_t generation, uint64_t *steps, nm_error *error);
+/// Ids of the scenes of a generation, ascending, allocated from `arena`.
+NM_API nm_status nm_store_generated_ids(nm_store *store, int64_t generation, nm_arena *arena, int64_t **ids,
+                                        size_t *count, nm_error *error);
 
 /// What a scene was generated for. Texts are the caller's; NULL = "" or, where it is JSON, "{}".
 typedef struct nm_generated {

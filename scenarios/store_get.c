@@ -185,6 +185,19 @@ nm_status nm_store_ids_without(nm_store *store, const char *const *sources, size
     return list_ids(store, statement, arena, ids, count, error);
 }
 
+nm_status nm_store_generated_ids(nm_store *store, int64_t generation, nm_arena *arena, int64_t **ids, size_t *count,
+                                 nm_error *error) {
+    NM_ASSERT(store && arena && ids && count);
+    *ids = NULL;
+    *count = 0;
+    sqlite3_stmt *statement = NULL;
+    const int result = sqlite3_prepare_v2(
+        store->db, "SELECT scene FROM generated WHERE generation = ?1 ORDER BY scene", -1, &statement, NULL);
+    if (result != SQLITE_OK) return nm_store_fail(store, result, "listing the scenes of a generation", error);
+    sqlite3_bind_int64(statement, 1, generation);
+    return list_ids(store, statement, arena, ids, count, error);
+}
+
 int nm_column_event(sqlite3_stmt *statement, int first, nm_event *event) {
     int64_t kind = sqlite3_column_int64(statement, first);
     *event = (nm_event){

@@ -1,0 +1,314 @@
+"""Scenes and maps as NumPy arrays over the library's own memory: nothing is copied, nothing can be written.
+
+Frame: the map's, x east, y north, m relative to ``map.origin``; headings rad counter-clockwise from +x in (-pi, pi];
+positions are centres of bounding boxes; velocities m/s.
+"""
+from __future__ import annotations
+
+import ctypes
+import json
+from typing import Any, Optional
+
+import numpy as np
+
+from ._abi import Handle, abi, arena, names, view
+
+AGENT_TYPES = names("nm_agent_type_name", abi.NM_AGENT_TYPE_COUNT)  #: ``AGENT_TYPES[scene.types[track]]``
+LANE_TYPES = names("nm_lane_type_name", abi.NM_LANE_TYPE_COUNT)
+SIGNAL_STATES = names("nm_signal_state_name", abi.NM_SIGNAL_STATE_COUNT)
+KINDS = names("nm_kind_name", abi.NM_KIND_COUNT)
+NONE: int = abi.NM_NONE  #: an index that names nothing
+
+#: an event as the detectors and the store give it; see :func:`detect`
+EVENT_DTYPE = abi.dtype("nm_event")
+
+
+class Map:
+    """The map of scenes: lanes, lines, areas, stop lines, signals. Shared; lives as long as anything that shows it.
+
+    lanes        [lanes] structured, one record a lane: ``source_id, length`` (m), ``speed_limit`` (m/s, 0 = unknown),
+                 ``type`` (LANE_TYPES), ``points`` (first, count: a range of the points below), ``successors``,
+                 ``predecessors`` (ranges of `lane_refs`), ``left``, ``right``, ``signals``, ``stop_s`` (m), ...
+    centre, left_border, right_border   [points, 2] m, float32: all lanes' polylines one after the other
+    lines, line_points   [lines] structured, [points, 2] m: painted lines and road edges
+    areas, area_points   [areas] structured, [points, 2] m: crosswalks and the like, closed implicitly
+    """
+
+    def __init__(self, address: int) -> None:
+        self._handle = Handle(abi.nm_map_retain(address), "nm_map_release", "map")
+        self._raw = abi.nm_map.from_address(address)
+
+    def _view(self, field: str, shape: tuple, dtype: Any) -> np.ndarray:
+        return view(getattr(self._raw, field), shape, dtype, self)
+
+    @property
+    def hash(self) -> int:
+        """Of the content."""
+        return self._raw.hash
+
+    @property
+    def origin(self) -> tuple:
+        """(x, y, z) that was subtracted from the source's coordinates, m."""
+        o = self._raw.origin
+        return o.x, o.y, o.z
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """[2, 2] lower left and upper right corner of the lanes, m."""
+        low, high = self._raw.bounds_min, self._raw.bounds_max
+        return np.array([[low.x, low.y], [high.x, high.y]], np.float32)
+
+    @property
+    def lanes(self) -> np.ndarray:
+        return self._view("lanes", (self._raw.lane_count,), abi.dtype("nm_lane"))
+
+    @property
+    def lane_refs(self) -> np.ndarray:
+        """Lane indices; successors and predecessors of lanes are ranges of it."""
+        return self._view("lane_refs", (self._raw.lane_ref_count,), np.uint32)
+
+    @property
+    def centre(self) -> np.ndarray:
+        return self._view("centre", (self._raw.point_count, 2), np.float32)
+
+    @property
+    def left_border(self) -> np.ndarray:
+        return self._view("left", (self._raw.point_count, 2), np.float32)
+
+    @property
+    def right_border(self) -> np.ndarray:
+        return self._view("right", (self._raw.point_count, 2), np.float32)
+
+    @property
+    def z(self) -> np.ndarray:
+        """[points] height of the centrelines, m relative to origin z."""
+        return self._view("z", (self._raw.point_count,), np.float32)
+
+    @property
+    def lines(self) -> np.ndarray:
+        return self._view("lines", (self._raw.line_count,), abi.dtype("nm_line"))
+
+    @property
+    def line_points(self) -> np.ndarray:
+        return self._view("line_points", (self._raw.line_point_count, 2), np.float32)
+
+    @property
+    def areas(self) -> np.ndarray:
+        return self._view("areas", (self._raw.area_count,), abi.dtype("nm_area"))
+
+    @property
+    def area_points(self) -> np.ndarray:
+        return self._view("area_points", (self._raw.area_point_count, 2), np.float32)
+
+    @property
+    def stop_lines(self) -> np.ndarray:
+        """[stop lines] structured: end points a (left) and b, m, lane, s (m along it)."""
+        return self._view("stop_lines", (self._raw.stop_line_count,), abi.dtype("nm_stop_line"))
+
+    @property
+    def signals(self) -> np.ndarray:
+        return self._view("signals", (self._raw.signal_count,), abi.dtype("nm_signal"))
+
+    def _range(self, points: np.ndarray, which: np.void) -> np.ndarray:
+        first = int(which["first"])
+        return points[first : first + int(which["count"])]
+
+    def lane(self, index: int) -> np.ndarray:
+        """[n, 2] centreline of a lane, m."""
+        return self._range(self.centre, self.lanes[index]["points"])
+
+    def borders(self, index: int) -> tuple:
+        """Left and right border of a lane, [n, 2] each, m."""
+        points = self.lanes[index]["points"]
+        return self._range(self.left_border, points), self._range(self.right_border, points)
+
+    def successors(self, index: int) -> np.ndarray:
+        """Lanes that follow a lane."""
+        return self._range(self.lane_refs, self.lanes[index]["successors"])
+
+    def polylines(self) -> list:
+        """Centrelines of all lanes, [n, 2] each, m: views."""
+        return [self.lane(i) for i in range(self._raw.lane_count)]
+
+    def __repr__(self) -> str:
+        return f"<nearmiss.Map of {self._raw.lane_count} lanes>"
+
+
+class Scene:
+    """Tracks over time on a map. Constant. Arrays are views [track, step] of the library's memory, read-only; each
+    keeps the scene alive.
+
+    x, y, z      [tracks, steps] m, float32; 0 where `valid` is False
+    heading      [tracks, steps] rad
+    vx, vy       [tracks, steps] m/s
+    valid        [tracks, steps] bool
+    tracks       [tracks] structured: source_id, length, width, height (m; 0 = unknown), type, flags, first_step, ...
+    """
+
+    def __init__(self, address: int) -> None:
+        """For the library's functions: takes the scene over."""
+        self._handle = Handle(address, "nm_scene_destroy", "scene")
+        self._raw = abi.nm_scene.from_address(address)
+        self._map: Optional[Map] = None
+
+    @property
+    def address(self) -> int:
+        return self._handle.address
+
+    def _states(self, field: str, dtype: Any = np.float32) -> np.ndarray:
+        return view(getattr(self._raw, field), (self._raw.track_count, self._raw.step_count), dtype, self)
+
+    # --- size ---
+    @property
+    def step_count(self) -> int:
+        return self._raw.step_count
+
+    @property
+    def track_count(self) -> int:
+        return self._raw.track_count
+
+    @property
+    def dt(self) -> float:
+        """Seconds between steps."""
+        return self._raw.dt
+
+    @property
+    def current_step(self) -> int:
+        """Now: history up to it, future after it."""
+        return self._raw.current_step
+
+    @property
+    def ego(self) -> Optional[int]:
+        """Track of the ego, or None."""
+        return None if self._raw.ego == NONE else self._raw.ego
+
+    @property
+    def hash(self) -> int:
+        """Of the content, map included, provenance excluded: what other scenes call their parent."""
+        return self._raw.hash
+
+    # --- arrays ---
+    @property
+    def valid(self) -> np.ndarray:
+        return self._states("valid", np.bool_)
+
+    @property
+    def x(self) -> np.ndarray:
+        return self._states("x")
+
+    @property
+    def y(self) -> np.ndarray:
+        return self._states("y")
+
+    @property
+    def z(self) -> np.ndarray:
+        return self._states("z")
+
+    @property
+    def heading(self) -> np.ndarray:
+        return self._states("heading")
+
+    @property
+    def vx(self) -> np.ndarray:
+        return self._states("vx")
+
+    @property
+    def vy(self) -> np.ndarray:
+        return self._states("vy")
+
+    @property
+    def state_length(self) -> Optional[np.ndarray]:
+        """[tracks, steps] m where sizes vary over time, else None: see ``tracks["length"]``."""
+        return self._states("state_length") if self._raw.state_length else None
+
+    @property
+    def state_width(self) -> Optional[np.ndarray]:
+        return self._states("state_width") if self._raw.state_width else None
+
+    @property
+    def tracks(self) -> np.ndarray:
+        return view(self._raw.tracks, (self._raw.track_count,), abi.dtype("nm_track"), self)
+
+    @property
+    def types(self) -> np.ndarray:
+        """[tracks] uint8, see AGENT_TYPES."""
+        return self.tracks["type"]
+
+    @property
+    def signal_states(self) -> Optional[np.ndarray]:
+        """[signals, steps] uint8 as recorded (SIGNAL_STATES), None where none were; see :meth:`signal`."""
+        count = self.map.signals.shape[0]
+        return view(self._raw.signal_states, (count, self.step_count), np.uint8, self) if self._raw.signal_states else None
+
+    def signal(self, index: int, step: int) -> str:
+        """State of a signal: as recorded, else the cycle's, else ``"unknown"``."""
+        if not 0 <= index < self.map.signals.shape[0] or step < 0:
+            raise IndexError(f"there is no signal {index} at step {step}")
+        return SIGNAL_STATES[abi.nm_scene_signal(self.address, index, step)]
+
+    # --- words ---
+    @property
+    def map(self) -> Map:
+        if self._map is None:
+            self._map = Map(self._raw.map)
+        return self._map
+
+    @property
+    def tags(self) -> list:
+        pointers = view(self._raw.tags, (self._raw.tag_count,), np.uint64, self)
+        return [abi.text(int(p)) for p in pointers]
+
+    @property
+    def provenance(self) -> dict:
+        """Where it came from: source, file, scene_id, record, program, seed, parent (a hash) and parameters (JSON)."""
+        p = self._raw.provenance
+        text = {name: abi.text(getattr(p, name)) for name in ("source", "file", "scene_id", "program", "parameters")}
+        text["parameters"] = json.loads(text["parameters"] or "{}")
+        return {**text, "record": p.record, "seed": p.seed, "parent": p.parent}
+
+    def resample(self, dt: float = 0.1) -> "Scene":
+        """The same scene with `dt` seconds between steps; worlds want 0.1."""
+        out = ctypes.c_void_p()
+        abi.call("nm_scene_resample", self.address, dt, ctypes.byref(out))
+        return Scene(out.value)
+
+    def events(self) -> np.ndarray:
+        """What the detectors find in it, see :func:`detect`."""
+        return detect(self)
+
+    def __repr__(self) -> str:
+        return (f"<nearmiss.Scene of {self.track_count} tracks, {self.step_count} steps, "
+                f"source {abi.text(self._raw.provenance.source)!r}>")
+
+
+def builtin(spec: str, seed: int = 0) -> Scene:
+    """Traffic on a built-in road: ``"highway:lanes=3,density=25"``. One step; the simulator makes the rest.
+
+    spec  kind, and parameters; see ``nearmiss help simulate`` and sim/builtin.h. :data:`BUILTIN_MAPS` lists the kinds
+    """
+    out = ctypes.c_void_p()
+    abi.call("nm_builtin_scene", spec.encode(), seed, ctypes.byref(out))
+    return Scene(out.value)
+
+
+BUILTIN_MAPS = names("nm_builtin_name", abi.NM_BUILTIN_COUNT)
+
+
+def events_array(address: Optional[int], count: int) -> np.ndarray:
+    """A copy of the library's events."""
+    return view(address, (count,), EVENT_DTYPE, None).copy() if count else np.empty(0, EVENT_DTYPE)
+
+
+def detect(scene: Scene) -> np.ndarray:
+    """Finds and labels the dangerous moments of a scene, with the detectors' default parameters.
+
+    Returns a structured array ordered by kind and step: ``kind`` (KINDS), ``first_step, last_step, critical_step``,
+    ``actor``, ``other`` (tracks; NONE), ``min_ttc`` (s), ``min_distance`` (m), ``min_thw`` (s), ``max_drac`` (m/s^2),
+    ``pet`` (s), ``closing_speed`` (m/s), ``gap`` (m), ``severity`` (0..1), ...; NaN where there is nothing to measure.
+    """
+    scratch = arena()
+    events, count = ctypes.c_void_p(), ctypes.c_size_t()
+    params = abi.nm_detect_params_default()
+    abi.call("nm_detect", scene.address, ctypes.byref(params), scratch.address, ctypes.byref(events),
+             ctypes.byref(count), None)
+    return events_array(events.value, count.value)
