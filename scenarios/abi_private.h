@@ -6,7 +6,8 @@
 ///
 /// V is a number or enumeration, A an array of them, N a structure, NA an array of structures, P a pointer. What is
 /// named wrongly does not compile; what is forgotten is seen when a binding rebuilds the structure: its size or an
-/// offset is another (tests/scenarios/test_abi.c does so).
+/// offset is another, unless it lay where there would be padding anyhow (tests/scenarios/test_abi.c,
+/// tests/python/test_abi.py).
 #ifndef NM_SCENARIOS_ABI_PRIVATE_H
 #define NM_SCENARIOS_ABI_PRIVATE_H
 

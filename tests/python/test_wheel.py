@@ -1,0 +1,64 @@
+"""The wheel, made without network, unpacked into a folder as pip does, and used from there."""
+import base64
+import csv
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+import zipfile
+
+from support import PYTHON, Folder, child
+
+
+class Wheel(Folder, unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        command = [sys.executable, str(PYTHON / "make_wheel.py"), "--library", os.environ["NEARMISS_LIBRARY"], "--version", "0.1.0"]
+        made = [subprocess.run([*command, "--out", str(cls.folder / o)], check=True, capture_output=True, text=True).stdout.strip()
+                for o in ("one", "two")]
+        cls.wheel, cls.twin = map(pathlib.Path, made)
+
+    def test_name_and_bytes(self):
+        self.assertRegex(self.wheel.name, r"^nearmiss-0\.1\.0-py3-none-linux_\w+\.whl$")
+        self.assertEqual(self.wheel.read_bytes(), self.twin.read_bytes())
+
+    def test_record(self):
+        with zipfile.ZipFile(self.wheel) as archive:
+            names = archive.namelist()
+            rows = list(csv.reader(archive.read("nearmiss-0.1.0.dist-info/RECORD").decode().splitlines()))
+            self.assertEqual([r[0] for r in rows], names)
+            for name, digest, size in rows[:-1]:
+                data = archive.read(name)
+                self.assertEqual(len(data), int(size))
+                expected = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+                self.assertEqual(digest, "sha256=" + expected)
+            self.assertTrue({"nearmiss/__init__.py", "nearmiss/py.typed", "nearmiss/libnearmiss.so"} <= set(names))
+            self.assertIn("Requires-Dist: numpy", archive.read("nearmiss-0.1.0.dist-info/METADATA").decode())
+
+    def test_works_where_it_is_unpacked(self):
+        site = self.folder / "site"
+        with zipfile.ZipFile(self.wheel) as archive:
+            archive.extractall(site)
+        code = ("import nearmiss as nm, sys; from nearmiss._abi import abi; print(abi.path);"
+                "print(nm.simulate(nm.builtin('highway', 1), 1).stats['agents'] > 0)")
+        done = child(code, PYTHONPATH=str(site), NEARMISS_LIBRARY="")
+        self.assertEqual(done.stdout.split(), [str(site.resolve() / "nearmiss" / "libnearmiss.so"), "True"], done.stderr)
+
+
+class Bench(unittest.TestCase):
+    def test_prints_the_ratio(self):
+        import json
+
+        done = subprocess.run([sys.executable, "-m", "nearmiss.bench", "--json", "--steps", "5", "--repeats", "1"],
+                              capture_output=True, text=True)
+        rows = json.loads(done.stdout)["rows"]
+        self.assertGreater(rows["python_ratio"]["value"], 0.2)
+        self.assertEqual(rows["agents.all"]["value"], 64)
+        self.assertLess(rows["agents.all"]["value"] * 64, rows["c_agent_steps_per_s.all"]["value"])
+
+
+if __name__ == "__main__":
+    unittest.main()
