@@ -98,8 +98,8 @@ class VectorEnv(_Base):
                 ``"same_step"`` (the last step returns the next episode's first observation; its own is in
                 ``info["final_obs"]``), ``"disabled"`` (``reset(options={"reset_mask": mask})``)
     shuffle     False takes the scenes in turn, else they are drawn
-    copy        True returns copies. False (the default) returns the environment's own arrays, which the next step
-                overwrites: copy what is to be kept
+    copy        True (the default, as Gymnasium's): what reset and step return is the caller's. False returns the
+                environment's own arrays, which the next step overwrites; ``env.observations`` and the like always are
     reward      None: progress_reward per m along the route, collision_reward and off_road_reward when that happens,
                 wrong_way_reward per step against a lane, goal_reward at the goal. Or a function of the environment
                 that returns an array shaped like the rewards: see ``progress``, ``events``, ``layout``
@@ -124,7 +124,7 @@ class VectorEnv(_Base):
                  neighbour_radius: float = 60.0, lane_points: int = 10, route_points: int = 10,
                  point_spacing: float = 5.0, progress_reward: float = 0.1, collision_reward: float = -10.0,
                  off_road_reward: float = -10.0, wrong_way_reward: float = -0.1, goal_reward: float = 1.0,
-                 reward: Optional[Callable[["VectorEnv"], np.ndarray]] = None, copy: bool = False, threads: int = 0,
+                 reward: Optional[Callable[["VectorEnv"], np.ndarray]] = None, copy: bool = True, threads: int = 0,
                  **conditions: Any) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}")
@@ -320,7 +320,7 @@ class VectorEnv(_Base):
             raise abi.error(status, self._error)
         if self._reward_function is not None:
             self._reward(self._reward_function(self))
-        info = self._infos() if self.copy else dict(self._info)
+        info = self._infos()
         if self.final_observations is not None:
             over = self.terminated | self.truncated
             if over.any():

@@ -60,7 +60,7 @@ class VectorEnv(unittest.TestCase):
             self.assertTrue(np.array_equal(kept[0], env.observations) and np.array_equal(kept[1], env.hashes()))
 
     def test_shapes_and_arrays(self):
-        with nm.VectorEnv("highway:density=20", 5, neighbours=3, lane_points=4, route_points=2) as env:
+        with nm.VectorEnv("highway:density=20", 5, neighbours=3, lane_points=4, route_points=2, copy=False) as env:
             observations, info = env.reset(seed=1)
             self.assertEqual(observations.shape, (5, env.features))
             self.assertEqual(env.features, sum(r * c for r, c in (p["shape"] for p in env.layout.values())))
@@ -75,7 +75,7 @@ class VectorEnv(unittest.TestCase):
             speeds = [env.states(e)["speed"][env.states(e)["track"] == env.tracks()[e, 0]][0] for e in range(5)]
             self.assertTrue(np.allclose(env.column("agent", "speed"), speeds))
             self.assertTrue((env.column("neighbours", "present").sum(axis=1) > 0).all())
-        with nm.VectorEnv("highway:density=20", 5, copy=True) as env:
+        with nm.VectorEnv("highway:density=20", 5) as env:
             first, _ = env.reset(seed=1)
             kept = first.copy()
             second = env.step(np.ones((5, 2)))[0]
@@ -185,7 +185,7 @@ class VectorEnv(unittest.TestCase):
             nm.VectorEnv("highway", 2, max_steps=0)
 
     def test_closed(self):
-        env = nm.VectorEnv("highway", 2)
+        env = nm.VectorEnv("highway", 2, copy=False)
         observations, _ = env.reset(seed=0)
         env.close()
         env.close()
@@ -195,7 +195,7 @@ class VectorEnv(unittest.TestCase):
         self.assertTrue(np.isfinite(observations).all())
 
     def test_arrays_outlive_the_environment(self):
-        observations = nm.VectorEnv("highway", 2).reset(seed=0)[0]
+        observations = nm.VectorEnv("highway", 2, copy=False).reset(seed=0)[0]
         gc.collect()
         self.assertTrue(np.isfinite(observations).all())
 
@@ -245,6 +245,41 @@ class WithGymnasium(unittest.TestCase):
             self.assertIsInstance(env, gymnasium.vector.VectorEnv)
             self.assertTrue(env.single_observation_space.contains(env.reset(seed=1)[0][0]))
             self.assertTrue(env.observation_space.contains(env.step(env.action_space.sample())[0]))
+
+    def test_wrappers_take_it(self):
+        from gymnasium.wrappers import vector
+
+        with nm.VectorEnv("highway:density=10", 2, max_steps=10) as env:
+            wrapped = vector.RecordEpisodeStatistics(vector.NormalizeObservation(vector.ClipAction(env)))
+            wrapped.reset(seed=1)
+            ended = sum("episode" in wrapped.step(wrapped.action_space.sample())[4] for _ in range(25))
+            self.assertGreater(ended, 0)
+
+    def test_passes_the_checker(self):
+        from gymnasium.utils.env_checker import check_env
+
+        class One(gymnasium.Env):
+            """The same with one world, without the dimension of worlds."""
+
+            metadata = {"render_modes": []}
+
+            def __init__(self):
+                self.many = nm.VectorEnv("highway:density=20", 1, autoreset="disabled")
+                self.observation_space = self.many.single_observation_space
+                self.action_space = self.many.single_action_space
+
+            def reset(self, *, seed=None, options=None):
+                super().reset(seed=seed)
+                return self.many.reset(seed=seed)[0][0], {}
+
+            def step(self, action):
+                seen, reward, terminated, truncated, _ = self.many.step(np.asarray(action)[None])
+                return seen[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
+
+            def close(self):
+                self.many.close()
+
+        check_env(One(), skip_render_check=True)
 
 
 if __name__ == "__main__":
