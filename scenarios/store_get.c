@@ -191,8 +191,8 @@ nm_status nm_store_generated_ids(nm_store *store, int64_t generation, nm_arena *
     *ids = NULL;
     *count = 0;
     sqlite3_stmt *statement = NULL;
-    const int result = sqlite3_prepare_v2(
-        store->db, "SELECT scene FROM generated WHERE generation = ?1 ORDER BY scene", -1, &statement, NULL);
+    const int result = sqlite3_prepare_v2(store->db, "SELECT scene FROM generated WHERE generation = ?1 ORDER BY scene",
+                                          -1, &statement, NULL);
     if (result != SQLITE_OK) return nm_store_fail(store, result, "listing the scenes of a generation", error);
     sqlite3_bind_int64(statement, 1, generation);
     return list_ids(store, statement, arena, ids, count, error);

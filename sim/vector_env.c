@@ -111,6 +111,9 @@ static nm_status set_stage(nm_vector_env *env, uint32_t index, nm_error *error) 
     const nm_status status = nm_world_measure(scene, &config, &bytes, &why);
     if (status != NM_OK) return NM_ERROR(error, status, "scene %u: %s", index, why.message);
     if (bytes > env->world_bytes) env->world_bytes = bytes;
+    if (c->others == NM_POLICY_LOG && stage->start_step + 1 >= scene->step_count)
+        return NM_ERROR(error, NM_E_ARGUMENT, "scene %u has nothing recorded after step %u to replay", index,
+                        stage->start_step);
     const uint32_t ego = find_ego(scene, stage->start_step);
     uint32_t most = c->control == NM_VECTOR_EGO ? 1 : c->agents ? c->agents : scene->track_count;
     if (most > scene->track_count) most = scene->track_count;

@@ -118,7 +118,8 @@ typedef struct nm_vector_env nm_vector_env;
 /// it makes no progress and has no goal).
 ///
 /// returns  NM_OK; NM_E_ARGUMENT for a configuration that makes no sense, and, naming the scene by its number, for one
-///          with another time step or without anybody to control at the start; NM_E_MEMORY. *env is NULL unless NM_OK
+///          with another time step, without anybody to control at the start, or to be replayed without a recording;
+///          NM_E_MEMORY. *env is NULL unless NM_OK
 NM_API nm_status nm_vector_env_create(const nm_vector_env_config *config, nm_vector_env **env, nm_error *error);
 NM_API void nm_vector_env_destroy(nm_vector_env *env); ///< NULL is fine
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import math
+import operator
 import os
 import pathlib
 import re
+import sys
 import threading
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional
 
 import numpy as np
 
@@ -69,12 +72,12 @@ class _Tables(ctypes.Structure):
                 ("constants", ctypes.POINTER(_Constant))]
 
 
-_NUMBERS = {"char": ctypes.c_char, "i8": ctypes.c_int8, "u8": ctypes.c_uint8, "i16": ctypes.c_int16,
+_NUMBERS: Dict[str, Any] = {"char": ctypes.c_char, "i8": ctypes.c_int8, "u8": ctypes.c_uint8, "i16": ctypes.c_int16,
             "u16": ctypes.c_uint16, "i32": ctypes.c_int32, "u32": ctypes.c_uint32, "i64": ctypes.c_int64,
             "u64": ctypes.c_uint64, "f32": ctypes.c_float, "f64": ctypes.c_double, "pointer": ctypes.c_void_p}
 _DTYPES = {"i8": "i1", "u8": "u1", "i16": "<i2", "u16": "<u2", "i32": "<i4", "u32": "<u4", "i64": "<i8", "u64": "<u8",
            "f32": "<f4", "f64": "<f8", "pointer": "<u8"}
-_C_NUMBERS = {"void": None, "int": ctypes.c_int, "unsigned": ctypes.c_uint, "size_t": ctypes.c_size_t,
+_C_NUMBERS: Dict[str, Any] = {"void": None, "int": ctypes.c_int, "unsigned": ctypes.c_uint, "size_t": ctypes.c_size_t,
               "uint8_t": ctypes.c_uint8, "int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32,
               "int64_t": ctypes.c_int64, "uint64_t": ctypes.c_uint64, "float": ctypes.c_float,
               "double": ctypes.c_double}
@@ -88,8 +91,9 @@ class Abi:
     functions  ``abi.nm_scene_destroy``, with argument and result types set
     """
 
-    def __init__(self, tables: _Tables, path: str) -> None:
+    def __init__(self, tables: _Tables, path: str, library: Any) -> None:
         self.path = path
+        self._library = library  # kept loaded
         self.program = tables.program.decode()
         self._raw = {t.name.decode(): t for t in tables.types[: tables.type_count]}
         self._structures: dict[str, Any] = {}
@@ -184,9 +188,7 @@ class Abi:
         arguments = [a.strip() for a in raw.arguments.decode().strip("()").split(",")]
         types = [] if arguments == ["void"] else [self._c_type(a) for a in arguments]
         prototype = ctypes.CFUNCTYPE(self._c_type(raw.result.decode()), *types)
-        made = prototype(raw.address)
-        made.__name__ = name
-        return made
+        return prototype(raw.address)
 
     # --- calls ---
 
@@ -208,7 +210,7 @@ class Abi:
         """The text a pointer of a structure points to; "" for NULL."""
         return ctypes.string_at(address).decode(errors="replace") if address else ""
 
-    def enumeration(self, function: str, value_type: Any, name: str, what: str, names: Iterator[str]) -> int:
+    def enumeration(self, function: str, name: str, what: str, names: Iterable[str]) -> int:
         """Value of `name` by one of the library's ..._from_name functions; ValueError with what there is."""
         value = ctypes.c_int()
         if not isinstance(name, str) or not getattr(self, function)(name.encode(), ctypes.byref(value)):
@@ -257,9 +259,7 @@ def _open() -> Abi:
         tables = library.nm_abi().contents
         if tables.size != ctypes.sizeof(_Tables):
             raise ImportError(f"{path}: nm_abi_tables has {tables.size} bytes, not {ctypes.sizeof(_Tables)}")
-        abi = Abi(tables, str(path))
-        abi._library = library
-        return abi
+        return Abi(tables, str(path), library)
     raise ImportError("libnearmiss.so was not found; looked at " + ", ".join(looked) +
                       ". NEARMISS_LIBRARY names another place")
 
@@ -372,6 +372,70 @@ def arena() -> Handle:
     if not address:
         raise MemoryError("no memory for an arena")
     return Handle(address, "nm_arena_destroy", "arena")
+
+
+def unsigned(value: Any, what: str, bits: int = 32) -> int:
+    """A whole number that the library can take; ValueError otherwise, where ctypes would cut it off."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{what} must be a whole number, not {value!r}") from None
+    if not 0 <= number < 1 << bits:
+        raise ValueError(f"{what} {number} is not in 0..{(1 << bits) - 1}")
+    return number
+
+
+def steps_of(seconds: float) -> int:
+    """Steps of 0.1 s."""
+    if not math.isfinite(seconds) or not 0 <= seconds < 1e8:
+        raise ValueError(f"{seconds!r} seconds can not be driven")
+    return round(seconds * 10)
+
+
+class Guard:
+    """Around calls of the library that call Python back: what Python raises, Ctrl-C too, is kept, stops the library,
+    and is raised again by `check` once it has returned.
+
+    A signal is seen when Python is entered, which may be on the first instruction of a callback, before any `try`:
+    ctypes hands that to sys.unraisablehook and goes on. So the hook is ours inside ``with guard:``.
+    """
+
+    def __init__(self) -> None:
+        self.trouble: Optional[BaseException] = None
+        self._before: Any = None
+
+    def __enter__(self) -> "Guard":
+        if threading.current_thread() is threading.main_thread():  # no other sees signals
+            self._before = sys.unraisablehook
+            sys.unraisablehook = self._unraisable
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._before is not None:
+            sys.unraisablehook, self._before = self._before, None
+
+    def _unraisable(self, about: Any) -> None:
+        lost = about.exc_value
+        if lost is not None and (not isinstance(lost, Exception) or "ctypes callback" in (about.err_msg or "")):
+            self.trouble = self.trouble or lost
+        else:
+            self._before(about)
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Runs a function, keeps what it raises."""
+        try:
+            if self.trouble is None:
+                function(*arguments)
+        except BaseException as problem:
+            self.trouble = problem
+
+    def stop(self, _: Any = None) -> int:
+        """For the library to ask whether to stop. Running Python is what lets Python see a signal."""
+        return int(self.trouble is not None)
+
+    def check(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
 
 def names(function: str, count: int) -> list:

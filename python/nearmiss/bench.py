@@ -28,7 +28,7 @@ WORLDS, SCENE = 64, "junction_signal:lanes=2,length=250,density=40,vehicles=64"
 
 def _actions(env: VectorEnv) -> np.ndarray:
     """Gentle: nobody brakes, so that worlds stay full."""
-    actions = np.zeros(env.action_space.shape, np.float32)
+    actions: np.ndarray = np.zeros_like(env.action_space.low)
     actions[..., 0] = 0.2
     return actions
 

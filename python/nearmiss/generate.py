@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional
 
 import numpy as np
 
-from ._abi import Error, Handle, abi, names
+from ._abi import Error, Guard, Handle, abi, names, steps_of, unsigned
 from .scene import BUILTIN_MAPS, KINDS, Scene, builtin
 from .simulate import at_simulation_step
 from .store import Store
@@ -64,7 +64,7 @@ class Cases:
     ids     [cases] in the store, [] for those in memory; hours of all of the set
     """
 
-    def __init__(self, store: Optional[Store], ids: Sequence[int], cases: Optional[List[Case]], yields: list,
+    def __init__(self, store: Optional[Store], ids: Iterable[int], cases: Optional[List[Case]], yields: list,
                  hours: float) -> None:
         self._store, self._cases = store, cases
         self.ids, self.yields, self.hours = [int(i) for i in ids], yields, hours
@@ -137,8 +137,8 @@ def _set_params(row: Any, params: dict, collisions: float) -> set:
     taken = set()
     spec = _spec(row.kind)
     for name, wanted in params.items():
-        low, high = (wanted, wanted) if np.isscalar(wanted) else wanted
-        text = f"{name}={float(low):.9g}:{float(high):.9g}".encode()
+        low, high = (float(v) for v in np.broadcast_to(wanted, 2))
+        text = f"{name}={low:.9g}:{high:.9g}".encode()
         if name not in [abi.text(p.name) for p in spec.params[: spec.param_count]]:
             continue
         for s in range(len(SEVERITIES)):
@@ -196,6 +196,7 @@ def generate(kinds: Union[str, Sequence[str]], count: int = 10, *, seed: int = 0
         raise ValueError(f"severity {severity!r} is none of: {', '.join(SEVERITIES)}")
     if count < 0 or hours < 0 or (count == 0 and hours == 0):
         raise ValueError("ask for a count of scenes of each kind, or for hours")
+    seed = unsigned(seed, "seed", 63)
     collisions = 0.25 if severity is None else float(severity == "collision")
     shares = _shares(generator)
     if shares[abi.NM_CASE_DIFFUSION] > 0 and model is None:
@@ -203,12 +204,12 @@ def generate(kinds: Union[str, Sequence[str]], count: int = 10, *, seed: int = 0
     rows, taken = [], set()
     for name in wanted:
         row = abi.nm_corner_kind()
-        index = abi.enumeration("nm_kind_from_name", None, name, "kind", KINDS)
+        index = abi.enumeration("nm_kind_from_name", name, "kind", KINDS)
         if every and not (_spec(index).generable and _can_be(index, severity)):
             continue
         abi.call("nm_corner_kind_default", index, ctypes.byref(row))
         row.collisions = collisions
-        row.sampling = abi.enumeration("nm_sampling_from_name", None, sampling, "sampling",
+        row.sampling = abi.enumeration("nm_sampling_from_name", sampling, "sampling",
                                        ("uniform", "grid", "all", "critical"))
         taken |= _set_params(row, params or {}, collisions)
         rows.append(row)
@@ -220,8 +221,9 @@ def generate(kinds: Union[str, Sequence[str]], count: int = 10, *, seed: int = 0
     loaded = _Model(model) if model is not None else None
     try:
         config, kept_alive = _configure(rows, sources, shares, loaded, every)
-        config.count, config.hours, config.seed = count, hours, seed
-        config.steps, config.traffic, config.adversaries = round(seconds * 10), traffic, adversaries
+        config.count, config.hours, config.seed = unsigned(count, "count", 63), hours, seed
+        config.steps, config.traffic = steps_of(seconds), unsigned(traffic, "traffic")
+        config.adversaries = unsigned(adversaries, "adversaries")
         described = {"kinds": [_describe_kind(config_row, collisions) for config_row in kept_alive["kinds"]],
                      "generators": dict(zip(GENERATORS, shares)), "sampling": sampling,
                      "sources": [f"{s.hash:016x}" for s in sources], "count": count, "hours": hours,
@@ -276,38 +278,27 @@ def _run(config: Any, kind_count: int, into: Any, threads: int, progress: Option
     yields = (abi.nm_corner_yield * (kind_count * len(GENERATORS)))()
     report = abi.nm_corner_report()
     report.yields = ctypes.addressof(yields)
-    trouble: List[BaseException] = []
+    guard = Guard()
 
-    def guarded(function: Callable[..., Any], *arguments: Any) -> None:
-        try:
-            function(*arguments)
-        except BaseException as problem:  # Ctrl-C too: raised again when the library has returned
-            trouble.append(problem)
-
-    def stop(_: Any) -> int:
-        guarded(int)  # running Python is what lets it see a signal
-        return int(bool(trouble))
-
-    stop_c = _STOP(stop)
-    progress_c = _PROGRESS(lambda _, kept, hours: guarded(progress, kept, hours) if progress else None)
+    stop_c = _STOP(guard.stop)
+    progress_c = _PROGRESS(lambda _, kept, hours: guard(progress, kept, hours) if progress else None)
     config.stop = ctypes.cast(stop_c, ctypes.c_void_p).value
     config.progress = ctypes.cast(progress_c, ctypes.c_void_p).value
     pool = ctypes.c_void_p()
-    abi.call("nm_thread_pool_create", threads, ctypes.byref(pool))
+    abi.call("nm_thread_pool_create", unsigned(threads, "threads", 31), ctypes.byref(pool))
     pool_handle = Handle(pool.value, "nm_thread_pool_destroy", "thread pool")
     folder = tempfile.TemporaryDirectory(prefix="nearmiss-") if into is None else None
-    path = os.path.join(folder.name, "cases.db") if folder else into
-    own = not isinstance(path, Store)
-    store = Store(path, "a") if own else path
+    place = os.path.join(folder.name, "cases.db") if folder else into
+    store: Store = place if isinstance(place, Store) else Store(place, "a")
     try:
         try:
-            _set_run(store, config, pool_handle, report)
+            with guard, store._handle.lock:
+                abi.call("nm_corner_set_run", ctypes.byref(config), store._handle.address, pool_handle.address,
+                         ctypes.byref(report))
         except Error:
-            if trouble:
-                raise trouble[0] from None
+            guard.check()
             raise
-        if trouble:
-            raise trouble[0]
+        guard.check()
         rows = [{"kind": KINDS[y.kind], "generator": GENERATORS[y.generator], "attempts": y.attempts, "kept": y.kept,
                  "given_up": bool(y.given_up)} for y in yields if y.share > 0]
         ids = store._ids("nm_store_generated_ids", report.generation)
@@ -318,8 +309,3 @@ def _run(config: Any, kind_count: int, into: Any, threads: int, progress: Option
         if folder:
             store.close()
             folder.cleanup()
-
-
-def _set_run(store: Store, config: Any, pool: Handle, report: Any) -> None:
-    with store._handle.lock:
-        abi.call("nm_corner_set_run", ctypes.byref(config), store._handle.address, pool.address, ctypes.byref(report))

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Union
 
 import numpy as np
 
-from ._abi import Error, Handle, abi, view
+from ._abi import Error, Guard, Handle, abi, unsigned
 from .scene import NONE, Scene
 
 _BEGIN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -81,7 +81,10 @@ class _Part:
     def __init__(self, raw: Any, shelf: _Shelf, name: str, fields: dict) -> None:
         self._raw, self._shelf, self._name, self._fields, self._over = raw, shelf, name, fields, False
 
-    def __getattr__(self, field: str) -> np.ndarray:
+    def __repr__(self) -> str:
+        return f"<{self._name}: {', '.join(self._fields)}>"
+
+    def __getattr__(self, field: str) -> Any:
         if field.startswith("_") or field not in self._fields:
             raise AttributeError(f"{self._name} has no {field!r}: {', '.join(self.__dict__.get('_fields', ()))}")
         if self._over:
@@ -168,7 +171,7 @@ def _map(address: int, shelf: _Shelf) -> _Part:
         "stop_lines": ("stop_lines", (raw.stop_line_count,), abi.dtype("nm_planner_stop_line")),
         "crosswalks": ("crosswalks", (raw.crosswalk_count,), abi.dtype("nm_planner_area")),
         "area_points": ("area_points", (raw.area_point_count, 2), np.float32)})
-    part.version = raw.version
+    part.__dict__["version"] = raw.version
     return part
 
 
@@ -179,20 +182,20 @@ def _route(address: int, shelf: _Shelf) -> _Part:
         "lanes": ("lanes", (raw.lane_count,), np.uint32), "lane_from": ("lane_from", (raw.lane_count,), np.float32),
         "points": ("points", (raw.point_count, 2), np.float32), "heading": ("heading_scene", n, np.float32),
         "curvature": ("curvature", n, np.float32), "speed_limit": ("speed_limit", n, np.float32)})
-    part.length, part.goal = raw.length, raw.goal
+    part.__dict__.update(length=raw.length, goal=raw.goal)
     return part
 
 
 class _Bridge:
     """A Python planner behind the planner's table of functions."""
 
-    def __init__(self, planner: Any, name: str, history: int, map_radius: float) -> None:
+    def __init__(self, planner: Any, name: str, history: int, map_radius: float, guard: Guard) -> None:
         self.planner = planner
         self.plan = planner.plan if hasattr(planner, "plan") else planner
         self.history, self.map_radius = history, map_radius
         self.shelf = _Shelf()
         self.failure: Optional[str] = None  # the traceback of the last exception
-        self.interrupt: Optional[BaseException] = None
+        self.outer = guard  # of what is no planner's failure: Ctrl-C, SystemExit
         self._name = name.encode()
         table = abi.nm_planner_vtable()
         self._functions = (_CREATE(lambda *_: 1), _NEEDS(self._needs), _BEGIN(self._begin), _PLAN(self._plan),
@@ -215,8 +218,8 @@ class _Bridge:
             self.failure = traceback.format_exc()
             last = traceback.extract_tb(problem.__traceback__)[-1]
             words = f"{type(problem).__name__}: {problem} ({last.filename.rsplit('/', 1)[-1]}:{last.lineno}, in {last.name})"
-        except BaseException as problem:  # Ctrl-C, SystemExit: raised again when the library has returned
-            self.interrupt = problem
+        except BaseException as problem:
+            self.outer.trouble = problem
             words = "interrupted"
         if error and size:
             text = words.encode()[: size - 1]
@@ -326,11 +329,13 @@ def evaluate(planner: Union[str, Callable, Any], scenes: Union[Scene, Iterable[S
 
     listed = [scenes] if isinstance(scenes, Scene) else list(scenes)
     config = abi.nm_episode_config_default()
-    config.agents = abi.enumeration("nm_episode_agents_from_name", None, agents, "agents", ("idm", "log"))
+    config.agents = abi.enumeration("nm_episode_agents_from_name", agents, "agents", ("idm", "log"))
     if config.agents == abi.NM_EPISODE_NEXUS:
         raise ValueError("agents 'nexus' are driven by nearmiss evaluate: here they are 'idm' or 'log'")
-    config.seconds, config.seed, config.perfect, config.keep_scene = seconds, seed, int(perfect), int(keep)
-    config.start_step = NONE if start_step is None else start_step
+    config.seconds, config.perfect, config.keep_scene = seconds, int(perfect), int(keep)
+    config.seed = unsigned(seed, "seed", 64)
+    config.start_step = NONE if start_step is None else unsigned(start_step, "start step")
+    guard = Guard()
     config.deadline = deadline
     bridge: Optional[_Bridge] = None
     if isinstance(planner, str):
@@ -340,11 +345,11 @@ def evaluate(planner: Union[str, Callable, Any], scenes: Union[Scene, Iterable[S
     elif callable(planner) or hasattr(planner, "plan"):
         if not 1 <= history <= 100 or not 0 <= map_radius <= 1000:
             raise ValueError("history is 1..100 samples, map_radius 0..1000 m")
-        bridge = _Bridge(planner, getattr(planner, "__name__", type(planner).__name__), history, map_radius)
+        bridge = _Bridge(planner, getattr(planner, "__name__", type(planner).__name__), history, map_radius, guard)
         handle = bridge.handle
     else:
         raise ValueError(f"a planner is a name, a callable or an object with plan(), not {type(planner).__name__}")
-    stop = _STOP(lambda _: int(bridge is not None and bridge.interrupt is not None))
+    stop = _STOP(guard.stop)
     config.stop = ctypes.cast(stop, ctypes.c_void_p).value
     work = Handle(abi.nm_episode_work_create(), "nm_episode_work_destroy", "episode")
     episodes = []
@@ -353,15 +358,16 @@ def evaluate(planner: Union[str, Callable, Any], scenes: Union[Scene, Iterable[S
             ready = at_simulation_step(scene)
             raw = abi.nm_episode()
             try:
-                abi.call("nm_episode_run", work.address, ready.address, handle.address, ctypes.byref(config),
-                         ctypes.byref(raw))
-            finally:
-                if bridge is not None and bridge.interrupt is not None:
-                    if raw.scene:
-                        abi.nm_scene_destroy(raw.scene)
-                    raise bridge.interrupt
-            failed = bridge is not None and raw.outcome == abi.NM_EPISODE_FAILED
-            episodes.append(_episode(raw, bridge.failure if failed and bridge else None))
+                with guard:
+                    abi.call("nm_episode_run", work.address, ready.address, handle.address, ctypes.byref(config),
+                             ctypes.byref(raw))
+            except Error:
+                guard.check()
+                raise
+            failure = bridge.failure if bridge is not None and raw.outcome == abi.NM_EPISODE_FAILED else None
+            episode = _episode(raw, failure)
+            guard.check()
+            episodes.append(episode)
     finally:
         work.close()
         handle.close()

@@ -2,12 +2,11 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ._abi import Error, Handle, abi, names, view
+from ._abi import Handle, abi, names, steps_of, unsigned, view
 from .scene import NONE, Scene
 
 POLICIES = names("nm_policy_name", abi.NM_POLICY_COUNT)  #: "custom" is C's alone
@@ -33,11 +32,11 @@ def at_simulation_step(scene: Scene) -> Scene:
 
 
 def _config(scene: Scene, agents: str, ego: str, seed: int, start_step: int, idm: str) -> Any:
-    if not 0 <= start_step < max(scene.step_count, 1):
+    if unsigned(start_step, "start step") >= max(scene.step_count, 1):
         raise ValueError(f"start step {start_step} is outside of the scene's {scene.step_count} steps")
     config = abi.nm_world_config_default()
     config.agents, config.ego = policy(agents), policy(ego)
-    config.seed, config.start_step, config.idm = seed, start_step, idm_set(idm)
+    config.seed, config.start_step, config.idm = unsigned(seed, "seed", 64), start_step, idm_set(idm)
     return config
 
 
@@ -69,7 +68,7 @@ def simulate(scene: Scene, seconds: float = 8.0, *, agents: str = "idm", ego: st
     config = _config(ready, agents, ego, seed, start_step, idm)
     config.parent = parent if ready is not scene else 0
     result = abi.nm_rollout_result()
-    abi.call("nm_rollout", ready.address, ctypes.byref(config), round(seconds * 10), int(keep), ctypes.byref(result))
+    abi.call("nm_rollout", ready.address, ctypes.byref(config), steps_of(seconds), int(keep), ctypes.byref(result))
     return Rollout(Scene(result.scene) if result.scene else None, _stats(result.stats), result.hash)
 
 
@@ -82,6 +81,23 @@ class World:
 
     agents, ego  ``"idm"``, ``"log"``, ``"constant_velocity"`` or ``"external"`` (:meth:`control`, :meth:`place`)
     """
+
+    # see below: each is a property
+    track: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    heading: np.ndarray
+    speed: np.ndarray
+    accel: np.ndarray
+    vx: np.ndarray
+    vy: np.ndarray
+    curvature: np.ndarray
+    length: np.ndarray
+    width: np.ndarray
+    type: np.ndarray
+    lane: np.ndarray
+    ttc: np.ndarray
+    off_road: np.ndarray
 
     def __init__(self, scene: Scene, *, agents: str = "idm", ego: str = "idm", seed: int = 0, start_step: int = 0,
                  idm: str = "nearmiss") -> None:
@@ -108,12 +124,13 @@ class World:
             abi.nm_world_step(self._handle.address, self._contacts, len(self._contacts), ctypes.byref(count))
             self._look()
         n = min(count.value, len(self._contacts))
-        return np.frombuffer(self._contacts, abi.dtype("nm_contact"), count=n).copy() if n else np.empty(0, abi.dtype("nm_contact"))
+        dtype = abi.dtype("nm_contact")
+        return np.frombuffer(self._contacts, dtype, count=n).copy() if n else np.empty(0, dtype)
 
     def reset(self, seed: int) -> None:
         """Back to the start with another seed."""
         with self._handle.lock:
-            abi.nm_world_reset(self._handle.address, seed)
+            abi.nm_world_reset(self._handle.address, unsigned(seed, "seed", 64))
             self._look()
 
     def control(self, track: int, acceleration: float, curvature: float) -> None:

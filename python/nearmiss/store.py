@@ -4,12 +4,13 @@ from __future__ import annotations
 import ctypes
 import json
 import math
+import operator
 import os
 from typing import Any, Iterator, NamedTuple, Optional, Union
 
 import numpy as np
 
-from ._abi import Error, Handle, abi, arena, view
+from ._abi import Error, Handle, abi, arena, unsigned, view
 from .scene import KINDS, Scene, events_array
 
 _MODES = {"r": "NM_STORE_READ", "w": "NM_STORE_WRITE", "a": "NM_STORE_CREATE"}
@@ -53,7 +54,7 @@ class Hits:
         return len(self.array)
 
     def __getitem__(self, index: int) -> Hit:
-        row = self.array[index]
+        row = self.array[operator.index(index)]
         detail = row["detail"]
         known = int(row["event"]) != 0
         index_of = lambda value: int(value) if known and int(value) != abi.NM_NONE else None  # noqa: E731
@@ -201,16 +202,14 @@ class Store:
         for name, buffer in keep.items():
             setattr(query, name, ctypes.addressof(buffer))
         if kind is not None:
-            query.kind = abi.enumeration("nm_kind_from_name", None, kind, "kind", KINDS)
+            query.kind = abi.enumeration("nm_kind_from_name", kind, "kind", KINDS)
         for name, bounds in (("ttc", ttc), ("distance", distance)):
             low, high = bounds if bounds is not None else (None, None)
             setattr(query, f"{name}_min", math.nan if low is None else low)
             setattr(query, f"{name}_max", math.nan if high is None else high)
         query.severity_min = math.nan if severity is None else severity
         query.like = 0 if like is None else int(like)
-        if limit < 0:
-            raise ValueError("limit is negative")
-        query.limit, query.seconds = limit, seconds
+        query.limit, query.seconds = unsigned(limit, "limit"), seconds
         scratch, hits, count = arena(), ctypes.c_void_p(), ctypes.c_size_t()
         self._call("nm_store_find_all", ctypes.byref(query), scratch.address, ctypes.byref(hits), ctypes.byref(count))
         dtype = abi.dtype("nm_hit")

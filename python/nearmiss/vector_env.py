@@ -3,20 +3,23 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ._abi import Error, Handle, abi, view
+from ._abi import Error, Handle, abi, unsigned, view
 from .scene import NONE, Scene, builtin
 from .simulate import at_simulation_step, idm_set, policy
 from .store import Store
 
+_gymnasium: Any = None
+_Base: Any = object
 try:  # the base class where it is installed; everything works without it
-    import gymnasium as _gymnasium
-    from gymnasium.vector import VectorEnv as _Base
+    import gymnasium as _gymnasium  # type: ignore[import-not-found,no-redef]
+
+    _Base = _gymnasium.vector.VectorEnv
 except ImportError:
-    _gymnasium, _Base = None, object
+    pass
 
 #: bits of ``env.events``
 COLLIDED: int = abi.NM_VECTOR_COLLIDED
@@ -80,7 +83,7 @@ def _gather(scenes: Scenes, num_envs: int, seed: int, conditions: dict) -> List[
     return [at_simulation_step(scene) for scene in found]
 
 
-class VectorEnv(_Base):
+class VectorEnv(_Base):  # type: ignore[misc]
     """`num_envs` worlds over scenes, each with its ego (or everybody) driven from outside.
 
     scenes      a built-in road such as ``"highway:density=25"`` (num_envs of them, seeds seed, seed + 1, ...), scenes,
@@ -126,8 +129,8 @@ class VectorEnv(_Base):
                  off_road_reward: float = -10.0, wrong_way_reward: float = -0.1, goal_reward: float = 1.0,
                  reward: Optional[Callable[["VectorEnv"], np.ndarray]] = None, copy: bool = True, threads: int = 0,
                  **conditions: Any) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}")
+        if unsigned(num_envs, "num_envs") == 0:
+            raise ValueError("num_envs is 0")
         self.scenes = _gather(scenes, num_envs, seed, conditions)
         self.num_envs, self.copy = num_envs, copy
         config = abi.nm_vector_env_config_default()
@@ -144,9 +147,9 @@ class VectorEnv(_Base):
                   "collision_reward": collision_reward, "off_road_reward": off_road_reward,
                   "wrong_way_reward": wrong_way_reward, "goal_reward": goal_reward}
         for name, value in values.items():
-            if isinstance(value, int) and value < 0 and name not in ("control", "action"):
-                raise ValueError(f"{name} is negative")
-            setattr(config, name, value)
+            whole = name not in ("scenes", "idm", "neighbour_radius", "point_spacing") and not name.endswith("_reward")
+            setattr(config, name, unsigned(value, name, 64 if name == "seed" else 31 if name == "threads" else 32)
+                    if whole else value)
         out = ctypes.c_void_p()
         abi.call("nm_vector_env_create", ctypes.byref(config), ctypes.byref(out))
         self._handle = Handle(out.value, "nm_vector_env_destroy", "environment")
@@ -270,7 +273,7 @@ class VectorEnv(_Base):
     def _infos(self) -> dict:
         return {name: self._give(array) for name, array in self._info.items()}
 
-    def reset(self, *, seed: Union[int, None] = None, options: Optional[dict] = None) -> Tuple[np.ndarray, dict]:
+    def reset(self, *, seed: Optional[int] = None, options: Optional[dict] = None) -> Tuple[np.ndarray, dict]:
         """Begins episodes; ``seed`` makes them the first of that seed, None goes on to the next.
 
         options  ``{"reset_mask": [num_envs] bool}``: only these
@@ -280,9 +283,7 @@ class VectorEnv(_Base):
             mask = np.ascontiguousarray(options["reset_mask"])
             if mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
                 raise ValueError(f"reset_mask must be bool [{self.num_envs}], not {mask.dtype} {list(mask.shape)}")
-        if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise ValueError(f"seed must be an integer from 0 on, not {seed!r}")
-        start = ctypes.c_uint64(int(seed)) if seed is not None else None
+        start = ctypes.c_uint64(unsigned(seed, "seed", 64)) if seed is not None else None
         address = self._own()
         try:
             abi.call("nm_vector_env_reset", address, ctypes.byref(start) if start is not None else None,
@@ -339,7 +340,7 @@ class VectorEnv(_Base):
         taken = self._take(actions)
         address = self._own()
         try:
-            abi.call("nm_vector_env_run", address, taken, steps)
+            abi.call("nm_vector_env_run", address, taken, unsigned(steps, "steps"))
         finally:
             self._handle.lock.release()
 

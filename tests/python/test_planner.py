@@ -155,6 +155,19 @@ class Planners(unittest.TestCase):
         with self.assertRaises(KeyboardInterrupt):
             nm.evaluate(slow, [self.scene, self.scene])
 
+        def by_itself(*_):  # a signal that comes while a built-in planner drives is seen by the library's question
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, by_itself)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with self.assertRaises(KeyboardInterrupt):
+                nm.evaluate("pdm", [self.scene] * 100000)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
         def leave(seen):
             raise SystemExit(3)
 

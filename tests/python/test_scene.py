@@ -1,9 +1,7 @@
 """Scenes, maps and stores: views that are not copies, do not dangle and can not be written; searches as the program's."""
 import gc
-import json
 import os
 import sqlite3
-import subprocess
 import unittest
 
 import nearmiss as nm

@@ -71,7 +71,8 @@ class Simulate(Folder, unittest.TestCase):
     def test_refusals(self):
         road = nm.builtin(ROAD, 1)
         for bad in (lambda: nm.simulate(road, agents="external"), lambda: nm.simulate(road, idm="mine"),
-                    lambda: nm.World(road, ego="none"), lambda: nm.World(road, start_step=1)):
+                    lambda: nm.World(road, ego="none"), lambda: nm.World(road, start_step=1), lambda: nm.simulate(road, seed=-1),
+                    lambda: nm.simulate(road, float("nan")), lambda: nm.builtin(ROAD, 1 << 64), lambda: nm.builtin(ROAD, 0.5)):
             with self.assertRaises(ValueError):
                 bad()
         with self.assertRaises(nm.Error):

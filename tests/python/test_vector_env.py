@@ -178,7 +178,7 @@ class VectorEnv(unittest.TestCase):
                 with self.assertRaises(ValueError):
                     env.reset(**bad)
         for bad in (dict(control="none"), dict(action="jump"), dict(others="external"), dict(num_envs=0), dict(scenes=[]),
-                    dict(kind="cut_in"), dict(max_agents=-1), dict(autoreset="x")):
+                    dict(kind="cut_in"), dict(max_agents=-1), dict(max_steps=1 << 32), dict(threads=1.5), dict(seed=-1), dict(autoreset="x")):
             with self.assertRaises(ValueError, msg=str(bad)):
                 nm.VectorEnv(**{"scenes": "highway", "num_envs": 2, **bad})
         with self.assertRaises(nm.Error):

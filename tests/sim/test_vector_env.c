@@ -526,10 +526,10 @@ static void what_makes_no_sense_is_refused(void **state) {
     good.env_count = 2;
     good.scenes = &scene;
     good.scene_count = 1;
-    nm_vector_env_config bad[10];
-    const char *words[10] = {"environments", "no scene", "control", "idm, log", "no steps",
-                             "neighbours",   "radius",   "apart",   "finite",   "nobody"};
-    for (int i = 0; i < 10; ++i) bad[i] = good;
+    nm_vector_env_config bad[11];
+    const char *words[11] = {"environments", "no scene", "control", "idm, log", "no steps", "neighbours",
+                             "radius",       "apart",    "finite",  "nobody",   "to replay"};
+    for (int i = 0; i < 11; ++i) bad[i] = good;
     bad[0].env_count = 0;
     bad[1].scene_count = 0;
     bad[2].control = NM_VECTOR_CONTROL_COUNT;
@@ -540,7 +540,8 @@ static void what_makes_no_sense_is_refused(void **state) {
     bad[7].point_spacing = 0.0f;
     bad[8].goal_reward = INFINITY;
     bad[9].scenes = &empty;
-    for (int i = 0; i < 10; ++i) {
+    bad[10].others = NM_POLICY_LOG;
+    for (int i = 0; i < 11; ++i) {
         nm_error error;
         nm_error_clear(&error);
         nm_vector_env *env = (nm_vector_env *)&error;
