@@ -122,6 +122,42 @@ static void worlds_are_those_of_rollouts(void **state) {
     for (int i = 0; i < 4; ++i) nm_scene_destroy(scenes[i]);
 }
 
+/// Episode k of environment e: scene e + k * 2 in turn, world seed 7 + e + k * 2.
+static void the_next_episode_is_another_scene_and_seed(void **state) {
+    (void)state;
+    const nm_scene *scenes[3];
+    for (uint64_t i = 0; i < 3; ++i) scenes[i] = built(i == 1 ? "on_ramp:density=30" : "roundabout:density=30", i);
+    nm_vector_env_config config = nm_vector_env_config_default();
+    config.env_count = 2;
+    config.scenes = scenes;
+    config.scene_count = 3;
+    config.shuffle = 0;
+    config.action = NM_VECTOR_NO_ACTION;
+    config.end_off_road = config.end_on_collision = 0;
+    config.max_steps = 5;
+    fixture f;
+    open_env(&f, &config);
+    reset(&f, 7);
+    for (uint32_t k = 0; k < 3; ++k) {
+        for (uint32_t e = 0; e < 2; ++e) assert_int_equal(f.scene[e], (e + 2 * k) % 3);
+        for (int i = 0; i < 5; ++i) step(&f, NULL);
+        for (uint32_t e = 0; e < 2; ++e) {
+            nm_world_config world = nm_world_config_default();
+            nm_rollout_result result;
+            world.seed = 7 + e + 2 * k;
+            assert_int_equal(f.truncated[e], 1);
+            assert_int_equal(nm_rollout(scenes[(e + 2 * k) % 3], &world, 5, 0, &result, NULL), NM_OK);
+            assert_true(nm_world_hash(nm_vector_env_world(f.env, e)) == result.hash);
+        }
+        step(&f, NULL); // begins the next
+    }
+    // a reset without a seed goes on, too
+    assert_int_equal(nm_vector_env_reset(f.env, NULL, NULL, NULL), NM_OK);
+    for (uint32_t e = 0; e < 2; ++e) assert_int_equal(f.scene[e], (e + 2 * 4) % 3);
+    close_env(&f);
+    for (int i = 0; i < 3; ++i) nm_scene_destroy(scenes[i]);
+}
+
 static void steering_is_a_control_of_the_ego(void **state) {
     (void)state;
     const nm_scene *scene = built("highway:lanes=3,density=20", 2);
@@ -583,6 +619,11 @@ static void bad_actions_step_nobody(void **state) {
     assert_true(nm_world_hash(nm_vector_env_world(f.env, 0)) == before);
     actions[5] = 1e30f; // absurd but finite: the vehicle does what it can
     step(&f, actions);
+    while (!f.truncated[2] && !f.terminated[2]) step(&f, actions);
+    actions[5] = NAN; // of an episode that is over: not looked at
+    step(&f, actions);
+    actions[5] = 0.0f;
+    step(&f, actions);
     for (uint32_t i = 0; i < f.features * 3; ++i) assert_true(isfinite(f.observation[i]));
     close_env(&f);
     nm_scene_destroy(scene);
@@ -639,6 +680,7 @@ static void a_step_allocates_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(worlds_are_those_of_rollouts),
+        cmocka_unit_test(the_next_episode_is_another_scene_and_seed),
         cmocka_unit_test(steering_is_a_control_of_the_ego),
         cmocka_unit_test(waypoints_are_taken_as_they_are),
         cmocka_unit_test(same_bits_for_any_number_of_threads),
