@@ -143,7 +143,7 @@ NM_API nm_status nm_vector_env_step(nm_vector_env *env, const float *actions, nm
 /// `steps` steps with the same actions: to measure what calling a step costs.
 NM_API nm_status nm_vector_env_run(nm_vector_env *env, const float *actions, uint32_t steps, nm_error *error);
 
-/// The world of environment `index`, to look at: valid until the next step or reset.
+/// The world of environment `index`, to look at: valid until the next step or reset; NULL before the first one.
 NM_API const nm_world *nm_vector_env_world(const nm_vector_env *env, uint32_t index);
 /// Track of a row in its scene, NM_NONE beyond the agents that there are.
 NM_API uint32_t nm_vector_env_track(const nm_vector_env *env, uint32_t index, uint32_t agent);

@@ -165,7 +165,6 @@ class VectorEnv(_Base):  # type: ignore[misc]
         self._step_function = abi.nm_vector_env_step
         self._error = abi.nm_error()
         self._error_reference = ctypes.byref(self._error)
-        self._begun = False
 
     # --- what there is ---
     def _read_layout(self) -> None:
@@ -234,8 +233,13 @@ class VectorEnv(_Base):  # type: ignore[misc]
 
     def hashes(self) -> np.ndarray:
         """[num_envs] uint64, of all state of each world: the number that ``nearmiss simulate`` prints."""
-        address = self._handle.address
-        return np.array([abi.nm_world_hash(abi.nm_vector_env_world(address, e)) for e in range(self.num_envs)], np.uint64)
+        return np.array([abi.nm_world_hash(self._world(e)) for e in range(self.num_envs)], np.uint64)
+
+    def _world(self, env: int) -> int:
+        world = abi.nm_vector_env_world(self._handle.address, env)
+        if not world:
+            raise Error("NM_E_ARGUMENT", "there are no worlds before reset()")
+        return world
 
     def tracks(self) -> np.ndarray:
         """[num_envs, agents] track of each row in its scene, NONE beyond those that there are."""
@@ -247,9 +251,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
         """Everybody in a world now: track, x, y, heading, speed, length, width, type: copies."""
         if not 0 <= env < self.num_envs:
             raise IndexError(f"there is no environment {env}")
-        if not self._begun:
-            raise Error("NM_E_ARGUMENT", "reset() comes before states()")
-        raw = abi.nm_world_get_view(abi.nm_vector_env_world(self._handle.address, env))
+        raw = abi.nm_world_get_view(self._world(env))
         types = {"track": np.uint32, "type": np.uint8}
         return {name: view(getattr(raw, name), (raw.count,), types.get(name, np.float32), self).copy()
                 for name in ("track", "x", "y", "heading", "speed", "length", "width", "type")}
@@ -290,7 +292,6 @@ class VectorEnv(_Base):  # type: ignore[misc]
                      mask.ctypes.data if mask is not None else None)
         finally:
             self._handle.lock.release()
-        self._begun = True
         if seed is not None and _gymnasium is not None:
             self._np_random, self._np_random_seed = _gymnasium.utils.seeding.np_random(int(seed))
         return self._give(self.observations), self._infos()

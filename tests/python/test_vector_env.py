@@ -163,8 +163,9 @@ class VectorEnv(unittest.TestCase):
         with nm.VectorEnv("highway", 2) as env:
             with self.assertRaises(nm.Error):
                 env.step(np.zeros((2, 2)))  # before reset
-            with self.assertRaises(nm.Error):
-                env.states(0)
+            for use in (lambda: env.states(0), env.hashes):
+                with self.assertRaisesRegex(nm.Error, "before reset"):
+                    use()
             env.reset(seed=0)
             for bad in (np.zeros(2), np.zeros((2, 3)), np.zeros((3, 2)), [["a", "b"], ["c", "d"]], np.zeros((2, 2), complex), None):
                 with self.assertRaises(ValueError):
