@@ -418,6 +418,10 @@ static const nm_abi_field nm_episode_config_fields[] = {V(agents),     P(loop), 
                                                         V(seed),       V(keep_scene), P(stop),    P(stop_context)};
 #undef S
 
+#define S nm_ego_criticality
+static const nm_abi_field nm_ego_criticality_fields[] = {A(value), V(worst_step), V(worst_track)};
+#undef S
+
 #define S nm_episode
 static const nm_abi_field nm_episode_fields[] = {V(outcome),
                                                  A(reason),
@@ -433,6 +437,7 @@ static const nm_abi_field nm_episode_fields[] = {V(outcome),
                                                  V(collision_count),
                                                  V(min_ttc),
                                                  V(min_distance),
+                                                 N(danger, nm_ego_criticality),
                                                  V(worst_sample),
                                                  P(worst),
                                                  P(scene)};
@@ -601,6 +606,7 @@ const nm_abi_type nm_abi_types[] = {
     NM_ABI_ENUM(nm_vector_autoreset),
     NM_ABI_ENUM(nm_vector_control),
     NM_ABI_STRUCT(nm_episode_config),
+    NM_ABI_STRUCT(nm_ego_criticality),
     NM_ABI_STRUCT(nm_episode),
     NM_ABI_STRUCT(nm_event),
     NM_ABI_STRUCT(nm_detector_param),

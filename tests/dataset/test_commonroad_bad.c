@@ -23,7 +23,7 @@ static void test_edits(void **state) {
     (void)state;
     static const bad edits[] = {
         // root
-        {"2020a.xml", "<commonRoad ", "<OpenSCENARIO ", NM_E_FORMAT, 2, "<OpenSCENARIO>"},
+        {"2020a.xml", "<commonRoad ", "<openScenery ", NM_E_FORMAT, 2, "<openScenery>"},
         {"2020a.xml", " commonRoadVersion=\"2020a\"", "", NM_E_FORMAT, 2, "commonRoadVersion"},
         {"2020a.xml", "commonRoadVersion=\"2020a\"", "commonRoadVersion=\"2031x\"", NM_E_UNSUPPORTED, 2, "2031x"},
         {"2020a.xml", " benchmarkID=\"ZAM_Test-1_1_T-1\"", "", NM_E_FORMAT, 2, "benchmarkID"},
