@@ -413,9 +413,9 @@ static const nm_abi_field nm_nuplan_collision_fields[] = {V(track),    V(step), 
 #undef S
 
 #define S nm_episode_config
-static const nm_abi_field nm_episode_config_fields[] = {V(agents),     P(loop),       P(idm),     V(perfect),
-                                                        V(start_step), V(ego_track),  V(seconds), V(deadline),
-                                                        V(seed),       V(keep_scene), P(stop),    P(stop_context)};
+static const nm_abi_field nm_episode_config_fields[] = {
+    V(agents),   P(loop), P(idm),       V(perfect),    V(start_step), V(ego_track),   V(seconds),
+    V(deadline), V(seed), V(adversary), V(keep_scene), P(stop),       P(stop_context)};
 #undef S
 
 #define S nm_ego_criticality
@@ -440,6 +440,10 @@ static const nm_abi_field nm_episode_fields[] = {V(outcome),
                                                  N(danger, nm_ego_criticality),
                                                  V(worst_sample),
                                                  P(worst),
+                                                 V(adversary),
+                                                 V(staged),
+                                                 V(met),
+                                                 V(avoid),
                                                  P(scene)};
 #undef S
 
@@ -632,6 +636,7 @@ const nm_abi_type nm_abi_types[] = {
     NM_ABI_ENUM(nm_case_generator),
     NM_ABI_ENUM(nm_episode_agents),
     NM_ABI_ENUM(nm_episode_outcome),
+    NM_ABI_ENUM(nm_avoid_label),
     NM_ABI_ENUM(nm_kind),
     NM_ABI_ENUM(nm_kind_param_id),
     NM_ABI_ENUM(nm_role),

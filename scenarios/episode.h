@@ -9,10 +9,14 @@
 /// have parted; and where the road leaves the map the episode ends with the sample before the ego's front gets there
 /// (drivers that react leave there, too). The ego's axles are nm_nuplan_vehicle_sized's.
 ///
+/// Against an adversary (adversary.h) the episode is driven twice: first without, to see what the planner does, then
+/// with one agent steered against that; the second drive is scored. The planner begins and ends an episode in both.
+///
 /// An episode is a function of scene, planner and configuration, as long as the planner is.
 #ifndef NM_SCENARIOS_EPISODE_H
 #define NM_SCENARIOS_EPISODE_H
 
+#include "scenarios/avoidability.h"
 #include "scenarios/closed_loop.h"
 #include "sim/metrics/ego.h"
 #include "sim/metrics/nuplan_score.h"
@@ -47,13 +51,15 @@ typedef struct nm_episode_config {
     float seconds;  ///< at most, 1..60, default 15; an episode ends where the recording of the ego does at the latest
     float deadline; ///< s for an answer, 0 = none; default 1 (nuPlan's)
     uint64_t seed;
+    int adversary;  ///< nm_kind by which one agent is steered against the ego; default -1: nobody is
     int keep_scene; ///< 1 = the driven scene is built, history included; it ends with the last sample
     /// Nullable: asked every step; not 0 ends the episode with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;
 } nm_episode_config;
 NM_API nm_episode_config nm_episode_config_default(void);
-/// NM_E_ARGUMENT for what makes no sense, such as NM_EPISODE_NEXUS without a loop.
+/// NM_E_ARGUMENT for what makes no sense, such as NM_EPISODE_NEXUS without a loop; NM_E_UNSUPPORTED for a kind that one
+/// adversary cannot be steered by.
 NM_API nm_status nm_episode_check(const nm_episode_config *config, nm_error *error);
 
 /// Who is driven, and over which steps of the scene: *first is the start, *last the last recorded one within the time.
@@ -65,7 +71,8 @@ typedef enum nm_episode_outcome {
     NM_EPISODE_DONE = 0,
     NM_EPISODE_FAILED, ///< the planner did: counts as a score of 0
     NM_EPISODE_UNFIT   ///< the scene has no ego, route or map to drive on, or too little recording, or is nothing that
-                       ///< the model of the agents can go on with: nobody's score
+                       ///< the model of the agents can go on with, or has no place for the adversary's kind: nobody's
+                       ///< score
 } nm_episode_outcome;
 NM_API const char *nm_episode_outcome_name(nm_episode_outcome outcome); ///< "done", "failed", "unfit"
 
@@ -89,6 +96,11 @@ typedef struct nm_episode {
     nm_ego_criticality danger;
     uint32_t worst_sample; ///< the moment to look at: where the score lost most; NM_NONE when it lost nothing
     const char *worst;     ///< static name of the metric that lost most, or ""
+    uint32_t adversary;   ///< who was steered: of the driven scene's tracks, the last one where it is somebody new, who
+                          ///< is not in the scene that was given; NM_NONE = nobody
+    int staged;           ///< 1 = the detectors see its kind in what was driven
+    int met;              ///< 1 = ego and adversary touched
+    nm_avoid_label avoid; ///< could the reference driver have avoided the conflict with it; NO_CONFLICT without one
     const nm_scene *scene; ///< driven, the caller's (nm_scene_destroy); NULL unless kept, or without a sample
 } nm_episode;
 
@@ -101,7 +113,7 @@ NM_API nm_episode_work *nm_episode_work_create(void);       ///< NULL: no memory
 NM_API void nm_episode_work_destroy(nm_episode_work *work); ///< NULL is fine
 
 /// planner  one that nobody else uses meanwhile; good for the next episode whatever happens
-/// returns  NM_OK with an outcome of any kind; NM_E_ARGUMENT for a configuration that makes no sense; NM_E_CANCELLED;
+/// returns  NM_OK with an outcome of any kind; the errors of nm_episode_check; NM_E_CANCELLED;
 ///          NM_E_MEMORY. *out is then empty
 NM_API nm_status nm_episode_run(nm_episode_work *work, const nm_scene *scene, nm_planner *planner,
                                 const nm_episode_config *config, nm_episode *out, nm_error *error);

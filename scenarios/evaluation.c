@@ -86,7 +86,8 @@ static void no_scene(slot *s, const nm_error *why) {
                                   .min_distance = INFINITY,
                                   .danger = nm_episode_no_danger(),
                                   .worst_sample = NM_NONE,
-                                  .worst = ""};
+                                  .worst = "",
+                                  .adversary = NM_NONE};
     snprintf(s->row.episode.reason, sizeof s->row.episode.reason, "%s", why->message);
 }
 
@@ -237,6 +238,7 @@ static nm_results_run run_of(const nm_evaluation_config *c) {
     run.seconds = c->episode.seconds;
     run.deadline = c->episode.deadline;
     run.seed = c->episode.seed;
+    run.adversary = c->episode.adversary >= 0 ? nm_kind_name((nm_kind)c->episode.adversary) : "";
     return run;
 }
 

@@ -28,7 +28,8 @@ typedef struct nm_evaluation_config {
     nm_episode_config episode; ///< keep_scene without effect
     nm_evaluation_planner *planner;
     void *planner_context;
-    nm_results_run run;    ///< its agents, idm, perfect, seconds, deadline and seed are set from `episode`
+    nm_results_run run;    ///< its agents, idm, perfect, seconds, deadline, seed and adversary are set from
+                           ///< `episode`
     const char *store;     ///< path
     const int64_t *scenes; ///< [scene_count] ids, ascending, each once
     size_t scene_count;

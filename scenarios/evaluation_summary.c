@@ -64,6 +64,9 @@ static void add_row(nm_evaluation_part *part, const nm_results_row *row) {
         part->failed++;
         return;
     }
+    part->staged += e->staged != 0;
+    part->met += e->met != 0;
+    part->avoidable += e->met && e->avoid == NM_AVOID_AVOIDABLE;
     part->collided += e->score.metric[NM_NUPLAN_COLLISIONS].value < 1.0;
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) part->metric[m] += e->score.metric[m].value;
 }
@@ -105,11 +108,28 @@ nm_status nm_evaluation_mean(const double *values, const uint32_t *group, size_t
     return status;
 }
 
-static size_t type_index(const nm_evaluation_summary *summary, const char *type) {
-    size_t low = 0, high = summary->type_count;
+const char *nm_evaluation_adversary_of(const nm_results_row *row) {
+    return row->adversary ? row->adversary : "";
+}
+
+int nm_evaluation_row_order(const void *a, const void *b) {
+    const nm_results_row *x = a, *y = b;
+    if (x->scene != y->scene) return x->scene < y->scene ? -1 : 1;
+    return strcmp(nm_evaluation_adversary_of(x), nm_evaluation_adversary_of(y));
+}
+
+uint32_t nm_evaluation_group_of(const nm_evaluation_entrant *entrant, size_t row) {
+    if (entrant->group) return entrant->group[row];
+    while (row > 0 && entrant->rows[row - 1].scene == entrant->rows[row].scene) --row;
+    return (uint32_t)row;
+}
+
+/// Place of a name in an ascending list that has it.
+static size_t index_of(const char *const *names, size_t count, const char *name) {
+    size_t low = 0, high = count;
     while (low + 1 < high) {
         const size_t middle = low + (high - low) / 2;
-        if (strcmp(summary->types[middle], type) <= 0)
+        if (strcmp(names[middle], name) <= 0)
             low = middle;
         else
             high = middle;
@@ -148,15 +168,19 @@ static nm_status sum_up(const nm_evaluation_entrant *entrant, const nm_evaluatio
     for (size_t i = 0; i < entrant->count; ++i) {
         const nm_results_row *row = &entrant->rows[i];
         add_row(&planner->all, row);
-        add_row(&planner->types[type_index(summary, row->type)], row);
+        add_row(&planner->types[index_of(summary->types, summary->type_count, row->type)], row);
+        add_row(&planner->adversaries[index_of(summary->adversaries, summary->adversary_count,
+                                               nm_evaluation_adversary_of(row))],
+                row);
         if (row->episode.outcome == NM_EPISODE_UNFIT) continue;
-        w->group[count] = entrant->group ? entrant->group[i] : (uint32_t)i;
+        w->group[count] = nm_evaluation_group_of(entrant, i);
         values[count++] = nm_evaluation_score_of(row);
         count_contacts(planner, &row->episode);
         planner->plan_most = fmax(planner->plan_most, row->episode.plan_max); // NaN counts as nothing
     }
     divide(&planner->all);
     for (size_t t = 0; t < summary->type_count; ++t) divide(&planner->types[t]);
+    for (size_t k = 0; k < summary->adversary_count; ++k) divide(&planner->adversaries[k]);
     const nm_status status = nm_evaluation_mean(values, w->group, count, bootstrap, w->arena, &planner->mean, error);
     planner->score = nm_distribution_of(values, count);
     for (size_t i = 0; i < entrant->count; ++i) {
@@ -186,12 +210,13 @@ static nm_status compare(const nm_evaluation_entrant *a, const nm_evaluation_ent
     size_t count = 0;
     for (size_t i = 0, j = 0; i < a->count && j < b->count;) {
         const nm_results_row *x = &a->rows[i], *y = &b->rows[j];
-        i += x->scene <= y->scene;
-        j += y->scene <= x->scene;
-        if (x->scene != y->scene) continue;
+        const int order = nm_evaluation_row_order(x, y);
+        i += order <= 0;
+        j += order >= 0;
+        if (order != 0) continue;
         const double difference = nm_evaluation_score_of(x) - nm_evaluation_score_of(y);
         if (isnan(difference)) continue;
-        w->group[count] = a->group ? a->group[i - 1] : (uint32_t)(i - 1);
+        w->group[count] = nm_evaluation_group_of(a, i - 1);
         w->values[count++] = difference;
         pair->wins += difference > NM_EVALUATION_TIE;
         pair->losses += difference < -NM_EVALUATION_TIE;
@@ -208,18 +233,23 @@ static int by_name(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int find_types(const nm_evaluation_entrant *entrants, size_t count, size_t rows, nm_arena *arena,
-                      nm_evaluation_summary *summary) {
+static const char *type_of(const nm_results_row *row) {
+    return row->type;
+}
+
+/// What the rows have for `of`, ascending, each once. NULL: no memory.
+static const char **find_names(const nm_evaluation_entrant *entrants, size_t count, size_t rows,
+                               const char *(*of)(const nm_results_row *), nm_arena *arena, size_t *found) {
     size_t n = 0;
-    summary->types = NM_ARENA_ARRAY(arena, const char *, rows);
-    if (!summary->types) return 0;
+    const char **names = NM_ARENA_ARRAY(arena, const char *, rows);
+    *found = 0;
+    if (!names) return NULL;
     for (size_t e = 0; e < count; ++e)
-        for (size_t i = 0; i < entrants[e].count; ++i) summary->types[n++] = entrants[e].rows[i].type;
-    if (n) qsort(summary->types, n, sizeof *summary->types, by_name);
+        for (size_t i = 0; i < entrants[e].count; ++i) names[n++] = of(&entrants[e].rows[i]);
+    if (n) qsort(names, n, sizeof *names, by_name);
     for (size_t i = 0; i < n; ++i)
-        if (i == 0 || strcmp(summary->types[i], summary->types[summary->type_count - 1]) != 0)
-            summary->types[summary->type_count++] = summary->types[i];
-    return 1;
+        if (i == 0 || strcmp(names[i], names[*found - 1]) != 0) names[(*found)++] = names[i];
+    return names;
 }
 
 static int reserve(const nm_evaluation_entrant *entrants, size_t count, nm_arena *arena, nm_evaluation_summary *summary,
@@ -234,11 +264,16 @@ static int reserve(const nm_evaluation_entrant *entrants, size_t count, nm_arena
     summary->planners = nm_arena_calloc(arena, count, sizeof *summary->planners, 64);
     summary->pairs = nm_arena_calloc(arena, count * (count + 1) / 2, sizeof *summary->pairs, 64);
     if (!w->values || !w->group || !summary->planners || !summary->pairs) return 0;
-    if (!find_types(entrants, count, rows, arena, summary)) return 0;
+    summary->types = find_names(entrants, count, rows, type_of, arena, &summary->type_count);
+    summary->adversaries =
+        find_names(entrants, count, rows, nm_evaluation_adversary_of, arena, &summary->adversary_count);
+    if (!summary->types || !summary->adversaries) return 0;
     for (size_t e = 0; e < count; ++e) {
         summary->planners[e].types =
             nm_arena_calloc(arena, summary->type_count, sizeof *summary->planners[e].types, 64);
-        if (!summary->planners[e].types) return 0;
+        summary->planners[e].adversaries =
+            nm_arena_calloc(arena, summary->adversary_count, sizeof *summary->planners[e].adversaries, 64);
+        if (!summary->planners[e].types || !summary->planners[e].adversaries) return 0;
     }
     return 1;
 }

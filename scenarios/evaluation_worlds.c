@@ -32,12 +32,13 @@ static nm_status shift(const nm_evaluation_entrant *from, const nm_evaluation_en
         size_t count = 0;
         for (size_t i = 0, j = 0; i < from->count && j < to->count;) {
             const nm_results_row *x = &from->rows[i], *y = &to->rows[j];
-            i += x->scene <= y->scene;
-            j += y->scene <= x->scene;
-            if (x->scene != y->scene || isnan(nm_evaluation_score_of(x)) || isnan(nm_evaluation_score_of(y))) continue;
+            const int order = nm_evaluation_row_order(x, y);
+            i += order <= 0;
+            j += order >= 0;
+            if (order != 0 || isnan(nm_evaluation_score_of(x)) || isnan(nm_evaluation_score_of(y))) continue;
             const double moved = counts_with(y, what) - counts_with(x, what);
             if (!isfinite(moved)) continue; // of a damaged file
-            group[count] = from->group ? from->group[i - 1] : (uint32_t)(i - 1);
+            group[count] = nm_evaluation_group_of(from, i - 1);
             values[count++] = moved;
         }
         out->scenes = count;

@@ -23,7 +23,8 @@ typedef struct nm_evaluation_world {
     const nm_evaluation_summary *summary;
 } nm_evaluation_world;
 
-/// A planner in one world minus the same planner in another over the same scenes, in those that count in both.
+/// A planner in one world minus the same planner in another over the same scenes, against the same adversaries, in
+/// those that count in both.
 typedef struct nm_evaluation_shift {
     uint32_t planner, from, to; ///< worlds; `from` is the first one of the store
     size_t scenes;

@@ -166,6 +166,9 @@ nm_pose nm_script_pose(const nm_script *script, uint32_t step); ///< but for the
 /// ego's way into the course.
 void nm_stage_run(nm_attempt *a, uint32_t until, int more);
 void nm_stage_close(nm_attempt *a, uint32_t steps); ///< first and last steps of the take's tracks
+/// 1 when the lights of the adversary's own lane, where it has any, are red, or green, from step `from` to step `to`.
+int nm_stage_red(const nm_attempt *a, uint32_t from, uint32_t to);
+int nm_stage_green(const nm_attempt *a, uint32_t from, uint32_t to);
 /// Picks the moment of the signals so that the ego has green and the adversary what the kind needs; 0 when there is
 /// none.
 int nm_stage_signals(nm_attempt *a);
@@ -186,8 +189,11 @@ void nm_attempt_press(nm_attempt *a, float pressure);
 nm_status nm_stage_publish(nm_attempt *a, nm_error *error);
 
 // manoeuvre_plan.c, manoeuvre_setup.c
-/// Where the ego begins and how fast, roles' sizes; NM_REJECT_NONE when it fits.
+/// Where the ego begins and how fast, roles' sizes; NM_REJECT_NONE when it fits. Its parts, for who has an ego already:
 nm_reject nm_plan_setup(nm_attempt *a);
+void nm_plan_ways(nm_attempt *a);   ///< lines of ego and adversary through the place; roles and their sizes
+void nm_plan_ground(nm_attempt *a); ///< what the two share where their ways cross, by these sizes
+int nm_plan_speed(nm_attempt *a);   ///< an adversary on lanes drives as fast as these allow; 0: as it was to, it cannot
 /// The ego keeps its velocity for the first `steps`; NM_REJECT_NO_ROOM where its way does not run straight on.
 nm_reject nm_plan_blind(nm_attempt *a, uint32_t steps);
 #define NM_SLOWEST 0.55f    ///< of what the road allows: the ego's least speed

@@ -100,8 +100,7 @@ static void find_end_of_turn(nm_attempt *a) {
     }
 }
 
-// What the two share where their ways cross.
-static void find_ground(nm_attempt *a) {
+void nm_plan_ground(nm_attempt *a) {
     const nm_kind kind = a->spec->kind;
     if (kind == NM_KIND_SUDDEN_U_TURN) {
         const nm_rail_point rail = nm_map_rail(a->base->map, a->place.ego_lane, a->place.ego_s);
@@ -154,8 +153,7 @@ static void set_roles(nm_attempt *a, const nm_rng_key *key) {
     a->danger = kind == NM_KIND_CUT_OUT ? NM_ROLE_OTHER : NM_ROLE_ADVERSARY;
 }
 
-// An adversary on lanes drives as fast as these allow.
-static int fit_adversary(nm_attempt *a) {
+int nm_plan_speed(nm_attempt *a) {
     const nm_manoeuvre_work *work = a->work;
     const nm_kind kind = a->spec->kind;
     if (nm_kind_param_index(kind, NM_PARAM_SPEED) < 0 || (a->spec->needs & NM_NEED_STREET)) return 1;
@@ -164,15 +162,24 @@ static int fit_adversary(nm_attempt *a) {
     return fit(a, NM_PARAM_SPEED, (kind == NM_KIND_RED_LIGHT_RUNNER ? 0.65f : 0.4f) * limit, 1.15f * limit);
 }
 
-nm_reject nm_plan_setup(nm_attempt *a) {
-    const nm_rng_key key = {
+static nm_rng_key key_of(const nm_attempt *a) {
+    return (nm_rng_key){
         .seed = a->request->seed, .scene = a->index, .agent = (uint32_t)a->spec->kind, .purpose = NM_PURPOSE_KIND};
+}
+
+void nm_plan_ways(nm_attempt *a) {
+    const nm_rng_key key = key_of(a);
     build_lines(a);
     set_roles(a, &key);
-    find_ground(a);
+}
+
+nm_reject nm_plan_setup(nm_attempt *a) {
+    const nm_rng_key key = key_of(a);
+    nm_plan_ways(a);
+    nm_plan_ground(a);
     const float first = nm_drive_line_first(&a->work->ego_line) + MARGIN;
     const float limit = nm_drive_line_limit(&a->work->ego_line, nm_maxf(first, -80), 30);
-    if (!fit(a, NM_PARAM_EGO_SPEED, NM_SLOWEST * limit, limit) || !fit_adversary(a)) return NM_REJECT_EGO_SPEED;
+    if (!fit(a, NM_PARAM_EGO_SPEED, NM_SLOWEST * limit, limit) || !nm_plan_speed(a)) return NM_REJECT_EGO_SPEED;
     a->start_speed = nm_attempt_value(a, NM_PARAM_EGO_SPEED);
     a->seconds = lead_time(a, nm_rng_uniform(&key, 24));
     const int crosses = a->work->script[NM_ROLE_ADVERSARY].line == &a->work->other_line;

@@ -371,6 +371,14 @@ static int line_shows(const nm_attempt *a, const nm_drive_line *line, uint32_t l
     return 1;
 }
 
+int nm_stage_red(const nm_attempt *a, uint32_t from, uint32_t to) {
+    return line_shows(a, &a->work->other_line, a->place.lane, a->place.in, a->start_step, from, to, 0);
+}
+
+int nm_stage_green(const nm_attempt *a, uint32_t from, uint32_t to) {
+    return line_shows(a, &a->work->other_line, a->place.lane, a->place.in, a->start_step, from, to, 1);
+}
+
 int nm_stage_signals(nm_attempt *a) {
     const nm_map *map = a->base->map;
     a->clock = a->start_step;

@@ -7,7 +7,7 @@
 
 #include "sim/geometry.h"
 
-#define SPACING 25.0f        // m between places on one lane
+#define SPACING 25.0f        // m between places on one lane, where all of a map are looked at
 #define BEHIND 40.0f         // m of way before a place that every kind needs
 #define AHEAD 45.0f          // m after
 #define CROSS_BEHIND 25.0f   // m before shared ground, for either
@@ -34,6 +34,8 @@
 typedef struct nm_finder {
     const nm_map *map;
     nm_kind kind;
+    float spacing;  // m between places on one lane
+    float from, to; // m of a lane on which they may be
     nm_place *places;
     size_t max, count;
 } nm_finder;
@@ -46,6 +48,13 @@ static void add(nm_finder *finder, const nm_place *place) {
 static int drivable(const nm_map *map, uint32_t lane) {
     const nm_lane *l = &map->lanes[lane];
     return nm_lane_type_drivable((nm_lane_type)l->type) && l->type != NM_LANE_SHOULDER && l->type != NM_LANE_DRIVEWAY;
+}
+
+// The first of a lane within what is looked at.
+static float first_place(const nm_finder *finder, const nm_lane *lane) {
+    const float first = nm_minf(0.5f * lane->length, finder->spacing);
+    const float later = nm_minf(finder->from, LOOKED_AT) - first;
+    return later > 0 ? first + ceilf(later / finder->spacing) * finder->spacing : first;
 }
 
 uint32_t nm_straightest(const nm_map *map, uint32_t lane, int forward) {
@@ -197,7 +206,8 @@ static void find_on_road(nm_finder *finder, uint32_t lane) {
     const unsigned needs = nm_kind_spec_of(finder->kind)->needs;
     const unsigned pair = NM_NEED_ADJACENT_LANE | NM_NEED_ENDING_LANE | NM_NEED_ONCOMING_LANE;
     if ((l->flags & NM_LANE_JUNCTION) || l->length < 5) return;
-    for (float s = nm_minf(0.5f * l->length, SPACING); s < nm_minf(l->length, LOOKED_AT); s += SPACING) {
+    const float end = nm_minf(nm_minf(l->length, LOOKED_AT), finder->to);
+    for (float s = first_place(finder, l); s < end; s += finder->spacing) {
         nm_place place = {.ego_lane = lane, .ego_s = s, .ego_out = s, .lane = NM_NONE};
         const nm_rail_point rail = nm_map_rail(map, lane, s);
         if (fabsf(rail.curvature) > MAX_BEND || rail.left + rail.right < NARROWEST) continue;
@@ -275,7 +285,8 @@ static void find_on_street(nm_finder *finder, uint32_t lane) {
     const nm_map *map = finder->map;
     const nm_lane *l = &map->lanes[lane];
     if ((l->flags & NM_LANE_JUNCTION) || l->length < 5) return;
-    for (float s = nm_minf(0.5f * l->length, SPACING); s < nm_minf(l->length, LOOKED_AT); s += SPACING) {
+    const float end = nm_minf(nm_minf(l->length, LOOKED_AT), finder->to);
+    for (float s = first_place(finder, l); s < end; s += finder->spacing) {
         nm_place place = {.ego_lane = lane, .ego_s = s, .ego_out = s, .lane = NM_NONE};
         if (!street(map, lane, s) || fabsf(nm_map_rail(map, lane, s).curvature) > MAX_BEND) continue;
         place.behind = way(map, lane, s, 0, NM_PLACE_REACH);
@@ -357,6 +368,7 @@ static void find_crossing(nm_finder *finder, uint32_t lane) {
     if (l->conflicts.count == 0 || !goes_straight(map, lane) || !has_way(map, lane)) return;
     for (uint32_t i = 0; i < l->conflicts.count; i++) {
         const nm_conflict *conflict = &map->conflicts[l->conflicts.first + i];
+        if (conflict->self_in < finder->from || conflict->self_in > finder->to) continue;
         if (conflict->kind == NM_CONFLICT_DIVERGE || !fits_crossing(finder, lane, conflict)) continue;
         nm_place place = {.ego_lane = lane,
                           .ego_s = conflict->self_in,
@@ -375,23 +387,42 @@ static void find_crossing(nm_finder *finder, uint32_t lane) {
 
 // --- the finder ------------------------------------------------------------------------------------------------------
 
+static void find_on_lane(nm_finder *finder, uint32_t lane) {
+    const unsigned crossing = NM_NEED_CROSSING_LANE | NM_NEED_LEFT_TURN | NM_NEED_RIGHT_TURN | NM_NEED_SIGNAL;
+    const unsigned needs = nm_kind_spec_of(finder->kind)->needs;
+    if (!drivable(finder->map, lane)) return;
+    if (needs & crossing)
+        find_crossing(finder, lane);
+    else if (needs & NM_NEED_STREET)
+        find_on_street(finder, lane);
+    else
+        find_on_road(finder, lane);
+}
+
 nm_status nm_kind_places(const nm_map *map, nm_kind kind, nm_place *places, size_t max, size_t *count,
                          nm_error *error) {
     NM_ASSERT(map && count && (places || max == 0));
     *count = 0;
-    const nm_kind_spec *spec = nm_kind_spec_of(kind);
     nm_status status = nm_map_prepare(map, error);
-    if (status != NM_OK || !spec->generable) return status;
-    nm_finder finder = {.map = map, .kind = kind, .places = places, .max = max};
-    const unsigned crossing = NM_NEED_CROSSING_LANE | NM_NEED_LEFT_TURN | NM_NEED_RIGHT_TURN | NM_NEED_SIGNAL;
-    for (uint32_t lane = 0; lane < map->lane_count; lane++) {
-        if (!drivable(map, lane)) continue;
-        if (spec->needs & crossing)
-            find_crossing(&finder, lane);
-        else if (spec->needs & NM_NEED_STREET)
-            find_on_street(&finder, lane);
-        else
-            find_on_road(&finder, lane);
+    if (status != NM_OK || !nm_kind_spec_of(kind)->generable) return status;
+    nm_finder finder = {.map = map, .kind = kind, .spacing = SPACING, .to = INFINITY, .places = places, .max = max};
+    for (uint32_t lane = 0; lane < map->lane_count; lane++) find_on_lane(&finder, lane);
+    *count = finder.count;
+    return NM_OK;
+}
+
+nm_status nm_kind_places_on(const nm_map *map, nm_kind kind, const nm_lane_piece *pieces, size_t piece_count,
+                            float spacing, nm_place *places, size_t max, size_t *count, nm_error *error) {
+    NM_ASSERT(map && count && (places || max == 0) && (pieces || piece_count == 0) && spacing > 0);
+    *count = 0;
+    nm_status status = nm_map_prepare(map, error);
+    if (status != NM_OK || !nm_kind_spec_of(kind)->generable) return status;
+    nm_finder finder = {.map = map, .kind = kind, .spacing = spacing, .places = places, .max = max};
+    for (size_t i = 0; i < piece_count; i++) {
+        NM_ASSERT(pieces[i].lane < map->lane_count);
+        finder.from = pieces[i].from;
+        finder.to = pieces[i].to;
+        find_on_lane(&finder, pieces[i].lane);
     }
     *count = finder.count;
     return NM_OK;

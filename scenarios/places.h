@@ -36,6 +36,15 @@ typedef struct nm_place {
 NM_API nm_status nm_kind_places(const nm_map *map, nm_kind kind, nm_place *places, size_t max, size_t *count,
                                 nm_error *error);
 
+/// A piece of a lane, m along it.
+typedef struct nm_lane_piece {
+    uint32_t lane;
+    float from, to;
+} nm_lane_piece;
+/// The same with ego_s on these pieces alone, in their order, and every `spacing` m of a lane (nm_kind_places: 25 m).
+NM_API nm_status nm_kind_places_on(const nm_map *map, nm_kind kind, const nm_lane_piece *pieces, size_t piece_count,
+                                   float spacing, nm_place *places, size_t max, size_t *count, nm_error *error);
+
 /// Bit per nm_kind that the map can hold.
 NM_API nm_status nm_kinds_on_map(const nm_map *map, uint32_t *kinds, nm_error *error);
 

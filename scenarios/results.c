@@ -8,16 +8,18 @@
 #include <time.h>
 
 #include "schema_results.sql.h"
+#include "schema_results_views.sql.h"
 
 #define APPLICATION_ID 0x6e6d6576 // "nmev"
-#define SCHEMA 2
+#define SCHEMA 3
 #define BUSY_MS 10000
 
 enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
 
 #define SAME_RUN                                                                                                       \
     "planner = ?1 AND agents = ?2 AND idm = ?3 AND execution = ?4 AND seconds = ?5 AND deadline_s = ?6 AND "           \
-    "seed = ?7 AND weights = ?8 AND store = ?9 AND program = ?10 AND config = ?11"
+    "seed = ?7 AND weights = ?8 AND store = ?9 AND program = ?10 AND config = ?11 AND "                                \
+    "adversary = ?12"
 
 #define METRICS                                                                                                        \
     "no_ego_at_fault_collisions, drivable_area_compliance, ego_is_making_progress, driving_direction_compliance, "     \
@@ -25,29 +27,39 @@ enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS
 /// In the order of nm_ego_measure.
 #define DANGER                                                                                                         \
     "sweep_ttc_s, min_thw_s, pet_s, closing_mps, max_drac_mps2, required_decel_mps2, danger_step, danger_track"
+#define ADVERSARY "adversary_track, staged, met, avoidable"
 
-/// What makes a file of schema i + 1 one of schema i + 2. Rows that are there have nothing of it.
+/// What makes a file of schema i + 1 one of schema i + 2. Rows that are there have nothing of it. Views are made anew
+/// after all of them.
 static const char *const migrations[SCHEMA - 1] = {
     "ALTER TABLE episode ADD COLUMN sweep_ttc_s REAL; ALTER TABLE episode ADD COLUMN min_thw_s REAL;"
     "ALTER TABLE episode ADD COLUMN pet_s REAL; ALTER TABLE episode ADD COLUMN closing_mps REAL;"
     "ALTER TABLE episode ADD COLUMN max_drac_mps2 REAL; ALTER TABLE episode ADD COLUMN required_decel_mps2 REAL;"
     "ALTER TABLE episode ADD COLUMN danger_step INTEGER; ALTER TABLE episode ADD COLUMN danger_track INTEGER;",
+    "ALTER TABLE run ADD COLUMN adversary TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE episode ADD COLUMN adversary_track INTEGER;"
+    "ALTER TABLE episode ADD COLUMN staged INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE episode ADD COLUMN met INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE episode ADD COLUMN avoidable TEXT NOT NULL DEFAULT '';",
 };
 
 static const char *const texts[STATEMENT_COUNT] = {
     [FIND_RUN] = "SELECT id FROM run WHERE " SAME_RUN " ORDER BY id LIMIT 1",
     [PUT_RUN] = "INSERT INTO run (planner, agents, idm, execution, seconds, deadline_s, seed, weights, store, program, "
-                "config, started_utc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                "config, adversary, started_utc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     [END_RUN] = "UPDATE run SET finished_utc = ?2 WHERE id = ?1",
     [HAS] = "SELECT scene_hash FROM episode WHERE run = ?1 AND scene = ?2",
     [PUT] = "INSERT OR REPLACE INTO episode (run, scene, scene_hash, name, type, outcome, reason, start_step, "
             "ego_track, samples, score, " METRICS ", collisions, at_fault, first_collision, collision_step, "
             "collision_track, min_ttc_s, min_distance_m, worst, worst_step, plan_mean_ms, plan_max_ms, wall_s, " DANGER
+            ", " ADVERSARY
             ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "
-            "?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39)",
+            "?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, "
+            "?41, ?42, ?43)",
     [ROWS] = "SELECT scene, scene_hash, name, type, outcome, reason, start_step, ego_track, samples, score, " METRICS
              ", collisions, at_fault, min_ttc_s, min_distance_m, worst, worst_step, plan_mean_ms, plan_max_ms, "
-             "wall_s, " DANGER " FROM episode WHERE run = ?1 ORDER BY scene",
+             "wall_s, " DANGER ", (SELECT adversary FROM run WHERE id = ?1), " ADVERSARY
+             " FROM episode WHERE run = ?1 ORDER BY scene",
     [PUT_COLLISION] = "INSERT INTO collision VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [COLLISIONS] = "SELECT scene, step, track, type, class, at_fault, energy FROM collision WHERE run = ?1 "
                    "ORDER BY scene, step, track",
@@ -92,12 +104,13 @@ static nm_status create_schema(nm_results *r, nm_error *error) {
         nm_results_rollback(r);
         return check_schema(r, 0, error);
     }
-    char *text = malloc(sizeof nm_schema_results_sql + 256);
+    const size_t size = sizeof nm_schema_results_sql + sizeof nm_schema_results_views_sql + 256;
+    char *text = malloc(size);
     if (!text) return NM_ERROR(error, NM_E_MEMORY, "out of memory for results");
-    snprintf(text, sizeof nm_schema_results_sql + 256,
-             "%s INSERT INTO meta VALUES ('program', 'nearmiss " NM_VERSION
+    snprintf(text, size,
+             "%s %s INSERT INTO meta VALUES ('program', 'nearmiss " NM_VERSION
              "'); PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
-             (const char *)nm_schema_results_sql, APPLICATION_ID, SCHEMA);
+             (const char *)nm_schema_results_sql, (const char *)nm_schema_results_views_sql, APPLICATION_ID, SCHEMA);
     const int result = sqlite3_exec(r->db, text, NULL, NULL, NULL);
     free(text);
     return result == SQLITE_OK ? NM_OK : fail(r, result, "making the tables of results", error);
@@ -116,6 +129,9 @@ static nm_status migrate(nm_results *r, nm_error *error) {
     }
     for (; result == SQLITE_OK && version < SCHEMA; ++version)
         result = sqlite3_exec(r->db, migrations[version - 1], NULL, NULL, NULL);
+    if (result == SQLITE_OK)
+        result = sqlite3_exec(r->db, "DROP VIEW IF EXISTS runs; DROP VIEW IF EXISTS episodes", NULL, NULL, NULL);
+    if (result == SQLITE_OK) result = sqlite3_exec(r->db, (const char *)nm_schema_results_views_sql, NULL, NULL, NULL);
     snprintf(text, sizeof text, "PRAGMA user_version = %d; COMMIT", SCHEMA);
     if (result == SQLITE_OK) result = sqlite3_exec(r->db, text, NULL, NULL, NULL);
     if (result == SQLITE_OK) return NM_OK;
@@ -232,6 +248,7 @@ static sqlite3_stmt *bind_run(nm_results *r, int which, const nm_results_run *ru
     bind_text(s, 9, run->store);
     bind_text(s, 10, run->program);
     bind_text(s, 11, run->config);
+    bind_text(s, 12, run->adversary);
     return s;
 }
 
@@ -256,7 +273,7 @@ nm_status nm_results_begin_run(nm_results *r, const nm_results_run *run, int64_t
     char started[32];
     utc_now(started);
     s = bind_run(r, PUT_RUN, run);
-    bind_text(s, 12, started);
+    bind_text(s, 13, started);
     status = finish(r, s, "writing a run", error);
     *id = sqlite3_last_insert_rowid(r->db);
     return status;
@@ -362,6 +379,10 @@ static nm_status put_episode(nm_results *r, int64_t run, const nm_results_row *r
     sqlite3_bind_double(s, 30, 1e3 * e->plan_max);
     sqlite3_bind_double(s, 31, e->wall_seconds);
     bind_danger(s, e);
+    bind_step(s, 40, e->adversary, 0);
+    sqlite3_bind_int64(s, 41, e->staged);
+    sqlite3_bind_int64(s, 42, e->met);
+    bind_text(s, 43, e->adversary != NM_NONE ? nm_avoid_label_name(e->avoid) : "");
     return finish(r, s, "writing an episode", error);
 }
 
@@ -417,6 +438,12 @@ static void read_danger(sqlite3_stmt *s, int at, nm_episode *e) {
     e->danger.worst_track = step_of(s, at + NM_EGO_MEASURE_COUNT + 1, 0);
 }
 
+static nm_avoid_label label_of(const char *name) {
+    for (int i = NM_AVOID_AVOIDABLE; name && i <= NM_AVOID_UNAVOIDABLE; ++i)
+        if (strcmp(name, nm_avoid_label_name((nm_avoid_label)i)) == 0) return (nm_avoid_label)i;
+    return NM_AVOID_NO_CONFLICT;
+}
+
 /// 0: no memory. Files are hostile: whatever is no name or number of ours reads as absent.
 static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
     nm_episode *e = &row->episode;
@@ -426,7 +453,8 @@ static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
     row->type = text_of(s, 3, arena);
     const char *outcome = text_of(s, 4, arena), *reason = text_of(s, 5, arena);
     e->worst = text_of(s, 22, arena);
-    if (!row->name || !row->type || !outcome || !reason || !e->worst) return 0;
+    row->adversary = text_of(s, 35, arena);
+    if (!row->name || !row->type || !row->adversary || !outcome || !reason || !e->worst) return 0;
     e->outcome = strcmp(outcome, "done") == 0     ? NM_EPISODE_DONE
                  : strcmp(outcome, "failed") == 0 ? NM_EPISODE_FAILED
                                                   : NM_EPISODE_UNFIT;
@@ -446,6 +474,10 @@ static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
     e->plan_max = 1e-3 * sqlite3_column_double(s, 25);
     e->wall_seconds = sqlite3_column_double(s, 26);
     read_danger(s, 27, e);
+    e->adversary = step_of(s, 36, 0);
+    e->staged = sqlite3_column_int(s, 37) != 0;
+    e->met = sqlite3_column_int(s, 38) != 0;
+    e->avoid = label_of((const char *)sqlite3_column_text(s, 39));
     return 1;
 }
 

@@ -22,7 +22,8 @@ typedef struct nm_results nm_results;
 /// What makes a run the same run. Texts are the caller's.
 typedef struct nm_results_run {
     const char *planner, *store, *weights, *program;
-    const char *config; ///< what the planner was handed; NULL = ""
+    const char *config;    ///< what the planner was handed; NULL = ""
+    const char *adversary; ///< kind by which one agent is steered against it; NULL = ""
     nm_episode_agents agents;
     const char *idm;
     int perfect;
@@ -35,8 +36,9 @@ typedef struct nm_results_row {
     int64_t scene;       ///< id in the store
     uint64_t scene_hash; ///< of its content
     const char *name, *type;
-    nm_episode episode; ///< without a scene; of a row that was read: score, worst, values of scored metrics, counts,
-                        ///< danger and collisions; the sum of those at fault is in at_fault_vehicles
+    const char *adversary; ///< of the run, NULL or "" = nobody; of a row that is put without effect
+    nm_episode episode;    ///< without a scene; of a row that was read: score, worst, values of scored metrics, counts,
+                           ///< danger and collisions; the sum of those at fault is in at_fault_vehicles
 } nm_results_row;
 
 /// Opens, or makes where it is missing when `create` is set. NM_E_NOT_FOUND, NM_E_FORMAT when it is no such file,

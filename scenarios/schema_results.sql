@@ -1,4 +1,4 @@
--- nearmiss evaluation results, schema version 2. Read the views runs and episodes first.
+-- nearmiss evaluation results, schema version 3. Read the views runs and episodes first.
 -- Numbers without a value are NULL. Steps are those of the scene, from 0, brought to 0.1 s where it had others; tracks
 -- are indices into its tracks.
 
@@ -22,7 +22,8 @@ CREATE TABLE run (
     program      TEXT NOT NULL,
     config       TEXT NOT NULL, -- what the planner was handed
     started_utc  TEXT NOT NULL, -- "2025-01-31T12:00:00Z"
-    finished_utc TEXT           -- NULL: not finished
+    finished_utc TEXT,          -- NULL: not finished
+    adversary    TEXT NOT NULL DEFAULT '' -- since version 3: kind by which one agent was steered against the ego; '' = nobody was
 );
 
 CREATE TABLE episode (
@@ -67,6 +68,12 @@ CREATE TABLE episode (
     required_decel_mps2 REAL,     -- the same of the relative motion, with anybody
     danger_step  INTEGER,         -- of the least TTC
     danger_track INTEGER,         -- with whom
+    -- Since version 3: the run's adversary.
+    adversary_track INTEGER,      -- who was steered, in the scene as it was driven; NULL = nobody
+    staged      INTEGER NOT NULL DEFAULT 0, -- 1 = the detectors see the run's kind of adversary in what was driven
+    met         INTEGER NOT NULL DEFAULT 0, -- 1 = ego and adversary touched
+    avoidable   TEXT NOT NULL DEFAULT '', -- by a careful driver (UNECE R157): "avoidable", "unavoidable",
+                                          -- "no_conflict"; '' = no adversary drove
     PRIMARY KEY (run, scene)
 ) WITHOUT ROWID;
 
@@ -84,12 +91,3 @@ CREATE TABLE collision (
     FOREIGN KEY (run, scene) REFERENCES episode (run, scene) ON DELETE CASCADE
 ) WITHOUT ROWID;
 
-CREATE VIEW runs AS
-SELECT id, planner, agents, execution, count(scene) AS episodes, sum(outcome = 'failed') AS failed,
-    sum(outcome = 'unfit') AS unfit, avg(CASE WHEN outcome = 'failed' THEN 0.0 ELSE score END) AS score,
-    finished_utc IS NOT NULL AS finished
-FROM run LEFT JOIN episode ON episode.run = run.id GROUP BY run.id;
-
-CREATE VIEW episodes AS
-SELECT run.planner AS planner, run.agents AS agents, run.execution AS execution, episode.*
-FROM episode JOIN run ON run.id = episode.run;

@@ -12,6 +12,7 @@
 
 #include "base/progress.h"
 #include "base/rng.h"
+#include "scenarios/adversary.h"
 #include "scenarios/episode.h"
 #include "scenarios/planner_open.h"
 #include "sim/builtin.h"
@@ -117,6 +118,44 @@ static nm_status time_planner(evaluate_bench *b, const char *name, pass_result *
     nm_bench_row(b->bench, row, wall[REPEATS / 2], "x");
     snprintf(row, sizeof row, "realtime_factor_processor.%s", name);
     nm_bench_row(b->bench, row, busy[REPEATS / 2], "x");
+    return NM_OK;
+}
+
+/// Against adversaries of every kind that has a place, both drives, placing and judging included: seconds of the drive
+/// that is scored over seconds of real time, of the repeats the quickest.
+static nm_status time_adversaries(const evaluate_bench *b, nm_error *error) {
+    evaluate_bench against = *b;
+    nm_planner *planner = NULL;
+    double best = 0.0, best_busy = 0.0;
+    uint32_t episodes = 0;
+    nm_status status = nm_planner_named("idm", "", &planner, error);
+    for (int r = 0; status == NM_OK && r < REPEATS; ++r) {
+        double driven = 0.0, wall = 0.0, busy = 0.0;
+        episodes = 0;
+        for (int kind = 0; status == NM_OK && kind < NM_KIND_COUNT; ++kind) {
+            if (!nm_adversary_steers((nm_kind)kind)) continue;
+            against.config.adversary = kind;
+            for (uint32_t i = 0; status == NM_OK && i < SCENES; ++i) {
+                nm_episode e;
+                const double begin = processor_seconds();
+                if (nm_cli_interrupted()) status = NM_ERROR(error, NM_E_CANCELLED, "interrupted");
+                if (status == NM_OK)
+                    status = nm_episode_run(b->work, b->scenes[i], planner, &against.config, &e, error);
+                if (status != NM_OK || e.outcome != NM_EPISODE_DONE) continue;
+                driven += (double)e.seconds;
+                wall += e.wall_seconds;
+                busy += processor_seconds() - begin;
+                ++episodes;
+            }
+        }
+        best = fmax(best, driven / wall);
+        best_busy = fmax(best_busy, driven / busy);
+    }
+    nm_planner_destroy(planner);
+    if (status != NM_OK) return status;
+    nm_bench_row(b->bench, "realtime_factor.adversary", best, "x");
+    nm_bench_row(b->bench, "realtime_factor_processor.adversary", best_busy, "x");
+    nm_bench_row(b->bench, "adversary_episodes", (double)episodes, "episodes");
     return NM_OK;
 }
 
@@ -349,6 +388,7 @@ static nm_status run(nm_bench *bench, const nm_common *common, int argc, char **
     nm_status status = b.work ? make_scenes(&b, error) : NM_ERROR(error, NM_E_MEMORY, "no memory for episodes");
     if (status == NM_OK) status = time_planner(&b, "idm", &idm, error);
     if (status == NM_OK) status = time_planner(&b, "pdm", &pdm, error);
+    if (status == NM_OK) status = time_adversaries(&b, error);
     if (status == NM_OK) status = time_parts(&b, error);
     if (status == NM_OK) status = time_pipe(&b, error);
     if (status == NM_OK) status = time_model(&b, common, error);

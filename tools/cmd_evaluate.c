@@ -86,6 +86,10 @@ static int read_choices(nm_evaluate_run *run) {
     if (!run->uses_model && (o->model || strcmp(run->common->device, "cuda") == 0))
         return nm_cli_usage(command, "%s is of the model: add --agents nexus or --planner nexus",
                             o->model ? "--model" : "--device cuda");
+    nm_error error;
+    nm_error_clear(&error);
+    if (nm_evaluate_adversaries_parse(&o->adversaries, &run->adversaries, &error) != NM_OK)
+        return nm_cli_usage(command, "--adversary: %.600s", error.message);
     return -1;
 }
 
@@ -232,6 +236,8 @@ static int run_evaluate(const nm_command *command, int argc, char **argv) {
         {"where", NM_OPTION_TEXT, &options.where, "SQL", "only scenes with an event for which this holds, as in find",
          0, 0},
         {"limit", NM_OPTION_INTEGER, &options.limit, "N", "so many of them, evenly; 0 = all (default)", 0, 1e9},
+        {"adversary", NM_OPTION_LIST, &options.adversaries, "KIND",
+         "one agent is steered by this kind against the planner, in every scene; repeatable, a,b, or all", 0, 0},
         {"seed", NM_OPTION_INTEGER, &options.seed, "K", "of agents and planners (default 0)", 0, 9e15},
         {"results", NM_OPTION_TEXT, &options.results, "R.db", "keep results here; a run that is there goes on", 0, 0},
         {"report", NM_OPTION_TEXT, &options.report, "DIR",
@@ -254,8 +260,8 @@ static int run_evaluate(const nm_command *command, int argc, char **argv) {
 const nm_command nm_command_evaluate = {
     .name = "evaluate",
     .summary = "Drives planners through stored scenes in closed loop and scores them.",
-    .usage = "evaluate [ID...] --store S.db --planner P... [--agents log,idm,nexus] [--realism N] [--report DIR] "
-             "[--limit N]",
+    .usage = "evaluate [ID...] --store S.db --planner P... [--agents log,idm,nexus] [--adversary KIND]... "
+             "[--realism N] [--report DIR] [--limit N]",
     .example = "nearmiss evaluate --store scenes.db --planner idm --planner \"exec:python3 mine.py\" --report report",
     .cuda = 1,
     .run = run_evaluate,

@@ -7,6 +7,7 @@
 #include "scenarios/planner_open.h"
 #include "tools/cli.h"
 #include "tools/cmd_evaluate_model.h"
+#include "tools/evaluate_adversaries.h"
 #include "tools/evaluate_folder.h"
 #include "tools/scene_ids.h"
 
@@ -16,7 +17,7 @@
 
 typedef struct nm_evaluate_options {
     const char *agents, *idm, *execution, *kind, *where, *results, *config, *report, *by, *model, *precision, *groups;
-    nm_text_list planners, stores;
+    nm_text_list planners, stores, adversaries;
     int64_t limit, seed, gallery, realism;
     double seconds, deadline, pass_score;
     int no_expert;
@@ -35,7 +36,7 @@ typedef struct nm_evaluate_place {
     const nm_evaluate_store *store;
     nm_episode_config episode;
     nm_evaluation_entrant entrants[NM_EVALUATE_PLANNERS + 1];
-    nm_evaluation_report reports[NM_EVALUATE_PLANNERS + 1];
+    nm_evaluation_report reports[NM_EVALUATE_PLANNERS + 1][NM_KIND_COUNT]; ///< [planner][adversary]
     nm_evaluation_summary summary;
     nm_evaluate_gallery *gallery;
     char name[160], anchor[8];
@@ -53,6 +54,7 @@ typedef struct nm_evaluate_run {
     int uses_model;
     nm_episode_agents agents[NM_EPISODE_AGENTS_COUNT];
     uint32_t agents_count;
+    nm_evaluate_adversaries adversaries;
     const char *planners[NM_EVALUATE_PLANNERS + 1];
     uint32_t planner_count;
     nm_evaluate_store stores[NM_EVALUATE_STORES];

@@ -60,6 +60,11 @@ int nm_evaluate_print_table(const nm_evaluate_run *run) {
         if (run->study.comparison) printf("%s:\n", run->places[w].name);
         nm_evaluate_print_types(&run->worlds[w], stdout);
     }
+    for (uint32_t w = 0; w < run->place_count && run->options->adversaries.count; ++w) {
+        printf("\n");
+        if (run->study.comparison) printf("%s:\n", run->places[w].name);
+        nm_evaluate_print_adversaries(&run->worlds[w], stdout);
+    }
     if (run->study.realism_count) {
         printf("\n");
         nm_evaluate_print_realism(&run->study, stdout);
@@ -67,6 +72,18 @@ int nm_evaluate_print_table(const nm_evaluate_run *run) {
     print_conditions(run);
     if (run->folder.path) printf("report: %s\n", run->folder.page);
     return nm_cli_finish(run->command);
+}
+
+/// Of all adversaries.
+static nm_evaluation_report report_of(const nm_evaluate_run *run, const nm_evaluate_place *place, uint32_t planner) {
+    nm_evaluation_report sum = {0};
+    for (uint32_t k = 0; k < run->adversaries.count; ++k) {
+        const nm_evaluation_report *r = &place->reports[planner][k];
+        sum.driven += r->driven;
+        sum.driven_seconds += r->driven_seconds;
+        sum.wall_seconds += r->wall_seconds;
+    }
+    return sum;
 }
 
 int nm_evaluate_print_json(const nm_evaluate_run *run) {
@@ -82,10 +99,10 @@ int nm_evaluate_print_json(const nm_evaluate_run *run) {
     cJSON *list = cJSON_AddArrayToObject(document, "planners"), *pairs = cJSON_AddArrayToObject(document, "pairs");
     for (uint32_t w = 0; w < run->place_count; ++w) {
         for (uint32_t i = 0; i < run->planner_count; ++i) {
-            const nm_evaluation_report *r = &run->places[w].reports[i];
+            const nm_evaluation_report r = report_of(run, &run->places[w], i);
             cJSON *object = nm_evaluate_planner_json(&run->worlds[w], i);
-            nm_json_integer(object, "driven_now", r->driven);
-            nm_json_number(object, "realtime_factor", r->driven ? r->driven_seconds / r->wall_seconds : NAN);
+            nm_json_integer(object, "driven_now", r.driven);
+            nm_json_number(object, "realtime_factor", r.driven ? r.driven_seconds / r.wall_seconds : NAN);
             cJSON_AddItemToArray(list, object);
         }
         nm_evaluate_add_pairs_json(&run->worlds[w], pairs);
@@ -93,17 +110,22 @@ int nm_evaluate_print_json(const nm_evaluate_run *run) {
     return nm_cli_print_json(run->command, document);
 }
 
+/// Most kinds have no place in most scenes: that is in the table, and no news.
+static int is_no_place(const nm_results_row *row) {
+    return row->episode.outcome == NM_EPISODE_UNFIT && strncmp(row->episode.reason, "no place for ", 13) == 0;
+}
+
 static void list_of(const nm_evaluate_run *run, const nm_evaluate_place *place, uint32_t planner) {
     const nm_evaluation_entrant *e = &place->entrants[planner];
     size_t shown = 0;
     for (size_t i = 0; i < e->count && shown < 5; ++i) {
         const nm_results_row *row = &e->rows[i];
-        if (row->episode.outcome == NM_EPISODE_DONE) continue;
+        if (row->episode.outcome == NM_EPISODE_DONE || is_no_place(row)) continue;
         nm_error why;
         nm_error_clear(&why);
-        NM_ERROR(&why, NM_E_UNSUPPORTED, "%s, %s%sscene %" PRId64 " %s: %.300s", e->planner, place->name,
-                 *place->name ? ", " : "", row->scene, nm_episode_outcome_name(row->episode.outcome),
-                 row->episode.reason);
+        NM_ERROR(&why, NM_E_UNSUPPORTED, "%s, %s%sscene %" PRId64 "%s%s %s: %.300s", e->planner, place->name,
+                 *place->name ? ", " : "", row->scene, *nm_evaluation_adversary_of(row) ? " against " : "",
+                 nm_evaluation_adversary_of(row), nm_episode_outcome_name(row->episode.outcome), row->episode.reason);
         nm_cli_fail(run->command, &why);
         ++shown;
     }

@@ -79,11 +79,12 @@ static nm_status make_places(nm_evaluate_run *run, nm_error *error) {
     return NM_OK;
 }
 
-static nm_status drive(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t planner, nm_error *error) {
+static nm_status drive(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t planner, uint32_t adversary,
+                       nm_error *error) {
     const char *name = run->planners[planner];
     run->place = place;
     run->current = planner;
-    const nm_evaluation_config config = {
+    nm_evaluation_config config = {
         .episode = place->episode,
         .planner = open_planner,
         .planner_context = run,
@@ -99,10 +100,13 @@ static nm_status drive(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t 
         .progress = show_progress,
         .progress_context = run,
     };
-    char label[256];
-    snprintf(label, sizeof label, "%.80s%s%s", name, *place->name ? ", " : "", place->name);
+    config.episode.adversary = run->adversaries.kinds[adversary];
+    char label[320];
+    snprintf(label, sizeof label, "%.80s%s%s%s%s", name, config.episode.adversary < 0 ? "" : " against ",
+             nm_evaluate_adversary_name(config.episode.adversary), *place->name ? ", " : "", place->name);
     run->progress = nm_progress_start(label, "scenes", config.scene_count, silent(run));
-    const nm_status status = nm_evaluation_run(&config, run->results, run->pool, &place->reports[planner], error);
+    const nm_status status =
+        nm_evaluation_run(&config, run->results, run->pool, &place->reports[planner][adversary], error);
     nm_progress_finish(run->progress);
     return status;
 }
@@ -111,7 +115,8 @@ static nm_status drive_all(nm_evaluate_run *run, nm_error *error) {
     nm_status status = NM_OK;
     for (uint32_t w = 0; w < run->place_count; ++w)
         for (uint32_t i = 0; status == NM_OK && i < run->planner_count; ++i)
-            status = drive(run, &run->places[w], i, error);
+            for (uint32_t k = 0; status == NM_OK && k < run->adversaries.count; ++k)
+                status = drive(run, &run->places[w], i, k, error);
     return status;
 }
 
@@ -155,21 +160,29 @@ static nm_status rate_all(nm_evaluate_run *run, nm_error *error) {
 // ---------------------------------------------------------------------------------------------------------------------
 // What it came to
 
-/// The rows of the scenes that were asked for, with their groups: a file of results may hold more of the same run. Both
-/// are ascending.
+/// The rows of the scenes that were asked for, of all adversaries, with their groups: a file of results may hold more
+/// of the same run. Rows and scenes are ascending.
 static nm_status read_rows(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t planner, nm_error *error) {
     nm_evaluation_entrant *e = &place->entrants[planner];
     const nm_scene_ids *scenes = &place->store->scenes;
-    nm_results_row *rows;
-    size_t count;
-    nm_status status = nm_results_rows(run->results, place->reports[planner].run, run->arena, &rows, &count, error);
-    if (status != NM_OK) return status;
-    uint32_t *group = NM_ARENA_ARRAY(run->arena, uint32_t, scenes->count);
-    if (!group) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the summary of an evaluation");
-    *e = (nm_evaluation_entrant){run->planners[planner], rows,
-                                 nm_results_select(rows, count, scenes->ids, scenes->count), group};
+    const size_t most = scenes->count * run->adversaries.count;
+    nm_results_row *all = NM_ARENA_ARRAY(run->arena, nm_results_row, most);
+    uint32_t *group = NM_ARENA_ARRAY(run->arena, uint32_t, most);
+    if (!all || !group) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the summary of an evaluation");
+    *e = (nm_evaluation_entrant){run->planners[planner], all, 0, group};
+    for (uint32_t k = 0; k < run->adversaries.count; ++k) {
+        nm_results_row *rows;
+        size_t count;
+        const nm_status status =
+            nm_results_rows(run->results, place->reports[planner][k].run, run->arena, &rows, &count, error);
+        if (status != NM_OK) return status;
+        count = nm_results_select(rows, count, scenes->ids, scenes->count);
+        if (count) memcpy(all + e->count, rows, count * sizeof *rows);
+        e->count += count;
+    }
+    qsort(all, e->count, sizeof *all, nm_evaluation_row_order);
     for (size_t i = 0, k = 0; i < e->count; ++i) {
-        while (scenes->ids[k] < rows[i].scene) ++k; // it is there: the rows were selected by it
+        while (scenes->ids[k] < all[i].scene) ++k; // it is there: the rows were selected by it
         group[i] = place->store->group[k];
     }
     return NM_OK;

@@ -43,6 +43,11 @@ typedef enum column {
     C_DANGER_TRACK,
     C_AGENTS,
     C_STORE,
+    C_ADVERSARY,
+    C_ADVERSARY_TRACK,
+    C_STAGED,
+    C_MET,
+    C_AVOIDABLE,
     C_COUNT
 } column;
 
@@ -76,6 +81,11 @@ static const char *column_name(size_t c) {
         [C_DANGER_TRACK] = "danger_track",
         [C_AGENTS] = "agents",
         [C_STORE] = "store",
+        [C_ADVERSARY] = "adversary",
+        [C_ADVERSARY_TRACK] = "adversary_track",
+        [C_STAGED] = "staged",
+        [C_MET] = "met_adversary",
+        [C_AVOIDABLE] = "avoidable",
     };
     if (c >= C_DANGER && c < C_DANGER_STEP) return nm_ego_describe((nm_ego_measure)(c - C_DANGER))->name;
     return names[c] ? names[c] : nm_nuplan_describe((nm_nuplan_metric)(c - C_METRIC))->name;
@@ -134,6 +144,12 @@ static void fill_text(const nm_evaluate_report *report, const nm_evaluation_entr
     case C_STORE:
         to->text = nm_base_name(report->store);
         break;
+    case C_ADVERSARY:
+        to->text = nm_evaluation_adversary_of(row);
+        break;
+    case C_AVOIDABLE:
+        to->text = e->adversary == NM_NONE ? "" : nm_avoid_label_name(e->avoid);
+        break;
     default:
         to->text = NULL;
     }
@@ -182,6 +198,12 @@ static double number_of(const nm_results_row *row, size_t c) {
         return step_number(e, e->danger.worst_step);
     case C_DANGER_TRACK:
         return index_number(e->danger.worst_track);
+    case C_ADVERSARY_TRACK:
+        return index_number(e->adversary);
+    case C_STAGED:
+        return e->adversary == NM_NONE ? NAN : (double)e->staged;
+    case C_MET:
+        return e->adversary == NM_NONE ? NAN : (double)e->met;
     default: // a metric
         if (c >= C_DANGER && c < C_DANGER_STEP)
             return e->outcome == NM_EPISODE_DONE ? decimal(e->danger.value[c - C_DANGER]) : NAN;
@@ -344,6 +366,8 @@ static void write_case(const nm_evaluate_study *study, const nm_evaluation_entra
     fprintf(file, " name=\"scene %" PRId64, row->scene);
     if (*row->name) fputc(' ', file);
     nm_markup_text(file, row->name);
+    if (*nm_evaluation_adversary_of(row)) fputs(" against ", file);
+    nm_markup_text(file, nm_evaluation_adversary_of(row));
     fprintf(file, "\" time=\"%.6f\">", e->wall_seconds);
     if (e->outcome == NM_EPISODE_UNFIT) {
         fputs("<skipped", file);

@@ -202,6 +202,7 @@ static nm_status paint(maker *m, nm_evaluate_shot *shot, const nm_scene *driven,
     const uint32_t moment = moment_of(e);
     uint32_t samples[NM_EVALUATE_FRAMES];
     shot->other = other_of(e, driven, moment);
+    if (shot->other == NM_NONE) shot->other = e->adversary;
     const nm_evaluate_scenery scenery = {
         .scene = driven,
         .recorded = recorded,
@@ -282,7 +283,9 @@ static nm_status shoot(void *context, size_t index, int thread, nm_error *error)
         return NM_OK;
     }
     nm_episode_config episode = *m->config->episode;
+    nm_kind kind;
     episode.keep_scene = 1;
+    episode.adversary = nm_kind_from_name(nm_evaluation_adversary_of(shot->row), &kind) ? (int)kind : -1;
     episode.stop = m->config->stop;
     episode.stop_context = NULL;
     return nm_episode_run(w->work, m->recorded[index], w->planner, &episode, &shot->again, error);

@@ -161,6 +161,7 @@ static void write_world_links(const nm_evaluate_report *report, FILE *file) {
     write_link(file, "metrics", report, "Metrics");
     if (report->summary->pair_count) write_link(file, "pairs", report, "Comparison");
     write_link(file, "types", report, "Types of scene");
+    if (nm_html_has_adversaries(report)) write_link(file, "adversaries", report, "Adversaries");
     write_link(file, "danger", report, "Criticality");
     write_link(file, "charts", report, "Distributions");
     write_link(file, "collisions", report, "Collisions");
@@ -225,6 +226,7 @@ static nm_status write_world(const nm_evaluate_study *study, const nm_evaluate_r
     nm_html_metrics(report, file);
     if (report->summary->pair_count) nm_html_pairs(report, file);
     nm_html_types(report, file);
+    nm_html_adversaries(report, file);
     nm_status status = nm_html_danger(report, file, error);
     if (status == NM_OK) status = nm_html_charts(report, file, error);
     if (status != NM_OK) return status;

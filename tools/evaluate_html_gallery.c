@@ -164,6 +164,9 @@ static void write_commands(const nm_evaluate_report *report, size_t planner, con
     fputs(" --planner ", memory);
     nm_evaluate_shell_word(memory, report->entrants[planner].planner);
     fputs(report->options, memory);
+    const char *adversary = nm_evaluation_adversary_of(shot->row);
+    if (*adversary) fputs(" --adversary ", memory);
+    if (*adversary) nm_evaluate_shell_word(memory, adversary);
     if (shot->driven) {
         fprintf(memory, "\nnearmiss view %" PRId64 " --store ", shot->driven);
         nm_evaluate_shell_word(memory, report->gallery->driven);
@@ -181,6 +184,8 @@ static void write_shot(const nm_evaluate_report *report, size_t planner, const n
     const double score = nm_evaluation_score_of(row), again = shot->again.score.score;
     fprintf(file, "<article class=\"shot\">\n<header><h4>Scene %" PRId64 " <span class=\"badge\">", row->scene);
     nm_markup_text(file, row->type);
+    if (*nm_evaluation_adversary_of(row)) fputs("</span> against <span class=\"badge\">", file);
+    nm_markup_text(file, nm_evaluation_adversary_of(row));
     fprintf(file, "</span></h4><span class=\"mark\">%.3f</span><span>", score);
     write_story(row, file);
     fputs("</span></header>\n<p class=\"note\">", file);

@@ -292,6 +292,8 @@ static void list_troubles(const nm_evaluate_report *report, size_t planner, FILE
             if (row->episode.outcome != (failed ? NM_EPISODE_FAILED : NM_EPISODE_UNFIT)) continue;
             fprintf(file, "<tr><th scope=\"row\">%" PRId64 "</th><td class=\"left\">", row->scene);
             nm_markup_text(file, row->type);
+            if (*nm_evaluation_adversary_of(row)) fputs(" against ", file);
+            nm_markup_text(file, nm_evaluation_adversary_of(row));
             fprintf(file, "</td><td class=\"left\">%s</td><td class=\"text\">",
                     nm_episode_outcome_name(row->episode.outcome));
             nm_markup_text(file, row->episode.reason);

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "tools/cli.h"
+#include "tools/evaluate_adversaries.h"
 
 const nm_nuplan_metric nm_evaluate_order[NM_NUPLAN_SCORED_COUNT] = {
     NM_NUPLAN_COLLISIONS, NM_NUPLAN_DRIVABLE_AREA, NM_NUPLAN_DRIVING_DIRECTION, NM_NUPLAN_MAKING_PROGRESS,
@@ -116,6 +117,7 @@ cJSON *nm_evaluate_planner_json(const nm_evaluate_report *report, size_t planner
         add_part(type, &p->types[t]);
         cJSON_AddItemToArray(types, type);
     }
+    cJSON_AddItemToObject(object, "adversaries", nm_evaluate_adversaries_json(report, planner));
     return object;
 }
 

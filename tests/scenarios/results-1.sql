@@ -1,4 +1,4 @@
--- nearmiss evaluation results, schema version 1. Read the views runs and episodes first.
+-- A file of evaluation results as version 1 made it, with one episode in it.
 -- Numbers without a value are NULL. Steps are those of the scene, from 0, brought to 0.1 s where it had others; tracks
 -- are indices into its tracks.
 
@@ -83,3 +83,11 @@ FROM run LEFT JOIN episode ON episode.run = run.id GROUP BY run.id;
 CREATE VIEW episodes AS
 SELECT run.planner AS planner, run.agents AS agents, run.execution AS execution, episode.*
 FROM episode JOIN run ON run.id = episode.run;
+
+INSERT INTO meta VALUES ('program', 'nearmiss 0.1.0');
+INSERT INTO run VALUES (1, 'exec:python3 mine.py', 'idm', 'nuplan', 'tracked', 15.0, 0.10000000149011612, -4, '', 's.db',
+    'nearmiss test', '', '2025-01-31T12:00:00Z', NULL);
+INSERT INTO episode VALUES (1, 41, 7, 'name', 'cut_in', 'done', '', 10, 3, 150, 0.5, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0,
+    'active_rear', 20, 9, NULL, NULL, '', NULL, 1, 2, 0.5);
+INSERT INTO collision VALUES (1, 41, 20, 9, 'vehicle', 'active_rear', 0, NULL);
+PRAGMA application_id = 1852663158; PRAGMA user_version = 1;

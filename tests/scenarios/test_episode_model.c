@@ -202,11 +202,35 @@ static void broken_models_make_scenes_unfit(void **state) {
     stage_close(&s);
 }
 
+/// Among agents of the model one is steered over all windows; everybody else stays the model's.
+static void an_adversary_among_them(void **state) {
+    (void)state;
+    stage s = stage_open(32);
+    s.config.adversary = NM_KIND_TAILGATE;
+    const nm_episode e = run(&s), again = run(&s);
+    assert_true(e.adversary != NM_NONE && e.staged);
+    assert_true(e.scene->hash == again.scene->hash && e.score.score == again.score.score);
+    const nm_scene *driven = e.scene;
+    float most = 0.0f;
+    for (uint32_t step = START + 1; step < driven->step_count; ++step) {
+        const size_t now = nm_scene_at(driven, e.adversary, step), ego = nm_scene_at(driven, driven->ego, step);
+        assert_true(driven->valid[now]);
+        most = fmaxf(most, hypotf(driven->x[now] - driven->x[now - 1], driven->y[now] - driven->y[now - 1]));
+        if (step > START + 80) // closely behind, well into the third window
+            assert_true(hypotf(driven->x[now] - driven->x[ego], driven->y[now] - driven->y[ego]) < 40.0f);
+    }
+    assert_true(most < 5.0f);
+    nm_scene_destroy(e.scene);
+    nm_scene_destroy(again.scene);
+    stage_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ego_is_the_planners),        cmocka_unit_test(others_go_on_from_window_to_window),
         cmocka_unit_test(same_again_is_the_same),     cmocka_unit_test(the_rest_drives_by_idm),
         cmocka_unit_test(stops_in_the_second_window), cmocka_unit_test(broken_models_make_scenes_unfit),
+        cmocka_unit_test(an_adversary_among_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

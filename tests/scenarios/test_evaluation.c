@@ -10,8 +10,8 @@
 
 #define SCENES 70u // more than a round
 
-/// Short recordings: built-in roads, driven by IDM for 25 steps.
-static void fill(const char *path, uint64_t from, uint32_t count) {
+/// Short recordings: built-in roads, driven by IDM for so many steps.
+static void fill_with(const char *path, uint64_t from, uint32_t count, uint32_t steps) {
     nm_store *store = open_store(path, NM_STORE_CREATE);
     for (uint32_t i = 0; i < count; ++i) {
         const nm_scene *scene = NULL;
@@ -20,7 +20,7 @@ static void fill(const char *path, uint64_t from, uint32_t count) {
         nm_world_config config = nm_world_config_default();
         config.seed = from + i;
         nm_rollout_result driven;
-        must(nm_rollout(scene, &config, 25, 1, &driven, error));
+        must(nm_rollout(scene, &config, steps, 1, &driven, error));
         int64_t id;
         must(nm_store_put_scene(store, driven.scene, &id, error));
         assert_int_equal(id, i + 1);
@@ -28,6 +28,10 @@ static void fill(const char *path, uint64_t from, uint32_t count) {
         nm_scene_destroy(scene);
     }
     nm_store_close(store);
+}
+
+static void fill(const char *path, uint64_t from, uint32_t count) {
+    fill_with(path, from, count, 25);
 }
 
 typedef struct fixture {
@@ -99,9 +103,9 @@ static nm_evaluation_report evaluated(const nm_evaluation_config *config, const 
     "ego_progress_along_expert_route, time_to_collision_within_bound, speed_limit_compliance, ego_is_comfortable, "    \
     "collisions, at_fault, first_collision, collision_step, collision_track, min_ttc_s, min_distance_m, worst, "       \
     "worst_step, sweep_ttc_s, min_thw_s, pet_s, closing_mps, max_drac_mps2, required_decel_mps2, danger_step, "        \
-    "danger_track FROM "
+    "danger_track, adversary_track, staged, met, avoidable FROM "
 
-static void assert_same_rows(const char *a, const char *b) {
+static void assert_same(const char *a, const char *b, int count) {
     char text[4096];
     snprintf(text, sizeof text,
              "ATTACH '%s' AS other; CREATE TEMP TABLE apart AS SELECT * FROM (" CONTENT "main.episode EXCEPT " CONTENT
@@ -117,9 +121,13 @@ static void assert_same_rows(const char *a, const char *b) {
         SQLITE_OK);
     assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
     assert_int_equal(sqlite3_column_int(statement, 0), 0);
-    assert_int_equal(sqlite3_column_int(statement, 1), SCENES);
+    assert_int_equal(sqlite3_column_int(statement, 1), count);
     sqlite3_finalize(statement);
     sqlite3_close(db);
+}
+
+static void assert_same_rows(const char *a, const char *b) {
+    assert_same(a, b, SCENES);
 }
 
 static void any_number_of_threads_is_the_same(void **state) {
@@ -253,6 +261,55 @@ static void planners_are_made_where_they_are_needed(void **state) {
     assert_int_equal(made, 1);
 }
 
+/// Whoever is steered makes another run of it; threads and pauses make no difference.
+static void adversaries_make_runs_of_their_own(void **state) {
+    (void)state;
+    enum { COUNT = 12 };
+    const folder f = folder_make();
+    char paths[2][300];
+    int64_t ids[COUNT];
+    for (int i = 0; i < 2; ++i) snprintf(paths[i], sizeof paths[i], "%s/a%d.db", f.path, i);
+    for (int i = 0; i < COUNT; ++i) ids[i] = i + 1;
+    fill_with(f.store, 500, COUNT, 80);
+    nm_evaluation_config config = {
+        .episode = nm_episode_config_default(),
+        .planner = idm_planner,
+        .run = {.planner = "idm", .store = "s.db", .weights = "", .program = "nearmiss test"},
+        .store = f.store,
+        .scenes = ids,
+        .scene_count = COUNT};
+    config.episode.deadline = 0.0f;
+    config.episode.adversary = NM_KIND_HARD_BRAKE;
+    assert_int_equal(evaluated(&config, paths[0], 1).driven, COUNT);
+    atomic_int left = 300; // steps
+    config.stop = stop_after;
+    config.stop_context = &left;
+    nm_evaluation_report report;
+    nm_error why;
+    assert_int_equal(evaluate(&config, paths[1], 2, &report, &why), NM_E_CANCELLED);
+    assert_true(report.driven > 0 && report.driven < COUNT);
+    config.stop = NULL;
+    evaluated(&config, paths[1], 3);
+    assert_same(paths[0], paths[1], COUNT);
+    assert_true(sql_integer(paths[0], "SELECT sum(staged) FROM episodes WHERE adversary = 'hard_brake'") > 0);
+    assert_int_equal(sql_integer(paths[0], "SELECT count(*) FROM episode WHERE (outcome = 'done') != "
+                                           "(adversary_track IS NOT NULL)"),
+                     0);
+    assert_int_equal(sql_integer(paths[0], "SELECT count(*) FROM episode WHERE outcome = 'unfit' AND reason NOT LIKE "
+                                           "'no place for hard_brake'"),
+                     0);
+    config.episode.adversary = -1;
+    assert_int_equal(evaluated(&config, paths[0], 1).driven, COUNT);
+    config.episode.adversary = NM_KIND_TAILGATE;
+    assert_int_equal(evaluated(&config, paths[0], 1).driven, COUNT);
+    config.episode.adversary = NM_KIND_HARD_BRAKE;
+    assert_int_equal(evaluated(&config, paths[0], 1).driven, 0);
+    assert_int_equal(sql_integer(paths[0], "SELECT count(*) FROM runs WHERE adversary IN ('', 'hard_brake', "
+                                           "'tailgate')"),
+                     3);
+    folder_remove(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_threads_is_the_same),
@@ -261,6 +318,7 @@ int main(void) {
         cmocka_unit_test(what_can_not_be_read_is_unfit),
         cmocka_unit_test(without_a_planner_nothing_is_written),
         cmocka_unit_test(planners_are_made_where_they_are_needed),
+        cmocka_unit_test(adversaries_make_runs_of_their_own),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

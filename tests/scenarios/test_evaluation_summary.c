@@ -209,6 +209,38 @@ static void danger(void **state) {
     nm_arena_destroy(s.arena);
 }
 
+/// The same scenes against two kinds: sums by kind, and pairs that meet the same adversary.
+static void adversaries(void **state) {
+    (void)state;
+    nm_results_row a[4] = {done(1, "x", 0.5), done(1, "x", 1.0), done(2, "x", 0.0), other(2, "x", NM_EPISODE_UNFIT)};
+    nm_results_row b[3] = {done(1, "x", 0.25), done(2, "x", 0.5), done(2, "x", 0.75)};
+    a[0].adversary = a[2].adversary = b[1].adversary = "cut_in";
+    a[1].adversary = a[3].adversary = b[0].adversary = b[2].adversary = "tailgate";
+    a[0].episode.staged = a[0].episode.met = a[2].episode.staged = a[2].episode.met = 1;
+    a[0].episode.avoid = NM_AVOID_AVOIDABLE;
+    a[2].episode.avoid = NM_AVOID_UNAVOIDABLE;
+    a[1].episode.avoid = NM_AVOID_AVOIDABLE; // a conflict that the planner solved
+    const nm_evaluation_entrant entrants[2] = {{"a", a, 4, NULL}, {"b", b, 3, NULL}};
+    nm_arena *arena = nm_arena_create(0);
+    nm_evaluation_summary s;
+    assert_int_equal(nm_evaluation_summarize(entrants, 2, NULL, arena, &s, NULL), NM_OK);
+    assert_int_equal(s.adversary_count, 2);
+    assert_string_equal(s.adversaries[0], "cut_in");
+    assert_string_equal(s.adversaries[1], "tailgate");
+    const nm_evaluation_part *cut_in = &s.planners[0].adversaries[0], *tailgate = &s.planners[0].adversaries[1];
+    assert_true(cut_in->scenes == 2 && cut_in->staged == 2 && cut_in->met == 2 && cut_in->avoidable == 1);
+    assert_float_equal(cut_in->score, 0.25, 1e-12);
+    assert_true(tailgate->scenes == 1 && tailgate->unfit == 1 && !tailgate->staged && !tailgate->avoidable);
+    assert_int_equal(s.planners[0].all.met, 2);
+    // (1, tailgate): 1 - 0.25; (2, cut_in): 0 - 0.5; (2, tailgate) is unfit for the first
+    assert_int_equal(s.pairs[0].scenes, 2);
+    assert_float_equal(s.pairs[0].difference.value, 0.125, 1e-12);
+    // without groups a scene is one, whoever was steered in it
+    assert_true(s.planners[0].mean.groups == 2 && s.planners[1].mean.groups == 2 && s.pairs[0].difference.groups == 2);
+    assert_true(nm_evaluation_row_order(&a[0], &a[1]) < 0 && nm_evaluation_row_order(&a[1], &a[2]) < 0);
+    nm_arena_destroy(arena);
+}
+
 /// Nobody has a score; a planner without rows; no planners.
 static void nothing(void **state) {
     (void)state;
@@ -266,8 +298,9 @@ static void worst(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(distributions), cmocka_unit_test(sums),  cmocka_unit_test(types),   cmocka_unit_test(groups),
-        cmocka_unit_test(danger),        cmocka_unit_test(pairs), cmocka_unit_test(nothing), cmocka_unit_test(worst),
+        cmocka_unit_test(distributions), cmocka_unit_test(sums),   cmocka_unit_test(types),
+        cmocka_unit_test(groups),        cmocka_unit_test(danger), cmocka_unit_test(pairs),
+        cmocka_unit_test(nothing),       cmocka_unit_test(worst),  cmocka_unit_test(adversaries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

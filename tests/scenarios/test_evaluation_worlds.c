@@ -137,6 +137,32 @@ static void shifts(void **state) {
     nm_arena_destroy(s.arena);
 }
 
+/// Rows of two worlds belong together where scene and adversary are the same; rows of one scene are no independent
+/// ones.
+static void shifts_against_adversaries(void **state) {
+    (void)state;
+    stage s;
+    set_up(&s, usual);
+    static const char *const kinds[2] = {"cut_in", "tailgate"};
+    for (uint32_t i = 0; i < SCENES; ++i) {
+        s.rows[0][0][i] = done(i / 2 + 1, i % 2 ? 1.0 : 0.5);
+        s.rows[1][0][i] = done(i / 2 + 1, i % 2 ? 0.9 : 0.7);
+        s.rows[0][0][i].adversary = s.rows[1][0][i].adversary = kinds[i % 2];
+    }
+    // of the last scene there is only one kind in each world, and not the same
+    s.entrants[0][0].count = SCENES - 1;
+    s.rows[1][0][SCENES - 2] = s.rows[1][0][SCENES - 1];
+    s.entrants[1][0].count = SCENES - 1;
+    compare(&s);
+    const nm_evaluation_shift *a = &s.comparison.shifts[0];
+    assert_int_equal(a->scenes, 6);
+    assert_float_equal(a->score.value, 0.05, 1e-12); // +0.2, -0.1 in each of three scenes
+    assert_int_equal(a->score.groups, 3);
+    assert_float_equal(a->score.low, 0.05, 1e-9);
+    assert_float_equal(a->score.high, 0.05, 1e-9);
+    nm_arena_destroy(s.arena);
+}
+
 static void one_world_or_none(void **state) {
     (void)state;
     stage s;
@@ -150,8 +176,8 @@ static void one_world_or_none(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rankings), cmocka_unit_test(who_is_told_apart_where), cmocka_unit_test(nothing_is_apart),
-        cmocka_unit_test(shifts),   cmocka_unit_test(one_world_or_none),
+        cmocka_unit_test(rankings), cmocka_unit_test(who_is_told_apart_where),    cmocka_unit_test(nothing_is_apart),
+        cmocka_unit_test(shifts),   cmocka_unit_test(shifts_against_adversaries), cmocka_unit_test(one_world_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

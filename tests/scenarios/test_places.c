@@ -168,6 +168,41 @@ static void crossing_lanes_meet(void **state) {
     nm_map_release(map);
 }
 
+/// Whole lanes at the usual spacing give what the map gives; pieces give those on them, and no others.
+static void pieces_of_lanes_hold_their_part(void **state) {
+    (void)state;
+    static nm_place all[MOST], some[MOST], fine[MOST];
+    for (int road = 0; road < NM_BUILTIN_COUNT; road++) {
+        const nm_map *map = map_of((nm_builtin_kind)road);
+        nm_lane_piece pieces[MOST];
+        assert_true(map->lane_count <= MOST);
+        for (int kind = 0; kind < NM_KIND_COUNT; kind++) {
+            size_t count = 0, on = 0, within = 0, expected = 0;
+            for (uint32_t lane = 0; lane < map->lane_count; lane++) pieces[lane] = (nm_lane_piece){lane, 0, INFINITY};
+            assert_int_equal(nm_kind_places(map, (nm_kind)kind, all, MOST, &count, NULL), NM_OK);
+            assert_int_equal(nm_kind_places_on(map, (nm_kind)kind, pieces, map->lane_count, 25, some, MOST, &on, NULL),
+                             NM_OK);
+            assert_int_equal(on, count);
+            assert_true(count <= MOST);
+            for (size_t i = 0; i < count; i++)
+                assert_true(all[i].ego_lane == some[i].ego_lane && all[i].ego_s == some[i].ego_s);
+            if (count == 0) continue;
+            // around one of them, on its lane alone
+            const nm_place *one = &all[count / 2];
+            const nm_lane_piece piece = {one->ego_lane, one->ego_s - 30, one->ego_s + 30};
+            assert_int_equal(nm_kind_places_on(map, (nm_kind)kind, &piece, 1, 5, fine, MOST, &within, NULL), NM_OK);
+            for (size_t i = 0; i < within; i++) {
+                assert_true(fine[i].ego_lane == piece.lane);
+                assert_true(fine[i].ego_s >= piece.from && fine[i].ego_s <= piece.to);
+            }
+            for (size_t i = 0; i < count; i++)
+                expected += all[i].ego_lane == piece.lane && all[i].ego_s >= piece.from && all[i].ego_s <= piece.to;
+            if (one->ego_s > 30) assert_true(within >= expected);
+        }
+        nm_map_release(map);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_hold_what_their_lanes_allow),
@@ -176,6 +211,7 @@ int main(void) {
         cmocka_unit_test(places_are_in_order_and_on_their_lanes),
         cmocka_unit_test(adjacent_lanes_lie_where_the_place_says),
         cmocka_unit_test(crossing_lanes_meet),
+        cmocka_unit_test(pieces_of_lanes_hold_their_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

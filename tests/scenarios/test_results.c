@@ -3,6 +3,8 @@
 
 #include "scenarios/results.h"
 
+#define NEWEST 3 // schema
+
 static nm_error failure;
 
 static nm_status open_status(const char *path, int create) {
@@ -80,9 +82,12 @@ static void newer_and_damaged_files_are_refused(void **state) {
     (void)state;
     folder f = folder_make();
     nm_results_close(open_results(f.store));
-    sql(f.store, "PRAGMA user_version = 3");
+    char text[160];
+    snprintf(text, sizeof text, "PRAGMA user_version = %d", NEWEST + 1);
+    sql(f.store, text);
     assert_int_equal(open_status(f.store, 1), NM_E_VERSION);
-    sql(f.store, "PRAGMA user_version = 2; ALTER TABLE episode RENAME COLUMN score TO points");
+    snprintf(text, sizeof text, "PRAGMA user_version = %d; ALTER TABLE episode RENAME COLUMN score TO points", NEWEST);
+    sql(f.store, text);
     assert_int_equal(open_status(f.store, 1), NM_E_FORMAT);
     assert_non_null(strstr(failure.message, "damaged"));
     sql(f.store, "ALTER TABLE episode RENAME COLUMN points TO score");
@@ -100,7 +105,7 @@ static void a_file_says_what_it_is(void **state) {
     begin(results, &run);
     nm_results_close(results);
     assert_int_equal(sql_integer(f.store, "PRAGMA application_id"), 0x6e6d6576);
-    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 2);
+    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), NEWEST);
     assert_int_equal(
         sql_integer(f.store, "SELECT count(*) FROM meta WHERE name = 'program' AND value LIKE 'nearmiss %'"), 1);
     // an empty run has a row in the view, without a score
@@ -117,8 +122,8 @@ static void a_run_is_the_same_in_everything(void **state) {
     const nm_results_run base = some_run();
     const int64_t first = begin(results, &base);
     assert_int_equal(begin(results, &base), first);
-    nm_results_run other[11];
-    for (int i = 0; i < 11; ++i) other[i] = base;
+    nm_results_run other[12];
+    for (int i = 0; i < 12; ++i) other[i] = base;
     other[0].planner = "idm";
     other[1].store = "t.db";
     other[2].weights = "0123";
@@ -130,8 +135,9 @@ static void a_run_is_the_same_in_everything(void **state) {
     other[8].deadline = 0.0f;
     other[9].seed--;
     other[10].config = "fast";
-    int64_t ids[11];
-    for (int i = 0; i < 11; ++i) {
+    other[11].adversary = "cut_in";
+    int64_t ids[12];
+    for (int i = 0; i < 12; ++i) {
         ids[i] = begin(results, &other[i]);
         assert_true(ids[i] != first);
         for (int k = 0; k < i; ++k) assert_true(ids[i] != ids[k]);
@@ -139,8 +145,8 @@ static void a_run_is_the_same_in_everything(void **state) {
     nm_results_close(results);
     results = open_results(f.store); // and is found again
     assert_int_equal(begin(results, &base), first);
-    for (int i = 0; i < 11; ++i) assert_int_equal(begin(results, &other[i]), ids[i]);
-    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM run"), 12);
+    for (int i = 0; i < 12; ++i) assert_int_equal(begin(results, &other[i]), ids[i]);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM run"), 13);
     must(nm_results_end_run(results, first, error));
     assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM runs WHERE finished"), 1);
     nm_results_close(results);
@@ -167,6 +173,10 @@ static nm_results_row done_row(void) {
             .min_distance = 0.25f,
             .danger = {.value = {1.5f, INFINITY, 0.75f, 8.25f, 3.5f, 4.125f}, .worst_step = 12, .worst_track = 5},
             .worst_sample = 7,
+            .adversary = 6,
+            .staged = 1,
+            .met = 1,
+            .avoid = NM_AVOID_UNAVOIDABLE,
             .worst = "time_to_collision_within_bound"}};
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) row.episode.score.metric[m].value = 0.125 * (m + 1);
     row.episode.collisions[0] =
@@ -186,7 +196,8 @@ static void rows_come_back(void **state) {
     folder f = folder_make();
     nm_arena *arena = nm_arena_create(0);
     nm_results *results = open_results(f.store);
-    const nm_results_run run = some_run();
+    nm_results_run run = some_run();
+    run.adversary = "tailgate";
     const int64_t id = begin(results, &run);
     const nm_results_row put = done_row();
     must(nm_results_put(results, id, &put, error));
@@ -213,6 +224,12 @@ static void rows_come_back(void **state) {
     assert_true(b->worst_sample == 7 && strcmp(b->worst, a->worst) == 0);
     assert_true(fabs(b->plan_mean - a->plan_mean) < 1e-15 && fabs(b->plan_max - a->plan_max) < 1e-15);
     assert_true(b->wall_seconds == a->wall_seconds);
+    assert_string_equal(rows[0].adversary, "tailgate");
+    assert_true(b->adversary == 6 && b->staged == 1 && b->met == 1 && b->avoid == NM_AVOID_UNAVOIDABLE);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM episodes WHERE adversary = 'tailgate' AND staged AND "
+                                          "met AND avoidable = 'unavoidable' AND adversary_track = 6"),
+                     1);
+    assert_int_equal(sql_integer(f.store, "SELECT staged + met FROM runs WHERE adversary = 'tailgate'"), 2);
     // in the file: steps of the scene, milliseconds
     assert_int_equal(sql_integer(f.store, "SELECT collision_step FROM episode"), 46);
     assert_int_equal(sql_integer(f.store, "SELECT worst_step FROM episodes WHERE planner LIKE 'exec%'"), 17);
@@ -301,64 +318,80 @@ static void hostile_rows_are_read(void **state) {
     folder_remove(&f);
 }
 
-/// A file of schema 1, as it was made then, with one episode in it.
-static void make_old(const char *path) {
-    FILE *file = fopen(NM_SOURCE_DIR "/tests/scenarios/results-1.sql", "rb");
+/// A file of an older schema, as it was made then, with one episode in it.
+static void make_old(const char *path, int version) {
+    char name[300], text[16384];
+    snprintf(name, sizeof name, NM_SOURCE_DIR "/tests/scenarios/results-%d.sql", version);
+    FILE *file = fopen(name, "rb");
     assert_non_null(file);
-    char text[16384];
-    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    const size_t size = fread(text, 1, sizeof text, file);
+    assert_true(size < sizeof text);
+    text[size] = '\0';
     fclose(file);
     sql(path, text);
-    sql(path, "PRAGMA application_id = 1852663158; PRAGMA user_version = 1;" // "nmev"
-              "INSERT INTO run VALUES (1, 'idm', 'log', 'nuplan', 'tracked', 15, 1, 0, '', 's.db', 'nearmiss 0', '', "
-              "'2025-01-31T12:00:00Z', NULL);"
-              "INSERT INTO episode VALUES (1, 7, 99, 'n', 't', 'done', '', 10, 3, 50, 0.5, 1, 1, 1, 1, 1, 1, 1, 0, 1, "
-              "0, '', NULL, NULL, 0.5, 2.5, '', NULL, 1, 2, 0.25);"
-              "INSERT INTO collision VALUES (1, 7, 20, 4, 'vehicle', 'active_front', 0, 1.5)");
+    assert_int_equal(sql_integer(path, "PRAGMA user_version"), version);
 }
 
-static void an_older_file_is_brought_up_to_date(void **state) {
-    (void)state;
+/// Columns are told apart by their names: in this file and in one that was made new they are the same ones, and views
+/// show them all.
+static void assert_as_new(const char *path) {
+    static const char *const names[] = {"run", "episode", "collision", "runs", "episodes"};
     folder f = folder_make();
-    nm_arena *arena = nm_arena_create(0);
-    make_old(f.store);
-    nm_results *results = NULL;
-    must(nm_results_open(f.store, 0, &results, error));
-    nm_results_row *rows;
-    assert_int_equal(read_rows(results, 1, arena, &rows), 1);
-    assert_true(rows[0].scene == 7 && rows[0].episode.score.score == 0.5 && rows[0].episode.samples == 50);
-    assert_true(rows[0].episode.min_ttc == 0.5f && rows[0].episode.wall_seconds == 0.25);
-    assert_int_equal(rows[0].episode.collision_count, 1);
-    for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m) assert_true(isnan(rows[0].episode.danger.value[m]));
-    assert_int_equal(rows[0].episode.danger.worst_step, NM_NONE);
-    const nm_results_row put = done_row(); // beside it, in the new columns
-    must(nm_results_put(results, 1, &put, error));
-    assert_int_equal(read_rows(results, 1, arena, &rows), 2);
-    assert_true(rows[1].episode.danger.value[NM_EGO_CLOSING] == 8.25f);
-    nm_results_close(results);
-    assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 2);
-    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM episodes WHERE max_drac_mps2 IS NULL"), 1);
-    assert_int_equal(open_status(f.store, 0), NM_OK); // once more
-    // columns are told apart by their names: a file that was made new has the same ones
-    folder g = folder_make();
-    nm_results_close(open_results(g.store));
-    char attach[400];
-    snprintf(attach, sizeof attach,
-             "ATTACH '%s' AS o; CREATE TABLE differ AS SELECT name, type FROM pragma_table_info('episode') EXCEPT "
-             "SELECT name, type FROM pragma_table_info('episode', 'o')",
-             g.store);
-    sql(f.store, attach);
-    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM differ"), 0);
-    folder_remove(&g);
-    nm_arena_destroy(arena);
+    char text[800];
+    nm_results_close(open_results(f.store));
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+        snprintf(
+            text, sizeof text,
+            "ATTACH '%s' AS o; CREATE TABLE differ AS SELECT name, type FROM pragma_table_info('%s', 'main') EXCEPT "
+            "SELECT name, type FROM pragma_table_info('%s', 'o'); INSERT INTO differ SELECT name, type FROM "
+            "pragma_table_info('%s', 'o') EXCEPT SELECT name, type FROM pragma_table_info('%s', 'main')",
+            f.store, names[i], names[i], names[i], names[i]);
+        sql(path, text);
+        assert_int_equal(sql_integer(path, "SELECT count(*) FROM differ"), 0);
+        sql(path, "DROP TABLE differ");
+    }
     folder_remove(&f);
+}
+
+static void older_files_are_brought_up_to_date(void **state) {
+    (void)state;
+    for (int version = 1; version <= 2; ++version) {
+        folder f = folder_make();
+        nm_arena *arena = nm_arena_create(0);
+        make_old(f.store, version);
+        nm_results *results = NULL;
+        must(nm_results_open(f.store, 0, &results, error));
+        const nm_results_run run = some_run();
+        assert_int_equal(begin(results, &run), 1); // the same run as that of the file
+        nm_results_row *rows;
+        assert_int_equal(read_rows(results, 1, arena, &rows), 1);
+        const nm_episode *e = &rows[0].episode;
+        assert_true(rows[0].scene == 41 && e->score.score == 0.5 && e->samples == 150 && e->wall_seconds == 0.5);
+        assert_true(e->collision_count == 1 && e->collisions[0].track == 9);
+        for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m) assert_int_equal(isnan(e->danger.value[m]), version < 2);
+        assert_int_equal(e->danger.worst_step, version < 2 ? NM_NONE : 12);
+        assert_string_equal(rows[0].adversary, "");
+        assert_true(e->adversary == NM_NONE && !e->staged && !e->met && e->avoid == NM_AVOID_NO_CONFLICT);
+        nm_results_row put = done_row(); // beside it, in the new columns
+        put.scene = 42;
+        must(nm_results_put(results, 1, &put, error));
+        assert_int_equal(read_rows(results, 1, arena, &rows), 2);
+        assert_true(rows[1].episode.danger.value[NM_EGO_CLOSING] == 8.25f && rows[1].episode.adversary == 6);
+        nm_results_close(results);
+        assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), NEWEST);
+        assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM episodes WHERE adversary = '' AND staged = 0"), 1);
+        assert_int_equal(open_status(f.store, 0), NM_OK); // once more
+        assert_as_new(f.store);
+        nm_arena_destroy(arena);
+        folder_remove(&f);
+    }
 }
 
 /// All or nothing: what can not be brought up to date stays as it was.
 static void damaged_older_files_are_refused(void **state) {
     (void)state;
     folder f = folder_make();
-    make_old(f.store);
+    make_old(f.store, 1);
     sql(f.store, "ALTER TABLE episode ADD COLUMN pet_s REAL");
     assert_int_equal(open_status(f.store, 0), NM_E_FORMAT);
     assert_int_equal(sql_integer(f.store, "PRAGMA user_version"), 1);
@@ -422,7 +455,7 @@ int main(void) {
         cmocka_unit_test(a_file_says_what_it_is),
         cmocka_unit_test(a_run_is_the_same_in_everything),
         cmocka_unit_test(rows_come_back),
-        cmocka_unit_test(an_older_file_is_brought_up_to_date),
+        cmocka_unit_test(older_files_are_brought_up_to_date),
         cmocka_unit_test(damaged_older_files_are_refused),
         cmocka_unit_test(what_has_no_value_is_null),
         cmocka_unit_test(hostile_rows_are_read),

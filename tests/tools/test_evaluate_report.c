@@ -127,6 +127,7 @@ static void set_up(stage *s, const char *name) {
         row->episode.min_distance = 2.5f;
         row->episode.wall_seconds = 0.25;
         row->episode.danger = nm_episode_no_danger();
+        row->episode.adversary = NM_NONE;
     }
     s->rows[0].episode.score.score = 1.0;
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) s->rows[0].episode.score.metric[m].value = 1.0;
@@ -140,6 +141,10 @@ static void set_up(stage *s, const char *name) {
     hit->min_ttc = 0.5f;
     hit->danger =
         (nm_ego_criticality){.value = {0.0f, 0.75f, INFINITY, 8.5f, 4.0f, 20.0f}, .worst_step = 21, .worst_track = 7};
+    s->rows[1].adversary = HOSTILE;
+    hit->adversary = 7;
+    hit->met = 1;
+    hit->avoid = NM_AVOID_UNAVOIDABLE;
     s->rows[2].episode.outcome = NM_EPISODE_FAILED;
     s->rows[3].episode.outcome = NM_EPISODE_UNFIT;
     for (int i = 2; i < 4; ++i) snprintf(s->rows[i].episode.reason, sizeof s->rows[i].episode.reason, "%s", HOSTILE);
@@ -180,8 +185,11 @@ static void csv(void **state) {
                            "\"\",10,0,50,1,1,1,1,1,1,1,1,1,0,0,\"\",\"\",,,,2.5,\"\",,0,0,0.25,,,,,,,,,\"idm\","));
     assert_non_null(strstr(text, ",0.25,0,0,0,0,0,0,0,0,1,1,\"active_front\",\"pedestrian\",31,7,0.5,2.5,"
                                  "\"no_ego_at_fault_collisions\",31,0,0,0.25,0,0.75,,8.5,4,20,31,7,\"idm\","));
+    assert_int_equal(count_of(text, ",7,0,1,\"unavoidable\"\r\n"), 1);
+    assert_int_equal(count_of(text, ",\"\",,,,\"\"\r\n"), 4); // nobody was steered
     assert_non_null(strstr(text, ",wall_s,sweep_ttc_s,min_thw_s,pet_s,closing_mps,max_drac_mps2,required_decel_mps2,"
-                                 "danger_step,danger_track,agents,store\r\n"));
+                                 "danger_step,danger_track,agents,store,adversary,adversary_track,staged,met_adversary,"
+                                 "avoidable\r\n"));
     assert_non_null(strstr(text, ",10,0,50,0,0,0,0,0,0,0,0,0,0,0,\"\",")); // failed: 0
     assert_non_null(strstr(text, ",10,0,50,,,,,,,,,,0,0,\"\","));          // unfit: nothing
     free(text);
@@ -276,6 +284,8 @@ static void page(void **state) {
     assert_int_equal(count_of(text, "Driven again"), 0);
     assert_int_equal(count_of(text, "No scene lost anything."), 1);
     assert_int_equal(count_of(text, "1 failed, 1 unfit"), 1);
+    assert_int_equal(count_of(text, "<section id=\"adversaries\">"), 1);
+    assert_int_equal(count_of(text, "<a href=\"#adversaries\">"), 1);
     free(text);
     shots[0].again.score.score = 0.5;
     assert_int_equal(nm_evaluate_write_html(&s.study, s.path, NULL), NM_OK);
