@@ -195,50 +195,69 @@ NM_HOST_DEVICE static inline float nm_match_lane(const nm_map *map, uint32_t ind
     return lateral + past + turned;
 }
 
+/// What nm_inline_match is after, and the best of what it has seen.
+typedef struct nm_match {
+    float x, y, heading, radius;
+    unsigned type_mask;
+    nm_frenet best;
+    float least;        // cost of the best
+    uint32_t tried[64]; // lanes looked at; beyond: tried again, with the same result
+    uint32_t count;
+} nm_match;
+
+/// A lane costs at least its distance: one that lies farther away than the best costs is not looked at.
+NM_HOST_DEVICE static inline void nm_match_try(const nm_map *map, const nm_bounds *bounds, uint32_t lane, nm_match *m) {
+    const float reach = nm_minf(m->radius, m->least) + NM_SURFACE_TOLERANCE;
+    if (!(m->type_mask >> map->lanes[lane].type & 1u) || nm_out_of_reach(&bounds[lane], m->x, m->y, reach)) return;
+    uint32_t i = 0;
+    while (i < m->count && m->tried[i] != lane) i++;
+    if (i < m->count) return;
+    if (m->count < 64) m->tried[m->count++] = lane;
+    nm_frenet f;
+    const float cost = nm_match_lane(map, lane, m->x, m->y, m->heading, m->radius, &f);
+    if (cost < m->least || (cost == m->least && cost < INFINITY && lane < m->best.lane)) {
+        m->least = cost;
+        m->best = f;
+    }
+}
+
+NM_HOST_DEVICE static inline void nm_match_cell(const nm_map *map, const nm_bounds *bounds, const nm_map_grid *grid,
+                                                int32_t row, int32_t column, nm_match *m) {
+    const size_t cell = (size_t)row * (size_t)grid->columns + (size_t)column;
+    for (uint32_t k = grid->start[cell]; k < grid->start[cell + 1]; k++) {
+        const uint32_t lane = grid->spans[k].owner;
+        if (lane & NM_SPAN_AREA) break; // areas come last
+        nm_match_try(map, bounds, lane, m);
+    }
+}
+
 /// grid: nullable, then all lanes are looked at.
 NM_HOST_DEVICE static inline nm_frenet nm_inline_match(const nm_map *map, const nm_bounds *bounds,
                                                        const nm_map_grid *grid, float x, float y, float heading,
                                                        float radius, unsigned type_mask) {
-    nm_frenet best = {NM_NONE, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f}, f;
-    float least = INFINITY;
-    float reach = radius + NM_SURFACE_TOLERANCE;
+    nm_match m;
+    m.x = x, m.y = y, m.heading = heading, m.radius = radius, m.type_mask = type_mask;
+    m.best = (nm_frenet){NM_NONE, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    m.least = INFINITY;
+    m.count = 0;
+    const float reach = radius + NM_SURFACE_TOLERANCE;
     if (!grid || !(reach < grid->size * 8.0f)) { // no grid, or more cells than lanes are worth
-        for (uint32_t i = 0; i < map->lane_count; i++) {
-            if (!(type_mask >> map->lanes[i].type & 1u) || nm_out_of_reach(&bounds[i], x, y, reach)) continue;
-            float cost = nm_match_lane(map, i, x, y, heading, radius, &f);
-            if (cost < least) {
-                least = cost;
-                best = f;
-            }
-        }
-        return best;
+        for (uint32_t i = 0; i < map->lane_count; i++) nm_match_try(map, bounds, i, &m);
+        return m.best;
     }
-    nm_lattice lattice = {(double)grid->origin.x, (double)grid->origin.y, (double)grid->size, grid->columns,
-                          grid->rows};
-    uint32_t tried[64];
-    uint32_t tried_count = 0;
-    int32_t rows[2], columns[2];
-    if (!nm_lattice_box(&lattice, x - reach, y - reach, x + reach, y + reach, columns, rows)) return best;
-    for (int32_t row = rows[0]; row <= rows[1]; row++) {
-        for (int32_t column = columns[0]; column <= columns[1]; column++) {
-            size_t cell = (size_t)row * (size_t)grid->columns + (size_t)column;
-            for (uint32_t k = grid->start[cell]; k < grid->start[cell + 1]; k++) {
-                uint32_t lane = grid->spans[k].owner;
-                if (lane & NM_SPAN_AREA) break; // areas come last
-                if (!(type_mask >> map->lanes[lane].type & 1u) || nm_out_of_reach(&bounds[lane], x, y, reach)) continue;
-                uint32_t i = 0;
-                while (i < tried_count && tried[i] != lane) i++;
-                if (i < tried_count) continue;
-                if (tried_count < 64) tried[tried_count++] = lane; // beyond: tried again, with the same result
-                float cost = nm_match_lane(map, lane, x, y, heading, radius, &f);
-                if (cost < least || (cost == least && cost < INFINITY && lane < best.lane)) {
-                    least = cost;
-                    best = f;
-                }
-            }
+    const nm_lattice lattice = {(double)grid->origin.x, (double)grid->origin.y, (double)grid->size, grid->columns,
+                                grid->rows};
+    int32_t rows[2], columns[2], row[2], column[2];
+    if (!nm_lattice_box(&lattice, x - reach, y - reach, x + reach, y + reach, columns, rows)) return m.best;
+    // the place itself first: what lies there rules out most of what lies around
+    const int on = nm_lattice_box(&lattice, x, y, x, y, column, row);
+    if (on) nm_match_cell(map, bounds, grid, row[0], column[0], &m);
+    for (int32_t r = rows[0]; r <= rows[1]; r++) {
+        for (int32_t c = columns[0]; c <= columns[1]; c++) {
+            if (!on || r != row[0] || c != column[0]) nm_match_cell(map, bounds, grid, r, c, &m);
         }
     }
-    return best;
+    return m.best;
 }
 
 #ifdef __cplusplus
