@@ -412,10 +412,15 @@ static const nm_abi_field nm_nuplan_collision_fields[] = {V(track),    V(step), 
                                                           V(at_fault), V(type), V(energy)};
 #undef S
 
+#define S nm_loss
+static const nm_abi_field nm_loss_fields[] = {V(metric),   V(detail), V(recording), V(value),
+                                              V(recorded), V(cost),   V(sample),    V(track)};
+#undef S
+
 #define S nm_episode_config
 static const nm_abi_field nm_episode_config_fields[] = {
-    V(agents),   P(loop), P(idm),       V(perfect),    V(start_step), V(ego_track),   V(seconds),
-    V(deadline), V(seed), V(adversary), V(keep_scene), P(stop),       P(stop_context)};
+    V(agents), P(loop),      P(idm),   V(perfect), V(start_step), V(ego_track), V(seconds),     V(deadline),
+    V(seed),   V(adversary), P(asked), V(problem), V(keep_scene), P(stop),      P(stop_context)};
 #undef S
 
 #define S nm_ego_criticality
@@ -444,6 +449,11 @@ static const nm_abi_field nm_episode_fields[] = {V(outcome),
                                                  V(staged),
                                                  V(met),
                                                  V(avoid),
+                                                 NA(losses, nm_loss),
+                                                 V(loss_count),
+                                                 V(has_goal),
+                                                 V(goal_sample),
+                                                 V(sizeless),
                                                  P(scene)};
 #undef S
 
@@ -611,6 +621,7 @@ const nm_abi_type nm_abi_types[] = {
     NM_ABI_ENUM(nm_vector_control),
     NM_ABI_STRUCT(nm_episode_config),
     NM_ABI_STRUCT(nm_ego_criticality),
+    NM_ABI_STRUCT(nm_loss),
     NM_ABI_STRUCT(nm_episode),
     NM_ABI_STRUCT(nm_event),
     NM_ABI_STRUCT(nm_detector_param),

@@ -152,18 +152,20 @@ static nm_status run(nm_episode_state *e, nm_error *error) {
     return (e->config->keep_scene || e->adversary) && e->out->samples ? publish(e, error) : NM_OK;
 }
 
-static nm_episode nothing_driven(void) {
+static nm_episode nothing_driven(const nm_episode_config *config) {
     return (nm_episode){.min_ttc = INFINITY,
                         .min_distance = INFINITY,
                         .danger = nm_episode_no_danger(),
                         .worst_sample = NM_NONE,
                         .worst = "",
+                        .has_goal = config->asked != NULL,
+                        .goal_sample = NM_NONE,
                         .adversary = NM_NONE};
 }
 
 static nm_status drive_once(nm_episode_state *e, nm_error *error) {
     nm_status status = NM_OK;
-    *e->out = nothing_driven();
+    *e->out = nothing_driven(e->config);
     nm_error_clear(&e->why);
     if (nm_episode_find_span(e)) {
         e->out->start_step = e->start;
@@ -263,6 +265,7 @@ static nm_status rehearse_and_drive(const nm_episode_state *as, nm_error *error)
     }
     nm_episode_state second = *as;
     second.scene = scene;
+    second.recorded = first.scene; // nobody was recorded against an adversary
     second.adversary = work->adversary;
     config = *as->config;
     config.ego_track = scene->ego;
@@ -275,7 +278,7 @@ nm_status nm_episode_run(nm_episode_work *work, const nm_scene *scene, nm_planne
                          const nm_episode_config *config, nm_episode *out, nm_error *error) {
     NM_ASSERT(work && scene && planner && config && out);
     const double begin = nm_clock();
-    *out = nothing_driven();
+    *out = nothing_driven(config);
     nm_arena_reset(work->arena);
     nm_status status = nm_episode_check(config, error);
     if (status != NM_OK) return status;

@@ -18,8 +18,8 @@
 
 #include "scenarios/avoidability.h"
 #include "scenarios/closed_loop.h"
+#include "scenarios/episode_losses.h"
 #include "sim/metrics/ego.h"
-#include "sim/metrics/nuplan_score.h"
 #include "sim/planner_host.h"
 #include "sim/world.h"
 
@@ -40,7 +40,8 @@ NM_API int nm_episode_agents_from_name(const char *name, nm_episode_agents *agen
 typedef struct nm_episode_config {
     nm_episode_agents agents; ///< default IDM
     /// NEXUS: who drives the others, borrowed; the model's thread is the episode's. Where its future ends, another one
-    /// begins with what was driven as its past. Whoever it has no room for drives by IDM; nobody comes in later.
+    /// begins with what was driven as its past. Whoever it has no room for drives by IDM. Who appears in the recording
+    /// later comes in with the next future, where there is room.
     nm_closed_loop *loop;
     const nm_idm_params *idm; ///< of IDM agents; default nm_idm_named("nuplan")
     int perfect;              ///< 1 = trajectories are followed exactly; default 0: nuPlan's two-stage controller
@@ -51,7 +52,11 @@ typedef struct nm_episode_config {
     float seconds;  ///< at most, 1..60, default 15; an episode ends where the recording of the ego does at the latest
     float deadline; ///< s for an answer, 0 = none; default 1 (nuPlan's)
     uint64_t seed;
-    int adversary;  ///< nm_kind by which one agent is steered against the ego; default -1: nobody is
+    int adversary; ///< nm_kind by which one agent is steered against the ego; default -1: nobody is
+    /// Nullable, borrowed: the scene that a nm_problem_scene was made from. What is recorded of the ego is then no
+    /// drive of anybody's, and the goals of `problem` of this scene are looked for.
+    const nm_scene *asked;
+    uint32_t problem;
     int keep_scene; ///< 1 = the driven scene is built, history included; it ends with the last sample
     /// Nullable: asked every step; not 0 ends the episode with NM_E_CANCELLED.
     int (*stop)(void *context);
@@ -101,6 +106,11 @@ typedef struct nm_episode {
     int staged;           ///< 1 = the detectors see its kind in what was driven
     int met;              ///< 1 = ego and adversary touched
     nm_avoid_label avoid; ///< could the reference driver have avoided the conflict with it; NO_CONFLICT without one
+    nm_loss losses[NM_NUPLAN_SCORED_COUNT]; ///< why the score is not 1
+    uint32_t loss_count;
+    int has_goal;          ///< of a planning problem
+    uint32_t goal_sample;  ///< at which it is reached first; NM_NONE = never
+    uint32_t sizeless;     ///< tracks left out of the score since their boxes have no size
     const nm_scene *scene; ///< driven, the caller's (nm_scene_destroy); NULL unless kept, or without a sample
 } nm_episode;
 

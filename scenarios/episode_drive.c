@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "scenarios/episode_entry.h"
+#include "scenarios/problem.h"
 #include "sim/recording.h"
 #include "sim/world_box.h"
 
@@ -20,7 +22,17 @@ static nm_status record(const nm_episode_state *e, const nm_world *world, nm_err
     return status;
 }
 
-/// Everybody but the ego. Who touches it at the start, as recorded boxes may, is left out until they have parted.
+/// Was a size recorded? A world makes one up where none was.
+static int has_size(const nm_scene *scene, uint32_t track, uint32_t step) {
+    const nm_track *info = &scene->tracks[track];
+    if (info->length > 0.0f && info->width > 0.0f) return 1;
+    if (!scene->state_length || !scene->state_width || step >= scene->step_count) return 0;
+    const size_t at = nm_scene_at(scene, track, step);
+    return scene->state_length[at] > 0.0f && scene->state_width[at] > 0.0f;
+}
+
+/// Everybody but the ego. Who touches it at the start, as recorded boxes may, is left out until they have parted; who
+/// has no size cannot be scored.
 static void take_others(nm_episode_state *e, const nm_world_view *view) {
     const uint32_t k = e->k;
     const size_t row = (size_t)k * e->scene->track_count;
@@ -31,6 +43,11 @@ static void take_others(nm_episode_state *e, const nm_world_view *view) {
         const nm_box box = nm_world_box(view, slot);
         if (k == 0) e->touching[track] = nm_box_distance(&ego, &box) <= 0.0f;
         if (e->touching[track]) continue;
+        if (!has_size(e->scene, track, view->step)) {
+            e->out->sizeless += !e->sizeless[track];
+            e->sizeless[track] = 1;
+            continue;
+        }
         e->present[row + track] = 1;
         e->boxes[row + track] = (nm_nuplan_box){.x = (double)box.x,
                                                 .y = (double)box.y,
@@ -40,6 +57,40 @@ static void take_others(nm_episode_state *e, const nm_world_view *view) {
                                                 .length = (double)box.length,
                                                 .width = (double)box.width};
     }
+}
+
+/// A pose taken off a trajectory has no yaw rate in nuPlan: its interpolated states do not carry one. A control has.
+static void take_turning(const nm_episode_state *e, nm_nuplan_ego *to) {
+    if (!e->steered) return;
+    to->yaw_rate = (double)e->motion.speed_ahead * tan((double)e->motion.steering_angle) / (double)e->vehicle.wheelbase;
+    to->yaw_accel = (to->yaw_rate - to[-1].yaw_rate) / (double)NM_STEP_SECONDS;
+}
+
+/// Speed of the ego along its heading, as recorded.
+static double recorded_speed(const nm_scene *scene, uint32_t step) {
+    const size_t at = nm_scene_at(scene, scene->ego, step);
+    const double heading = (double)scene->heading[at];
+    return (double)scene->vx[at] * cos(heading) + (double)scene->vy[at] * sin(heading);
+}
+
+/// What a log says of the acceleration at the start, as the score of a recording takes it (nuplan_scene.h): by central
+/// differences, where nothing was recorded before the start by what comes after it.
+static double start_acceleration(const nm_episode_state *e) {
+    const nm_scene *scene = e->scene;
+    const uint32_t start = e->start;
+    const uint32_t before = start > 0 && scene->valid[nm_scene_at(scene, scene->ego, start - 1)] ? start - 1 : start;
+    return (recorded_speed(scene, start + 1) - recorded_speed(scene, before)) /
+           ((double)NM_STEP_SECONDS * (double)(start + 1 - before));
+}
+
+/// Is the ego at its goal, if it has one?
+static void look_for_goal(nm_episode_state *e, const nm_planner_ego *ego) {
+    const nm_episode_config *c = e->config;
+    const nm_planner_pose at = ego->box_centre;
+    if (!c->asked || e->out->goal_sample != NM_NONE) return;
+    if (nm_problem_reached(c->asked, c->problem, e->start + e->k, at.x_scene, at.y_scene, at.heading_scene,
+                           ego->rear_axle_speed_ahead))
+        e->out->goal_sample = e->k;
 }
 
 /// Sample k as the score wants it. At the start turning counts as none, as in nuPlan, whose logs do not tell.
@@ -53,17 +104,16 @@ static void take_sample(nm_episode_state *e, const nm_world *world, const nm_pla
                           .y = (double)ego->rear_axle.y_scene,
                           .heading = (double)ego->rear_axle.heading_scene,
                           .vx = (double)ego->rear_axle_speed_ahead,
-                          .ax = (double)ego->acceleration_ahead};
+                          .ax = start_acceleration(e)};
     if (!e->config->perfect && k) {
         *to = nm_bicycle_sample(&e->bicycle);
         to->time_us = (int64_t)k * SAMPLE_US;
     } else if (k) {
         to->ax = (double)e->motion.acceleration_ahead;
-        to->yaw_rate =
-            (double)e->motion.speed_ahead * tan((double)e->motion.steering_angle) / (double)e->vehicle.wheelbase;
-        to->yaw_accel = (to->yaw_rate - e->ego[k - 1].yaw_rate) / (double)NM_STEP_SECONDS;
+        take_turning(e, to);
     }
     take_others(e, &view);
+    look_for_goal(e, ego);
 }
 
 /// How close it came, after the start.
@@ -139,7 +189,7 @@ static void start_bicycle(nm_episode_state *e, const nm_planner_ego *ego) {
                                     .y = (double)ego->rear_axle.y_scene,
                                     .heading = (double)ego->rear_axle.heading_scene,
                                     .speed = (double)ego->rear_axle_speed_ahead,
-                                    .accel = (double)ego->acceleration_ahead};
+                                    .accel = start_acceleration(e)};
 }
 
 /// The planner's answer, and where it leads.
@@ -152,6 +202,7 @@ static nm_status answer(nm_episode_state *e, const nm_planner_observation *seen,
     e->out->plan_mean += seconds;
     e->out->plan_max = seconds > e->out->plan_max ? seconds : e->out->plan_max;
     if (status != NM_OK) return status;
+    e->steered = output->answer != NM_PLANNER_TRAJECTORY;
     if (e->config->perfect)
         nm_planner_follow_exactly(NULL, output, &seen->ego, NM_STEP_SECONDS, &e->motion);
     else if ((status = track(e, output, &e->why)) != NM_OK)
@@ -217,6 +268,8 @@ static nm_status next_window(nm_episode_state *e, const nm_scene **window, nm_er
     nm_status status = nm_scene_builder_build(builder, &driven, error);
     nm_scene_builder_reset(builder);
     nm_scene_destroy(*window);
+    *window = NULL;
+    if (status == NM_OK) status = nm_episode_let_in(builder, e->scene, e->start, now, &driven, error);
     *window = driven;
     if (status == NM_OK) status = nm_recording_begin(builder, driven, now + 1, now + 1, error);
     if (status != NM_OK) return status;

@@ -32,6 +32,7 @@ typedef struct nm_episode_state {
     nm_nuplan_ego *ego;       // [iterations]
     nm_nuplan_pose *expert;   // [iterations]
     uint8_t *types;           // [tracks]
+    uint8_t *sizeless;        // [tracks] seen without a size
     uint8_t *touching;        // [tracks] since the start: no doing of the planner's
     uint8_t *present;         // [iterations][tracks]
     nm_nuplan_box *boxes;     // the same
@@ -39,6 +40,8 @@ typedef struct nm_episode_state {
     nm_bicycle_state bicycle; // of a tracked ego, in double
     nm_plan_state *plan;      // [NM_PLANNER_MAX_POINTS + 1]
     nm_tracker_scratch *scratch;
+    int steered;                   // the last answer was a control
+    const nm_scene *recorded;      // what losses are compared with; NULL = the scene
     nm_adversary_agent *adversary; // who is steered; NULL in a drive without
     int rehearses;                 // it is not scored
     int builds;                    // the driven scene is being written into work->builder
@@ -57,7 +60,7 @@ int nm_episode_find_span(nm_episode_state *e);
 nm_status nm_episode_prepare(nm_episode_state *e, nm_error *why);
 /// Drives from the start to the end. What fails of the planner is in e->theirs and e->why.
 nm_status nm_episode_play(nm_episode_state *e, nm_error *error);
-/// What was driven, as nuPlan scores it, and how dangerous it was.
+/// What was driven, as nuPlan scores it, why it lost what it lost, and how dangerous it was.
 nm_status nm_episode_rate(nm_episode_state *e, nm_error *error);
 
 #endif

@@ -19,6 +19,25 @@ static void find_worst(nm_episode *out) {
     }
 }
 
+/// A recording that cannot be scored says nothing.
+static nm_status find_losses(nm_episode_state *e, nm_error *error) {
+    nm_episode *out = e->out;
+    nm_nuplan_result recorded;
+    nm_error why;
+    nm_error_clear(&why);
+    nm_status status = e->config->asked ? NM_E_NOT_FOUND : NM_OK; // nobody drove there
+    if (status == NM_OK)
+        status = nm_recording_score(e->work->view, e->recorded ? e->recorded : e->scene, e->start, out->samples,
+                                    &recorded, &why);
+    if (status == NM_E_MEMORY) {
+        if (error) *error = why;
+        return status;
+    }
+    out->loss_count = nm_losses_of(&out->score, out->collisions, out->collision_count,
+                                   status == NM_OK ? &recorded : NULL, out->losses);
+    return NM_OK;
+}
+
 nm_status nm_episode_rate(nm_episode_state *e, nm_error *error) {
     nm_episode *out = e->out;
     const nm_nuplan_drive driven = {
@@ -36,11 +55,13 @@ nm_status nm_episode_rate(nm_episode_state *e, nm_error *error) {
         .present = e->present,
         .boxes = e->boxes,
     };
-    const nm_status status = nm_nuplan_score(&driven, &out->score, out->collisions, NM_EPISODE_COLLISIONS, NULL, error);
+    nm_status status = nm_nuplan_score(&driven, &out->score, out->collisions, NM_EPISODE_COLLISIONS, NULL, error);
     if (status != NM_OK) return status;
     out->collision_count =
         out->score.collisions < NM_EPISODE_COLLISIONS ? out->score.collisions : NM_EPISODE_COLLISIONS;
     find_worst(out);
+    status = find_losses(e, error);
+    if (status != NM_OK) return status;
     const nm_episode_drive drive = {.vehicle = &e->vehicle,
                                     .ego = e->ego,
                                     .samples = out->samples,

@@ -93,11 +93,13 @@ static nm_status reserve(nm_episode_state *e, nm_error *error) {
     e->expert = NM_ARENA_ARRAY(arena, nm_nuplan_pose, n);
     e->types = NM_ARENA_ARRAY(arena, uint8_t, tracks);
     e->touching = nm_arena_calloc(arena, tracks, 1, 64);
+    e->sizeless = nm_arena_calloc(arena, tracks, 1, 64);
     e->present = nm_arena_calloc(arena, n * tracks, 1, 64);
     e->boxes = NM_ARENA_ARRAY(arena, nm_nuplan_box, n * tracks);
     e->plan = NM_ARENA_ARRAY(arena, nm_plan_state, NM_PLANNER_MAX_POINTS + 1);
     e->scratch = NM_ARENA_ARRAY(arena, nm_tracker_scratch, 1);
-    if (!e->ego || !e->expert || !e->types || !e->touching || !e->present || !e->boxes || !e->plan || !e->scratch)
+    if (!e->ego || !e->expert || !e->types || !e->touching || !e->sizeless || !e->present || !e->boxes || !e->plan ||
+        !e->scratch)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for an episode");
     for (uint32_t track = 0; track < tracks; ++track)
         e->types[track] = (uint8_t)nm_nuplan_type_of((nm_agent_type)e->scene->tracks[track].type);

@@ -6,13 +6,18 @@
 #include <string.h>
 
 #include "base/progress.h"
+#include "base/text.h"
+#include "scenarios/planner_open.h"
+#include "scenarios/problem.h"
 #include "scenarios/scene_type.h"
+
+#define SAID_MOST 2048u // bytes kept of a failed planner's standard error
 
 /// One scene of a round.
 typedef struct slot {
     int64_t id;
     nm_results_row row;
-    char name[128], type[64];
+    char name[128], type[64], said[SAID_MOST];
     int driven; ///< 0 = it was in the results already
 } slot;
 
@@ -80,11 +85,13 @@ static nm_status open_worker(const evaluation *e, worker *w, nm_error *error) {
 }
 
 static void no_scene(slot *s, const nm_error *why) {
-    s->row = (nm_results_row){.scene = s->id, .name = s->name, .type = s->type};
+    const uint64_t hash = s->row.scene_hash; // of one that could be read
+    s->row = (nm_results_row){.scene = s->id, .scene_hash = hash, .name = s->name, .type = s->type};
     s->row.episode = (nm_episode){.outcome = NM_EPISODE_UNFIT,
                                   .min_ttc = INFINITY,
                                   .min_distance = INFINITY,
                                   .danger = nm_episode_no_danger(),
+                                  .goal_sample = NM_NONE,
                                   .worst_sample = NM_NONE,
                                   .worst = "",
                                   .adversary = NM_NONE};
@@ -114,14 +121,59 @@ static nm_status get_scene(const evaluation *e, worker *w, slot *s, const nm_sce
     snprintf(s->name, sizeof s->name, "%s", (*scene)->provenance.scene_id);
     snprintf(s->type, sizeof s->type, "%s", (*scene)->provenance.source);
     status = at_time_step(scene, error);
+    if (status == NM_OK && e->config->problems && nm_evaluation_is_problem(*scene)) return NM_OK; // nobody drove there
     return status == NM_OK
                ? nm_evaluation_type(w->store, s->id, *scene, &e->episode, w->arena, s->type, sizeof s->type, error)
                : status;
 }
 
+/// The end of what a failed planner's program wrote, line by line as people can read it.
+static void keep_said(const nm_planner *planner, char said[SAID_MOST]) {
+    char raw[SAID_MOST / 2];
+    size_t used = 0;
+    nm_planner_stderr(planner, raw, sizeof raw);
+    for (char *line = raw; *line && used + 2 < SAID_MOST;) {
+        char *end = line + strcspn(line, "\n");
+        const int more = *end != '\0';
+        *end = '\0';
+        used += nm_text_escape(said + used, SAID_MOST - used - 1, line);
+        said[used++] = '\n';
+        line = end + more;
+    }
+    said[used] = '\0';
+}
+
+static nm_status drive_in(worker *w, slot *s, const nm_scene *scene, const nm_episode_config *config, nm_error *error) {
+    const nm_status status = nm_episode_run(w->work, scene, w->planner, config, &s->row.episode, error);
+    if (status == NM_OK && s->row.episode.outcome == NM_EPISODE_FAILED) keep_said(w->planner, s->said);
+    return status;
+}
+
 /// The file, not the machine: the same the next time, too.
 static int is_the_scenes(nm_status status) {
     return status != NM_E_MEMORY && status != NM_E_CANCELLED && status != NM_E_BUSY && status != NM_E_IO;
+}
+
+int nm_evaluation_is_problem(const nm_scene *scene) {
+    return scene->ego == NM_NONE && scene->problem_count > 0;
+}
+
+/// From the start of the scene's first planning problem to its goal.
+static nm_status drive_problem(const evaluation *e, worker *w, slot *s, const nm_scene *scene, nm_error *error) {
+    nm_episode_config config = e->episode;
+    const nm_scene *placed = NULL;
+    nm_status status =
+        e->config->needs_recording
+            ? NM_ERROR(error, NM_E_NOT_FOUND, "a planning problem, for which nobody's drive was recorded")
+            : nm_problem_scene(scene, 0, &placed, error);
+    if (status != NM_OK && is_the_scenes(status)) {
+        no_scene(s, error);
+        return NM_OK;
+    }
+    config.asked = scene;
+    if (status == NM_OK) status = drive_in(w, s, placed, &config, error);
+    nm_scene_destroy(placed);
+    return status;
 }
 
 static nm_status drive(void *context, size_t index, int thread, nm_error *error) {
@@ -135,11 +187,13 @@ static nm_status drive(void *context, size_t index, int thread, nm_error *error)
     nm_status status = open_worker(e, w, &why);
     if (status == NM_OK) {
         s->name[0] = s->type[0] = '\0';
-        s->row = (nm_results_row){.scene = s->id, .name = s->name, .type = s->type};
+        s->said[0] = '\0';
+        s->row = (nm_results_row){.scene = s->id, .name = s->name, .type = s->type, .said = s->said};
         nm_arena_reset(w->arena);
         status = get_scene(e, w, s, &scene, &why);
         if (status == NM_OK)
-            status = nm_episode_run(w->work, scene, w->planner, &e->episode, &s->row.episode, &why);
+            status = e->config->problems && nm_evaluation_is_problem(scene) ? drive_problem(e, w, s, scene, &why)
+                                                                            : drive_in(w, s, scene, &e->episode, &why);
         else if (is_the_scenes(status)) {
             no_scene(s, &why);
             status = NM_OK;

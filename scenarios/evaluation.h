@@ -28,8 +28,9 @@ typedef struct nm_evaluation_config {
     nm_episode_config episode; ///< keep_scene without effect
     nm_evaluation_planner *planner;
     void *planner_context;
-    nm_results_run run;    ///< its agents, idm, perfect, seconds, deadline, seed and adversary are set from
-                           ///< `episode`
+    nm_results_run run; ///< its agents, idm, perfect, seconds, deadline, seed and adversary are set from `episode`
+    int problems;       ///< 1 = scenes without ego are driven from their first planning problem to its goal (problem.h)
+    int needs_recording;   ///< 1 = the planner drives as the ego was recorded: planning problems are unfit for it
     const char *store;     ///< path
     const int64_t *scenes; ///< [scene_count] ids, ascending, each once
     size_t scene_count;
@@ -57,6 +58,9 @@ NM_API nm_status nm_evaluation_run(const nm_evaluation_config *config, nm_result
 /// A stored scene as it is driven, at steps of 0.1 s. *scene is the caller's (nm_scene_destroy). Errors of the store,
 /// and of nm_scene_resample.
 NM_API nm_status nm_evaluation_scene(nm_store *store, int64_t id, const nm_scene **scene, nm_error *error);
+
+/// 1 = with `problems`, it is driven as a planning problem: it has no ego, but one.
+NM_API int nm_evaluation_is_problem(const nm_scene *scene);
 
 /// What happens in a stored scene, in a few words: the kind it was generated for, else the most severe kind that was
 /// mined in it, else what the ego's recorded drive shows (scene_type.h), else its source.

@@ -16,7 +16,7 @@
 
 #define GRACE 1.0        // s to end of itself at the end of its input
 #define END_DEADLINE 1.0 // s to take the message that a scenario is over
-#define SHOWN_STDERR 240 // bytes of standard error in a message
+#define SHOWN_STDERR 120 // bytes of standard error in a message; nm_planner_stderr has all of it
 
 typedef struct process {
     char *specification;
@@ -28,6 +28,7 @@ typedef struct process {
     size_t capacity;
     nm_planner_needs needs;
     uint32_t map_version; // that the program has
+    int begun;            // it is asked for its first plan next
 } process;
 
 static int in_text(uint8_t byte) {
@@ -43,14 +44,14 @@ static int looks_printed(const uint8_t *bytes, size_t count) {
 
 #define HINT ": did it print to standard output? (that is for messages, print to standard error)"
 
-/// Kills the program and adds how it ended and its last words to the reason.
+/// Kills the program and adds how it ended and its last line to the reason.
 static nm_status fail(process *p, nm_status status, const char *reason, int killed, nm_error *error) {
-    char end[128], words[SHOWN_STDERR + 1], safe[4 * SHOWN_STDERR + 1];
+    char end[128], words[SHOWN_STDERR + 1], safe[2 * SHOWN_STDERR + 1];
     nm_link_epitaph(p->link, killed, end, sizeof end);
-    const size_t count = nm_link_stderr(p->link, words, sizeof words);
-    size_t length = count;
+    size_t length = nm_link_stderr(p->link, words, sizeof words);
     while (length && (words[length - 1] == '\n' || words[length - 1] == '\r')) words[--length] = '\0';
-    nm_text_escape(safe, sizeof safe, words);
+    const char *line = strrchr(words, '\n'); // the last one mostly says what it was
+    nm_text_escape(safe, sizeof safe, line ? line + 1 : words);
     return NM_ERROR(error, status, "%s%sit %s%s%s", reason, reason[0] ? "; " : "", end,
                     length ? "; its standard error ends: " : "", length ? safe : "");
 }
@@ -216,6 +217,7 @@ static nm_status try_to_begin(process *p, const nm_planner_scenario *scenario, n
     if (answer->kind_case != NEARMISS__ANSWER__KIND_READY)
         return fail(p, NM_E_FORMAT, "did not answer begin with ready", 1, error);
     p->map_version = scenario->map->version;
+    p->begun = 1;
     return NM_OK;
 }
 
@@ -245,9 +247,15 @@ static nm_status plan_step(process *p, const nm_planner_observation *observation
     const int with_map = observation->map->version != p->map_version;
     const double seconds = observation->deadline > 0.0f ? (double)observation->deadline : p->options.plan_deadline;
     if (!nm_link_open(p->link)) return NM_ERROR(error, NM_E_IO, "it has failed before in this scenario");
+    const double deadline = nm_clock() + seconds;
     nm_status status = nm_wire_plan(p->wire, observation, with_map, &bytes, error);
     if (status == NM_OK) status = ask(p, bytes, seconds, &answer, error);
+    // one that answers the end of a scenario, too, may do so when the next has begun: then that was its ready, and the
+    // one for this scenario comes now
+    if (status == NM_OK && p->begun && answer->kind_case == NEARMISS__ANSWER__KIND_READY)
+        status = receive(p, deadline, seconds, &answer, error);
     if (status != NM_OK) return status;
+    p->begun = 0;
     p->map_version = observation->map->version;
     nm_error why;
     nm_error_clear(&why);

@@ -7,11 +7,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "scenarios/results_internal.h"
+#include "schema_losses.sql.h"
 #include "schema_results.sql.h"
 #include "schema_results_views.sql.h"
 
 #define APPLICATION_ID 0x6e6d6576 // "nmev"
-#define SCHEMA 3
+#define SCHEMA 4
 #define BUSY_MS 10000
 
 enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
@@ -41,6 +43,7 @@ static const char *const migrations[SCHEMA - 1] = {
     "ALTER TABLE episode ADD COLUMN staged INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE episode ADD COLUMN met INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE episode ADD COLUMN avoidable TEXT NOT NULL DEFAULT '';",
+    (const char *)nm_schema_losses_sql,
 };
 
 static const char *const texts[STATEMENT_COUNT] = {
@@ -80,6 +83,14 @@ static nm_status fail(const nm_results *r, int result, const char *what, nm_erro
     return NM_ERROR_AT(error, status, r->path, 0, -1, "%s: %s", what, sqlite3_errmsg(r->db));
 }
 
+sqlite3 *nm_results_database(nm_results *results) {
+    return results->db;
+}
+
+nm_status nm_results_fail(const nm_results *results, int result, const char *what, nm_error *error) {
+    return fail(results, result, what, error);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Opening
 
@@ -104,13 +115,15 @@ static nm_status create_schema(nm_results *r, nm_error *error) {
         nm_results_rollback(r);
         return check_schema(r, 0, error);
     }
-    const size_t size = sizeof nm_schema_results_sql + sizeof nm_schema_results_views_sql + 256;
+    const size_t size =
+        sizeof nm_schema_results_sql + sizeof nm_schema_losses_sql + sizeof nm_schema_results_views_sql + 256;
     char *text = malloc(size);
     if (!text) return NM_ERROR(error, NM_E_MEMORY, "out of memory for results");
     snprintf(text, size,
-             "%s %s INSERT INTO meta VALUES ('program', 'nearmiss " NM_VERSION
+             "%s %s %s INSERT INTO meta VALUES ('program', 'nearmiss " NM_VERSION
              "'); PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
-             (const char *)nm_schema_results_sql, (const char *)nm_schema_results_views_sql, APPLICATION_ID, SCHEMA);
+             (const char *)nm_schema_results_sql, (const char *)nm_schema_losses_sql,
+             (const char *)nm_schema_results_views_sql, APPLICATION_ID, SCHEMA);
     const int result = sqlite3_exec(r->db, text, NULL, NULL, NULL);
     free(text);
     return result == SQLITE_OK ? NM_OK : fail(r, result, "making the tables of results", error);
@@ -388,8 +401,9 @@ static nm_status put_episode(nm_results *r, int64_t run, const nm_results_row *r
 
 /// Whatever contacts there were go with the episode that is replaced.
 nm_status nm_results_put(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
-    const nm_status status = put_episode(r, run, row, error);
-    return status == NM_OK ? put_collisions(r, run, row, error) : status;
+    nm_status status = put_episode(r, run, row, error);
+    if (status == NM_OK) status = put_collisions(r, run, row, error);
+    return status == NM_OK ? nm_results_put_losses(r, run, row, error) : status;
 }
 
 static const char *text_of(sqlite3_stmt *s, int at, nm_arena *arena) {
@@ -534,7 +548,8 @@ nm_status nm_results_rows(nm_results *r, int64_t run, nm_arena *arena, nm_result
     sqlite3_reset(s);
     *rows = all;
     *count = n;
-    return status == NM_OK ? read_collisions(r, run, all, n, error) : status;
+    if (status == NM_OK) status = read_collisions(r, run, all, n, error);
+    return status == NM_OK ? nm_results_read_losses(r, run, arena, all, n, error) : status;
 }
 
 size_t nm_results_select(nm_results_row *rows, size_t count, const int64_t *scenes, size_t scene_count) {

@@ -1,6 +1,6 @@
 /// Results of evaluations: one SQLite file beside a report, which plain `sqlite3` opens and understands. Tables run,
-/// episode and collision, views runs and episodes; scenarios/schema_results.sql names every column, and is in the file
-/// itself.
+/// episode, collision, loss, said and goal, views runs and episodes; scenarios/schema_results.sql and schema_losses.sql
+/// name every column, and are in the file itself.
 ///
 /// A file of an older schema is brought up to date when it is opened; what it lacks of an episode reads as not
 /// measured.
@@ -37,8 +37,9 @@ typedef struct nm_results_row {
     uint64_t scene_hash; ///< of its content
     const char *name, *type;
     const char *adversary; ///< of the run, NULL or "" = nobody; of a row that is put without effect
-    nm_episode episode;    ///< without a scene; of a row that was read: score, worst, values of scored metrics, counts,
-                           ///< danger and collisions; the sum of those at fault is in at_fault_vehicles
+    const char *said; ///< end of what a planner's program wrote to standard error before it failed; NULL or "": nothing
+    nm_episode episode; ///< without a scene; of a row that was read: score, worst, values of scored metrics, counts,
+                        ///< danger, collisions and losses; the sum of those at fault is in at_fault_vehicles
 } nm_results_row;
 
 /// Opens, or makes where it is missing when `create` is set. NM_E_NOT_FOUND, NM_E_FORMAT when it is no such file,

@@ -1,4 +1,4 @@
--- nearmiss evaluation results, schema version 3. Read the views runs and episodes first.
+-- nearmiss evaluation results, schema version 4. Read the views runs and episodes first.
 -- Numbers without a value are NULL. Steps are those of the scene, from 0, brought to 0.1 s where it had others; tracks
 -- are indices into its tracks.
 

@@ -66,12 +66,39 @@ static nm_status judge_all(nm_judging *j, nm_error *error) {
     return status == NM_OK ? NM_OK : NM_ERROR(error, status, "out of memory while a scene is judged");
 }
 
-nm_status nm_validity_of(const nm_conflict_case *conflict, const nm_validity_params *params, nm_arena *arena,
-                         nm_validity *out, nm_error *error) {
-    NM_ASSERT(params && arena && out);
+static nm_validity unjudged(void) {
     nm_validity result = {.valid = 1};
     for (int i = 0; i < NM_VERDICT_COUNT; i++)
         result.verdicts[i] = (nm_verdict){.result = NM_VERDICT_UNJUDGED, .track = NM_NONE, .step = NM_NONE};
+    return result;
+}
+
+nm_status nm_validity_of_drive(const nm_scene *scene, uint32_t track, uint32_t first, uint32_t last,
+                               const nm_validity_params *params, nm_arena *arena, nm_validity *out, nm_error *error) {
+    NM_ASSERT(scene && params && arena && out && first <= last && last < scene->step_count);
+    nm_validity result = unjudged();
+    nm_status status = check_params(params, error);
+    if (status == NM_OK) status = nm_map_prepare(scene->map, error);
+    if (status != NM_OK) return status;
+    const nm_conflict_case alone = {
+        .scene = scene, .ego = track, .adversaries = &track, .adversary_count = 1, .begin = first};
+    nm_judging j = {.conflict = &alone, .params = params, .arena = arena, .out = &result, .begin = first, .last = last};
+    nm_arena_mark mark = nm_arena_get_mark(arena);
+    status = nm_judge_overlaps(&j);
+    if (status == NM_OK) status = nm_judge_motion(&j, track);
+    if (status == NM_OK) status = nm_judge_road(&j, track, 1);
+    if (status == NM_OK) status = nm_judge_rules(&j, track);
+    nm_arena_release(arena, mark);
+    if (status != NM_OK) return NM_ERROR(error, status, "out of memory while a drive is judged");
+    for (int i = 0; i < NM_VERDICT_COUNT; i++) result.valid &= result.verdicts[i].result != NM_VERDICT_FAIL;
+    *out = result;
+    return NM_OK;
+}
+
+nm_status nm_validity_of(const nm_conflict_case *conflict, const nm_validity_params *params, nm_arena *arena,
+                         nm_validity *out, nm_error *error) {
+    NM_ASSERT(params && arena && out);
+    nm_validity result = unjudged();
     nm_status status = check_params(params, error);
     if (status == NM_OK) status = nm_avoidability_of(conflict, &params->driver, arena, &result.avoidability, error);
     if (status != NM_OK) return status;

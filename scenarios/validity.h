@@ -140,6 +140,13 @@ typedef struct nm_validity {
 NM_API nm_status nm_validity_of(const nm_conflict_case *conflict, const nm_validity_params *params, nm_arena *arena,
                                 nm_validity *out, nm_error *error);
 
+/// Judges the drive of one track over the steps [first, last] on its own, as an adversary's: overlaps, motion, road and
+/// rules. Nothing else is judged: no realism, no cause, no avoidability. Else as nm_validity_of; the steps are within
+/// the scene.
+NM_API nm_status nm_validity_of_drive(const nm_scene *scene, uint32_t track, uint32_t first, uint32_t last,
+                                      const nm_validity_params *params, nm_arena *arena, nm_validity *out,
+                                      nm_error *error);
+
 /// {"valid": true, "verdicts": {"speed": {"result": "pass", "value": 13.9, "limit": 70, "unit": "m/s", "track": 3,
 /// "step": 41}, ...}, "avoidability": {...}}. Tracks are indices; steps and tracks that are not there, and numbers that
 /// are not finite, are null. NULL: no memory. Release with cJSON_Delete.

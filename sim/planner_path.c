@@ -9,6 +9,8 @@
 #define BEND_ACCEL 2.5f
 #define BEND_BRAKE 1.5f
 #define SLOWEST 2.0f // m/s in the sharpest bend
+#define BESIDE 5.0f  // m, up to which a place is told by an offset to the route
+#define REST 0.5f    // m, up to which the route may begin beside where offset and slope say
 
 nm_path nm_path_from(const nm_planner_route *route, const nm_planner_observation *observation, float target) {
     const nm_planner_ego *ego = &observation->ego;
@@ -20,14 +22,21 @@ nm_path nm_path_from(const nm_planner_route *route, const nm_planner_observation
     if (path.s <= 0.0f || path.s >= route->length) { // before or past it: measured from its straight prolongation
         const float dx = axle.x_scene - at.x_scene, dy = axle.y_scene - at.y_scene;
         nm_sincosf(at.heading_scene, &sine, &cosine);
-        path.s += dx * cosine + dy * sine;
+        const float along = dx * cosine + dy * sine;
         path.offset = dy * cosine - dx * sine;
+        // beside a route that turns back, an end may be nearest though the place is not beyond it
+        if (path.s <= 0.0f ? along < 0.0f : along > 0.0f) path.s += along;
     }
     const float turned = nm_wrap_angle(axle.heading_scene - at.heading_scene);
     nm_sincosf(nm_clampf(turned, -0.8f, 0.8f), &sine, &cosine);
     path.slope = sine / cosine;
     // way enough for a lateral acceleration of about 1 m/s^2 per metre at any speed
     path.length = nm_maxf(8.0f, 2.5f * fabsf(ego->rear_axle_speed_ahead));
+    // far beside a bend the places across from it are far apart, or before one another: then straight to the route
+    if (fabsf(path.offset) > BESIDE) path.offset = target, path.slope = 0.0f;
+    const nm_planner_pose begin = nm_path_pose(&path, path.s);
+    const float rest_x = axle.x_scene - begin.x_scene, rest_y = axle.y_scene - begin.y_scene;
+    if (nm_hypotf(rest_x, rest_y) > REST) path.rest_x = rest_x, path.rest_y = rest_y;
     return path;
 }
 
@@ -46,7 +55,9 @@ nm_planner_pose nm_path_pose(const nm_path *path, float s) {
     nm_sincosf(at.pose.heading_scene, &sine, &cosine);
     // along the inside of a bend the way is shorter: d' counts per metre of it
     const float stretch = nm_maxf(1.0f - at.curvature * d, 0.2f);
-    return (nm_planner_pose){at.pose.x_scene + beyond * cosine - d * sine, at.pose.y_scene + beyond * sine + d * cosine,
+    const float left = 1.0f - nm_clampf((s - path->s) / path->length, 0.0f, 1.0f), rest = left * left;
+    return (nm_planner_pose){at.pose.x_scene + beyond * cosine - d * sine + rest * path->rest_x,
+                             at.pose.y_scene + beyond * sine + d * cosine + rest * path->rest_y,
                              nm_wrap_angle(at.pose.heading_scene + nm_atan2f(slope, stretch))};
 }
 

@@ -15,6 +15,8 @@ typedef struct nm_path {
     float s;              ///< now
     float offset, slope;  ///< now; slope is d offset / d s
     float target, length; ///< offset aimed at, and m over which
+    float rest_x, rest_y; ///< m, scene frame: from where offset and slope begin to the ego, where no place of a route
+                          ///< that turns back is beside it; fades over length
 } nm_path;
 nm_path nm_path_from(const nm_planner_route *route, const nm_planner_observation *observation, float target);
 float nm_path_offset(const nm_path *path, float s, float *slope); ///< slope nullable

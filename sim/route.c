@@ -114,6 +114,21 @@ static float draw_change(line *l, uint32_t lane, float from, uint32_t next) {
     return there.s;
 }
 
+/// The place on `next` beside `s` of a lane.
+static float beside(const nm_map *map, uint32_t lane, float s, uint32_t next) {
+    float x, y, heading;
+    nm_map_position(map, lane, s, 0.0f, &x, &y, &heading);
+    return nm_map_project(map, next, x, y).s;
+}
+
+/// Does `next` run the other way where it is beside `s` of a lane: who drives on it there has turned round.
+static int turns_round(const nm_map *map, uint32_t lane, float s, uint32_t next) {
+    float x, y, heading, there;
+    nm_map_position(map, lane, s, 0.0f, &x, &y, &heading);
+    nm_map_position(map, next, beside(map, lane, s, next), 0.0f, &x, &y, &there);
+    return fabsf(nm_wrap_angle(there - heading)) > 2.3f;
+}
+
 /// The line through all legs from `start` on the first to the end of the last. lane_from [out, legs->count]
 static void draw(line *l, const nm_route_legs *legs, float start, float *lane_from) {
     float from = start;
@@ -126,9 +141,13 @@ static void draw(line *l, const nm_route_legs *legs, float start, float *lane_fr
             from = 0.0f;
             continue;
         }
-        const float at = leg->change_at < 0.0f ? from : nm_clampf(leg->change_at - 0.5f * CHANGE_METRES, from, length);
+        const uint32_t next = legs->items[i + 1].lane;
+        const float change = leg->change_at < 0.0f ? from : leg->change_at;
+        const int round = turns_round(l->map, leg->lane, nm_minf(change, length), next);
+        const float at = round ? nm_clampf(change, from, length)
+                               : nm_clampf(change - 0.5f * CHANGE_METRES * (leg->change_at >= 0.0f), from, length);
         draw_lane(l, leg->lane, nm_minf(from, at), at);
-        from = draw_change(l, leg->lane, at, legs->items[i + 1].lane);
+        from = round ? beside(l->map, leg->lane, at, next) : draw_change(l, leg->lane, at, next);
     }
 }
 

@@ -40,7 +40,10 @@ static int read_stores(nm_evaluate_run *run) {
         for (size_t k = 0; k < i; ++k)
             if (strcmp(nm_base_name(stores->items[k]), nm_base_name(stores->items[i])) == 0)
                 return nm_cli_usage(run->command, "two stores are called %.80s", nm_base_name(stores->items[i]));
-        run->stores[run->store_count++].path = stores->items[i];
+        nm_evaluate_store *store = &run->stores[run->store_count++];
+        store->path = stores->items[i];
+        snprintf(store->name, sizeof store->name, "%.200s%s", nm_base_name(store->path),
+                 run->options->problems ? " (planning problems)" : "");
     }
     return -1;
 }
@@ -127,6 +130,7 @@ char *nm_evaluate_same_options(const nm_evaluate_options *o, nm_episode_agents a
     if (o->seconds < 15.0 || o->seconds > 15.0) fprintf(file, " --seconds %g", o->seconds);
     if (o->deadline < 1.0 || o->deadline > 1.0) fprintf(file, " --deadline %g", o->deadline);
     if (o->seed) fprintf(file, " --seed %" PRId64, o->seed);
+    if (o->problems) fputs(" --problems", file);
     fclose(file);
     return text;
 }
@@ -198,60 +202,85 @@ static nm_evaluate_options usual_options(void) {
                                  .pass_score = NAN};
 }
 
-static int run_evaluate(const nm_command *command, int argc, char **argv) {
-    nm_evaluate_options options = usual_options();
-    nm_common common = {0};
+#define OPTIONS_MOST 32u
+
+/// What is driven, and how. Returns how many there are.
+static uint32_t driving_options(nm_evaluate_options *o, nm_option *to) {
     const nm_option table[] = {
-        {"store", NM_OPTION_LIST, &options.stores, "S.db",
+        {"store", NM_OPTION_LIST, &o->stores, "S.db",
          "store with the scenes; several stand side by side: which planners does one set tell apart that another does "
          "not?",
          0, 0},
-        {"planner", NM_OPTION_LIST, &options.planners, "P",
+        {"planner", NM_OPTION_LIST, &o->planners, "P",
          "expert, constant_velocity, idm, pdm, nexus[:SAMPLES], ./libmine.so, \"exec:COMMAND\" or unix:PATH; "
          "repeatable",
          0, 0},
-        {"config", NM_OPTION_TEXT, &options.config, "TEXT", "handed to planners that are not built in", 0, 0},
-        {"agents", NM_OPTION_TEXT, &options.agents, "A",
+        {"config", NM_OPTION_TEXT, &o->config, "TEXT", "handed to planners that are not built in", 0, 0},
+        {"agents", NM_OPTION_TEXT, &o->agents, "A",
          "log = replayed, idm = reacting (default), nexus = the model; several with commas stand side by side", 0, 0},
-        {"realism", NM_OPTION_INTEGER, &options.realism, "N",
+        {"realism", NM_OPTION_INTEGER, &o->realism, "N",
          "also say how real the agents are, by so many rollouts of each scene: the realism metrics of Waymo's sim "
          "agents "
          "challenge, as it has 32; 0 = leave them out (default). An independent reimplementation, no official score: "
          "see NOTICE about licence and patents",
          0, 1000},
-        {"groups", NM_OPTION_TEXT, &options.groups, "G",
+        {"groups", NM_OPTION_TEXT, &o->groups, "G",
          "scenes count as one for intervals that repeat each other's motion or were made from one (motion, default), "
          "are of one place, or each for itself (scene)",
          0, 0},
-        {"model", NM_OPTION_TEXT, &options.model, "F",
+        {"model", NM_OPTION_TEXT, &o->model, "F",
          "weights of the model (default: $NEARMISS_MODEL, else those that come with the program)", 0, 0},
-        {"precision", NM_OPTION_TEXT, &options.precision, "NAME", "of the model: bf16 (default) or f32", 0, 0},
-        {"idm", NM_OPTION_TEXT, &options.idm, "SET",
-         "parameters of IDM agents: nuplan (default), nearmiss, waymax, ...", 0, 0},
-        {"execution", NM_OPTION_TEXT, &options.execution, "E",
+        {"precision", NM_OPTION_TEXT, &o->precision, "NAME", "of the model: bf16 (default) or f32", 0, 0},
+        {"idm", NM_OPTION_TEXT, &o->idm, "SET", "parameters of IDM agents: nuplan (default), nearmiss, waymax, ...", 0,
+         0},
+        {"execution", NM_OPTION_TEXT, &o->execution, "E",
          "tracked = nuPlan's two-stage controller (default), perfect = plans are followed exactly", 0, 0},
-        {"seconds", NM_OPTION_REAL, &options.seconds, "S", "driven at most (default 15)", 1, 60},
-        {"deadline", NM_OPTION_REAL, &options.deadline, "S", "for an answer, 0 = none (default 1)", 0, 3600},
-        {"kind", NM_OPTION_TEXT, &options.kind, "KIND", "only scenes with an event of this kind", 0, 0},
-        {"where", NM_OPTION_TEXT, &options.where, "SQL", "only scenes with an event for which this holds, as in find",
-         0, 0},
-        {"limit", NM_OPTION_INTEGER, &options.limit, "N", "so many of them, evenly; 0 = all (default)", 0, 1e9},
-        {"adversary", NM_OPTION_LIST, &options.adversaries, "KIND",
+        {"seconds", NM_OPTION_REAL, &o->seconds, "S", "driven at most (default 15)", 1, 60},
+        {"deadline", NM_OPTION_REAL, &o->deadline, "S", "for an answer, 0 = none (default 1)", 0, 3600},
+        {"kind", NM_OPTION_TEXT, &o->kind, "KIND", "only scenes with an event of this kind", 0, 0},
+        {"where", NM_OPTION_TEXT, &o->where, "SQL", "only scenes with an event for which this holds, as in find", 0, 0},
+        {"limit", NM_OPTION_INTEGER, &o->limit, "N", "so many of them, evenly; 0 = all (default)", 0, 1e9},
+        {"adversary", NM_OPTION_LIST, &o->adversaries, "KIND",
          "one agent is steered by this kind against the planner, in every scene; repeatable, a,b, or all", 0, 0},
-        {"seed", NM_OPTION_INTEGER, &options.seed, "K", "of agents and planners (default 0)", 0, 9e15},
-        {"results", NM_OPTION_TEXT, &options.results, "R.db", "keep results here; a run that is there goes on", 0, 0},
-        {"report", NM_OPTION_TEXT, &options.report, "DIR",
-         "leave a page, CSV, JSON and JUnit XML there, and results.db without --results", 0, 0},
-        {"gallery", NM_OPTION_INTEGER, &options.gallery, "N",
-         "pictures of so many worst scenes of each planner in the report (default 12)", 0, 1000},
-        {"pass-score", NM_OPTION_REAL, &options.pass_score, "S",
-         "JUnit: lower scores are failures (default: only a planner's failure is)", 0, 1},
-        {"by", NM_OPTION_TEXT, &options.by, "type", "also print scores by type of scene", 0, 0},
-        {"no-expert", NM_OPTION_FLAG, &options.no_expert, "", "without the recorded drive beside them", 0, 0},
+        {"seed", NM_OPTION_INTEGER, &o->seed, "K", "of agents and planners (default 0)", 0, 9e15},
     };
+    memcpy(to, table, sizeof table);
+    return sizeof table / sizeof *table;
+}
+
+/// What is told of it.
+static uint32_t telling_options(nm_evaluate_options *o, nm_option *to) {
+    const nm_option table[] = {
+        {"results", NM_OPTION_TEXT, &o->results, "R.db", "keep results here; a run that is there goes on", 0, 0},
+        {"report", NM_OPTION_TEXT, &o->report, "DIR",
+         "leave a page, CSV, JSON and JUnit XML there, and results.db without --results", 0, 0},
+        {"gallery", NM_OPTION_INTEGER, &o->gallery, "N",
+         "pictures of so many worst scenes of each planner in the report (default 12)", 0, 1000},
+        {"pass-score", NM_OPTION_REAL, &o->pass_score, "S",
+         "JUnit: lower scores are failures (default: only a planner's failure is)", 0, 1},
+        {"by", NM_OPTION_TEXT, &o->by, "type", "also print scores by type of scene", 0, 0},
+        {"reasons", NM_OPTION_FLAG, &o->reasons, "",
+         "also print why scores are not 1: metric, cost, and how often the recording lacks it, too", 0, 0},
+        {"clean", NM_OPTION_FLAG, &o->clean, "",
+         "only scenes whose recorded ego drives comfortably, on the road, by the rules, and touches nobody", 0, 0},
+        {"problems", NM_OPTION_FLAG, &o->problems, "",
+         "drive scenes without an ego from their planning problem's start to its goal", 0, 0},
+        {"no-expert", NM_OPTION_FLAG, &o->no_expert, "", "without the recorded drive beside them", 0, 0},
+    };
+    memcpy(to, table, sizeof table);
+    return sizeof table / sizeof *table;
+}
+
+static int run_evaluate(const nm_command *command, int argc, char **argv) {
+    nm_evaluate_options options = usual_options();
+    nm_common common = {0};
+    nm_option table[OPTIONS_MOST];
+    uint32_t known = driving_options(&options, table);
+    known += telling_options(&options, table + known);
+    NM_ASSERT(known <= OPTIONS_MOST);
     int count;
     char *command_line = command_line_of(argc, argv); // parsing changes the order
-    const int parsed = nm_cli_parse(command, table, sizeof table / sizeof *table, &common, argc, argv, 0, -1, &count);
+    const int parsed = nm_cli_parse(command, table, known, &common, argc, argv, 0, -1, &count);
     const int usage = parsed >= 0 ? parsed : start(command, &common, &options, command_line, count, argv);
     free(command_line);
     return usage;

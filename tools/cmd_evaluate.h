@@ -8,6 +8,7 @@
 #include "tools/cli.h"
 #include "tools/cmd_evaluate_model.h"
 #include "tools/evaluate_adversaries.h"
+#include "tools/evaluate_clean.h"
 #include "tools/evaluate_folder.h"
 #include "tools/scene_ids.h"
 
@@ -20,7 +21,7 @@ typedef struct nm_evaluate_options {
     nm_text_list planners, stores, adversaries;
     int64_t limit, seed, gallery, realism;
     double seconds, deadline, pass_score;
-    int no_expert;
+    int no_expert, reasons, clean, problems;
 } nm_evaluate_options;
 
 /// A set of scenes.
@@ -29,6 +30,8 @@ typedef struct nm_evaluate_store {
     nm_scene_ids scenes;
     uint32_t *group; ///< [scenes.count], own block
     uint32_t groups;
+    char name[256];          ///< as results name it: with planning problems another run
+    nm_evaluate_clean tally; ///< with --clean
 } nm_evaluate_store;
 
 /// The planners over the scenes of one store among agents of one kind.

@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "tools/cmd_evaluate.h"
+#include "tools/evaluate_reasons.h"
 
 static void print_scores(const nm_evaluate_run *run) {
     static const char *const headings[] = {"planner",   ">score",     ">no collision at fault",
@@ -50,6 +52,52 @@ static void print_conditions(const nm_evaluate_run *run) {
     printf("\n");
 }
 
+/// Of planning problems, how many.
+static size_t count_goals(const nm_evaluation_entrant *entrant, size_t *reached) {
+    size_t goals = 0;
+    *reached = 0;
+    for (size_t i = 0; i < entrant->count; ++i) {
+        const nm_episode *e = &entrant->rows[i].episode;
+        goals += e->has_goal != 0;
+        *reached += e->has_goal && e->goal_sample != NM_NONE;
+    }
+    return goals;
+}
+
+static void print_goals(const nm_evaluate_run *run) {
+    for (uint32_t w = 0; w < run->place_count; ++w)
+        for (uint32_t i = 0; i < run->planner_count; ++i) {
+            const nm_evaluate_place *place = &run->places[w];
+            size_t reached;
+            const size_t goals = count_goals(&place->entrants[i], &reached);
+            if (goals)
+                printf("%s%s%s reached %zu of %zu goals of planning problems\n", run->planners[i],
+                       *place->name ? ", " : "", place->name, reached, goals);
+        }
+}
+
+static void print_clean(const nm_evaluate_run *run) {
+    for (uint32_t s = 0; s < run->store_count; ++s) {
+        if (run->store_count > 1) printf("%s: ", run->stores[s].path);
+        nm_evaluate_print_clean(&run->stores[s].tally, stdout);
+    }
+}
+
+/// Of all stores; of several each for itself, too.
+static cJSON *clean_json(const nm_evaluate_run *run) {
+    nm_evaluate_clean all = {0};
+    for (uint32_t s = 0; s < run->store_count; ++s) nm_evaluate_clean_add(&all, &run->stores[s].tally);
+    cJSON *object = nm_evaluate_clean_json(&all);
+    if (run->store_count < 2) return object;
+    cJSON *stores = cJSON_AddArrayToObject(object, "stores");
+    for (uint32_t s = 0; s < run->store_count; ++s) {
+        cJSON *store = nm_evaluate_clean_json(&run->stores[s].tally);
+        cJSON_AddStringToObject(store, "store", nm_base_name(run->stores[s].path));
+        cJSON_AddItemToArray(stores, store);
+    }
+    return object;
+}
+
 int nm_evaluate_print_table(const nm_evaluate_run *run) {
     if (run->study.comparison)
         nm_evaluate_print_worlds(&run->study, stdout);
@@ -59,6 +107,11 @@ int nm_evaluate_print_table(const nm_evaluate_run *run) {
         printf("\n");
         if (run->study.comparison) printf("%s:\n", run->places[w].name);
         nm_evaluate_print_types(&run->worlds[w], stdout);
+    }
+    for (uint32_t w = 0; w < run->place_count && run->options->reasons; ++w) {
+        printf("\n");
+        if (run->study.comparison) printf("%s:\n", run->places[w].name);
+        nm_evaluate_print_reasons(&run->worlds[w], stdout);
     }
     for (uint32_t w = 0; w < run->place_count && run->options->adversaries.count; ++w) {
         printf("\n");
@@ -70,6 +123,8 @@ int nm_evaluate_print_table(const nm_evaluate_run *run) {
         nm_evaluate_print_realism(&run->study, stdout);
     }
     print_conditions(run);
+    print_goals(run);
+    if (run->options->clean) print_clean(run);
     if (run->folder.path) printf("report: %s\n", run->folder.page);
     return nm_cli_finish(run->command);
 }
@@ -95,12 +150,16 @@ int nm_evaluate_print_json(const nm_evaluate_run *run) {
     cJSON_AddStringToObject(document, "execution", run->episode.perfect ? "perfect" : "tracked");
     nm_json_number(document, "seconds", (double)run->episode.seconds);
     if (run->folder.path) cJSON_AddStringToObject(document, "report", run->folder.page);
+    if (run->options->clean) cJSON_AddItemToObject(document, "clean", clean_json(run));
     nm_evaluate_add_worlds_json(&run->study, document);
     cJSON *list = cJSON_AddArrayToObject(document, "planners"), *pairs = cJSON_AddArrayToObject(document, "pairs");
     for (uint32_t w = 0; w < run->place_count; ++w) {
         for (uint32_t i = 0; i < run->planner_count; ++i) {
             const nm_evaluation_report r = report_of(run, &run->places[w], i);
             cJSON *object = nm_evaluate_planner_json(&run->worlds[w], i);
+            size_t reached;
+            nm_json_integer(object, "goals", count_goals(&run->places[w].entrants[i], &reached));
+            nm_json_integer(object, "goals_reached", reached);
             nm_json_integer(object, "driven_now", r.driven);
             nm_json_number(object, "realtime_factor", r.driven ? r.driven_seconds / r.wall_seconds : NAN);
             cJSON_AddItemToArray(list, object);
@@ -108,6 +167,15 @@ int nm_evaluate_print_json(const nm_evaluate_run *run) {
         nm_evaluate_add_pairs_json(&run->worlds[w], pairs);
     }
     return nm_cli_print_json(run->command, document);
+}
+
+/// The end of a planner's standard error, indented.
+static void show_said(const char *said) {
+    for (const char *line = said ? said : ""; *line;) {
+        const int length = (int)strcspn(line, "\n");
+        fprintf(stderr, "    | %.*s\n", length, line);
+        line += length + (line[length] == '\n');
+    }
 }
 
 /// Most kinds have no place in most scenes: that is in the table, and no news.
@@ -127,6 +195,7 @@ static void list_of(const nm_evaluate_run *run, const nm_evaluate_place *place, 
                  *place->name ? ", " : "", row->scene, *nm_evaluation_adversary_of(row) ? " against " : "",
                  nm_evaluation_adversary_of(row), nm_episode_outcome_name(row->episode.outcome), row->episode.reason);
         nm_cli_fail(run->command, &why);
+        show_said(row->said);
         ++shown;
     }
 }

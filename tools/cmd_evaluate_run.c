@@ -36,8 +36,12 @@ static int silent(const nm_evaluate_run *run) {
 
 static nm_status open_store(nm_evaluate_run *run, nm_evaluate_store *s, int id_count, char **ids, nm_error *error) {
     const nm_evaluate_options *o = run->options;
-    return id_count ? nm_scene_ids_parse(ids, id_count, &s->scenes, error)
-                    : nm_scene_ids_choose(s->path, run->kind, o->where, (size_t)o->limit, &s->scenes, error);
+    nm_status status = id_count
+                           ? nm_scene_ids_parse(ids, id_count, &s->scenes, error)
+                           : nm_scene_ids_choose(s->path, run->kind, o->where, (size_t)o->limit, &s->scenes, error);
+    if (status == NM_OK && o->clean)
+        status = nm_evaluate_keep_clean(s->path, &run->episode, nm_cli_stop, &s->scenes, &s->tally, error);
+    return status;
 }
 
 /// Which of its scenes are independent.
@@ -89,10 +93,12 @@ static nm_status drive(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t 
         .planner = open_planner,
         .planner_context = run,
         .run = {.planner = name,
-                .store = nm_base_name(place->store->path),
+                .store = place->store->name,
                 .weights = place->episode.loop || nm_evaluate_nexus_samples(name) ? run->model.name : "",
                 .config = run->options->config,
                 .program = "nearmiss " NM_VERSION},
+        .problems = run->options->problems,
+        .needs_recording = strcmp(name, "expert") == 0,
         .store = place->store->path,
         .scenes = place->store->scenes.ids,
         .scene_count = place->store->scenes.count,
@@ -234,6 +240,7 @@ static nm_status make_gallery(nm_evaluate_run *run, nm_evaluate_place *place, nm
     const nm_evaluate_gallery_config config = {.store = place->store->path,
                                                .driven = run->folder.driven,
                                                .episode = &place->episode,
+                                               .problems = run->options->problems,
                                                .open = open_again,
                                                .context = run,
                                                .most = (size_t)run->options->gallery,

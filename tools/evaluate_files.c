@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "base/whole_file.h"
 #include "tools/cli.h"
-#include "tools/evaluate_report.h"
+#include "tools/evaluate_reasons.h"
 #include "tools/markup.h"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -300,6 +300,8 @@ static cJSON *row_json(const nm_evaluate_report *report, const nm_evaluation_ent
         else
             nm_json_number(object, column_name(c), value.number);
     }
+    cJSON_AddItemToObject(object, "losses", nm_evaluate_losses_json(row));
+    if (row->said && row->said[0]) cJSON_AddStringToObject(object, "said", row->said);
     return object;
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/whole_file.h"
+#include "tools/evaluate_reasons.h"
 
 static void join(char to[NM_EVALUATE_PATH], const char *folder, const char *name) {
     const size_t length = strlen(folder);
@@ -20,6 +21,7 @@ nm_status nm_evaluate_folder_open(nm_evaluate_folder *folder, const char *path, 
         return NM_ERROR_AT(error, NM_E_IO, path, 0, -1, "can not be made: %s", strerror(errno));
     join(folder->page, path, "index.html");
     join(folder->csv, path, "results.csv");
+    join(folder->losses, path, "losses.csv");
     join(folder->json, path, "results.json");
     join(folder->junit, path, "results.xml");
     join(folder->results, path, "results.db");
@@ -39,6 +41,7 @@ nm_status nm_evaluate_folder_open(nm_evaluate_folder *folder, const char *path, 
 nm_status nm_evaluate_folder_write(const nm_evaluate_folder *folder, const nm_evaluate_study *study, nm_error *error) {
     nm_status status = nm_evaluate_write_junit(study, folder->junit, error);
     if (status == NM_OK) status = nm_evaluate_write_json(study, folder->json, error);
+    if (status == NM_OK) status = nm_evaluate_write_losses(study, folder->losses, error);
     if (status == NM_OK) status = nm_evaluate_write_csv(study, folder->csv, error);
     return status == NM_OK ? nm_evaluate_write_html(study, folder->page, error) : status;
 }

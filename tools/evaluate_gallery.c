@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "scenarios/evaluation.h"
+#include "scenarios/problem.h"
 #include "sim/metrics/criticality.h"
 
 #define BEFORE_S 3.0  ///< shown before the moment
@@ -264,6 +265,25 @@ static nm_status open_worker(const maker *m, worker *w, nm_error *error) {
     return NM_OK;
 }
 
+/// What is recorded of the ego is the reference to its goal then.
+static nm_status shoot_problem(maker *m, worker *w, size_t index, nm_episode_config *episode, nm_evaluate_shot *shot,
+                               nm_error *error) {
+    const nm_scene *asked = m->recorded[index];
+    nm_error why;
+    nm_error_clear(&why);
+    m->recorded[index] = NULL;
+    nm_status status = nm_problem_scene(asked, 0, &m->recorded[index], &why);
+    if (status == NM_OK) {
+        episode->asked = asked;
+        status = nm_episode_run(w->work, m->recorded[index], w->planner, episode, &shot->again, error);
+    } else {
+        snprintf(shot->trouble, sizeof shot->trouble, "the problem cannot be driven: %.400s", why.message);
+        status = NM_OK;
+    }
+    nm_scene_destroy(asked);
+    return status;
+}
+
 /// Drives one shot of the round.
 static nm_status shoot(void *context, size_t index, int thread, nm_error *error) {
     maker *m = context;
@@ -288,6 +308,8 @@ static nm_status shoot(void *context, size_t index, int thread, nm_error *error)
     episode.adversary = nm_kind_from_name(nm_evaluation_adversary_of(shot->row), &kind) ? (int)kind : -1;
     episode.stop = m->config->stop;
     episode.stop_context = NULL;
+    if (m->config->problems && nm_evaluation_is_problem(m->recorded[index]))
+        return shoot_problem(m, w, index, &episode, shot, error);
     return nm_episode_run(w->work, m->recorded[index], w->planner, &episode, &shot->again, error);
 }
 

@@ -40,6 +40,7 @@ typedef struct nm_evaluate_gallery_config {
     const char *store;  ///< path of the scenes
     const char *driven; ///< path of a store that is made, or added to
     const nm_episode_config *episode;
+    int problems; ///< as in nm_evaluation_config
     /// Makes entrant number `planner` anew; called on the thread that is going to use it, by several at once.
     nm_status (*open)(void *context, size_t planner, nm_planner **out, nm_error *error);
     void *context;

@@ -160,6 +160,7 @@ static void write_world_links(const nm_evaluate_report *report, FILE *file) {
     write_link(file, "scores", report, "Scores");
     write_link(file, "metrics", report, "Metrics");
     if (report->summary->pair_count) write_link(file, "pairs", report, "Comparison");
+    write_link(file, "losses", report, "Losses");
     write_link(file, "types", report, "Types of scene");
     if (nm_html_has_adversaries(report)) write_link(file, "adversaries", report, "Adversaries");
     write_link(file, "danger", report, "Criticality");
@@ -225,6 +226,7 @@ static nm_status write_world(const nm_evaluate_study *study, const nm_evaluate_r
     nm_html_scores(report, file);
     nm_html_metrics(report, file);
     if (report->summary->pair_count) nm_html_pairs(report, file);
+    nm_html_reasons(report, file);
     nm_html_types(report, file);
     nm_html_adversaries(report, file);
     nm_status status = nm_html_danger(report, file, error);
@@ -244,7 +246,8 @@ static nm_status write_page(const nm_evaluate_study *study, FILE *file, nm_error
     for (size_t w = 0; status == NM_OK && w < study->world_count; ++w)
         status = write_world(study, &study->worlds[w], file, error);
     if (status != NM_OK) return status;
-    fputs("</main>\n<footer>\n<p>Beside this page: results.csv and results.json hold every scene, results.xml is JUnit "
+    fputs("</main>\n<footer>\n<p>Beside this page: results.csv and results.json hold every scene, losses.csv every "
+          "loss, results.xml is JUnit "
           "XML for continuous integration; the file of results is SQLite and opens with <code>sqlite3</code>.</p>\n"
           "</footer>\n</body>\n</html>\n",
           file);

@@ -9,6 +9,7 @@ void nm_html_metrics(const nm_evaluate_report *report, FILE *file);
 void nm_html_pairs(const nm_evaluate_report *report, FILE *file);
 int nm_html_has_adversaries(const nm_evaluate_report *report);          ///< 0 where nobody was steered
 void nm_html_adversaries(const nm_evaluate_report *report, FILE *file); ///< nothing there
+void nm_html_reasons(const nm_evaluate_report *report, FILE *file);
 void nm_html_types(const nm_evaluate_report *report, FILE *file);
 void nm_html_collisions(const nm_evaluate_report *report, FILE *file);
 void nm_html_troubles(const nm_evaluate_report *report, FILE *file);

@@ -297,6 +297,11 @@ static void list_troubles(const nm_evaluate_report *report, size_t planner, FILE
             fprintf(file, "</td><td class=\"left\">%s</td><td class=\"text\">",
                     nm_episode_outcome_name(row->episode.outcome));
             nm_markup_text(file, row->episode.reason);
+            if (row->said && row->said[0]) {
+                fputs("<pre>", file);
+                nm_markup_text(file, row->said);
+                fputs("</pre>", file);
+            }
             fputs("</td></tr>\n", file);
             ++shown;
         }

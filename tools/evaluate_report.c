@@ -1,4 +1,5 @@
 #include "tools/evaluate_report.h"
+#include "tools/evaluate_reasons.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -110,6 +111,7 @@ cJSON *nm_evaluate_planner_json(const nm_evaluate_report *report, size_t planner
         add_contacts(object, "collisions_by_class", nm_nuplan_class_name((nm_nuplan_class)c), p->by_class[c]);
     for (int t = 0; t < NM_NUPLAN_TYPE_COUNT; ++t)
         add_contacts(object, "collisions_by_type", nm_nuplan_type_name((nm_nuplan_type)t), p->by_type[t]);
+    cJSON_AddItemToObject(object, "reasons", nm_evaluate_reasons_json(&report->entrants[planner]));
     cJSON *types = cJSON_AddArrayToObject(object, "types");
     for (size_t t = 0; t < summary->type_count; ++t) {
         cJSON *type = cJSON_CreateObject();

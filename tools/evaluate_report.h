@@ -52,8 +52,9 @@ typedef struct nm_evaluate_study {
 /// One line per world, planner and scene: all that is in the results. score and metrics are 0 where the planner failed,
 /// empty where the scene is unfit. RFC 4180, UTF-8, header line. NM_E_IO names the file, as below.
 nm_status nm_evaluate_write_csv(const nm_evaluate_study *study, const char *path, nm_error *error);
-/// {..., "planners": [...], "pairs": [...], "rows": [...]}: rows as in the CSV, null where that is empty. Planners and
-/// pairs of all worlds, each with its "agents" and "store".
+/// {..., "planners": [...], "pairs": [...], "rows": [...]}: rows as in the CSV, null where that is empty, and
+/// with "losses", why the score is not 1, and "said", what a failed planner wrote to standard error. Planners and pairs
+/// of all worlds, each with its "agents" and "store".
 nm_status nm_evaluate_write_json(const nm_evaluate_study *study, const char *path, nm_error *error);
 /// A suite per planner and world, a case per scene; unfit scenes are skipped ones.
 nm_status nm_evaluate_write_junit(const nm_evaluate_study *study, const char *path, nm_error *error);

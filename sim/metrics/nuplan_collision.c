@@ -166,9 +166,10 @@ static double project(nm_nuplan_rectangle ego, double speed, const nm_nuplan_box
     return INFINITY;
 }
 
-static double ttc_at(const nm_nuplan_run *run, uint32_t k) {
+static double ttc_at(const nm_nuplan_run *run, uint32_t k, uint32_t *with) {
     const nm_nuplan_drive *drive = run->drive;
     const nm_nuplan_moment *m = &run->moment[k];
+    *with = NM_NONE;
     if (m->at_fault) return 0.0;
     if (m->speed <= NM_NUPLAN_TTC_STOPPED) return INFINITY;
     const nm_nuplan_rectangle ego = ego_rectangle(run, m);
@@ -181,18 +182,19 @@ static double ttc_at(const nm_nuplan_run *run, uint32_t k) {
         const nm_nuplan_box *box = &drive->boxes[at];
         if (!watched(run, k, box, aside)) continue;
         const double ttc = project(ego, m->speed, box, track_speed(run, t, box));
-        least = ttc < least ? ttc : least;
+        if (ttc < least) least = ttc, *with = t;
     }
     return least;
 }
 
 void nm_nuplan_judge_ttc(nm_nuplan_run *run) {
     double worst = INFINITY;
-    uint32_t step = NM_NONE;
+    uint32_t step = NM_NONE, track = NM_NONE, with;
     for (uint32_t k = 0; k < run->drive->samples; ++k) {
-        const double ttc = ttc_at(run, k);
+        const double ttc = ttc_at(run, k, &with);
         if (run->series->ttc) run->series->ttc[k] = ttc;
-        if (ttc < worst) worst = ttc, step = k;
+        if (ttc < worst) worst = ttc, step = k, track = with;
     }
     nm_nuplan_set_metric(run, NM_NUPLAN_TTC, worst > NM_NUPLAN_TTC_BOUND ? 1.0 : 0.0, worst, step);
+    run->result->metric[NM_NUPLAN_TTC].track = track;
 }

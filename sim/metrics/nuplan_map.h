@@ -4,7 +4,9 @@
 /// It is made from definitions (nm_nuplan_map_create; a nuPlan map maps onto them one to one) or from a map of the
 /// simulator (nm_nuplan_map_of), which has no such notions and is read like this:
 ///   lane         a lane that vehicles drive on (nm_lane_type_drivable) outside junctions
-///   connector    such a lane inside a junction (NM_LANE_JUNCTION, those found by geometry included)
+///   connector    a whole way through a junction, from the lane before it to the lane behind it, over such lanes inside
+///                (NM_LANE_JUNCTION, those found by geometry included), however many: as in nuPlan, no connector leads
+///                into another, but for rings that no lane leads into, and ways of over 32 lanes or beside 64 others
 ///   surface      the area between the left and the right border
 ///   baseline     the centreline
 ///   edges        successors and predecessors. In nuPlan lanes meet connectors only; here a lane may lead into a lane
@@ -109,7 +111,8 @@ typedef struct nm_nuplan_map {
 /// coordinates that are not finite or beyond 1e8 m, rings of fewer than 3 points and baselines without length or shared
 /// with another object; NM_E_LIMIT; NM_E_MEMORY. On failure *map is NULL.
 NM_API nm_status nm_nuplan_map_create(const nm_nuplan_map_def *def, const nm_nuplan_map **map, nm_error *error);
-/// The view of a map of the simulator; see above. Prepares it. Object i is the i-th drivable lane; ids are source ids.
+/// The view of a map of the simulator; see above. Prepares it. Objects are in the order of the (first) lanes they are
+/// of, but for rings, which come last; ids are source ids, of a connector its first lane's.
 NM_API nm_status nm_nuplan_map_of(const nm_map *map, const nm_nuplan_map **view, nm_error *error);
 NM_API void nm_nuplan_map_destroy(const nm_nuplan_map *map); ///< NULL is fine
 

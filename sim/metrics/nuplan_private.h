@@ -161,7 +161,7 @@ int nm_nuplan_judge_progress(nm_nuplan_run *run); ///< 0 when memory is out
 
 static inline void nm_nuplan_set_metric(nm_nuplan_run *run, nm_nuplan_metric which, double value, double worst,
                                         uint32_t step) {
-    run->result->metric[which] = (nm_nuplan_value){value, worst, step};
+    run->result->metric[which] = (nm_nuplan_value){value, worst, step, NM_NONE};
 }
 
 #endif

@@ -62,14 +62,22 @@ static uint32_t window_steps(const nm_nuplan_drive *drive) {
     return steps < (int64_t)drive->samples ? (uint32_t)steps : drive->samples;
 }
 
+#define LONG_WINDOW 1000u // terms
+
 void nm_nuplan_judge_direction(nm_nuplan_run *run) {
-    double *progress = run->work, least = INFINITY;
+    double *progress = run->work, *until = run->work + run->drive->samples, least = INFINITY;
     const uint32_t steps = window_steps(run->drive);
     uint32_t step = NM_NONE;
     progress_along_lane(run, progress);
+    for (uint32_t k = 0; steps > LONG_WINDOW && k < run->drive->samples; ++k)
+        until[k] = progress[k] + (k ? until[k - 1] : 0.0);
     for (uint32_t k = 0; k < run->drive->samples; ++k) {
-        double sum = 0.0; // anew for each: a running sum would carry its rounding along
-        for (uint32_t i = k > steps ? k - steps : 0; i <= k; ++i) sum += progress[i];
+        const uint32_t from = k > steps ? k - steps : 0;
+        double sum = 0.0;        // anew for each: a running sum would carry its rounding along
+        if (steps > LONG_WINDOW) // which is no matter beside that of so many terms
+            sum = until[k] - (from ? until[from - 1] : 0.0);
+        else
+            for (uint32_t i = from; i <= k; ++i) sum += progress[i];
         if (run->series->progress_1s) run->series->progress_1s[k] = sum;
         if (sum < least) least = sum, step = k;
     }

@@ -60,12 +60,12 @@ static void read_ego(const nm_scene *scene, uint32_t first, nm_nuplan_record *re
 static void read_tracks(const nm_scene *scene, uint32_t first, nm_nuplan_record *record) {
     const uint32_t tracks = scene->track_count;
     for (uint32_t t = 0; t < tracks; ++t) {
+        uint32_t sizeless = 0;
         record->types[t] = (uint8_t)nm_nuplan_type_of((nm_agent_type)scene->tracks[t].type);
         for (uint32_t k = 0; k < record->drive.samples && t != scene->ego; ++k) {
             nm_state state;
             if (!nm_scene_get_state(scene, t, first + k, &state)) continue;
             const size_t at = (size_t)k * tracks + t;
-            record->present[at] = 1;
             record->boxes[at] = (nm_nuplan_box){
                 .x = (double)state.x,
                 .y = (double)state.y,
@@ -75,7 +75,10 @@ static void read_tracks(const nm_scene *scene, uint32_t first, nm_nuplan_record 
                 .length = (double)(state.length > 0.0f ? state.length : scene->tracks[t].length),
                 .width = (double)(state.width > 0.0f ? state.width : scene->tracks[t].width),
             };
+            record->present[at] = record->boxes[at].length > 0.0 && record->boxes[at].width > 0.0;
+            sizeless |= !record->present[at];
         }
+        record->sizeless += sizeless;
     }
 }
 

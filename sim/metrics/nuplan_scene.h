@@ -23,6 +23,7 @@ typedef struct nm_nuplan_record {
     nm_nuplan_pose *expert;
     uint8_t *types, *present;
     nm_nuplan_box *boxes;
+    uint32_t sizeless; ///< tracks left out, at least at some step, since their boxes have no size
 } nm_nuplan_record;
 
 /// Reads `iterations` steps from `first_step` on: iterations - 1 samples, as nuPlan records them, and as many poses of

@@ -200,6 +200,7 @@ typedef struct nm_nuplan_value {
     double value; ///< in [0, 1]
     double worst;
     uint32_t step;
+    uint32_t track; ///< of the TTC: with whom; NM_NONE of others, and where the ego is at fault in a collision then
 } nm_nuplan_value;
 
 typedef struct nm_nuplan_result {

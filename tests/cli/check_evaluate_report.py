@@ -231,6 +231,7 @@ def check_json(document, rows):
     told = document["rows"]
     check(len(told) == len(rows), "JSON and CSV have different numbers of rows")
     for a, b in zip(told, rows):
+        a = {name: value for name, value in a.items() if name not in ("losses", "said")}  # more than a cell holds
         check(list(a) == list(b), "JSON and CSV have different columns")
         for name, value in a.items():
             if value is None or isinstance(value, str):

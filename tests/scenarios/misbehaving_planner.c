@@ -153,6 +153,11 @@ static void end_badly(void) {
         fprintf(stderr, "Traceback: KeyError 'lane'\n");
         _exit(3);
     }
+    if (is("wordy")) {
+        for (int i = 0; i < 30; i++) fprintf(stderr, "  File \"mine.py\", line %d, in a function of a long name\n", i);
+        fprintf(stderr, "ValueError: too many lanes\n");
+        _exit(5);
+    }
     if (is("crash")) abort();
     if (is("hang")) sleep(1000);
     if (is("stop")) raise(SIGSTOP);
@@ -226,6 +231,10 @@ static void serve(void) {
         default:
             if (is("oneshot")) _exit(0); // a scenario each: no fault
             if (is("chatty")) put("done\n", 5);
+            if (is("polite")) { // answers the end as well, when the next has begun
+                usleep(20000);
+                ready();
+            }
         }
         nearmiss__request__free_unpacked(request, NULL);
     }

@@ -118,6 +118,51 @@ static void others_go_on_from_window_to_window(void **state) {
     stage_close(&s);
 }
 
+/// Who is recorded from the middle of the first window on is there from the second on, where it was recorded then; and
+/// who has left does not come back.
+static void latecomers_come_in_with_the_next_window(void **state) {
+    (void)state;
+    stage s = stage_open(32);
+    const nm_scene *whole = s.scene;
+    const size_t size = (size_t)whole->track_count * whole->step_count;
+    uint8_t *valid = malloc(size);
+    assert_non_null(valid);
+    memcpy(valid, whole->valid, size);
+    uint32_t late = NM_NONE, brief = NM_NONE; // away from the ego, so that there is room
+    for (uint32_t track = 0; track < whole->track_count; ++track) {
+        const size_t a = nm_scene_at(whole, track, START), b = nm_scene_at(whole, whole->ego, START);
+        if (!whole->valid[a] || hypotf(whole->x[a] - whole->x[b], whole->y[a] - whole->y[b]) < 40.0f) continue;
+        if (late == NM_NONE)
+            late = track;
+        else if (brief == NM_NONE)
+            brief = track;
+    }
+    assert_true(late != NM_NONE && brief != NM_NONE);
+    for (uint32_t step = 0; step < START + 12; ++step) valid[nm_scene_at(whole, late, step)] = 0;
+    for (uint32_t step = 0; step < whole->step_count; ++step) // gone before the window ends
+        if (step >= START + 12) valid[nm_scene_at(whole, brief, step)] = 0;
+    nm_scene scene = *whole;
+    scene.valid = valid;
+    s.scene = &scene;
+    const nm_episode e = run(&s);
+    const nm_scene *driven = e.scene;
+    uint32_t first = 0;
+    while (first < driven->step_count && !driven->valid[nm_scene_at(driven, late, first)]) ++first;
+    assert_true(first > START + 12 && first <= START + WINDOW); // where the model looked anew
+    const size_t entry = nm_scene_at(driven, late, first), recorded = nm_scene_at(whole, late, first);
+    assert_true(driven->x[entry] == whole->x[recorded] && driven->y[entry] == whole->y[recorded]);
+    for (uint32_t step = first; step < driven->step_count; ++step)
+        assert_true(driven->valid[nm_scene_at(driven, late, step)]);
+    const size_t last = nm_scene_at(driven, late, driven->step_count - 1);
+    const size_t then = nm_scene_at(whole, late, driven->step_count - 1);
+    assert_true(hypotf(driven->x[last] - whole->x[then], driven->y[last] - whole->y[then]) > 0.01f); // not replayed
+    assert_true(driven->valid[nm_scene_at(driven, brief, driven->step_count - 1)]); // it was driven, not replayed
+    nm_scene_destroy(e.scene);
+    free(valid);
+    s.scene = whole;
+    stage_close(&s);
+}
+
 static void same_again_is_the_same(void **state) {
     (void)state;
     stage s = stage_open(32);
@@ -227,9 +272,13 @@ static void an_adversary_among_them(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ego_is_the_planners),        cmocka_unit_test(others_go_on_from_window_to_window),
-        cmocka_unit_test(same_again_is_the_same),     cmocka_unit_test(the_rest_drives_by_idm),
-        cmocka_unit_test(stops_in_the_second_window), cmocka_unit_test(broken_models_make_scenes_unfit),
+        cmocka_unit_test(ego_is_the_planners),
+        cmocka_unit_test(others_go_on_from_window_to_window),
+        cmocka_unit_test(latecomers_come_in_with_the_next_window),
+        cmocka_unit_test(same_again_is_the_same),
+        cmocka_unit_test(the_rest_drives_by_idm),
+        cmocka_unit_test(stops_in_the_second_window),
+        cmocka_unit_test(broken_models_make_scenes_unfit),
         cmocka_unit_test(an_adversary_among_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,7 @@ static void broken_streams_cost_their_scenario_only(void **state) {
 static void ends_cost_their_scenario_only(void **state) {
     (void)state;
     misbehave("exit", LATER, NM_E_IO, "exited with status 3", "Traceback: KeyError 'lane'");
+    misbehave("wordy", LATER, NM_E_IO, "exited with status 5; its standard error ends: ValueError: too many lanes", "");
     misbehave("crash", LATER, NM_E_IO, "was killed by signal 6", "");
     misbehave("hang", SOON, NM_E_LIMIT, "no answer within 0.200 s", "was killed");
     misbehave("stop", SOON, NM_E_LIMIT, "no answer within 0.200 s", "was killed");
@@ -111,13 +112,14 @@ static void ends_cost_their_scenario_only(void **state) {
     misbehave("noise", LATER, NM_E_IO, "exited with status 4", "line 39999");
 }
 
-/// A program for each scenario: it ends after one, and is started again without a word. So is one that prints when it
-/// is told that a scenario is over. Either may show before or after the next one is begun.
+/// A program for each scenario: it ends after one, and is started again without a word. So is one that prints, or
+/// says that it is ready, when it is told that a scenario is over. Either may show before or after the next one is
+/// begun.
 static void what_comes_after_the_end_costs_nothing(void **state) {
     (void)state;
     const nm_scene *scene = road();
-    const char *modes[2] = {"oneshot", "chatty"};
-    for (int i = 0; i < 2; i++) {
+    const char *modes[3] = {"oneshot", "chatty", "polite"};
+    for (int i = 0; i < 3; i++) {
         nm_planner *planner = opened(modes[i], "");
         for (uint64_t seed = 0; seed < 8; seed++) {
             const drive_result r = drive_within(planner, scene, NM_POLICY_IDM, STEPS, seed, LATER);

@@ -376,6 +376,56 @@ static void test_roadblocks(void **state) {
     nm_map_release(map);
 }
 
+/// A junction whose way straight on is drawn in two pieces, the second shared with a way that begins beside it: two
+/// whole ways, each from lane to lane.
+static void test_ways_in_pieces(void **state) {
+    (void)state;
+    nm_map_builder *builder = nm_map_builder_create();
+    nm_map_builder_set_origin(builder, (nm_point3){0, 0, 0});
+    int64_t two = 2, three = 3, four = 4;
+    nm_lane_def def = nm_lane_def_default();
+    def.type = NM_LANE_STREET, def.speed_limit = 10;
+    def.id = 1, def.successors = &two, def.successor_count = 1;
+    nm_test_lane(builder, &def, (double[]){0, 0, 100, 0}, 2, 4);
+    def.junction = 1;
+    def.id = 2, def.successors = &three;
+    nm_test_lane(builder, &def, (double[]){100, 0, 110, 0}, 2, 4);
+    def.id = 3, def.successors = &four;
+    nm_test_lane(builder, &def, (double[]){110, 0, 130, 0}, 2, 4);
+    def.junction = -1;
+    def.id = 4, def.successor_count = 0;
+    nm_test_lane(builder, &def, (double[]){130, 0, 200, 0}, 2, 4);
+    def.id = 5, def.successors = (int64_t[]){6}, def.successor_count = 1;
+    nm_test_lane(builder, &def, (double[]){105, -60, 105, -20}, 2, 4);
+    def.junction = 1;
+    def.id = 6, def.successors = &three;
+    nm_test_lane(builder, &def, (double[]){105, -20, 105, -5, 110, 0}, 3, 4);
+    const nm_map *map = nm_test_build(builder);
+    const nm_nuplan_map *view = view_of(map);
+    assert_int_equal(view->def.object_count, 5); // lanes 1, 4, 5 and the ways 2-3 and 6-3
+    const nm_nuplan_object *o = view->def.objects;
+    const int64_t ids[] = {1, 2, 4, 5, 6};
+    for (uint32_t i = 0; i < 5; ++i) assert_int_equal(o[i].id, ids[i]);
+    assert_int_equal(o[1].kind, NM_NUPLAN_CONNECTOR);
+    assert_float_equal(nm_nuplan_length(view, 1), 30, 1e-4);
+    assert_int_equal(o[1].baseline.count, 3); // the joint once
+    assert_float_equal(nm_nuplan_project(view, 1, 120, 1), 20, 1e-4);
+    assert_int_equal(view->def.link_count, 4);
+    for (uint32_t i = 1; i < 5; i += 3) { // both from their lane to lane 4
+        assert_int_equal(view->incoming[i].count, 1);
+        assert_int_equal(view->in_edges[view->incoming[i].first], i - 1);
+        assert_int_equal(view->outgoing[i].count, 1);
+        assert_int_equal(view->out_edges[view->outgoing[i].first], 2);
+    }
+    uint32_t found[4];
+    assert_int_equal(nm_nuplan_objects_at(view, 120, 0, found, 4), 2); // the shared piece is of both
+    assert_true(found[0] == 1 && found[1] == 4);
+    assert_int_equal(nm_nuplan_objects_at(view, 102, 1, found, 4), 1);
+    assert_int_equal(found[0], 1);
+    nm_nuplan_map_destroy(view);
+    nm_map_release(map);
+}
+
 /// On a built-in town: everywhere the drivable layer answers what the simulator does, but for its tolerance of 5 cm.
 static void test_drivable_as_the_simulator(void **state) {
     (void)state;
@@ -414,6 +464,7 @@ int main(void) {
         cmocka_unit_test(test_road),
         cmocka_unit_test(test_crossing),
         cmocka_unit_test(test_roadblocks),
+        cmocka_unit_test(test_ways_in_pieces),
         cmocka_unit_test(test_drivable_as_the_simulator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

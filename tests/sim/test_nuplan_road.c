@@ -110,6 +110,32 @@ static void slowly(const double *x, const double *y, uint32_t count) {
     score(&d);
 }
 
+/// 3000 samples within 1.5 s: windows of 2001 terms. 2.2 m/s backwards are 2.2 m a second, 1.9 m/s forgivable.
+static void test_direction_of_many_samples(void **state) {
+    (void)state;
+    enum { MANY = 3000 };
+    static nm_nuplan_ego ego[MANY];
+    static double progress[MANY];
+    const double speeds[] = {2.2, 1.9, 6.1};
+    const double want[] = {0.5, 1.0, 0.0};
+    for (int i = 0; i < 3; ++i) {
+        drive_east(&d, map, 20, 50, 0, 0);
+        for (int64_t k = 0; k < MANY; ++k)
+            ego[k] = (nm_nuplan_ego){.time_us = 500 * k, .x = 60.0 - speeds[i] * 0.0005 * (double)k, .vx = -speeds[i]};
+        nm_nuplan_drive many = d.view;
+        many.ego = ego;
+        many.samples = MANY;
+        many.tracks = 0;
+        const nm_nuplan_series series = {.progress_1s = progress};
+        nm_nuplan_result result;
+        nm_error error;
+        if (nm_nuplan_score(&many, &result, NULL, 0, &series, &error) != NM_OK) fail_msg("%s", error.message);
+        assert_float_equal(result.metric[NM_NUPLAN_DRIVING_DIRECTION].value, want[i], 0);
+        assert_float_equal(progress[MANY - 1], -2001 * 0.0005 * speeds[i], 1e-9);
+        assert_float_equal(progress[1000], -1000 * 0.0005 * speeds[i], 1e-9);
+    }
+}
+
 static void test_direction_memory(void **state) {
     (void)state;
     // A, A, A, then C (narrowed by D): its first two samples count 0; D likewise
@@ -333,6 +359,7 @@ int main(void) {
         cmocka_unit_test(test_area_single_corner),
         cmocka_unit_test(test_area_by_the_route),
         cmocka_unit_test(test_direction_thresholds),
+        cmocka_unit_test(test_direction_of_many_samples),
         cmocka_unit_test(test_direction_memory),
         cmocka_unit_test(test_direction_at_the_start_of_a_baseline),
         cmocka_unit_test(test_speed_on_a_lane),

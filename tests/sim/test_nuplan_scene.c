@@ -22,6 +22,29 @@ static nm_nuplan_record *record_of(const nm_nuplan_map *view, const nm_scene *dr
     return record;
 }
 
+/// Who has no size cannot be scored; the others are.
+static void test_boxes_without_size(void **state) {
+    (void)state;
+    const nm_test_agent agents[3] = {{.x = 20, .speed = 10}, {.x = 60}, {.x = 120, .y = 3.5}};
+    const nm_scene *sized = nm_test_scene(nm_test_road(200), agents, 3, 60);
+    nm_scene scene = *sized;
+    nm_track tracks[3] = {sized->tracks[0], sized->tracks[1], sized->tracks[2]};
+    tracks[1].width = 0.0f;
+    scene.tracks = tracks;
+    scene.state_length = scene.state_width = NULL;
+    const nm_nuplan_map *view = view_of(&scene);
+    nm_nuplan_record *r = record_of(view, &scene, &scene, 0, 60);
+    nm_nuplan_result result;
+    nm_error error;
+    assert_int_equal(r->sizeless, 1);
+    assert_true(!r->present[1] && r->present[2]);
+    assert_int_equal(nm_nuplan_score(&r->drive, &result, NULL, 0, NULL, &error), NM_OK);
+    assert_int_equal(result.collisions, 0);
+    nm_nuplan_record_destroy(r);
+    nm_nuplan_map_destroy(view);
+    nm_scene_destroy(sized);
+}
+
 /// An ego of 5.176 m on the rightmost of three lanes at 12 m/s, its centre from (20, 0); a car beside it, a pedestrian.
 static void test_what_is_read(void **state) {
     (void)state;
@@ -176,9 +199,8 @@ static void test_rollouts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_read),
-        cmocka_unit_test(test_accelerations),
-        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_boxes_without_size), cmocka_unit_test(test_what_is_read),
+        cmocka_unit_test(test_accelerations),      cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_rollouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 #include "planner_drive.h"
+#include "scenes.h"
 
 static void lists_and_names(void **state) {
     (void)state;
@@ -223,6 +224,47 @@ static void drivers_get_along_on_built_in_roads(void **state) {
     }
 }
 
+/// Wherever the ego got to beside a tight bend, plans begin there, and go nowhere faster than a vehicle could.
+static void plans_begin_where_the_ego_is(void **state) {
+    (void)state;
+    const nm_test_agent ego = {.x = 0.5, .speed = 3};
+    const nm_scene *scene = nm_test_scene(nm_test_curve(6, 3.1), &ego, 1, 3);
+    const char *const names[] = {"idm", "pdm"};
+    for (int n = 0; n < 2; n++) {
+        nm_planner *planner = planner_named(names[n]);
+        nm_world_config config = nm_world_config_default();
+        config.ego = NM_POLICY_EXTERNAL;
+        nm_world *world;
+        nm_observation *observation;
+        const nm_observation_config look = nm_observation_config_default(scene);
+        const nm_planner_observation *seen;
+        assert_int_equal(nm_world_create(scene, &config, &world, NULL), NM_OK);
+        assert_int_equal(nm_observation_create(scene, &look, &observation, NULL), NM_OK);
+        assert_int_equal(nm_planner_begin(planner, nm_observation_scenario(observation), NULL), NM_OK);
+        assert_int_equal(nm_observation_update(observation, world, &seen, NULL), NM_OK);
+        for (int i = 0; i < 400; i++) { // 40 m by 40 m around the bend
+            nm_planner_observation from = *seen;
+            const nm_planner_output *output;
+            nm_error error;
+            from.ego.rear_axle =
+                (nm_planner_pose){(float)(2 * (i % 20)) - 20, (float)(2 * (i / 20)) - 14, 0.1f * (float)i};
+            from.ego.rear_axle.heading_scene = nm_wrap_angle(from.ego.rear_axle.heading_scene);
+            if (nm_planner_plan(planner, &from, &output, &error) != NM_OK) fail_msg("%s", error.message);
+            const nm_planner_pose at = output->points[0].rear_axle;
+            assert_true(nm_hypotf(at.x_scene - from.ego.rear_axle.x_scene, at.y_scene - from.ego.rear_axle.y_scene) <
+                        0.51f);
+            for (uint32_t k = 1; k < output->point_count; k++) {
+                const nm_planner_pose a = output->points[k - 1].rear_axle, b = output->points[k].rear_axle;
+                assert_true(nm_hypotf(b.x_scene - a.x_scene, b.y_scene - a.y_scene) < 4.0f);
+            }
+        }
+        nm_observation_destroy(observation);
+        nm_world_destroy(world);
+        nm_planner_destroy(planner);
+    }
+    nm_scene_destroy(scene);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_and_names),
@@ -233,6 +275,7 @@ int main(void) {
         cmocka_unit_test(drivers_stop_at_red),
         cmocka_unit_test(pdm_brakes_for_what_will_cross),
         cmocka_unit_test(drivers_get_along_on_built_in_roads),
+        cmocka_unit_test(plans_begin_where_the_ego_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

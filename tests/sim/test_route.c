@@ -265,6 +265,39 @@ static void is_sound_on_every_road(void **state) {
     assert_true(made >= 10);
 }
 
+/// Over to the lane that comes towards one: turned round on the spot, not half a change of lanes before it.
+static void turns_round_where_it_is_told_to(void **state) {
+    (void)state;
+    nm_map_builder *builder = nm_map_builder_create();
+    nm_map_builder_set_origin(builder, (nm_point3){0, 0, 0});
+    nm_lane_def def = nm_lane_def_default();
+    def.type = NM_LANE_STREET;
+    def.id = 1;
+    nm_test_lane(builder, &def, (double[]){0, 0, 300, 0}, 2, 3.5);
+    def.id = 2;
+    nm_test_lane(builder, &def, (double[]){300, 3.5, 0, 3.5}, 2, 3.5);
+    const nm_map *map = nm_test_build(builder);
+    const uint32_t lanes[] = {0, 1};
+    nm_route *route = NULL;
+    nm_error error;
+    const nm_status status = nm_route_through(map, lanes, 2, (nm_planner_pose){100, 0, 0},
+                                              (nm_planner_pose){20, 3.5f, NM_PI_F}, &route, &error);
+    if (status != NM_OK) fail_msg("%s", error.message);
+    const nm_planner_route *r = nm_route_get(route);
+    float furthest = 0.0f;
+    for (uint32_t i = 0; i < r->point_count; i++) {
+        const nm_planner_point p = r->points[i];
+        furthest = fmaxf(furthest, p.x_scene);
+        // on one of the lanes, or between them where it turns
+        assert_true(fabsf(p.y_scene) < 1e-3f || fabsf(p.y_scene - 3.5f) < 1e-3f || p.x_scene > 119.0f);
+    }
+    assert_true(furthest > 119.0f && furthest < 120.1f); // half a change of lanes ahead of the start
+    assert_float_equal(r->lane_from[1], 40.0f, 0.1f);
+    assert_float_equal(r->goal, 40.0f + 3.5f + 100.0f, 0.5f);
+    nm_route_destroy(route);
+    nm_map_release(map);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_the_lane_it_was_recorded_on),
@@ -275,6 +308,7 @@ int main(void) {
         cmocka_unit_test(follows_the_links_of_lanes),
         cmocka_unit_test(goes_on_where_nothing_was_recorded),
         cmocka_unit_test(takes_a_given_way),
+        cmocka_unit_test(turns_round_where_it_is_told_to),
         cmocka_unit_test(says_what_a_scene_lacks),
         cmocka_unit_test(is_sound_on_every_road),
     };

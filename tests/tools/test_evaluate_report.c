@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "tools/evaluate_reasons.h"
 #include "tools/evaluate_report.h"
 #include "tools/evaluate_svg.h"
 #include "tools/markup.h"
@@ -114,6 +115,37 @@ typedef struct stage {
     char path[128];
 } stage;
 
+static void make_hit(nm_results_row *row) {
+    nm_episode *hit = &row->episode;
+    hit->score.score = 0.25;
+    hit->worst = "no_ego_at_fault_collisions";
+    hit->worst_sample = 21;
+    hit->collision_count = hit->score.collisions = hit->score.at_fault_vehicles = 1;
+    hit->collisions[0] = (nm_nuplan_collision){
+        .track = 7, .step = 21, .at_fault = 1, .type = NM_NUPLAN_PEDESTRIAN, .collision_class = NM_NUPLAN_ACTIVE_FRONT};
+    hit->min_ttc = 0.5f;
+    hit->danger =
+        (nm_ego_criticality){.value = {0.0f, 0.75f, INFINITY, 8.5f, 4.0f, 20.0f}, .worst_step = 21, .worst_track = 7};
+    hit->losses[0] = (nm_loss){.metric = NM_NUPLAN_COLLISIONS,
+                               .detail = NM_NUPLAN_ACTIVE_FRONT,
+                               .cost = 0.5,
+                               .recorded = 1.0,
+                               .sample = 21,
+                               .track = 7};
+    hit->losses[1] = (nm_loss){.metric = NM_NUPLAN_SPEED_LIMIT,
+                               .value = 0.75,
+                               .cost = 0.125,
+                               .recorded = NAN,
+                               .recording = 1,
+                               .sample = NM_NONE,
+                               .track = NM_NONE};
+    hit->loss_count = 2;
+    row->said = row->adversary = HOSTILE;
+    hit->adversary = 7;
+    hit->met = 1;
+    hit->avoid = NM_AVOID_UNAVOIDABLE;
+}
+
 static void set_up(stage *s, const char *name) {
     *s = (stage){.episode = nm_episode_config_default(), .arena = nm_arena_create(0)};
     for (int i = 0; i < 4; ++i) {
@@ -131,20 +163,8 @@ static void set_up(stage *s, const char *name) {
     }
     s->rows[0].episode.score.score = 1.0;
     for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) s->rows[0].episode.score.metric[m].value = 1.0;
-    nm_episode *hit = &s->rows[1].episode;
-    hit->score.score = 0.25;
-    hit->worst = "no_ego_at_fault_collisions";
-    hit->worst_sample = 21;
-    hit->collision_count = hit->score.collisions = hit->score.at_fault_vehicles = 1;
-    hit->collisions[0] = (nm_nuplan_collision){
-        .track = 7, .step = 21, .at_fault = 1, .type = NM_NUPLAN_PEDESTRIAN, .collision_class = NM_NUPLAN_ACTIVE_FRONT};
-    hit->min_ttc = 0.5f;
-    hit->danger =
-        (nm_ego_criticality){.value = {0.0f, 0.75f, INFINITY, 8.5f, 4.0f, 20.0f}, .worst_step = 21, .worst_track = 7};
-    s->rows[1].adversary = HOSTILE;
-    hit->adversary = 7;
-    hit->met = 1;
-    hit->avoid = NM_AVOID_UNAVOIDABLE;
+    make_hit(&s->rows[1]);
+    s->rows[2].said = HOSTILE;
     s->rows[2].episode.outcome = NM_EPISODE_FAILED;
     s->rows[3].episode.outcome = NM_EPISODE_UNFIT;
     for (int i = 2; i < 4; ++i) snprintf(s->rows[i].episode.reason, sizeof s->rows[i].episode.reason, "%s", HOSTILE);
@@ -202,6 +222,39 @@ static void csv(void **state) {
     nm_arena_destroy(s.arena);
 }
 
+/// One line a loss; what has no value is empty.
+static void losses(void **state) {
+    (void)state;
+    stage s;
+    set_up(&s, "losses.csv");
+    s.entrants[0].planner = "a, \"b\"";
+    s.rows[1].adversary = "cut_in";
+    s.report.store = "here/s.db";
+    assert_int_equal(nm_evaluate_write_losses(&s.study, s.path, NULL), NM_OK);
+    char *text = read_all(s.path);
+    assert_string_equal(
+        text,
+        "planner,scene,metric,detail,value,cost,step,track,recording,recorded,agents,store,adversary\r\n"
+        "\"a, \"\"b\"\"\",4000000002,no_ego_at_fault_collisions,active_front,0,0.5,31,7,0,1,idm,\"s.db\",\"cut_in\"\r\n"
+        "\"a, \"\"b\"\"\",4000000002,speed_limit_compliance,,0.75,0.125,,,1,,idm,\"s.db\",\"cut_in\"\r\n");
+    free(text);
+    nm_error error;
+    assert_int_equal(nm_evaluate_write_losses(&s.study, "/nowhere/l.csv", &error), NM_E_IO);
+    // and summed up: of two scenes driven to the end one has them
+    char *table = NULL;
+    size_t size;
+    FILE *file = open_memstream(&table, &size);
+    assert_non_null(file);
+    nm_evaluate_print_reasons(&s.report, file);
+    fclose(file);
+    const char *collisions = strstr(table, "active_front"), *limit = strstr(table, "speed_limit_compliance");
+    assert_true(collisions && limit && collisions < limit); // the most costly first
+    assert_true(strstr(collisions, "0.2500") && strstr(collisions, "0.2500") < limit);
+    assert_non_null(strstr(limit, "0.0625"));
+    free(table);
+    nm_arena_destroy(s.arena);
+}
+
 static void json(void **state) {
     (void)state;
     stage s;
@@ -219,6 +272,14 @@ static void json(void **state) {
     const cJSON *unfit = cJSON_GetArrayItem(rows, 3);
     assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(unfit, "score")));
     assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(unfit, "min_ttc_s")));
+    const cJSON *hit = cJSON_GetArrayItem(rows, 1), *told = cJSON_GetObjectItemCaseSensitive(hit, "losses");
+    assert_int_equal(cJSON_GetArraySize(told), 2);
+    assert_string_equal(cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(told, 0), "detail")->valuestring,
+                        "active_front");
+    assert_non_null(cJSON_GetObjectItemCaseSensitive(hit, "said"));
+    assert_null(cJSON_GetObjectItemCaseSensitive(unfit, "said"));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(planner, "reasons")), 2);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(planner, "adversaries")), 2);
     const cJSON *pairs = cJSON_GetObjectItemCaseSensitive(document, "pairs");
     assert_int_equal(cJSON_GetArraySize(pairs), 1);
     assert_int_equal(cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(pairs, 0), "ties")->valueint, 1);
@@ -284,6 +345,9 @@ static void page(void **state) {
     assert_int_equal(count_of(text, "Driven again"), 0);
     assert_int_equal(count_of(text, "No scene lost anything."), 1);
     assert_int_equal(count_of(text, "1 failed, 1 unfit"), 1);
+    assert_int_equal(count_of(text, "<section id=\"losses\">"), 1);
+    assert_int_equal(count_of(text, "<a href=\"#losses\">"), 1);
+    assert_int_equal(count_of(text, "<td class=\"left\">active_front</td><td>1</td><td>0.2500</td>"), 1);
     assert_int_equal(count_of(text, "<section id=\"adversaries\">"), 1);
     assert_int_equal(count_of(text, "<a href=\"#adversaries\">"), 1);
     free(text);
@@ -451,6 +515,7 @@ int main(void) {
         cmocka_unit_test(base64),
         cmocka_unit_test(shell_words),
         cmocka_unit_test(csv),
+        cmocka_unit_test(losses),
         cmocka_unit_test(json),
         cmocka_unit_test(junit),
         cmocka_unit_test(page),
