@@ -17,9 +17,8 @@ extern "C" {
 #define NM_PLANNER_NEXUS_SAMPLES 6u       ///< futures, where nothing else is asked for
 #define NM_PLANNER_NEXUS_MOST_SAMPLES 16u ///< and at most
 
-/// model   borrowed, outlives the planner; its backend's thread is the planner's. Not one that is in use while a plan
-/// is
-///         made, as by a closed loop (closed_loop.h) whose ego this planner drives
+/// model   borrowed, outlives the planner; its backend's thread is the planner's. Not one that is in use while a
+///         plan is made, as by a closed loop (closed_loop.h) whose ego this planner drives
 /// recipe  copied
 /// samples 1..NM_PLANNER_NEXUS_MOST_SAMPLES futures to choose from; 1: the model's word is taken, but for braking
 /// Errors as nm_scene_generator_create; NM_E_UNSUPPORTED for a recipe that wants more past than planners are shown.

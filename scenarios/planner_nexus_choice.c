@@ -136,34 +136,40 @@ static worth weigh(nm_nexus_choice *c, const nm_planner_scenario *scenario, cons
     return w;
 }
 
-/// As fast as comfort allows to a stand, on the way of the plan.
+/// Where one is on the way of a plan, `gone` m from its beginning; *at [in/out] the pose before, *before m from it.
+static nm_nexus_pose place_on(const nm_nexus_plan *way, float gone, uint32_t *at, float *before) {
+    float piece = 0.0f;
+    for (; *at < NM_NEXUS_AHEAD; ++*at, *before += piece) {
+        const nm_nexus_pose *a = &way->poses[*at], *b = a + 1;
+        piece = nm_hypotf(b->x - a->x, b->y - a->y);
+        if (gone - *before < piece) {
+            const float share = nm_maxf((gone - *before) / piece, 0.0f);
+            return (nm_nexus_pose){.x = a->x + share * (b->x - a->x),
+                                   .y = a->y + share * (b->y - a->y),
+                                   .heading =
+                                       nm_wrap_angle(a->heading + share * nm_wrap_angle(b->heading - a->heading))};
+        }
+    }
+    return way->poses[NM_NEXUS_AHEAD];
+}
+
+/// As fast as comfort allows to a stand, on the way of the plan; where that brakes harder, as it does.
 static void brake(nm_nexus_plan *plan) {
     const nm_nexus_plan way = *plan;
-    float speed = nm_maxf(way.poses[0].speed, 0.0f), left = 0.0f;
-    uint32_t at = 0; // on the way, `left` m behind this pose
+    float speed = nm_maxf(way.poses[0].speed, 0.0f), gone = 0.0f, own = 0.0f, before = 0.0f;
+    uint32_t at = 0;
     for (uint32_t k = 1; k <= NM_NEXUS_AHEAD; ++k) {
+        const nm_nexus_pose *from = &way.poses[k - 1], *to = &way.poses[k];
         const float next = nm_maxf(speed - BRAKE * STEP, 0.0f);
-        left += 0.5f * (speed + next) * STEP;
+        own += nm_hypotf(to->x - from->x, to->y - from->y);
+        gone += 0.5f * (speed + next) * STEP;
         speed = next;
-        float piece = 0.0f;
-        while (at < NM_NEXUS_AHEAD) {
-            piece = nm_hypotf(way.poses[at + 1].x - way.poses[at].x, way.poses[at + 1].y - way.poses[at].y);
-            if (left < piece) break;
-            left -= piece;
-            ++at;
+        if (gone > own) { // no farther than without braking
+            gone = own;
+            speed = nm_minf(speed, nm_maxf(to->speed, 0.0f));
         }
-        const nm_nexus_pose *a = &way.poses[at];
-        nm_nexus_pose *to = &plan->poses[k];
-        *to = (nm_nexus_pose){a->x, a->y, a->heading, speed};
-        if (at == NM_NEXUS_AHEAD) {
-            left = 0.0f; // the way ends: it stays there
-            continue;
-        }
-        const nm_nexus_pose *b = a + 1;
-        const float share = left / piece;
-        to->x += share * (b->x - a->x);
-        to->y += share * (b->y - a->y);
-        to->heading = nm_wrap_angle(a->heading + share * nm_wrap_angle(b->heading - a->heading));
+        plan->poses[k] = place_on(&way, gone, &at, &before);
+        plan->poses[k].speed = speed;
     }
 }
 

@@ -23,8 +23,8 @@ nm_nexus_choice *nm_nexus_choice_create(uint32_t samples, uint32_t agents); ///<
 void nm_nexus_choice_destroy(nm_nexus_choice *choice);                      ///< NULL is fine
 
 /// The plan that is worth most (planner_pdm_score.h) on average over all futures: who is around may do what they do in
-/// any of them. A collision within two seconds in most of them that no plan avoids: the ego brakes on the way of the
-/// best.
+/// any of them. Where that one collides within two seconds in most of them, the ego brakes on its way, at the end of
+/// nuPlan's comfort or, where the plan brakes harder, as it does.
 ///
 /// futures  [samples] of the same past; track 0 is the ego; `now` is their current step
 /// plans    [in/out, samples] the ego's part of each; the chosen one may become a braking one

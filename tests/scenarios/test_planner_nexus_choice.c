@@ -48,9 +48,8 @@ typedef struct stage {
     uint32_t chosen;
 } stage;
 
-/// The standing car is at `x` in the first `with` futures, far ahead in the others. The first plan drives at `first`
-/// m/s, the others at `rest`.
-static stage choose(uint32_t with, float x, float speed, uint32_t last, float first, float rest) {
+/// The car is at `x` in the first `with` futures, far ahead in the others.
+static stage choose_among(uint32_t with, float x, float speed, uint32_t last, nm_nexus_plan first, nm_nexus_plan rest) {
     stage s = {.map = straight_road(3, 500, 20)};
     nm_error error;
     nm_error_clear(&error);
@@ -59,7 +58,7 @@ static stage choose(uint32_t with, float x, float speed, uint32_t last, float fi
     if (nm_route_through(s.map, &lane, 1, from, to, &s.route, &error) != NM_OK) fail_msg("%s", error.message);
     for (uint32_t i = 0; i < SAMPLES; i++) {
         s.futures[i] = future(s.map, i < with ? x : 450.0f, speed, last);
-        s.plans[i] = straight(i == 0 ? first : rest);
+        s.plans[i] = i == 0 ? first : rest;
     }
     const nm_planner_scenario scenario = {
         .vehicle = vehicle, .route = nm_route_get(s.route), .scene = s.futures[0], .step_seconds = 0.1f};
@@ -73,6 +72,16 @@ static stage choose(uint32_t with, float x, float speed, uint32_t last, float fi
     nm_route_destroy(s.route);
     nm_map_release(s.map);
     return s;
+}
+
+/// The first plan drives at `first` m/s, the others at `rest`.
+static stage choose(uint32_t with, float x, float speed, uint32_t last, float first, float rest) {
+    return choose_among(with, x, speed, last, straight(first), straight(rest));
+}
+
+/// A car that stands at `x` in all futures, and all plans the same.
+static stage choose_plan(float x, nm_nexus_plan plan) {
+    return choose_among(SAMPLES, x, 0.0f, NOW + 80, plan, plan);
 }
 
 /// A car stands 15.5 m before the front. At 10 m/s it is hit, in as many futures as it is in: the score is 1 where it
@@ -106,6 +115,29 @@ static void without_a_way_out_it_brakes(void **state) {
     }
 }
 
+/// From 10 m/s at 8 m/s^2, harder than comfort: the plan stands after 1.25 s and 6.25 m.
+static nm_nexus_plan hard_stop(void) {
+    nm_nexus_plan plan;
+    for (uint32_t k = 0; k <= NM_NEXUS_AHEAD; k++) {
+        const float time = fminf(0.1f * (float)k, 1.25f);
+        plan.poses[k] = (nm_nexus_pose){100.0f + 10.0f * time - 4.0f * time * time, 0.0f, 0.0f, 10.0f - 8.0f * time};
+    }
+    return plan;
+}
+
+/// Braking makes no plan longer: one that stops after 6.25 m does not become one of 12.3 m, and who stands is not fast.
+static void a_plan_that_brakes_harder_is_not_softened(void **state) {
+    (void)state;
+    const stage s = choose_plan(107.0f, hard_stop());
+    const nm_nexus_plan own = hard_stop(), *made = &s.plans[s.chosen];
+    for (uint32_t k = 0; k <= NM_NEXUS_AHEAD; k++) {
+        assert_true(made->poses[k].x <= own.poses[k].x + 1e-3f);
+        assert_true(made->poses[k].speed >= 0.0f);
+    }
+    assert_float_equal(made->poses[NM_NEXUS_AHEAD].x, 106.25f, 1e-2f);
+    for (uint32_t k = 14; k <= NM_NEXUS_AHEAD; k++) assert_float_equal(made->poses[k].speed, 0.0f, 1e-4f);
+}
+
 /// A car that the model has nothing more of after half a second is taken to go on: at -10 m/s it is met after 1.8 s.
 static void who_ends_keeps_the_velocity(void **state) {
     (void)state;
@@ -120,6 +152,7 @@ int main(void) {
         cmocka_unit_test(what_is_in_most_futures_is_reckoned_with),
         cmocka_unit_test(without_a_way_out_it_brakes),
         cmocka_unit_test(who_ends_keeps_the_velocity),
+        cmocka_unit_test(a_plan_that_brakes_harder_is_not_softened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
