@@ -231,3 +231,16 @@ size_t nm_decimal_print_exact(char *text, size_t size, nm_decimal_style style, i
     }
     return nm_decimal_print(text, size, style, digits, value);
 }
+
+double nm_decimal_of_float(float value) {
+    double shortest = (double)value;
+    for (int digits = 1; digits <= 9; ++digits) { // 9 significant digits tell all floats apart
+        char text[32];
+        double read;
+        const size_t length = nm_decimal_print(text, sizeof text, NM_DECIMAL_SHORT, digits, (double)value);
+        if (!nm_decimal_parse(text, length, &read)) break;
+        shortest = read;
+        if ((float)read == value) break;
+    }
+    return shortest;
+}

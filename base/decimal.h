@@ -31,6 +31,10 @@ NM_API size_t nm_decimal_print(char *text, size_t size, nm_decimal_style style, 
 /// none do, as of what is not finite.
 NM_API size_t nm_decimal_print_exact(char *text, size_t size, nm_decimal_style style, int least, double value);
 
+/// The double whose shortest decimal is the shortest that reads back as this float: 0.9, not 0.89999997615814209. What
+/// is not finite stays what it is.
+NM_API double nm_decimal_of_float(float value);
+
 #ifdef __cplusplus
 }
 #endif

@@ -60,6 +60,7 @@ typedef struct set {
     worker *workers;                                    ///< [worker_count], and one with the model
     int worker_count;
     int finished; ///< by an earlier run
+    char *mining; ///< JSON, stored with the events
 } set;
 
 static const nm_corner_kind *kind_of(const set *s, uint32_t at) {
@@ -83,7 +84,6 @@ nm_corner_config nm_corner_config_default(void) {
                               .steps = 100,
                               .traffic = 6,
                               .validity = nm_validity_params_default(),
-                              .mining = "{}",
                               .generators = {[NM_CASE_MANOEUVRE] = 1.0},
                               .adversaries = 1,
                               .patience = 50.0,
@@ -500,8 +500,8 @@ static nm_status put(const set *s, const slot *a, nm_error *error) {
     nm_status status = nm_store_put_packed(s->store, a->packed, &scene, error);
     if (status == NM_E_EXISTS) return status;
     if (status == NM_OK)
-        status = nm_store_put_events(s->store, scene, a->events, a->event_count, &a->criticality, a->feature,
-                                     s->config->mining, error);
+        status = nm_store_put_events(s->store, scene, a->events, a->event_count, &a->criticality, a->feature, s->mining,
+                                     error);
     const nm_generated row = {.generation = s->report->generation,
                               .kind = kind_of(s, a->cell)->kind,
                               .generator = nm_case_generator_name((nm_case_generator)(a->cell % GENERATORS)),
@@ -722,7 +722,20 @@ static void close_set(set *s) {
     }
     free(s->cells);
     free(s->workers);
+    cJSON_free(s->mining);
     free(s);
+}
+
+static nm_status describe_mining(set *s, nm_error *error) {
+    if (s->config->mining) {
+        s->mining = strdup(s->config->mining);
+    } else {
+        const nm_detect_params params = nm_detect_params_default(); // nm_case_attempt's
+        cJSON *json = nm_detect_params_json(&params);
+        s->mining = json ? cJSON_PrintUnformatted(json) : NULL;
+        cJSON_Delete(json);
+    }
+    return s->mining ? NM_OK : out_of_memory(error);
 }
 
 static nm_status run_rounds(set *s, nm_error *error) {
@@ -753,7 +766,8 @@ nm_status nm_corner_set_run(const nm_corner_config *config, nm_store *store, nm_
     s->store = store;
     s->pool = pool;
     s->report = report;
-    status = make_cells(s, error);
+    status = describe_mining(s, error);
+    if (status == NM_OK) status = make_cells(s, error);
     if (status == NM_OK) status = make_workers(s, error);
     if (status == NM_OK) status = go_on(s, error);
     if (status == NM_OK && !s->finished) status = run_rounds(s, error);

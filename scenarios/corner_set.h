@@ -70,7 +70,8 @@ typedef struct nm_corner_config {
     nm_validity_params validity; ///< its violations are set for each kind
     double patience;             ///< attempts for one scene on average, after which a generator gives a kind up;
                                  ///< default 50
-    const char *mining;          ///< JSON: parameters of the detectors, as `mine` stores them; default "{}"
+    const char *mining;          ///< JSON that is stored as the parameters of the detectors; NULL (default): those that
+                                 ///< were used (nm_detect_params_json of the default), so that `mine` has nothing to do
     nm_generation_run run;       ///< as it is to be stored; its seed is that of above
     /// Nullable: asked between rounds; not 0 ends the run with NM_E_CANCELLED, what is there stays.
     int (*stop)(void *context);

@@ -74,6 +74,10 @@ typedef struct nm_detect_params {
 NM_API nm_detect_params nm_detect_params_default(void);
 /// Sets "kind.param" to value. NM_E_ARGUMENT names what is unknown or out of range.
 NM_API nm_status nm_detect_params_set(nm_detect_params *params, const char *name, double value, nm_error *error);
+/// {"cut_in": {"max_gap": 30, ...}, ...} for the kinds that are looked for: unformatted, it is what nm_store_put_events
+/// and nm_store_unmined_ids take. NULL: no memory. Release with cJSON_Delete.
+struct cJSON;
+NM_API struct cJSON *nm_detect_params_json(const nm_detect_params *params);
 
 /// One labelled event. Unset numbers are NaN in memory and NULL in the store. They are those of actor and other, from
 /// smoothed motion, but of cut_out: there gap, closing speed, min_ttc and max_drac are the other's to the vehicle that

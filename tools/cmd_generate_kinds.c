@@ -271,20 +271,15 @@ static nm_status configure(kinds_run *run, nm_corner_config *config, nm_error *e
 }
 
 static nm_status make_set(kinds_run *run, nm_corner_config *config, nm_error *error) {
-    const nm_detect_params detect = nm_detect_params_default();
     const nm_mix *mix = &run->mix;
     nm_store *store = NULL;
     nm_thread_pool *pool = NULL;
-    cJSON *mining = nm_detect_params_json(&detect);
     char *description = describe(run), *line = command_line(run);
-    char *parameters = mining ? cJSON_PrintUnformatted(mining) : NULL;
-    cJSON_Delete(mining);
-    nm_status status = description && line && parameters ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    nm_status status = description && line ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory");
     if (status == NM_OK) status = nm_thread_pool_create((int)run->common->threads, &pool, error);
     if (status == NM_OK) status = nm_store_open(run->options->store, NM_STORE_CREATE, &store, error);
     if (status == NM_OK) {
         nm_store_set_interrupt(store, nm_cli_stop, NULL);
-        config->mining = parameters;
         config->run =
             (nm_generation_run){.parameters = description, .command = line, .program = "nearmiss " NM_VERSION};
         const uint64_t wanted = mix->hours > 0.0 ? (uint64_t)(mix->hours * 3600.0) : mix->count * mix->kind_count;
@@ -298,7 +293,6 @@ static nm_status make_set(kinds_run *run, nm_corner_config *config, nm_error *er
     nm_thread_pool_destroy(pool);
     free(description);
     free(line);
-    free(parameters);
     return status;
 }
 

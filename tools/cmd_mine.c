@@ -96,31 +96,8 @@ static int apply_params(const nm_command *command, mine_options *options) {
     return -1;
 }
 
-/// The shortest decimal that reads back as this float: 0.9, not 0.89999997615814209.
 static void json_float(cJSON *object, const char *name, float value) {
-    double shortest = (double)value;
-    for (int digits = 1; digits <= 9; digits++) {
-        char text[32];
-        const size_t length = nm_decimal_print(text, sizeof text, NM_DECIMAL_SHORT, digits, (double)value);
-        if (nm_decimal_parse(text, length, &shortest) && (float)shortest == value) break;
-    }
-    nm_json_number(object, name, shortest);
-}
-
-static cJSON *kind_params(const nm_detect_params *params, nm_kind kind) {
-    const nm_detector_info *info = nm_detector(kind);
-    cJSON *object = cJSON_CreateObject();
-    for (size_t i = 0; i < info->param_count; i++) json_float(object, info->params[i].name, params->values[kind][i]);
-    return object;
-}
-
-/// {"cut_in": {"max_gap": 30, ...}, ...} for the kinds that are looked for.
-cJSON *nm_detect_params_json(const nm_detect_params *params) {
-    cJSON *object = cJSON_CreateObject();
-    for (int i = 0; i < NM_KIND_COUNT; i++)
-        if ((params->enabled >> i) & 1u)
-            cJSON_AddItemToObject(object, nm_kind_name((nm_kind)i), kind_params(params, (nm_kind)i));
-    return object;
+    nm_json_number(object, name, nm_decimal_of_float(value));
 }
 
 // --- the list of kinds -----------------------------------------------------------------------------------------------

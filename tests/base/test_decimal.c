@@ -249,11 +249,28 @@ static void test_locale(void **state) {
     assert_true(bits_of(value) == bits_of(expected));
 }
 
+static void test_floats(void **state) {
+    (void)state;
+    assert_true(nm_decimal_of_float(0.9f) == 0.9);
+    assert_true(nm_decimal_of_float(-4.05f) == -4.05);
+    assert_true(nm_decimal_of_float(30.0f) == 30.0);
+    assert_true(nm_decimal_of_float(0.0f) == 0.0);
+    assert_true(nm_decimal_of_float(16777217.0f) == 16777216.0);
+    assert_true(nm_decimal_of_float(1.17549435e-38f) == 1.1754944e-38);
+    assert_true(isinf(nm_decimal_of_float(INFINITY)) && isnan(nm_decimal_of_float(NAN)));
+    for (uint32_t i = 0; i < 20000; ++i) {
+        const uint32_t bits = i * 214013u + 2531011u;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        if (isfinite(value)) assert_true((float)nm_decimal_of_float(value) == value);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_examples), cmocka_unit_test(test_refused), cmocka_unit_test(test_random),
         cmocka_unit_test(test_places),   cmocka_unit_test(test_ties),    cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_printing), cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_printing), cmocka_unit_test(test_locale),  cmocka_unit_test(test_floats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

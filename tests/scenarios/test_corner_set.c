@@ -185,6 +185,15 @@ static void what_is_kept_is_what_was_asked_for(void **state) {
     }
     assert_int_equal(count, 36);
     assert_in_range(collisions, 6, 30);
+    // `mine` has nothing to do again
+    const nm_detect_params params = nm_detect_params_default();
+    cJSON *json = nm_detect_params_json(&params);
+    char *mining = cJSON_PrintUnformatted(json);
+    assert_non_null(strstr(mining, "\"max_gap\":30"));
+    assert_int_equal(nm_store_unmined_ids(store, mining, arena, &ids, &count, &error), NM_OK);
+    assert_int_equal(count, 0);
+    cJSON_free(mining);
+    cJSON_Delete(json);
     nm_case_work_destroy(work);
     nm_store_close(store);
     nm_arena_destroy(arena);
