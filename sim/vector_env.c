@@ -11,6 +11,7 @@
 nm_vector_env_config nm_vector_env_config_default(void) {
     return (nm_vector_env_config){
         .env_count = 64,
+        .action_steps = 1,
         .others = NM_POLICY_IDM,
         .idm = nm_idm_named("nearmiss"),
         .start_step = NM_NONE,
@@ -42,6 +43,11 @@ static nm_status check_config(const nm_vector_env_config *c, nm_error *error) {
         c->autoreset >= NM_VECTOR_AUTORESET_COUNT)
         return NM_ERROR(error, NM_E_ARGUMENT, "control %d, action %d or autoreset %d does not exist", (int)c->control,
                         (int)c->action, (int)c->autoreset);
+    if (c->action_steps < 1 || c->action_steps > NM_VECTOR_MAX_ACTION_STEPS)
+        return NM_ERROR(error, NM_E_ARGUMENT, "an action of %u steps is not in 1..%u", c->action_steps,
+                        NM_VECTOR_MAX_ACTION_STEPS);
+    if (c->agents > NM_VECTOR_MAX_AGENTS)
+        return NM_ERROR(error, NM_E_ARGUMENT, "%u agents an environment: at most %u", c->agents, NM_VECTOR_MAX_AGENTS);
     if (c->others != NM_POLICY_IDM && c->others != NM_POLICY_LOG && c->others != NM_POLICY_CONSTANT_VELOCITY)
         return NM_ERROR(error, NM_E_ARGUMENT, "the others drive by idm, log or constant_velocity");
     if (c->max_steps == 0) return NM_ERROR(error, NM_E_ARGUMENT, "an episode of no steps");
@@ -169,6 +175,7 @@ nm_status nm_vector_env_create(const nm_vector_env_config *config, nm_vector_env
     if (!env) return NM_ERROR(error, NM_E_MEMORY, "no memory for environments");
     env->config = *config;
     env->action_size = action_size[config->action];
+    if (config->action == NM_VECTOR_WAYPOINT) env->action_size *= config->action_steps;
     env->rows = config->control == NM_VECTOR_ALL && config->agents ? config->agents : 1;
     nm_vector_lay_out(env);
     env->stages = calloc(config->scene_count, sizeof *env->stages);
@@ -328,8 +335,44 @@ static nm_status check_step(const nm_vector_env *env, const float *actions, nm_e
     return NM_OK;
 }
 
+/// The agents' frames, in which waypoints are.
+static void begin_action(nm_vector_world *w) {
+    const nm_world_view view = nm_world_get_view(w->world);
+    for (uint32_t i = 0; i < w->agents; ++i) {
+        nm_vector_agent *agent = &w->agent[i];
+        const uint32_t slot = view.slot_of[agent->track];
+        if (slot == NM_NONE) continue;
+        agent->x = view.x[slot], agent->y = view.y[slot], agent->heading = view.heading[slot];
+        agent->cos_h = view.cos_h[slot], agent->sin_h = view.sin_h[slot];
+    }
+}
+
+/// In the agent's frame as the action began.
+typedef struct waypoint {
+    float x, y, turn;
+} waypoint;
+
+static waypoint waypoint_of(const float *action) {
+    const float reach = 1e4f;
+    return (waypoint){nm_clampf(action[0], -reach, reach), nm_clampf(action[1], -reach, reach),
+                      nm_clampf(action[2], -NM_PI_F, NM_PI_F)};
+}
+
+/// To waypoint `step` of the action from the one before it.
+static void go_to(nm_world *world, const nm_vector_agent *agent, const float *action, uint32_t step) {
+    const waypoint from = step ? waypoint_of(action + 3 * (step - 1)) : (waypoint){0.0f, 0.0f, 0.0f};
+    const waypoint to = waypoint_of(action + 3 * step);
+    const float dx = to.x - from.x, dy = to.y - from.y, way = nm_hypotf(dx, dy);
+    float sine, cosine;
+    nm_sincosf(from.turn, &sine, &cosine);
+    nm_world_set_state(world, agent->track, agent->x + agent->cos_h * to.x - agent->sin_h * to.y,
+                       agent->y + agent->sin_h * to.x + agent->cos_h * to.y, agent->heading + to.turn,
+                       (cosine * dx + sine * dy < 0.0f ? -way : way) / NM_STEP_SECONDS);
+}
+
+/// What agent `i` does in step `step` of its action.
 static void command(const nm_vector_env *env, nm_vector_world *w, const nm_world_view *view, uint32_t i,
-                    const float *action) {
+                    const float *action, uint32_t step) {
     const nm_vector_agent *agent = &w->agent[i];
     const uint32_t slot = view->slot_of[agent->track];
     if (slot == NM_NONE || env->config.action == NM_VECTOR_NO_ACTION) return;
@@ -337,18 +380,13 @@ static void command(const nm_vector_env *env, nm_vector_world *w, const nm_world
         if (view->policy[slot] == NM_POLICY_EXTERNAL) nm_world_set_control(w->world, agent->track, -4.0f, 0.0f);
         return;
     }
-    if (env->config.action == NM_VECTOR_STEERING) {
-        float sine, cosine;
-        nm_sincosf(nm_clampf(action[1], -1.5f, 1.5f), &sine, &cosine);
-        nm_world_set_control(w->world, agent->track, nm_clampf(action[0], -1e3f, 1e3f),
-                             sine / (cosine * agent->wheelbase));
+    if (env->config.action == NM_VECTOR_WAYPOINT) {
+        go_to(w->world, agent, action, step);
         return;
     }
-    const float reach = 1e4f, dx = nm_clampf(action[0], -reach, reach), dy = nm_clampf(action[1], -reach, reach);
-    const float c = view->cos_h[slot], s = view->sin_h[slot], way = nm_hypotf(dx, dy);
-    nm_world_set_state(w->world, agent->track, view->x[slot] + c * dx - s * dy, view->y[slot] + s * dx + c * dy,
-                       view->heading[slot] + nm_clampf(action[2], -NM_PI_F, NM_PI_F),
-                       (dx < 0.0f ? -way : way) / NM_STEP_SECONDS);
+    float sine, cosine;
+    nm_sincosf(nm_clampf(action[1], -1.5f, 1.5f), &sine, &cosine);
+    nm_world_set_control(w->world, agent->track, nm_clampf(action[0], -1e3f, 1e3f), sine / (cosine * agent->wheelbase));
 }
 
 /// What came to agent `i` in the step just done: its events, and whether it is done.
@@ -396,21 +434,24 @@ static int cut_now(const nm_vector_env *env, const nm_vector_world *w) {
     return env->config.others == NM_POLICY_LOG && env->stages[w->scene].start_step + w->steps + 1 >= scene->step_count;
 }
 
-static void drive(nm_vector_env *env, uint32_t e) {
+/// Step `step` of the action.
+static void drive(nm_vector_env *env, uint32_t e, uint32_t step) {
     nm_vector_world *w = &env->worlds[e];
     const size_t at = (size_t)e * env->rows;
     const nm_world_view before = nm_world_get_view(w->world);
     for (uint32_t i = 0; i < w->agents; ++i)
-        command(env, w, &before, i, env->actions ? env->actions + (at + i) * env->action_size : NULL);
+        command(env, w, &before, i, env->actions ? env->actions + (at + i) * env->action_size : NULL, step);
     nm_world_step(w->world, NULL, 0, NULL); // an agent that froze is an event of its own
     w->steps++;
     const nm_world_view view = nm_world_get_view(w->world);
     int left = 0;
     for (uint32_t i = 0; i < w->agents; ++i) {
         if (w->agent[i].done) continue;
-        const uint32_t events = look(env, w, &view, i, &env->out.progress[at + i]);
-        env->out.events[at + i] = events;
-        env->out.reward[at + i] = reward_of(&env->config, events, env->out.progress[at + i]);
+        float progress = 0.0f;
+        const uint32_t events = look(env, w, &view, i, &progress);
+        env->out.events[at + i] |= events;
+        env->out.progress[at + i] += progress;
+        env->out.reward[at + i] += reward_of(&env->config, events, progress);
         left += !w->agent[i].done;
     }
     env->out.terminated[e] = left == 0;
@@ -429,7 +470,8 @@ static nm_status step_one(void *context, size_t index, int worker, nm_error *err
         w->episode++;
         begin(env, e);
     } else {
-        drive(env, e);
+        begin_action(w);
+        for (uint32_t k = 0; k < env->config.action_steps && !w->over; ++k) drive(env, e, k);
         if (w->over && env->config.autoreset == NM_VECTOR_SAME_STEP) {
             const size_t row = (size_t)env->rows * env->features, at = e * row;
             for (uint32_t i = 0; env->out.final_observation && i < env->rows; ++i)

@@ -1,8 +1,9 @@
 /// Many worlds stepped as one, for learning: actions in, observations and rewards out, in arrays of the caller's.
 ///
 /// An environment is a world (world.h) over one of the scenes and the agents in it that are controlled from outside:
-/// the ego, or everybody who drives. Every step applies one action an agent, steps all worlds by 0.1 s, rewards,
-/// observes, and begins the next episode where one has ended. A step allocates nothing: all is sized at creation.
+/// the ego, or everybody who drives. Every step applies one action an agent, steps all worlds by 0.1 s (or as often as
+/// an action lasts, until the episode ends), rewards, observes, and begins the next episode where one has ended. A step
+/// allocates nothing: all is sized at creation.
 ///
 /// Seeds. Episode k of environment e drives with the world seed s + e + k * env_count, s being what the last reset gave
 /// (default config.seed). Its scene is number (e + k * env_count) mod scene_count, or one drawn for (s + e, e, k). So
@@ -28,9 +29,10 @@ typedef enum nm_vector_control {
 typedef enum nm_vector_action {
     NM_VECTOR_STEERING = 0, ///< [2] acceleration along the heading, m/s^2; steering angle, rad, left positive, of a
                             ///< vehicle with the wheelbase of nm_planner_vehicle_of. The limits of the type apply
-    NM_VECTOR_WAYPOINT,     ///< [3] where the box centre is one step later, in the agent's frame now: x ahead and y
-                            ///< left, m, and turn, rad. Taken as it is; speed is the way over 0.1 s, backwards negative
-    NM_VECTOR_NO_ACTION,    ///< [0] the policy of the others drives the agents, too: they are only observed
+    NM_VECTOR_WAYPOINT,  ///< [3] a step of 0.1 s of the action: where the box centre is after it, in the agent's frame
+                         ///< as the action begins: x ahead and y left, m, and turn, rad. Taken as it is; speed is the
+                         ///< way over 0.1 s, backwards negative
+    NM_VECTOR_NO_ACTION, ///< [0] the policy of the others drives the agents, too: they are only observed
     NM_VECTOR_ACTION_COUNT
 } nm_vector_action;
 
@@ -41,6 +43,9 @@ typedef enum nm_vector_autoreset {
     NM_VECTOR_DISABLED,  ///< to step an environment whose episode is over is NM_E_ARGUMENT
     NM_VECTOR_AUTORESET_COUNT
 } nm_vector_autoreset;
+
+#define NM_VECTOR_MAX_ACTION_STEPS 100u
+#define NM_VECTOR_MAX_AGENTS 4096u
 
 /// What happened to an agent in a step, as bits of nm_vector_buffers.events.
 #define NM_VECTOR_COLLIDED 1u  ///< touched somebody, for the first time since it entered
@@ -57,28 +62,31 @@ typedef struct nm_vector_env_config {
     uint32_t scene_count;          ///< at least 1
     nm_vector_control control;     ///< default EGO
     nm_vector_action action;       ///< default STEERING
+    uint32_t action_steps;         ///< of 0.1 s that an action lasts, 1 (default)..NM_VECTOR_MAX_ACTION_STEPS: steering
+                                   ///< is held, waypoints are one for each
     nm_vector_autoreset autoreset; ///< default NEXT_STEP
     nm_policy_kind others;         ///< IDM (default), LOG or CONSTANT_VELOCITY: everybody who is not controlled
     const nm_idm_params *idm;      ///< default nm_idm_named("nearmiss")
-    uint32_t agents;               ///< rows an environment, with ALL; default 0 = as many as the fullest scene has
+    uint32_t agents;               ///< rows an environment, with ALL; default 0 = as many as the fullest scene has; at
+                                   ///< most NM_VECTOR_MAX_AGENTS
     uint32_t start_step;           ///< of the scenes; NM_NONE (default) = their current step
-    uint32_t max_steps;            ///< an episode is truncated after so many; default 200. With others under LOG at
-                                   ///< the latest where the recording ends
-    uint64_t seed;                 ///< until a reset gives another; default 0
-    int shuffle;                   ///< 1 = scenes are drawn; 0 = in turn; default 1
-    int end_on_collision;          ///< 1 (default) = an agent that collided is done
-    int end_off_road;              ///< 1 (default) = likewise
-    int threads;                   ///< 1..256; 0 (default) = one per core
-    uint32_t neighbours;           ///< rows of the block "neighbours", 0..64; default 8
-    float neighbour_radius;        ///< m, 1..1000; default 60
-    uint32_t lane_points;          ///< rows of "lane", 0..64; default 10
-    uint32_t route_points;         ///< rows of "route", 0..64; default 10
-    float point_spacing;           ///< m between rows of "lane" and of "route", 0.5..50; default 5
-    float progress_reward;         ///< per m of route; default 0.1
-    float collision_reward;        ///< at NM_VECTOR_COLLIDED; default -10
-    float off_road_reward;         ///< at NM_VECTOR_OFF_ROAD; default -10
-    float wrong_way_reward;        ///< per step with NM_VECTOR_WRONG_WAY; default -0.1
-    float goal_reward;             ///< at NM_VECTOR_GOAL; default 1
+    uint32_t max_steps;     ///< an episode is truncated after so many of 0.1 s; default 200. With others under LOG at
+                            ///< the latest where the recording ends
+    uint64_t seed;          ///< until a reset gives another; default 0
+    int shuffle;            ///< 1 = scenes are drawn; 0 = in turn; default 1
+    int end_on_collision;   ///< 1 (default) = an agent that collided is done
+    int end_off_road;       ///< 1 (default) = likewise
+    int threads;            ///< 1..256; 0 (default) = one per core
+    uint32_t neighbours;    ///< rows of the block "neighbours", 0..64; default 8
+    float neighbour_radius; ///< m, 1..1000; default 60
+    uint32_t lane_points;   ///< rows of "lane", 0..64; default 10
+    uint32_t route_points;  ///< rows of "route", 0..64; default 10
+    float point_spacing;    ///< m between rows of "lane" and of "route", 0.5..50; default 5
+    float progress_reward;  ///< per m of route; default 0.1
+    float collision_reward; ///< at NM_VECTOR_COLLIDED; default -10
+    float off_road_reward;  ///< at NM_VECTOR_OFF_ROAD; default -10
+    float wrong_way_reward; ///< per step with NM_VECTOR_WRONG_WAY; default -0.1
+    float goal_reward;      ///< at NM_VECTOR_GOAL; default 1
 } nm_vector_env_config;
 NM_API nm_vector_env_config nm_vector_env_config_default(void);
 
@@ -86,7 +94,7 @@ NM_API nm_vector_env_config nm_vector_env_config_default(void);
 /// the next bind or destroy; those marked so may be NULL.
 typedef struct nm_vector_buffers {
     float *observation;       ///< [env_count][agents][features], see nm_vector_block
-    float *reward;            ///< [env_count][agents]
+    float *reward;            ///< [env_count][agents] of all of the action, as events and progress
     uint8_t *terminated;      ///< [env_count] 1 = every agent is done (collided, off the road, at its goal or gone)
     uint8_t *truncated;       ///< [env_count] 1 = not terminated, but max_steps or the recording are over
     uint8_t *active;          ///< [env_count][agents] 1 = the next action of this row counts
@@ -95,7 +103,7 @@ typedef struct nm_vector_buffers {
     float *final_observation; ///< [env_count][agents][features], nullable: with SAME_STEP, written where an episode
                               ///< ended in this step
     uint32_t *scene;          ///< [env_count] nullable: of the episode that the observation is of
-    uint32_t *step;           ///< [env_count] nullable: steps driven in it
+    uint32_t *step;           ///< [env_count] nullable: steps of 0.1 s driven in it
 } nm_vector_buffers;
 
 /// One column of a block of the observation.

@@ -21,7 +21,9 @@ typedef struct nm_vector_agent {
     const nm_planner_route *route; ///< nullable
     float route_at;                ///< m along it
     float wheelbase;               ///< m
-    uint32_t known;                ///< NM_AGENT_... of the world up to the step before
+    float x, y, heading;           ///< as the action began
+    float cos_h, sin_h;
+    uint32_t known; ///< NM_AGENT_... of the world up to the step before
     int done;
 } nm_vector_agent;
 

@@ -234,6 +234,87 @@ static void waypoints_are_taken_as_they_are(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// An action of five steps is what five of one step are: steering held, its rewards summed, the others' bits the same.
+static void an_action_may_last_several_steps(void **state) {
+    (void)state;
+    enum { LAST = 5, ENVS = 3 };
+    const nm_scene *scene = built("junction_signal:density=20", 4);
+    nm_vector_env_config config = nm_vector_env_config_default();
+    config.env_count = ENVS;
+    config.scenes = &scene;
+    config.scene_count = 1;
+    config.max_steps = 22; // within an action
+    fixture one, many;
+    open_env(&one, &config);
+    config.action_steps = LAST;
+    open_env(&many, &config);
+    assert_int_equal(nm_vector_env_action_size(many.env), 2);
+    reset(&one, 1);
+    reset(&many, 1);
+    for (uint32_t k = 0; k < 5; ++k) {
+        float actions[ENVS * 2], reward[ENVS] = {0.0f}, progress[ENVS] = {0.0f};
+        uint32_t events[ENVS] = {0};
+        make_actions(k, ENVS, 2, actions);
+        step(&many, actions);
+        for (uint32_t i = 0; i < (k < 4 ? LAST : 2); ++i) { // the last one is cut off
+            step(&one, actions);
+            for (uint32_t e = 0; e < ENVS; ++e)
+                reward[e] += one.reward[e], progress[e] += one.progress[e], events[e] |= one.events[e];
+        }
+        for (uint32_t e = 0; e < ENVS; ++e) {
+            assert_true(nm_world_hash(nm_vector_env_world(one.env, e)) ==
+                        nm_world_hash(nm_vector_env_world(many.env, e)));
+            assert_true(reward[e] == many.reward[e] && progress[e] == many.progress[e] && events[e] == many.events[e]);
+            assert_int_equal(many.step[e], k < 4 ? LAST * (k + 1) : 22);
+            assert_int_equal(many.truncated[e], k == 4);
+        }
+        assert_memory_equal(one.observation, many.observation, sizeof(float) * ENVS * one.features);
+    }
+    close_env(&one);
+    close_env(&many);
+    nm_scene_destroy(scene);
+}
+
+/// Waypoints of one action are in the frame that the agent has as it begins: here a quarter of a circle to the left.
+static void waypoints_of_an_action_are_a_trajectory(void **state) {
+    (void)state;
+    enum { LAST = 4 };
+    const test_vehicle car = {NM_AGENT_CAR, 100, 0, 0, 10};
+    const nm_scene *scene = scene_with(straight_road(2, 800, 20), &car, 1, 40);
+    nm_vector_env_config config = nm_vector_env_config_default();
+    config.env_count = 1;
+    config.scenes = &scene;
+    config.scene_count = 1;
+    config.action = NM_VECTOR_WAYPOINT;
+    config.action_steps = LAST;
+    config.end_off_road = 0;
+    fixture f;
+    open_env(&f, &config);
+    assert_int_equal(nm_vector_env_action_size(f.env), 3 * LAST);
+    reset(&f, 0);
+    const float first[3 * LAST] = {1, 0, 0, 2, 0.2f, 0.4f, 3, 0.6f, 0.6f, 3.5f, 1.5f, 1.5707964f};
+    step(&f, first);
+    nm_world_view v = nm_world_get_view(nm_vector_env_world(f.env, 0));
+    assert_int_equal(f.step[0], LAST);
+    assert_float_equal(v.x[0], 103.5f, 1e-4f);
+    assert_float_equal(v.y[0], 1.5f, 1e-4f);
+    assert_float_equal(v.heading[0], 1.5707964f, 1e-5f);
+    assert_float_equal(v.speed[0], 10.0f * sqrtf(0.5f * 0.5f + 0.9f * 0.9f), 1e-2f);
+    assert_float_equal(f.progress[0], 3.5f, 1e-2f);
+    // ahead is +y now; the last one is behind the one before it
+    const float second[3 * LAST] = {1, 0, 0, 2, 0, 0, 3, 0, 0, 2.5f, 0, 0};
+    step(&f, second);
+    v = nm_world_get_view(nm_vector_env_world(f.env, 0));
+    assert_float_equal(v.x[0], 103.5f, 1e-3f);
+    assert_float_equal(v.y[0], 4.0f, 1e-3f);
+    assert_float_equal(v.speed[0], -5.0f, 1e-2f);
+    const float bad[3 * LAST] = {[11] = NAN};
+    assert_int_equal(nm_vector_env_step(f.env, bad, NULL), NM_E_NUMERIC);
+    assert_int_equal(f.step[0], 2 * LAST);
+    close_env(&f);
+    nm_scene_destroy(scene);
+}
+
 static void same_bits_for_any_number_of_threads(void **state) {
     (void)state;
     const nm_scene *scenes[3] = {built("roundabout:density=40", 1), built("on_ramp:density=30", 2),
@@ -562,10 +643,12 @@ static void what_makes_no_sense_is_refused(void **state) {
     good.env_count = 2;
     good.scenes = &scene;
     good.scene_count = 1;
-    nm_vector_env_config bad[11];
-    const char *words[11] = {"environments", "no scene", "control", "idm, log", "no steps", "neighbours",
-                             "radius",       "apart",    "finite",  "nobody",   "to replay"};
-    for (int i = 0; i < 11; ++i) bad[i] = good;
+    enum { BAD = 14 };
+    nm_vector_env_config bad[BAD];
+    const char *words[BAD] = {"environments", "no scene", "control",   "idm, log",   "no steps",
+                              "neighbours",   "radius",   "apart",     "finite",     "nobody",
+                              "to replay",    "0 steps",  "in 1..100", "4097 agents"};
+    for (int i = 0; i < BAD; ++i) bad[i] = good;
     bad[0].env_count = 0;
     bad[1].scene_count = 0;
     bad[2].control = NM_VECTOR_CONTROL_COUNT;
@@ -577,7 +660,10 @@ static void what_makes_no_sense_is_refused(void **state) {
     bad[8].goal_reward = INFINITY;
     bad[9].scenes = &empty;
     bad[10].others = NM_POLICY_LOG;
-    for (int i = 0; i < 11; ++i) {
+    bad[11].action_steps = 0;
+    bad[12].action_steps = NM_VECTOR_MAX_ACTION_STEPS + 1;
+    bad[13].agents = NM_VECTOR_MAX_AGENTS + 1;
+    for (int i = 0; i < BAD; ++i) {
         nm_error error;
         nm_error_clear(&error);
         nm_vector_env *env = (nm_vector_env *)&error;
@@ -685,6 +771,8 @@ int main(void) {
         cmocka_unit_test(the_next_episode_is_another_scene_and_seed),
         cmocka_unit_test(steering_is_a_control_of_the_ego),
         cmocka_unit_test(waypoints_are_taken_as_they_are),
+        cmocka_unit_test(an_action_may_last_several_steps),
+        cmocka_unit_test(waypoints_of_an_action_are_a_trajectory),
         cmocka_unit_test(same_bits_for_any_number_of_threads),
         cmocka_unit_test(a_collision_ends_an_episode_once),
         cmocka_unit_test(rewards_follow_the_configuration),
