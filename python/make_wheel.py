@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Packs python/nearmiss and a libnearmiss.so into a wheel. Standard library only, no network; the same input gives the
+"""Packs python/nearmiss, a libnearmiss.so and the model's weights into a wheel. Standard library only, no network; the same input gives the
 same bytes.
 
     python3 make_wheel.py --library build/release/libnearmiss.so --version 0.1.0 --out build/release/wheel
@@ -31,6 +31,8 @@ def main() -> int:
     parser.add_argument("--library", type=pathlib.Path, required=True, help="the shared library to put in")
     parser.add_argument("--version", required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for the wheel")
+    parser.add_argument("--weights", type=pathlib.Path, default=HERE.parent / "nexus" / "weights" / "nearmiss.safetensors",
+                        help="of the model (default: those of the source tree)")
     given = parser.parse_args()
     tag = f"py3-none-linux_{platform.machine()}"
     info = f"nearmiss-{given.version}.dist-info"
@@ -39,6 +41,7 @@ def main() -> int:
         if path.suffix in (".py", ".typed"):
             files[f"nearmiss/{path.name}"] = path.read_bytes()
     files["nearmiss/libnearmiss.so"] = given.library.read_bytes()
+    files["nearmiss/nearmiss.safetensors"] = given.weights.read_bytes()  # where nearmiss.generate looks first
     for name in ("LICENSE", "NOTICE"):
         files[f"{info}/{name}"] = (HERE.parent / name).read_bytes()
     files[f"{info}/METADATA"] = metadata(given.version).encode()

@@ -74,6 +74,7 @@ static const nm_abi_function functions[] = {
     F(void, nm_planner_destroy, (nm_planner *)),
     F(const nm_nuplan_description *, nm_nuplan_describe, (nm_nuplan_metric)),
     F(const char *, nm_nuplan_class_name, (nm_nuplan_class)),
+    F(const nm_ego_description *, nm_ego_describe, (nm_ego_measure)),
     F(int, nm_episode_agents_from_name, (const char *, nm_episode_agents *)),
     F(const char *, nm_episode_outcome_name, (nm_episode_outcome)),
     F(nm_episode_config, nm_episode_config_default, (void)),
@@ -120,6 +121,7 @@ static const nm_abi_function functions[] = {
     F(nm_status, nm_backend_create_cpu, (const nm_backend_config *, nm_backend **, nm_error *)),
     F(void, nm_backend_destroy, (nm_backend *)),
     F(nm_status, nm_recipe_load, (const char *, nm_backend *, nm_model **, nm_recipe *, nm_error *)),
+    F(nm_status, nm_model_hash, (const nm_model *, uint64_t *, nm_error *)),
     F(void, nm_model_destroy, (nm_model *)),
 };
 // clang-format on
@@ -169,6 +171,7 @@ static const nm_abi_constant constants[] = {
     C(NM_PLANNER_CONTROL_STEERING),
     C(NM_NUPLAN_SCORED_COUNT),
     C(NM_NUPLAN_METRIC_COUNT),
+    C(NM_EGO_MEASURE_COUNT),
     C(NM_EPISODE_DONE),
     C(NM_EPISODE_FAILED),
     C(NM_EPISODE_UNFIT),

@@ -218,14 +218,33 @@ static const nm_abi_field nm_rollout_result_fields[] = {N(stats, nm_world_stats)
 #undef S
 
 #define S nm_vector_env_config
-static const nm_abi_field nm_vector_env_config_fields[] = {
-    V(env_count),        P(scenes),           V(scene_count),      V(control),
-    V(action),           V(autoreset),        V(others),           P(idm),
-    V(agents),           V(start_step),       V(max_steps),        V(seed),
-    V(shuffle),          V(end_on_collision), V(end_off_road),     V(threads),
-    V(neighbours),       V(neighbour_radius), V(lane_points),      V(route_points),
-    V(point_spacing),    V(progress_reward),  V(collision_reward), V(off_road_reward),
-    V(wrong_way_reward), V(goal_reward)};
+static const nm_abi_field nm_vector_env_config_fields[] = {V(env_count),
+                                                           P(scenes),
+                                                           V(scene_count),
+                                                           V(control),
+                                                           V(action),
+                                                           V(action_steps),
+                                                           V(autoreset),
+                                                           V(others),
+                                                           P(idm),
+                                                           V(agents),
+                                                           V(start_step),
+                                                           V(max_steps),
+                                                           V(seed),
+                                                           V(shuffle),
+                                                           V(end_on_collision),
+                                                           V(end_off_road),
+                                                           V(threads),
+                                                           V(neighbours),
+                                                           V(neighbour_radius),
+                                                           V(lane_points),
+                                                           V(route_points),
+                                                           V(point_spacing),
+                                                           V(progress_reward),
+                                                           V(collision_reward),
+                                                           V(off_road_reward),
+                                                           V(wrong_way_reward),
+                                                           V(goal_reward)};
 #undef S
 
 #define S nm_vector_buffers
@@ -427,6 +446,15 @@ static const nm_abi_field nm_episode_config_fields[] = {
 static const nm_abi_field nm_ego_criticality_fields[] = {A(value), V(worst_step), V(worst_track)};
 #undef S
 
+#define S nm_ego_description
+static const nm_abi_field nm_ego_description_fields[] = {P(name),    P(title),         P(unit),
+                                                         P(meaning), V(more_is_worse), V(drawn_to)};
+#undef S
+
+#define S nm_ego_criticality
+static const nm_abi_field nm_ego_criticality_fields[] = {A(value), V(worst_step), V(worst_track)};
+#undef S
+
 #define S nm_episode
 static const nm_abi_field nm_episode_fields[] = {V(outcome),
                                                  A(reason),
@@ -608,6 +636,8 @@ const nm_abi_type nm_abi_types[] = {
     NM_ABI_STRUCT(nm_nuplan_result),
     NM_ABI_STRUCT(nm_nuplan_description),
     NM_ABI_STRUCT(nm_nuplan_collision),
+    NM_ABI_STRUCT(nm_ego_description),
+    NM_ABI_STRUCT(nm_ego_criticality),
     NM_ABI_ENUM(nm_status),
     NM_ABI_ENUM(nm_policy_kind),
     NM_ABI_ENUM(nm_agent_type),

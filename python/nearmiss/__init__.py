@@ -11,7 +11,7 @@ step of an environment is an Error); scenes and maps are constant and may be sha
 ``fork``: open stores and make environments in the child. The GIL is released while the library works.
 """
 from ._abi import Error, abi as _library
-from .generate import Case, Cases, generate, kinds
+from .generate import Case, Cases, generate, kinds, shipped_model
 from .planner import Control, Ego, Episode, Observation, Pose, evaluate
 from .scene import (AGENT_TYPES, BUILTIN_MAPS, EVENT_DTYPE, KINDS, LANE_TYPES, NONE, SIGNAL_STATES, Map, Scene, builtin,
                     detect)
@@ -24,4 +24,4 @@ __version__ = _library.program.split()[-1]
 __all__ = ["AGENT_TYPES", "BUILTIN_MAPS", "COLLIDED", "Case", "Cases", "Control", "EVENT_DTYPE", "Ego", "Episode", "Error",
            "FROZEN", "GOAL", "Hit", "Hits", "KINDS", "LANE_TYPES", "LEFT", "Map", "NONE", "OFF_ROAD", "Observation",
            "POLICIES", "Pose", "Rollout", "SIGNAL_STATES", "Scene", "Store", "VectorEnv", "WRONG_WAY", "World", "builtin",
-           "detect", "evaluate", "generate", "kinds", "open", "simulate"]
+           "detect", "evaluate", "generate", "kinds", "open", "shipped_model", "simulate"]

@@ -213,7 +213,7 @@ class Abi:
     def enumeration(self, function: str, name: str, what: str, names: Iterable[str]) -> int:
         """Value of `name` by one of the library's ..._from_name functions; ValueError with what there is."""
         value = ctypes.c_int()
-        if not isinstance(name, str) or not getattr(self, function)(name.encode(), ctypes.byref(value)):
+        if not isinstance(name, str) or "\0" in name or not getattr(self, function)(name.encode(), ctypes.byref(value)):
             raise ValueError(f"{what} {name!r} is none of: {', '.join(names)}")
         return value.value
 
@@ -279,7 +279,8 @@ _USED = {
     "nm_world_config": ["seed", "start_step", "agents", "ego", "idm"],
     "nm_world_view": ["step", "count", "track", "slot_of", "x", "y", "heading", "speed", "accel", "vx", "vy",
                       "curvature", "length", "width", "type", "lane", "off_road", "ttc", "events"],
-    "nm_vector_env_config": ["env_count", "scenes", "scene_count", "control", "action", "autoreset", "others", "agents",
+    "nm_vector_env_config": ["env_count", "scenes", "scene_count", "control", "action", "action_steps",
+                             "autoreset", "others", "agents",
                              "start_step", "max_steps", "seed", "shuffle", "threads", "neighbours", "lane_points",
                              "route_points"],
     "nm_vector_buffers": ["observation", "reward", "terminated", "truncated", "active", "events", "progress",
@@ -291,7 +292,8 @@ _USED = {
                                "route_position", "route_offset", "goal_box_centre"],
     "nm_planner_output": ["answer", "point_count", "point_capacity", "points", "acceleration_ahead",
                           "rear_axle_curvature", "steering_rate", "text"],
-    "nm_episode": ["outcome", "reason", "score", "scene", "samples", "min_ttc", "min_distance", "ego_track"],
+    "nm_episode": ["outcome", "reason", "score", "scene", "samples", "min_ttc", "min_distance", "danger",
+                   "ego_track"],
     "nm_corner_config": ["kinds", "kind_count", "sources", "source_count", "source_weights", "generators", "count",
                          "hours", "seed", "steps", "traffic", "model", "recipe", "run", "ego"],
 }
@@ -335,6 +337,31 @@ def view(address: Optional[int], shape: tuple, dtype: Any, owner: Any) -> np.nda
     return raw.view(dtype).reshape(shape)
 
 
+class _Lock:
+    """A lock that says so where one would wait for oneself: a callback of a call that uses the same object."""
+
+    def __init__(self, what: str) -> None:
+        self._lock, self._owner, self._what = threading.Lock(), 0, what
+
+    def acquire(self, blocking: bool = True) -> bool:
+        if blocking and self._owner == threading.get_ident():
+            raise Error("NM_E_BUSY", f"this {self._what} is in use by the call that is calling back")
+        taken = self._lock.acquire(blocking)
+        if taken:
+            self._owner = threading.get_ident()
+        return taken
+
+    def release(self) -> None:
+        self._owner = 0
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: Any) -> None:
+        self.release()
+
+
 class Handle:
     """An object of the library. Closing it twice is nothing; using it after that is an Error."""
 
@@ -343,7 +370,7 @@ class Handle:
         self._destroy = getattr(abi, destroy)
         self._what = what
         self._pid = os.getpid()
-        self.lock = threading.Lock()
+        self.lock = _Lock(what)
 
     @property
     def address(self) -> int:
@@ -383,6 +410,34 @@ def unsigned(value: Any, what: str, bits: int = 32) -> int:
     if not 0 <= number < 1 << bits:
         raise ValueError(f"{what} {number} is not in 0..{(1 << bits) - 1}")
     return number
+
+
+def identity(value: Any, what: str) -> int:
+    """A number of a store's row; ValueError for what is none."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{what} must be a whole number, not {value!r}") from None
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(f"{what} {number} is not in 64 bits")
+    return number
+
+
+def encoded(text: Any, what: str) -> bytes:
+    """Text for the library, which ends at a zero; ValueError where it would be cut off there."""
+    if not isinstance(text, str):
+        raise ValueError(f"{what} must be text, not {text!r}")
+    if "\0" in text:
+        raise ValueError(f"{what} has a zero in it: {text!r}")
+    return text.encode()
+
+
+def path_of(path: Any) -> bytes:
+    """The same for paths."""
+    place = os.fsencode(path)
+    if b"\0" in place:
+        raise ValueError(f"a path has a zero in it: {path!r}")
+    return place
 
 
 def steps_of(seconds: float) -> int:

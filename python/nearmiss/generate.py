@@ -4,12 +4,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import pathlib
 import tempfile
 from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
-from ._abi import Error, Guard, Handle, abi, names, steps_of, unsigned
+from ._abi import Error, Guard, Handle, abi, names, path_of, steps_of, unsigned
 from .scene import BUILTIN_MAPS, KINDS, Scene, builtin
 from .simulate import at_simulation_step
 from .store import Store
@@ -151,6 +152,26 @@ def _set_params(row: Any, params: dict, collisions: float) -> set:
     return taken
 
 
+def shipped_model() -> str:
+    """Path of the weights that come with the package: what NEARMISS_MODEL names, else those in the wheel, else the
+    source tree's, else ``share/nearmiss`` of where the library is installed. Error with NM_E_NOT_FOUND, and the places
+    that were looked at."""
+    named = os.environ.get("NEARMISS_MODEL")
+    if named:  # and no other in its stead
+        return named
+    here, library = pathlib.Path(__file__).resolve().parent, pathlib.Path(abi.path).resolve().parent
+    name = "nearmiss.safetensors"
+    places = [here / name, library / ".." / "share" / "nearmiss" / name,
+              library / ".." / ".." / "share" / "nearmiss" / name]  # lib, and lib/x86_64-linux-gnu
+    if (here.parent.parent / "scenarios" / "abi.h").exists():  # a source tree
+        places.insert(1, here.parent.parent / "nexus" / "weights" / name)
+    for place in places:
+        if place.exists():
+            return os.path.normpath(place)
+    raise Error("NM_E_NOT_FOUND", "there are no weights: none were named, NEARMISS_MODEL is not set, and there is no " +
+                ", nor ".join(os.path.normpath(p) for p in places))
+
+
 class _Model:
     """Weights, and what they run on."""
 
@@ -159,9 +180,12 @@ class _Model:
         abi.call("nm_backend_create_cpu", ctypes.byref(config), ctypes.byref(backend))
         self.backend = Handle(backend.value, "nm_backend_destroy", "backend")
         self.recipe = abi.nm_recipe()
-        abi.call("nm_recipe_load", os.fsencode(path), self.backend.address, ctypes.byref(model),
+        abi.call("nm_recipe_load", path_of(path), self.backend.address, ctypes.byref(model),
                  ctypes.byref(self.recipe))
         self.model = Handle(model.value, "nm_model_destroy", "model")
+        number = ctypes.c_uint64()
+        abi.call("nm_model_hash", self.model.address, ctypes.byref(number))
+        self.hash = f"{number.value:016x}"
 
     def close(self) -> None:
         self.model.close()
@@ -185,8 +209,8 @@ def generate(kinds: Union[str, Sequence[str]], count: int = 10, *, seed: int = 0
     into       a store, or the path of one (made when missing); None keeps them in memory
     params     ranges by name: ``{"gap": (3, 8)}``, in the unit that :func:`nearmiss.kinds` says
     severity   ``"near_miss"``, ``"collision"``, or None: a quarter of the attempts are to collide
-    generator  ``"manoeuvre"``, ``"resample"``, ``"diffusion"`` (needs `model`), ``"all"``, or shares by name
-    model      weights (.safetensors) for diffusion
+    generator  ``"manoeuvre"``, ``"resample"``, ``"diffusion"``, ``"all"``, or shares by name
+    model      weights (.safetensors) for diffusion; None: those that come with the package
     progress   called after each round with scenes kept and hours
     """
     asked = [kinds] if isinstance(kinds, str) else list(kinds)
@@ -200,7 +224,7 @@ def generate(kinds: Union[str, Sequence[str]], count: int = 10, *, seed: int = 0
     collisions = 0.25 if severity is None else float(severity == "collision")
     shares = _shares(generator)
     if shares[abi.NM_CASE_DIFFUSION] > 0 and model is None:
-        raise ValueError("generator 'diffusion' needs model=, the path of trained weights")
+        model = shipped_model()
     rows, taken = [], set()
     for name in wanted:
         row = abi.nm_corner_kind()
@@ -228,7 +252,7 @@ def generate(kinds: Union[str, Sequence[str]], count: int = 10, *, seed: int = 0
                      "generators": dict(zip(GENERATORS, shares)), "sampling": sampling,
                      "sources": [f"{s.hash:016x}" for s in sources], "count": count, "hours": hours,
                      "seconds": seconds, "traffic": traffic, "adversaries": adversaries, "by": "nearmiss.generate",
-                     "model": os.fspath(model) if model is not None else ""}
+                     "model": loaded.hash if loaded is not None else ""}  # what it is, not where it lies
         texts = [ctypes.create_string_buffer(t.encode()) for t in (json.dumps(described, sort_keys=True), abi.program)]
         config.run.parameters, config.run.program = (ctypes.addressof(t) for t in texts)
         config.run.command, config.run.seed = None, seed

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Union
 
 import numpy as np
 
-from ._abi import Error, Guard, Handle, abi, unsigned
+from ._abi import Error, Guard, Handle, abi, encoded, unsigned
 from .scene import NONE, Scene
 
 _BEGIN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -286,6 +286,7 @@ class Episode(NamedTuple):
     collisions: list  #: of the ego: dicts of step (of the scene), track, at_fault, collision_class
     min_ttc: float  #: s, inf = none within 3 s
     min_distance: float  #: m
+    danger: dict  #: of all of the drive, after the start: sweep_ttc_s, ...; NaN where it is not done
     seconds: float  #: driven
     plan_mean: float  #: s of real time for an answer
     ego_track: int
@@ -301,8 +302,12 @@ def _episode(raw: Any, failure: Optional[str]) -> Episode:
     for i in range(abi.NM_NUPLAN_SCORED_COUNT):
         about = abi.nm_nuplan_description.from_address(abi.nm_nuplan_describe(i))
         metrics[abi.text(about.name)] = raw.score.metric[i].value
+    danger = {}
+    for i in range(abi.NM_EGO_MEASURE_COUNT):
+        about = abi.nm_ego_description.from_address(abi.nm_ego_describe(i))
+        danger[abi.text(about.name)] = raw.danger.value[i]
     return Episode(abi.nm_episode_outcome_name(raw.outcome).decode(), raw.reason.decode(errors="replace"), failure,
-                   raw.score.score, metrics, collisions, raw.min_ttc, raw.min_distance, raw.seconds, raw.plan_mean,
+                   raw.score.score, metrics, collisions, raw.min_ttc, raw.min_distance, danger, raw.seconds, raw.plan_mean,
                    raw.ego_track, Scene(raw.scene) if raw.scene else None)
 
 
@@ -340,10 +345,10 @@ def evaluate(planner: Union[str, Callable, Any], scenes: Union[Scene, Iterable[S
     bridge: Optional[_Bridge] = None
     if isinstance(planner, str):
         out = ctypes.c_void_p()
-        abi.call("nm_planner_open", planner.encode(), None, ctypes.byref(out))
+        abi.call("nm_planner_open", encoded(planner, "planner"), None, ctypes.byref(out))
         handle = Handle(out.value, "nm_planner_destroy", "planner")
     elif callable(planner) or hasattr(planner, "plan"):
-        if not 1 <= history <= 100 or not 0 <= map_radius <= 1000:
+        if not 1 <= unsigned(history, "history") <= 100 or not 0 <= map_radius <= 1000:
             raise ValueError("history is 1..100 samples, map_radius 0..1000 m")
         bridge = _Bridge(planner, getattr(planner, "__name__", type(planner).__name__), history, map_radius, guard)
         handle = bridge.handle

@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from ._abi import Handle, abi, arena, names, unsigned, view
+from ._abi import Handle, abi, arena, encoded, names, unsigned, view
 
 AGENT_TYPES = names("nm_agent_type_name", abi.NM_AGENT_TYPE_COUNT)  #: ``AGENT_TYPES[scene.types[track]]``
 LANE_TYPES = names("nm_lane_type_name", abi.NM_LANE_TYPE_COUNT)
@@ -287,7 +287,7 @@ def builtin(spec: str, seed: int = 0) -> Scene:
     spec  kind, and parameters; see ``nearmiss help simulate`` and sim/builtin.h. :data:`BUILTIN_MAPS` lists the kinds
     """
     out = ctypes.c_void_p()
-    abi.call("nm_builtin_scene", spec.encode(), unsigned(seed, "seed", 64), ctypes.byref(out))
+    abi.call("nm_builtin_scene", encoded(spec, "map"), unsigned(seed, "seed", 64), ctypes.byref(out))
     return Scene(out.value)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from ._abi import Handle, abi, names, steps_of, unsigned, view
+from ._abi import Handle, abi, encoded, identity, names, steps_of, unsigned, view
 from .scene import NONE, Scene
 
 POLICIES = names("nm_policy_name", abi.NM_POLICY_COUNT)  #: "custom" is C's alone
@@ -20,7 +20,7 @@ def policy(name: str, allowed: Optional[tuple] = None) -> int:
 
 
 def idm_set(name: str) -> int:
-    address = abi.nm_idm_named(name.encode())
+    address = abi.nm_idm_named(encoded(name, "IDM set"))
     if not address:
         raise ValueError(f"IDM set {name!r} is none of: nearmiss, nuplan, waymax, metadrive")
     return address
@@ -113,9 +113,10 @@ class World:
         self._view = abi.nm_world_get_view(self._handle.address)
 
     def _track(self, track: int) -> int:
-        if not 0 <= track < self.scene.track_count:
-            raise IndexError(f"there is no track {track}: the scene has {self.scene.track_count}")
-        return track
+        number = identity(track, "track")
+        if not 0 <= number < self.scene.track_count:
+            raise IndexError(f"there is no track {number}: the scene has {self.scene.track_count}")
+        return number
 
     def step(self) -> np.ndarray:
         """0.1 s further. Returns contacts after the step, [n] structured: first, second (tracks), started (1 = new)."""

@@ -10,7 +10,7 @@ from typing import Any, Iterator, NamedTuple, Optional, Union
 
 import numpy as np
 
-from ._abi import Error, Handle, abi, arena, unsigned, view
+from ._abi import Error, Handle, abi, arena, encoded, identity, path_of, unsigned, view
 from .scene import KINDS, Scene, events_array
 
 _MODES = {"r": "NM_STORE_READ", "w": "NM_STORE_WRITE", "a": "NM_STORE_CREATE"}
@@ -85,8 +85,9 @@ class Store:
             raise ValueError(f"mode {mode!r} is none of: {', '.join(_MODES)}")
         self.path = os.fspath(path)
         self.mode = mode
+        self._place = os.fsdecode(os.path.abspath(self.path))  # also when the process goes to another folder
         out = ctypes.c_void_p()
-        abi.call("nm_store_open", os.fsencode(path), getattr(abi, _MODES[mode]), ctypes.byref(out))
+        abi.call("nm_store_open", path_of(path), getattr(abi, _MODES[mode]), ctypes.byref(out))
         self._handle = Handle(out.value, "nm_store_close", "store")
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -122,7 +123,7 @@ class Store:
     def scene(self, id: int) -> Scene:
         """A scene, its arrays views of memory of its own. Error with NM_E_NOT_FOUND where there is none."""
         out = ctypes.c_void_p()
-        self._call("nm_store_get_scene", int(id), ctypes.byref(out))
+        self._call("nm_store_get_scene", identity(id, "scene"), ctypes.byref(out))
         return Scene(out.value)
 
     __getitem__ = scene
@@ -140,6 +141,8 @@ class Store:
 
     def put(self, scene: Scene) -> int:
         """Stores a scene and returns its id; one that is there already is not stored twice."""
+        if not isinstance(scene, Scene):
+            raise ValueError(f"a store holds scenes, not {type(scene).__name__}")
         id = ctypes.c_int64()
         try:
             self._call("nm_store_put_scene", scene.address, ctypes.byref(id))
@@ -150,12 +153,12 @@ class Store:
 
     def delete(self, id: int) -> None:
         """Takes a scene out, with its events."""
-        self._call("nm_store_delete_scene", int(id))
+        self._call("nm_store_delete_scene", identity(id, "scene"))
 
     def events(self, id: int) -> np.ndarray:
         """The labelled events of a scene, most severe first: see :func:`nearmiss.detect` for the fields."""
         scratch, events, count = arena(), ctypes.c_void_p(), ctypes.c_size_t()
-        self._call("nm_store_get_events", int(id), scratch.address, ctypes.byref(events), ctypes.byref(count))
+        self._call("nm_store_get_events", identity(id, "scene"), scratch.address, ctypes.byref(events), ctypes.byref(count))
         return events_array(events.value, count.value)
 
     def generated(self, id: int) -> Optional[dict]:
@@ -163,7 +166,7 @@ class Store:
         it?), and requested, achieved, verdicts by name. None for scenes that were not."""
         scratch, row = arena(), abi.nm_generated()
         try:
-            self._call("nm_store_get_generated", int(id), scratch.address, ctypes.byref(row))
+            self._call("nm_store_get_generated", identity(id, "scene"), scratch.address, ctypes.byref(row))
         except Error as error:
             if error.code != "NM_E_NOT_FOUND":
                 raise
@@ -196,9 +199,11 @@ class Store:
         limit     at most so many; 0 = all
         seconds   after which a search is given up; 0 = never
         """
+        if not seconds >= 0:
+            raise ValueError(f"a search can not take {seconds!r} seconds")
         query = abi.nm_query_default()
         texts = {"text": text, "source": source, "where": where}
-        keep = {name: ctypes.create_string_buffer(value.encode()) for name, value in texts.items() if value is not None}
+        keep = {name: ctypes.create_string_buffer(encoded(value, name)) for name, value in texts.items() if value is not None}
         for name, buffer in keep.items():
             setattr(query, name, ctypes.addressof(buffer))
         if kind is not None:
@@ -208,7 +213,9 @@ class Store:
             setattr(query, f"{name}_min", math.nan if low is None else low)
             setattr(query, f"{name}_max", math.nan if high is None else high)
         query.severity_min = math.nan if severity is None else severity
-        query.like = 0 if like is None else int(like)
+        if like is not None and identity(like, "like") == 0:  # the library's "none"
+            raise Error("NM_E_NOT_FOUND", "there is no scene 0")
+        query.like = 0 if like is None else identity(like, "like")
         query.limit, query.seconds = unsigned(limit, "limit"), seconds
         scratch, hits, count = arena(), ctypes.c_void_p(), ctypes.c_size_t()
         self._call("nm_store_find_all", ctypes.byref(query), scratch.address, ctypes.byref(hits), ctypes.byref(count))
@@ -216,11 +223,17 @@ class Store:
         return Hits(view(hits.value, (count.value,), dtype, None).copy() if count.value else np.empty(0, dtype))
 
     def export(self, format: str, out: Union[str, os.PathLike], where: Optional[str] = None, *options: str) -> str:
-        """Writes scenes in somebody else's format with the program ``nearmiss export``; returns what it printed."""
+        """Writes scenes in somebody else's format into a folder, with the program ``nearmiss export``; returns what it
+        printed. Error, with what it said, where a scene does not fit the format: the others are there all the same.
+
+        format   womd, womd-example, osi, osi-complete, openscenario, opendrive, commonroad, nearmiss or csv
+        where    only scenes with an event for which this holds, as in :meth:`find`; None = all scenes
+        options  of ``nearmiss help export``: ``store.export("womd", "out", None, "--shards", "4")``
+        """
         from .program import run
 
-        condition = ["--where", where] if where else []
-        return run("export", "--store", self.path, "--format", format, "--out", os.fspath(out), *condition, *options)
+        condition = [] if where is None else ["--where", where]
+        return run("export", "--store", self._place, "--format", format, "--out", os.fsdecode(out), *condition, *options)
 
 
 def open(path: Union[str, os.PathLike], mode: str = "r") -> Store:

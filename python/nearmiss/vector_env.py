@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ._abi import Error, Handle, abi, unsigned, view
+from ._abi import Error, Handle, abi, identity, unsigned, view
 from .scene import NONE, Scene, builtin
 from .simulate import at_simulation_step, idm_set, policy
 from .store import Store
@@ -94,6 +94,9 @@ class VectorEnv(_Base):  # type: ignore[misc]
     action      ``"steering"``: acceleration m/s^2 and steering angle rad (left positive); ``"waypoint"``: x ahead m, y
                 left m, turn rad to where the box centre is 0.1 s later; ``"none"``: the others' policy drives, for
                 collecting demonstrations
+    action_steps  of 0.1 s that an action lasts (1): steering is held; waypoints are then [.., action_steps, 3], one for
+                each, in the agent's frame as the action begins, so that an action is a trajectory. Rewards, events and
+                progress are those of all of it; it ends where the episode does
     others      who is not controlled: ``"idm"`` react, ``"log"`` are replayed, ``"constant_velocity"``
     max_agents  rows with control="all"; 0 = as many as the fullest scene has
     max_steps   of 0.1 s, after which an episode is truncated; with others="log" the end of the recording does, too
@@ -121,7 +124,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
     render_mode = None
 
     def __init__(self, scenes: Scenes, num_envs: int = 64, *, control: str = "ego", action: str = "steering",
-                 others: str = "idm", idm: str = "nearmiss", max_agents: int = 0, start_step: Optional[int] = None,
+                 action_steps: int = 1, others: str = "idm", idm: str = "nearmiss", max_agents: int = 0, start_step: Optional[int] = None,
                  max_steps: int = 200, seed: int = 0, shuffle: bool = True, autoreset: str = "next_step",
                  end_on_collision: bool = True, end_off_road: bool = True, neighbours: int = 8,
                  neighbour_radius: float = 60.0, lane_points: int = 10, route_points: int = 10,
@@ -137,6 +140,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
         pointers = (ctypes.c_void_p * len(self.scenes))(*[s.address for s in self.scenes])
         values = {"env_count": num_envs, "scenes": ctypes.addressof(pointers), "scene_count": len(self.scenes),
                   "control": _choice(_CONTROL, control, "control"), "action": _choice(_ACTION, action, "action"),
+                  "action_steps": action_steps,
                   "autoreset": _choice(_AUTORESET, autoreset, "autoreset"),
                   "others": policy(others, ("idm", "log", "constant_velocity")), "idm": idm_set(idm),
                   "agents": max_agents, "start_step": NONE if start_step is None else start_step,
@@ -157,6 +161,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
         self._reward_function = reward
         self._multi = control == "all"
         self._action_name, self._autoreset_name = action, autoreset
+        self._trajectory = (action_steps,) if action == "waypoint" and action_steps > 1 else ()
         self.agents_per_env: int = abi.nm_vector_env_agents(out.value)
         self.features: int = abi.nm_vector_env_features(out.value)
         self._read_layout()
@@ -188,7 +193,8 @@ class VectorEnv(_Base):  # type: ignore[misc]
         self.scene_index, self.steps = np.zeros(n, np.uint32), np.zeros(n, np.uint32)
         self.final_observations = np.zeros_like(self.observations) if self._autoreset_name == "same_step" else None
         size = abi.nm_vector_env_action_size(self._handle.address)
-        self._actions = np.zeros((*rows, size), np.float32)
+        one = (*self._trajectory, 3) if self._trajectory else (size,)
+        self._actions = np.zeros((*rows, *one), np.float32)
         self._actions_address = self._actions.ctypes.data
         arrays = {"observation": self.observations, "reward": self.rewards, "terminated": self.terminated,
                   "truncated": self.truncated, "active": self.active, "events": self.events, "progress": self.progress,
@@ -206,7 +212,10 @@ class VectorEnv(_Base):  # type: ignore[misc]
     def _make_spaces(self) -> None:
         one = self.observations.shape[1:]
         low, high = (np.array(b, np.float32) for b in _BOUNDS[self._action_name])
-        action = (self.agents_per_env, len(low)) if self._multi else (len(low),)
+        if self._trajectory:  # as far as so many single ones lead
+            times = np.arange(1, self._trajectory[0] + 1, dtype=np.float32)[:, None]
+            low, high = low * times, high * times
+        action = (self.agents_per_env, *low.shape) if self._multi else low.shape
         spread = lambda bound, shape: np.broadcast_to(bound, shape).copy()  # noqa: E731
         infinite = np.float32(np.inf)
         self.single_observation_space = _box(spread(-infinite, one), spread(infinite, one))
@@ -249,7 +258,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
 
     def states(self, env: int) -> dict:
         """Everybody in a world now: track, x, y, heading, speed, length, width, type: copies."""
-        if not 0 <= env < self.num_envs:
+        if not 0 <= identity(env, "environment") < self.num_envs:
             raise IndexError(f"there is no environment {env}")
         raw = abi.nm_world_get_view(self._world(env))
         types = {"track": np.uint32, "type": np.uint8}
@@ -308,9 +317,11 @@ class VectorEnv(_Base):  # type: ignore[misc]
         return self._actions_address
 
     def step(self, actions: Any = None) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
-        """0.1 s of every world: observations, rewards, terminated, truncated, info. One call of C.
+        """0.1 s of every world (action_steps times that): observations, rewards, terminated, truncated, info. One call
+        of C.
 
-        actions  [num_envs, 2 or 3], or [num_envs, agents, 2 or 3]; float32 is taken as it is. None with action="none"
+        actions  [num_envs, 2 or 3], or [num_envs, agents, 2 or 3], or with waypoints and action_steps > 1 with
+                 [action_steps, 3] at the end; float32 is taken as it is. None with action="none"
         """
         taken = self._take(actions)
         address = self._own()

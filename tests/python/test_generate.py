@@ -1,10 +1,11 @@
 """Corner cases from Python are those of `nearmiss generate`."""
+import pathlib
 import signal
 import sqlite3
 import unittest
 
 import nearmiss as nm
-from support import Folder, program
+from support import Folder, child, program
 
 
 class Generate(Folder, unittest.TestCase):
@@ -72,13 +73,44 @@ class Generate(Folder, unittest.TestCase):
     def test_refusals(self):
         cases = ((ValueError, dict(kinds="cutin")), (ValueError, dict(kinds="cut_in", severity="bad")),
                  (ValueError, dict(kinds="cut_in", params={"gapp": 3})), (ValueError, dict(kinds="cut_in", count=0)),
-                 (ValueError, dict(kinds="cut_in", generator="magic")), (ValueError, dict(kinds="cut_in", generator="diffusion")),
+                 (ValueError, dict(kinds="cut_in", generator="magic")),
+                 (nm.Error, dict(kinds="cut_in", generator="diffusion", model="/no/such.safetensors")),
                  (ValueError, dict(kinds="cut_in", maps=[], scenes=[])), (ValueError, dict(kinds="cut_in", sampling="x")),
                  (nm.Error, dict(kinds="cut_in", params={"gap": (5, 3)})), (nm.Error, dict(kinds="near_miss")),
                  (nm.Error, dict(kinds="red_light_runner", maps="highway")), (nm.Error, dict(kinds="cut_in", seconds=1000)))
         for error, arguments in cases:
             with self.assertRaises(error, msg=str(arguments)):
                 nm.generate(**{"count": 1, **arguments})
+
+    def test_mine_has_nothing_to_do(self):
+        path = str(self.folder / "mined.db")
+        nm.generate("cut_in", 2, seed=1, maps="highway:density=15", into=path)
+        done = program("mine", "--store", path)
+        self.assertEqual((done["scenes_mined"], done["scenes_mined_before"]), (0, 2))
+
+    def test_diffusion_with_the_weights_that_come_along(self):
+        path = self.folder / "d.db"
+        asked = dict(kinds="cut_in", count=1, seed=1, generator="diffusion", maps="highway:density=15", into=path)
+        made = nm.generate(**asked)
+        self.assertEqual([c.generator for c in made], ["diffusion"])
+        copy = self.folder / "copy.safetensors"  # the same weights in another place make the same set
+        copy.write_bytes(pathlib.Path(nm.shipped_model()).read_bytes())
+        self.assertEqual(nm.generate(**asked, model=copy).ids, made.ids)
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+            self.assertEqual(db.execute("SELECT count(*) FROM generation").fetchone()[0], 1)
+
+    def test_weights_that_are_not_there(self):
+        code = "import nearmiss as nm; nm.generate('cut_in', 1, generator='diffusion')"
+        done = child(code, NEARMISS_MODEL="/no/such.safetensors")
+        self.assertIn("/no/such.safetensors", done.stderr)
+        self.assertIn("nearmiss._abi.Error", done.stderr)
+
+    def test_a_callback_may_not_use_the_store(self):
+        with nm.open(self.folder / "busy.db", "a") as store:
+            for seed, use in enumerate((lambda *_: len(store), lambda *_: store.close())):
+                with self.assertRaisesRegex(nm.Error, "calling back"):
+                    nm.generate("cut_in", 2, seed=seed, maps="highway:density=15", into=store, progress=use)
+            self.assertGreaterEqual(len(store), 0)  # and it is good for more
 
     def test_interrupts_come_through(self):
         def progress(kept, hours):

@@ -34,6 +34,8 @@ class Planners(unittest.TestCase):
         self.assertAlmostEqual(ours.score, theirs.score, places=2)
         self.assertEqual(ours.metrics.keys(), theirs.metrics.keys())
         self.assertIn("no_ego_at_fault_collisions", ours.metrics)
+        self.assertIn("sweep_ttc_s", ours.danger)
+        self.assertFalse(any(np.isnan(value) for value in ours.danger.values()))
 
     def test_repeats(self):
         one, two = (nm.evaluate(straight, self.scene, keep=True)[0] for _ in range(2))

@@ -206,21 +206,59 @@ env.step([[0, 0], [0, 0]]); print(len(store), status)
             [t.join() for t in threads]
         self.assertEqual(failures, [])
 
-    def test_export_is_the_programs(self):
+    def test_export_in_all_formats(self):
+        """With the real program; what is read back has the scenes' tracks."""
+        readable = {"womd": "*.tfrecord", "commonroad": "*.xml", "csv": "*.csv", "nearmiss": "*.tfrecord"}
         with nm.open(self.path) as store:
-            before = os.environ["NEARMISS_PROGRAM"]
-            script = self.folder / "fake"
-            script.write_text("#!/bin/sh\necho \"$@\"\n")
-            script.chmod(0o755)
-            try:
-                os.environ["NEARMISS_PROGRAM"] = str(script)
-                self.assertEqual(store.export("womd", "out", "severity > 0.5").strip(),
-                                 f"export --store {self.path} --format womd --out out --where severity > 0.5")
-                script.write_text("#!/bin/sh\necho no such format >&2\nexit 2\n")
-                with self.assertRaisesRegex(nm.Error, "no such format"):
-                    store.export("x", "out")
-            finally:
-                os.environ["NEARMISS_PROGRAM"] = before
+            more = {"commonroad": ("--ego", "recorded"), "osi-complete": ("--limit", "1")}  # the ego, too; not 200 MB
+            for name in ("womd", "womd-example", "osi", "osi-complete", "openscenario", "opendrive", "commonroad", "nearmiss", "csv"):
+                out = self.folder / f"out {name}"
+                count = 1 if name == "osi-complete" else len(store)
+                self.assertIn(f"{count} scenes in", store.export(name, out, None, *more.get(name, ())), name)
+                self.assertTrue((out / "manifest.json").exists() and (out / "SHA256SUMS").exists(), name)
+                if name in readable:
+                    again = self.folder / f"{name}.db"
+                    program("import", *map(str, sorted(out.glob(readable[name]))), "--store", str(again))
+                    with nm.open(again) as back:
+                        self.assertEqual(len(back), len(store), name)
+                        self.assertEqual(sorted(s.track_count for s in back), sorted(s.track_count for s in store), name)
+            with self.assertRaisesRegex(nm.Error, "holds an export"):
+                store.export("csv", self.folder / "out csv")
+            self.assertIn("scenes in 2 files", store.export("csv", self.folder / "out csv", None, "--overwrite", "--shards", "2"))
+
+    def test_export_says_what_is_wrong(self):
+        here = os.getcwd()
+        os.chdir(self.folder)
+        try:
+            with nm.open(os.path.relpath(self.path)) as store:
+                os.chdir("/")  # the store is the one that was opened
+                self.assertIn("scenes in", store.export("csv", self.folder / "elsewhere"))
+                for bad, words in ((("xls", "o"), "there is no format 'xls'"), (("csv", "o", "min_ttc_s <"), "--where"), (("csv", "o", ""), "--where")):
+                    with self.assertRaisesRegex(nm.Error, words) as caught:
+                        store.export(bad[0], self.folder / bad[1], *bad[2:])
+                    self.assertEqual(caught.exception.code, "NM_E_ARGUMENT")
+                    self.assertFalse((self.folder / "o").exists())
+        finally:
+            os.chdir(here)
+
+    def test_numbers_and_texts_are_not_cut_off(self):
+        with nm.open(self.path) as store:
+            first = int(store.ids[0])
+            for bad in (2**64 + first, first + 0.5, str(first), None):
+                for use in (store.scene, store.events, store.generated, lambda id: store.find(like=id if id is not None else 0.5)):
+                    with self.assertRaises(ValueError):
+                        use(bad)
+            with self.assertRaises(nm.Error):
+                store.find(like=0)
+            for bad in (dict(kind="cut_in\0x"), dict(where="1\0x"), dict(text="a\0b"), dict(where=1), dict(seconds=-1), dict(seconds=float("nan"))):
+                with self.assertRaises(ValueError, msg=str(bad)):
+                    store.find(**bad)
+            with self.assertRaisesRegex(ValueError, "holds scenes"):
+                store.put(5)
+        with self.assertRaisesRegex(ValueError, "zero in it"):
+            nm.open(str(self.path) + "\0x")
+        with self.assertRaisesRegex(ValueError, "zero in it"):
+            nm.builtin("highway\0x")
 
 
 if __name__ == "__main__":

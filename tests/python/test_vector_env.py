@@ -48,6 +48,30 @@ class VectorEnv(unittest.TestCase):
                     self.assertTrue(np.allclose(state["x"], world.x, atol=2e-3))
                     self.assertTrue(np.allclose(state["speed"], world.speed, atol=2e-2))
 
+    def test_an_action_may_be_a_trajectory(self):
+        road = nm.builtin(ROAD, 2)
+        single = np.zeros((2, 5, 3), np.float32)
+        single[..., 0] = np.arange(1, 6) * 0.8  # straight on: the same, one after the other
+        with nm.VectorEnv(road, 2, action="waypoint", action_steps=5) as many, nm.VectorEnv(road, 2, action="waypoint") as one:
+            self.assertEqual(many.single_action_space.shape, (5, 3))
+            self.assertTrue(np.allclose(many.single_action_space.high[4], 5 * one.single_action_space.high))
+            many.reset(seed=3)
+            one.reset(seed=3)
+            progress = np.zeros(2, np.float32)
+            for _ in range(5):
+                one.step([[0.8, 0, 0]] * 2)
+                progress += one.progress
+            many.step(single)
+            self.assertEqual(many.steps.tolist(), [5, 5])
+            self.assertTrue(np.allclose(many.progress, progress, atol=1e-3))
+            self.assertTrue(np.allclose(many.observations, one.observations, atol=0.02))
+            with self.assertRaisesRegex(ValueError, r"\[2, 5, 3\], not \[2, 3\]"):
+                many.step(np.zeros((2, 3)))
+        with nm.VectorEnv(road, 2, control="all", action_steps=3) as env:  # steering is held
+            env.reset(seed=1)
+            env.step(np.zeros((2, env.agents_per_env, 2)))
+            self.assertEqual(env.steps.tolist(), [3, 3])
+
     def test_run_is_steps(self):
         with nm.VectorEnv(ROAD, 3) as env:
             actions = np.full((3, 2), 0.01, np.float32)
@@ -182,8 +206,9 @@ class VectorEnv(unittest.TestCase):
                     dict(kind="cut_in"), dict(max_agents=-1), dict(max_steps=1 << 32), dict(threads=1.5), dict(seed=-1), dict(autoreset="x")):
             with self.assertRaises(ValueError, msg=str(bad)):
                 nm.VectorEnv(**{"scenes": "highway", "num_envs": 2, **bad})
-        with self.assertRaises(nm.Error):
-            nm.VectorEnv("highway", 2, max_steps=0)
+        for bad in (dict(max_steps=0), dict(action_steps=0), dict(action_steps=101), dict(control="all", max_agents=4097)):
+            with self.assertRaises(nm.Error, msg=str(bad)):
+                nm.VectorEnv("highway", 2, **bad)
 
     def test_closed(self):
         env = nm.VectorEnv("highway", 2, copy=False)

@@ -35,7 +35,7 @@ class Wheel(Folder, unittest.TestCase):
                 self.assertEqual(len(data), int(size))
                 expected = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
                 self.assertEqual(digest, "sha256=" + expected)
-            self.assertTrue({"nearmiss/__init__.py", "nearmiss/py.typed", "nearmiss/libnearmiss.so"} <= set(names))
+            self.assertTrue({"nearmiss/__init__.py", "nearmiss/py.typed", "nearmiss/libnearmiss.so", "nearmiss/nearmiss.safetensors"} <= set(names))
             self.assertIn("Requires-Dist: numpy", archive.read("nearmiss-0.1.0.dist-info/METADATA").decode())
 
     def test_works_where_it_is_unpacked(self):
@@ -43,9 +43,11 @@ class Wheel(Folder, unittest.TestCase):
         with zipfile.ZipFile(self.wheel) as archive:
             archive.extractall(site)
         code = ("import nearmiss as nm, sys; from nearmiss._abi import abi; print(abi.path);"
-                "print(nm.simulate(nm.builtin('highway', 1), 1).stats['agents'] > 0)")
-        done = child(code, PYTHONPATH=str(site), NEARMISS_LIBRARY="")
-        self.assertEqual(done.stdout.split(), [str(site.resolve() / "nearmiss" / "libnearmiss.so"), "True"], done.stderr)
+                "print(nm.shipped_model()); print(nm.simulate(nm.builtin('highway', 1), 1).stats['agents'] > 0);"
+                "print(len(nm.generate('cut_in', 1, seed=1, generator='diffusion', maps='highway:density=15')))")
+        done = child(code, PYTHONPATH=str(site), NEARMISS_LIBRARY="", NEARMISS_MODEL="")
+        there = site.resolve() / "nearmiss"
+        self.assertEqual(done.stdout.split(), [str(there / "libnearmiss.so"), str(there / "nearmiss.safetensors"), "True", "1"], done.stderr)
 
 
 class Bench(unittest.TestCase):
