@@ -14,8 +14,12 @@ The planner is the network of nearmiss in small (nexus/), trained by `nearmiss t
 every mix; where there are generated scenes, every second example is one of them. `nexus:1` is what it says the ego will
 do, `nexus` the best of six (scenarios/planner_nexus.h). The score is nuPlan's closed-loop score, others replayed.
 
-Intervals are of the difference to recordings alone, 95 %: seeds and groups of scenes are drawn anew 10,000 times
-(bootstrap). Recordings that overlap are one group, and so are the cases made of one recording.
+What is compared are scenes that all could be driven in, with all seeds. Intervals are 95 %, of the difference to
+recordings alone and of the gain (the ratio of the means, less 1): seeds and groups of scenes are drawn anew 10,000 times
+(bootstrap). All recordings of a place are one group, together with the cases made of them: few groups make wide intervals.
+
+A mix has as many cases as the roads have room for, at most what its name says: the table has the number. One OUT belongs
+to one DATA and one --steps; `nearmiss train` refuses to go on with others.
 """
 
 import argparse
@@ -33,6 +37,7 @@ PLANNERS = ["nexus:1", "nexus"]
 SETS = {"val": "recordings", "cases-val": "corner cases, known roads", "cases-towns": "corner cases, other towns"}
 HELD_TOWNS = ["DEU_Lohmar-[1-9]_*", "DEU_Lohmar-[12][0-9]_*", "ITA_Segrate*", "BEL_Aarschot*", "DEU_BadWaldsee*",
               "ESP_Inca*", "ITA_SanGiorgio*"]
+ARCHIVES = ["ngsim-train", "ngsim-val", "osm-traffic"]
 DRAWS = 10000
 
 
@@ -135,8 +140,8 @@ def drive(mix, seed, weights):
     for scenes in SETS:
         results = f"{mix}x-{seed}-{scenes}.db"
         arguments = [x for planner in PLANNERS for x in ("--planner", planner)]
-        run("evaluate", "--store", scenes + ".db", *arguments, "--no-expert", "--agents", "log", "--deadline", 0, "--seed", seed,
-            "--model", weights, "--results", results, "--quiet", log=results + ".log")  # goes on, or is done
+        run("evaluate", "--store", scenes + ".db", *arguments, "--no-expert", "--agents", "log", "--deadline", 0, "--seed",
+            seed, "--model", weights, "--results", results, "--quiet", log=results + ".log")  # goes on, or is done
 
 
 def scores(mix, seed, scenes):
@@ -152,8 +157,8 @@ def scores(mix, seed, scenes):
 
 
 def groups_of(scenes):
-    """[[scene, ...], ...]: scenes that say the same thing twice. The place and window in a recording's name, such as
-    USA_Peach-4_1: windows of a place that were recorded apart have other numbers."""
+    """[[scene, ...], ...]: scenes that may say the same thing twice: those whose names have the same place, USA_Peach-4
+    of USA_Peach-4_1_T-1, since the windows of a place overlap."""
     with sqlite3.connect(f"file:{scenes}.db?mode=ro", uri=True) as database:
         rows = database.execute("SELECT id, scene_name, file FROM scene").fetchall()
     groups = {}
@@ -167,11 +172,20 @@ def mean(values):
     return sum(values) / len(values) if values else float("nan")
 
 
+def driven_by_all(*many):
+    """Scenes that are in every one of the dictionaries."""
+    return set.intersection(*(set(one) for one in many)) if many else set()
+
+
 def compare(base, other, groups, generator):
-    """Mean difference of other[seed][scene] to base, its 95 % interval, and that of the ratio of the means."""
+    """Mean difference of other[seed][scene] to base, and the ratio of the means less 1 ("gain"; NaN where base is 0),
+    with their 95 % intervals."""
     seeds = range(len(base))
-    sums = [[(sum(base[s][x] for x in g if x in base[s]), sum(other[s][x] for x in g if x in other[s]),
-              sum(1 for x in g if x in base[s] and x in other[s])) for g in groups] for s in seeds]
+    common = driven_by_all(*base, *other)
+    groups = [kept for kept in ([x for x in g if x in common] for g in groups) if kept]
+    if not groups:
+        return {name: float("nan") for name in ("difference", "low", "high", "gain", "gain_low", "gain_high")}
+    sums = [[(sum(base[s][x] for x in g), sum(other[s][x] for x in g), len(g)) for g in groups] for s in seeds]
 
     def statistic(drawn_seeds, drawn_groups):
         a = b = n = 0
@@ -181,11 +195,15 @@ def compare(base, other, groups, generator):
         return (b - a) / n, b / a - 1 if a else float("nan")
 
     whole = statistic(seeds, range(len(groups)))
-    draws = sorted(
-        statistic([generator.randrange(len(base)) for _ in seeds], [generator.randrange(len(groups)) for _ in groups])
-        for _ in range(DRAWS))
-    low, high = draws[int(0.025 * DRAWS)], draws[int(0.975 * DRAWS)]
-    return {"difference": whole[0], "low": low[0], "high": high[0], "gain": whole[1]}
+    draws = [statistic([generator.randrange(len(base)) for _ in seeds], [generator.randrange(len(groups)) for _ in groups])
+             for _ in range(DRAWS)]
+
+    def bounds(values):
+        ordered = sorted(v for v in values if v == v)
+        return (ordered[int(0.025 * len(ordered))], ordered[int(0.975 * len(ordered))]) if ordered else (float("nan"),) * 2
+
+    (low, high), (gain_low, gain_high) = (bounds([d[i] for d in draws]) for i in (0, 1))
+    return {"difference": whole[0], "low": low, "high": high, "gain": whole[1], "gain_low": gain_low, "gain_high": gain_high}
 
 
 def summarise(mixes, seeds):
@@ -195,10 +213,13 @@ def summarise(mixes, seeds):
         for planner in PLANNERS:
             by_mix = {mix: [scores(mix, s, scenes).get(planner, {}) for s in seeds] for mix in mixes}
             generator = random.Random(1)
+            common = driven_by_all(*(found for runs in by_mix.values() for found in runs))
+            by_mix = {mix: [{x: found[x] for x in common} for found in runs] for mix, runs in by_mix.items()}
             for mix in mixes:
                 score = [{x: v[0] for x, v in found.items()} for found in by_mix[mix]]
                 row = {"scenes": scenes, "title": title, "planner": planner, "mix": mix,
-                       "count": len(score[0]), "groups": len(groups),
+                       "cases": count_scenes(f"cases-{mix}x.db") if mix else 0,
+                       "count": len(common), "groups": sum(1 for g in groups if common.intersection(g)),
                        "score": mean(mean(s.values()) for s in score),
                        "seeds": [mean(s.values()) for s in score],
                        "safe": mean(mean(v[1] for v in found.values()) for found in by_mix[mix])}
@@ -213,11 +234,12 @@ def print_table(table):
     for scenes in SETS:
         rows = [r for r in table if r["scenes"] == scenes]
         print(f"\n{rows[0]['title']}: {rows[0]['count']} scenes, {rows[0]['groups']} groups")
-        print("planner   mix  score  no collision at fault  difference, 95 % interval   gain")
+        print("planner   mix  cases  score  no collision at fault  difference, 95 % interval   gain, 95 % interval")
         for r in rows:
-            line = f"{r['planner']:8} {r['mix']:3}x  {r['score']:.3f}  {r['safe']:21.3f}"
+            line = f"{r['planner']:8} {r['mix']:3}x  {r['cases']:5}  {r['score']:.3f}  {r['safe']:21.3f}"
             if r["mix"]:
-                line += f"      {r['difference']:+.3f}  [{r['low']:+.3f}, {r['high']:+.3f}]  {100 * r['gain']:+5.1f} %"
+                line += (f"      {r['difference']:+.3f}  [{r['low']:+.3f}, {r['high']:+.3f}]  {100 * r['gain']:+5.1f} %  "
+                         f"[{100 * r['gain_low']:+.1f}, {100 * r['gain_high']:+.1f}]")
             print(line)
 
 
@@ -272,7 +294,15 @@ def main():
     parser.add_argument("--mixes", default=",".join(map(str, MIXES)), help="default %(default)s; 0 is always among them")
     options = parser.parse_args()
     data = os.path.abspath(options.data)
-    mixes = sorted({0, *map(int, options.mixes.split(","))})
+    try:
+        mixes = sorted({0, *map(int, options.mixes.split(","))})
+    except ValueError:
+        parser.error(f"--mixes wants numbers with commas between them, not {options.mixes!r}")
+    if options.seeds < 1 or options.steps < 1 or mixes[0] < 0:
+        parser.error("--seeds and --steps are at least 1, mixes at least 0")
+    for name in ARCHIVES:
+        if not os.path.exists(os.path.join(data, name + ".tar.xz")):
+            parser.error(f"{data} has no {name}.tar.xz")
     seeds = list(range(1, options.seeds + 1))
     if not os.access(PROGRAM, os.X_OK):
         sys.exit(f"augment.py: {PROGRAM} is missing: tools/quickstart builds it")
