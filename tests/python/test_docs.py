@@ -26,7 +26,7 @@ class Docs(unittest.TestCase):
             finally:
                 os.chdir(before)
         words = printed.getvalue()
-        for expected in ("cut_in", "failed", "not today", "NM_E_NOT_FOUND missing.db", "[2, 2], not [3, 2]"):
+        for expected in ("cut_in", "failed", "not today", "NM_E_NOT_FOUND missing.db", "[2, 2], not [3, 2]", "2 scenes in 2 files"):
             self.assertIn(expected, words)
 
     def test_tables_name_what_there_is(self):
