@@ -124,8 +124,8 @@ class VectorEnv(_Base):  # type: ignore[misc]
     render_mode = None
 
     def __init__(self, scenes: Scenes, num_envs: int = 64, *, control: str = "ego", action: str = "steering",
-                 action_steps: int = 1, others: str = "idm", idm: str = "nearmiss", max_agents: int = 0, start_step: Optional[int] = None,
-                 max_steps: int = 200, seed: int = 0, shuffle: bool = True, autoreset: str = "next_step",
+                 action_steps: int = 1, others: str = "idm", idm: str = "nearmiss", max_agents: int = 0,
+                 start_step: Optional[int] = None, max_steps: int = 200, seed: int = 0, shuffle: bool = True, autoreset: str = "next_step",
                  end_on_collision: bool = True, end_off_road: bool = True, neighbours: int = 8,
                  neighbour_radius: float = 60.0, lane_points: int = 10, route_points: int = 10,
                  point_spacing: float = 5.0, progress_reward: float = 0.1, collision_reward: float = -10.0,

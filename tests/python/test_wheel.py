@@ -4,6 +4,7 @@ import csv
 import hashlib
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -48,6 +49,29 @@ class Wheel(Folder, unittest.TestCase):
         done = child(code, PYTHONPATH=str(site), NEARMISS_LIBRARY="", NEARMISS_MODEL="")
         there = site.resolve() / "nearmiss"
         self.assertEqual(done.stdout.split(), [str(there / "libnearmiss.so"), str(there / "nearmiss.safetensors"), "True", "1"], done.stderr)
+
+
+class Installed(Folder, unittest.TestCase):
+    """`cmake --install` puts library and weights under a prefix; the package may lie anywhere."""
+
+    def test_weights_beside_the_library(self):
+        package, name = self.folder / "site" / "nearmiss", "nearmiss.safetensors"
+        shutil.copytree(PYTHON / "nearmiss", package)
+        share = self.folder / "prefix" / "share" / "nearmiss"
+        share.mkdir(parents=True)
+        code = "import nearmiss as nm; print(nm.shipped_model())"
+        for lib in ("lib", "lib/x86_64-linux-gnu"):
+            library = self.folder / "prefix" / lib / "libnearmiss.so"
+            library.parent.mkdir(exist_ok=True)
+            shutil.copy(os.environ["NEARMISS_LIBRARY"], library)
+            where = dict(PYTHONPATH=str(package.parent), NEARMISS_LIBRARY=str(library), NEARMISS_MODEL="")
+            (share / name).unlink(missing_ok=True)
+            done = child(code, **where)
+            self.assertIn("there are no weights", done.stderr)
+            self.assertIn(str(share.resolve() / name), done.stderr)
+            (share / name).write_text("weights")
+            self.assertEqual(child(code, **where).stdout.strip(), str(share.resolve() / name))
+            self.assertEqual(child(code, **{**where, "NEARMISS_MODEL": "other"}).stdout.strip(), "other")
 
 
 class Bench(unittest.TestCase):
