@@ -451,10 +451,6 @@ static const nm_abi_field nm_ego_description_fields[] = {P(name),    P(title),  
                                                          P(meaning), V(more_is_worse), V(drawn_to)};
 #undef S
 
-#define S nm_ego_criticality
-static const nm_abi_field nm_ego_criticality_fields[] = {A(value), V(worst_step), V(worst_track)};
-#undef S
-
 #define S nm_episode
 static const nm_abi_field nm_episode_fields[] = {V(outcome),
                                                  A(reason),
@@ -637,7 +633,6 @@ const nm_abi_type nm_abi_types[] = {
     NM_ABI_STRUCT(nm_nuplan_description),
     NM_ABI_STRUCT(nm_nuplan_collision),
     NM_ABI_STRUCT(nm_ego_description),
-    NM_ABI_STRUCT(nm_ego_criticality),
     NM_ABI_ENUM(nm_status),
     NM_ABI_ENUM(nm_policy_kind),
     NM_ABI_ENUM(nm_agent_type),
