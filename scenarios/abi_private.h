@@ -56,7 +56,7 @@
     { #t, sizeof(t), _Alignof(t), 1, 0, NULL }
 
 /// abi_types.c
-#define NM_ABI_TYPES 90
+#define NM_ABI_TYPES 91
 extern const nm_abi_type nm_abi_types[];
 
 #endif
