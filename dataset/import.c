@@ -95,6 +95,8 @@ nm_format nm_detect_format(const void *head, size_t size) {
                                                                       : NM_FORMAT_WOMD_SCENARIO;
     }
     if (is_archive(bytes, size)) return NM_FORMAT_ARCHIVE;
+    const nm_format database = nm_nuplan_detect(head, size);
+    if (database != NM_FORMAT_UNKNOWN) return database;
     if (nm_osi_is(head, size)) return NM_FORMAT_OSI;
     if (nm_csv_is(head, size)) return NM_FORMAT_CSV;
     return xml_format(bytes, size);
@@ -120,6 +122,10 @@ const char *nm_format_name(nm_format format) {
         return "openscenario";
     case NM_FORMAT_OPENDRIVE:
         return "opendrive";
+    case NM_FORMAT_NUPLAN:
+        return "nuplan";
+    case NM_FORMAT_NUPLAN_MAP:
+        return "nuplan map";
     case NM_FORMAT_UNKNOWN:
         break;
     }
@@ -133,6 +139,7 @@ nm_importer *nm_importer_create(const nm_import_limits *limits) {
     if (!importer) return NULL;
     nm_commonroad_prepare();
     importer->readers.limits = limits ? *limits : nm_import_limits_default();
+    importer->readers.nuplan_options = nm_import_nuplan_default();
     importer->readers.map_builder = nm_map_builder_create();
     importer->readers.scene_builder = nm_scene_builder_create();
     if (!importer->readers.map_builder || !importer->readers.scene_builder) {
@@ -149,6 +156,7 @@ void nm_importer_destroy(nm_importer *importer) {
     nm_nearmiss_release(&importer->readers);
     nm_osi_release(&importer->readers);
     nm_opendrive_release(&importer->readers);
+    nm_nuplan_release(&importer->readers);
     if (importer->readers.map_builder) nm_map_builder_destroy(importer->readers.map_builder);
     if (importer->readers.scene_builder) nm_scene_builder_destroy(importer->readers.scene_builder);
     free(importer->bytes);
@@ -158,6 +166,11 @@ void nm_importer_destroy(nm_importer *importer) {
 void nm_importer_set_extras(nm_importer *importer, nm_extras_sink *sink, void *context) {
     importer->readers.extras = sink;
     importer->readers.extras_context = context;
+}
+
+void nm_importer_set_nuplan(nm_importer *importer, const nm_import_nuplan *options) {
+    NM_ASSERT(importer && options);
+    importer->readers.nuplan_options = *options;
 }
 
 int nm_import_room(nm_importer *importer, size_t size) {
@@ -193,15 +206,26 @@ static nm_status read_single(nm_importer *importer, scene_reader *read, const ch
     return target->sink(target->context, scene, name, 0, error);
 }
 
+/// A file of SQLite, `bytes` of it or (NULL) the one of that name.
+static nm_status read_database(nm_importer *importer, nm_format format, const char *name, const void *bytes,
+                               size_t size, const nm_import_target *target, nm_error *error) {
+    if (format == NM_FORMAT_NUPLAN_MAP)
+        return read_single(importer, nm_nuplan_read_map, name, bytes, size, target, error);
+    return nm_nuplan_read_log(&importer->readers, name, bytes, size, target->sink, target->refused, target->context,
+                              error);
+}
+
 nm_status nm_import_check_format(const char *name, nm_format format, const void *head, size_t size, nm_error *error) {
     if (size == 0) return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, -1, "the file is empty");
     if (format != NM_FORMAT_UNKNOWN) return NM_OK;
     const uint8_t *bytes = head;
-    return NM_ERROR_AT(error, NM_E_FORMAT, name, 0, 0,
-                       "neither CommonRoad, OpenSCENARIO nor OpenDRIVE XML, TFRecord file of Scenario, tf.Example or Scene "
-                       "messages, OSI trace nor CSV of scenes, nor an archive of them (it begins with %02x %02x %02x "
-                       "%02x)",
-                       bytes[0], size > 1 ? bytes[1] : 0, size > 2 ? bytes[2] : 0, size > 3 ? bytes[3] : 0);
+    return NM_ERROR_AT(
+        error, NM_E_FORMAT, name, 0, 0,
+        "neither CommonRoad, OpenSCENARIO nor OpenDRIVE XML, TFRecord file of Scenario, tf.Example or Scene "
+        "messages, OSI trace, CSV of scenes nor nuPlan log or map, nor an archive of them (it begins with %02x %02x "
+        "%02x "
+        "%02x)",
+        bytes[0], size > 1 ? bytes[1] : 0, size > 2 ? bytes[2] : 0, size > 3 ? bytes[3] : 0);
 }
 
 nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *bytes, size_t size,
@@ -228,6 +252,8 @@ nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *b
         return read_single(importer, nm_openscenario_read, name, bytes, size, target, error);
     if (format == NM_FORMAT_OPENDRIVE)
         return read_single(importer, nm_opendrive_read, name, bytes, size, target, error);
+    if (format == NM_FORMAT_NUPLAN || format == NM_FORMAT_NUPLAN_MAP)
+        return read_database(importer, format, name, bytes, size, target, error);
     if (format == NM_FORMAT_OSI) return read_single(importer, nm_osi_read, name, bytes, size, target, error);
     if (format == NM_FORMAT_CSV)
         return nm_csv_read(&importer->readers, name, bytes, size, target->sink, target->refused, target->context,
@@ -345,6 +371,13 @@ static nm_status read_file(nm_importer *importer, int file, const char *path, co
             .importer = importer, .path = path, .file = file, .head = *size, .bytes_read = target->bytes_read};
         *handled = 1;
         *outcome = nm_import_stream(importer, path, next_bytes, &s, target, error);
+        return NM_OK;
+    }
+    const int database = format == NM_FORMAT_NUPLAN || format == NM_FORMAT_NUPLAN_MAP;
+    if (database && !target->visit && S_ISREG(about.st_mode)) { // read where they lie: logs have gigabytes
+        *handled = 1;
+        if (target->bytes_read) *target->bytes_read += (uint64_t)about.st_size;
+        *outcome = read_database(importer, format, path, NULL, (size_t)about.st_size, target, error);
         return NM_OK;
     }
     if (format != NM_FORMAT_ARCHIVE) return read_rest(importer, file, path, &about, size, refusal);

@@ -81,7 +81,9 @@ typedef enum nm_format {
     NM_FORMAT_OSI,           ///< trace of OSI GroundTruth or SensorView messages (docs/formats/osi.md)
     NM_FORMAT_CSV,           ///< rows as `nearmiss export --format csv` writes them (docs/formats/csv.md)
     NM_FORMAT_OPENSCENARIO,  ///< XML 1.0 to 1.3 with trajectories
-    NM_FORMAT_OPENDRIVE      ///< XML, versions 1.4 to 1.8
+    NM_FORMAT_OPENDRIVE,     ///< XML, versions 1.4 to 1.8
+    NM_FORMAT_NUPLAN,        ///< log database of nuPlan (.db; SQLite)
+    NM_FORMAT_NUPLAN_MAP     ///< map of nuPlan (.gpkg; GeoPackage)
 } nm_format;
 
 /// Fill with nm_import_limits_default().
@@ -108,6 +110,25 @@ typedef void nm_refusal_sink(void *context, const nm_error *error);
 typedef struct nm_importer nm_importer;
 NM_API nm_importer *nm_importer_create(const nm_import_limits *limits); ///< NULL: no memory; limits nullable
 NM_API void nm_importer_destroy(nm_importer *importer);
+
+/// Which scenes are made of a nuPlan log. Fill with nm_import_nuplan_default().
+typedef struct nm_import_nuplan {
+    /// Where maps are: the folder of maps as nuPlan has it (LOCATION/VERSION/map.gpkg; the highest version is taken), a
+    /// folder of LOCATION.gpkg, or one map file, which is then taken for all logs. NULL (default): $NUPLAN_MAPS_ROOT is
+    /// the caller's to look at; a folder "maps" beside the log or up to five folders above it, and those places
+    /// themselves.
+    const char *maps;
+    int without_map;     ///< 1: scenes have an empty map and the tag map_not_read; default 0
+    const char *types;   ///< types of tags that make scenes, with commas between; NULL (default) = all
+    double windows;      ///< s: scenes of this length one after the other, whatever the tags; 0 (default) = by tags
+    double spacing;      ///< s between the tags of one type that make scenes; default 15
+    double offset;       ///< s from the tag to where the scenario begins; default -3
+    double past, future; ///< s before and from where it begins on; default 2 and 15
+    double radius;       ///< m of map around what the ego drove; default 300
+} nm_import_nuplan;
+NM_API nm_import_nuplan nm_import_nuplan_default(void);
+/// Copies the options; their texts must outlive the importer's use of them.
+NM_API void nm_importer_set_nuplan(nm_importer *importer, const nm_import_nuplan *options);
 
 /// Told of a scene whose file says more than a scene can hold: corner cases (labels) and what it was generated for. The
 /// call comes right before the scene goes to the sink; everything in the item is valid during the call.

@@ -17,6 +17,8 @@ typedef struct nm_reader_context {
     nm_extras_sink *extras; ///< nullable
     void *extras_context;
     void *opendrive; ///< private to opendrive.c, released by nm_opendrive_release
+    void *nuplan;    ///< private to nuplan.c, released by nm_nuplan_release
+    nm_import_nuplan nuplan_options;
 } nm_reader_context;
 
 /// Reads one CommonRoad document. *scene is set on success.
@@ -36,6 +38,17 @@ nm_status nm_openscenario_read(nm_reader_context *context, const char *name, con
 nm_status nm_opendrive_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
                             const nm_scene **scene, nm_error *error);
 void nm_opendrive_release(nm_reader_context *context);
+
+/// Reads a nuPlan log, scene by scene; a scene that is bad is refused through `refused`. The file is `name`, or `bytes`
+/// (nullable) of one; maps are looked for from `name` on either way.
+nm_status nm_nuplan_read_log(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                             nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context, nm_error *error);
+/// Reads a nuPlan map: *scene, set on success, holds it, and nobody on it.
+nm_status nm_nuplan_read_map(nm_reader_context *context, const char *name, const void *bytes, size_t size,
+                             const nm_scene **scene, nm_error *error);
+void nm_nuplan_release(nm_reader_context *context);
+/// NM_FORMAT_NUPLAN_MAP for a GeoPackage, NM_FORMAT_NUPLAN for other SQLite files but those of this program.
+nm_format nm_nuplan_detect(const void *head, size_t size);
 
 /// Reads every record of one TFRecord file of Scenario protobufs. A record whose payload is bad is refused through
 /// `refused`; a record whose length CRC is bad ends the file (nothing behind it can be found).

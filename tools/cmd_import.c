@@ -20,6 +20,7 @@
 typedef struct import_options {
     const char *store;
     int again;
+    nm_import_nuplan nuplan;
 } import_options;
 
 typedef struct import_run {
@@ -222,7 +223,7 @@ static int import_files(const nm_command *command, const import_options *options
     double bytes = 0;
     nm_status status = NM_E_MEMORY;
     run.pipeline = nm_pipeline_start((const char *const *)inputs->paths, inputs->count, (int)common->threads,
-                                     lookup ? known_file : NULL, lookup);
+                                     &options->nuplan, lookup ? known_file : NULL, lookup);
     if (run.pipeline) {
         const int silent = common->quiet || common->json;
         run.progress = nm_progress_start("import", "files", inputs->archives ? 0 : inputs->count, silent);
@@ -258,18 +259,41 @@ static int all_missing(const nm_command *command, const nm_inputs *inputs) {
     return 1;
 }
 
+/// The option, else the variable that nuPlan's own tools read.
+static void find_maps(nm_import_nuplan *nuplan) {
+    const char *root = getenv("NUPLAN_MAPS_ROOT");
+    if (nuplan->maps && strcmp(nuplan->maps, "none") == 0) {
+        nuplan->without_map = 1;
+        nuplan->maps = NULL;
+    } else if (!nuplan->maps && root && root[0]) {
+        nuplan->maps = root;
+    }
+}
+
 static int run_import(const nm_command *command, int argc, char **argv) {
-    import_options options = {0};
+    import_options options = {.nuplan = nm_import_nuplan_default()};
+    nm_import_nuplan *nuplan = &options.nuplan;
     nm_common common = {0};
     const nm_option table[] = {
         {"store", NM_OPTION_TEXT, &options.store, "S.db", "store to add to; made when it is missing", 0, 0},
         {"again", NM_OPTION_FLAG, &options.again, NULL,
          "read files again that went in before (nothing is stored twice)", 0, 0},
+        {"maps", NM_OPTION_TEXT, &nuplan->maps, "DIR|F.gpkg|none",
+         "nuPlan logs: where their maps are (default: $NUPLAN_MAPS_ROOT, else \"maps\" beside or above the log)", 0, 0},
+        {"nuplan-types", NM_OPTION_TEXT, &nuplan->types, "A,B", "nuPlan logs: types of tags that make scenes (all)", 0,
+         0},
+        {"nuplan-spacing", NM_OPTION_REAL, &nuplan->spacing, "S",
+         "nuPlan logs: s between tags of a type that make scenes (15)", 0, 1e6},
+        {"nuplan-windows", NM_OPTION_REAL, &nuplan->windows, "S",
+         "nuPlan logs: scenes of S s one after the other instead", 1, 3600},
+        {"nuplan-radius", NM_OPTION_REAL, &nuplan->radius, "M",
+         "nuPlan logs: m of map around what the ego drove (300)", 1, 1e6},
     };
     int count;
     int status = nm_cli_parse(command, table, sizeof table / sizeof *table, &common, argc, argv, 1, -1, &count);
     if (status >= 0) return status;
     if (!options.store) return nm_cli_usage(command, "--store S.db is missing");
+    find_maps(nuplan);
     nm_inputs inputs = {0};
     nm_error error;
     nm_error_clear(&error);
@@ -292,9 +316,9 @@ static int run_import(const nm_command *command, int argc, char **argv) {
 
 const nm_command nm_command_import = {
     .name = "import",
-    .summary = "Reads recorded scenes (CommonRoad XML, Waymo Open Motion TFRecord) and road networks (OpenDRIVE), in "
-               "archives and folders, too, into a store.",
-    .usage = "import FILE|FOLDER|BASE@SHARDS... --store S.db [--again]",
+    .summary = "Reads recorded scenes (CommonRoad XML, Waymo Open Motion TFRecord, nuPlan logs) and road networks "
+               "(OpenDRIVE, nuPlan maps), in archives and folders, too, into a store.",
+    .usage = "import FILE|FOLDER|BASE@SHARDS... --store S.db [--maps DIR] [--again]",
     .example = "nearmiss import ngsim-train.tar.xz --store scenes.db",
     .run = run_import,
 };

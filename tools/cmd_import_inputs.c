@@ -96,6 +96,8 @@ static nm_status walk(nm_inputs *inputs, const char *folder, int depth, nm_error
             else if (stat(path, &about) != 0 || !S_ISREG(about.st_mode) ||
                      ((format = format_of(path)) == NM_FORMAT_UNKNOWN && !named_like_input(path)))
                 inputs->ignored++;
+            else if (format == NM_FORMAT_NUPLAN_MAP) // the maps of the logs beside them; imported when named themselves
+                inputs->ignored++;
             else
                 status = add(inputs, path, format, error);
         }

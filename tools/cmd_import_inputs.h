@@ -13,7 +13,8 @@ typedef struct nm_inputs {
 
 /// Adds what `argument` stands for: a file (whatever it holds; one that is missing is refused later, with its name),
 /// the shards of BASE@COUNT, or, in order of their names, all files below a folder that are of a known format or named
-/// as if they were. Hidden files and links to folders are left out. NM_E_MEMORY; NM_E_IO when a folder cannot be read.
+/// as if they were. Hidden files, links to folders and nuPlan maps, which are there for the logs beside them, are left
+/// out. NM_E_MEMORY; NM_E_IO when a folder cannot be read.
 nm_status nm_inputs_add(nm_inputs *inputs, const char *argument, nm_error *error);
 void nm_inputs_release(nm_inputs *inputs);
 

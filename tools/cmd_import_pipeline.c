@@ -48,6 +48,7 @@ typedef struct unit {
 struct nm_pipeline {
     const char *const *paths;
     size_t path_count;
+    nm_import_nuplan nuplan;
     nm_known_file *known;
     void *known_context;
 
@@ -232,6 +233,7 @@ static void *run_worker(void *context) {
     nm_pipeline *p = context;
     nm_importer *importer = nm_importer_create(NULL);
     worker w = {.pipeline = p, .packer = nm_packer_create()};
+    if (importer) nm_importer_set_nuplan(importer, &p->nuplan);
     for (unit *u; (u = next_work(p));) {
         nm_error error;
         nm_error_clear(&error);
@@ -450,15 +452,16 @@ static void *run_walker(void *context) {
 
 // --- the taker's side ------------------------------------------------------------------------------------------------
 
-nm_pipeline *nm_pipeline_start(const char *const *paths, size_t count, int threads, nm_known_file *known,
-                               void *context) {
-    NM_ASSERT((paths || count == 0) && threads >= 0 && threads <= THREADS_MAX);
+nm_pipeline *nm_pipeline_start(const char *const *paths, size_t count, int threads, const nm_import_nuplan *nuplan,
+                               nm_known_file *known, void *context) {
+    NM_ASSERT((paths || count == 0) && nuplan && threads >= 0 && threads <= THREADS_MAX);
     if (threads == 0) threads = nm_cpu_count() < THREADS_MAX ? nm_cpu_count() : THREADS_MAX;
     nm_pipeline *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     nm_importer_destroy(nm_importer_create(NULL)); // what the readers prepare once is not left to racing threads
     p->paths = paths;
     p->path_count = count;
+    p->nuplan = *nuplan;
     p->known = known;
     p->known_context = context;
     pthread_mutex_init(&p->lock, NULL);

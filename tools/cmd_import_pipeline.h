@@ -35,9 +35,10 @@ typedef struct nm_item {
     int skipped;
 } nm_item;
 
-/// The paths must outlive the pipeline. threads: 1..256, 0 = one per core. known: nullable. NULL: no memory or threads.
-nm_pipeline *nm_pipeline_start(const char *const *paths, size_t count, int threads, nm_known_file *known,
-                               void *context);
+/// The paths and the texts of the options must outlive the pipeline. threads: 1..256, 0 = one per core. known: nullable.
+/// NULL: no memory or threads.
+nm_pipeline *nm_pipeline_start(const char *const *paths, size_t count, int threads, const nm_import_nuplan *nuplan,
+                               nm_known_file *known, void *context);
 /// The next item in order, waiting at most `seconds`. One thread takes.
 void nm_pipeline_next(nm_pipeline *pipeline, double seconds, nm_item *item);
 uint64_t nm_pipeline_bytes(nm_pipeline *pipeline); ///< of scene files read so far, decompressed; skipped ones too
