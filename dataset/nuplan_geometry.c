@@ -125,6 +125,7 @@ const char *nm_np_decode(const void *blob, size_t size, nm_np_shape shape, int32
     c.little = flags & 1;
     c.at = 4;
     *srs = (int32_t)(uint32_t)take(&c, 4);
+    *offset = c.at;
     if (!has(&c, envelope)) return too_short;
     c.at += envelope;
     const char *wrong = read_geometry(&c, shape, points, rings);

@@ -8,7 +8,8 @@ lane 12 at 10 m/s, its rear axle at E + 20 + 10 t; a truck drives 30 m ahead; a 
 connector 21 is red, and green from the 40th frame on. Frames come every 50 ms, 0 to 19.95 s.
 
 Options: seconds=20; page=4096; planar=1: shapes in metres instead of degrees; big=1: big-endian shapes; z=1: shapes
-with heights; tags=TYPE@FRAME,...; null_velocity=1; plus what breaks files, see `broken`.
+with heights; tags=TYPE@FRAME,...; null_velocity=1; yaw=0.0 (degrees); same_ids=1: connectors have the fids of lanes; map_version=NAME; log_sql=, map_sql=:
+statements with semicolons between that are run on the finished files.
 """
 import math
 import os
@@ -103,6 +104,8 @@ LAYERS = {
 def write_map(path, options):
     s = Shapes(options.get("planar"), options.get("big"), bool(options.get("z")))
     db = sqlite3.connect(path)
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("PRAGMA journal_mode = MEMORY")
     db.execute(f"PRAGMA page_size = {options.get('page', 4096)}")
     db.execute("PRAGMA application_id = 0x47504B47")
     db.execute("CREATE TABLE meta (key TEXT, value TEXT)")
@@ -197,6 +200,8 @@ def token(kind, number):
 
 def write_log(path, options):
     db = sqlite3.connect(path)
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("PRAGMA journal_mode = MEMORY")
     db.execute(f"PRAGMA page_size = {options.get('page', 4096)}")
     for table, columns in TABLES.items():
         db.execute(f"CREATE TABLE {table} ({columns})")
