@@ -55,6 +55,8 @@ int nm_np_is_null(const nm_np_query *query, int column);
 uint64_t nm_np_token(nm_np_query *query, int column); ///< BLOB of 8 bytes, as a big-endian number
 int64_t nm_np_integer(nm_np_query *query, int column);
 double nm_np_real(nm_np_query *query, int column); ///< finite
+/// A number, whatever it is stored as: columns of maps are at times written as text. 0: NULL, "" or "nan"; *value is 0.
+int nm_np_number(nm_np_query *query, int column, double *value);
 /// Text, cut to `size`; control characters become spaces. NULL is "".
 void nm_np_text(nm_np_query *query, int column, char *text, size_t size);
 const void *nm_np_blob(nm_np_query *query, int column, size_t *size); ///< valid until the next row

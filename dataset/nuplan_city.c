@@ -4,9 +4,9 @@
 
 #include "dataset/nuplan.h"
 
-#define BORDER_REACH 15.0            // m: a boundary whose ends lie further from its lane's is not beside it
-#define MAX_WORK (UINT64_C(1) << 34) // comparisons of corners and lanes, all polygons of a map together
-#define MAX_FID (INT64_C(1) << 53)
+#define BORDER_REACH 15.0               // m: a boundary whose ends lie further from its lane's is not beside it
+#define MAX_WORK (UINT64_C(1) << 34)    // comparisons of corners and lanes, all polygons of a map together
+#define MAX_FID 9007199254740992.0      // 2^53: exact in doubles
 #define COS_STRAIGHT 0.8660254037844386 // 30 degrees
 #define COS_U_TURN -0.8660254037844386  // 150 degrees
 
@@ -173,9 +173,10 @@ static nm_status read_meta(reading *r) {
 
 /// A nullable reference; -1 = none.
 static int64_t reference(nm_np_query *query, int column) {
-    const int64_t fid = nm_np_is_null(query, column) ? -1 : nm_np_integer(query, column);
-    if (fid < MAX_FID) return fid;
-    nm_np_wrong(query, "a fid of %lld", (long long)fid);
+    double value;
+    if (!nm_np_number(query, column, &value)) return -1;
+    if (value == floor(value) && fabs(value) < MAX_FID) return (int64_t)value;
+    nm_np_wrong(query, "a fid of %.17g", value);
     return -1;
 }
 
@@ -188,7 +189,7 @@ static nm_status read_boundaries(reading *r) {
         border made = {.marking = NM_MARKING_UNKNOWN};
         if (query.status != NM_OK || !keep_line(r, &query, 1, &made.points)) break;
         if (typed && !nm_np_is_null(&query, 2)) {
-            const int64_t type = nm_np_integer(&query, 2);
+            const int64_t type = reference(&query, 2);
             made.marking = type == 0 ? NM_MARKING_DASHED : type == 2 ? NM_MARKING_SOLID : NM_MARKING_UNKNOWN;
         }
         border *to = NM_PUSH(&r->borders, border, 1);
@@ -206,7 +207,8 @@ static nm_status read_boundaries(reading *r) {
 
 /// NULL (as NaN is stored), 0 and less are no limit.
 static double speed_limit(nm_np_query *query, int column) {
-    const double limit = nm_np_is_null(query, column) ? 0.0 : nm_np_real(query, column);
+    double limit;
+    if (!nm_np_number(query, column, &limit)) return 0.0;
     if (limit >= 1000.0) nm_np_wrong(query, "a speed limit of %g m/s", limit);
     return limit > 0.0 ? limit : 0.0;
 }
@@ -247,7 +249,7 @@ static nm_status read_lanes(reading *r) {
                            .exit_fid = -1,
                            .entry_fid = -1,
                            .speed_limit = speed_limit(&query, 5)};
-        if (typed && !nm_np_is_null(&query, 6)) lane.bike = nm_np_integer(&query, 6) == 1;
+        if (typed && !nm_np_is_null(&query, 6)) lane.bike = reference(&query, 6) == 1;
         if (!add_lane(r, &query, &r->lane_ids, &lane)) break;
     }
     r->city->lane_count = (uint32_t)r->city->lanes.count;

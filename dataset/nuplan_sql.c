@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/decimal.h"
 #include "dataset/nuplan.h"
 
 #define WORK_TICK 1000                     // instructions between two calls of on_progress
@@ -226,6 +227,20 @@ double nm_np_real(nm_np_query *query, int column) {
     if ((type != SQLITE_FLOAT && type != SQLITE_INTEGER) || !isfinite(value))
         return wrong_type(query, column, "a finite number");
     return value;
+}
+
+int nm_np_number(nm_np_query *query, int column, double *value) {
+    *value = 0.0;
+    if (nm_np_is_null(query, column)) return 0;
+    if (sqlite3_column_type(query->statement, column) == SQLITE_TEXT) {
+        char text[40];
+        nm_np_text(query, column, text, sizeof text);
+        if (!text[0] || strcmp(text, "nan") == 0) return 0;
+        if (!nm_decimal_parse(text, strlen(text), value)) return wrong_type(query, column, "a number");
+    } else {
+        *value = nm_np_real(query, column);
+    }
+    return query->status == NM_OK;
 }
 
 void nm_np_text(nm_np_query *query, int column, char *text, size_t size) {

@@ -8,7 +8,7 @@ lane 12 at 10 m/s, its rear axle at E + 20 + 10 t; a truck drives 30 m ahead; a 
 connector 21 is red, and green from the 40th frame on. Frames come every 50 ms, 0 to 19.95 s.
 
 Options: seconds=20; page=4096; planar=1: shapes in metres instead of degrees; big=1: big-endian shapes; z=1: shapes
-with heights; tags=TYPE@FRAME,...; null_velocity=1; yaw=0.0 (degrees); same_ids=1: connectors have the fids of lanes; map_version=NAME; log_sql=, map_sql=:
+with heights; text=1: numbers in columns of text; tags=TYPE@FRAME,...; null_velocity=1; yaw=0.0 (degrees); same_ids=1: connectors have the fids of lanes; map_version=NAME; log_sql=, map_sql=:
 statements with semicolons between that are run on the finished files.
 """
 import math
@@ -114,6 +114,8 @@ def write_map(path, options):
     db.execute("CREATE TABLE gpkg_geometry_columns (table_name TEXT, column_name TEXT, geometry_type_name TEXT, "
                "srs_id INTEGER, z TINYINT, m TINYINT)")
     for layer, columns in LAYERS.items():
+        if options.get("text"):
+            columns = columns.replace("INTEGER", "TEXT").replace("REAL", "TEXT")
         db.execute(f"CREATE TABLE {layer} (fid INTEGER PRIMARY KEY, geom BLOB, {columns})")
         db.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'GEOMETRY', 4326, 0, 0)", (layer,))
 

@@ -2,6 +2,7 @@
 /// goes from metres to degrees by another series than the reader comes back by.
 #include "opendrive_support.h"
 
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include "dataset/nuplan.h"
@@ -43,7 +44,7 @@ static char folder[64];
 static void make(const char *options) {
     static char made[1000] = "nothing";
     char command[2000];
-    if (strcmp(made, options) == 0) return; // nothing writes to them
+    if (strcmp(made, options) == 0) return; // whoever changes them changes them back
     snprintf(made, sizeof made, "%s", options);
     snprintf(command, sizeof command, "python3 '" NM_SOURCE_DIR "/tests/cli/make_nuplan.py' %s %s", folder, options);
     if (system(command) == 0) return;
@@ -232,7 +233,7 @@ static void test_windows(void **state) {
     assert_int_equal(c.scenes[1]->step_count, 20 + 1 + 30); // it ends with the recording
     drop(&c);
     make("'log_sql=DELETE FROM lidar_pc WHERE timestamp BETWEEN 1620858006000000 AND 1620858006600000'");
-    c = import_good(LOG, NULL, 1); // one of the tagged frames was in it
+    c = import_good(LOG, NULL, 1);                      // one of the tagged frames was in it
     assert_int_equal(c.scenes[0]->step_count, 20 + 40); // a hole ends it: frames 40 to 118
     drop(&c);
     make("'log_sql=DELETE FROM scenario_tag'");
@@ -356,6 +357,10 @@ static void test_shapes(void **state) {
     catch_all high = import_good(MAP, NULL, 1);
     make("planar=1");
     catch_all planar = import_good(MAP, NULL, 1);
+    make("text=1"); // numbers in columns of text
+    catch_all text = import_good(MAP, NULL, 1);
+    assert_int_equal(plain.scenes[0]->hash, text.scenes[0]->hash);
+    drop(&text);
     assert_int_equal(plain.scenes[0]->hash, big.scenes[0]->hash);
     assert_int_equal(plain.scenes[0]->hash, high.scenes[0]->hash);
     expect_near(difference(plain.scenes[0]->map, planar.scenes[0]->map), 0.0, 1.5e-3); // floats 5 km from their origin
@@ -436,70 +441,109 @@ static void test_memory(void **state) {
 
 static const struct {
     const char *options;
-    int map; ///< the map is what is imported
+    int changes_map; ///< not the log
+    const char *sql;
+    int imports_map;
     const char *words[2];
 } bad[] = {
-    {"log_sql='DROP TABLE lidar_box'", 0, {"no table lidar_box: not a nuPlan log", ""}},
-    {"log_sql='ALTER TABLE lidar_box RENAME TO b; CREATE VIEW lidar_box AS SELECT * FROM b'",
+    {"", 0, "DROP TABLE lidar_box", 0, {"no table lidar_box: not a nuPlan log", ""}},
+    {"",
+     0,
+     "ALTER TABLE lidar_box RENAME TO b; CREATE VIEW lidar_box AS SELECT * FROM b",
      0,
      {"no table lidar_box", ""}},
-    {"log_sql='DROP TABLE lidar_box; CREATE VIRTUAL TABLE lidar_box USING rtree(token, a, b)'",
+    {"",
+     0,
+     "DROP TABLE lidar_box; CREATE VIRTUAL TABLE lidar_box USING rtree(token, a, b)",
      0,
      {"no table lidar_box", ""}},
-    {"log_sql='ALTER TABLE track RENAME COLUMN category_token TO c'", 0, {"table track", "category_token"}},
-    {"log_sql='DELETE FROM log'", 0, {"table log", "no row"}},
-    {"log_sql=\"UPDATE lidar SET channel = 'x'\"", 0, {"MergedPointCloud", ""}},
-    {"log_sql=\"UPDATE lidar_pc SET ego_pose_token = x'00' WHERE rowid = 5\"",
+    {"", 0, "ALTER TABLE track RENAME COLUMN category_token TO c", 0, {"table track", "category_token"}},
+    {"", 0, "DELETE FROM log", 0, {"table log", "no row"}},
+    {"", 0, "UPDATE lidar SET channel = 'x'", 0, {"MergedPointCloud", ""}},
+    {"",
+     0,
+     "UPDATE lidar_pc SET ego_pose_token = x'00' WHERE rowid = 5",
      0,
      {"table lidar_pc, row 5", "token of 8 bytes"}},
-    {"log_sql='DELETE FROM ego_pose WHERE rowid = 9'", 0, {"lidar_pc: frame a2", "names the pose a3"}},
-    {"log_sql='UPDATE ego_pose SET qw = 0, qz = 0 WHERE rowid = 9'", 0, {"ego_pose, row 9", "quaternion"}},
-    {"log_sql='UPDATE ego_pose SET x = 9e999 WHERE rowid = 9'", 0, {"ego_pose, row 9", "x is not a finite number"}},
-    {"log_sql='UPDATE lidar_pc SET timestamp = 1620858000050300 WHERE rowid = 9'", 0, {"time", "twice"}},
-    {"log_sql='DELETE FROM category'", 0, {"table track, row 1", "no category a5"}},
-    {"log_sql='DELETE FROM track WHERE rowid = 2'", 0, {"scene 1, from frame", "no track a400000000000001"}},
-    {"log_sql='UPDATE lidar_box SET width = -1'", 0, {"lidar_box", "a box of"}},
-    {"log_sql='UPDATE lidar_box SET yaw = NULL'", 0, {"lidar_box", "yaw is not a finite number"}},
-    {"map_version=sg-one-north", 0, {"no map sg-one-north", "beside the log"}},
-    {"map_version=../x", 0, {"names no map", ""}},
-    {"map_sql='DROP TABLE lanes_polygons'", 1, {"no layer lanes_polygons: not a nuPlan map", ""}},
-    {"map_sql='DROP TABLE lanes_polygons'", 0, {"no layer lanes_polygons: not a nuPlan map", ""}},
-    {"map_sql='DELETE FROM meta'", 1, {"projectedCoordSystem", "not a nuPlan map"}},
-    {"map_sql=\"UPDATE meta SET value = 'EPSG:3857'\"", 1, {"EPSG:3857", "UTM"}},
-    {"map_sql=\"UPDATE boundaries SET geom = x'4750000100000000' WHERE fid = 33\"",
+    {"", 0, "DELETE FROM ego_pose WHERE rowid = 9", 0, {"lidar_pc: frame a2", "names the pose a3"}},
+    {"", 0, "UPDATE ego_pose SET qw = 0, qz = 0 WHERE rowid = 9", 0, {"ego_pose, row 9", "quaternion"}},
+    {"", 0, "UPDATE ego_pose SET x = 9e999 WHERE rowid = 9", 0, {"ego_pose, row 9", "x is not a finite number"}},
+    {"", 0, "UPDATE lidar_pc SET timestamp = 1620858000050300 WHERE rowid = 9", 0, {"time", "twice"}},
+    {"", 0, "DELETE FROM category", 0, {"table track, row 1", "no category a5"}},
+    {"", 0, "DELETE FROM track WHERE rowid = 2", 0, {"scene 1, from frame", "no track a400000000000001"}},
+    {"", 0, "UPDATE lidar_box SET width = -1", 0, {"lidar_box", "a box of"}},
+    {"", 0, "UPDATE lidar_box SET yaw = NULL", 0, {"lidar_box", "yaw is not a finite number"}},
+    {"", 0, "UPDATE log SET map_version = 'sg-one-north'", 0, {"no map sg-one-north", "beside the log"}},
+    {"", 0, "UPDATE log SET map_version = '../x'", 0, {"names no map", ""}},
+    {"", 1, "DROP TABLE lanes_polygons", 1, {"no layer lanes_polygons: not a nuPlan map", ""}},
+    {"", 1, "DROP TABLE lanes_polygons", 0, {"no layer lanes_polygons: not a nuPlan map", ""}},
+    {"", 1, "DELETE FROM meta", 1, {"projectedCoordSystem", "not a nuPlan map"}},
+    {"", 1, "UPDATE meta SET value = 'EPSG:3857'", 1, {"EPSG:3857", "UTM"}},
+    {"",
+     1,
+     "UPDATE boundaries SET geom = x'4750000100000000' WHERE fid = 33",
      1,
      {"boundaries, row 3", "ends in the middle"}},
-    {"map_sql=\"UPDATE boundaries SET geom = NULL WHERE fid = 33\"", 1, {"boundaries, row 3", "geom is not a BLOB"}},
-    {"map_sql='UPDATE intersections SET geom = (SELECT geom FROM boundaries)'",
+    {"", 1, "UPDATE boundaries SET geom = NULL WHERE fid = 33", 1, {"boundaries, row 3", "geom is not a BLOB"}},
+    {"",
+     1,
+     "UPDATE intersections SET geom = (SELECT geom FROM boundaries)",
      1,
      {"intersections, row 1", "not a polygon"}},
-    {"planar=1 map_sql=\"UPDATE meta SET value = 'EPSG:32612' WHERE key LIKE 'p%'\"",
+    {"planar=1", 1, "UPDATE meta SET value = 'EPSG:32612' WHERE key LIKE 'p%'", 1, {"reference system 32611", "32612"}},
+    {"", 1, "UPDATE meta SET value = 'EPSG:32648' WHERE key LIKE 'p%'", 1, {"30 degrees", "EPSG:32648"}},
+    {"", 1, "DELETE FROM baseline_paths WHERE fid = 5", 1, {"lane connector 21 has no baseline path", ""}},
+    {"",
      1,
-     {"reference system 32611", "32612"}},
-    {"map_sql=\"UPDATE meta SET value = 'EPSG:32648' WHERE key LIKE 'p%'\"", 1, {"30 degrees", "EPSG:32648"}},
-    {"map_sql='DELETE FROM baseline_paths WHERE fid = 5'", 1, {"lane connector 21 has no baseline path", ""}},
-    {"map_sql='UPDATE baseline_paths SET lane_fid = 11 WHERE fid = 2'",
+     "UPDATE baseline_paths SET lane_fid = 11 WHERE fid = 2",
      1,
      {"baseline_paths", "lane 11 has a second baseline"}},
-    {"map_sql='UPDATE baseline_paths SET lane_fid = NULL WHERE fid = 2'", 1, {"baseline_paths, row 2", "neither"}},
-    {"map_sql='UPDATE lanes_polygons SET speed_limit_mps = 1e300'", 1, {"lanes_polygons, row 1", "speed limit"}},
-    {"map_sql='UPDATE lanes_polygons SET fid = -fid'", 1, {"fid", "negative"}},
-    {"map_sql='UPDATE lane_connectors SET intersection_fid = 1 << 60'", 1, {"lane_connectors, row 1", "a fid of"}},
+    {"", 1, "UPDATE baseline_paths SET lane_fid = NULL WHERE fid = 2", 1, {"baseline_paths, row 2", "neither"}},
+    {"", 1, "UPDATE lanes_polygons SET speed_limit_mps = 1e300", 1, {"lanes_polygons, row 1", "speed limit"}},
+    {"text=1",
+     1,
+     "UPDATE lanes_polygons SET lane_index = 'left'",
+     1,
+     {"lanes_polygons, row 1", "lane_index is not a number"}},
+    {"", 1, "UPDATE lanes_polygons SET lane_index = 0.5", 1, {"lanes_polygons, row 1", "a fid of 0.5"}},
+    {"", 1, "UPDATE lanes_polygons SET fid = -fid", 1, {"fid", "negative"}},
+    {"", 1, "UPDATE lane_connectors SET intersection_fid = 1 << 60", 1, {"lane_connectors, row 1", "a fid of"}},
 };
+
+static void change(const char *path, const char *sql) {
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+static void write_bytes(const char *path, const char *bytes, size_t size) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
 
 static void test_bad(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
-        char options[1000];
+        char options[200];
+        size_t size;
         snprintf(options, sizeof options, "seconds=4 tags=stationary@20,near_long_vehicle@40 %s", bad[i].options);
         make(options);
-        catch_all c = import_with(bad[i].map ? MAP : LOG, NULL);
-        if (c.count || !c.refusals) fail_msg("%s: %d scenes, %d refusals", bad[i].options, c.count, c.refusals);
+        char *bytes = read_text(bad[i].changes_map ? MAP : LOG, &size);
+        change(bad[i].changes_map ? MAP : LOG, bad[i].sql);
+        catch_all c = import_with(bad[i].imports_map ? MAP : LOG, NULL);
+        if (c.count || !c.refusals) fail_msg("%s: %d scenes, %d refusals", bad[i].sql, c.count, c.refusals);
         for (int k = 0; k < 2; ++k)
             if (!strstr(c.refusal.message, bad[i].words[k]))
-                fail_msg("%s: \"%s\" does not say \"%s\"", bad[i].options, c.refusal.message, bad[i].words[k]);
+                fail_msg("%s: \"%s\" does not say \"%s\"", bad[i].sql, c.refusal.message, bad[i].words[k]);
         assert_true(c.refusal.input[0]);
         drop(&c);
+        write_bytes(bad[i].changes_map ? MAP : LOG, bytes, size);
+        free(bytes);
     }
 }
 
