@@ -274,6 +274,8 @@ static void test_map(void **state) {
     const nm_lane *l11 = lane_of(map, 11), *l12 = lane_of(map, 12), *c21 = lane_of(map, 21), *c22 = lane_of(map, 22);
     expect_border(s, map->left, l12->points, 0, 0.0, 0.0); // the boundary runs the other way
     expect_border(s, map->left, l12->points, NM_NONE, 100.0, 0.0);
+    expect_border(s, map->right, l11->points, 0, 0.0, 0.0);
+    expect_border(s, map->right, l11->points, NM_NONE, 100.0, 0.0);
     expect_border(s, map->right, l12->points, 0, 0.0, -3.5);
     expect_border(s, map->right, l12->points, NM_NONE, 100.0, -4.0);
     expect_border(s, map->centre, l12->points, NM_NONE, 100.0, -2.0);
@@ -334,6 +336,9 @@ static void test_view(void **state) {
     assert_int_not_equal(block[21], block[22]);
     assert_int_equal(nm_nuplan_objects_at(view, E + 110 - map->origin.x, N - 2 - map->origin.y, &object, 1), 1);
     assert_int_equal(view->def.objects[object].id, 21);
+#define INSIDE(e, n) nm_nuplan_layer_contains(view, NM_NUPLAN_DRIVABLE, E + (e)-map->origin.x, N + (n)-map->origin.y)
+    assert_true(INSIDE(5, -20) && INSIDE(110, 10));
+    assert_false(INSIDE(15, -25) || INSIDE(50, 5)); // a hole is none for the rule of winding, too
     nm_nuplan_map_destroy(view);
     drop(&c);
 }
