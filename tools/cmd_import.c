@@ -286,8 +286,8 @@ static int run_import(const nm_command *command, int argc, char **argv) {
          "nuPlan logs: s between tags of a type that make scenes (15)", 0, 1e6},
         {"nuplan-windows", NM_OPTION_REAL, &nuplan->windows, "S",
          "nuPlan logs: scenes of S s one after the other instead", 1, 3600},
-        {"nuplan-radius", NM_OPTION_REAL, &nuplan->radius, "M",
-         "nuPlan logs: m of map around what the ego drove (300)", 1, 1e6},
+        {"nuplan-radius", NM_OPTION_REAL, &nuplan->radius, "M", "nuPlan logs: m of map around what the ego drove (300)",
+         1, 1e6},
     };
     int count;
     int status = nm_cli_parse(command, table, sizeof table / sizeof *table, &common, argc, argv, 1, -1, &count);

@@ -35,8 +35,8 @@ typedef struct nm_item {
     int skipped;
 } nm_item;
 
-/// The paths and the texts of the options must outlive the pipeline. threads: 1..256, 0 = one per core. known: nullable.
-/// NULL: no memory or threads.
+/// The paths and the texts of the options must outlive the pipeline. threads: 1..256, 0 = one per core. known:
+/// nullable. NULL: no memory or threads.
 nm_pipeline *nm_pipeline_start(const char *const *paths, size_t count, int threads, const nm_import_nuplan *nuplan,
                                nm_known_file *known, void *context);
 /// The next item in order, waiting at most `seconds`. One thread takes.
