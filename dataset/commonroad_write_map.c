@@ -248,7 +248,7 @@ static void put_lanelet(nm_cr_map_text *text, const nm_map *map, uint32_t index,
                         limits *known) {
     nm_byte_buffer *out = &text->lanelets;
     const nm_lane *lane = &map->lanes[index];
-    const unsigned flags = nm_map_source_flags(map, index);
+    const unsigned flags = nm_map_get_source(map).lane_flags[index];
     NM_XML(out, "<lanelet id=\"");
     nm_xml_put_integer(out, nm_cr_lane_id(text, index));
     NM_XML(out, "\">\n<leftBound>\n");
@@ -391,7 +391,7 @@ typedef struct crossing {
 } crossing;
 
 static int inside(const crossing *c, uint32_t lane) {
-    return nm_map_source_junction(c->map, lane) == c->group;
+    return nm_map_get_source(c->map).lane_junctions[lane] == c->group;
 }
 
 static int push(nm_pile *pile, uint32_t lane) {
@@ -496,7 +496,7 @@ static int put_intersections(nm_cr_map_text *text, const nm_map *map) {
     const size_t lanes = map->lane_count;
     size_t groups = 0; // their numbers lie close together
     for (uint32_t i = 0; i < map->lane_count; ++i) {
-        uint32_t group = nm_map_source_junction(map, i);
+        uint32_t group = nm_map_get_source(map).lane_junctions[i];
         if (group != NM_NONE && group >= groups) groups = (size_t)group + 1;
     }
     text->marks.count = text->members.count = 0;
@@ -506,12 +506,12 @@ static int put_intersections(nm_cr_map_text *text, const nm_map *map) {
     memset(marks, 0xff, 3 * lanes * sizeof *marks);
     memset(starts, 0, (groups + 3) * sizeof *starts);
     for (uint32_t i = 0; i < map->lane_count; ++i) {
-        uint32_t group = nm_map_source_junction(map, i);
+        uint32_t group = nm_map_get_source(map).lane_junctions[i];
         if (group != NM_NONE) ++starts[group + 2];
     }
     for (size_t g = 2; g < groups + 2; ++g) starts[g] += starts[g - 1];
     for (uint32_t i = 0; i < map->lane_count; ++i) {
-        uint32_t group = nm_map_source_junction(map, i);
+        uint32_t group = nm_map_get_source(map).lane_junctions[i];
         if (group != NM_NONE) members[starts[group + 1]++] = i;
     }
     crossing c = {.text = text, .map = map, .owned = marks, .entry = marks + lanes, .listed = marks + 2 * lanes};

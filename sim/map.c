@@ -47,16 +47,6 @@ nm_map_object *nm_map_allocate(const nm_map *shape) {
     return object;
 }
 
-unsigned nm_map_source_flags(const nm_map *map, uint32_t lane) {
-    NM_ASSERT(lane < map->lane_count);
-    return nm_map_object_of(map)->source_flags[lane];
-}
-
-uint32_t nm_map_source_junction(const nm_map *map, uint32_t lane) {
-    NM_ASSERT(lane < map->lane_count);
-    return nm_map_object_of(map)->source_junction[lane];
-}
-
 const nm_map *nm_map_retain(const nm_map *map) {
     atomic_fetch_add_explicit(&nm_map_object_of(map)->references, 1, memory_order_relaxed);
     return map;

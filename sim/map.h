@@ -374,11 +374,6 @@ NM_API nm_status nm_map_builder_build(nm_map_builder *builder, const nm_map **ma
 /// called again after NM_E_MEMORY. nm_world_create calls it; whoever reads a [prepared] field directly must, too.
 NM_API nm_status nm_map_prepare(const nm_map *map, nm_error *error);
 
-/// NM_LANE_... of a lane as the source had them, without what nm_map_prepare adds.
-NM_API unsigned nm_map_source_flags(const nm_map *map, uint32_t lane);
-/// The junction of a lane likewise; NM_NONE = none.
-NM_API uint32_t nm_map_source_junction(const nm_map *map, uint32_t lane);
-
 NM_API const nm_map *nm_map_retain(const nm_map *map); ///< atomic; returns `map`
 NM_API void nm_map_release(const nm_map *map);         ///< frees at zero; NULL is fine
 

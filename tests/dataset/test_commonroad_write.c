@@ -72,7 +72,7 @@ static void texts_do_not_break_out(void **state) {
 // --- maps ------------------------------------------------------------------------------------------------------------
 
 static int64_t junction_of(const nm_map *map, uint32_t lane) {
-    uint32_t group = nm_map_source_junction(map, lane);
+    uint32_t group = nm_map_get_source(map).lane_junctions[lane];
     return group == NM_NONE ? -1 : (int64_t)group;
 }
 
@@ -99,7 +99,7 @@ static unsigned read_control(const nm_lane *lane) {
 
 static void same_lane(const nm_map *a, const nm_map *b, uint32_t i) {
     const nm_lane *m = &a->lanes[i], *n = &b->lanes[i];
-    const unsigned m_flags = nm_map_source_flags(a, i), n_flags = nm_map_source_flags(b, i);
+    const unsigned m_flags = nm_map_get_source(a).lane_flags[i], n_flags = nm_map_get_source(b).lane_flags[i];
     assert_int_equal(m->type, n->type);
     assert_int_equal(read_control(m), read_control(n));
     assert_int_equal(m_flags & NM_LANE_JUNCTION, n_flags & NM_LANE_JUNCTION);
@@ -241,7 +241,7 @@ static void junctions_of_several_lanes_come_back(void **state) {
         int64_t id = map->lanes[i].source_id;
         int inside = id == 3 || id == 4 || id == 5;
         assert_int_equal(junction_of(c.scene->map, i), inside ? junction_of(c.scene->map, 2) : -1);
-        assert_int_equal(nm_map_source_flags(c.scene->map, i) & NM_LANE_JUNCTION,
+        assert_int_equal(nm_map_get_source(c.scene->map).lane_flags[i] & NM_LANE_JUNCTION,
                          inside || id == 9 ? NM_LANE_JUNCTION : 0);
     }
     release_catch(&c);
