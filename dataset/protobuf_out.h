@@ -17,6 +17,7 @@ static inline size_t nm_pb_varint_size(uint64_t value) {
     while (value >= 0x80) value >>= 7, size++;
     return size;
 }
+/// Writes at `at`, returns what lies behind: at most 10 bytes.
 static inline uint8_t *nm_pb_store_varint(uint8_t *at, uint64_t value) {
     while (value >= 0x80) {
         *at++ = (uint8_t)(value | 0x80);
@@ -25,6 +26,26 @@ static inline uint8_t *nm_pb_store_varint(uint8_t *at, uint64_t value) {
     *at++ = (uint8_t)value;
     return at;
 }
+/// These write at `at`, too, and return what lies behind.
+static inline uint8_t *nm_pb_store_u32(uint8_t *at, uint32_t value) {
+    for (int i = 0; i < 4; i++) at[i] = (uint8_t)(value >> 8 * i);
+    return at + 4;
+}
+static inline uint8_t *nm_pb_store_u64(uint8_t *at, uint64_t value) {
+    for (int i = 0; i < 8; i++) at[i] = (uint8_t)(value >> 8 * i);
+    return at + 8;
+}
+static inline uint8_t *nm_pb_store_float(uint8_t *at, float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return nm_pb_store_u32(at, bits);
+}
+static inline uint8_t *nm_pb_store_double(uint8_t *at, double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return nm_pb_store_u64(at, bits);
+}
+
 static inline void nm_pb_raw_varint(nm_byte_buffer *out, uint64_t value) {
     uint8_t *at = nm_byte_buffer_grow(out, nm_pb_varint_size(value));
     if (at) nm_pb_store_varint(at, value);
@@ -44,27 +65,24 @@ static inline void nm_pb_uint(nm_byte_buffer *out, uint32_t field, uint64_t valu
 static inline void nm_pb_sint(nm_byte_buffer *out, uint32_t field, int64_t value) {
     nm_pb_uint(out, field, nm_pb_zigzag(value));
 }
-static inline void nm_pb_fixed32(nm_byte_buffer *out, uint32_t field, uint32_t bits) {
-    uint8_t bytes[4];
-    nm_pb_tag(out, field, NM_PB_32);
-    for (int i = 0; i < 4; i++) bytes[i] = (uint8_t)(bits >> (8 * i));
-    nm_byte_buffer_put(out, bytes, sizeof bytes);
+/// int32, int64, negative ones too: they take ten bytes, as protobuf has it.
+static inline void nm_pb_int(nm_byte_buffer *out, uint32_t field, int64_t value) {
+    nm_pb_uint(out, field, (uint64_t)value);
 }
 static inline void nm_pb_fixed64(nm_byte_buffer *out, uint32_t field, uint64_t bits) {
-    uint8_t bytes[8];
     nm_pb_tag(out, field, NM_PB_64);
-    for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(bits >> (8 * i));
-    nm_byte_buffer_put(out, bytes, sizeof bytes);
+    uint8_t *at = nm_byte_buffer_grow(out, 8);
+    if (at) nm_pb_store_u64(at, bits);
 }
 static inline void nm_pb_float(nm_byte_buffer *out, uint32_t field, float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    nm_pb_fixed32(out, field, bits);
+    nm_pb_tag(out, field, NM_PB_32);
+    uint8_t *at = nm_byte_buffer_grow(out, 4);
+    if (at) nm_pb_store_float(at, value);
 }
 static inline void nm_pb_double(nm_byte_buffer *out, uint32_t field, double value) {
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    nm_pb_fixed64(out, field, bits);
+    nm_pb_tag(out, field, NM_PB_64);
+    uint8_t *at = nm_byte_buffer_grow(out, 8);
+    if (at) nm_pb_store_double(at, value);
 }
 static inline void nm_pb_bytes(nm_byte_buffer *out, uint32_t field, const void *bytes, size_t size) {
     nm_pb_tag(out, field, NM_PB_BYTES);
@@ -87,20 +105,15 @@ static inline void nm_pb_packed32(nm_byte_buffer *out, uint32_t field, const voi
     for (size_t i = 0; i < count; i++) {
         uint32_t bits;
         memcpy(&bits, (const uint8_t *)words + 4 * i, 4);
-        for (int k = 0; k < 4; k++) at[4 * i + k] = (uint8_t)(bits >> (8 * k));
+        at = nm_pb_store_u32(at, bits);
     }
 #endif
 }
 static inline void nm_pb_packed64(nm_byte_buffer *out, uint32_t field, const double *values, size_t count) {
     nm_pb_tag(out, field, NM_PB_BYTES);
     nm_pb_raw_varint(out, count * 8);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t bits;
-        uint8_t bytes[8];
-        memcpy(&bits, &values[i], sizeof bits);
-        for (int k = 0; k < 8; k++) bytes[k] = (uint8_t)(bits >> (8 * k));
-        nm_byte_buffer_put(out, bytes, sizeof bytes);
-    }
+    uint8_t *at = nm_byte_buffer_grow(out, count * 8);
+    for (size_t i = 0; at && i < count; i++) at = nm_pb_store_double(at, values[i]);
 }
 /// Packed uint32; nothing when there are none.
 static inline void nm_pb_packed_uint(nm_byte_buffer *out, uint32_t field, const uint32_t *values, size_t count) {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "dataset/wire.h"
+#include "dataset/protobuf_out.h"
 #include "dataset/womd_choice.h"
 #include "dataset/womd_samples.h"
 #include "dataset/womd_write.h"
@@ -69,24 +69,24 @@ typedef struct open_feature {
 
 static open_feature open_values(nm_byte_buffer *out, const char *key, int list) {
     open_feature f;
-    f.places[0] = nm_wire_open(out, 1);
-    nm_wire_bytes(out, 1, key, strlen(key));
-    f.places[1] = nm_wire_open(out, 2);
-    f.places[2] = nm_wire_open(out, (uint32_t)list);
-    f.places[3] = nm_wire_open(out, 1);
+    f.places[0] = nm_pb_begin(out, 1);
+    nm_pb_bytes(out, 1, key, strlen(key));
+    f.places[1] = nm_pb_begin(out, 2);
+    f.places[2] = nm_pb_begin(out, (uint32_t)list);
+    f.places[3] = nm_pb_begin(out, 1);
     return f;
 }
 
 static void close_values(nm_byte_buffer *out, const open_feature *f) {
-    for (int i = 3; i >= 0; i--) nm_wire_close(out, f->places[i]);
+    for (int i = 3; i >= 0; i--) nm_pb_end(out, f->places[i]);
 }
 
 static void put_float(nm_byte_buffer *out, float value) {
     uint8_t *at = nm_byte_buffer_grow(out, 4);
-    if (at) nm_wire_put_float(at, value);
+    if (at) nm_pb_store_float(at, value);
 }
 static void put_integer(nm_byte_buffer *out, int64_t value) {
-    nm_wire_number(out, (uint64_t)value);
+    nm_pb_raw_varint(out, (uint64_t)value);
 }
 
 static void put_times(nm_byte_buffer *out, uint32_t count, int64_t value) {
@@ -107,7 +107,7 @@ static void put_points(nm_byte_buffer *out, int key, const nm_womd_sample *const
         const nm_womd_sample *s = samples[i];
         if (vectors) {
             uint8_t *at = nm_byte_buffer_grow(out, 12);
-            for (int k = 0; at && k < 3; k++) at = nm_wire_put_float(at, key == KEY_DIR ? s->dir[k] : s->xyz[k]);
+            for (int k = 0; at && k < 3; k++) at = nm_pb_store_float(at, key == KEY_DIR ? s->dir[k] : s->xyz[k]);
         } else {
             put_integer(out, key == KEY_ID ? s->id : key == KEY_TYPE ? s->type : 1);
         }
@@ -419,12 +419,12 @@ static void put_example(const nm_export_item *item, const agents *a, nm_byte_buf
     char id[257];
     nm_womd_scenario_id(item->scene, id);
     open_feature f;
-    f.places[0] = nm_wire_open(out, 1);
-    nm_wire_bytes(out, 1, "scenario/id", 11);
-    f.places[1] = nm_wire_open(out, 2);
-    f.places[2] = nm_wire_open(out, BYTES_LIST);
-    nm_wire_bytes(out, 1, id, strlen(id));
-    for (int i = 2; i >= 0; i--) nm_wire_close(out, f.places[i]);
+    f.places[0] = nm_pb_begin(out, 1);
+    nm_pb_bytes(out, 1, "scenario/id", 11);
+    f.places[1] = nm_pb_begin(out, 2);
+    f.places[2] = nm_pb_begin(out, BYTES_LIST);
+    nm_pb_bytes(out, 1, id, strlen(id));
+    for (int i = 2; i >= 0; i--) nm_pb_end(out, f.places[i]);
     put_period(a, out, &current);
     put_facts(a, out, "state/difficulty_level", DIFFICULTY);
     put_period(a, out, &future);
@@ -449,7 +449,7 @@ static nm_status encode_chosen(writer *w, const nm_export_item *item, const nm_w
     size_t at = 0;
     if (!map || !order_agents(&a, w->arena)) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the map");
     nm_womd_times(c, a.times);
-    const size_t whole = nm_wire_open(out, 1);
+    const size_t whole = nm_pb_begin(out, 1);
     if (map->bytes.size) {
         nm_byte_buffer_put(out, map->bytes.bytes, map->bytes.size);
     } else {
@@ -460,7 +460,7 @@ static nm_status encode_chosen(writer *w, const nm_export_item *item, const nm_w
             return NM_ERROR(error, NM_E_MEMORY, "out of memory for the map");
     }
     put_example(item, &a, out);
-    nm_wire_close(out, whole);
+    nm_pb_end(out, whole);
     return NM_OK;
 }
 

@@ -2,7 +2,7 @@
 /// protobuf's libraries write them.
 #include <stdlib.h>
 
-#include "dataset/wire.h"
+#include "dataset/protobuf_out.h"
 #include "dataset/womd_choice.h"
 #include "dataset/womd_write.h"
 
@@ -34,35 +34,35 @@ static void destroy(void *work) {
 static uint8_t *put_state(uint8_t *at, const nm_scene *scene, const nm_track *track, size_t i) {
     const nm_point3 *o = &scene->map->origin;
     const int sized = scene->state_length && scene->state_length[i] > 0.0f;
-    *at++ = 3 << 3 | NM_WIRE_BYTES;
+    *at++ = 3 << 3 | NM_PB_BYTES;
     *at++ = VALID_BYTES;
-    *at++ = 2 << 3 | NM_WIRE_64BIT;
-    at = nm_wire_put_double(at, o->x + (double)scene->x[i]);
-    *at++ = 3 << 3 | NM_WIRE_64BIT;
-    at = nm_wire_put_double(at, o->y + (double)scene->y[i]);
-    *at++ = 4 << 3 | NM_WIRE_64BIT;
-    at = nm_wire_put_double(at, o->z + (double)scene->z[i]);
-    *at++ = 5 << 3 | NM_WIRE_32BIT;
-    at = nm_wire_put_float(at, sized ? scene->state_length[i] : track->length);
-    *at++ = 6 << 3 | NM_WIRE_32BIT;
-    at = nm_wire_put_float(at, sized ? scene->state_width[i] : track->width);
-    *at++ = 7 << 3 | NM_WIRE_32BIT;
-    at = nm_wire_put_float(at, sized ? scene->state_height[i] : track->height);
-    *at++ = 8 << 3 | NM_WIRE_32BIT;
-    at = nm_wire_put_float(at, scene->heading[i]);
-    *at++ = 9 << 3 | NM_WIRE_32BIT;
-    at = nm_wire_put_float(at, scene->vx[i]);
-    *at++ = 10 << 3 | NM_WIRE_32BIT;
-    at = nm_wire_put_float(at, scene->vy[i]);
-    *at++ = 11 << 3 | NM_WIRE_VARINT;
+    *at++ = 2 << 3 | NM_PB_64;
+    at = nm_pb_store_double(at, o->x + (double)scene->x[i]);
+    *at++ = 3 << 3 | NM_PB_64;
+    at = nm_pb_store_double(at, o->y + (double)scene->y[i]);
+    *at++ = 4 << 3 | NM_PB_64;
+    at = nm_pb_store_double(at, o->z + (double)scene->z[i]);
+    *at++ = 5 << 3 | NM_PB_32;
+    at = nm_pb_store_float(at, sized ? scene->state_length[i] : track->length);
+    *at++ = 6 << 3 | NM_PB_32;
+    at = nm_pb_store_float(at, sized ? scene->state_width[i] : track->width);
+    *at++ = 7 << 3 | NM_PB_32;
+    at = nm_pb_store_float(at, sized ? scene->state_height[i] : track->height);
+    *at++ = 8 << 3 | NM_PB_32;
+    at = nm_pb_store_float(at, scene->heading[i]);
+    *at++ = 9 << 3 | NM_PB_32;
+    at = nm_pb_store_float(at, scene->vx[i]);
+    *at++ = 10 << 3 | NM_PB_32;
+    at = nm_pb_store_float(at, scene->vy[i]);
+    *at++ = 11 << 3 | NM_PB_VARINT;
     *at++ = 1;
     return at;
 }
 
 static uint8_t *put_no_state(uint8_t *at) {
-    *at++ = 3 << 3 | NM_WIRE_BYTES;
+    *at++ = 3 << 3 | NM_PB_BYTES;
     *at++ = 2;
-    *at++ = 11 << 3 | NM_WIRE_VARINT;
+    *at++ = 11 << 3 | NM_PB_VARINT;
     *at++ = 0;
     return at;
 }
@@ -76,14 +76,14 @@ static void put_track(const nm_womd_choice *c, uint32_t place, nm_byte_buffer *o
     for (uint32_t t = 0; t < steps; t++) valid += scene->valid[row + c->first + t] != 0;
     const uint32_t id = (uint32_t)c->ids[place];
     const size_t size =
-        1 + nm_wire_varint_size(id) + 2 + (size_t)valid * (VALID_BYTES + 2) + (size_t)(NM_WOMD_STEPS - valid) * 4;
-    uint8_t *at = nm_byte_buffer_grow(out, 1 + nm_wire_varint_size(size) + size);
+        1 + nm_pb_varint_size(id) + 2 + (size_t)valid * (VALID_BYTES + 2) + (size_t)(NM_WOMD_STEPS - valid) * 4;
+    uint8_t *at = nm_byte_buffer_grow(out, 1 + nm_pb_varint_size(size) + size);
     if (!at) return;
-    *at++ = 2 << 3 | NM_WIRE_BYTES;
-    at = nm_wire_put_varint(at, size);
-    *at++ = 1 << 3 | NM_WIRE_VARINT;
-    at = nm_wire_put_varint(at, id);
-    *at++ = 2 << 3 | NM_WIRE_VARINT;
+    *at++ = 2 << 3 | NM_PB_BYTES;
+    at = nm_pb_store_varint(at, size);
+    *at++ = 1 << 3 | NM_PB_VARINT;
+    at = nm_pb_store_varint(at, id);
+    *at++ = 2 << 3 | NM_PB_VARINT;
     *at++ = (uint8_t)nm_womd_object_type(track->type);
     for (uint32_t t = 0; t < NM_WOMD_STEPS; t++) {
         const size_t i = row + c->first + t;
@@ -96,7 +96,7 @@ static void put_track(const nm_womd_choice *c, uint32_t place, nm_byte_buffer *o
 static void put_times(const nm_womd_choice *c, nm_byte_buffer *out) {
     double times[NM_WOMD_STEPS];
     nm_womd_times(c, times);
-    for (uint32_t step = 0; step < NM_WOMD_STEPS; step++) nm_wire_double(out, 1, times[step]);
+    for (uint32_t step = 0; step < NM_WOMD_STEPS; step++) nm_pb_double(out, 1, times[step]);
 }
 
 /// WOMD knows all states but the last.
@@ -107,22 +107,22 @@ static uint8_t state_at(const nm_womd_choice *c, const nm_womd_light *light, uin
 
 /// The signals at one step: the same bytes for each, but for the states.
 static void put_signals(const nm_womd_choice *c, const nm_womd_map_bytes *map, nm_byte_buffer *out) {
-    const size_t first = nm_wire_open(out, 7);
+    const size_t first = nm_pb_begin(out, 7);
     for (uint32_t i = 0; i < map->light_count; i++) {
         const nm_womd_light *light = &map->lights[i];
-        const size_t at = nm_wire_open(out, 1);
-        nm_wire_integer(out, 1, light->lane);
-        nm_wire_integer(out, 2, state_at(c, light, 0));
+        const size_t at = nm_pb_begin(out, 1);
+        nm_pb_int(out, 1, light->lane);
+        nm_pb_int(out, 2, state_at(c, light, 0));
         uint8_t *point = light->placed ? nm_byte_buffer_grow(out, NM_WOMD_POINT_BYTES) : NULL;
         if (point) nm_womd_put_point(point, 3, light->x, light->y, light->z);
-        nm_wire_close(out, at);
+        nm_pb_end(out, at);
     }
-    nm_wire_close(out, first);
+    nm_pb_end(out, first);
 }
 
 /// Where the state of a light stands behind the start of its message, tag and length included.
 static size_t light_bytes(const nm_womd_light *light, size_t *state) {
-    const size_t lane = nm_wire_varint_size((uint64_t)light->lane);
+    const size_t lane = nm_pb_varint_size((uint64_t)light->lane);
     *state = 2 + 1 + lane + 1;
     return 2 + 1 + lane + 2 + (light->placed ? NM_WOMD_POINT_BYTES : 0);
 }
@@ -153,19 +153,19 @@ static void put_scenario(const nm_export_item *item, const nm_womd_choice *c, co
     char id[257];
     put_times(c, out);
     for (uint32_t i = 0; i < c->track_count; i++) put_track(c, i, out);
-    for (uint32_t i = 0; i < c->interest_count; i++) nm_wire_integer(out, 4, c->ids[c->interest[i]]);
+    for (uint32_t i = 0; i < c->interest_count; i++) nm_pb_int(out, 4, c->ids[c->interest[i]]);
     nm_womd_scenario_id(item->scene, id);
-    nm_wire_bytes(out, 5, id, strlen(id));
-    nm_wire_integer(out, 6, c->ego);
+    nm_pb_bytes(out, 5, id, strlen(id));
+    nm_pb_int(out, 6, c->ego);
     put_all_signals(c, map, out);
     nm_byte_buffer_put(out, map->features.bytes, map->features.size);
-    nm_wire_integer(out, 10, NM_WOMD_NOW);
+    nm_pb_int(out, 10, NM_WOMD_NOW);
     for (uint32_t i = 0; i < c->predict_count; i++) {
         const unsigned difficulty = c->scene->tracks[c->tracks[c->predict[i]]].difficulty;
-        const size_t at = nm_wire_open(out, 11);
-        nm_wire_integer(out, 1, c->predict[i]);
-        nm_wire_integer(out, 2, difficulty <= 2 ? difficulty : 0);
-        nm_wire_close(out, at);
+        const size_t at = nm_pb_begin(out, 11);
+        nm_pb_int(out, 1, c->predict[i]);
+        nm_pb_int(out, 2, difficulty <= 2 ? difficulty : 0);
+        nm_pb_end(out, at);
     }
 }
 

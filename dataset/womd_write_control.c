@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "dataset/wire.h"
+#include "dataset/protobuf_out.h"
 #include "dataset/womd_write.h"
 
 enum { FEATURE_STOP_SIGN = 7 };
@@ -131,14 +131,14 @@ static void place_beside(const nm_map *map, const nm_lane *lane, double at[3]) {
 }
 
 static void put_sign(nm_byte_buffer *out, int64_t id, const int64_t *lanes, uint32_t count, const double at[3]) {
-    const size_t feature = nm_wire_open(out, 8);
-    nm_wire_integer(out, 1, id);
-    const size_t sign = nm_wire_open(out, FEATURE_STOP_SIGN);
-    for (uint32_t i = 0; i < count; i++) nm_wire_integer(out, 1, lanes[i]);
+    const size_t feature = nm_pb_begin(out, 8);
+    nm_pb_int(out, 1, id);
+    const size_t sign = nm_pb_begin(out, FEATURE_STOP_SIGN);
+    for (uint32_t i = 0; i < count; i++) nm_pb_int(out, 1, lanes[i]);
     uint8_t *point = at ? nm_byte_buffer_grow(out, NM_WOMD_POINT_BYTES) : NULL;
     if (point) nm_womd_put_point(point, 2, at[0], at[1], at[2]);
-    nm_wire_close(out, sign);
-    nm_wire_close(out, feature);
+    nm_pb_end(out, sign);
+    nm_pb_end(out, feature);
 }
 
 /// A sign of the map; notes the lanes that it stops. One that came from WOMD goes back as it came; another one rules

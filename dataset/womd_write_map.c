@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "dataset/wire.h"
+#include "dataset/protobuf_out.h"
 
 #define MPH 0.44704 // m/s
 
@@ -19,14 +19,14 @@ enum {
 enum { LANE_UNDEFINED = 0, LANE_FREEWAY, LANE_STREET, LANE_BIKE };
 
 uint8_t *nm_womd_put_point(uint8_t *at, uint32_t field, double x, double y, double z) {
-    *at++ = (uint8_t)(field << 3 | NM_WIRE_BYTES);
+    *at++ = (uint8_t)(field << 3 | NM_PB_BYTES);
     *at++ = NM_WOMD_POINT_BYTES - 2;
-    *at++ = 1 << 3 | NM_WIRE_64BIT;
-    at = nm_wire_put_double(at, x);
-    *at++ = 2 << 3 | NM_WIRE_64BIT;
-    at = nm_wire_put_double(at, y);
-    *at++ = 3 << 3 | NM_WIRE_64BIT;
-    return nm_wire_put_double(at, z);
+    *at++ = 1 << 3 | NM_PB_64;
+    at = nm_pb_store_double(at, x);
+    *at++ = 2 << 3 | NM_PB_64;
+    at = nm_pb_store_double(at, y);
+    *at++ = 3 << 3 | NM_PB_64;
+    return nm_pb_store_double(at, z);
 }
 
 /// Points of the map's frame, `z` [nullable] beside them.
@@ -80,21 +80,21 @@ static void put_references(const nm_womd_map_work *work, nm_byte_buffer *out, ui
     size_t at = 0, any = 0;
     for (uint32_t i = 0; i < range.count; i++) {
         if (!work->written[refs[i]]) continue;
-        if (!any++) at = nm_wire_open(out, field);
-        nm_wire_number(out, (uint64_t)work->map->lanes[refs[i]].source_id);
+        if (!any++) at = nm_pb_begin(out, field);
+        nm_pb_raw_varint(out, (uint64_t)work->map->lanes[refs[i]].source_id);
     }
-    if (any) nm_wire_close(out, at);
+    if (any) nm_pb_end(out, at);
 }
 
 static void put_stretches(nm_byte_buffer *out, uint32_t field, const nm_womd_stretches *list) {
     for (uint32_t i = 0; i < list->count; i++) {
         const nm_womd_stretch *s = &list->items[i];
-        const size_t at = nm_wire_open(out, field);
-        nm_wire_integer(out, 1, s->first);
-        nm_wire_integer(out, 2, s->last);
-        nm_wire_integer(out, 3, s->line);
-        nm_wire_integer(out, 4, s->type);
-        nm_wire_close(out, at);
+        const size_t at = nm_pb_begin(out, field);
+        nm_pb_int(out, 1, s->first);
+        nm_pb_int(out, 2, s->last);
+        nm_pb_int(out, 3, s->line);
+        nm_pb_int(out, 4, s->type);
+        nm_pb_end(out, at);
     }
 }
 
@@ -110,14 +110,14 @@ static int put_neighbours(const nm_womd_map_work *work, nm_byte_buffer *out, uin
         const uint32_t start = point_at(map, lane, n->self_start), end = point_at(map, lane, n->self_end);
         const uint32_t from = point_at(map, other, n->other_start), to = point_at(map, other, n->other_end);
         if (end <= start || to <= from) continue; // between two points: no range can say it
-        const size_t at = nm_wire_open(out, field);
-        nm_wire_integer(out, 1, other->source_id);
-        nm_wire_integer(out, 2, start);
-        nm_wire_integer(out, 3, end);
-        nm_wire_integer(out, 4, from);
-        nm_wire_integer(out, 5, to);
+        const size_t at = nm_pb_begin(out, field);
+        nm_pb_int(out, 1, other->source_id);
+        nm_pb_int(out, 2, start);
+        nm_pb_int(out, 3, end);
+        nm_pb_int(out, 4, from);
+        nm_pb_int(out, 5, to);
         if (!any && between) put_stretches(out, 6, between);
-        nm_wire_close(out, at);
+        nm_pb_end(out, at);
         any = 1;
     }
     return any;
@@ -139,12 +139,12 @@ static void put_lane(nm_womd_map_work *work, nm_byte_buffer *out, uint32_t index
         nm_womd_lines_beside(work, index, left, &sides[left]);
         between[left] = lies_between(work, &sides[left], left ? lane->left_marking : lane->right_marking);
     }
-    const size_t feature = nm_wire_open(out, 8);
-    nm_wire_integer(out, 1, lane->source_id);
-    const size_t at = nm_wire_open(out, FEATURE_LANE);
-    nm_wire_double(out, 1, mph_of(lane->speed_limit));
-    nm_wire_integer(out, 2, lane_type(lane));
-    nm_wire_integer(out, 3, nm_map_source_flags(map, index) & NM_LANE_JUNCTION ? 1 : 0);
+    const size_t feature = nm_pb_begin(out, 8);
+    nm_pb_int(out, 1, lane->source_id);
+    const size_t at = nm_pb_begin(out, FEATURE_LANE);
+    nm_pb_double(out, 1, mph_of(lane->speed_limit));
+    nm_pb_int(out, 2, lane_type(lane));
+    nm_pb_int(out, 3, nm_map_get_source(map).lane_flags[index] & NM_LANE_JUNCTION ? 1 : 0);
     put_points(out, 8, map, map->centre + lane->points.first, map->z + lane->points.first, lane->points.count);
     put_references(work, out, 9, lane->predecessors);
     put_references(work, out, 10, lane->successors);
@@ -154,40 +154,40 @@ static void put_lane(nm_womd_map_work *work, nm_byte_buffer *out, uint32_t index
     for (int left = 1; left >= 0; left--) {
         if (!between[left]) put_stretches(out, left ? 13 : 14, &sides[left]);
     }
-    nm_wire_close(out, at);
-    nm_wire_close(out, feature);
+    nm_pb_end(out, at);
+    nm_pb_end(out, feature);
 }
 
 static void put_line(const nm_womd_map_work *work, nm_byte_buffer *out, uint32_t index) {
     const nm_map *map = work->map;
     const nm_line *line = &map->lines[index];
     const int edge = line->kind != NM_LINE_ROAD_LINE;
-    const size_t feature = nm_wire_open(out, 8);
-    nm_wire_integer(out, 1, work->line_ids[index]);
-    const size_t at = nm_wire_open(out, edge ? FEATURE_ROAD_EDGE : FEATURE_ROAD_LINE);
-    nm_wire_integer(out, 1, edge ? line->kind - NM_LINE_EDGE_UNKNOWN : nm_womd_line_type(line->marking, line->colour));
+    const size_t feature = nm_pb_begin(out, 8);
+    nm_pb_int(out, 1, work->line_ids[index]);
+    const size_t at = nm_pb_begin(out, edge ? FEATURE_ROAD_EDGE : FEATURE_ROAD_LINE);
+    nm_pb_int(out, 1, edge ? line->kind - NM_LINE_EDGE_UNKNOWN : nm_womd_line_type(line->marking, line->colour));
     put_points(out, 2, map, map->line_points + line->points.first,
                map->line_z_count ? map->line_z + line->points.first : NULL, line->points.count);
-    nm_wire_close(out, at);
-    nm_wire_close(out, feature);
+    nm_pb_end(out, at);
+    nm_pb_end(out, feature);
 }
 
 static void put_made_line(const nm_womd_map_work *work, nm_byte_buffer *out, const nm_womd_made_line *line) {
     const nm_map *map = work->map;
     const nm_vec2 *border = line->left ? map->left : map->right;
     const nm_point3 *o = &map->origin;
-    const size_t feature = nm_wire_open(out, 8);
-    nm_wire_integer(out, 1, line->id);
-    const size_t at = nm_wire_open(out, line->edge ? FEATURE_ROAD_EDGE : FEATURE_ROAD_LINE);
-    nm_wire_integer(out, 1, line->type);
+    const size_t feature = nm_pb_begin(out, 8);
+    nm_pb_int(out, 1, line->id);
+    const size_t at = nm_pb_begin(out, line->edge ? FEATURE_ROAD_EDGE : FEATURE_ROAD_LINE);
+    nm_pb_int(out, 1, line->type);
     uint8_t *point = nm_byte_buffer_grow(out, (size_t)line->count * NM_WOMD_POINT_BYTES);
     for (uint32_t i = 0; point && i < line->count; i++) {
         const uint32_t p = line->points[i];
         point = nm_womd_put_point(point, 2, o->x + (double)border[p].x, o->y + (double)border[p].y,
                                   o->z + (double)map->z[p]);
     }
-    nm_wire_close(out, at);
-    nm_wire_close(out, feature);
+    nm_pb_end(out, at);
+    nm_pb_end(out, feature);
 }
 
 static void put_area(const nm_womd_map_work *work, nm_byte_buffer *out, uint32_t index) {
@@ -196,25 +196,25 @@ static void put_area(const nm_womd_map_work *work, nm_byte_buffer *out, uint32_t
                                      [NM_AREA_DRIVEWAY] = FEATURE_DRIVEWAY};
     const nm_area *area = &work->map->areas[index];
     if (area->kind >= sizeof fields) return; // obstacles: WOMD has no such feature
-    const size_t feature = nm_wire_open(out, 8);
-    nm_wire_integer(out, 1, work->area_ids[index]);
-    const size_t at = nm_wire_open(out, fields[area->kind]);
+    const size_t feature = nm_pb_begin(out, 8);
+    nm_pb_int(out, 1, work->area_ids[index]);
+    const size_t at = nm_pb_begin(out, fields[area->kind]);
     put_points(out, 1, work->map, work->map->area_points + area->points.first, NULL, area->points.count);
-    nm_wire_close(out, at);
-    nm_wire_close(out, feature);
+    nm_pb_end(out, at);
+    nm_pb_end(out, feature);
 }
 
 /// A lane that is a crosswalk: its outline.
 static void put_crossing(nm_womd_map_work *work, nm_byte_buffer *out, const nm_lane *lane) {
     const nm_map *map = work->map;
-    const size_t feature = nm_wire_open(out, 8);
-    nm_wire_integer(out, 1, lane->source_id);
-    const size_t at = nm_wire_open(out, FEATURE_CROSSWALK);
+    const size_t feature = nm_pb_begin(out, 8);
+    nm_pb_int(out, 1, lane->source_id);
+    const size_t at = nm_pb_begin(out, FEATURE_CROSSWALK);
     const uint32_t first = lane->points.first, count = lane->points.count;
     put_points(out, 1, map, map->right + first, map->z + first, count);
     for (uint32_t i = count; i-- > 0;) put_points(out, 1, map, map->left + first + i, map->z + first + i, 1);
-    nm_wire_close(out, at);
-    nm_wire_close(out, feature);
+    nm_pb_end(out, at);
+    nm_pb_end(out, feature);
 }
 
 // --- ids -------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 /// Scenes as tf.Example records and back, and hostile records of that kind.
 #include "export_support.h"
 
+#include "dataset/protobuf_out.h"
 #include "dataset/readers.h"
-#include "dataset/wire.h"
 #include "womd_fixture.h"
 
 /// Lanes, by id, that lead out of a lane.
@@ -162,24 +162,24 @@ typedef struct made_example {
 
 static void begin(made_example *e) {
     *e = (made_example){0};
-    e->whole = nm_wire_open(&e->bytes, 1);
+    e->whole = nm_pb_begin(&e->bytes, 1);
 }
 
 /// `list` 2: floats; 3: integers; each `count` times.
 static void add_value(made_example *e, const char *key, int list, size_t count, double value) {
     size_t places[4];
-    places[0] = nm_wire_open(&e->bytes, 1);
-    nm_wire_bytes(&e->bytes, 1, key, strlen(key));
-    places[1] = nm_wire_open(&e->bytes, 2);
-    places[2] = nm_wire_open(&e->bytes, (uint32_t)list);
-    places[3] = nm_wire_open(&e->bytes, 1);
+    places[0] = nm_pb_begin(&e->bytes, 1);
+    nm_pb_bytes(&e->bytes, 1, key, strlen(key));
+    places[1] = nm_pb_begin(&e->bytes, 2);
+    places[2] = nm_pb_begin(&e->bytes, (uint32_t)list);
+    places[3] = nm_pb_begin(&e->bytes, 1);
     for (size_t i = 0; i < count; i++) {
         if (list == 2)
-            nm_wire_put_float(nm_byte_buffer_grow(&e->bytes, 4), (float)value);
+            nm_pb_store_float(nm_byte_buffer_grow(&e->bytes, 4), (float)value);
         else
-            nm_wire_number(&e->bytes, (uint64_t)(int64_t)value);
+            nm_pb_raw_varint(&e->bytes, (uint64_t)(int64_t)value);
     }
-    for (int i = 3; i >= 0; i--) nm_wire_close(&e->bytes, places[i]);
+    for (int i = 3; i >= 0; i--) nm_pb_end(&e->bytes, places[i]);
 }
 
 /// The least that is a scene: two agents, one step; what `except` names is left out.
@@ -205,7 +205,7 @@ static void add_least(made_example *e, const char *except) {
 static void add_identities(made_example *e) {
     const float ids[] = {5.0f, 6.0f};
     uint8_t packed[8];
-    nm_wire_put_float(nm_wire_put_float(packed, ids[0]), ids[1]);
+    nm_pb_store_float(nm_pb_store_float(packed, ids[0]), ids[1]);
     const uint8_t sdc[] = {1, 0};
     const struct {
         const char *key;
@@ -214,18 +214,18 @@ static void add_identities(made_example *e) {
         size_t size;
     } parts[] = {{"state/id", 2, packed, sizeof packed}, {"state/is_sdc", 3, sdc, sizeof sdc}};
     for (int i = 0; i < 2; i++) {
-        const size_t entry = nm_wire_open(&e->bytes, 1);
-        nm_wire_bytes(&e->bytes, 1, parts[i].key, strlen(parts[i].key));
-        const size_t feature = nm_wire_open(&e->bytes, 2), list = nm_wire_open(&e->bytes, parts[i].list);
-        nm_wire_bytes(&e->bytes, 1, parts[i].bytes, parts[i].size);
-        nm_wire_close(&e->bytes, list);
-        nm_wire_close(&e->bytes, feature);
-        nm_wire_close(&e->bytes, entry);
+        const size_t entry = nm_pb_begin(&e->bytes, 1);
+        nm_pb_bytes(&e->bytes, 1, parts[i].key, strlen(parts[i].key));
+        const size_t feature = nm_pb_begin(&e->bytes, 2), list = nm_pb_begin(&e->bytes, parts[i].list);
+        nm_pb_bytes(&e->bytes, 1, parts[i].bytes, parts[i].size);
+        nm_pb_end(&e->bytes, list);
+        nm_pb_end(&e->bytes, feature);
+        nm_pb_end(&e->bytes, entry);
     }
 }
 
 static void read_example(fixture *f, made_example *e) {
-    nm_wire_close(&e->bytes, e->whole);
+    nm_pb_end(&e->bytes, e->whole);
     assert_false(e->bytes.failed);
     read_payload(f, e->bytes.bytes, e->bytes.size);
     nm_byte_buffer_free(&e->bytes);
@@ -308,15 +308,15 @@ static void contradictions_are_named(void **state) {
 }
 
 static void add_points(made_example *e, size_t count, const float *xyz, int64_t type, int64_t id) {
-    const size_t entry = nm_wire_open(&e->bytes, 1);
-    nm_wire_bytes(&e->bytes, 1, "roadgraph_samples/xyz", 21);
-    const size_t feature = nm_wire_open(&e->bytes, 2), list = nm_wire_open(&e->bytes, 2);
-    const size_t values = nm_wire_open(&e->bytes, 1);
-    for (size_t i = 0; i < 3 * count; i++) nm_wire_put_float(nm_byte_buffer_grow(&e->bytes, 4), xyz[i]);
-    nm_wire_close(&e->bytes, values);
-    nm_wire_close(&e->bytes, list);
-    nm_wire_close(&e->bytes, feature);
-    nm_wire_close(&e->bytes, entry);
+    const size_t entry = nm_pb_begin(&e->bytes, 1);
+    nm_pb_bytes(&e->bytes, 1, "roadgraph_samples/xyz", 21);
+    const size_t feature = nm_pb_begin(&e->bytes, 2), list = nm_pb_begin(&e->bytes, 2);
+    const size_t values = nm_pb_begin(&e->bytes, 1);
+    for (size_t i = 0; i < 3 * count; i++) nm_pb_store_float(nm_byte_buffer_grow(&e->bytes, 4), xyz[i]);
+    nm_pb_end(&e->bytes, values);
+    nm_pb_end(&e->bytes, list);
+    nm_pb_end(&e->bytes, feature);
+    nm_pb_end(&e->bytes, entry);
     add_value(e, "roadgraph_samples/type", 3, count, (double)type);
     add_value(e, "roadgraph_samples/id", 3, count, (double)id);
     add_value(e, "roadgraph_samples/valid", 3, count, 1.0);
@@ -368,15 +368,15 @@ static void lanes_follow_one_another_where_they_meet(void **state) {
         add_identities(&e);
         add_least(&e, "");
         add_points(&e, 5, xyz, 2, 77);
-        const size_t entry = nm_wire_open(&e.bytes, 1);
-        nm_wire_bytes(&e.bytes, 1, "roadgraph_samples/dir", 21);
-        const size_t feature = nm_wire_open(&e.bytes, 2), list = nm_wire_open(&e.bytes, 2);
-        const size_t values = nm_wire_open(&e.bytes, 1);
-        for (size_t k = 0; k < 15; k++) nm_wire_put_float(nm_byte_buffer_grow(&e.bytes, 4), dir[k]);
-        nm_wire_close(&e.bytes, values);
-        nm_wire_close(&e.bytes, list);
-        nm_wire_close(&e.bytes, feature);
-        nm_wire_close(&e.bytes, entry);
+        const size_t entry = nm_pb_begin(&e.bytes, 1);
+        nm_pb_bytes(&e.bytes, 1, "roadgraph_samples/dir", 21);
+        const size_t feature = nm_pb_begin(&e.bytes, 2), list = nm_pb_begin(&e.bytes, 2);
+        const size_t values = nm_pb_begin(&e.bytes, 1);
+        for (size_t k = 0; k < 15; k++) nm_pb_store_float(nm_byte_buffer_grow(&e.bytes, 4), dir[k]);
+        nm_pb_end(&e.bytes, values);
+        nm_pb_end(&e.bytes, list);
+        nm_pb_end(&e.bytes, feature);
+        nm_pb_end(&e.bytes, entry);
         read_example(f, &e);
         assert_int_equal(f->scene_count, 1);
         const nm_map *map = f->scenes[0]->map;

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dataset/protobuf_out.h"
 #include "dataset/readers.h"
-#include "dataset/wire.h"
 
 typedef struct outcome {
     int scenes, refusals;
@@ -68,24 +68,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 /// Adds a list of `count` values from `first` on, `step` apart; packed or one by one.
 static void add(nm_byte_buffer *out, const char *key, int floats, size_t count, double first, double step, int packed) {
-    const size_t entry = nm_wire_open(out, 1);
-    nm_wire_bytes(out, 1, key, strlen(key));
-    const size_t feature = nm_wire_open(out, 2), list = nm_wire_open(out, floats ? 2 : 3);
-    const size_t values = packed ? nm_wire_open(out, 1) : 0;
+    const size_t entry = nm_pb_begin(out, 1);
+    nm_pb_bytes(out, 1, key, strlen(key));
+    const size_t feature = nm_pb_begin(out, 2), list = nm_pb_begin(out, floats ? 2 : 3);
+    const size_t values = packed ? nm_pb_begin(out, 1) : 0;
     for (size_t i = 0; i < count; i++) {
         const double value = first + step * (double)i;
-        if (!packed) nm_wire_tag(out, 1, floats ? NM_WIRE_32BIT : NM_WIRE_VARINT);
+        if (!packed) nm_pb_tag(out, 1, floats ? NM_PB_32 : NM_PB_VARINT);
         if (floats) {
             uint8_t *at = nm_byte_buffer_grow(out, 4);
-            if (at) nm_wire_put_float(at, (float)value);
+            if (at) nm_pb_store_float(at, (float)value);
         } else {
-            nm_wire_number(out, (uint64_t)(int64_t)value);
+            nm_pb_raw_varint(out, (uint64_t)(int64_t)value);
         }
     }
-    if (packed) nm_wire_close(out, values);
-    nm_wire_close(out, list);
-    nm_wire_close(out, feature);
-    nm_wire_close(out, entry);
+    if (packed) nm_pb_end(out, values);
+    nm_pb_end(out, list);
+    nm_pb_end(out, feature);
+    nm_pb_end(out, entry);
 }
 
 static void add_states(nm_byte_buffer *out, const char *period, size_t count, int packed) {
@@ -104,7 +104,7 @@ size_t nm_fuzz_seed(size_t index, uint8_t *buffer, size_t capacity) {
     nm_byte_buffer out = {0};
     const int packed = index != 1;
     if (index > 2) return 0;
-    const size_t whole = nm_wire_open(&out, 1);
+    const size_t whole = nm_pb_begin(&out, 1);
     add(&out, "state/id", 1, 2, 5.0, 1.0, packed);
     add(&out, "state/type", 1, 2, 1.0, 1.0, packed);
     add(&out, "state/is_sdc", 0, 2, 1.0, -1.0, packed);
@@ -128,7 +128,7 @@ size_t nm_fuzz_seed(size_t index, uint8_t *buffer, size_t capacity) {
         add(&out, "traffic_light_state/current/state", 0, 2, 4.0, 1.0, 1);
         add(&out, "traffic_light_state/current/valid", 0, 2, 1.0, 0.0, 1);
     }
-    nm_wire_close(&out, whole);
+    nm_pb_end(&out, whole);
     size_t size = out.failed || out.size > capacity ? 0 : out.size;
     if (size) memcpy(buffer, out.bytes, size);
     nm_byte_buffer_free(&out);
