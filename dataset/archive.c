@@ -132,7 +132,7 @@ static nm_status take_member(unpacking *u, nm_status *outcome, nm_error *error, 
     if (status != NM_OK) return status;
     if (format == NM_FORMAT_ARCHIVE)
         return NM_ERROR_AT(refusal, NM_E_UNSUPPORTED, u->name, 0, -1, "an archive inside an archive is not opened");
-    if (nm_import_streams(format)) {
+    if (nm_format_has_records(format)) {
         member_stream stream = {.unpacking = u, .head = size};
         *outcome = nm_import_stream(importer, u->name, next_bytes, &stream, u->target, error);
         return NM_OK;

@@ -102,6 +102,10 @@ nm_format nm_detect_format(const void *head, size_t size) {
     return xml_format(bytes, size);
 }
 
+int nm_format_has_records(nm_format format) {
+    return format == NM_FORMAT_WOMD_SCENARIO || format == NM_FORMAT_WOMD_EXAMPLE || format == NM_FORMAT_NEARMISS;
+}
+
 const char *nm_format_name(nm_format format) {
     switch (format) {
     case NM_FORMAT_COMMONROAD:
@@ -155,6 +159,7 @@ void nm_importer_destroy(nm_importer *importer) {
     nm_womd_release(&importer->readers);
     nm_nearmiss_release(&importer->readers);
     nm_osi_release(&importer->readers);
+    nm_openscenario_release(&importer->readers);
     nm_opendrive_release(&importer->readers);
     nm_nuplan_release(&importer->readers);
     if (importer->readers.map_builder) nm_map_builder_destroy(importer->readers.map_builder);
@@ -366,7 +371,7 @@ static nm_status read_file(nm_importer *importer, int file, const char *path, co
     nm_format format = *size ? nm_detect_format(importer->bytes, *size) : NM_FORMAT_UNKNOWN;
     status = nm_import_check_format(path, format, importer->bytes, *size, refusal);
     if (status != NM_OK) return status;
-    if (nm_import_streams(format)) {
+    if (nm_format_has_records(format)) {
         streamed s = {
             .importer = importer, .path = path, .file = file, .head = *size, .bytes_read = target->bytes_read};
         *handled = 1;
@@ -403,7 +408,10 @@ static nm_status import_path(nm_importer *importer, const char *path, const nm_i
     if (status != NM_OK) return nm_import_refuse(target, status, &refusal, error);
     if (handled) return outcome;
     if (target->bytes_read) *target->bytes_read += size;
-    return nm_import_bytes(importer, path, importer->bytes, size, target, error);
+    importer->readers.path = path;
+    status = nm_import_bytes(importer, path, importer->bytes, size, target, error);
+    importer->readers.path = NULL;
+    return status;
 }
 
 nm_status nm_import_file(nm_importer *importer, const char *path, nm_scene_sink *sink, nm_refusal_sink *refused,

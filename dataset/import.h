@@ -48,8 +48,10 @@
 ///   is not run: a file without a trajectory is refused, and so are shapes, positions and timings of other kinds.
 /// - The time step is the median time between vertices where all vertices lie on multiples of it, else 0.1 s; between
 ///   vertices states are linear. Velocities are the way to the next state. Headings that are not given follow the way.
-/// - The ego is the entity called Ego, ego or hero. The road network is not read: the map is empty, which the tag
-///   map_not_read says; entities_without_trajectory:N counts those that were neither moved nor placed.
+/// - The ego is the entity called Ego, ego or hero. Of a file on disk, the OpenDRIVE file that it names beside it
+///   is the map, and its tags the scene's; otherwise the map is empty, which the tag map_not_read says (docs/formats/
+///   openscenario.md). entities_without_trajectory:N counts those that were neither moved nor placed.
+///
 /// What an OpenDRIVE road network becomes (docs/formats/opendrive.md has it all):
 /// - A scene of one step with the map and no tracks: something to generate on.
 /// - Lanes to drive, ride or walk on become lanes, in the direction of the road's rule (left- or right-hand traffic).
@@ -57,8 +59,8 @@
 ///   said of it changes: markings, limit, type, what rules its end. Their borders are sampled to 4 mm.
 /// - Lane ids count from 1 in the order of the file; a road's name and id are not kept.
 /// - Traffic lights get a plain program (OpenDRIVE has none; tag assumed_light_programs). They, stop, yield and
-/// priority signs rule the ends of lanes, stop
-///   lines (294) and signs say where to halt, 274 and R2-1 limit the speed where the road says nothing itself.
+///   priority signs rule the ends of lanes, stop lines (294) and signs say where to halt, 274 and R2-1 limit the speed
+///   where the road says nothing itself.
 /// - geoReference is a tag, "geoReference:...". Links between lanes that are not there are left out and counted in the
 ///   tag dangling_references; links to roads or junctions that are not there are refused.
 #ifndef NM_DATASET_IMPORT_H
@@ -99,6 +101,8 @@ NM_API nm_import_limits nm_import_limits_default(void);
 /// Looks at the first bytes (at most 4096 are needed).
 NM_API nm_format nm_detect_format(const void *head, size_t size);
 NM_API const char *nm_format_name(nm_format format);
+/// 1 for formats whose files are records, which nm_import_split gives one by one.
+NM_API int nm_format_has_records(nm_format format);
 
 /// Receives each scene read. Ownership passes to the callee (nm_scene_destroy). `input` is "file" or "archive!member",
 /// valid during the call. A status other than NM_OK stops the import with that status.

@@ -21,11 +21,6 @@ typedef struct nm_import_target {
     nm_piece_sink *visit; ///< nullable; gets the pieces instead of the readers
 } nm_import_target;
 
-/// 1 for formats that are read record by record.
-static inline int nm_import_streams(nm_format format) {
-    return format == NM_FORMAT_WOMD_SCENARIO || format == NM_FORMAT_WOMD_EXAMPLE || format == NM_FORMAT_NEARMISS;
-}
-
 /// Makes importer->bytes hold at least `size`. Returns 0 when there is no memory.
 int nm_import_room(nm_importer *importer, size_t size);
 /// Reports a refusal. NM_OK when the import goes on, else `status` with `error` filled.

@@ -93,6 +93,7 @@ static nm_status build_scene(const nm_od_build *build, nm_scene_builder *builder
     nm_scene_builder_reset(builder);
     nm_status status = nm_scene_builder_begin(builder, map, 0.1, 1, error);
     if (status == NM_OK) status = add_text_tag(builder, d, "geoReference", d->geo_reference, error);
+    if (status == NM_OK && d->has_offset) status = nm_scene_builder_add_tag(builder, NM_OD_OFFSET_TAG, error);
     if (status == NM_OK) status = add_count_tag(builder, "dangling_references", build->dangling, error);
     if (status == NM_OK) status = add_count_tag(builder, "virtual_junctions", build->ignored_junctions, error);
     if (status == NM_OK) status = add_count_tag(builder, "assumed_light_programs", build->assumed_programs, error);

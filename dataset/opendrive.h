@@ -199,19 +199,18 @@ typedef struct nm_od_document {
     NM_OD_ARRAY(nm_od_connection) connections;
     NM_OD_ARRAY(nm_od_junction_link) junction_links;
     nm_od_text name, geo_reference;
+    int has_offset; ///< <offset> in the header moves or turns it all
 } nm_od_document;
 void nm_od_document_reset(nm_od_document *document); ///< empties it, keeps its memory
 void nm_od_document_release(nm_od_document *document);
 
-// opendrive_xml.c
-// ------------------------------------------------------------------------------------------------------
+// --- opendrive_xml.c -------------------------------------------------------------------------------------------------
 
 /// Reads the document and checks everything that one element says, and the order of what is ordered by s. Geometries of
 /// length 0 are left out. References are left to nm_od_resolve.
 nm_status nm_od_parse(const char *name, const void *bytes, size_t size, nm_od_document *document, nm_error *error);
 
-// opendrive_curve.c
-// ----------------------------------------------------------------------------------------------------
+// --- opendrive_curve.c -----------------------------------------------------------------------------------------------
 
 typedef struct nm_od_pose {
     double x, y, hdg;
@@ -229,8 +228,9 @@ static inline double nm_od_poly_at(const nm_od_poly *poly, double s) {
     return poly->a + ds * (poly->b + ds * (poly->c + ds * poly->d));
 }
 
-// opendrive_lanes.c, opendrive_sample.c
-// --------------------------------------------------------------------------------
+#define NM_OD_OFFSET_TAG "header_offset_not_applied" ///< of a scene
+
+// --- opendrive_lanes.c, opendrive_sample.c ---------------------------------------------------------------------------
 
 /// A road between two cuts. Its borders are sampled in rows, from left to right: as many as the section has lanes, lane
 /// 0 among them. Border i of a row lies left of the lane in place i where that is left of the centre, right of it where

@@ -25,6 +25,14 @@ static void open_header(nm_od_parser *parser, const nm_od_rule *rule) {
     d->name = nm_od_copy(parser, "name", 0);
 }
 
+/// It is not applied: coordinates stay those of the file. Whoever puts it together with other files must know.
+static void open_header_offset(nm_od_parser *parser, const nm_od_rule *rule) {
+    (void)rule;
+    static const char *const parts[] = {"x", "y", "z", "hdg"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i)
+        parser->document->has_offset |= nm_od_number_or(parser, parts[i], 0.0) != 0.0;
+}
+
 static void open_geo_reference(nm_od_parser *parser, const nm_od_rule *rule) {
     (void)rule;
     parser->document->geo_reference = (nm_od_text){parser->document->texts.count, 0};
@@ -244,6 +252,7 @@ const nm_od_rule nm_od_rules[] = {
     {NM_OD_C_ROOT, "road", NM_OD_C_ROAD, 0, open_road, close_road},
     {NM_OD_C_ROOT, "junction", NM_OD_C_JUNCTION, 0, open_junction, NULL},
     {NM_OD_C_ROOT, "header", NM_OD_C_HEADER, 0, open_header, NULL},
+    {NM_OD_C_HEADER, "offset", NM_OD_C_EMPTY, 0, open_header_offset, NULL},
     {NM_OD_C_HEADER, "geoReference", NM_OD_C_GEO_REFERENCE, 0, open_geo_reference, NULL},
     {NM_OD_C_ROAD, "link", NM_OD_C_ROAD_LINK, 0, NULL, NULL},
     {NM_OD_C_ROAD, "type", NM_OD_C_TYPE, 0, open_type, NULL},

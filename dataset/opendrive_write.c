@@ -478,19 +478,7 @@ nm_status nm_opendrive_write(nm_opendrive_writer *writer, const nm_map *map, con
     return NM_ERROR(error, NM_E_MEMORY, "no memory to write a map as OpenDRIVE");
 }
 
-// --- the encoder -----------------------------------------------------------------------------------------------------
-
-static void *create_work(void) {
-    return nm_opendrive_writer_create();
-}
-static void destroy_work(void *work) {
-    nm_opendrive_writer_destroy(work);
-}
-
-/// Scenes in a row often share a map: the last document is kept.
-static nm_status encode(void *work, const nm_export_item *item, nm_encoded *out, nm_error *error) {
-    nm_opendrive_writer *writer = work;
-    const nm_scene *scene = item->scene;
+nm_status nm_opendrive_share(nm_opendrive_writer *writer, const nm_scene *scene, nm_encoded *out, nm_error *error) {
     const char *reference = NULL;
     for (uint32_t i = 0; i < scene->tag_count && !reference; ++i) {
         if (strncmp(scene->tags[i], TAG, sizeof TAG - 1) == 0) reference = scene->tags[i] + sizeof TAG - 1;
@@ -510,6 +498,19 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *out,
              (unsigned long long)nm_hash_bytes(writer->document.bytes, writer->document.size, 0));
     nm_byte_buffer_put(&out->shared, writer->document.bytes, writer->document.size);
     return NM_OK;
+}
+
+// --- the encoder -----------------------------------------------------------------------------------------------------
+
+static void *create_work(void) {
+    return nm_opendrive_writer_create();
+}
+static void destroy_work(void *work) {
+    nm_opendrive_writer_destroy(work);
+}
+
+static nm_status encode(void *work, const nm_export_item *item, nm_encoded *out, nm_error *error) {
+    return nm_opendrive_share(work, item->scene, out, error);
 }
 
 const nm_encoder nm_encoder_opendrive = {.format = NM_EXPORT_OPENDRIVE,

@@ -75,6 +75,7 @@ void nm_od_document_reset(nm_od_document *document) {
     EACH_ARRAY(X)
 #undef X
     document->name = document->geo_reference = (nm_od_text){0, 0};
+    document->has_offset = 0;
 }
 
 void nm_od_document_release(nm_od_document *document) {

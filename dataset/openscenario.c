@@ -31,6 +31,7 @@
     X(PROPERTY, "Property")                                                                                            \
     X(SCENARIO, "OpenSCENARIO")                                                                                        \
     X(FILE_HEADER, "FileHeader")                                                                                       \
+    X(LOGIC_FILE, "LogicFile")                                                                                         \
     X(PARAMETERS, "ParameterDeclarations")                                                                             \
     X(PARAMETER, "ParameterDeclaration")                                                                               \
     X(SCENARIO_OBJECT, "ScenarioObject")                                                                               \
@@ -514,6 +515,11 @@ static void open_parameter(parser *p, const attributes *a) {
     if (!(d->time_step >= 0.0)) fail(p, NM_E_FORMAT, "a time step that is negative");
 }
 
+static void open_logic_file(parser *p, const attributes *a) {
+    char name[MAX_VALUE];
+    if (get_text(p, a, "filepath", name)) snprintf(p->document->network, sizeof p->document->network, "%s", name);
+}
+
 /// What stands before the storyboard. 1 when `kind` is one of these.
 static int open_declaration(parser *p, element kind, const attributes *a) {
     nm_osc_entity *e;
@@ -526,6 +532,9 @@ static int open_declaration(parser *p, element kind, const attributes *a) {
         return 1;
     case E_PARAMETER:
         open_parameter(p, a);
+        return 1;
+    case E_LOGIC_FILE:
+        open_logic_file(p, a);
         return 1;
     case E_SCENARIO_OBJECT:
         open_entity(p, a);

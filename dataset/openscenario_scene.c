@@ -23,8 +23,10 @@ typedef struct build {
     nm_error *error;
     double dt;
     uint32_t steps;
-    nm_pile order;  // uint32_t: runs by entity, then by beginning
-    nm_pile states; // nm_state_def of one run
+    double ground;           // m: z of what has no height of its own
+    const nm_scene *network; // the context's, or NULL
+    nm_pile order;           // uint32_t: runs by entity, then by beginning
+    nm_pile states;          // nm_state_def of one run
 } build;
 
 static const nm_osc_entity *entity_at(const build *b, uint32_t index) {
@@ -131,7 +133,14 @@ static nm_point3 middle(const nm_osc_document *d) {
     return (nm_point3){rint(0.5 * (low_x + high_x)), rint(0.5 * (low_y + high_y)), 0.0};
 }
 
-static nm_status make_map(const build *b, const nm_map **map) {
+static nm_status make_map(build *b, const nm_map **map) {
+    nm_status status = nm_osc_read_network(b->document, b->context, &b->network, b->error);
+    if (status != NM_OK) return status;
+    if (b->network) {
+        *map = nm_map_retain(b->network->map);
+        b->ground = (*map)->origin.z;
+        return NM_OK;
+    }
     nm_map_builder *builder = b->context->map_builder;
     nm_map_builder_reset(builder);
     nm_map_builder_set_origin(builder, middle(b->document));
@@ -142,7 +151,7 @@ static nm_status make_map(const build *b, const nm_map **map) {
 
 /// Where the box's middle is when the entity's origin is at (x, y, z).
 static nm_state_def state_def(const build *b, const nm_osc_entity *e, double x, double y, double z, double h) {
-    nm_state_def def = {.x = x, .y = y, .z = b->document->has_heights ? z + 0.5 * e->height : 0.0, .heading = h};
+    nm_state_def def = {.x = x, .y = y, .z = b->document->has_heights ? z + 0.5 * e->height : b->ground, .heading = h};
     if (e->centre_x == 0.0 && e->centre_y == 0.0) return def;
     float sine, cosine;
     nm_sincosf((float)nm_wrap_angle_d(h), &sine, &cosine);
@@ -316,7 +325,9 @@ static nm_status add_entities(build *b, nm_scene_builder *builder, uint32_t *ego
 // --- the scene -------------------------------------------------------------------------------------------------------
 
 static nm_status describe(const build *b, nm_scene_builder *builder, uint32_t dropped) {
-    nm_status status = nm_scene_builder_add_tag(builder, "map_not_read", b->error);
+    nm_status status = b->network ? NM_OK : nm_scene_builder_add_tag(builder, "map_not_read", b->error);
+    for (uint32_t i = 0; status == NM_OK && b->network && i < b->network->tag_count; ++i)
+        status = nm_scene_builder_add_tag(builder, b->network->tags[i], b->error);
     char tag[64];
     snprintf(tag, sizeof tag, "entities_without_trajectory:%u", dropped);
     if (status == NM_OK && dropped) status = nm_scene_builder_add_tag(builder, tag, b->error);

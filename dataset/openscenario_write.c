@@ -3,9 +3,11 @@
 ///
 /// Positions are those of the rear axle of vehicles and of the middle of everything else, as the standard has it. Every
 /// time without a gap in which an agent is there is a trajectory of its own; before the first and after the last the
-/// entity is added and deleted. Times are steps from the beginning of the file.
+/// entity is added and deleted. Times are steps from the beginning of the file. The road network is a file of its own,
+/// which scenes on one map share.
 #include <math.h>
 
+#include "dataset/opendrive_write.h"
 #include "dataset/openscenario.h"
 #include "dataset/xml_write.h"
 #include "sim/math.h"
@@ -386,7 +388,8 @@ static void put_parameter(const writer *w, const char *name, const char *type) {
     text(w, "\" value=\"");
 }
 
-static void put_head(const writer *w, const nm_export_item *item) {
+/// network: the name of the .xodr, or "" when the map has no lanes and so no roads.
+static void put_head(const writer *w, const nm_export_item *item, const char *network) {
     const nm_scene *scene = w->scene;
     // the date is a function of nothing: the same scene gives the same bytes on every day
     text(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<OpenSCENARIO>\n"
@@ -402,9 +405,7 @@ static void put_head(const writer *w, const nm_export_item *item) {
     put_parameter(w, NM_OSC_CURRENT_STEP, "unsignedInt");
     nm_xml_put_integer(w->out, scene->current_step - w->base);
     text(w, "\"/></ParameterDeclarations>\n<CatalogLocations/>\n<RoadNetwork>");
-    if (scene->map->lane_count) // of a map without lanes there is no road network
-        nm_byte_buffer_format(w->out, "<LogicFile filepath=\"map-%016llx.xodr\"/>",
-                              (unsigned long long)scene->map->hash);
+    if (network[0]) nm_byte_buffer_format(w->out, "<LogicFile filepath=\"%s\"/>", network);
     text(w, "</RoadNetwork>\n<Entities>\n");
     for (uint32_t i = 0; i < scene->track_count; ++i) {
         if (is_there(w, i)) put_entity(w, i);
@@ -420,8 +421,14 @@ static int has_heights(const nm_scene *scene) {
     return 0;
 }
 
+static void *create_work(void) {
+    return nm_opendrive_writer_create();
+}
+static void destroy_work(void *work) {
+    nm_opendrive_writer_destroy(work);
+}
+
 static nm_status encode(void *work, const nm_export_item *item, nm_encoded *encoded, nm_error *error) {
-    (void)work;
     const nm_scene *scene = item->scene;
     int planned = item->ego == NM_EXPORT_EGO_PLANNED && scene->ego != NM_NONE;
     writer w = {.scene = scene,
@@ -432,11 +439,19 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *enco
     if (planned && !scene->valid[nm_scene_at(scene, scene->ego, scene->current_step)])
         return NM_ERROR(error, NM_E_UNSUPPORTED,
                         "the ego has no state at the current step, where its controller would start");
-    put_head(&w, item);
+    if (scene->map->lane_count) {
+        nm_status status = nm_opendrive_share(work, scene, encoded, error);
+        if (status != NM_OK) return status;
+    }
+    put_head(&w, item, encoded->shared_name);
     put_storyboard(&w);
     text(&w, "</OpenSCENARIO>\n");
     return w.out->failed ? NM_ERROR(error, NM_E_MEMORY, "no memory for a scene as OpenSCENARIO") : NM_OK;
 }
 
-const nm_encoder nm_encoder_openscenario = {
-    .format = NM_EXPORT_OPENSCENARIO, .layout = NM_ENCODER_FILES, .extension = ".xosc", .encode = encode};
+const nm_encoder nm_encoder_openscenario = {.format = NM_EXPORT_OPENSCENARIO,
+                                            .layout = NM_ENCODER_FILES,
+                                            .extension = ".xosc",
+                                            .create = create_work,
+                                            .destroy = destroy_work,
+                                            .encode = encode};

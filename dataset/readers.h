@@ -19,6 +19,9 @@ typedef struct nm_reader_context {
     void *opendrive; ///< private to opendrive.c, released by nm_opendrive_release
     void *nuplan;    ///< private to nuplan.c, released by nm_nuplan_release
     nm_import_nuplan nuplan_options;
+    void *openscenario; ///< private to openscenario_network.c, released by nm_openscenario_release
+    const char *path;   ///< of the file being read, for formats that name others beside it; NULL = in memory, a member
+                        ///< of an archive
 } nm_reader_context;
 
 /// Reads one CommonRoad document. *scene is set on success.
@@ -30,9 +33,10 @@ void nm_commonroad_prepare(void);
 /// What `bench import` compares with: libxml2 walks the document and nothing else is done. 1 when it is well-formed.
 int nm_commonroad_parse_bare(const void *bytes, size_t size);
 
-/// Reads one OpenSCENARIO document. *scene is set on success.
+/// Reads one OpenSCENARIO document, and with context->path the road network beside it. *scene is set on success.
 nm_status nm_openscenario_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
                                const nm_scene **scene, nm_error *error);
+void nm_openscenario_release(nm_reader_context *context);
 /// Reads one OpenDRIVE document. *scene is set on success: it holds the map, and nobody on it. Needs
 /// nm_commonroad_prepare, too.
 nm_status nm_opendrive_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,

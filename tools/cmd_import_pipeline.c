@@ -437,7 +437,7 @@ static void *run_walker(void *context) {
         const nm_format format = identify(path, &size, &hash);
         const int skip = size > 0 && is_known(p, path, size, hash, &scenes);
         p->in_archive = format == NM_FORMAT_ARCHIVE;
-        p->in_records = format == NM_FORMAT_WOMD_SCENARIO || format == NM_FORMAT_NEARMISS;
+        p->in_records = nm_format_has_records(format);
         if ((p->in_archive || p->in_records) && !skip) going = (size_t)walk_pieces(p, importer, path);
         if (p->in_archive) p->in_records = 0; // also where a member broke off
         if (going) going = (size_t)put_input(p, path, size, hash, skip, scenes);

@@ -1,0 +1,231 @@
+/// The road network of OpenSCENARIO documents: written beside them, read from there and from nowhere else.
+#include "scene_support.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct folder {
+    char path[64], document[96];
+} folder;
+
+static folder make_folder(void) {
+    folder f = {.path = "/tmp/nearmiss-network-XXXXXX"};
+    assert_non_null(mkdtemp(f.path));
+    snprintf(f.document, sizeof f.document, "%s/a.xosc", f.path);
+    return f;
+}
+static void remove_folder(const folder *f) {
+    char command[96];
+    snprintf(command, sizeof command, "rm -r '%s'", f->path);
+    assert_int_equal(system(command), 0);
+}
+static void put_file(const folder *f, const char *name, const void *bytes, size_t size) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", f->path, name);
+    write_bytes(path, bytes, size);
+}
+
+static catch import_document(nm_importer *importer, const folder *f) {
+    catch c = {0};
+    nm_error error;
+    assert_int_equal(nm_import_file(importer, f->document, catch_scene, catch_refusal, &c, NULL, &error), NM_OK);
+    return c;
+}
+
+static int has_tag(const nm_scene *scene, const char *tag) {
+    for (uint32_t i = 0; i < scene->tag_count; ++i) {
+        if (strcmp(scene->tags[i], tag) == 0) return 1;
+    }
+    return 0;
+}
+
+/// A document of one car, 7 m along x from (100, 200), on the network `name`.
+static void put_document(const folder *f, const char *name) {
+    char text[2048];
+    int length = snprintf(
+        text, sizeof text,
+        "<OpenSCENARIO><FileHeader revMajor=\"1\" revMinor=\"2\"/><RoadNetwork><LogicFile filepath=\"%s\"/>"
+        "</RoadNetwork><Entities><ScenarioObject name=\"a\"/></Entities><Storyboard><Story><Act><ManeuverGroup>"
+        "<Actors><EntityRef entityRef=\"a\"/></Actors><Maneuver><Event><Action><PrivateAction><RoutingAction>"
+        "<FollowTrajectoryAction><TrajectoryRef><Trajectory><Shape><Polyline>"
+        "<Vertex time=\"0\"><Position><WorldPosition x=\"100\" y=\"200\" h=\"0\"/></Position></Vertex>"
+        "<Vertex time=\"1\"><Position><WorldPosition x=\"107\" y=\"200\" h=\"0\"/></Position></Vertex>"
+        "</Polyline></Shape></Trajectory></TrajectoryRef><TimeReference><Timing domainAbsoluteRelative=\"absolute\" "
+        "scale=\"1\" offset=\"0\"/></TimeReference></FollowTrajectoryAction></RoutingAction></PrivateAction></Action>"
+        "</Event></Maneuver></ManeuverGroup></Act></Story></Storyboard></OpenSCENARIO>",
+        name);
+    assert_true(length > 0 && (size_t)length < sizeof text);
+    put_file(f, "a.xosc", text, (size_t)length);
+}
+
+/// A road of one lane along x; `header` goes into its header, z0 is how high it lies.
+static size_t road(char *text, size_t size, const char *header, const char *z0, double length) {
+    int written = snprintf(text, size,
+                           "<OpenDRIVE><header revMajor=\"1\" revMinor=\"6\">%s</header><road id=\"1\" length=\"%g\" "
+                           "junction=\"-1\"><planView><geometry s=\"0\" x=\"90\" y=\"201.5\" hdg=\"0\" length=\"%g\">"
+                           "<line/></geometry></planView><elevationProfile><elevation s=\"0\" a=\"%s\" b=\"0\" c=\"0\" "
+                           "d=\"0\"/></elevationProfile><lanes><laneSection s=\"0\"><center><lane id=\"0\" "
+                           "type=\"none\"/></center><right><lane id=\"-1\" type=\"driving\"><width sOffset=\"0\" "
+                           "a=\"3\" b=\"0\" c=\"0\" d=\"0\"/></lane></right></laneSection></lanes></road></OpenDRIVE>",
+                           header, length, length, z0);
+    assert_true(written > 0 && (size_t)written < size);
+    return (size_t)written;
+}
+
+// --- ours ------------------------------------------------------------------------------------------------------------
+
+/// The network in the folder is what the map reads back as from OpenDRIVE alone, and states lie where they lay.
+static void exports_come_back_on_their_roads(void **state) {
+    (void)state;
+    encoding e = encoding_begin(NM_EXPORT_OPENSCENARIO), roads = encoding_begin(NM_EXPORT_OPENDRIVE);
+    nm_importer *importer = nm_importer_create(NULL);
+    folder f = make_folder();
+    for (size_t i = 0; i < 2 * SPEC_COUNT; ++i) { // twice each in a row: the second network is the first, kept
+        const nm_scene *scene = random_scene(builtin_specs[i / 2], i, WITH_EGO);
+        nm_export_item item = {.scene = scene, .id = (int64_t)i};
+        nm_error error;
+        must(encode_scene(&e, &item, &error), &error);
+        must(encode_scene(&roads, &item, &error), &error);
+        assert_string_equal(e.out.shared_name, roads.out.shared_name);
+        assert_int_equal(e.out.shared.size, roads.out.shared.size);
+        assert_memory_equal(e.out.shared.bytes, roads.out.shared.bytes, roads.out.shared.size);
+        put_file(&f, "a.xosc", e.out.main.bytes, e.out.main.size);
+        put_file(&f, e.out.shared_name, e.out.shared.bytes, e.out.shared.size);
+        catch alone = import_bytes("m.xodr", e.out.shared.bytes, e.out.shared.size), c = import_document(importer, &f);
+        assert_int_equal(alone.scenes, 1);
+        if (c.scenes != 1) fail_msg("refused: %s", c.refusal.message);
+        assert_true(c.scene->map->hash == alone.scene->map->hash && c.scene->map->lane_count > 0);
+        assert_false(has_tag(c.scene, "map_not_read"));
+        assert_string_equal(c.scene->provenance.source, "openscenario");
+        const nm_point3 a = scene->map->origin, b = c.scene->map->origin;
+        nm_state x = {0}, y = {0};
+        assert_true(nm_scene_get_state(scene, scene->ego, scene->current_step, &x));
+        assert_true(nm_scene_get_state(c.scene, c.scene->ego, c.scene->current_step, &y));
+        assert_float_equal(a.x + (double)x.x, b.x + (double)y.x, 1e-3);
+        assert_float_equal(a.y + (double)x.y, b.y + (double)y.y, 1e-3);
+        assert_float_equal(a.z + (double)x.z, b.z + (double)y.z, 1e-3);
+        release_catch(&alone);
+        release_catch(&c);
+        nm_scene_destroy(scene);
+    }
+    remove_folder(&f);
+    nm_importer_destroy(importer);
+    encoding_end(&roads);
+    encoding_end(&e);
+}
+
+// --- others' ---------------------------------------------------------------------------------------------------------
+
+static void networks_are_read_beside_the_document(void **state) {
+    (void)state;
+    nm_importer *importer = nm_importer_create(NULL);
+    folder f = make_folder();
+    char text[2048];
+    put_file(&f, "a.xodr", text, road(text, sizeof text, "<geoReference>+proj=tmerc</geoReference>", "12.5", 50));
+    put_document(&f, "./a.xodr");
+    catch c = import_document(importer, &f);
+    assert_int_equal(c.scenes, 1);
+    assert_int_equal(c.scene->map->lane_count, 1);
+    assert_true(has_tag(c.scene, "geoReference:+proj=tmerc"));
+    assert_float_equal(c.scene->map->lanes[0].length, 50, 1e-3);
+    nm_state s = {0};
+    assert_true(nm_scene_get_state(c.scene, 0, 0, &s));
+    assert_float_equal(c.scene->map->origin.x + (double)s.x, 100, 1e-4);
+    assert_float_equal(c.scene->map->origin.z, 12.5, 1.0);
+    assert_true(s.z == 0.0f); // without a height of its own: the map's
+    release_catch(&c);
+    put_file(&f, "a.xodr", text, road(text, sizeof text, "", "0", 60)); // the one that was kept is not that one
+    c = import_document(importer, &f);
+    assert_float_equal(c.scene->map->lanes[0].length, 60, 1e-3);
+    release_catch(&c);
+    put_file(&f, "a.xodr", text, road(text, sizeof text, "<offset x=\"7\" y=\"0\" z=\"0\" hdg=\"0\"/>", "0", 60));
+    c = import_document(importer, &f); // its roads lie 7 m elsewhere in the scenario's frame
+    assert_int_equal(c.scene->map->lane_count, 0);
+    assert_true(has_tag(c.scene, "map_not_read"));
+    release_catch(&c);
+    remove_folder(&f);
+    nm_importer_destroy(importer);
+}
+
+static void nothing_else_is_opened(void **state) {
+    (void)state;
+    nm_importer *importer = nm_importer_create(NULL);
+    folder f = make_folder(), outside = make_folder();
+    char text[2048], path[256], up[256], absolute[256];
+    const size_t size = road(text, sizeof text, "", "0", 50);
+    put_file(&outside, "a.xodr", text, size);
+    snprintf(path, sizeof path, "%s/link.xodr", f.path);
+    snprintf(absolute, sizeof absolute, "%s/a.xodr", outside.path);
+    assert_int_equal(symlink(absolute, path), 0);
+    snprintf(path, sizeof path, "%s/pipe.xodr", f.path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    snprintf(path, sizeof path, "%s/sub", f.path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    put_file(&f, "sub/a.xodr", text, size);
+    snprintf(up, sizeof up, "../%s/a.xodr", strrchr(outside.path, '/') + 1);
+    const char *const names[] = {absolute, up,      "link.xodr", "pipe.xodr",   "sub",
+                                 ".",      "..",    "./.",       "sub/a.xodr",  "missing.xodr",
+                                 "",       "./../", "a.xosc/",   "sub\\a.xodr", "./"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+        put_document(&f, names[i]);
+        catch c = import_document(importer, &f);
+        if (c.scenes != 1) fail_msg("%s: %s", names[i], c.refusal.message);
+        assert_int_equal(c.scene->map->lane_count, 0);
+        assert_true(has_tag(c.scene, "map_not_read"));
+        release_catch(&c);
+    }
+    // bytes from memory have no folder, whatever their name says
+    put_document(&f, "a.xodr");
+    put_file(&f, "a.xodr", text, size);
+    size_t length;
+    char *document = read_text(f.document, &length);
+    catch c = import_bytes(f.document, document, length);
+    assert_true(c.scenes == 1 && c.scene->map->lane_count == 0);
+    release_catch(&c);
+    free(document);
+    remove_folder(&outside);
+    remove_folder(&f);
+    nm_importer_destroy(importer);
+}
+
+static void bad_networks_are_refused_by_name(void **state) {
+    (void)state;
+    nm_importer *importer = nm_importer_create(NULL);
+    folder f = make_folder();
+    char text[2048];
+    size_t size = road(text, sizeof text, "", "0", 50);
+    put_document(&f, "a.xodr");
+    const struct {
+        const char *bytes, *message;
+        size_t size;
+    } cases[] = {{text, "malformed XML", size / 2},
+                 {"", "the file is empty", 0},
+                 {"top secret", "not OpenDRIVE XML", 10},
+                 {"<OpenDRIVE/>", "no lane", 12}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        put_file(&f, "a.xodr", cases[i].bytes, cases[i].size);
+        catch c = import_document(importer, &f);
+        assert_int_equal(c.scenes, 0);
+        assert_int_equal(c.refusals, 1);
+        assert_non_null(strstr(c.refusal.input, "/a.xodr"));
+        if (!strstr(c.refusal.message, cases[i].message)) fail_msg("%s", c.refusal.message);
+        assert_null(strstr(c.refusal.message, "secret"));
+        assert_non_null(strstr(c.refusal.message, "a.xosc"));
+    }
+    put_file(&f, "a.xodr", text, size); // and the next one is fine
+    catch c = import_document(importer, &f);
+    assert_int_equal(c.scenes, 1);
+    release_catch(&c);
+    remove_folder(&f);
+    nm_importer_destroy(importer);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exports_come_back_on_their_roads),
+        cmocka_unit_test(networks_are_read_beside_the_document),
+        cmocka_unit_test(nothing_else_is_opened),
+        cmocka_unit_test(bad_networks_are_refused_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
