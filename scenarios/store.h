@@ -36,6 +36,9 @@ NM_API void nm_store_close(nm_store *store); ///< rolls back what is open; NULL 
 /// Asked now and then during waits and long searches; nonzero ends them with NM_E_CANCELLED. NULL = never.
 typedef int nm_interrupt(void *context);
 NM_API void nm_store_set_interrupt(nm_store *store, nm_interrupt *interrupt, void *context);
+/// Bounds the pages of the file that are kept in memory, which by default take 64 MiB in a store object that reads.
+/// Less is enough for whoever reads every scene once, with many store objects. 1 to 4096.
+NM_API void nm_store_set_cache(nm_store *store, uint32_t mebibytes);
 
 /// Bulk writing: between begin and commit everything is one transaction. Calls outside make their own. After a failure
 /// within the transaction other than NM_E_EXISTS and NM_E_NOT_FOUND, commit rolls back and returns that failure again.

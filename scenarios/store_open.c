@@ -49,6 +49,13 @@ void nm_store_set_interrupt(nm_store *store, nm_interrupt *interrupt, void *cont
     store->interrupt_context = context;
 }
 
+void nm_store_set_cache(nm_store *store, uint32_t mebibytes) {
+    NM_ASSERT(store && mebibytes >= 1 && mebibytes <= 4096);
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA cache_size = -%" PRIu32, mebibytes * 1024);
+    (void)nm_store_exec(store, sql, "bounding the cache", NULL); // else it stays as it was
+}
+
 // --- transactions ----------------------------------------------------------------------------------------------------
 
 static nm_status run_plain(nm_store *store, nm_sql which, const char *what, nm_error *error) {

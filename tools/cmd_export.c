@@ -14,6 +14,7 @@
 #include "tools/scene_ids.h"
 
 #define BATCH_PER_THREAD 8
+#define CACHE_MIB 4u ///< of pages, for each thread's store: every scene is read once
 #define REFUSALS_KEPT 10000u ///< listed in full; more are only counted
 
 typedef struct export_options {
@@ -269,8 +270,10 @@ static nm_status open_run(export_run *run, const nm_common *common, nm_error *er
         run->batch[run->room].arena = nm_arena_create(0);
         if (!run->batch[run->room].arena) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
     }
-    for (; run->store_count < threads && status == NM_OK; run->store_count += status == NM_OK)
+    for (; run->store_count < threads && status == NM_OK; run->store_count += status == NM_OK) {
         status = nm_store_open(run->options->store, NM_STORE_READ, &run->stores[run->store_count], error);
+        if (status == NM_OK) nm_store_set_cache(run->stores[run->store_count], CACHE_MIB);
+    }
     if (status != NM_OK) return status;
     nm_export_options options = nm_export_options_default(run->format);
     options.folder = run->options->out;
