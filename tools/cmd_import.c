@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "scenarios/store.h"
 #include "tools/cli.h"
 #include "tools/cmd_import_inputs.h"
@@ -16,6 +17,7 @@
 #define TRANSACTION_SECONDS 0.25
 #define TRANSACTION_BYTES ((size_t)64 << 20)
 #define REFUSALS_KEPT 10000u ///< listed in full; more are only counted
+#define FILES_NAMED 100u     ///< in the run of scenes that were generated elsewhere
 
 typedef struct import_options {
     const char *store;
@@ -28,7 +30,9 @@ typedef struct import_run {
     nm_store *store;
     nm_pipeline *pipeline;
     nm_progress *progress;
-    int open; ///< a transaction is
+    const nm_inputs *inputs;
+    int64_t generation; ///< the run that stands for this import where scenes are generated ones; 0 = not begun
+    int open;           ///< a transaction is
     double began;
     size_t uncommitted; ///< bytes
     uint64_t files, skipped, scenes, agents, agent_states, already, refusals;
@@ -54,10 +58,38 @@ static nm_status commit(import_run *run, nm_error *error) {
     return nm_store_commit(run->store, error);
 }
 
+/// The run of scenes that were generated elsewhere: named after the files, since what made them is not here to be
+/// asked.
+static nm_status begin_generation(import_run *run, nm_error *error) {
+    if (run->generation) return NM_OK;
+    cJSON *parameters = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(parameters, "import");
+    for (size_t i = 0; i < run->inputs->count && i < FILES_NAMED; i++) {
+        char name[1024]; // a file's name may be any bytes
+        nm_text_escape(name, sizeof name, nm_base_name(run->inputs->paths[i]));
+        cJSON_AddItemToArray(files, cJSON_CreateString(name));
+    }
+    nm_json_integer(parameters, "files", run->inputs->count);
+    char *text = cJSON_PrintUnformatted(parameters);
+    cJSON_Delete(parameters);
+    const nm_generation_run row = {.parameters = text, .program = "nearmiss " NM_VERSION};
+    const nm_status status = text ? nm_store_begin_generation(run->store, &row, &run->generation, NULL, error)
+                                  : NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    free(text);
+    return status;
+}
+
+static nm_status take_extras(import_run *run, int64_t scene, const nm_import_extras *extras, nm_error *error) {
+    nm_status status = NM_OK;
+    if (extras->is_generated) status = begin_generation(run, error);
+    if (status == NM_OK) status = nm_import_extras_put(run->store, scene, extras, run->generation, error);
+    return status;
+}
+
 static nm_status take_scene(import_run *run, nm_item *item, nm_error *error) {
     int64_t id;
     nm_status status = begin(run, error);
     if (status == NM_OK) status = nm_store_put_packed(run->store, item->packed, &id, error);
+    if (status == NM_OK && item->extras) status = take_extras(run, id, item->extras, error);
     if (status == NM_OK) {
         run->scenes++;
         run->agents += item->agents;
@@ -68,6 +100,7 @@ static nm_status take_scene(import_run *run, nm_item *item, nm_error *error) {
         status = NM_OK;
     }
     nm_packed_scene_destroy(item->packed);
+    nm_import_extras_destroy(item->extras);
     return status;
 }
 
@@ -111,6 +144,9 @@ static nm_status take(import_run *run, nm_item *item, nm_error *error) {
         status = take_end(run, item, error);
         break;
     case NM_ITEM_END:
+        if (run->generation) status = begin(run, error);
+        if (run->generation && status == NM_OK) status = nm_store_end_generation(run->store, run->generation, error);
+        break;
     case NM_ITEM_NONE:
         break;
     }
@@ -213,7 +249,7 @@ static int import_files(const nm_command *command, const import_options *options
                         const nm_inputs *inputs) {
     nm_error error;
     nm_error_clear(&error);
-    import_run run = {.command = command};
+    import_run run = {.command = command, .inputs = inputs};
     nm_store *lookup = NULL;
     if (nm_store_open(options->store, NM_STORE_CREATE, &run.store, &error) != NM_OK)
         return nm_cli_fail(command, &error);

@@ -26,8 +26,8 @@ static nm_format format_of(const char *path) {
 
 /// An empty or broken file that is meant to be imported must be refused, not overlooked.
 static int named_like_input(const char *path) {
-    static const char *const parts[] = {".xml", ".xosc", ".xodr", ".tfrecord", ".osi", ".csv",
-                                        ".tar", ".zip", ".tgz", ".txz"};
+    static const char *const parts[] = {".xml", ".xosc", ".xodr", ".tfrecord", ".osi",
+                                        ".csv", ".tar",  ".zip",  ".tgz",      ".txz"};
     const char *base = strrchr(path, '/');
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strstr(base ? base : path, parts[i])) return 1;

@@ -22,6 +22,7 @@
 typedef struct result {
     struct result *next;
     nm_packed_scene *packed; ///< NULL: a refusal
+    nm_import_extras *extras;
     uint64_t agents, agent_states;
     size_t bytes;
     nm_error *error;
@@ -72,6 +73,7 @@ struct nm_pipeline {
 
 static void free_result(result *r) {
     nm_packed_scene_destroy(r->packed);
+    nm_import_extras_destroy(r->extras);
     free(r->error);
     free(r);
 }
@@ -177,7 +179,38 @@ typedef struct worker {
     nm_pipeline *pipeline;
     unit *unit;
     nm_packer *packer;
+    nm_import_extras *extras; ///< of the scene that comes next
+    nm_status extras_status;
+    nm_error extras_error;
 } worker;
+
+static void take_extras(void *context, const nm_export_item *item) {
+    worker *w = context;
+    nm_error_clear(&w->extras_error);
+    w->extras_status = nm_import_extras_copy(item, &w->extras, &w->extras_error);
+}
+
+/// Packs a scene with what was said of it before. NULL and *error when that can not be.
+static result *new_scene(worker *w, const nm_scene *scene, nm_error *error) {
+    result *r = calloc(1, sizeof *r);
+    nm_status status = w->extras_status;
+    if (status != NM_OK)
+        *error = w->extras_error;
+    else
+        status = r ? nm_pack_scene(w->packer, scene, &r->packed, error) : NM_ERROR(error, NM_E_MEMORY, "out of memory");
+    if (status != NM_OK) {
+        nm_import_extras_destroy(w->extras);
+        free(r);
+        r = NULL;
+    } else {
+        nm_scene_count(scene, &r->agents, &r->agent_states);
+        r->extras = w->extras;
+        r->bytes = sizeof *r + nm_packed_scene_bytes(r->packed) + (r->extras ? r->extras->bytes : 0);
+    }
+    w->extras = NULL;
+    w->extras_status = NM_OK;
+    return r;
+}
 
 static void take_refusal(void *context, const nm_error *error) {
     worker *w = context;
@@ -187,17 +220,17 @@ static void take_refusal(void *context, const nm_error *error) {
 static nm_status take_scene(void *context, const nm_scene *scene, const char *input, uint64_t record, nm_error *error) {
     worker *w = context;
     nm_error refusal;
-    result *r = calloc(1, sizeof *r);
-    (void)record;
+    nm_status status;
     nm_error_clear(&refusal);
-    nm_status status = r ? nm_pack_scene(w->packer, scene, &r->packed, &refusal)
-                         : NM_ERROR_AT(&refusal, NM_E_MEMORY, input, 0, -1, "out of memory");
-    if (status == NM_OK) {
-        nm_scene_count(scene, &r->agents, &r->agent_states);
-        r->bytes = sizeof *r + nm_packed_scene_bytes(r->packed);
+    result *r = new_scene(w, scene, &refusal);
+    if (r) {
         status = add_result(w->pipeline, w->unit, r);
     } else {
-        free(r);
+        char message[sizeof refusal.message];
+        snprintf(message, sizeof message, "%s", refusal.message);
+        if (record)
+            snprintf(refusal.message, sizeof refusal.message, "record %llu: %.480s", (unsigned long long)record,
+                     message);
         if (!refusal.input[0]) snprintf(refusal.input, sizeof refusal.input, "%s", input);
         status = add_refusal(w->pipeline, w->unit, &refusal);
     }
@@ -233,7 +266,10 @@ static void *run_worker(void *context) {
     nm_pipeline *p = context;
     nm_importer *importer = nm_importer_create(NULL);
     worker w = {.pipeline = p, .packer = nm_packer_create()};
-    if (importer) nm_importer_set_nuplan(importer, &p->nuplan);
+    if (importer) {
+        nm_importer_set_nuplan(importer, &p->nuplan);
+        nm_importer_set_extras(importer, take_extras, &w);
+    }
     for (unit *u; (u = next_work(p));) {
         nm_error error;
         nm_error_clear(&error);
@@ -523,10 +559,12 @@ static void take_result(nm_pipeline *p, unit *u, nm_item *item) {
     p->result_bytes -= r->bytes;
     item->kind = r->packed ? NM_ITEM_SCENE : NM_ITEM_REFUSED;
     item->packed = r->packed;
+    item->extras = r->extras;
     item->agents = r->agents;
     item->agent_states = r->agent_states;
     if (r->error) item->error = *r->error;
     r->packed = NULL;
+    r->extras = NULL;
     free_result(r);
     pthread_cond_broadcast(&p->changed);
 }

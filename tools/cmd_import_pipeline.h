@@ -9,6 +9,7 @@
 
 #include "dataset/import.h"
 #include "scenarios/store.h"
+#include "tools/cmd_import_extras.h"
 
 typedef struct nm_pipeline nm_pipeline;
 
@@ -17,7 +18,7 @@ typedef int nm_known_file(void *context, const char *file, uint64_t size, uint64
 
 typedef enum nm_item_kind {
     NM_ITEM_NONE = 0, ///< nothing was ready in time: ask again
-    NM_ITEM_SCENE,    ///< `packed` is the taker's
+    NM_ITEM_SCENE,    ///< `packed` and `extras` are the taker's
     NM_ITEM_REFUSED,  ///< a scene or file could not be read: `error` says where and why
     NM_ITEM_FILE,     ///< everything of a file was handed out (or it was skipped)
     NM_ITEM_ARCHIVE,  ///< the same of an archive
@@ -27,6 +28,7 @@ typedef enum nm_item_kind {
 typedef struct nm_item {
     nm_item_kind kind;
     nm_packed_scene *packed;
+    nm_import_extras *extras;      ///< NULL: the file says no more
     uint64_t agents, agent_states; ///< of the scene
     nm_error error;
     char file[256];            ///< base name of the file or archive
