@@ -23,22 +23,27 @@ typedef enum nm_encoder_layout {
     NM_ENCODER_FILES    ///< files of their own
 } nm_encoder_layout;
 
-/// What an encoder makes of one scene. Of FILES: the scene's own file is `main`, ID + the encoder's extension; a file
-/// that several scenes share (their map) is `shared`, named by its content, written once.
+/// What an encoder makes of one scene. RECORDS and ROWS fill `main` alone. Of FILES: the scene's own file is `main`, in
+/// a file called main_name or, where that stays "", ID + the encoder's extension; what several scenes share (their map)
+/// is `shared`, written once under shared_name. Both are plain file names: main_name one that is_name knows, shared_name
+/// WORD-0123456789abcdef.EXTENSION, by the content: of two scenes that give the same one, the second's bytes are
+/// dropped. An export that is overwritten removes what is called so and nothing else. Where `main` stays empty the
+/// shared file is all there is of the scene (opendrive): the manifest names it as the scene's, and several may have it.
 typedef struct nm_encoded {
     nm_byte_buffer main;
     nm_byte_buffer shared;
     char shared_name[64]; ///< "map-0123456789abcdef.xodr"; "" = none
-    char main_name[64];   ///< of FILES whose names follow another convention; "" = ID + the extension
+    char main_name[64];   ///< where names follow another convention (osi); "" = ID + the extension
 } nm_encoded;
 
-/// Working memory of one encoder on one thread; what is in it is the encoder's affair.
+/// `work` is the memory of an encoder on one thread; what is in it is the encoder's affair.
 typedef struct nm_encoder {
     nm_export_format format;
     nm_encoder_layout layout;
-    const char *extension; ///< ".tfrecord"
-    const char *header;    ///< of ROWS: the first line of every shard, with its end; else NULL
-    void *(*create)(void); ///< NULL: no memory; a NULL function: the encoder needs none
+    const char *extension;            ///< ".tfrecord"
+    int (*is_name)(const char *file); ///< 1 when it can be a main_name; NULL: the encoder sets none
+    const char *header;               ///< of ROWS: the first line of every shard, with its end; else NULL
+    void *(*create)(void);            ///< NULL: no memory; a NULL function: the encoder needs none
     void (*destroy)(void *work);
     /// The buffers of `out` are emptied before. NM_E_UNSUPPORTED, saying why, for a scene the format cannot hold;
     /// NM_E_MEMORY.

@@ -8,8 +8,8 @@
 #include "dataset/export_files.h"
 #include "dataset/tfrecord.h"
 
-#define ROUND_PER_THREAD 4                 // scenes held encoded
-#define KEEP_CAPACITY ((size_t)8 << 20)    // bytes of a buffer that are kept for the next scene
+#define ROUND_PER_THREAD 4                 // scenes held encoded, at most
+#define ROUND_BYTES ((size_t)64 << 20)     // of all of them, about; one a thread is held whatever its size
 #define MAX_SCENES UINT64_C(1000000000000) // times shards stays within 64 bits
 
 /// What became of one scene of a round.
@@ -35,6 +35,7 @@ struct nm_exporter {
     int worker_count;
     slot *slots; // [slot_count]
     size_t slot_count;
+    size_t largest;              // bytes that the encoder took for one scene, so far
     const nm_export_item *items; // of the round
     nm_export_folder folder;
     nm_export_file shard;
@@ -141,17 +142,31 @@ void nm_exporter_destroy(nm_exporter *exporter) {
 
 // --- encoding --------------------------------------------------------------------------------------------------------
 
-static void empty(nm_byte_buffer *buffer) {
-    if (buffer->capacity > KEEP_CAPACITY) nm_byte_buffer_free(buffer);
+/// Buffers keep their memory for the next scene, as far as that is little.
+static void empty(nm_byte_buffer *buffer, size_t keep) {
+    if (buffer->capacity > keep) nm_byte_buffer_free(buffer);
     buffer->size = 0;
     buffer->failed = 0;
+}
+
+static void release(nm_exporter *exporter, slot *s) {
+    const size_t held = s->out.main.capacity + s->out.shared.capacity;
+    if (held > exporter->largest) exporter->largest = held;
+    empty(&s->out.main, ROUND_BYTES / 2 / exporter->slot_count);
+    empty(&s->out.shared, ROUND_BYTES / 2 / exporter->slot_count);
+}
+
+/// How many of the scenes that are left the next round takes, going by the largest one so far.
+static size_t round_size(const nm_exporter *exporter, size_t left) {
+    size_t count = exporter->slot_count / ROUND_PER_THREAD; // threads
+    const size_t fit = exporter->largest ? ROUND_BYTES / exporter->largest : 0;
+    if (fit > count) count = fit < exporter->slot_count ? fit : exporter->slot_count;
+    return left < count ? left : count;
 }
 
 static nm_status encode_task(void *context, size_t index, int worker, nm_error *error) {
     nm_exporter *exporter = context;
     slot *s = &exporter->slots[index];
-    empty(&s->out.main);
-    empty(&s->out.shared);
     s->out.shared_name[0] = s->out.main_name[0] = '\0';
     nm_error_clear(&s->error);
     s->status = exporter->encoder->encode(exporter->works[worker], &exporter->items[index], &s->out, &s->error);
@@ -308,12 +323,14 @@ nm_status nm_exporter_add(nm_exporter *exporter, const nm_export_item *items, si
     if (count > exporter->options.scenes - exporter->given)
         status = NM_ERROR(&trouble, NM_E_LIMIT, "more scenes come than the %" PRIu64 " that were announced",
                           exporter->options.scenes);
-    for (size_t done = 0; done < count && status == NM_OK; done += exporter->slot_count) {
-        const size_t left = count - done, round = left < exporter->slot_count ? left : exporter->slot_count;
+    for (size_t done = 0, round; done < count && status == NM_OK; done += round) {
+        round = round_size(exporter, count - done);
         exporter->items = items + done;
         status = nm_thread_pool_for(exporter->pool, round, 1, encode_task, exporter, &trouble);
-        for (size_t i = 0; i < round && status == NM_OK; i++)
+        for (size_t i = 0; i < round && status == NM_OK; i++) {
             status = write_slot(exporter, &items[done + i], &exporter->slots[i], refused, context, &trouble);
+            release(exporter, &exporter->slots[i]);
+        }
     }
     if (status == NM_OK) return NM_OK;
     exporter->failure = trouble;

@@ -69,8 +69,8 @@ static int is_ours(const char *file, const nm_encoder *encoder) {
     const size_t length = strlen(name);
     if (length > 22 && strcmp(name + length - 5, ".part") == 0 && name[length - 22] == '.') name[length - 22] = '\0';
     if (strcmp(name, SUMS) == 0 || strcmp(name, MANIFEST) == 0) return 1;
-    return encoder->layout == NM_ENCODER_FILES ? is_single(name, encoder->extension)
-                                               : is_shard(name, encoder->extension);
+    if (encoder->layout != NM_ENCODER_FILES) return is_shard(name, encoder->extension);
+    return is_single(name, encoder->extension) || (encoder->is_name && encoder->is_name(name));
 }
 
 static nm_status io_error(const char *path, const char *what, nm_error *error) {

@@ -1,4 +1,5 @@
 /// A scene as an OSI trace: a GroundTruth message a step.
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -355,6 +356,19 @@ static void name_file(const nm_export_item *item, char *name, size_t size) {
              NM_OSI_PATCH, NM_OSI_PROTOBUF, scene->step_count, item->id);
 }
 
+/// The same of any release: 0 stands for a digit, + for one and more.
+static int is_name(const char *file) {
+    const char *at = file;
+    for (const char *p = "00000000T000000Z_gt_+_+_+_000000"; *p; p++) {
+        if (*p != '0' && *p != '+' && *at != *p) return 0;
+        if ((*p == '0' || *p == '+') && !isdigit((unsigned char)*at)) return 0;
+        at++;
+        while (*p == '+' && isdigit((unsigned char)*at)) at++;
+    }
+    while (isdigit((unsigned char)*at)) at++;
+    return strcmp(at, ".osi") == 0;
+}
+
 static nm_status encode_as(const nm_export_item *item, int complete, nm_encoded *out, nm_error *error) {
     const nm_scene *scene = item->scene;
     writing w = {.scene = scene,
@@ -385,6 +399,9 @@ static nm_status encode_complete(void *work, const nm_export_item *item, nm_enco
 }
 
 const nm_encoder nm_encoder_osi = {
-    .format = NM_EXPORT_OSI, .layout = NM_ENCODER_FILES, .extension = ".osi", .encode = encode};
-const nm_encoder nm_encoder_osi_complete = {
-    .format = NM_EXPORT_OSI_COMPLETE, .layout = NM_ENCODER_FILES, .extension = ".osi", .encode = encode_complete};
+    .format = NM_EXPORT_OSI, .layout = NM_ENCODER_FILES, .extension = ".osi", .is_name = is_name, .encode = encode};
+const nm_encoder nm_encoder_osi_complete = {.format = NM_EXPORT_OSI_COMPLETE,
+                                            .layout = NM_ENCODER_FILES,
+                                            .extension = ".osi",
+                                            .is_name = is_name,
+                                            .encode = encode_complete};
