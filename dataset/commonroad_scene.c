@@ -114,10 +114,11 @@ static nm_status count_steps(const nm_cr_build *build, const nm_import_limits *l
         if (state->time > last) last = state->time;
     }
     *step_count = last + 1;
-    if ((uint64_t)*step_count * tracks > limits->max_cells)
+    const uint64_t most = nm_import_cells(limits, d->states.count);
+    if ((uint64_t)*step_count * tracks > most)
         return NM_ERROR_AT(build->error, NM_E_LIMIT, build->name, 0, -1,
                            "%u obstacles over %u time steps are more than %llu states", tracks, *step_count,
-                           (unsigned long long)limits->max_cells);
+                           (unsigned long long)most);
     return NM_OK;
 }
 

@@ -25,15 +25,20 @@ typedef enum nm_encoder_layout {
 
 /// What an encoder makes of one scene. RECORDS and ROWS fill `main` alone. Of FILES: the scene's own file is `main`, in
 /// a file called main_name or, where that stays "", ID + the encoder's extension; what several scenes share (their map)
-/// is `shared`, written once under shared_name. Both are plain file names: main_name one that is_name knows, shared_name
-/// WORD-0123456789abcdef.EXTENSION, by the content: of two scenes that give the same one, the second's bytes are
-/// dropped. An export that is overwritten removes what is called so and nothing else. Where `main` stays empty the
-/// shared file is all there is of the scene (opendrive): the manifest names it as the scene's, and several may have it.
+/// is `shared`, written once under shared_name. Both are plain file names: main_name one that is_name knows,
+/// shared_name WORD-0123456789abcdef.EXTENSION, by the content: of two scenes that give the same one, the second's
+/// bytes are dropped. An export that is overwritten removes what is called so and nothing else. Where `main` stays
+/// empty the shared file is all there is of the scene (opendrive): the manifest names it as the scene's, and several
+/// may have it.
 typedef struct nm_encoded {
     nm_byte_buffer main;
     nm_byte_buffer shared;
     char shared_name[64]; ///< "map-0123456789abcdef.xodr"; "" = none
     char main_name[64];   ///< where names follow another convention (osi); "" = ID + the extension
+    /// Given to the encoder: 1 when a shared file of that name is written already, so that its bytes need not be made
+    /// again. Safe from any thread while scenes are encoded. NULL: none is.
+    int (*is_written)(const void *written, const char *shared_name);
+    const void *written;
 } nm_encoded;
 
 /// `work` is the memory of an encoder on one thread; what is in it is the encoder's affair.

@@ -1,5 +1,6 @@
 /// Shares scenes out to threads, and puts what comes back into files in the order of the scenes.
 #include "dataset/export.h"
+#include "base/text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -56,15 +57,25 @@ static nm_status no_memory(nm_error *error) {
     return NM_ERROR(error, NM_E_MEMORY, "out of memory");
 }
 
+/// No folders, nothing hidden, nothing that a line of SHA256SUMS could not hold.
+static int may_begin_a_name(const char *name) {
+    if (!name || !name[0] || name[0] == '.' || strlen(name) > 200) return 0;
+    for (const char *c = name; *c; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f || *c == '/' || *c == '\\') return 0;
+    }
+    return 1;
+}
+
 static nm_status check_options(const nm_export_options *options, nm_error *error) {
     if (!nm_encoder_of(options->format))
         return NM_ERROR(error, NM_E_UNSUPPORTED, "this build does not write the format %s",
                         nm_export_format_name(options->format));
     if (!options->folder || !options->folder[0]) return NM_ERROR(error, NM_E_ARGUMENT, "no folder to write to");
-    if (!options->name || !options->name[0] || options->name[0] == '.' || strchr(options->name, '/') ||
-        strlen(options->name) > 200)
-        return NM_ERROR(error, NM_E_ARGUMENT, "'%.100s' can not begin the name of a file",
-                        options->name ? options->name : "");
+    if (!may_begin_a_name(options->name)) {
+        char shown[128];
+        nm_text_escape(shown, sizeof shown, options->name ? options->name : "");
+        return NM_ERROR(error, NM_E_ARGUMENT, "'%s' can not begin the name of a file", shown);
+    }
     if (options->shards == 0 || options->shards > NM_SHARDS_MAX)
         return NM_ERROR(error, NM_E_ARGUMENT, "%" PRIu32 " shards, not 1 to %u", options->shards, NM_SHARDS_MAX);
     if (options->scenes > MAX_SCENES)
@@ -140,7 +151,7 @@ void nm_exporter_destroy(nm_exporter *exporter) {
     free(exporter);
 }
 
-// --- encoding --------------------------------------------------------------------------------------------------------
+// --- rounds ----------------------------------------------------------------------------------------------------------
 
 /// Buffers keep their memory for the next scene, as far as that is little.
 static void empty(nm_byte_buffer *buffer, size_t keep) {
@@ -164,10 +175,48 @@ static size_t round_size(const nm_exporter *exporter, size_t left) {
     return left < count ? left : count;
 }
 
+// --- names -----------------------------------------------------------------------------------------------------------
+
+static size_t place_of(const name_set *set, const char *name) {
+    uint64_t hash = UINT64_C(14695981039346656037); // FNV-1a
+    for (const char *c = name; *c; c++) hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
+    size_t at = (size_t)hash & (set->room - 1);
+    while (set->names[at][0] && strcmp(set->names[at], name) != 0) at = (at + 1) & (set->room - 1);
+    return at;
+}
+
+static int has_name(const void *context, const char *name) {
+    const name_set *set = context;
+    return set->room && set->names[place_of(set, name)][0];
+}
+
+/// 1 when the name is new, 0 when it was there, -1 when memory is out.
+static int add_name(name_set *set, const char *name) {
+    if (2 * (set->count + 1) > set->room) {
+        name_set grown = {.room = set->room ? 2 * set->room : 64, .count = set->count};
+        grown.names = calloc(grown.room, sizeof *grown.names);
+        if (!grown.names) return -1;
+        for (size_t i = 0; i < set->room; i++) {
+            if (set->names[i][0]) memcpy(grown.names[place_of(&grown, set->names[i])], set->names[i], 64);
+        }
+        free(set->names);
+        *set = grown;
+    }
+    const size_t at = place_of(set, name);
+    if (set->names[at][0]) return 0;
+    snprintf(set->names[at], 64, "%s", name);
+    set->count++;
+    return 1;
+}
+
+// --- encoding --------------------------------------------------------------------------------------------------------
+
 static nm_status encode_task(void *context, size_t index, int worker, nm_error *error) {
     nm_exporter *exporter = context;
     slot *s = &exporter->slots[index];
     s->out.shared_name[0] = s->out.main_name[0] = '\0';
+    s->out.is_written = has_name;
+    s->out.written = &exporter->shared;
     nm_error_clear(&s->error);
     s->status = exporter->encoder->encode(exporter->works[worker], &exporter->items[index], &s->out, &s->error);
     if (s->status == NM_OK && (s->out.main.failed || s->out.shared.failed)) s->status = no_memory(&s->error);
@@ -231,33 +280,6 @@ static nm_status write_whole(nm_exporter *exporter, const char *name, const nm_b
     if (status == NM_OK) return nm_export_file_keep(&exporter->folder, &file, error);
     nm_export_file_drop(&file);
     return status;
-}
-
-static size_t place_of(const name_set *set, const char *name) {
-    uint64_t hash = UINT64_C(14695981039346656037); // FNV-1a
-    for (const char *c = name; *c; c++) hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
-    size_t at = (size_t)hash & (set->room - 1);
-    while (set->names[at][0] && strcmp(set->names[at], name) != 0) at = (at + 1) & (set->room - 1);
-    return at;
-}
-
-/// 1 when the name is new, 0 when it was there, -1 when memory is out.
-static int add_name(name_set *set, const char *name) {
-    if (2 * (set->count + 1) > set->room) {
-        name_set grown = {.room = set->room ? 2 * set->room : 64, .count = set->count};
-        grown.names = calloc(grown.room, sizeof *grown.names);
-        if (!grown.names) return -1;
-        for (size_t i = 0; i < set->room; i++) {
-            if (set->names[i][0]) memcpy(grown.names[place_of(&grown, set->names[i])], set->names[i], 64);
-        }
-        free(set->names);
-        *set = grown;
-    }
-    const size_t at = place_of(set, name);
-    if (set->names[at][0]) return 0;
-    snprintf(set->names[at], 64, "%s", name);
-    set->count++;
-    return 1;
 }
 
 static nm_status write_files(nm_exporter *exporter, const nm_export_item *item, const slot *s, char name[64],

@@ -94,7 +94,8 @@ typedef struct nm_import_limits {
     uint32_t max_tracks;     ///< default 1,000,000 a scene
     uint32_t max_steps;      ///< default 100,000
     uint32_t max_lanes;      ///< default 1,000,000
-    uint64_t max_cells;      ///< tracks times steps of a scene, which are stored densely; default 2^26
+    uint64_t max_cells;      ///< tracks times steps of a scene, which are stored densely; default 2^26. Of XML no more
+                             ///< than 2^22 and 64 for each state that is stated
 } nm_import_limits;
 NM_API nm_import_limits nm_import_limits_default(void);
 

@@ -16,8 +16,8 @@
 struct nm_opendrive_writer {
     nm_ow_plan plan;
     nm_pile crossings;       // crossing: by road
-    nm_byte_buffer document; // of the encoder: the last one, of the map with this hash
-    uint64_t map_hash, reference_hash;
+    nm_byte_buffer document; // to be shared: the last one
+    uint64_t name;           // of it
     int kept;
 };
 
@@ -456,9 +456,13 @@ static void write_header(const nm_ow_plan *plan, const char *geo_reference, nm_b
     nm_byte_buffer_text(out, "  </header>\n");
 }
 
+static nm_status no_roads(nm_error *error) {
+    return NM_ERROR(error, NM_E_UNSUPPORTED, "a map without lanes has no roads");
+}
+
 nm_status nm_opendrive_write(nm_opendrive_writer *writer, const nm_map *map, const char *geo_reference,
                              nm_byte_buffer *out, nm_error *error) {
-    if (map->lane_count == 0) return NM_ERROR(error, NM_E_UNSUPPORTED, "a map without lanes has no roads");
+    if (map->lane_count == 0) return no_roads(error);
     nm_status status = nm_map_prepare(map, error);
     if (status != NM_OK) return status;
     nm_ow_plan *plan = &writer->plan;
@@ -483,19 +487,19 @@ nm_status nm_opendrive_share(nm_opendrive_writer *writer, const nm_scene *scene,
     for (uint32_t i = 0; i < scene->tag_count && !reference; ++i) {
         if (strncmp(scene->tags[i], TAG, sizeof TAG - 1) == 0) reference = scene->tags[i] + sizeof TAG - 1;
     }
-    uint64_t reference_hash = reference ? nm_hash_bytes(reference, strlen(reference), 0) : 0;
-    if (!writer->kept || writer->map_hash != scene->map->hash || writer->reference_hash != reference_hash) {
+    const uint64_t name = reference ? nm_hash_bytes(reference, strlen(reference), scene->map->hash) : scene->map->hash;
+    if (scene->map->lane_count == 0) return no_roads(error);
+    snprintf(out->shared_name, sizeof out->shared_name, "map-%016llx.xodr", (unsigned long long)name);
+    if (out->is_written && out->is_written(out->written, out->shared_name)) return NM_OK;
+    if (!writer->kept || writer->name != name) {
         writer->kept = 0;
         writer->document.size = 0;
         writer->document.failed = 0;
         nm_status status = nm_opendrive_write(writer, scene->map, reference, &writer->document, error);
         if (status != NM_OK) return status;
         writer->kept = 1;
-        writer->map_hash = scene->map->hash;
-        writer->reference_hash = reference_hash;
+        writer->name = name;
     }
-    snprintf(out->shared_name, sizeof out->shared_name, "map-%016llx.xodr",
-             (unsigned long long)nm_hash_bytes(writer->document.bytes, writer->document.size, 0));
     nm_byte_buffer_put(&out->shared, writer->document.bytes, writer->document.size);
     return NM_OK;
 }

@@ -30,9 +30,9 @@ nm_status nm_opendrive_write(nm_opendrive_writer *writer, const nm_map *map, con
 /// Where a lane went in the last document: the number that is the id of its road, and its id on it.
 void nm_opendrive_lane(const nm_opendrive_writer *writer, uint32_t lane, uint32_t *road, int32_t *lane_id);
 
-/// The road network of a scene as a file that scenes share: fills shared and shared_name (by content,
-/// "map-0123456789abcdef.xodr"). The geo_reference is what follows the colon in the scene's tag "geoReference:...".
-/// Scenes in a row often share a map: the last document is kept. Errors as above.
+/// The road network of a scene as a file that scenes share: fills shared_name, "map-0123456789abcdef.xodr", by the map
+/// and the geo_reference, and shared, unless it is written already. The geo_reference is what follows the colon in the
+/// scene's tag "geoReference:...". Scenes in a row often share a map: the last document is kept. Errors as above.
 nm_status nm_opendrive_share(nm_opendrive_writer *writer, const nm_scene *scene, nm_encoded *out, nm_error *error);
 
 extern const nm_encoder nm_encoder_opendrive; ///< main stays empty: the map is all there is

@@ -102,10 +102,11 @@ static nm_status count_steps(build *b) {
                            b->dt, b->context->limits.max_steps);
     b->steps = (uint32_t)steps;
     uint64_t cells = (uint64_t)b->steps * d->entities.count;
-    if (cells > b->context->limits.max_cells)
+    const uint64_t most = nm_import_cells(&b->context->limits, d->vertices.count);
+    if (cells > most)
         return NM_ERROR_AT(b->error, NM_E_LIMIT, b->name, 0, -1,
                            "%zu entities over %u time steps are more than %llu states", d->entities.count, b->steps,
-                           (unsigned long long)b->context->limits.max_cells);
+                           (unsigned long long)most);
     return NM_OK;
 }
 

@@ -24,6 +24,13 @@ typedef struct nm_reader_context {
                         ///< of an archive
 } nm_reader_context;
 
+/// How many cells (tracks times steps) a scene may have of which a file states so many states. Who stands for as many
+/// steps as are declared costs a text nothing: 100 kB must not become gigabytes.
+static inline uint64_t nm_import_cells(const nm_import_limits *limits, uint64_t stated) {
+    const uint64_t most = (UINT64_C(1) << 22) + 64 * stated;
+    return most < limits->max_cells ? most : limits->max_cells;
+}
+
 /// Reads one CommonRoad document. *scene is set on success.
 nm_status nm_commonroad_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
                              const nm_scene **scene, nm_error *error);

@@ -14,7 +14,7 @@
 #include "tools/scene_ids.h"
 
 #define BATCH_PER_THREAD 8
-#define CACHE_MIB 4u ///< of pages, for each thread's store: every scene is read once
+#define CACHE_MIB 4u         ///< of pages, for each thread's store: every scene is read once
 #define REFUSALS_KEPT 10000u ///< listed in full; more are only counted
 
 typedef struct export_options {
@@ -369,7 +369,8 @@ static int export_scenes(export_run *run, const nm_common *common, int id_count,
         nm_progress_finish(run->progress);
     }
     if (status == NM_OK) status = nm_exporter_finish(run->exporter, &run->totals, &error);
-    const int result = status == NM_OK ? report(run, common, nm_clock() - start) : nm_cli_fail(run->command, &error);
+    int result = status == NM_OK ? report(run, common, nm_clock() - start) : nm_cli_fail(run->command, &error);
+    if (status == NM_E_ARGUMENT) result = NM_EXIT_USAGE; // --name
     close_run(run);
     return result;
 }

@@ -343,6 +343,28 @@ static void behaviour_is_refused(void **state) {
     assert_non_null(strstr(c.refusal.message, "behaviour"));
 }
 
+/// A few bytes that stand for millions of states: as many as the limits of a scene allow, but not of so short a file.
+static void a_short_document_is_a_small_scene(void **state) {
+    (void)state;
+    nm_byte_buffer out = {0};
+    nm_byte_buffer_text(&out, "<OpenSCENARIO><FileHeader revMajor=\"1\"/><ParameterDeclarations><ParameterDeclaration "
+                              "name=\"nearmiss_steps\" value=\"100000\"/></ParameterDeclarations><Entities>");
+    for (int i = 0; i < 50; ++i) nm_byte_buffer_format(&out, "<ScenarioObject name=\"e%d\"/>", i);
+    nm_byte_buffer_text(&out, "</Entities><Storyboard><Init><Actions>");
+    for (int i = 0; i < 50; ++i)
+        nm_byte_buffer_format(&out,
+                              "<Private entityRef=\"e%d\"><PrivateAction><TeleportAction><Position><WorldPosition "
+                              "x=\"%d\" y=\"0\"/></Position></TeleportAction></PrivateAction></Private>",
+                              i, i);
+    nm_byte_buffer_text(&out, "</Actions></Init></Storyboard></OpenSCENARIO>");
+    assert_true(50u * 100000u < nm_import_limits_default().max_cells);
+    catch c = import_bytes("bomb.xosc", out.bytes, out.size);
+    assert_int_equal(c.scenes, 0);
+    assert_int_equal(c.refusal.code, NM_E_LIMIT);
+    assert_non_null(strstr(c.refusal.message, "50 entities over 100000 time steps"));
+    nm_byte_buffer_free(&out);
+}
+
 /// Cut anywhere, a document is refused, with the file's name.
 static void cut_documents_are_refused(void **state) {
     (void)state;
@@ -369,6 +391,7 @@ int main(void) {
         cmocka_unit_test(bad_documents_are_refused),
         cmocka_unit_test(behaviour_is_refused),
         cmocka_unit_test(cut_documents_are_refused),
+        cmocka_unit_test(a_short_document_is_a_small_scene),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,6 +114,36 @@ static void exports_come_back_on_their_roads(void **state) {
     encoding_end(&e);
 }
 
+static int all_but_one(const void *written, const char *name) {
+    return strcmp(written, name) != 0;
+}
+
+/// What is written already is named, and its bytes are not made again.
+static void networks_are_made_once(void **state) {
+    (void)state;
+    const nm_export_format formats[] = {NM_EXPORT_OPENSCENARIO, NM_EXPORT_OPENDRIVE};
+    const nm_scene *scene = random_scene(builtin_specs[0], 1, WITH_EGO);
+    const nm_export_item item = {.scene = scene, .id = 1};
+    for (size_t i = 0; i < 2; ++i) {
+        encoding e = encoding_begin(formats[i]);
+        nm_error error;
+        char name[64];
+        must(encode_scene(&e, &item, &error), &error);
+        assert_true(e.out.shared.size > 0);
+        snprintf(name, sizeof name, "%s", e.out.shared_name);
+        e.out.is_written = all_but_one;
+        e.out.written = "map-0000000000000000.xodr";
+        must(encode_scene(&e, &item, &error), &error);
+        assert_string_equal(e.out.shared_name, name);
+        assert_int_equal(e.out.shared.size, 0);
+        e.out.written = name;
+        must(encode_scene(&e, &item, &error), &error);
+        assert_true(e.out.shared.size > 0);
+        encoding_end(&e);
+    }
+    nm_scene_destroy(scene);
+}
+
 // --- others' ---------------------------------------------------------------------------------------------------------
 
 static void networks_are_read_beside_the_document(void **state) {
@@ -222,9 +252,8 @@ static void bad_networks_are_refused_by_name(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exports_come_back_on_their_roads),
-        cmocka_unit_test(networks_are_read_beside_the_document),
-        cmocka_unit_test(nothing_else_is_opened),
+        cmocka_unit_test(exports_come_back_on_their_roads),      cmocka_unit_test(networks_are_made_once),
+        cmocka_unit_test(networks_are_read_beside_the_document), cmocka_unit_test(nothing_else_is_opened),
         cmocka_unit_test(bad_networks_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
