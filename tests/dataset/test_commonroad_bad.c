@@ -177,6 +177,34 @@ static void test_limits(void **state) {
     free(text);
 }
 
+/// Who stands for 100,000 steps costs a text nothing: as a scene he must not cost gigabytes.
+static void test_short_documents_are_small_scenes(void **state) {
+    (void)state;
+    static const char box[] = "<shape><rectangle><length>4</length><width>2</width></rectangle></shape><initialState>"
+                              "<position><point><x>1</x><y>1</y></point></position><orientation><exact>0</exact>"
+                              "</orientation><time><exact>0</exact></time></initialState>";
+    char *text = read_document("smallest.xml", NULL), *last = strstr(text, "</commonRoad>"), *bytes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&bytes, &size);
+    assert_true(out && last);
+    fwrite(text, 1, (size_t)(last - text), out);
+    for (int i = 2; i < 52; ++i)
+        fprintf(out, "<staticObstacle id=\"%d\"><type>parkedVehicle</type>%s</staticObstacle>", i, box);
+    fprintf(out,
+            "<dynamicObstacle id=\"99\"><type>car</type>%s<trajectory><state><position><point><x>9</x><y>1</y></point>"
+            "</position><orientation><exact>0</exact></orientation><time><exact>99999</exact></time></state>"
+            "</trajectory></dynamicObstacle>%s",
+            box, last);
+    fclose(out);
+    assert_true(51u * 100000u < nm_import_limits_default().max_cells);
+    catch c = import_bytes("bomb.xml", bytes, size);
+    assert_int_equal(c.scenes, 0);
+    assert_int_equal(c.refusal.code, NM_E_LIMIT);
+    if (!strstr(c.refusal.message, "51 obstacles over 100000 time steps")) fail_msg("%s", c.refusal.message);
+    free(bytes);
+    free(text);
+}
+
 /// A sink that says no ends the import with its own status.
 static nm_status full_disk(void *context, const nm_scene *scene, const char *input, uint64_t record, nm_error *error) {
     (void)context, (void)input, (void)record;
@@ -330,6 +358,7 @@ int main(void) {
         cmocka_unit_test(test_not_xml),
         cmocka_unit_test(test_without_refusal_sink),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_short_documents_are_small_scenes),
         cmocka_unit_test(test_sink_fails),
         cmocka_unit_test(test_large),
         cmocka_unit_test(test_dense_bomb),
