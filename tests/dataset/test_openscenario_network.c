@@ -168,6 +168,10 @@ static void networks_are_read_beside_the_document(void **state) {
     c = import_document(importer, &f);
     assert_float_equal(c.scene->map->lanes[0].length, 60, 1e-3);
     release_catch(&c);
+    put_file(&f, "a.xodr", text, road(text, sizeof text, "", "0", 70)); // nor one that is as long
+    c = import_document(importer, &f);
+    assert_float_equal(c.scene->map->lanes[0].length, 70, 1e-3);
+    release_catch(&c);
     put_file(&f, "a.xodr", text, road(text, sizeof text, "<offset x=\"7\" y=\"0\" z=\"0\" hdg=\"0\"/>", "0", 60));
     c = import_document(importer, &f); // its roads lie 7 m elsewhere in the scenario's frame
     assert_int_equal(c.scene->map->lane_count, 0);
