@@ -352,8 +352,8 @@ static int run_import(const nm_command *command, int argc, char **argv) {
 
 const nm_command nm_command_import = {
     .name = "import",
-    .summary = "Reads recorded scenes (CommonRoad XML, Waymo Open Motion TFRecord, nuPlan logs) and road networks "
-               "(OpenDRIVE, nuPlan maps), in archives and folders, too, into a store.",
+    .summary = "Reads scenes (WOMD, nuPlan, CommonRoad, OpenSCENARIO, OSI, nearmiss, CSV: docs/formats.md) and road "
+               "networks (OpenDRIVE, nuPlan maps), in archives and folders, too, into a store.",
     .usage = "import FILE|FOLDER|BASE@SHARDS... --store S.db [--maps DIR] [--again]",
     .example = "nearmiss import ngsim-train.tar.xz --store scenes.db",
     .run = run_import,
