@@ -291,7 +291,7 @@ static void test_map(void **state) {
     assert_ptr_equal(&map->lanes[map->neighbours[l11->right.first].lane], l12);
     assert_ptr_equal(&map->lanes[map->neighbours[l12->left.first].lane], l11);
     assert_true((c21->flags & NM_LANE_JUNCTION) && (c22->flags & NM_LANE_JUNCTION));
-    assert_false(nm_map_source_flags(map, (uint32_t)(l12 - map->lanes)) & NM_LANE_JUNCTION);
+    assert_false(nm_map_get_source(map).lane_flags[l12 - map->lanes] & NM_LANE_JUNCTION);
     assert_int_equal(c21->junction, c22->junction);
     assert_int_equal(c21->turn, NM_TURN_STRAIGHT);
     assert_int_equal(c22->turn, NM_TURN_LEFT);
