@@ -1,5 +1,6 @@
 #include "scenarios/results.h"
 
+#include <float.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 #define SCHEMA 4
 #define BUSY_MS 10000
 
-enum { FIND_RUN = 0, PUT_RUN, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
+enum { FIND_RUN = 0, PUT_RUN, FORGET, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
 
 #define SAME_RUN                                                                                                       \
     "planner = ?1 AND agents = ?2 AND idm = ?3 AND execution = ?4 AND seconds = ?5 AND deadline_s = ?6 AND "           \
@@ -49,7 +50,9 @@ static const char *const migrations[SCHEMA - 1] = {
 static const char *const texts[STATEMENT_COUNT] = {
     [FIND_RUN] = "SELECT id FROM run WHERE " SAME_RUN " ORDER BY id LIMIT 1",
     [PUT_RUN] = "INSERT INTO run (planner, agents, idm, execution, seconds, deadline_s, seed, weights, store, program, "
-                "config, adversary, started_utc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                "config, adversary, started_utc) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 WHERE "
+                "NOT EXISTS (SELECT 1 FROM run WHERE " SAME_RUN ")", // somebody else may begin it at the same time
+    [FORGET] = "DELETE FROM episode WHERE run = ?1",
     [END_RUN] = "UPDATE run SET finished_utc = ?2 WHERE id = ?1",
     [HAS] = "SELECT scene_hash FROM episode WHERE run = ?1 AND scene = ?2",
     [PUT] = "INSERT OR REPLACE INTO episode (run, scene, scene_hash, name, type, outcome, reason, start_step, "
@@ -274,22 +277,33 @@ static nm_status finish(const nm_results *r, sqlite3_stmt *s, const char *what, 
     return status;
 }
 
-nm_status nm_results_begin_run(nm_results *r, const nm_results_run *run, int64_t *id, nm_error *error) {
+/// *id 0: there is none.
+static nm_status find_run(nm_results *r, const nm_results_run *run, int64_t *id, nm_error *error) {
     sqlite3_stmt *s = bind_run(r, FIND_RUN, run);
     const int result = sqlite3_step(s);
-    if (result == SQLITE_ROW) *id = sqlite3_column_int64(s, 0);
-    nm_status status =
+    *id = result == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+    const nm_status status =
         result == SQLITE_ROW || result == SQLITE_DONE ? NM_OK : fail(r, result, "looking for a run", error);
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
-    if (status != NM_OK || result == SQLITE_ROW) return status;
+    return status;
+}
+
+nm_status nm_results_begin_run(nm_results *r, const nm_results_run *run, int64_t *id, nm_error *error) {
+    nm_status status = find_run(r, run, id, error);
+    if (status != NM_OK || *id) return status;
     char started[32];
     utc_now(started);
-    s = bind_run(r, PUT_RUN, run);
+    sqlite3_stmt *s = bind_run(r, PUT_RUN, run);
     bind_text(s, 13, started);
     status = finish(r, s, "writing a run", error);
-    *id = sqlite3_last_insert_rowid(r->db);
-    return status;
+    return status == NM_OK ? find_run(r, run, id, error) : status;
+}
+
+nm_status nm_results_forget(nm_results *r, int64_t run, nm_error *error) {
+    sqlite3_stmt *s = r->statements[FORGET];
+    sqlite3_bind_int64(s, 1, run);
+    return finish(r, s, "forgetting the episodes of a run", error);
 }
 
 nm_status nm_results_end_run(nm_results *r, int64_t run, nm_error *error) {
@@ -325,11 +339,11 @@ static void bind_number(sqlite3_stmt *s, int at, double value) {
         sqlite3_bind_null(s, at);
 }
 
-static void bind_step(sqlite3_stmt *s, int at, uint32_t sample, uint32_t start) {
-    if (sample == NM_NONE)
+void nm_results_bind_index(sqlite3_stmt *s, int at, uint32_t index, uint32_t start) {
+    if (index == NM_NONE)
         sqlite3_bind_null(s, at);
     else
-        sqlite3_bind_int64(s, at, (int64_t)start + sample);
+        sqlite3_bind_int64(s, at, (int64_t)start + index);
 }
 
 static void bind_score(sqlite3_stmt *s, const nm_episode *e) {
@@ -341,14 +355,14 @@ static void bind_score(sqlite3_stmt *s, const nm_episode *e) {
                        (int64_t)e->score.at_fault_people + e->score.at_fault_vehicles + e->score.at_fault_objects);
     const nm_nuplan_collision *first = e->collision_count ? e->collisions : NULL;
     bind_text(s, 22, first ? nm_nuplan_class_name((nm_nuplan_class)first->collision_class) : "");
-    bind_step(s, 23, first ? first->step : NM_NONE, e->start_step);
-    bind_step(s, 24, first ? first->track : NM_NONE, 0);
+    nm_results_bind_index(s, 23, first ? first->step : NM_NONE, e->start_step);
+    nm_results_bind_index(s, 24, first ? first->track : NM_NONE, 0);
 }
 
 static void bind_danger(sqlite3_stmt *s, const nm_episode *e) {
     for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m) bind_number(s, 32 + m, (double)e->danger.value[m]);
-    bind_step(s, 32 + NM_EGO_MEASURE_COUNT, e->danger.worst_step, e->start_step);
-    bind_step(s, 33 + NM_EGO_MEASURE_COUNT, e->danger.worst_track, 0);
+    nm_results_bind_index(s, 32 + NM_EGO_MEASURE_COUNT, e->danger.worst_step, e->start_step);
+    nm_results_bind_index(s, 33 + NM_EGO_MEASURE_COUNT, e->danger.worst_track, 0);
 }
 
 static nm_status put_collisions(nm_results *r, int64_t run, const nm_results_row *row, nm_error *error) {
@@ -359,8 +373,8 @@ static nm_status put_collisions(nm_results *r, int64_t run, const nm_results_row
         sqlite3_stmt *s = r->statements[PUT_COLLISION];
         sqlite3_bind_int64(s, 1, run);
         sqlite3_bind_int64(s, 2, row->scene);
-        bind_step(s, 3, c->step, e->start_step);
-        bind_step(s, 4, c->track, 0);
+        nm_results_bind_index(s, 3, c->step, e->start_step);
+        nm_results_bind_index(s, 4, c->track, 0);
         bind_text(s, 5, nm_nuplan_type_name((nm_nuplan_type)c->type));
         bind_text(s, 6, nm_nuplan_class_name((nm_nuplan_class)c->collision_class));
         sqlite3_bind_int64(s, 7, c->at_fault);
@@ -381,18 +395,18 @@ static nm_status put_episode(nm_results *r, int64_t run, const nm_results_row *r
     bind_text(s, 6, nm_episode_outcome_name(e->outcome));
     bind_text(s, 7, e->reason);
     sqlite3_bind_int64(s, 8, e->start_step);
-    bind_step(s, 9, e->samples ? e->ego_track : NM_NONE, 0);
+    nm_results_bind_index(s, 9, e->samples ? e->ego_track : NM_NONE, 0);
     sqlite3_bind_int64(s, 10, e->samples);
     bind_score(s, e);
     bind_number(s, 25, (double)e->min_ttc);
     bind_number(s, 26, (double)e->min_distance);
     bind_text(s, 27, e->worst);
-    bind_step(s, 28, e->worst_sample, e->start_step);
+    nm_results_bind_index(s, 28, e->worst_sample, e->start_step);
     sqlite3_bind_double(s, 29, 1e3 * e->plan_mean);
     sqlite3_bind_double(s, 30, 1e3 * e->plan_max);
     sqlite3_bind_double(s, 31, e->wall_seconds);
     bind_danger(s, e);
-    bind_step(s, 40, e->adversary, 0);
+    nm_results_bind_index(s, 40, e->adversary, 0);
     sqlite3_bind_int64(s, 41, e->staged);
     sqlite3_bind_int64(s, 42, e->met);
     bind_text(s, 43, e->adversary != NM_NONE ? nm_avoid_label_name(e->avoid) : "");
@@ -414,13 +428,26 @@ static const char *text_of(sqlite3_stmt *s, int at, nm_arena *arena) {
     return copy;
 }
 
-static double number_of(sqlite3_stmt *s, int at, double missing) {
-    return sqlite3_column_type(s, at) == SQLITE_NULL ? missing : sqlite3_column_double(s, at);
+double nm_results_number(sqlite3_stmt *s, int at, double missing) {
+    const double value = sqlite3_column_double(s, at);
+    return sqlite3_column_type(s, at) == SQLITE_NULL || !(fabs(value) <= (double)FLT_MAX) ? missing : value;
 }
 
-static uint32_t step_of(sqlite3_stmt *s, int at, uint32_t start) {
-    const int64_t value = sqlite3_column_int64(s, at) - (int64_t)start;
-    return sqlite3_column_type(s, at) == SQLITE_NULL || value < 0 || value >= NM_NONE ? NM_NONE : (uint32_t)value;
+double nm_results_share(sqlite3_stmt *s, int at, double missing) {
+    const double value = nm_results_number(s, at, missing);
+    return value >= 0.0 && value <= 1.0 ? value : missing;
+}
+
+/// A time that was measured.
+static double seconds_of(sqlite3_stmt *s, int at, double unit) {
+    return unit * fmax(nm_results_number(s, at, 0.0), 0.0);
+}
+
+uint32_t nm_results_index(sqlite3_stmt *s, int at, uint32_t start) {
+    const int64_t value = sqlite3_column_int64(s, at);
+    if (sqlite3_column_type(s, at) == SQLITE_NULL || value < (int64_t)start || value - (int64_t)start >= NM_NONE)
+        return NM_NONE;
+    return (uint32_t)(value - (int64_t)start);
 }
 
 static int class_of(const char *name, uint8_t *which) {
@@ -447,9 +474,9 @@ static void read_danger(sqlite3_stmt *s, int at, nm_episode *e) {
     if (sqlite3_column_type(s, at + NM_EGO_CLOSING) == SQLITE_NULL) return;
     e->danger = nm_ego_criticality_none();
     for (int m = 0; m < NM_EGO_MEASURE_COUNT; ++m)
-        e->danger.value[m] = (float)number_of(s, at + m, (double)e->danger.value[m]);
-    e->danger.worst_step = step_of(s, at + NM_EGO_MEASURE_COUNT, e->start_step);
-    e->danger.worst_track = step_of(s, at + NM_EGO_MEASURE_COUNT + 1, 0);
+        e->danger.value[m] = (float)nm_results_number(s, at + m, (double)e->danger.value[m]);
+    e->danger.worst_step = nm_results_index(s, at + NM_EGO_MEASURE_COUNT, e->start_step);
+    e->danger.worst_track = nm_results_index(s, at + NM_EGO_MEASURE_COUNT + 1, 0);
 }
 
 static nm_avoid_label label_of(const char *name) {
@@ -474,21 +501,21 @@ static int read_row(sqlite3_stmt *s, nm_arena *arena, nm_results_row *row) {
                                                   : NM_EPISODE_UNFIT;
     snprintf(e->reason, sizeof e->reason, "%s", reason);
     e->start_step = (uint32_t)sqlite3_column_int64(s, 6);
-    e->ego_track = step_of(s, 7, 0);
+    e->ego_track = nm_results_index(s, 7, 0);
     e->samples = (uint32_t)sqlite3_column_int64(s, 8);
     e->seconds = 0.1f * (float)e->samples;
-    e->score.score = number_of(s, 9, 0.0);
-    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) e->score.metric[m].value = number_of(s, 10 + m, 0.0);
+    e->score.score = nm_results_share(s, 9, 0.0);
+    for (int m = 0; m < NM_NUPLAN_SCORED_COUNT; ++m) e->score.metric[m].value = nm_results_share(s, 10 + m, 0.0);
     e->score.collisions = (uint32_t)sqlite3_column_int64(s, 18);
     e->score.at_fault_vehicles = (uint32_t)sqlite3_column_int64(s, 19);
-    e->min_ttc = (float)number_of(s, 20, (double)INFINITY);
-    e->min_distance = (float)number_of(s, 21, (double)INFINITY);
-    e->worst_sample = step_of(s, 23, e->start_step);
-    e->plan_mean = 1e-3 * sqlite3_column_double(s, 24);
-    e->plan_max = 1e-3 * sqlite3_column_double(s, 25);
-    e->wall_seconds = sqlite3_column_double(s, 26);
+    e->min_ttc = (float)nm_results_number(s, 20, (double)INFINITY);
+    e->min_distance = (float)nm_results_number(s, 21, (double)INFINITY);
+    e->worst_sample = nm_results_index(s, 23, e->start_step);
+    e->plan_mean = seconds_of(s, 24, 1e-3);
+    e->plan_max = seconds_of(s, 25, 1e-3);
+    e->wall_seconds = seconds_of(s, 26, 1.0);
     read_danger(s, 27, e);
-    e->adversary = step_of(s, 36, 0);
+    e->adversary = nm_results_index(s, 36, 0);
     e->staged = sqlite3_column_int(s, 37) != 0;
     e->met = sqlite3_column_int(s, 38) != 0;
     e->avoid = label_of((const char *)sqlite3_column_text(s, 39));
@@ -506,10 +533,10 @@ static nm_status read_collisions(nm_results *r, int64_t run, nm_results_row *row
         while (at < count && rows[at].scene < scene) ++at;
         if (at == count || rows[at].scene != scene) continue;
         nm_episode *e = &rows[at].episode;
-        nm_nuplan_collision c = {.step = step_of(s, 1, e->start_step),
-                                 .track = step_of(s, 2, 0),
+        nm_nuplan_collision c = {.step = nm_results_index(s, 1, e->start_step),
+                                 .track = nm_results_index(s, 2, 0),
                                  .at_fault = sqlite3_column_int(s, 5) != 0,
-                                 .energy = number_of(s, 6, NAN)};
+                                 .energy = nm_results_number(s, 6, NAN)};
         if (e->collision_count == NM_EPISODE_COLLISIONS || !type_of((const char *)sqlite3_column_text(s, 3), &c.type) ||
             !class_of((const char *)sqlite3_column_text(s, 4), &c.collision_class))
             continue;

@@ -21,7 +21,8 @@ typedef struct nm_results nm_results;
 
 /// What makes a run the same run. Texts are the caller's.
 typedef struct nm_results_run {
-    const char *planner, *store, *weights, *program;
+    const char *planner, *store, *program;
+    const char *weights;   ///< what tells models and libraries of one name apart, such as hashes of their content
     const char *config;    ///< what the planner was handed; NULL = ""
     const char *adversary; ///< kind by which one agent is steered against it; NULL = ""
     nm_episode_agents agents;
@@ -52,6 +53,8 @@ NM_API void nm_results_rollback(nm_results *results);
 
 /// The run that is the same in everything, or a new one. *id: its row.
 NM_API nm_status nm_results_begin_run(nm_results *results, const nm_results_run *run, int64_t *id, nm_error *error);
+/// Takes all episodes of a run out.
+NM_API nm_status nm_results_forget(nm_results *results, int64_t run, nm_error *error);
 NM_API nm_status nm_results_end_run(nm_results *results, int64_t run, nm_error *error);
 /// 1 = there is an episode of this scene in the run.
 NM_API int nm_results_has(nm_results *results, int64_t run, int64_t scene);

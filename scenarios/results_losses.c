@@ -8,13 +8,6 @@ static void bind_text(sqlite3_stmt *s, int at, const char *text) {
     sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
 }
 
-static void bind_index(sqlite3_stmt *s, int at, uint32_t index, uint32_t start) {
-    if (index == NM_NONE)
-        sqlite3_bind_null(s, at);
-    else
-        sqlite3_bind_int64(s, at, (int64_t)start + index);
-}
-
 static int put_loss(sqlite3_stmt *s, int64_t run, const nm_results_row *row, const nm_loss *loss) {
     sqlite3_bind_int64(s, 1, run);
     sqlite3_bind_int64(s, 2, row->scene);
@@ -22,8 +15,8 @@ static int put_loss(sqlite3_stmt *s, int64_t run, const nm_results_row *row, con
     bind_text(s, 4, nm_loss_detail(loss));
     sqlite3_bind_double(s, 5, loss->value);
     sqlite3_bind_double(s, 6, loss->cost);
-    bind_index(s, 7, loss->sample, row->episode.start_step);
-    bind_index(s, 8, loss->track, 0);
+    nm_results_bind_index(s, 7, loss->sample, row->episode.start_step);
+    nm_results_bind_index(s, 8, loss->track, 0);
     sqlite3_bind_int(s, 9, loss->recording);
     if (isfinite(loss->recorded))
         sqlite3_bind_double(s, 10, loss->recorded);
@@ -57,7 +50,7 @@ static nm_status put_goal(nm_results *results, int64_t run, const nm_results_row
     if (result == SQLITE_OK) {
         sqlite3_bind_int64(s, 1, run);
         sqlite3_bind_int64(s, 2, row->scene);
-        bind_index(s, 3, row->episode.goal_sample, row->episode.start_step);
+        nm_results_bind_index(s, 3, row->episode.goal_sample, row->episode.start_step);
         result = sqlite3_step(s);
     }
     const nm_status status = result == SQLITE_DONE ? NM_OK : nm_results_fail(results, result, "writing a goal", error);
@@ -79,25 +72,17 @@ nm_status nm_results_put_losses(nm_results *results, int64_t run, const nm_resul
     return status;
 }
 
-static double number_of(sqlite3_stmt *s, int at) {
-    return sqlite3_column_type(s, at) == SQLITE_NULL ? NAN : sqlite3_column_double(s, at);
-}
-
-static uint32_t index_of(sqlite3_stmt *s, int at, uint32_t start) {
-    const int64_t value = sqlite3_column_int64(s, at) - (int64_t)start;
-    return sqlite3_column_type(s, at) == SQLITE_NULL || value < 0 || value >= NM_NONE ? NM_NONE : (uint32_t)value;
-}
-
-/// Files are hostile: what has no name of ours is not there.
+/// Files are hostile: what has no name of ours, and no share that is one, is not there.
 static void read_loss(sqlite3_stmt *s, nm_episode *e) {
     const char *metric = (const char *)sqlite3_column_text(s, 1), *detail = (const char *)sqlite3_column_text(s, 2);
-    nm_loss loss = {.value = number_of(s, 3),
-                    .cost = number_of(s, 4),
-                    .sample = index_of(s, 5, e->start_step),
-                    .track = index_of(s, 6, 0),
+    nm_loss loss = {.value = nm_results_share(s, 3, NAN),
+                    .cost = nm_results_share(s, 4, NAN),
+                    .sample = nm_results_index(s, 5, e->start_step),
+                    .track = nm_results_index(s, 6, 0),
                     .recording = sqlite3_column_int(s, 7) != 0,
-                    .recorded = number_of(s, 8)};
-    if (!metric || !detail || !isfinite(loss.cost) || !nm_loss_from_names(metric, detail, &loss)) return;
+                    .recorded = nm_results_share(s, 8, NAN)};
+    if (!metric || !detail || isnan(loss.value) || isnan(loss.cost) || !nm_loss_from_names(metric, detail, &loss))
+        return;
     if (e->loss_count < NM_NUPLAN_SCORED_COUNT) e->losses[e->loss_count++] = loss;
 }
 
@@ -150,7 +135,7 @@ static nm_status read_goals(nm_results *results, int64_t run, nm_results_row *ro
             while (at < count && rows[at].scene < scene) ++at;
             if (at == count || rows[at].scene != scene) continue;
             rows[at].episode.has_goal = 1;
-            rows[at].episode.goal_sample = index_of(s, 1, rows[at].episode.start_step);
+            rows[at].episode.goal_sample = nm_results_index(s, 1, rows[at].episode.start_step);
         }
     }
     const nm_status status = result == SQLITE_DONE ? NM_OK : nm_results_fail(results, result, "reading goals", error);

@@ -1,6 +1,7 @@
 /// The file of results: what goes in comes out, and what is no such file is refused.
 #include "store_support.h"
 
+#include "base/thread_pool.h"
 #include "scenarios/results.h"
 
 #define NEWEST 4 // schema
@@ -318,6 +319,94 @@ static void hostile_rows_are_read(void **state) {
     folder_remove(&f);
 }
 
+/// Shares beyond 0 to 1, times and numbers beyond those of floats: nobody's mean becomes infinite by them.
+static void hostile_numbers_read_as_absent(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_arena *arena = nm_arena_create(0);
+    nm_results *results = open_results(f.store);
+    const nm_results_run run = some_run();
+    const int64_t id = begin(results, &run);
+    nm_results_row row = done_row();
+    row.episode.loss_count = 2;
+    row.episode.losses[0] = (nm_loss){.metric = NM_NUPLAN_TTC, .cost = 0.25, .recorded = 0.5};
+    row.episode.losses[1] = (nm_loss){.metric = NM_NUPLAN_SPEED_LIMIT, .cost = 0.5, .recorded = 0.5};
+    must(nm_results_put(results, id, &row, error));
+    sql(f.store, "UPDATE episode SET score = 1e308, ego_is_comfortable = -9e999, plan_mean_ms = -1, plan_max_ms = "
+                 "9e999, wall_s = 9e999, min_ttc_s = 1e300, min_distance_m = -9e999; UPDATE collision SET energy = "
+                 "1e300; UPDATE loss SET cost = 1e308 WHERE metric LIKE 'speed%'; UPDATE loss SET recorded = 2");
+    nm_results_row *rows;
+    assert_int_equal(read_rows(results, id, arena, &rows), 1);
+    const nm_episode *e = &rows[0].episode;
+    assert_true(e->outcome == NM_EPISODE_DONE && e->score.score <= 0 && e->score.score >= 0);
+    assert_true(e->score.metric[NM_NUPLAN_COMFORT].value <= 0 && e->score.metric[NM_NUPLAN_COMFORT].value >= 0);
+    assert_true(e->plan_mean <= 0 && e->plan_mean >= 0 && e->plan_max <= 0 && e->wall_seconds <= 0);
+    assert_true(isinf(e->min_ttc) && e->min_ttc > 0 && isinf(e->min_distance) && e->min_distance > 0);
+    assert_true(e->collision_count > 0 && isnan(e->collisions[0].energy));
+    assert_int_equal(e->loss_count, 1);
+    assert_int_equal(e->losses[0].metric, NM_NUPLAN_TTC);
+    assert_true(isnan(e->losses[0].recorded));
+    nm_results_close(results);
+    nm_arena_destroy(arena);
+    folder_remove(&f);
+}
+
+static void a_run_is_forgotten_with_all_it_has(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_results *results = open_results(f.store);
+    nm_results_run run = some_run();
+    const int64_t id = begin(results, &run);
+    run.config = "another";
+    const int64_t other = begin(results, &run);
+    nm_results_row row = done_row();
+    row.said = "I am lost";
+    must(nm_results_put(results, id, &row, error));
+    must(nm_results_put(results, other, &row, error));
+    must(nm_results_forget(results, id, error));
+    assert_int_equal(nm_results_has(results, id, row.scene), 0);
+    assert_int_equal(nm_results_has(results, other, row.scene), 1);
+    const char *const tables[] = {"episode", "collision", "said"};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; ++i) {
+        char text[128];
+        snprintf(text, sizeof text, "SELECT count(*) = 0 FROM %s WHERE run <> %d", tables[i], (int)other);
+        assert_int_equal(sql_integer(f.store, text), 1);
+        snprintf(text, sizeof text, "SELECT count(*) > 0 FROM %s WHERE run = %d", tables[i], (int)other);
+        assert_int_equal(sql_integer(f.store, text), 1);
+    }
+    nm_results_close(results);
+    folder_remove(&f);
+}
+
+#define RACES 40
+
+/// context: the file
+static nm_status begin_many(void *context, size_t index, int thread, nm_error *error) {
+    (void)index, (void)thread;
+    nm_results *results = NULL;
+    nm_status status = nm_results_open(context, 1, &results, error);
+    for (uint64_t seed = 0; status == NM_OK && seed < RACES; ++seed) {
+        nm_results_run run = some_run();
+        int64_t id;
+        run.seed = seed;
+        status = nm_results_begin_run(results, &run, &id, error);
+    }
+    nm_results_close(results);
+    return status;
+}
+
+/// Two evaluations into one file: the same run once, or one would not go on with what the other drove.
+static void a_run_that_two_begin_is_one(void **state) {
+    (void)state;
+    folder f = folder_make();
+    nm_thread_pool *pool = NULL;
+    must(nm_thread_pool_create(4, &pool, error));
+    must(nm_thread_pool_for(pool, 4, 1, begin_many, f.store, error));
+    nm_thread_pool_destroy(pool);
+    assert_int_equal(sql_integer(f.store, "SELECT count(*) FROM run"), RACES);
+    folder_remove(&f);
+}
+
 /// A file of an older schema, as it was made then, with one episode in it.
 static void make_old(const char *path, int version) {
     char name[300], text[16384];
@@ -467,6 +556,9 @@ int main(void) {
         cmocka_unit_test(damaged_older_files_are_refused),
         cmocka_unit_test(what_has_no_value_is_null),
         cmocka_unit_test(hostile_rows_are_read),
+        cmocka_unit_test(hostile_numbers_read_as_absent),
+        cmocka_unit_test(a_run_is_forgotten_with_all_it_has),
+        cmocka_unit_test(a_run_that_two_begin_is_one),
         cmocka_unit_test(many_rows_in_order_and_transactions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
