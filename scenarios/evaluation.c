@@ -226,12 +226,21 @@ static nm_status make_workers(evaluation *e, int count, nm_error *error) {
     return open_worker(e, &e->workers[0], error);
 }
 
+/// 1 = the store's scene of this number has this content.
+static int holds(nm_store *store, int64_t id, uint64_t hash) {
+    int64_t first;
+    if (nm_store_find_hash(store, hash, &first, NULL) != NM_OK || first > id) return 0;
+    if (first == id) return 1;
+    const nm_scene *scene = NULL; // either both have it, or it is that of another number
+    const int same = nm_store_get_scene(store, id, &scene, NULL) == NM_OK && scene->hash == hash;
+    nm_scene_destroy(scene);
+    return same;
+}
+
 /// Another store of the same name may hold another scene by that number; and one that could not be read may be mended.
 static int is_there(evaluation *e, int64_t scene) {
     uint64_t hash = 0;
-    int64_t id;
-    return nm_results_find(e->results, e->run, scene, &hash) && hash &&
-           nm_store_find_hash(e->workers[0].store, hash, &id, NULL) == NM_OK;
+    return nm_results_find(e->results, e->run, scene, &hash) && hash && holds(e->workers[0].store, scene, hash);
 }
 
 /// The scenes of a round that are not in the results yet are marked 0.
@@ -312,6 +321,7 @@ nm_status nm_evaluation_run(const nm_evaluation_config *config, nm_results *resu
     nm_status status = nm_episode_check(&e->episode, error);
     if (status == NM_OK) status = make_workers(e, nm_thread_pool_threads(pool), error);
     if (status == NM_OK) status = nm_results_begin_run(results, &run, &e->run, error);
+    if (status == NM_OK && config->fresh) status = nm_results_forget(results, e->run, error);
     report->run = e->run;
     for (size_t first = 0; status == NM_OK && first < config->scene_count; first += NM_EVALUATION_ROUND) {
         const uint32_t count = plan(e, first);

@@ -29,6 +29,7 @@ typedef struct nm_evaluation_config {
     nm_evaluation_planner *planner;
     void *planner_context;
     nm_results_run run; ///< its agents, idm, perfect, seconds, deadline, seed and adversary are set from `episode`
+    int fresh;          ///< 1 = what the results have of this run is forgotten first
     int problems;       ///< 1 = scenes without ego are driven from their first planning problem to its goal (problem.h)
     int needs_recording;   ///< 1 = the planner drives as the ego was recorded: planning problems are unfit for it
     const char *store;     ///< path

@@ -200,6 +200,42 @@ static void scenes_are_known_by_content(void **state) {
     assert_int_equal(sql_integer(results, "SELECT count(*) FROM episode"), 4);
 }
 
+/// Puts a scene of one store into another; seed: of its provenance.
+static void put_again(nm_store *from, nm_store *to, int64_t id, uint64_t seed) {
+    const nm_scene *scene = NULL;
+    int64_t put;
+    must(nm_store_get_scene(from, id, &scene, error));
+    nm_scene other = *scene;
+    other.provenance.seed = seed;
+    must(nm_store_put_scene(to, &other, &put, error));
+    nm_scene_destroy(scene);
+}
+
+/// The same scenes by other numbers are driven again; the same content under two numbers is not.
+static void scenes_are_known_by_number(void **state) {
+    const fixture *f = *state;
+    char path[256], results[256];
+    snprintf(path, sizeof path, "%s/swapped.db", f->folder.path);
+    snprintf(results, sizeof results, "%s/numbers.db", f->folder.path);
+    nm_store *from = open_store(f->folder.store, NM_STORE_READ), *to = open_store(path, NM_STORE_CREATE);
+    put_again(from, to, 2, 1);
+    put_again(from, to, 1, 1);
+    put_again(from, to, 3, 1);
+    put_again(from, to, 3, 2);
+    nm_store_close(from);
+    nm_store_close(to);
+    nm_evaluation_config config = config_of(f);
+    config.scene_count = 3;
+    assert_int_equal(evaluated(&config, results, 1).driven, 3);
+    config.store = path;
+    config.scene_count = 4;
+    assert_int_equal(evaluated(&config, results, 1).driven, 3);
+    assert_int_equal(evaluated(&config, results, 1).driven, 0);
+    assert_int_equal(sql_integer(results, "SELECT count(DISTINCT scene_hash) FROM episode"), 3);
+    assert_int_equal(sql_integer(results, "SELECT count(*) FROM episode WHERE scene = 2 AND name LIKE 't_junction%'"),
+                     1);
+}
+
 static void what_can_not_be_read_is_unfit(void **state) {
     const fixture *f = *state;
     char path[256], results[256];
@@ -315,6 +351,7 @@ int main(void) {
         cmocka_unit_test(any_number_of_threads_is_the_same),
         cmocka_unit_test(stopped_and_gone_on_with_is_the_same),
         cmocka_unit_test(scenes_are_known_by_content),
+        cmocka_unit_test(scenes_are_known_by_number),
         cmocka_unit_test(what_can_not_be_read_is_unfit),
         cmocka_unit_test(without_a_planner_nothing_is_written),
         cmocka_unit_test(planners_are_made_where_they_are_needed),
