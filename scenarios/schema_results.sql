@@ -17,7 +17,7 @@ CREATE TABLE run (
     seconds      REAL NOT NULL, -- at most
     deadline_s   REAL NOT NULL, -- for an answer; 0 = none
     seed         INTEGER NOT NULL,
-    weights      TEXT NOT NULL, -- hash of the model that drove agents or ego; '' = none
+    weights      TEXT NOT NULL, -- hashes of the model and the shared library that drove agents or ego; '' = none
     store        TEXT NOT NULL, -- base name of the store that the scenes are in
     program      TEXT NOT NULL,
     config       TEXT NOT NULL, -- what the planner was handed

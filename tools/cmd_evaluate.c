@@ -42,7 +42,7 @@ static int read_stores(nm_evaluate_run *run) {
                 return nm_cli_usage(run->command, "two stores are called %.80s", nm_base_name(stores->items[i]));
         nm_evaluate_store *store = &run->stores[run->store_count++];
         store->path = stores->items[i];
-        snprintf(store->name, sizeof store->name, "%.200s%s", nm_base_name(store->path),
+        snprintf(store->name, sizeof store->name, "%.290s%s", nm_base_name(store->path),
                  run->options->problems ? " (planning problems)" : "");
     }
     return -1;
@@ -180,8 +180,8 @@ static int start(const nm_command *command, const nm_common *common, const nm_ev
     run->options = options;
     run->command_line = command_line;
     int usage = read_options(run);
-    if (usage < 0 && id_count && (options->kind || options->where))
-        usage = nm_cli_usage(command, "scenes by number, or by --kind and --where, not both");
+    if (usage < 0 && id_count && (options->kind || options->where || options->only))
+        usage = nm_cli_usage(command, "scenes by number, or by --only, --kind and --where, not both");
     if (usage < 0 && id_count && run->store_count > 1)
         usage = nm_cli_usage(command, "scenes by number are of one store, not of %u", run->store_count);
     if (usage < 0) usage = execute(run, id_count, ids);
@@ -239,6 +239,8 @@ static uint32_t driving_options(nm_evaluate_options *o, nm_option *to) {
         {"deadline", NM_OPTION_REAL, &o->deadline, "S", "for an answer, 0 = none (default 1)", 0, 3600},
         {"kind", NM_OPTION_TEXT, &o->kind, "KIND", "only scenes with an event of this kind", 0, 0},
         {"where", NM_OPTION_TEXT, &o->where, "SQL", "only scenes with an event for which this holds, as in find", 0, 0},
+        {"only", NM_OPTION_TEXT, &o->only, "NAMES", "only scenes of these names, with * and ?, separated by commas", 0,
+         0},
         {"limit", NM_OPTION_INTEGER, &o->limit, "N", "so many of them, evenly; 0 = all (default)", 0, 1e9},
         {"adversary", NM_OPTION_LIST, &o->adversaries, "KIND",
          "one agent is steered by this kind against the planner, in every scene; repeatable, a,b, or all", 0, 0},
@@ -252,6 +254,9 @@ static uint32_t driving_options(nm_evaluate_options *o, nm_option *to) {
 static uint32_t telling_options(nm_evaluate_options *o, nm_option *to) {
     const nm_option table[] = {
         {"results", NM_OPTION_TEXT, &o->results, "R.db", "keep results here; a run that is there goes on", 0, 0},
+        {"fresh", NM_OPTION_FLAG, &o->fresh, "",
+         "forget what the results have of these planners in these worlds: of one that changed behind the same name", 0,
+         0},
         {"report", NM_OPTION_TEXT, &o->report, "DIR",
          "leave a page, CSV, JSON and JUnit XML there, and results.db without --results", 0, 0},
         {"gallery", NM_OPTION_INTEGER, &o->gallery, "N",

@@ -17,11 +17,12 @@
 #define NM_EVALUATE_WORLDS (NM_EVALUATE_STORES * NM_EPISODE_AGENTS_COUNT)
 
 typedef struct nm_evaluate_options {
-    const char *agents, *idm, *execution, *kind, *where, *results, *config, *report, *by, *model, *precision, *groups;
+    const char *agents, *idm, *execution, *kind, *where, *only, *results, *config, *report, *by, *model, *precision,
+        *groups;
     nm_text_list planners, stores, adversaries;
     int64_t limit, seed, gallery, realism;
     double seconds, deadline, pass_score;
-    int no_expert, reasons, clean, problems;
+    int no_expert, reasons, clean, problems, fresh;
 } nm_evaluate_options;
 
 /// A set of scenes.
@@ -30,7 +31,7 @@ typedef struct nm_evaluate_store {
     nm_scene_ids scenes;
     uint32_t *group; ///< [scenes.count], own block
     uint32_t groups;
-    char name[256];          ///< as results name it: with planning problems another run
+    char name[320];          ///< as results name it: with planning problems another run
     nm_evaluate_clean tally; ///< with --clean
 } nm_evaluate_store;
 
@@ -59,6 +60,7 @@ typedef struct nm_evaluate_run {
     uint32_t agents_count;
     nm_evaluate_adversaries adversaries;
     const char *planners[NM_EVALUATE_PLANNERS + 1];
+    char libraries[NM_EVALUATE_PLANNERS + 1][20]; ///< hash of a shared library's content; "" for other planners
     uint32_t planner_count;
     nm_evaluate_store stores[NM_EVALUATE_STORES];
     uint32_t store_count;

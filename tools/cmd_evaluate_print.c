@@ -52,6 +52,20 @@ static void print_conditions(const nm_evaluate_run *run) {
     printf("\n");
 }
 
+/// A planner may have changed behind its name: nobody should take its old scores for its new ones.
+static void print_reused(const nm_evaluate_run *run) {
+    size_t all = 0, reused = 0;
+    for (uint32_t w = 0; w < run->place_count; ++w)
+        for (uint32_t i = 0; i < run->planner_count; ++i)
+            for (uint32_t k = 0; k < run->adversaries.count; ++k) {
+                all += run->places[w].store->scenes.count;
+                reused += run->places[w].store->scenes.count - run->places[w].reports[i][k].driven;
+            }
+    if (reused)
+        printf("%zu of %zu drives are from before, in %s: --fresh drives them again\n", reused, all,
+               run->study.results);
+}
+
 /// Of planning problems, how many.
 static size_t count_goals(const nm_evaluation_entrant *entrant, size_t *reached) {
     size_t goals = 0;
@@ -123,6 +137,7 @@ int nm_evaluate_print_table(const nm_evaluate_run *run) {
         nm_evaluate_print_realism(&run->study, stdout);
     }
     print_conditions(run);
+    print_reused(run);
     print_goals(run);
     if (run->options->clean) print_clean(run);
     if (run->folder.path) printf("report: %s\n", run->folder.page);

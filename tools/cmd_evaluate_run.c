@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "base/text.h"
 #include "tools/cmd_evaluate.h"
 
@@ -36,12 +37,28 @@ static int silent(const nm_evaluate_run *run) {
 
 static nm_status open_store(nm_evaluate_run *run, nm_evaluate_store *s, int id_count, char **ids, nm_error *error) {
     const nm_evaluate_options *o = run->options;
-    nm_status status = id_count
-                           ? nm_scene_ids_parse(ids, id_count, &s->scenes, error)
-                           : nm_scene_ids_choose(s->path, run->kind, o->where, (size_t)o->limit, &s->scenes, error);
+    nm_status status =
+        id_count ? nm_scene_ids_parse(ids, id_count, &s->scenes, error)
+                 : nm_scene_ids_choose(s->path, o->only, run->kind, o->where, (size_t)o->limit, &s->scenes, error);
     if (status == NM_OK && o->clean)
         status = nm_evaluate_keep_clean(s->path, &run->episode, nm_cli_stop, &s->scenes, &s->tally, error);
     return status;
+}
+
+/// Hashes the content of a shared library, so that one that was built anew is another planner; "" for other planners.
+/// One that can not be read is told of where it is opened.
+static void name_library(const char *planner, char text[20]) {
+    uint8_t bytes[4096];
+    uint64_t hash = 0;
+    size_t count;
+    const size_t length = strlen(planner);
+    const int is_program = strncmp(planner, "exec:", 5) == 0 || strncmp(planner, "unix:", 5) == 0;
+    const int is_library = strchr(planner, '/') || (length > 3 && strcmp(planner + length - 3, ".so") == 0);
+    FILE *file = !is_program && is_library ? fopen(planner, "rb") : NULL;
+    if (!file) return;
+    while ((count = fread(bytes, 1, sizeof bytes, file)) > 0) hash = nm_hash_bytes(bytes, count, hash);
+    fclose(file);
+    snprintf(text, 20, "%016" PRIx64, hash);
 }
 
 /// Which of its scenes are independent.
@@ -85,7 +102,10 @@ static nm_status make_places(nm_evaluate_run *run, nm_error *error) {
 
 static nm_status drive(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t planner, uint32_t adversary,
                        nm_error *error) {
-    const char *name = run->planners[planner];
+    const char *name = run->planners[planner], *library = run->libraries[planner];
+    const char *model = place->episode.loop || nm_evaluate_nexus_samples(name) ? run->model.name : "";
+    char weights[sizeof run->model.name + sizeof *run->libraries + 1];
+    snprintf(weights, sizeof weights, "%s%s%s", model, *model && *library ? " " : "", library);
     run->place = place;
     run->current = planner;
     nm_evaluation_config config = {
@@ -94,9 +114,10 @@ static nm_status drive(nm_evaluate_run *run, nm_evaluate_place *place, uint32_t 
         .planner_context = run,
         .run = {.planner = name,
                 .store = place->store->name,
-                .weights = place->episode.loop || nm_evaluate_nexus_samples(name) ? run->model.name : "",
+                .weights = weights,
                 .config = run->options->config,
                 .program = "nearmiss " NM_VERSION},
+        .fresh = run->options->fresh,
         .problems = run->options->problems,
         .needs_recording = strcmp(name, "expert") == 0,
         .store = place->store->path,
@@ -284,6 +305,7 @@ nm_status nm_evaluate_execute(nm_evaluate_run *run, int id_count, char **ids, nm
         run->arena && run->command_line ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for an evaluation");
     if (status == NM_OK && run->uses_model)
         status = nm_evaluate_model_open(&run->model, o->model, o->precision, run->common, error);
+    for (uint32_t i = 0; i < run->planner_count; ++i) name_library(run->planners[i], run->libraries[i]);
     if (status == NM_OK) status = make_places(run, error);
     for (uint32_t s = 0; status == NM_OK && s < run->store_count; ++s)
         status = open_store(run, &run->stores[s], id_count, ids, error);

@@ -98,7 +98,7 @@ static int check_options(const nm_command *command, shards_options *options) {
 
 static nm_status choose_scenes(shards_job *job, nm_error *error) {
     const shards_options *options = job->options;
-    return nm_scene_ids_choose(options->store, -1, options->where, 0, &job->list, error);
+    return nm_scene_ids_choose(options->store, NULL, -1, options->where, 0, &job->list, error);
 }
 
 // --- reading and writing ---------------------------------------------------------------------------------------------

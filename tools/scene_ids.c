@@ -1,6 +1,8 @@
 #include "tools/scene_ids.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "scenarios/store.h"
 #include "tools/cli.h"
@@ -22,8 +24,28 @@ static nm_status add_id(nm_scene_ids *list, int64_t id, nm_error *error) {
     return NM_OK;
 }
 
+static int is_named(const char *patterns, const char *name) {
+    char pattern[256];
+    while (*patterns) {
+        const size_t length = strcspn(patterns, ",");
+        if (length < sizeof pattern) {
+            memcpy(pattern, patterns, length);
+            pattern[length] = '\0';
+            if (fnmatch(pattern, name, 0) == 0) return 1;
+        }
+        patterns += length + (patterns[length] == ',');
+    }
+    return 0;
+}
+
+typedef struct finder {
+    nm_scene_ids *list;
+    const char *only;
+} finder;
+
 static nm_status take_hit(void *context, const nm_hit *hit, nm_error *error) {
-    return add_id(context, hit->scene, error);
+    const finder *f = context;
+    return f->only && !is_named(f->only, hit->scene_id) ? NM_OK : add_id(f->list, hit->scene, error);
 }
 
 static int by_id(const void *a, const void *b) {
@@ -40,13 +62,15 @@ static void sort_once(nm_scene_ids *list) {
     list->count = kept;
 }
 
-static nm_status find_ids(nm_store *store, int kind, const char *where, nm_scene_ids *list, nm_error *error) {
+static nm_status find_ids(nm_store *store, const char *only, int kind, const char *where, nm_scene_ids *list,
+                          nm_error *error) {
+    finder f = {list, only};
     nm_query query = nm_query_default();
     query.kind = kind;
     query.where = where;
     query.limit = 0;
     query.seconds = 0; // until interrupted
-    return nm_store_find(store, &query, take_hit, list, error);
+    return nm_store_find(store, &query, take_hit, &f, error);
 }
 
 static nm_status all_ids(nm_store *store, nm_scene_ids *list, nm_error *error) {
@@ -60,17 +84,20 @@ static nm_status all_ids(nm_store *store, nm_scene_ids *list, nm_error *error) {
     return status;
 }
 
-nm_status nm_scene_ids_choose(const char *path, int kind, const char *where, size_t limit, nm_scene_ids *list,
-                              nm_error *error) {
+nm_status nm_scene_ids_choose(const char *path, const char *only, int kind, const char *where, size_t limit,
+                              nm_scene_ids *list, nm_error *error) {
     nm_store *store = NULL;
     nm_status status = nm_store_open(path, NM_STORE_READ, &store, error);
     if (status != NM_OK) return status;
     nm_store_set_interrupt(store, nm_cli_stop, NULL);
     const int chosen = kind >= 0 || where;
-    status = chosen ? find_ids(store, kind, where, list, error) : all_ids(store, list, error);
+    status = chosen || only ? find_ids(store, only, kind, where, list, error) : all_ids(store, list, error);
     nm_store_close(store);
     if (status != NM_OK) return status;
     sort_once(list);
+    if (list->count == 0 && only)
+        return NM_ERROR(error, NM_E_NOT_FOUND, "%s: no scene%s is named '%.200s' (nearmiss find lists names)", path,
+                        chosen ? " with such an event" : "", only);
     if (list->count == 0)
         return NM_ERROR(error, NM_E_NOT_FOUND, "%s: no scene%s", path,
                         chosen ? " has an event for which the condition holds (nearmiss mine finds events)"

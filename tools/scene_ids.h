@@ -14,10 +14,12 @@ typedef struct nm_scene_ids {
 } nm_scene_ids;
 void nm_scene_ids_release(nm_scene_ids *list);
 
-/// Scenes with an event of `kind` (-1 = any) for which the condition `where` (NULL = none) holds; without both, all.
+/// Scenes of these names (the source's own, NULL = any; patterns with * and ?, separated by commas; what is beyond 95
+/// bytes of a name does not count) with an event of `kind` (-1 = any) for which the condition `where` (NULL = none)
+/// holds; without both, events or not.
 /// limit 0 = all of them, else so many, evenly over them. NM_E_NOT_FOUND, with a message, when there is none.
-nm_status nm_scene_ids_choose(const char *store, int kind, const char *where, size_t limit, nm_scene_ids *list,
-                              nm_error *error);
+nm_status nm_scene_ids_choose(const char *store, const char *only, int kind, const char *where, size_t limit,
+                              nm_scene_ids *list, nm_error *error);
 /// From what was typed. NM_E_ARGUMENT for what is no id.
 nm_status nm_scene_ids_parse(char **texts, int count, nm_scene_ids *list, nm_error *error);
 
