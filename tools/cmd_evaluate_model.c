@@ -19,10 +19,11 @@ static nm_status open_weights(nm_evaluate_model *m, const char *path, const char
     if (status == NM_OK) status = nm_safetensors_open(m->path, &file, error);
     if (status == NM_OK) status = nm_safetensors_hash(file, &hash, error);
     nm_safetensors_close(file);
-    snprintf(m->name, sizeof m->name, "%016" PRIx64 " %s", hash, precision);
+    const int cuda = strcmp(device, "cuda") == 0; // rounds otherwise
+    snprintf(m->name, sizeof m->name, "%016" PRIx64 " %s%s", hash, precision, cuda ? " cuda" : "");
     if (status == NM_OK)
-        status = strcmp(device, "cuda") == 0 ? nm_backend_create_cuda(&config, &m->backend, error)
-                                             : nm_backend_create_cpu(&config, &m->backend, error);
+        status = cuda ? nm_backend_create_cuda(&config, &m->backend, error)
+                      : nm_backend_create_cpu(&config, &m->backend, error);
     return status == NM_OK ? nm_recipe_load(m->path, m->backend, &m->model, &m->recipe, error) : status;
 }
 

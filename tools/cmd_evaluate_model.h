@@ -14,7 +14,7 @@ typedef struct nm_evaluate_model {
     nm_recipe recipe;
     nm_closed_loop *loop;
     char path[NM_MODEL_PATH];
-    char name[48]; ///< what makes it the same one: hash of the weights, and precision
+    char name[48]; ///< what makes it the same one: hash of the weights, precision, and " cuda" there
 } nm_evaluate_model;
 
 /// path       as asked for, see nm_model_path
