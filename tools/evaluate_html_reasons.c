@@ -3,10 +3,12 @@
 #include "tools/evaluate_reasons.h"
 #include "tools/markup.h"
 
-/// Returns how many rows there were.
-static size_t write_reasons(const nm_evaluate_report *report, size_t planner, FILE *file) {
+/// Returns how many rows there were. *silent grows by the drives that nothing is known of.
+static size_t write_reasons(const nm_evaluate_report *report, size_t planner, size_t *silent, FILE *file) {
     nm_reasons reasons;
-    const size_t done = nm_evaluate_reasons_of(&report->entrants[planner], &reasons);
+    size_t unknown;
+    const size_t done = nm_evaluate_reasons_of(&report->entrants[planner], &reasons, &unknown);
+    *silent += unknown;
     for (uint32_t i = 0; i < reasons.count; ++i) {
         const nm_reason *r = &reasons.reasons[i];
         fputs("<tr>", file);
@@ -25,7 +27,7 @@ static size_t write_reasons(const nm_evaluate_report *report, size_t planner, FI
 }
 
 void nm_html_reasons(const nm_evaluate_report *report, FILE *file) {
-    size_t shown = 0;
+    size_t shown = 0, silent = 0;
     nm_html_section(
         file, "losses", report->anchor, "Why scores are not 1",
         "Every metric below its maximum in scenes that were driven to the end: in how many, what it cost on average "
@@ -37,8 +39,11 @@ void nm_html_reasons(const nm_evaluate_report *report, FILE *file) {
           "class=\"left\"></th><th scope=\"col\">scenes</th><th scope=\"col\">mean cost</th>"
           "<th scope=\"col\">in the recording</th></tr></thead>\n<tbody>\n",
           file);
-    for (size_t i = 0; i < report->summary->planner_count; ++i) shown += write_reasons(report, i, file);
+    for (size_t i = 0; i < report->summary->planner_count; ++i) shown += write_reasons(report, i, &silent, file);
     nm_html_end_table(file);
-    if (!shown) fputs("<p>Nobody lost anything.</p>\n", file);
+    if (silent)
+        fprintf(file, "<p class=\"note\">%zu more drives are from an older version, which kept no reasons.</p>\n",
+                silent);
+    if (!shown && !silent) fputs("<p>Nobody lost anything.</p>\n", file);
     fputs("</section>\n", file);
 }

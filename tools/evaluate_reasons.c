@@ -7,16 +7,23 @@
 #include "base/whole_file.h"
 #include "tools/cli.h"
 
-size_t nm_evaluate_reasons_of(const nm_evaluation_entrant *entrant, nm_reasons *reasons) {
-    size_t done = 0;
+#define LOST_LEAST 1e-4 // of a score: losses of single metrics below NM_LOSS_LEAST, all together, are less
+
+size_t nm_evaluate_reasons_of(const nm_evaluation_entrant *entrant, nm_reasons *reasons, size_t *unknown) {
+    size_t done = 0, silent = 0;
     *reasons = (nm_reasons){0};
     for (size_t i = 0; i < entrant->count; ++i) {
         const nm_episode *e = &entrant->rows[i].episode;
         if (e->outcome != NM_EPISODE_DONE) continue;
+        if (!e->loss_count && e->score.score < 1.0 - LOST_LEAST) {
+            ++silent;
+            continue;
+        }
         ++done;
         nm_reasons_add(reasons, e->losses, e->loss_count);
     }
     nm_reasons_sort(reasons);
+    if (unknown) *unknown = silent;
     return done;
 }
 
@@ -27,9 +34,12 @@ static const char *metric_of(const nm_loss *loss) {
 void nm_evaluate_print_reasons(const nm_evaluate_report *report, FILE *file) {
     static const char *const headings[] = {"planner", "reason", "", ">episodes", ">mean cost", ">in the recording"};
     nm_table *table = nm_table_create(headings, sizeof headings / sizeof *headings);
+    size_t silent = 0;
     for (size_t p = 0; p < report->summary->planner_count; ++p) {
         nm_reasons reasons;
-        const size_t done = nm_evaluate_reasons_of(&report->entrants[p], &reasons);
+        size_t unknown;
+        const size_t done = nm_evaluate_reasons_of(&report->entrants[p], &reasons, &unknown);
+        silent += unknown;
         for (uint32_t i = 0; i < reasons.count; ++i) {
             const nm_reason *r = &reasons.reasons[i];
             nm_table_cell(table, "%s", i ? "" : report->entrants[p].planner);
@@ -42,11 +52,12 @@ void nm_evaluate_print_reasons(const nm_evaluate_report *report, FILE *file) {
     }
     nm_table_print(table, file);
     nm_table_destroy(table);
+    if (silent) fprintf(file, "%zu more are from an older version, which kept no reasons\n", silent);
 }
 
 cJSON *nm_evaluate_reasons_json(const nm_evaluation_entrant *entrant) {
     nm_reasons reasons;
-    const size_t done = nm_evaluate_reasons_of(entrant, &reasons);
+    const size_t done = nm_evaluate_reasons_of(entrant, &reasons, NULL);
     cJSON *list = cJSON_CreateArray();
     for (uint32_t i = 0; i < reasons.count; ++i) {
         const nm_reason *r = &reasons.reasons[i];

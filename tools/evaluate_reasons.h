@@ -4,8 +4,9 @@
 
 #include "tools/evaluate_report.h"
 
-/// Returns the episodes driven to the end, those without any loss among them.
-size_t nm_evaluate_reasons_of(const nm_evaluation_entrant *entrant, nm_reasons *reasons);
+/// Returns the episodes driven to the end, those without any loss among them. unknown [out, nullable]: how many more
+/// were, of which results of an older version do not say why they lost what they lost.
+size_t nm_evaluate_reasons_of(const nm_evaluation_entrant *entrant, nm_reasons *reasons, size_t *unknown);
 /// Per planner: reason, episodes with it, its mean cost over all episodes driven to the end, and in how many of those
 /// that have it the recording has it, too.
 void nm_evaluate_print_reasons(const nm_evaluate_report *report, FILE *file);
