@@ -193,17 +193,12 @@ static void show_said(const char *said) {
     }
 }
 
-/// Most kinds have no place in most scenes: that is in the table, and no news.
-static int is_no_place(const nm_results_row *row) {
-    return row->episode.outcome == NM_EPISODE_UNFIT && strncmp(row->episode.reason, "no place for ", 13) == 0;
-}
-
 static void list_of(const nm_evaluate_run *run, const nm_evaluate_place *place, uint32_t planner) {
     const nm_evaluation_entrant *e = &place->entrants[planner];
     size_t shown = 0;
     for (size_t i = 0; i < e->count && shown < 5; ++i) {
         const nm_results_row *row = &e->rows[i];
-        if (row->episode.outcome == NM_EPISODE_DONE || is_no_place(row)) continue;
+        if (row->episode.outcome == NM_EPISODE_DONE || nm_evaluate_is_no_place(row)) continue;
         nm_error why;
         nm_error_clear(&why);
         NM_ERROR(&why, NM_E_UNSUPPORTED, "%s, %s%sscene %" PRId64 "%s%s %s: %.300s", e->planner, place->name,

@@ -9,6 +9,10 @@ const char *nm_evaluate_adversary_name(int kind) {
     return kind < 0 ? "" : nm_kind_name((nm_kind)kind);
 }
 
+int nm_evaluate_is_no_place(const nm_results_row *row) {
+    return row->episode.outcome == NM_EPISODE_UNFIT && strncmp(row->episode.reason, "no place for ", 13) == 0;
+}
+
 static void add(nm_evaluate_adversaries *out, int kind) {
     for (uint32_t i = 0; i < out->count; ++i)
         if (out->kinds[i] == kind) return;

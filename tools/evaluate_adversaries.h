@@ -18,6 +18,10 @@ typedef struct nm_evaluate_adversaries {
 nm_status nm_evaluate_adversaries_parse(const nm_text_list *texts, nm_evaluate_adversaries *out, nm_error *error);
 const char *nm_evaluate_adversary_name(int kind); ///< "" for -1
 
+/// Unfit for having no place for the adversary. Most kinds have none in most scenes: that is in the tables, and no
+/// news.
+int nm_evaluate_is_no_place(const nm_results_row *row);
+
 /// What came of each kind as a table for people.
 void nm_evaluate_print_adversaries(const nm_evaluate_report *report, FILE *file);
 /// By kind, of a planner. NULL without memory.

@@ -147,7 +147,7 @@ static void write_facts(const nm_evaluate_study *study, FILE *file) {
 
 static int has_troubles(const nm_evaluate_report *report) {
     for (size_t p = 0; p < report->summary->planner_count; ++p)
-        if (report->summary->planners[p].all.failed + report->summary->planners[p].all.unfit) return 1;
+        if (nm_html_count_troubles(report, p)) return 1;
     return 0;
 }
 

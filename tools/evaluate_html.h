@@ -12,6 +12,8 @@ void nm_html_adversaries(const nm_evaluate_report *report, FILE *file); ///< not
 void nm_html_reasons(const nm_evaluate_report *report, FILE *file);
 void nm_html_types(const nm_evaluate_report *report, FILE *file);
 void nm_html_collisions(const nm_evaluate_report *report, FILE *file);
+/// Scenes of a planner that it lists: failed, or unfit for more than having no place for an adversary.
+size_t nm_html_count_troubles(const nm_evaluate_report *report, size_t planner);
 void nm_html_troubles(const nm_evaluate_report *report, FILE *file);
 nm_status nm_html_charts(const nm_evaluate_report *report, FILE *file, nm_error *error); ///< NM_E_MEMORY
 void nm_html_gallery(const nm_evaluate_report *report, FILE *file);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "tools/evaluate_adversaries.h"
 #include "tools/evaluate_html.h"
 #include "tools/evaluate_svg.h"
 #include "tools/markup.h"
@@ -274,14 +275,27 @@ void nm_html_collisions(const nm_evaluate_report *report, FILE *file) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Troubles
 
+/// To be listed: what has no place for an adversary is in the table of those.
+static int is_trouble(const nm_results_row *row) {
+    return row->episode.outcome != NM_EPISODE_DONE && !nm_evaluate_is_no_place(row);
+}
+
+size_t nm_html_count_troubles(const nm_evaluate_report *report, size_t planner) {
+    const nm_evaluation_entrant *entrant = &report->entrants[planner];
+    size_t count = 0;
+    for (size_t i = 0; i < entrant->count; ++i) count += (size_t)is_trouble(&entrant->rows[i]);
+    return count;
+}
+
 static void list_troubles(const nm_evaluate_report *report, size_t planner, FILE *file) {
     const nm_evaluation_entrant *entrant = &report->entrants[planner];
-    const nm_evaluation_part *all = &report->summary->planners[planner].all;
+    const size_t failures = report->summary->planners[planner].all.failed;
+    const size_t troubles = nm_html_count_troubles(report, planner);
     size_t shown = 0;
-    if (!all->failed && !all->unfit) return;
+    if (!troubles) return;
     fprintf(file, "<h3><i class=\"key k%d\"></i>", nm_html_colour(report, planner));
     nm_markup_text(file, entrant->planner);
-    fprintf(file, ": %zu failed, %zu unfit</h3>\n", all->failed, all->unfit);
+    fprintf(file, ": %zu failed, %zu unfit</h3>\n", failures, troubles - failures);
     nm_html_begin_table(file);
     fputs("<th scope=\"col\">scene</th><th scope=\"col\" class=\"left\">type</th><th scope=\"col\" "
           "class=\"left\">outcome</th><th scope=\"col\" class=\"left\">reason</th></tr></thead>\n<tbody>\n",
@@ -289,7 +303,7 @@ static void list_troubles(const nm_evaluate_report *report, size_t planner, FILE
     for (int failed = 1; failed >= 0; --failed) // those that count against it first
         for (size_t i = 0; i < entrant->count && shown < TROUBLES_MOST; ++i) {
             const nm_results_row *row = &entrant->rows[i];
-            if (row->episode.outcome != (failed ? NM_EPISODE_FAILED : NM_EPISODE_UNFIT)) continue;
+            if (!is_trouble(row) || (row->episode.outcome == NM_EPISODE_FAILED) != failed) continue;
             fprintf(file, "<tr><th scope=\"row\">%" PRId64 "</th><td class=\"left\">", row->scene);
             nm_markup_text(file, row->type);
             if (*nm_evaluation_adversary_of(row)) fputs(" against ", file);
@@ -306,8 +320,7 @@ static void list_troubles(const nm_evaluate_report *report, size_t planner, FILE
             ++shown;
         }
     nm_html_end_table(file);
-    if (all->failed + all->unfit > shown)
-        fprintf(file, "<p class=\"note\">%zu more are in results.csv.</p>\n", all->failed + all->unfit - shown);
+    if (troubles > shown) fprintf(file, "<p class=\"note\">%zu more are in results.csv.</p>\n", troubles - shown);
 }
 
 void nm_html_troubles(const nm_evaluate_report *report, FILE *file) {
