@@ -67,8 +67,8 @@ static const char *const texts[STATEMENT_COUNT] = {
              "wall_s, " DANGER ", (SELECT adversary FROM run WHERE id = ?1), " ADVERSARY
              " FROM episode WHERE run = ?1 ORDER BY scene",
     [PUT_COLLISION] = "INSERT INTO collision VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [COLLISIONS] = "SELECT scene, step, track, type, class, at_fault, energy FROM collision WHERE run = ?1 "
-                   "ORDER BY scene, step, track",
+    [COLLISIONS] = ("SELECT scene, step, track, type, class, at_fault, energy FROM collision WHERE run = ?1 "
+                    "ORDER BY scene, step, track"),
 };
 
 struct nm_results {
