@@ -17,7 +17,7 @@
 #define SCHEMA 4
 #define BUSY_MS 10000
 
-enum { FIND_RUN = 0, PUT_RUN, FORGET, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
+enum { FIND_RUN = 0, PUT_RUN, RESUME, FORGET, END_RUN, HAS, PUT, ROWS, PUT_COLLISION, COLLISIONS, STATEMENT_COUNT };
 
 #define SAME_RUN                                                                                                       \
     "planner = ?1 AND agents = ?2 AND idm = ?3 AND execution = ?4 AND seconds = ?5 AND deadline_s = ?6 AND "           \
@@ -52,6 +52,7 @@ static const char *const texts[STATEMENT_COUNT] = {
     [PUT_RUN] = "INSERT INTO run (planner, agents, idm, execution, seconds, deadline_s, seed, weights, store, program, "
                 "config, adversary, started_utc) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 WHERE "
                 "NOT EXISTS (SELECT 1 FROM run WHERE " SAME_RUN ")", // somebody else may begin it at the same time
+    [RESUME] = "UPDATE run SET finished_utc = NULL WHERE id = ?1 AND finished_utc IS NOT NULL",
     [FORGET] = "DELETE FROM episode WHERE run = ?1",
     [END_RUN] = "UPDATE run SET finished_utc = ?2 WHERE id = ?1",
     [HAS] = "SELECT scene_hash FROM episode WHERE run = ?1 AND scene = ?2",
@@ -291,7 +292,12 @@ static nm_status find_run(nm_results *r, const nm_results_run *run, int64_t *id,
 
 nm_status nm_results_begin_run(nm_results *r, const nm_results_run *run, int64_t *id, nm_error *error) {
     nm_status status = find_run(r, run, id, error);
-    if (status != NM_OK || *id) return status;
+    if (status != NM_OK) return status;
+    if (*id) {
+        sqlite3_stmt *resume = r->statements[RESUME];
+        sqlite3_bind_int64(resume, 1, *id);
+        return finish(r, resume, "going on with a run", error);
+    }
     char started[32];
     utc_now(started);
     sqlite3_stmt *s = bind_run(r, PUT_RUN, run);

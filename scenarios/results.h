@@ -51,7 +51,8 @@ NM_API nm_status nm_results_begin(nm_results *results, nm_error *error);
 NM_API nm_status nm_results_commit(nm_results *results, nm_error *error);
 NM_API void nm_results_rollback(nm_results *results);
 
-/// The run that is the same in everything, or a new one. *id: its row.
+/// The run that is the same in everything, or a new one; it counts as not finished until nm_results_end_run. *id: its
+/// row.
 NM_API nm_status nm_results_begin_run(nm_results *results, const nm_results_run *run, int64_t *id, nm_error *error);
 /// Takes all episodes of a run out.
 NM_API nm_status nm_results_forget(nm_results *results, int64_t run, nm_error *error);

@@ -198,6 +198,17 @@ static void scenes_are_known_by_content(void **state) {
     config.store = path;
     assert_int_equal(evaluated(&config, results, 1).driven, 4);
     assert_int_equal(sql_integer(results, "SELECT count(*) FROM episode"), 4);
+    // what has changed behind its name is driven again when that is said; stopped, it is not finished
+    config.fresh = 1;
+    assert_int_equal(evaluated(&config, results, 1).driven, 4);
+    atomic_int left = 0;
+    nm_evaluation_report report;
+    nm_error why;
+    config.stop = stop_after;
+    config.stop_context = &left;
+    assert_int_equal(evaluate(&config, results, 1, &report, &why), NM_E_CANCELLED);
+    assert_int_equal(sql_integer(results, "SELECT count(*) FROM episode"), 0);
+    assert_int_equal(sql_integer(results, "SELECT count(*) FROM runs WHERE finished"), 0);
 }
 
 /// Puts a scene of one store into another; seed: of its provenance.
