@@ -355,8 +355,9 @@ static int export_scenes(export_run *run, const nm_common *common, int id_count,
     run->line = manifest_line(o, id_count, ids);
     nm_status status = run->line ? NM_OK : NM_ERROR(&error, NM_E_MEMORY, "out of memory");
     if (status == NM_OK)
-        status = id_count ? nm_scene_ids_parse(ids, id_count, &run->list, &error)
-                          : nm_scene_ids_choose(o->store, NULL, run->kind, o->where, (size_t)o->limit, &run->list, &error);
+        status = id_count
+                     ? nm_scene_ids_parse(ids, id_count, &run->list, &error)
+                     : nm_scene_ids_choose(o->store, NULL, run->kind, o->where, (size_t)o->limit, &run->list, &error);
     if (status == NM_E_ARGUMENT) {
         nm_cli_fail(run->command, &error);
         close_run(run);
