@@ -18,7 +18,7 @@
 #define REFUSALS_KEPT 10000u ///< listed in full; more are only counted
 
 typedef struct export_options {
-    const char *store, *format, *out, *where, *kind, *name, *ego;
+    const char *store, *format, *out, *where, *kind, *only, *name, *ego;
     int64_t limit, shards;
     int overwrite;
 } export_options;
@@ -117,8 +117,9 @@ static int check_options(export_run *run, int ids) {
     if (!o->out || !o->out[0]) return nm_cli_usage(run->command, "--out DIR is missing");
     if (!o->name[0] || o->name[0] == '.' || strchr(o->name, '/') || strlen(o->name) > 200)
         return nm_cli_usage(run->command, "--name wants the beginning of a file's name, not '%s'", o->name);
-    if (ids && (o->kind || o->where || o->limit))
-        return nm_cli_usage(run->command, "scenes are named, or chosen by --kind, --where and --limit, not both");
+    if (ids && (o->kind || o->where || o->only || o->limit))
+        return nm_cli_usage(run->command,
+                            "scenes are named, or chosen by --kind, --where, --only and --limit, not both");
     int status = read_format(run);
     if (status < 0) status = read_ego(run);
     return status >= 0 ? status : read_kind(run);
@@ -131,7 +132,8 @@ static char *manifest_line(const export_options *o, int id_count, char **ids) {
     FILE *file = open_memstream(&text, &size);
     if (!file) return NULL;
     fprintf(file, "nearmiss export --format %s", o->format);
-    const char *const words[][2] = {{"kind", o->kind}, {"where", o->where}, {"name", o->name}, {"ego", o->ego}};
+    const char *const words[][2] = {
+        {"kind", o->kind}, {"where", o->where}, {"only", o->only}, {"name", o->name}, {"ego", o->ego}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (!words[i][1]) continue;
         fprintf(file, " --%s ", words[i][0]);
@@ -355,9 +357,9 @@ static int export_scenes(export_run *run, const nm_common *common, int id_count,
     run->line = manifest_line(o, id_count, ids);
     nm_status status = run->line ? NM_OK : NM_ERROR(&error, NM_E_MEMORY, "out of memory");
     if (status == NM_OK)
-        status = id_count
-                     ? nm_scene_ids_parse(ids, id_count, &run->list, &error)
-                     : nm_scene_ids_choose(o->store, NULL, run->kind, o->where, (size_t)o->limit, &run->list, &error);
+        status = id_count ? nm_scene_ids_parse(ids, id_count, &run->list, &error)
+                          : nm_scene_ids_choose(o->store, o->only, run->kind, o->where, (size_t)o->limit, &run->list,
+                                                &error);
     if (status == NM_E_ARGUMENT) {
         nm_cli_fail(run->command, &error);
         close_run(run);
@@ -390,6 +392,8 @@ static int run_export(const nm_command *command, int argc, char **argv) {
         {"kind", NM_OPTION_TEXT, &options.kind, "KIND", "only scenes with an event of this kind", 0, 0},
         {"where", NM_OPTION_TEXT, &options.where, "SQL", "only scenes with an event for which this holds, as in find",
          0, 0},
+        {"only", NM_OPTION_TEXT, &options.only, "NAMES",
+         "only scenes of these names, with *, ? and [a-z], separated by commas", 0, 0},
         {"limit", NM_OPTION_INTEGER, &options.limit, "N", "so many of them, evenly; 0 = all (default)", 0, 1e9},
         {"shards", NM_OPTION_INTEGER, &options.shards, "N",
          "so many files, NAME-00000-of-N and so on, where a file holds many scenes (default 1)", 1, NM_SHARDS_MAX},
@@ -411,7 +415,8 @@ static int run_export(const nm_command *command, int argc, char **argv) {
 const nm_command nm_command_export = {
     .name = "export",
     .summary = "Writes scenes of a store in other people's formats.",
-    .usage = "export --store S.db --format NAME --out DIR [--kind KIND] [--where SQL] [--limit N] [--shards N] "
+    .usage = "export --store S.db --format NAME --out DIR [--kind KIND] [--where SQL] [--only NAMES] [--limit N] "
+             "[--shards N] "
              "[--name NAME] [--ego recorded|planned] [--overwrite] [ID...]",
     .example = "nearmiss export --store scenes.db --format womd --where \"severity > 0.5\" --shards 10 --out womd",
     .run = run_export,
