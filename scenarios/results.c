@@ -162,10 +162,14 @@ static nm_status migrate(nm_results *r, nm_error *error) {
 
 static nm_status check_schema(nm_results *r, int create, nm_error *error) {
     int64_t id = 0, version = 0, objects = 0;
-    int result = pragma(r->db, "PRAGMA application_id", &id);
+    // one look at the file: somebody else may be making it between two
+    int result = sqlite3_exec(r->db, "BEGIN", NULL, NULL, NULL);
+    if (result == SQLITE_OK) result = pragma(r->db, "PRAGMA application_id", &id);
     if (result == SQLITE_OK) result = pragma(r->db, "PRAGMA user_version", &version);
     if (result == SQLITE_OK) result = pragma(r->db, "SELECT count(*) FROM sqlite_master", &objects);
-    if (result != SQLITE_OK) return fail(r, result, "reading the file of results", error);
+    const nm_status status = result == SQLITE_OK ? NM_OK : fail(r, result, "reading the file of results", error);
+    nm_results_rollback(r);
+    if (status != NM_OK) return status;
     if (objects == 0 && create) return create_schema(r, error);
     if (id != APPLICATION_ID)
         return NM_ERROR_AT(error, NM_E_FORMAT, r->path, 0, -1, "this is not a file of evaluation results");
