@@ -251,9 +251,12 @@ static nm_status create_schema(nm_store *store, nm_error *error) {
 /// An empty file or database is a store to be; anything else must carry our mark.
 static nm_status identify(nm_store *store, int *empty, int *old, nm_error *error) {
     int64_t application = 0, version = 0, tables = 0;
-    nm_status status = nm_store_integer(store, "PRAGMA application_id", 0, &application, error);
+    // one look at the file: somebody else may be making it between two
+    nm_status status = nm_store_exec(store, "BEGIN", "reading the store", error);
+    if (status == NM_OK) status = nm_store_integer(store, "PRAGMA application_id", 0, &application, error);
     if (status == NM_OK) status = nm_store_integer(store, "PRAGMA user_version", 0, &version, error);
     if (status == NM_OK) status = nm_store_integer(store, "SELECT count(*) FROM sqlite_schema", 0, &tables, error);
+    if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     if (status != NM_OK) return status;
     *empty = application == 0 && version == 0 && tables == 0;
     *old = !*empty && version < NM_STORE_SCHEMA;
