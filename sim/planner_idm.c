@@ -14,17 +14,17 @@
 #define AHEAD_STEPS 80u
 #define LOOK_METRES 40.0f
 
-static const nm_path_idm parameters = {.accel = 1.0f, .brake = 3.0f, .min_gap = 1.0f, .time_gap = 1.5f};
+static const nm_route_path_idm parameters = {.accel = 1.0f, .brake = 3.0f, .min_gap = 1.0f, .time_gap = 1.5f};
 
 static void *create(const char *config, char *error, size_t error_size) {
     (void)config;
-    nm_path_plan *plan = calloc(1, sizeof *plan);
+    nm_route_path_plan *plan = calloc(1, sizeof *plan);
     if (!plan) snprintf(error, error_size, "out of memory");
     return plan;
 }
 
 static void destroy(void *planner) {
-    nm_path_plan_release(planner);
+    nm_route_path_plan_release(planner);
     free(planner);
 }
 
@@ -34,24 +34,24 @@ static void needs(void *planner, nm_planner_needs *needs) {
 }
 
 static int begin(void *planner, const nm_planner_scenario *scenario, char *error, size_t error_size) {
-    return nm_path_plan_begin(planner, scenario, error, error_size);
+    return nm_route_path_plan_begin(planner, scenario, error, error_size);
 }
 
 static int plan(void *planner, const nm_planner_observation *observation, nm_planner_output *output, char *error,
                 size_t error_size) {
     (void)error, (void)error_size;
-    nm_path_plan *p = planner;
-    const nm_path path = nm_path_from(p->scenario.route, observation, 0.0f);
+    nm_route_path_plan *p = planner;
+    const nm_route_path path = nm_route_path_from(p->scenario.route, observation, 0.0f);
     float speed = nm_maxf(observation->ego.rear_axle_speed_ahead, 0.0f), s = path.s, gap;
     const float stopping = speed * parameters.time_gap + speed * speed / (2.0f * parameters.brake);
-    nm_path_find_obstacles(p, observation, s, nm_maxf(LOOK_METRES, stopping + 20.0f));
-    const nm_obstacle *leader = nm_path_leader(p, &path, &gap);
+    nm_route_path_find_obstacles(p, observation, s, nm_maxf(LOOK_METRES, stopping + 20.0f));
+    const nm_obstacle *leader = nm_route_path_leader(p, &path, &gap);
     const float lead_speed = leader ? leader->speed : 0.0f;
     const float dt = 0.1f;
     for (uint32_t k = 0; k <= AHEAD_STEPS; k++) {
         output->points[output->point_count++] =
-            (nm_planner_trajectory_point){dt * (float)k, nm_path_pose(&path, s), speed};
-        const float accel = nm_path_idm_accel(&parameters, speed, nm_path_cruise(p, s), gap, lead_speed);
+            (nm_planner_trajectory_point){dt * (float)k, nm_route_path_pose(&path, s), speed};
+        const float accel = nm_route_path_idm_accel(&parameters, speed, nm_route_path_cruise(p, s), gap, lead_speed);
         const float next = nm_maxf(speed + accel * dt, 0.0f), way = 0.5f * (speed + next) * dt;
         s += way;
         gap += lead_speed * dt - way; // the leader keeps its speed

@@ -12,10 +12,11 @@
 #define BESIDE 5.0f  // m, up to which a place is told by an offset to the route
 #define REST 0.5f    // m, up to which the route may begin beside where offset and slope say
 
-nm_path nm_path_from(const nm_planner_route *route, const nm_planner_observation *observation, float target) {
+nm_route_path nm_route_path_from(const nm_planner_route *route, const nm_planner_observation *observation,
+                                 float target) {
     const nm_planner_ego *ego = &observation->ego;
     const nm_planner_pose axle = ego->rear_axle;
-    nm_path path = {.route = route, .target = target};
+    nm_route_path path = {.route = route, .target = target};
     path.s = nm_route_project(route, axle.x_scene, axle.y_scene, observation->route_position, &path.offset);
     const nm_planner_pose at = nm_route_at(route, path.s).pose;
     float sine, cosine;
@@ -34,23 +35,23 @@ nm_path nm_path_from(const nm_planner_route *route, const nm_planner_observation
     path.length = nm_maxf(8.0f, 2.5f * fabsf(ego->rear_axle_speed_ahead));
     // far beside a bend the places across from it are far apart, or before one another: then straight to the route
     if (fabsf(path.offset) > BESIDE) path.offset = target, path.slope = 0.0f;
-    const nm_planner_pose begin = nm_path_pose(&path, path.s);
+    const nm_planner_pose begin = nm_route_path_pose(&path, path.s);
     const float rest_x = axle.x_scene - begin.x_scene, rest_y = axle.y_scene - begin.y_scene;
     if (nm_hypotf(rest_x, rest_y) > REST) path.rest_x = rest_x, path.rest_y = rest_y;
     return path;
 }
 
-float nm_path_offset(const nm_path *path, float s, float *slope) {
+float nm_route_path_offset(const nm_route_path *path, float s, float *slope) {
     const float u = nm_clampf((s - path->s) / path->length, 0.0f, 1.0f), u2 = u * u, u3 = u2 * u;
     const float d = path->offset - path->target;
     if (slope) *slope = (6.0f * u2 - 6.0f * u) / path->length * d + (3.0f * u2 - 4.0f * u + 1.0f) * path->slope;
     return path->target + (2.0f * u3 - 3.0f * u2 + 1.0f) * d + (u3 - 2.0f * u2 + u) * path->length * path->slope;
 }
 
-nm_planner_pose nm_path_pose(const nm_path *path, float s) {
+nm_planner_pose nm_route_path_pose(const nm_route_path *path, float s) {
     const nm_route_place at = nm_route_at(path->route, s);
     float slope, sine, cosine;
-    const float d = nm_path_offset(path, s, &slope);
+    const float d = nm_route_path_offset(path, s, &slope);
     const float beyond = nm_maxf(s - path->route->length, 0.0f) + nm_minf(s, 0.0f);
     nm_sincosf(at.pose.heading_scene, &sine, &cosine);
     // along the inside of a bend the way is shorter: d' counts per metre of it
@@ -63,14 +64,14 @@ nm_planner_pose nm_path_pose(const nm_path *path, float s) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-void nm_path_plan_release(nm_path_plan *plan) {
+void nm_route_path_plan_release(nm_route_path_plan *plan) {
     free(plan->cruise);
     free(plan->stops);
     free(plan->obstacles);
-    *plan = (nm_path_plan){0};
+    *plan = (nm_route_path_plan){0};
 }
 
-static void find_cruise(nm_path_plan *plan) {
+static void find_cruise(nm_route_path_plan *plan) {
     const nm_planner_route *route = plan->scenario.route;
     for (uint32_t i = route->point_count; i-- > 0;) {
         const float bend = sqrtf(BEND_ACCEL / nm_maxf(fabsf(route->curvature[i]), 1e-4f));
@@ -81,7 +82,7 @@ static void find_cruise(nm_path_plan *plan) {
     }
 }
 
-static void find_stops(nm_path_plan *plan, const nm_map *map) {
+static void find_stops(nm_route_path_plan *plan, const nm_map *map) {
     const nm_planner_route *route = plan->scenario.route;
     for (uint32_t i = 0; i < route->lane_count; i++) {
         const nm_lane *lane = &map->lanes[route->lanes[i]];
@@ -92,12 +93,13 @@ static void find_stops(nm_path_plan *plan, const nm_map *map) {
         const float s = nm_route_project(route, x, y, route->lane_from[i] + lane->stop_s, &offset);
         if (fabsf(offset) > 2.0f) continue; // changed away from before its end
         const uint8_t turn = follows ? map->lanes[route->lanes[i + 1]].turn : (uint8_t)NM_TURN_UNKNOWN;
-        plan->stops[plan->stop_count++] = (nm_path_stop){s, route->lanes[i], turn};
+        plan->stops[plan->stop_count++] = (nm_route_path_stop){s, route->lanes[i], turn};
     }
 }
 
-int nm_path_plan_begin(nm_path_plan *plan, const nm_planner_scenario *scenario, char *error, size_t error_size) {
-    nm_path_plan_release(plan);
+int nm_route_path_plan_begin(nm_route_path_plan *plan, const nm_planner_scenario *scenario, char *error,
+                             size_t error_size) {
+    nm_route_path_plan_release(plan);
     const nm_scene *scene = scenario->scene;
     if (!scene || !scenario->route || scenario->route->point_count < 2) {
         snprintf(error, error_size, "the scenario has no route");
@@ -110,7 +112,7 @@ int nm_path_plan_begin(nm_path_plan *plan, const nm_planner_scenario *scenario, 
     plan->stops = malloc(scenario->route->lane_count * sizeof *plan->stops);
     plan->obstacles = malloc(plan->obstacle_capacity * sizeof *plan->obstacles);
     if (!plan->cruise || !plan->stops || !plan->obstacles) {
-        nm_path_plan_release(plan);
+        nm_route_path_plan_release(plan);
         snprintf(error, error_size, "out of memory");
         return NM_E_MEMORY;
     }
@@ -119,7 +121,7 @@ int nm_path_plan_begin(nm_path_plan *plan, const nm_planner_scenario *scenario, 
     return 0;
 }
 
-float nm_path_cruise(const nm_path_plan *plan, float s) {
+float nm_route_path_cruise(const nm_route_path_plan *plan, float s) {
     const uint32_t last = plan->scenario.route->point_count - 1;
     const float on = nm_clampf(s, 0.0f, (float)last);
     return plan->cruise[(uint32_t)on];
@@ -148,12 +150,12 @@ static int says_stop(uint8_t state, float speed, float gap) {
     return speed * speed < 2.0f * 3.0f * gap; // who can still stop at 3 m/s^2 does
 }
 
-static void find_lights(nm_path_plan *plan, const nm_planner_observation *observation, float s, float reach) {
+static void find_lights(nm_route_path_plan *plan, const nm_planner_observation *observation, float s, float reach) {
     const nm_planner_vehicle *vehicle = &observation->ego.vehicle;
     const float front = s + vehicle->rear_axle_to_box_centre + 0.5f * vehicle->length;
     const nm_planner_signals *lights = &observation->signals;
     for (uint32_t i = 0; i < plan->stop_count; i++) {
-        const nm_path_stop *stop = &plan->stops[i];
+        const nm_route_path_stop *stop = &plan->stops[i];
         if (stop->s < front - 1.0f || stop->s > s + reach) continue; // a metre over the line it still waits
         for (uint32_t k = 0; k < lights->count; k++) {
             if (lights->lane[k] != stop->lane) continue;
@@ -166,7 +168,8 @@ static void find_lights(nm_path_plan *plan, const nm_planner_observation *observ
     }
 }
 
-void nm_path_find_obstacles(nm_path_plan *plan, const nm_planner_observation *observation, float s, float reach) {
+void nm_route_path_find_obstacles(nm_route_path_plan *plan, const nm_planner_observation *observation, float s,
+                                  float reach) {
     const nm_planner_agents *agents = &observation->agents;
     const nm_planner_history *h = &agents->history;
     const nm_planner_pose ego = observation->ego.box_centre;
@@ -183,7 +186,7 @@ void nm_path_find_obstacles(nm_path_plan *plan, const nm_planner_observation *ob
     find_lights(plan, observation, s, reach);
 }
 
-float nm_path_idm_accel(const nm_path_idm *idm, float speed, float desired, float gap, float lead_speed) {
+float nm_route_path_idm_accel(const nm_route_path_idm *idm, float speed, float desired, float gap, float lead_speed) {
     const float share = speed / nm_maxf(desired, 0.1f), share2 = share * share;
     const float approach = speed * (speed - lead_speed) / (2.0f * sqrtf(idm->accel * idm->brake));
     const float wanted = idm->min_gap + nm_maxf(speed * idm->time_gap + approach, 0.0f);
@@ -191,7 +194,7 @@ float nm_path_idm_accel(const nm_path_idm *idm, float speed, float desired, floa
     return nm_clampf(idm->accel * (1.0f - share2 * share2 - ratio * ratio), -idm->brake, idm->accel);
 }
 
-const nm_obstacle *nm_path_leader(const nm_path_plan *plan, const nm_path *path, float *gap) {
+const nm_obstacle *nm_route_path_leader(const nm_route_path_plan *plan, const nm_route_path *path, float *gap) {
     const nm_planner_vehicle *vehicle = &plan->scenario.vehicle;
     const float half = 0.5f * vehicle->width, centre = path->s + vehicle->rear_axle_to_box_centre;
     const float front = centre + 0.5f * vehicle->length;
@@ -201,7 +204,7 @@ const nm_obstacle *nm_path_leader(const nm_path_plan *plan, const nm_path *path,
         const nm_obstacle *o = &plan->obstacles[i];
         if (0.5f * (o->from + o->to) < centre) continue; // beside or behind
         // the rear axle drives over the place of the obstacle at that offset
-        const float d = nm_path_offset(path, o->from, NULL);
+        const float d = nm_route_path_offset(path, o->from, NULL);
         if (o->right > d + half || o->left < d - half) continue;
         const float to = nm_maxf(o->from - front, 0.0f);
         if (to >= *gap) continue;

@@ -19,12 +19,12 @@
 #define BRAKE 4.05f       // m/s^2, the end of nuPlan's comfort
 #define BRAKE_WITHIN 2.0f // s
 
-static const nm_path_idm parameters = {.accel = 1.5f, .brake = 3.0f, .min_gap = 1.0f, .time_gap = 1.5f};
+static const nm_route_path_idm parameters = {.accel = 1.5f, .brake = 3.0f, .min_gap = 1.0f, .time_gap = 1.5f};
 static const float shares[NM_PDM_SPEEDS] = {1.0f, 0.8f, 0.6f, 0.4f, 0.2f};
 static const float offsets[NM_PDM_OFFSETS] = {0.0f, -1.0f, 1.0f}; // the middle first: it wins ties
 
 typedef struct pdm {
-    nm_path_plan plan;
+    nm_route_path_plan plan;
     nm_pdm_agent *agents;
     uint32_t agent_count;
     nm_pdm_proposal proposals[NM_PDM_PROPOSALS];
@@ -39,7 +39,7 @@ static void *create(const char *config, char *error, size_t error_size) {
 
 static void destroy(void *planner) {
     pdm *p = planner;
-    nm_path_plan_release(&p->plan);
+    nm_route_path_plan_release(&p->plan);
     free(p->agents);
     free(p);
 }
@@ -51,7 +51,7 @@ static void needs(void *planner, nm_planner_needs *needs) {
 
 static int begin(void *planner, const nm_planner_scenario *scenario, char *error, size_t error_size) {
     pdm *p = planner;
-    const int status = nm_path_plan_begin(&p->plan, scenario, error, error_size);
+    const int status = nm_route_path_plan_begin(&p->plan, scenario, error, error_size);
     if (status != 0) return status;
     free(p->agents);
     p->agents = malloc((scenario->scene->track_count + 1) * sizeof *p->agents);
@@ -91,22 +91,22 @@ static void find_agents(pdm *p, const nm_planner_observation *observation) {
     }
 }
 
-static nm_pdm_state state_on(const nm_path *path, float ahead, float s, float speed) {
-    nm_pdm_state state = {.rear_axle = nm_path_pose(path, s), .speed = speed, .s = s};
+static nm_pdm_state state_on(const nm_route_path *path, float ahead, float s, float speed) {
+    nm_pdm_state state = {.rear_axle = nm_route_path_pose(path, s), .speed = speed, .s = s};
     nm_sincosf(state.rear_axle.heading_scene, &state.sin_h, &state.cos_h);
     state.x = state.rear_axle.x_scene + ahead * state.cos_h;
     state.y = state.rear_axle.y_scene + ahead * state.sin_h;
     return state;
 }
 
-static void drive(const pdm *p, const nm_path *path, float speed, float share, nm_pdm_proposal *proposal) {
+static void drive(const pdm *p, const nm_route_path *path, float speed, float share, nm_pdm_proposal *proposal) {
     float gap, s = path->s;
-    const nm_obstacle *leader = nm_path_leader(&p->plan, path, &gap);
+    const nm_obstacle *leader = nm_route_path_leader(&p->plan, path, &gap);
     const float lead_speed = leader ? leader->speed : 0.0f;
     for (uint32_t k = 0; k <= NM_PDM_STEPS; k++) {
         proposal->states[k] = state_on(path, p->plan.scenario.vehicle.rear_axle_to_box_centre, s, speed);
-        const float desired = share * nm_path_cruise(&p->plan, s);
-        const float accel = nm_path_idm_accel(&parameters, speed, desired, gap, lead_speed);
+        const float desired = share * nm_route_path_cruise(&p->plan, s);
+        const float accel = nm_route_path_idm_accel(&parameters, speed, desired, gap, lead_speed);
         const float next = nm_maxf(speed + accel * STEP, 0.0f), way = 0.5f * (speed + next) * STEP;
         s += way;
         gap += lead_speed * STEP - way;
@@ -133,11 +133,11 @@ static const nm_pdm_proposal *choose(pdm *p) {
 }
 
 /// As fast as comfort allows to a stand on the line that the ego is on.
-static void brake(const nm_path *path, float speed, nm_planner_output *output) {
+static void brake(const nm_route_path *path, float speed, nm_planner_output *output) {
     float s = path->s;
     for (uint32_t k = 0; k <= NM_PDM_STEPS; k++) {
         output->points[output->point_count++] =
-            (nm_planner_trajectory_point){STEP * (float)k, nm_path_pose(path, s), speed};
+            (nm_planner_trajectory_point){STEP * (float)k, nm_route_path_pose(path, s), speed};
         const float next = nm_maxf(speed - BRAKE * STEP, 0.0f);
         s += 0.5f * (speed + next) * STEP;
         speed = next;
@@ -150,10 +150,11 @@ static int plan(void *planner, const nm_planner_observation *observation, nm_pla
     pdm *p = planner;
     const nm_planner_scenario *scenario = &p->plan.scenario;
     const float speed = nm_maxf(observation->ego.rear_axle_speed_ahead, 0.0f);
-    nm_path paths[NM_PDM_OFFSETS];
-    for (uint32_t i = 0; i < NM_PDM_OFFSETS; i++) paths[i] = nm_path_from(scenario->route, observation, offsets[i]);
+    nm_route_path paths[NM_PDM_OFFSETS];
+    for (uint32_t i = 0; i < NM_PDM_OFFSETS; i++)
+        paths[i] = nm_route_path_from(scenario->route, observation, offsets[i]);
     const float stopping = speed * parameters.time_gap + speed * speed / (2.0f * parameters.brake);
-    nm_path_find_obstacles(&p->plan, observation, paths[0].s, nm_maxf(LOOK_METRES, stopping + 20.0f));
+    nm_route_path_find_obstacles(&p->plan, observation, paths[0].s, nm_maxf(LOOK_METRES, stopping + 20.0f));
     find_agents(p, observation);
     for (uint32_t i = 0; i < NM_PDM_PROPOSALS; i++) {
         nm_pdm_proposal *proposal = &p->proposals[i];

@@ -88,6 +88,9 @@ char *nm_json_text(cJSON *document, int indented);
 void nm_json_number(cJSON *object, const char *name, double value);    ///< null when not finite
 void nm_json_integer(cJSON *object, const char *name, uint64_t value); ///< exact to 2^53, else as text
 
+/// A cell of CSV that is text: always in quotes, those in it doubled (RFC 4180).
+void nm_csv_text(FILE *file, const char *text);
+
 /// A table for people: columns are as wide as they need, numbers to the right. NULL (no memory) is accepted everywhere.
 typedef struct nm_table nm_table;
 nm_table *nm_table_create(const char *const *headings, size_t columns); ///< a heading that begins with '>' aligns right

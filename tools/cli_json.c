@@ -95,3 +95,12 @@ int nm_cli_print_json(const nm_command *command, cJSON *document) {
     cJSON_free(text);
     return nm_cli_finish(command);
 }
+
+void nm_csv_text(FILE *file, const char *text) {
+    fputc('"', file);
+    for (; *text; ++text) {
+        if (*text == '"') fputc('"', file);
+        fputc(*text, file);
+    }
+    fputc('"', file);
+}

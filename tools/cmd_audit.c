@@ -1,5 +1,4 @@
 /// `nearmiss audit`: an independent check of a generated set.
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "scenarios/planner_trial.h"
 #include "tools/cli.h"
 #include "tools/commands.h"
+#include "tools/scene_ids.h"
 #include "tools/shipped_model.h"
 
 typedef struct audit_options {
@@ -249,15 +249,7 @@ static nm_status load_model(const audit_options *o, const nm_common *common, nm_
 
 /// Scenes by name, with * and ?, separated by commas; NULL = all.
 static int is_named(void *context, const nm_scene *scene) {
-    const audit_options *o = context;
-    char pattern[256];
-    for (const char *at = o->only; at && *at;) {
-        const size_t length = strcspn(at, ",");
-        snprintf(pattern, sizeof pattern, "%.*s", (int)length, at);
-        if (fnmatch(pattern, scene->provenance.scene_id, 0) == 0) return 1;
-        at += length + (at[length] == ',');
-    }
-    return !o->only;
+    return nm_scene_ids_named(((const audit_options *)context)->only, scene->provenance.scene_id);
 }
 
 static nm_status try_store(const audit_options *o, const char *store, int generated, nm_thread_pool *pool,

@@ -1,5 +1,4 @@
 /// `nearmiss score`: how good generated futures are, beside the log and simple baselines, on the same scenes.
-#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "scenarios/store.h"
 #include "tools/cli.h"
 #include "tools/guidance_option.h"
+#include "tools/scene_ids.h"
 #include "tools/score_report.h"
 #include "tools/shipped_model.h"
 
@@ -37,22 +37,6 @@ typedef struct score_run {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Scenes
-
-/// Is the name one of a list with commas, * and ?
-static int named(const char *list, const char *name) {
-    char pattern[256];
-    if (!list) return 1;
-    while (*list) {
-        const size_t length = strcspn(list, ",");
-        if (length < sizeof pattern) {
-            memcpy(pattern, list, length);
-            pattern[length] = '\0';
-            if (fnmatch(pattern, name, 0) == 0) return 1;
-        }
-        list += length + (list[length] == ',');
-    }
-    return 0;
-}
 
 /// The step from which the future is to be found: the recording's own, or after so much history.
 static uint32_t current_step(const score_run *run, const nm_scene *scene) {
@@ -100,7 +84,7 @@ static nm_status read_scenes(score_run *run, nm_store *store, nm_error *error) {
         if (run->options.limit && run->scene_count == (size_t)run->options.limit) break;
         status = nm_store_get_scene(store, ids[i], &scene, error);
         if (status != NM_OK) break;
-        if (named(run->options.only, scene->provenance.scene_id))
+        if (nm_scene_ids_named(run->options.only, scene->provenance.scene_id))
             status = keep(run, scene, error);
         else
             nm_scene_destroy(scene);

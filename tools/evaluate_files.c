@@ -221,16 +221,6 @@ static void fill(const nm_evaluate_report *report, const nm_evaluation_entrant *
 // ---------------------------------------------------------------------------------------------------------------------
 // CSV
 
-/// Always in quotes, those in it doubled (RFC 4180).
-static void write_quoted(FILE *file, const char *text) {
-    fputc('"', file);
-    for (; *text; ++text) {
-        if (*text == '"') fputc('"', file);
-        fputc(*text, file);
-    }
-    fputc('"', file);
-}
-
 static void write_line(const nm_evaluate_report *report, const nm_evaluation_entrant *entrant,
                        const nm_results_row *row, FILE *file) {
     for (size_t c = 0; c < C_COUNT; ++c) {
@@ -238,7 +228,7 @@ static void write_line(const nm_evaluate_report *report, const nm_evaluation_ent
         fill(report, entrant, row, c, &value);
         if (c) fputc(',', file);
         if (value.text)
-            write_quoted(file, value.text);
+            nm_csv_text(file, value.text);
         else if (isfinite(value.number))
             fprintf(file, value.number == floor(value.number) ? "%.0f" : "%.12g", value.number);
     }

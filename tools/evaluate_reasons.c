@@ -99,22 +99,13 @@ cJSON *nm_evaluate_losses_json(const nm_results_row *row) {
     return list;
 }
 
-static void write_quoted(FILE *file, const char *text) {
-    fputc('"', file);
-    for (; *text; ++text) {
-        if (*text == '"') fputc('"', file);
-        fputc(*text, file);
-    }
-    fputc('"', file);
-}
-
 static void write_number(FILE *file, double value) {
     if (isfinite(value)) fprintf(file, "%.12g", value);
 }
 
 static void write_line(FILE *file, const nm_evaluate_report *report, const char *planner, const nm_results_row *row,
                        const nm_loss *loss) {
-    write_quoted(file, planner);
+    nm_csv_text(file, planner);
     fprintf(file, ",%" PRId64 ",%s,%s,", row->scene, metric_of(loss), nm_loss_detail(loss));
     const double values[] = {loss->value, loss->cost, step_of(&row->episode, loss), track_of(loss)};
     for (size_t i = 0; i < sizeof values / sizeof *values; ++i) {
@@ -124,9 +115,9 @@ static void write_line(FILE *file, const nm_evaluate_report *report, const char 
     fprintf(file, "%d,", loss->recording);
     write_number(file, loss->recorded);
     fprintf(file, ",%s,", nm_episode_agents_name(report->episode->agents));
-    write_quoted(file, nm_base_name(report->store));
+    nm_csv_text(file, nm_base_name(report->store));
     fputc(',', file);
-    write_quoted(file, nm_evaluation_adversary_of(row));
+    nm_csv_text(file, nm_evaluation_adversary_of(row));
     fputs("\r\n", file);
 }
 

@@ -24,8 +24,9 @@ static nm_status add_id(nm_scene_ids *list, int64_t id, nm_error *error) {
     return NM_OK;
 }
 
-static int is_named(const char *patterns, const char *name) {
+int nm_scene_ids_named(const char *patterns, const char *name) {
     char pattern[256];
+    if (!patterns) return 1;
     while (*patterns) {
         const size_t length = strcspn(patterns, ",");
         if (length < sizeof pattern) {
@@ -45,7 +46,7 @@ typedef struct finder {
 
 static nm_status take_hit(void *context, const nm_hit *hit, nm_error *error) {
     const finder *f = context;
-    return f->only && !is_named(f->only, hit->scene_id) ? NM_OK : add_id(f->list, hit->scene, error);
+    return !nm_scene_ids_named(f->only, hit->scene_id) ? NM_OK : add_id(f->list, hit->scene, error);
 }
 
 static int by_id(const void *a, const void *b) {

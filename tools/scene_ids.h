@@ -20,6 +20,8 @@ void nm_scene_ids_release(nm_scene_ids *list);
 /// limit 0 = all of them, else so many, evenly over them. NM_E_NOT_FOUND, with a message, when there is none.
 nm_status nm_scene_ids_choose(const char *store, const char *only, int kind, const char *where, size_t limit,
                               nm_scene_ids *list, nm_error *error);
+/// 1 when a scene's name is one of `only`, as above.
+int nm_scene_ids_named(const char *only, const char *name);
 /// From what was typed. NM_E_ARGUMENT for what is no id.
 nm_status nm_scene_ids_parse(char **texts, int count, nm_scene_ids *list, nm_error *error);
 

@@ -271,16 +271,6 @@ int nm_score_print_json(const nm_command *command, const nm_score_report *report
     return nm_cli_print_json(command, document);
 }
 
-/// In quotes, those in it doubled (RFC 4180).
-static void write_text(FILE *file, const char *text) {
-    fputc('"', file);
-    for (; *text; ++text) {
-        if (*text == '"') fputc('"', file);
-        fputc(*text, file);
-    }
-    fputc('"', file);
-}
-
 /// Behind a comma; nothing where there is no number.
 static void write_number(FILE *file, double value) {
     fputc(',', file);
@@ -302,7 +292,7 @@ static void write_rows(const nm_score_report *report, FILE *file) {
     fprintf(file, ",seconds_per_scene,realism_meta,realism_meta_low,realism_meta_high\n");
     for (size_t i = 0; i < report->count; ++i) {
         const nm_score_result *r = &report->results[i];
-        write_text(file, r->row.name);
+        nm_csv_text(file, r->row.name);
         fprintf(file, ",%s", task_name(&r->row));
         for (int c = 0; c < NM_SCORE_COLUMNS; ++c) {
             const nm_estimate e = nm_score_estimate(report, r, (nm_score_column)c);
