@@ -272,29 +272,40 @@ static void test_match(void **state) {
     assert_int_equal(nm_map_match(map, NAN, 0.0f, 0.0f, 5.0f, NM_LANE_MASK_VEHICLE).lane, NM_NONE);
     assert_int_equal(nm_map_match(map, -30.0f, 7.0f, 0.0f, 1e6f, NM_LANE_MASK_VEHICLE).lane, 0);
     nm_map_release(map);
-    // a large radius walks over lanes instead of cells: the same answers
-    for (uint64_t seed = 1; seed <= 3; seed++) {
-        map = nm_test_tangle(seed, 30, 50.0);
+}
+
+/// The lane that costs least of all within the radius, by the definition.
+static uint32_t cheapest_lane(const nm_map *map, float x, float y, float heading, float radius) {
+    float least = INFINITY;
+    uint32_t best = NM_NONE;
+    for (uint32_t lane = 0; lane < map->lane_count; lane++) {
+        if (!nm_lane_type_drivable((nm_lane_type)map->lanes[lane].type)) continue;
+        const nm_frenet p = nm_map_project(map, lane, x, y);
+        const float outside = fmaxf(fabsf(p.d) - (p.d > 0.0f ? p.left : p.right), 0.0f);
+        if (hypotf(outside, p.beyond) > radius) continue;
+        const float cost = fabsf(p.d) + fabsf(p.beyond) + 3.0f * fabsf(nm_wrap_angle(heading - p.heading));
+        if (cost >= least) continue;
+        least = cost;
+        best = lane;
+    }
+    return best;
+}
+
+/// Lanes that can not win are not looked at: seen from the road, from far beside all of it (where the nearest lane
+/// often runs the wrong way and one behind it is meant), and with a radius that walks over lanes instead of cells.
+static void test_match_is_the_cheapest(void **state) {
+    (void)state;
+    static const float radii[] = {6.0f, 40.0f, 1000.0f};
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        const nm_map *map = nm_test_tangle(seed, seed % 2 ? 30 : 6, 50.0);
         uint32_t draw = 9000000;
-        for (int i = 0; i < 300; i++) {
-            float x = (float)nm_test_uniform(seed, &draw, -70.0, 70.0);
-            float y = (float)nm_test_uniform(seed, &draw, -70.0, 70.0);
-            float h = (float)nm_test_uniform(seed, &draw, -3.1, 3.1);
-            nm_frenet near = nm_map_match(map, x, y, h, 6.0f, NM_LANE_MASK_VEHICLE);
-            float least = INFINITY;
-            uint32_t best = NM_NONE;
-            for (uint32_t lane = 0; lane < map->lane_count; lane++) {
-                if (!nm_lane_type_drivable((nm_lane_type)map->lanes[lane].type)) continue;
-                nm_frenet p = nm_map_project(map, lane, x, y);
-                float outside = fmaxf(fabsf(p.d) - (p.d > 0.0f ? p.left : p.right), 0.0f);
-                if (hypotf(outside, p.beyond) > 6.0f) continue;
-                float cost = fabsf(p.d) + fabsf(p.beyond) + 3.0f * fabsf(nm_wrap_angle(h - p.heading));
-                if (cost < least) {
-                    least = cost;
-                    best = lane;
-                }
-            }
-            assert_int_equal(near.lane, best);
+        for (int i = 0; i < 600; i++) {
+            const float radius = radii[i % 3], reach = 70.0f + fminf(radius, 40.0f);
+            const float x = (float)nm_test_uniform(seed, &draw, -(double)reach, (double)reach);
+            const float y = (float)nm_test_uniform(seed, &draw, -(double)reach, (double)reach);
+            const float heading = (float)nm_test_uniform(seed, &draw, -3.1, 3.1);
+            const uint32_t lane = nm_map_match(map, x, y, heading, radius, NM_LANE_MASK_VEHICLE).lane;
+            assert_int_equal(lane, cheapest_lane(map, x, y, heading, radius));
         }
         nm_map_release(map);
     }
@@ -331,6 +342,7 @@ int main(void) {
         cmocka_unit_test(test_rail_follows_the_lane),
         cmocka_unit_test(test_lanes_at),
         cmocka_unit_test(test_match),
+        cmocka_unit_test(test_match_is_the_cheapest),
         cmocka_unit_test(test_lanes_in),
     };
     return cmocka_run_group_tests_name("map_query", tests, NULL, NULL);
