@@ -5,13 +5,15 @@ seen: recordings, corner cases on their roads, and corner cases in towns that ar
 
     tools/augment.py DATA OUT                 five seeds of each: about an hour on two cores
     tools/augment.py DATA OUT --seeds 2 --steps 500
+    tools/augment.py DATA OUT --development   what settings are chosen on: trains on a part of the recordings of
+                                              ngsim-train and drives through the others, and through other towns
 
 DATA: folder with ngsim-train.tar.xz, ngsim-val.tar.xz and osm-traffic.tar.xz (CommonRoad scenarios). OUT: made if
 missing; what is there already is not made again, so that an interrupted run goes on. At the end it prints a table and
 writes OUT/augmentation.json and OUT/augmentation.svg.
 
 The planner is the network of nearmiss in small (nexus/), trained by `nearmiss train` for the same number of steps on
-every mix; where there are generated scenes, every second example is one of them. `nexus:1` is what it says the ego will
+every mix; where there are generated scenes, --share of the examples are of them. `nexus:1` is what it says the ego will
 do, `nexus` the best of six (scenarios/planner_nexus.h). The score is nuPlan's closed-loop score, others replayed.
 
 What is compared are scenes that all could be driven in, with all seeds. Intervals are 95 %, of the difference to
@@ -19,7 +21,7 @@ recordings alone and of the gain (the ratio of the means, less 1): seeds and gro
 (bootstrap). All recordings of a place are one group, together with the cases made of them: few groups make wide intervals.
 
 A mix has as many cases as the roads have room for, at most what its name says: the table has the number. One OUT belongs
-to one DATA and one --steps; `nearmiss train` refuses to go on with others.
+to one set of options, but for --seeds and --mixes, which may grow.
 """
 
 import argparse
@@ -37,6 +39,9 @@ PLANNERS = ["nexus:1", "nexus"]
 SETS = {"val": "recordings", "cases-val": "corner cases, known roads", "cases-towns": "corner cases, other towns"}
 HELD_TOWNS = ["DEU_Lohmar-[1-9]_*", "DEU_Lohmar-[12][0-9]_*", "ITA_Segrate*", "BEL_Aarschot*", "DEU_BadWaldsee*",
               "ESP_Inca*", "ITA_SanGiorgio*"]
+# With --development: places of ngsim-train that are driven through instead, and towns that are not HELD_TOWNS.
+DEVELOPMENT_PLACES = ["USA_Lanker-2_*", "USA_Peach-4_*", "USA_US101-[345]_*"]
+DEVELOPMENT_TOWNS = ["BEL_Beringen*", "DEU_Bilderstoeckchen*", "ESP_Almansa*", "ITA_Adelfia*", "ITA_CarpiCentro-[1-9]_*"]
 ARCHIVES = ["ngsim-train", "ngsim-val", "osm-traffic"]
 DRAWS = 10000
 
@@ -65,23 +70,31 @@ def finish(path, make):
     os.rename(part, path)
 
 
-def keep_only(store, patterns):
-    """Takes all other scenes out of a store."""
+def keep(store, patterns, matching=True):
+    """Takes the scenes out of a store whose names do not match any of the patterns, or do."""
     with sqlite3.connect(store) as database:
         database.execute("PRAGMA foreign_keys = ON")
         wanted = " OR ".join("scene_name GLOB ?" for _ in patterns)
-        database.execute(f"DELETE FROM scene WHERE NOT ({wanted})", patterns)
+        database.execute(f"DELETE FROM scene WHERE {'NOT' if matching else ''} ({wanted})", patterns)
     database.close()
 
 
-def make_stores(data):
-    def towns(part):
-        run("import", os.path.join(data, "osm-traffic.tar.xz"), "--store", part, "--quiet")
-        keep_only(part, HELD_TOWNS)
+def make_stores(data, development):
+    def make(store, archive, patterns=None, matching=True):
+        def fill(part):
+            run("import", os.path.join(data, archive + ".tar.xz"), "--store", part, "--quiet")
+            if patterns:
+                keep(part, patterns, matching)
+        finish(store, fill)
 
-    finish("logs.db", lambda part: run("import", os.path.join(data, "ngsim-train.tar.xz"), "--store", part, "--quiet"))
-    finish("val.db", lambda part: run("import", os.path.join(data, "ngsim-val.tar.xz"), "--store", part, "--quiet"))
-    finish("towns.db", towns)
+    if development:
+        make("logs.db", "ngsim-train", DEVELOPMENT_PLACES, matching=False)
+        make("val.db", "ngsim-train", DEVELOPMENT_PLACES)
+        make("towns.db", "osm-traffic", DEVELOPMENT_TOWNS)
+    else:
+        make("logs.db", "ngsim-train")
+        make("val.db", "ngsim-val")
+        make("towns.db", "osm-traffic", HELD_TOWNS)
 
 
 def count_scenes(store):
@@ -108,10 +121,10 @@ def make_cases(mixes):
     corner_cases("cases-towns.db", "towns.db", 10, 3000, "both")
 
 
-def configuration(mix, seed, steps):
-    data = [{"store": "logs.db", "weight": 1}]
+def configuration(mix, seed, steps, share):
+    data = [{"store": "logs.db", "weight": 1 - share if mix else 1}]
     if mix:
-        data.append({"store": f"cases-{mix}x.db", "weight": 1})
+        data.append({"store": f"cases-{mix}x.db", "weight": share})
     return {
         "name": f"imitation {mix}x",
         "seed": seed,
@@ -128,10 +141,10 @@ def configuration(mix, seed, steps):
     }
 
 
-def train(mix, seed, steps):
+def train(mix, seed, steps, share):
     name = f"{mix}x-{seed}"
     with open(name + ".json", "w", encoding="utf-8") as out:
-        json.dump(configuration(mix, seed, steps), out, indent=1)
+        json.dump(configuration(mix, seed, steps, share), out, indent=1)
     run("train", "--config", name + ".json", "--out", name, "--quiet", log=name + ".log")  # goes on, or is done
     return os.path.join(name, "weights.safetensors")
 
@@ -170,6 +183,16 @@ def groups_of(scenes):
 def mean(values):
     values = list(values)
     return sum(values) / len(values) if values else float("nan")
+
+
+def belongs(options):
+    """Says what OUT (the current folder) is made with; False where that was something else."""
+    wanted = {"steps": options.steps, "share": options.share, "development": options.development}
+    if not os.path.exists("options.json"):
+        with open("options.json", "w", encoding="utf-8") as out:
+            json.dump(wanted, out)
+    with open("options.json", encoding="utf-8") as found:
+        return json.load(found) == wanted
 
 
 def driven_by_all(*many):
@@ -292,12 +315,16 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=2000, help="of training, 16 scenes each (default 2000)")
     parser.add_argument("--mixes", default=",".join(map(str, MIXES)), help="default %(default)s; 0 is always among them")
+    parser.add_argument("--share", type=float, default=0.5, help="of examples that are generated (default %(default)s)")
+    parser.add_argument("--development", action="store_true", help="hold back a part of ngsim-train and other towns instead")
     options = parser.parse_args()
     data = os.path.abspath(options.data)
     try:
         mixes = sorted({0, *map(int, options.mixes.split(","))})
     except ValueError:
         parser.error(f"--mixes wants numbers with commas between them, not {options.mixes!r}")
+    if not 0 < options.share < 1:
+        parser.error("--share is between 0 and 1")
     if options.seeds < 1 or options.steps < 1 or mixes[0] < 0:
         parser.error("--seeds and --steps are at least 1, mixes at least 0")
     for name in ARCHIVES:
@@ -308,14 +335,16 @@ def main():
         sys.exit(f"augment.py: {PROGRAM} is missing: tools/quickstart builds it")
     os.makedirs(options.out, exist_ok=True)
     os.chdir(options.out)
-    make_stores(data)
+    if not belongs(options):
+        sys.exit(f"augment.py: {options.out} was begun with other options: see its options.json, or take another folder")
+    make_stores(data, options.development)
     make_cases(mixes)
     for seed in seeds:
         for mix in mixes:
-            drive(mix, seed, train(mix, seed, options.steps))
+            drive(mix, seed, train(mix, seed, options.steps, options.share))
     table = summarise(mixes, seeds)
     with open("augmentation.json", "w", encoding="utf-8") as out:
-        json.dump({"steps": options.steps, "seeds": seeds, "rows": table}, out, indent=1)
+        json.dump({"steps": options.steps, "share": options.share, "seeds": seeds, "rows": table}, out, indent=1)
     draw(table, mixes, "augmentation.svg")
     print_table(table)
 

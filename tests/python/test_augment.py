@@ -1,4 +1,5 @@
 """The statistics of tools/augment.py, on numbers that can be worked out by hand."""
+import argparse
 import contextlib
 import importlib.util
 import io
@@ -89,8 +90,36 @@ class Files(Folder, unittest.TestCase):
         augment.finish(path, make)
         self.assertEqual((len(made), pathlib.Path(path).read_text()), (1, "whole"))
 
+    def test_shares(self):
+        for mix, weights in ((0, [1]), (3, [0.75, 0.25])):
+            self.assertEqual([x["weight"] for x in augment.configuration(mix, 1, 10, 0.25)["data"]], weights)
+
+    def test_a_folder_belongs_to_its_options(self):
+        with inside(self.folder):
+            options = argparse.Namespace(steps=10, share=0.5, development=False)
+            self.assertTrue(augment.belongs(options) and augment.belongs(options))
+            options.development = True
+            self.assertFalse(augment.belongs(options))
+
+    def test_what_is_held_back_is_not_trained_on(self):
+        names = ["USA_Lanker-2_1_T-1", "USA_Lanker-1_2_T-1", "USA_US101-3_1_T-1", "USA_US101-30_1_T-1"]
+        left = []
+        with inside(self.folder):
+            for matching in (True, False):
+                with sqlite3.connect("s.db") as database:
+                    database.execute("DROP TABLE IF EXISTS scene")
+                    database.execute("CREATE TABLE scene (scene_name TEXT)")
+                    database.executemany("INSERT INTO scene VALUES (?)", [(name,) for name in names])
+                database.close()
+                augment.keep("s.db", augment.DEVELOPMENT_PLACES, matching)
+                with sqlite3.connect("s.db") as database:
+                    left.append([row[0] for row in database.execute("SELECT scene_name FROM scene")])
+                database.close()
+        self.assertEqual(left, [[names[0], names[2]], [names[1], names[3]]])
+
     def test_arguments(self):
         for more, words in ((["--mixes", "3,x"], "--mixes wants"), (["--seeds", "0"], "at least 1"), (["--mixes", "-3"], "at least 0"),
+                            (["--share", "1"], "between 0 and 1"),
                             ([], "has no ngsim-train.tar.xz")):
             said = io.StringIO()
             arguments = ["augment.py", str(self.folder), str(self.folder / "out"), *more]
