@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import math
-import operator
 import os
 import pathlib
 import re
 import sys
 import threading
-from typing import Any, Callable, Dict, Iterable, Iterator, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
+
+from ._arguments import WrongType, shown
 
 ABI_VERSION = 1  #: of the tables' own layout, NM_ABI_VERSION
 
@@ -97,7 +97,7 @@ class Abi:
         self.program = tables.program.decode()
         self._raw = {t.name.decode(): t for t in tables.types[: tables.type_count]}
         self._structures: dict[str, Any] = {}
-        self._dtypes: dict[str, np.dtype] = {}
+        self._dtypes: Dict[str, np.dtype[Any]] = {}
         self._functions = {f.name.decode(): f for f in tables.functions[: tables.function_count]}
         for constant in tables.constants[: tables.constant_count]:
             setattr(self, constant.name.decode(), constant.value)
@@ -149,7 +149,7 @@ class Abi:
         self._structures[name] = made
         return made
 
-    def dtype(self, name: str) -> np.dtype:
+    def dtype(self, name: str) -> "np.dtype[Any]":
         """The same as a structured NumPy dtype, pointers as integers: for views of arrays of structures."""
         if name in self._dtypes:
             return self._dtypes[name]
@@ -210,10 +210,12 @@ class Abi:
         """The text a pointer of a structure points to; "" for NULL."""
         return ctypes.string_at(address).decode(errors="replace") if address else ""
 
-    def enumeration(self, function: str, name: str, what: str, names: Iterable[str]) -> int:
+    def enumeration(self, function: str, name: Any, what: str, names: Iterable[str]) -> int:
         """Value of `name` by one of the library's ..._from_name functions; ValueError with what there is."""
         value = ctypes.c_int()
-        if not isinstance(name, str) or "\0" in name or not getattr(self, function)(name.encode(), ctypes.byref(value)):
+        if not isinstance(name, str):
+            raise WrongType(f"{what} must be one of: {', '.join(names)}; not {shown(name)}")
+        if "\0" in name or not getattr(self, function)(name.encode(errors="replace"), ctypes.byref(value)):
             raise ValueError(f"{what} {name!r} is none of: {', '.join(names)}")
         return value.value
 
@@ -317,13 +319,13 @@ _check(abi)
 class _Memory:
     """What an array is a view of: an address, and who keeps it."""
 
-    def __init__(self, address: int, shape: tuple, dtype: np.dtype, owner: Any, writable: bool) -> None:
+    def __init__(self, address: int, shape: Tuple[int, ...], dtype: "np.dtype[Any]", owner: Any, writable: bool) -> None:
         self.owner = owner
         self.__array_interface__ = {"version": 3, "data": (address, not writable), "shape": shape,
                                     "typestr": dtype.str, "descr": dtype.descr if dtype.names is None else [("", dtype.str)]}
 
 
-def view(address: Optional[int], shape: tuple, dtype: Any, owner: Any) -> np.ndarray:
+def view(address: Optional[int], shape: Tuple[int, ...], dtype: Any, owner: Any) -> np.ndarray:
     """A read-only array over memory of the library, which `owner` keeps; empty where there is nothing."""
     dtype = np.dtype(dtype)
     if not address or 0 in shape:
@@ -334,7 +336,8 @@ def view(address: Optional[int], shape: tuple, dtype: Any, owner: Any) -> np.nda
         return np.asarray(_Memory(address, shape, dtype, owner, False))
     count = int(np.prod(shape))
     raw = np.asarray(_Memory(address, (count * dtype.itemsize,), np.dtype("u1"), owner, False))
-    return raw.view(dtype).reshape(shape)
+    array: np.ndarray = raw.view(dtype).reshape(shape)
+    return array
 
 
 class _Lock:
@@ -394,57 +397,19 @@ class Handle:
             pass
 
 
+def unpicklable(advice: str) -> Callable[[Any, Any], Any]:
+    """A __reduce_ex__ for what lives in one process only; also of copy.copy."""
+    def refuse(self: Any, _: Any) -> Any:
+        raise TypeError(f"a nearmiss.{type(self).__name__} can neither be pickled nor copied: {advice}")
+
+    return refuse
+
+
 def arena() -> Handle:
     address = abi.nm_arena_create(0)
     if not address:
         raise MemoryError("no memory for an arena")
     return Handle(address, "nm_arena_destroy", "arena")
-
-
-def unsigned(value: Any, what: str, bits: int = 32) -> int:
-    """A whole number that the library can take; ValueError otherwise, where ctypes would cut it off."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{what} must be a whole number, not {value!r}") from None
-    if not 0 <= number < 1 << bits:
-        raise ValueError(f"{what} {number} is not in 0..{(1 << bits) - 1}")
-    return number
-
-
-def identity(value: Any, what: str) -> int:
-    """A number of a store's row; ValueError for what is none."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{what} must be a whole number, not {value!r}") from None
-    if not -(1 << 63) <= number < 1 << 63:
-        raise ValueError(f"{what} {number} is not in 64 bits")
-    return number
-
-
-def encoded(text: Any, what: str) -> bytes:
-    """Text for the library, which ends at a zero; ValueError where it would be cut off there."""
-    if not isinstance(text, str):
-        raise ValueError(f"{what} must be text, not {text!r}")
-    if "\0" in text:
-        raise ValueError(f"{what} has a zero in it: {text!r}")
-    return text.encode()
-
-
-def path_of(path: Any) -> bytes:
-    """The same for paths."""
-    place = os.fsencode(path)
-    if b"\0" in place:
-        raise ValueError(f"a path has a zero in it: {path!r}")
-    return place
-
-
-def steps_of(seconds: float) -> int:
-    """Steps of 0.1 s."""
-    if not math.isfinite(seconds) or not 0 <= seconds < 1e8:
-        raise ValueError(f"{seconds!r} seconds can not be driven")
-    return round(seconds * 10)
 
 
 class Guard:
@@ -493,6 +458,6 @@ class Guard:
             raise self.trouble
 
 
-def names(function: str, count: int) -> list:
+def names(function: str, count: int) -> List[str]:
     """The library's names of the values 0 .. count - 1 of an enumeration."""
     return [getattr(abi, function)(i).decode() for i in range(count)]

@@ -94,7 +94,7 @@ def measure(control: str, copy: bool, steps: int, repeats: int, threads: int) ->
         clock = time.thread_time if threads == 1 else time.perf_counter
         rates = [(agents / _by_python(env, actions, steps, clock), agents / _by_c(env, actions, steps, clock),
                   _worlds_only(scene, steps, clock)) for _ in range(repeats)]
-    median = lambda values: statistics.median(values)  # noqa: E731
+    median = statistics.median
     return {"python": median(p for p, _, _ in rates), "c": median(c for _, c, _ in rates),
             "only": median(w for _, _, w in rates), "ratio": median(p / c for p, c, _ in rates),
             "to_only": median(p / w for p, _, w in rates), "agents": agents / steps / WORLDS}

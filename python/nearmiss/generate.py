@@ -6,12 +6,14 @@ import json
 import os
 import pathlib
 import tempfile
-from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
+from typing import (Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union,
+                    overload)
 
 import numpy as np
 
-from ._abi import Error, Guard, Handle, abi, names, path_of, steps_of, unsigned
-from .scene import BUILTIN_MAPS, KINDS, Scene, builtin
+from ._abi import Error, Guard, Handle, abi, names
+from ._arguments import WrongType, choice, encoded, identity, listed, number, path_of, shown, steps_of, unsigned
+from .scene import BUILTIN_MAPS, KINDS, Scene, builtin, scenes_of
 from .simulate import at_simulation_step
 from .store import Store
 
@@ -28,7 +30,7 @@ def _spec(kind: int) -> Any:
     return abi.nm_kind_spec.from_address(abi.nm_kind_spec_of(kind))
 
 
-def kinds() -> dict:
+def kinds() -> Dict[str, Dict[str, Any]]:
     """What can be asked for: per kind its definition, severities, and parameters with unit, bounds and source."""
     table = {}
     for index, name in enumerate(KINDS):
@@ -51,21 +53,21 @@ class Case(NamedTuple):
     generator: str
     severity: str  #: that was asked for
     label: str  #: what a careful driver could have done, such as "avoidable"; "" = not judged
-    requested: dict  #: numbers by name of the parameter
-    achieved: dict  #: as measured in the scene
-    verdicts: dict  #: by name: motion, road, rules, ...
+    requested: Dict[str, float]  #: numbers by name of the parameter
+    achieved: Dict[str, float]  #: as measured in the scene
+    verdicts: Dict[str, Any]  #: by name: motion, road, rules, ...
     events: np.ndarray  #: most severe first: see :func:`nearmiss.detect`
     id: Optional[int]  #: in the store they went into
 
 
 class Cases:
-    """What :func:`generate` made: a sequence of :class:`Case`.
+    """What :func:`generate` made: a sequence of :class:`Case`; a slice is a list of them.
 
     yields  per kind and generator: attempts, kept, given_up
     ids     [cases] in the store, [] for those in memory; hours of all of the set
     """
 
-    def __init__(self, store: Optional[Store], ids: Iterable[int], cases: Optional[List[Case]], yields: list,
+    def __init__(self, store: Optional[Store], ids: Iterable[int], cases: Optional[List[Case]], yields: List[Dict[str, Any]],
                  hours: float) -> None:
         self._store, self._cases = store, cases
         self.ids, self.yields, self.hours = [int(i) for i in ids], yields, hours
@@ -73,21 +75,40 @@ class Cases:
     def __len__(self) -> int:
         return len(self.ids if self._cases is None else self._cases)
 
-    def __getitem__(self, index: int) -> Case:
+    @overload
+    def __getitem__(self, index: int) -> Case: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> List[Case]: ...
+
+    def __getitem__(self, index: Union[int, slice]) -> Union[Case, List[Case]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = identity(index, "the index of a case")
         if self._cases is not None:
             return self._cases[index]
         assert self._store is not None
         return _case(self._store, self.ids[index], True)
+
+    def __reduce__(self) -> Any:
+        place = None if self._store is None else self._store._place
+        return _cases_again, (place, self.ids, self._cases, self.yields, self.hours)
 
     def __iter__(self) -> Iterator[Case]:
         return (self[i] for i in range(len(self)))
 
     @property
     def scenes(self) -> List[Scene]:
+        """Their scenes."""
         return [case.scene for case in self]
 
     def __repr__(self) -> str:
         return f"<nearmiss.Cases: {len(self)}>"
+
+
+def _cases_again(place: Optional[str], ids: List[int], cases: Optional[List[Case]], yields: List[Dict[str, Any]],
+                 hours: float) -> Cases:
+    return Cases(None if place is None else Store(place), ids, cases, yields, hours)
 
 
 def _case(store: Store, id: int, keep_id: bool) -> Case:
@@ -100,31 +121,34 @@ def _sources(maps: Any, scenes: Optional[Iterable[Scene]], seed: int) -> List[Sc
     sources: List[Scene] = []
     if maps is None and scenes is None:
         maps = "all"
-    for spec in [maps] if isinstance(maps, str) else maps or []:
+    for spec in [maps] if isinstance(maps, str) else [] if maps is None else listed(maps, "maps"):
+        encoded(spec, "each of maps")
         if spec == "all":
             sources += [builtin(f"{name}:{_DENSITY}", seed + i) for name in BUILTIN_MAPS for i in range(_VARIANTS)]
         else:
             sources.append(builtin(spec, seed))
-    sources += [at_simulation_step(scene) for scene in scenes or []]
+    sources += [at_simulation_step(scene) for scene in ([] if scenes is None else scenes_of(scenes))]
     if not sources:
         raise ValueError("there is neither a map nor a scene to make corner cases on")
     # however they were named, the same scenes come in the same order
     return sorted(sources, key=lambda s: (s.hash, s.provenance["file"], s.provenance["record"]))
 
 
-def _shares(generator: Union[str, dict]) -> List[float]:
+def _shares(generator: Union[str, Dict[str, float]]) -> List[float]:
+    if not isinstance(generator, (str, dict)):
+        raise WrongType(f"generator must be a name or a dict of shares by name, not {shown(generator)}")
     shares = {generator: 1.0} if isinstance(generator, str) else dict(generator)
     if generator == "all":
         shares = {name: 1.0 for name in GENERATORS}
     for name in shares:
         if name not in GENERATORS:
             raise ValueError(f"generator {name!r} is none of: {', '.join(GENERATORS)}")
-    return [float(shares.get(name, 0.0)) for name in GENERATORS]
+    return [number(shares.get(name, 0.0), f"the share of {name}", 0.0) for name in GENERATORS]
 
 
-def _describe_kind(row: Any, collisions: float) -> dict:
+def _describe_kind(row: Any, collisions: float) -> Dict[str, Any]:
     spec = _spec(row.kind)
-    described: dict = {"kind": KINDS[row.kind], "collisions": collisions}
+    described: Dict[str, Any] = {"kind": KINDS[row.kind], "collisions": collisions}
     for s, severity in enumerate(SEVERITIES):
         if spec.severities >> s & 1:
             described[severity] = {"given": row.ranges[s].given, **{
@@ -133,12 +157,24 @@ def _describe_kind(row: Any, collisions: float) -> dict:
     return described
 
 
-def _set_params(row: Any, params: dict, collisions: float) -> set:
+def _range(name: str, wanted: Any) -> Tuple[float, float]:
+    """A number, or low and high."""
+    what = f"the range of {encoded(name, 'a parameter').decode()}"
+    try:
+        low, high = wanted
+    except (TypeError, ValueError):
+        if np.ndim(wanted) != 0:
+            raise WrongType(f"{what} must be a number or a pair (low, high), not {shown(wanted)}") from None
+        low = high = wanted
+    return number(low, what), number(high, what)
+
+
+def _set_params(row: Any, params: Dict[str, Any], collisions: float) -> Set[str]:
     """Ranges that a kind has; which of the names it knows."""
-    taken = set()
+    taken: Set[str] = set()
     spec = _spec(row.kind)
     for name, wanted in params.items():
-        low, high = (float(v) for v in np.broadcast_to(wanted, 2))
+        low, high = _range(name, wanted)
         text = f"{name}={low:.9g}:{high:.9g}".encode()
         if name not in [abi.text(p.name) for p in spec.params[: spec.param_count]]:
             continue
@@ -175,7 +211,7 @@ def shipped_model() -> str:
 class _Model:
     """Weights, and what they run on."""
 
-    def __init__(self, path: Union[str, os.PathLike]) -> None:
+    def __init__(self, path: Union[str, "os.PathLike[str]"]) -> None:
         config, backend, model = abi.nm_backend_config_default(), ctypes.c_void_p(), ctypes.c_void_p()
         abi.call("nm_backend_create_cpu", ctypes.byref(config), ctypes.byref(backend))
         self.backend = Handle(backend.value, "nm_backend_destroy", "backend")
@@ -194,10 +230,10 @@ class _Model:
 
 def generate(kinds: Union[str, Sequence[str]], count: int = 10, *, seed: int = 0,
              maps: Union[str, Sequence[str], None] = None, scenes: Optional[Iterable[Scene]] = None,
-             into: Union[Store, str, os.PathLike, None] = None, params: Optional[dict] = None,
-             severity: Optional[str] = None, generator: Union[str, dict] = "manoeuvre", sampling: str = "uniform",
+             into: Union[Store, str, "os.PathLike[str]", None] = None, params: Optional[Dict[str, Any]] = None,
+             severity: Optional[str] = None, generator: Union[str, Dict[str, float]] = "manoeuvre", sampling: str = "uniform",
              seconds: float = 10.0, traffic: int = 6, adversaries: int = 1, hours: float = 0.0, threads: int = 0,
-             model: Union[str, os.PathLike, None] = None,
+             model: Union[str, "os.PathLike[str]", None] = None,
              progress: Optional[Callable[[int, float], None]] = None) -> Cases:
     """Makes corner cases: scenes in which the ego reacts and the conflict happens all the same, confirmed by the
     detectors and judged. The same arguments make the same cases, for any number of threads.
@@ -213,19 +249,29 @@ def generate(kinds: Union[str, Sequence[str]], count: int = 10, *, seed: int = 0
     model      weights (.safetensors) for diffusion; None: those that come with the package
     progress   called after each round with scenes kept and hours
     """
-    asked = [kinds] if isinstance(kinds, str) else list(kinds)
+    asked = [kinds] if isinstance(kinds, str) else listed(kinds, "kinds")
     every = asked == ["all"]
     wanted = list(KINDS) if every else asked
-    if severity is not None and severity not in SEVERITIES:
-        raise ValueError(f"severity {severity!r} is none of: {', '.join(SEVERITIES)}")
-    if count < 0 or hours < 0 or (count == 0 and hours == 0):
+    if severity is not None:
+        choice(dict.fromkeys(SEVERITIES), severity, "severity")
+    count, hours = unsigned(count, "count", 63), number(hours, "hours", 0.0)
+    if count == 0 and hours == 0:
         raise ValueError("ask for a count of scenes of each kind, or for hours")
+    if params is not None and not isinstance(params, dict):
+        raise WrongType(f"params must be a dict of ranges by name, not {shown(params)}")
+    if progress is not None and not callable(progress):
+        raise WrongType(f"progress must be callable, not {shown(progress)}")
+    if into is not None and not isinstance(into, Store):
+        path_of(into, "into, a store or the path of one,")
+    threads, traffic = unsigned(threads, "threads", 31), unsigned(traffic, "traffic")
+    adversaries, steps = unsigned(adversaries, "adversaries"), steps_of(seconds)
     seed = unsigned(seed, "seed", 63)
     collisions = 0.25 if severity is None else float(severity == "collision")
     shares = _shares(generator)
     if shares[abi.NM_CASE_DIFFUSION] > 0 and model is None:
         model = shipped_model()
-    rows, taken = [], set()
+    rows: List[Any] = []
+    taken: Set[str] = set()
     for name in wanted:
         row = abi.nm_corner_kind()
         index = abi.enumeration("nm_kind_from_name", name, "kind", KINDS)
@@ -245,13 +291,12 @@ def generate(kinds: Union[str, Sequence[str]], count: int = 10, *, seed: int = 0
     loaded = _Model(model) if model is not None else None
     try:
         config, kept_alive = _configure(rows, sources, shares, loaded, every)
-        config.count, config.hours, config.seed = unsigned(count, "count", 63), hours, seed
-        config.steps, config.traffic = steps_of(seconds), unsigned(traffic, "traffic")
-        config.adversaries = unsigned(adversaries, "adversaries")
+        config.count, config.hours, config.seed = count, hours, seed
+        config.steps, config.traffic, config.adversaries = steps, traffic, adversaries
         described = {"kinds": [_describe_kind(config_row, collisions) for config_row in kept_alive["kinds"]],
                      "generators": dict(zip(GENERATORS, shares)), "sampling": sampling,
                      "sources": [f"{s.hash:016x}" for s in sources], "count": count, "hours": hours,
-                     "seconds": seconds, "traffic": traffic, "adversaries": adversaries, "by": "nearmiss.generate",
+                     "seconds": float(seconds), "traffic": traffic, "adversaries": adversaries, "by": "nearmiss.generate",
                      "model": loaded.hash if loaded is not None else ""}  # what it is, not where it lies
         texts = [ctypes.create_string_buffer(t.encode()) for t in (json.dumps(described, sort_keys=True), abi.program)]
         config.run.parameters, config.run.program = (ctypes.addressof(t) for t in texts)
@@ -266,7 +311,8 @@ def _can_be(kind: int, severity: Optional[str]) -> bool:
     return severity is None or bool(_spec(kind).severities >> SEVERITIES.index(severity) & 1)
 
 
-def _configure(rows: list, sources: List[Scene], shares: List[float], loaded: Optional[_Model], every: bool) -> tuple:
+def _configure(rows: List[Any], sources: List[Scene], shares: List[float], loaded: Optional[_Model],
+               every: bool) -> Tuple[Any, Dict[str, Any]]:
     config = abi.nm_corner_config_default()
     pointers = (ctypes.c_void_p * len(sources))(*[s.address for s in sources])
     weights = (ctypes.c_double * len(sources))(*[1.0 / len(sources)] * len(sources))
@@ -298,7 +344,8 @@ def _configure(rows: list, sources: List[Scene], shares: List[float], loaded: Op
     return config, {"kinds": table, "keep": (pointers, weights, sources, loaded)}
 
 
-def _run(config: Any, kind_count: int, into: Any, threads: int, progress: Optional[Callable]) -> Cases:
+def _run(config: Any, kind_count: int, into: Any, threads: int,
+         progress: Optional[Callable[[int, float], None]]) -> Cases:
     yields = (abi.nm_corner_yield * (kind_count * len(GENERATORS)))()
     report = abi.nm_corner_report()
     report.yields = ctypes.addressof(yields)
@@ -309,15 +356,16 @@ def _run(config: Any, kind_count: int, into: Any, threads: int, progress: Option
     config.stop = ctypes.cast(stop_c, ctypes.c_void_p).value
     config.progress = ctypes.cast(progress_c, ctypes.c_void_p).value
     pool = ctypes.c_void_p()
-    abi.call("nm_thread_pool_create", unsigned(threads, "threads", 31), ctypes.byref(pool))
+    abi.call("nm_thread_pool_create", threads, ctypes.byref(pool))
     pool_handle = Handle(pool.value, "nm_thread_pool_destroy", "thread pool")
     folder = tempfile.TemporaryDirectory(prefix="nearmiss-") if into is None else None
     place = os.path.join(folder.name, "cases.db") if folder else into
     store: Store = place if isinstance(place, Store) else Store(place, "a")
     try:
         try:
-            with guard, store._handle.lock:
-                abi.call("nm_corner_set_run", ctypes.byref(config), store._handle.address, pool_handle.address,
+            handle = store._live()
+            with guard, handle.lock:
+                abi.call("nm_corner_set_run", ctypes.byref(config), handle.address, pool_handle.address,
                          ctypes.byref(report))
         except Error:
             guard.check()

@@ -4,12 +4,13 @@ from __future__ import annotations
 import ctypes
 import math
 import traceback
-from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Union
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
-from ._abi import Error, Guard, Handle, abi, encoded, unsigned
-from .scene import NONE, Scene
+from ._abi import Error, Guard, Handle, abi
+from ._arguments import WrongType, encoded, flag, number, shown, unsigned
+from .scene import NONE, Scene, scenes_of
 
 _BEGIN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 _PLAN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -28,6 +29,8 @@ class Control(NamedTuple):
 
 
 class Pose(NamedTuple):
+    """A place and a direction."""
+
     x: float  #: m, scene frame
     y: float
     heading: float  #: rad
@@ -39,7 +42,7 @@ class Ego(NamedTuple):
     rear_axle: Pose  #: reference point of trajectories
     box_centre: Pose
     speed: float  #: m/s, of the rear axle, backwards negative
-    velocity: tuple  #: (x, y) m/s, of the box centre, scene frame
+    velocity: Tuple[float, float]  #: (x, y) m/s, of the box centre, scene frame
     acceleration: float  #: m/s^2
     curvature: float  #: 1/m, of the rear axle's path
     steering_angle: float  #: rad
@@ -59,9 +62,9 @@ class _Shelf:
     block an array, into memory that stays: what a planner keeps by mistake is outdated, never gone."""
 
     def __init__(self) -> None:
-        self._buffers: dict = {}
+        self._buffers: Dict[str, np.ndarray] = {}
 
-    def put(self, name: str, address: Optional[int], shape: tuple, dtype: Any) -> np.ndarray:
+    def put(self, name: str, address: Optional[int], shape: Tuple[int, ...], dtype: Any) -> np.ndarray:
         dtype = np.dtype(dtype)
         count = math.prod(shape)
         buffer = self._buffers.get(name)
@@ -70,7 +73,7 @@ class _Shelf:
             self._buffers[name] = buffer
         if count and address:
             ctypes.memmove(buffer.ctypes.data, address, count * dtype.itemsize)
-        array = buffer[: count * dtype.itemsize if address else 0].view(dtype).reshape(shape if address else (0, *shape[1:]))
+        array: np.ndarray = buffer[: count * dtype.itemsize if address else 0].view(dtype).reshape(shape if address else (0, *shape[1:]))
         array.flags.writeable = False
         return array
 
@@ -78,7 +81,8 @@ class _Shelf:
 class _Part:
     """Lazily copied arrays of one structure."""
 
-    def __init__(self, raw: Any, shelf: _Shelf, name: str, fields: dict) -> None:
+    def __init__(self, raw: Any, shelf: _Shelf, name: str,
+                 fields: Dict[str, Tuple[str, Tuple[int, ...], Any]]) -> None:
         self._raw, self._shelf, self._name, self._fields, self._over = raw, shelf, name, fields, False
 
     def __repr__(self) -> str:
@@ -282,11 +286,11 @@ class Episode(NamedTuple):
     reason: str  #: why it is not done, else ""
     traceback: Optional[str]  #: of the exception, where a planner in Python raised one
     score: float  #: nuPlan's closed-loop score, 0..1
-    metrics: dict  #: by nuPlan's names, 0..1: no_ego_at_fault_collisions, ego_is_comfortable, ...
-    collisions: list  #: of the ego: dicts of step (of the scene), track, at_fault, collision_class
+    metrics: Dict[str, float]  #: by nuPlan's names, 0..1: no_ego_at_fault_collisions, ego_is_comfortable, ...
+    collisions: List[Dict[str, Any]]  #: of the ego: dicts of step (of the scene), track, at_fault, collision_class
     min_ttc: float  #: s, inf = none within 3 s
     min_distance: float  #: m
-    danger: dict  #: of all of the drive, after the start: sweep_ttc_s, ...; NaN where it is not done
+    danger: Dict[str, float]  #: of all of the drive, after the start: sweep_ttc_s, ...; NaN where it is not done
     seconds: float  #: driven
     plan_mean: float  #: s of real time for an answer
     ego_track: int
@@ -311,7 +315,7 @@ def _episode(raw: Any, failure: Optional[str]) -> Episode:
                    raw.ego_track, Scene(raw.scene) if raw.scene else None)
 
 
-def evaluate(planner: Union[str, Callable, Any], scenes: Union[Scene, Iterable[Scene]], *, agents: str = "idm",
+def evaluate(planner: Union[str, Callable[[Observation], Any], Any], scenes: Union[Scene, Iterable[Scene]], *, agents: str = "idm",
              seconds: float = 15.0, seed: int = 0, start_step: Optional[int] = None, perfect: bool = False,
              deadline: float = 0.0, history: int = 22, map_radius: float = 100.0, keep: bool = False) -> List[Episode]:
     """Drives a planner through scenes in closed loop and scores it as nuPlan does.
@@ -332,28 +336,27 @@ def evaluate(planner: Union[str, Callable, Any], scenes: Union[Scene, Iterable[S
     """
     from .simulate import at_simulation_step
 
-    listed = [scenes] if isinstance(scenes, Scene) else list(scenes)
+    listed = scenes_of(scenes)
     config = abi.nm_episode_config_default()
     config.agents = abi.enumeration("nm_episode_agents_from_name", agents, "agents", ("idm", "log"))
     if config.agents == abi.NM_EPISODE_NEXUS:
         raise ValueError("agents 'nexus' are driven by nearmiss evaluate: here they are 'idm' or 'log'")
-    config.seconds, config.perfect, config.keep_scene = seconds, int(perfect), int(keep)
+    config.seconds, config.perfect, config.keep_scene = number(seconds, "seconds"), flag(perfect, "perfect"), flag(keep, "keep")
     config.seed = unsigned(seed, "seed", 64)
     config.start_step = NONE if start_step is None else unsigned(start_step, "start step")
     guard = Guard()
-    config.deadline = deadline
+    config.deadline = number(deadline, "deadline")
     bridge: Optional[_Bridge] = None
     if isinstance(planner, str):
         out = ctypes.c_void_p()
         abi.call("nm_planner_open", encoded(planner, "planner"), None, ctypes.byref(out))
         handle = Handle(out.value, "nm_planner_destroy", "planner")
     elif callable(planner) or hasattr(planner, "plan"):
-        if not 1 <= unsigned(history, "history") <= 100 or not 0 <= map_radius <= 1000:
-            raise ValueError("history is 1..100 samples, map_radius 0..1000 m")
+        number(unsigned(history, "history"), "history", 1, 100), number(map_radius, "map_radius", 0, 1000)
         bridge = _Bridge(planner, getattr(planner, "__name__", type(planner).__name__), history, map_radius, guard)
         handle = bridge.handle
     else:
-        raise ValueError(f"a planner is a name, a callable or an object with plan(), not {type(planner).__name__}")
+        raise WrongType(f"a planner is a name, a callable or an object with plan(), not {shown(planner)}")
     stop = _STOP(guard.stop)
     config.stop = ctypes.cast(stop, ctypes.c_void_p).value
     work = Handle(abi.nm_episode_work_create(), "nm_episode_work_destroy", "episode")

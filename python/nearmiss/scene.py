@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import ctypes
 import json
-from typing import Any, Optional
+import operator
+import weakref
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from ._abi import Handle, abi, arena, encoded, names, unsigned, view
+from ._abi import Handle, abi, arena, names, view
+from ._arguments import WrongType, encoded, identity, listed, number, shown, unsigned
 
 AGENT_TYPES = names("nm_agent_type_name", abi.NM_AGENT_TYPE_COUNT)  #: ``AGENT_TYPES[scene.types[track]]``
 LANE_TYPES = names("nm_lane_type_name", abi.NM_LANE_TYPE_COUNT)
@@ -38,16 +41,25 @@ class Map:
         self._handle = Handle(abi.nm_map_retain(address), "nm_map_release", "map")
         self._raw = abi.nm_map.from_address(address)
 
-    def _view(self, field: str, shape: tuple, dtype: Any) -> np.ndarray:
+    def _view(self, field: str, shape: Tuple[int, ...], dtype: Any) -> np.ndarray:
         return view(getattr(self._raw, field), shape, dtype, self)
+
+    def __copy__(self) -> "Map":
+        return self  # it is constant
+
+    def __deepcopy__(self, _: Any) -> "Map":
+        return self
+
+    def __reduce__(self) -> Any:
+        return _map_of_bytes, (self.hash, _encode(abi.nm_map_encode, ctypes.addressof(self._raw)))
 
     @property
     def hash(self) -> int:
         """Of the content."""
-        return self._raw.hash
+        return int(self._raw.hash)
 
     @property
-    def origin(self) -> tuple:
+    def origin(self) -> Tuple[float, float, float]:
         """(x, y, z) that was subtracted from the source's coordinates, m."""
         o = self._raw.origin
         return o.x, o.y, o.z
@@ -60,6 +72,7 @@ class Map:
 
     @property
     def lanes(self) -> np.ndarray:
+        """[lanes] structured: source_id, length (m), speed_limit (m/s, 0 = unknown), type (LANE_TYPES), points, ..."""
         return self._view("lanes", (self._raw.lane_count,), abi.dtype("nm_lane"))
 
     @property
@@ -69,14 +82,17 @@ class Map:
 
     @property
     def centre(self) -> np.ndarray:
+        """[points, 2] m: all centrelines one after the other; :meth:`lane` gives one."""
         return self._view("centre", (self._raw.point_count, 2), np.float32)
 
     @property
     def left_border(self) -> np.ndarray:
+        """[points, 2] m: left borders of all lanes; :meth:`borders` gives those of one."""
         return self._view("left", (self._raw.point_count, 2), np.float32)
 
     @property
     def right_border(self) -> np.ndarray:
+        """[points, 2] m: likewise on the right."""
         return self._view("right", (self._raw.point_count, 2), np.float32)
 
     @property
@@ -86,18 +102,22 @@ class Map:
 
     @property
     def lines(self) -> np.ndarray:
+        """[lines] structured: painted lines and road edges, each with its range of `line_points`."""
         return self._view("lines", (self._raw.line_count,), abi.dtype("nm_line"))
 
     @property
     def line_points(self) -> np.ndarray:
+        """[points, 2] m: all lines one after the other."""
         return self._view("line_points", (self._raw.line_point_count, 2), np.float32)
 
     @property
     def areas(self) -> np.ndarray:
+        """[areas] structured: crosswalks and the like, each with its range of `area_points`."""
         return self._view("areas", (self._raw.area_count,), abi.dtype("nm_area"))
 
     @property
     def area_points(self) -> np.ndarray:
+        """[points, 2] m: outlines of all areas, closed implicitly."""
         return self._view("area_points", (self._raw.area_point_count, 2), np.float32)
 
     @property
@@ -107,26 +127,35 @@ class Map:
 
     @property
     def signals(self) -> np.ndarray:
+        """[signals] structured: traffic lights; :meth:`Scene.signal` says what one shows."""
         return self._view("signals", (self._raw.signal_count,), abi.dtype("nm_signal"))
 
     def _range(self, points: np.ndarray, which: np.void) -> np.ndarray:
         first = int(which["first"])
         return points[first : first + int(which["count"])]
 
+    def _lane(self, index: int) -> np.void:
+        try:
+            return self.lanes[operator.index(index)]  # type: ignore[no-any-return]
+        except TypeError:
+            raise WrongType(f"a lane must be a whole number, not {shown(index)}") from None
+        except IndexError:
+            raise IndexError(f"there is no lane {index}: the map has {self._raw.lane_count}") from None
+
     def lane(self, index: int) -> np.ndarray:
         """[n, 2] centreline of a lane, m."""
-        return self._range(self.centre, self.lanes[index]["points"])
+        return self._range(self.centre, self._lane(index)["points"])
 
-    def borders(self, index: int) -> tuple:
+    def borders(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
         """Left and right border of a lane, [n, 2] each, m."""
-        points = self.lanes[index]["points"]
+        points = self._lane(index)["points"]
         return self._range(self.left_border, points), self._range(self.right_border, points)
 
     def successors(self, index: int) -> np.ndarray:
         """Lanes that follow a lane."""
-        return self._range(self.lane_refs, self.lanes[index]["successors"])
+        return self._range(self.lane_refs, self._lane(index)["successors"])
 
-    def polylines(self) -> list:
+    def polylines(self) -> List[np.ndarray]:
         """Centrelines of all lanes, [n, 2] each, m: views."""
         return [self.lane(i) for i in range(self._raw.lane_count)]
 
@@ -134,9 +163,37 @@ class Map:
         return f"<nearmiss.Map of {self._raw.lane_count} lanes>"
 
 
+_maps: "weakref.WeakValueDictionary[int, Map]" = weakref.WeakValueDictionary()  # unpickled: scenes of one share it
+
+
+def _encode(function: Any, address: int) -> bytes:
+    size = function(address, None, 0)
+    buffer = ctypes.create_string_buffer(size)
+    function(address, buffer, size)
+    return buffer.raw
+
+
+def _map_of_bytes(hash: int, encoded_map: bytes) -> Map:
+    known = _maps.get(hash)
+    if known is None:
+        out = ctypes.c_void_p()
+        abi.call("nm_map_decode", encoded_map, len(encoded_map), ctypes.byref(out))
+        assert out.value is not None
+        known = Map(out.value)
+        abi.nm_map_release(out.value)  # Map has a reference of its own
+        _maps[hash] = known
+    return known
+
+
+def _scene_of_bytes(on: Map, encoded_scene: bytes) -> "Scene":
+    out = ctypes.c_void_p()
+    abi.call("nm_scene_decode", encoded_scene, len(encoded_scene), ctypes.addressof(on._raw), ctypes.byref(out))
+    return Scene(out.value)
+
+
 class Scene:
     """Tracks over time on a map. Constant. Arrays are views [track, step] of the library's memory, read-only; each
-    keeps the scene alive.
+    keeps the scene alive. Can be pickled, with its map: scenes go to other processes.
 
     x, y, z      [tracks, steps] m, float32; 0 where `valid` is False
     heading      [tracks, steps] rad
@@ -151,8 +208,18 @@ class Scene:
         self._raw = abi.nm_scene.from_address(self._handle.address)
         self._map: Optional[Map] = None
 
+    def __copy__(self) -> "Scene":
+        return self  # it is constant
+
+    def __deepcopy__(self, _: Any) -> "Scene":
+        return self
+
+    def __reduce__(self) -> Any:
+        return _scene_of_bytes, (self.map, _encode(abi.nm_scene_encode, self.address))
+
     @property
     def address(self) -> int:
+        """Of the library's nm_scene."""
         return self._handle.address
 
     def _states(self, field: str, dtype: Any = np.float32) -> np.ndarray:
@@ -161,21 +228,23 @@ class Scene:
     # --- size ---
     @property
     def step_count(self) -> int:
-        return self._raw.step_count
+        """Steps, `dt` apart."""
+        return int(self._raw.step_count)
 
     @property
     def track_count(self) -> int:
-        return self._raw.track_count
+        """Tracks: everybody who is there at some step."""
+        return int(self._raw.track_count)
 
     @property
     def dt(self) -> float:
         """Seconds between steps."""
-        return self._raw.dt
+        return float(self._raw.dt)
 
     @property
     def current_step(self) -> int:
         """Now: history up to it, future after it."""
-        return self._raw.current_step
+        return int(self._raw.current_step)
 
     @property
     def ego(self) -> Optional[int]:
@@ -185,35 +254,42 @@ class Scene:
     @property
     def hash(self) -> int:
         """Of the content, map included, provenance excluded: what other scenes call their parent."""
-        return self._raw.hash
+        return int(self._raw.hash)
 
     # --- arrays ---
     @property
     def valid(self) -> np.ndarray:
+        """[tracks, steps] bool: there at this step."""
         return self._states("valid", np.bool_)
 
     @property
     def x(self) -> np.ndarray:
+        """[tracks, steps] m, float32: east, of the centre of the box."""
         return self._states("x")
 
     @property
     def y(self) -> np.ndarray:
+        """[tracks, steps] m, float32: north."""
         return self._states("y")
 
     @property
     def z(self) -> np.ndarray:
+        """[tracks, steps] m, float32: up."""
         return self._states("z")
 
     @property
     def heading(self) -> np.ndarray:
+        """[tracks, steps] rad, float32: counter-clockwise from +x, in (-pi, pi]."""
         return self._states("heading")
 
     @property
     def vx(self) -> np.ndarray:
+        """[tracks, steps] m/s, float32."""
         return self._states("vx")
 
     @property
     def vy(self) -> np.ndarray:
+        """[tracks, steps] m/s, float32."""
         return self._states("vy")
 
     @property
@@ -223,10 +299,12 @@ class Scene:
 
     @property
     def state_width(self) -> Optional[np.ndarray]:
+        """Likewise."""
         return self._states("state_width") if self._raw.state_width else None
 
     @property
     def tracks(self) -> np.ndarray:
+        """[tracks] structured: source_id, length, width, height (m; 0 = unknown), type, flags, first_step, ..."""
         return view(self._raw.tracks, (self._raw.track_count,), abi.dtype("nm_track"), self)
 
     @property
@@ -242,24 +320,26 @@ class Scene:
 
     def signal(self, index: int, step: int) -> str:
         """State of a signal: as recorded, else the cycle's, else ``"unknown"``."""
-        if not 0 <= index < self.map.signals.shape[0] or step < 0:
+        if not 0 <= identity(index, "signal") < self.map.signals.shape[0] or not 0 <= identity(step, "step") < NONE:
             raise IndexError(f"there is no signal {index} at step {step}")
-        return SIGNAL_STATES[abi.nm_scene_signal(self.address, index, step)]
+        return SIGNAL_STATES[int(abi.nm_scene_signal(self.address, index, step))]
 
     # --- words ---
     @property
     def map(self) -> Map:
+        """What it drives on."""
         if self._map is None:
             self._map = Map(self._raw.map)
         return self._map
 
     @property
-    def tags(self) -> list:
+    def tags(self) -> List[str]:
+        """Words about it."""
         pointers = view(self._raw.tags, (self._raw.tag_count,), np.uint64, self)
         return [abi.text(int(p)) for p in pointers]
 
     @property
-    def provenance(self) -> dict:
+    def provenance(self) -> Dict[str, Any]:
         """Where it came from: source, file, scene_id, record, program, seed, parent (a hash) and parameters (JSON)."""
         p = self._raw.provenance
         text = {name: abi.text(getattr(p, name)) for name in ("source", "file", "scene_id", "program", "parameters")}
@@ -269,7 +349,7 @@ class Scene:
     def resample(self, dt: float = 0.1) -> "Scene":
         """The same scene with `dt` seconds between steps; worlds want 0.1."""
         out = ctypes.c_void_p()
-        abi.call("nm_scene_resample", self.address, dt, ctypes.byref(out))
+        abi.call("nm_scene_resample", self.address, number(dt, "dt"), ctypes.byref(out))
         return Scene(out.value)
 
     def events(self) -> np.ndarray:
@@ -291,6 +371,21 @@ def builtin(spec: str, seed: int = 0) -> Scene:
     return Scene(out.value)
 
 
+def scene_of(value: Any, what: str = "scene") -> Scene:
+    """A scene that was given as an argument."""
+    if not isinstance(value, Scene):
+        raise WrongType(f"{what} must be a nearmiss.Scene, such as store.scene(id), case.scene or nearmiss.builtin(...); "
+                        f"not {shown(value)}")
+    return value
+
+
+def scenes_of(values: Any, what: str = "scenes") -> List[Scene]:
+    """One scene or several; corner cases stand for theirs."""
+    if isinstance(values, Scene):
+        return [values]
+    return [scene_of(getattr(value, "scene", value), f"each of {what}") for value in listed(values, what)]
+
+
 BUILTIN_MAPS = names("nm_builtin_name", abi.NM_BUILTIN_COUNT)
 
 
@@ -309,6 +404,6 @@ def detect(scene: Scene) -> np.ndarray:
     scratch = arena()
     events, count = ctypes.c_void_p(), ctypes.c_size_t()
     params = abi.nm_detect_params_default()
-    abi.call("nm_detect", scene.address, ctypes.byref(params), scratch.address, ctypes.byref(events),
+    abi.call("nm_detect", scene_of(scene).address, ctypes.byref(params), scratch.address, ctypes.byref(events),
              ctypes.byref(count), None)
     return events_array(events.value, count.value)

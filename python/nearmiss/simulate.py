@@ -2,18 +2,21 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ._abi import Handle, abi, encoded, identity, names, steps_of, unsigned, view
-from .scene import NONE, Scene
+from ._abi import Handle, abi, names, unpicklable, view
+from ._arguments import WrongType, encoded, flag, identity, number, shown, steps_of, unsigned
+from .scene import NONE, Scene, scene_of
 
 POLICIES = names("nm_policy_name", abi.NM_POLICY_COUNT)  #: "custom" is C's alone
 
 
-def policy(name: str, allowed: Optional[tuple] = None) -> int:
+def policy(name: str, allowed: Optional[Tuple[str, ...]] = None) -> int:
     allowed = allowed or tuple(p for p in POLICIES if p != "custom")
+    if not isinstance(name, str):
+        raise WrongType(f"a policy must be one of: {', '.join(allowed)}; not {shown(name)}")
     if name not in allowed:
         raise ValueError(f"policy {name!r} is none of: {', '.join(allowed)}")
     return POLICIES.index(name)
@@ -23,11 +26,12 @@ def idm_set(name: str) -> int:
     address = abi.nm_idm_named(encoded(name, "IDM set"))
     if not address:
         raise ValueError(f"IDM set {name!r} is none of: nearmiss, nuplan, waymax, metadrive")
-    return address
+    return int(address)
 
 
 def at_simulation_step(scene: Scene) -> Scene:
     """The scene itself where its time step is 0.1 s, else resampled."""
+    scene_of(scene)
     return scene if abs(scene.dt - 0.1) <= 1e-4 else scene.resample(0.1)
 
 
@@ -36,11 +40,11 @@ def _config(scene: Scene, agents: str, ego: str, seed: int, start_step: int, idm
         raise ValueError(f"start step {start_step} is outside of the scene's {scene.step_count} steps")
     config = abi.nm_world_config_default()
     config.agents, config.ego = policy(agents), policy(ego)
-    config.seed, config.start_step, config.idm = unsigned(seed, "seed", 64), start_step, idm_set(idm)
+    config.seed, config.start_step, config.idm = unsigned(seed, "seed", 64), unsigned(start_step, "start step"), idm_set(idm)
     return config
 
 
-def _stats(raw: Any) -> dict:
+def _stats(raw: Any) -> Dict[str, Any]:
     values = {name: getattr(raw, name) for name, _ in raw._fields_}
     if values["first_collision_step"] == NONE:
         values["first_collision_step"] = None
@@ -48,8 +52,10 @@ def _stats(raw: Any) -> dict:
 
 
 class Rollout(NamedTuple):
+    """What :func:`simulate` drove."""
+
     scene: Optional[Scene]  #: recorded history up to the start, then what was simulated
-    stats: dict  #: agents, agent_steps, collided, off_road, ... and first_collision_step (None = none)
+    stats: Dict[str, Any]  #: agents, agent_steps, collided, off_road, ... and first_collision_step (None = none)
     hash: int  #: of the final world: the number that ``nearmiss simulate`` prints
 
 
@@ -63,12 +69,12 @@ def simulate(scene: Scene, seconds: float = 8.0, *, agents: str = "idm", ego: st
     """
     allowed = ("idm", "log", "constant_velocity")
     policy(agents, allowed), policy(ego, allowed)
-    parent = scene.hash
     ready = at_simulation_step(scene)
+    parent = scene.hash
     config = _config(ready, agents, ego, seed, start_step, idm)
     config.parent = parent if ready is not scene else 0
     result = abi.nm_rollout_result()
-    abi.call("nm_rollout", ready.address, ctypes.byref(config), steps_of(seconds), int(keep), ctypes.byref(result))
+    abi.call("nm_rollout", ready.address, ctypes.byref(config), steps_of(seconds), flag(keep, "keep"), ctypes.byref(result))
     return Rollout(Scene(result.scene) if result.scene else None, _stats(result.stats), result.hash)
 
 
@@ -109,6 +115,13 @@ class World:
         self._contacts = (abi.nm_contact * (64 + 16 * max(self.scene.track_count, 1)))()
         self._look()
 
+    __reduce_ex__ = unpicklable("make it in the process that uses it, and hand over its scene")
+
+    def __repr__(self) -> str:
+        if self._handle.closed:
+            return "<nearmiss.World closed>"
+        return f"<nearmiss.World at step {self.now}, {self.count} agents>"
+
     def _look(self) -> None:
         self._view = abi.nm_world_get_view(self._handle.address)
 
@@ -136,11 +149,13 @@ class World:
 
     def control(self, track: int, acceleration: float, curvature: float) -> None:
         """The command of the next step of a track under "external": m/s^2, and 1/m, left positive."""
-        abi.nm_world_set_control(self._handle.address, self._track(track), acceleration, curvature)
+        abi.nm_world_set_control(self._handle.address, self._track(track), number(acceleration, "acceleration"),
+                                 number(curvature, "curvature"))
 
     def place(self, track: int, x: float, y: float, heading: float, speed: float) -> None:
         """The state after the next step of a track under "external": m, rad, m/s."""
-        abi.nm_world_set_state(self._handle.address, self._track(track), x, y, heading, speed)
+        abi.nm_world_set_state(self._handle.address, self._track(track), number(x, "x"), number(y, "y"),
+                               number(heading, "heading"), number(speed, "speed"))
 
     def drive(self, track: int, by: str) -> None:
         """Who drives a track from the next step on: one of POLICIES but "custom"."""
@@ -149,20 +164,22 @@ class World:
     @property
     def hash(self) -> int:
         """Of all state."""
-        return abi.nm_world_hash(self._handle.address)
+        return int(abi.nm_world_hash(self._handle.address))
 
     @property
-    def stats(self) -> dict:
+    def stats(self) -> Dict[str, Any]:
+        """Of the drive so far: agents, agent_steps, collided, off_road, ..., first_collision_step (None = none)."""
         return _stats(abi.nm_world_get_stats(self._handle.address))
 
     @property
     def now(self) -> int:
         """Step of the scene."""
-        return self._view.step
+        return int(self._view.step)
 
     @property
     def count(self) -> int:
-        return self._view.count
+        """Agents that are there."""
+        return int(self._view.count)
 
     @property
     def slot_of(self) -> np.ndarray:

@@ -4,13 +4,13 @@ from __future__ import annotations
 import ctypes
 import json
 import math
-import operator
 import os
-from typing import Any, Iterator, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union, overload
 
 import numpy as np
 
-from ._abi import Error, Handle, abi, arena, encoded, identity, path_of, unsigned, view
+from ._abi import Error, Handle, abi, arena, view
+from ._arguments import WrongType, bounds, choice, encoded, identity, number, path_of, shown, unsigned
 from .scene import KINDS, Scene, events_array
 
 _MODES = {"r": "NM_STORE_READ", "w": "NM_STORE_WRITE", "a": "NM_STORE_CREATE"}
@@ -35,7 +35,7 @@ class Hit(NamedTuple):
 
 
 class Hits:
-    """What was found, as a sequence of :class:`Hit` and, in ``array``, as a structured array (a copy).
+    """What was found, as a sequence of :class:`Hit` (a slice is Hits again) and, in ``array``, as a structured array (a copy).
 
     array  [hits] scene, event, kind (-1 = none), distance, source, scene_id, file, and in ``array["detail"]`` all
            numbers of the event: see :func:`nearmiss.detect`
@@ -53,16 +53,31 @@ class Hits:
     def __len__(self) -> int:
         return len(self.array)
 
-    def __getitem__(self, index: int) -> Hit:
-        row = self.array[operator.index(index)]
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Hits": ...
+
+    def __getitem__(self, index: Union[int, slice]) -> Union[Hit, "Hits"]:
+        if isinstance(index, slice):
+            return Hits(self.array[index])
+        row = self.array[identity(index, "the index of a hit")]
         detail = row["detail"]
         known = int(row["event"]) != 0
-        index_of = lambda value: int(value) if known and int(value) != abi.NM_NONE else None  # noqa: E731
-        number = lambda name: float(detail[name]) if known else math.nan  # noqa: E731
-        text = lambda name: row[name].decode(errors="replace")  # noqa: E731
+
+        def index_of(value: Any) -> Optional[int]:
+            return int(value) if known and int(value) != abi.NM_NONE else None
+
+        def measure(name: str) -> float:
+            return float(detail[name]) if known else math.nan
+
+        def text(name: str) -> str:
+            return str(row[name].decode(errors="replace"))
+
         return Hit(int(row["scene"]), int(row["event"]), KINDS[row["kind"]] if row["kind"] >= 0 else None,
                    index_of(detail["critical_step"]), index_of(detail["actor"]), index_of(detail["other"]),
-                   number("min_ttc"), number("min_distance"), number("severity"), float(row["distance"]),
+                   measure("min_ttc"), measure("min_distance"), measure("severity"), float(row["distance"]),
                    text("source"), text("scene_id"), text("file"))
 
     def __iter__(self) -> Iterator[Hit]:
@@ -78,25 +93,47 @@ class Store:
     mode  ``"r"`` reads an existing file (the default), ``"w"`` writes to an existing one, ``"a"`` makes it when missing
 
     Used by one thread at a time; calls from several wait for each other. What it gives (scenes, arrays) outlives it.
+    One that reads can be pickled, and goes on in a forked child: both open the file anew.
     """
 
-    def __init__(self, path: Union[str, os.PathLike], mode: str = "r") -> None:
-        if mode not in _MODES:
-            raise ValueError(f"mode {mode!r} is none of: {', '.join(_MODES)}")
+    def __init__(self, path: Union[str, "os.PathLike[str]"], mode: str = "r") -> None:
+        how = getattr(abi, choice(_MODES, mode, "mode"))
+        place = path_of(path, "the path of a store")
         self.path = os.fspath(path)
         self.mode = mode
-        self._place = os.fsdecode(os.path.abspath(self.path))  # also when the process goes to another folder
+        self._place = os.fsdecode(os.path.abspath(place))  # also when the process goes to another folder
+        self._handle = self._open(place, how)
+
+    @staticmethod
+    def _open(place: bytes, how: int) -> Handle:
         out = ctypes.c_void_p()
-        abi.call("nm_store_open", path_of(path), getattr(abi, _MODES[mode]), ctypes.byref(out))
-        self._handle = Handle(out.value, "nm_store_close", "store")
+        abi.call("nm_store_open", place, how, ctypes.byref(out))
+        return Handle(out.value, "nm_store_close", "store")
+
+    def _live(self) -> Handle:
+        """The handle of this process: SQLite's connections do not survive a fork, so that a child has to have its own."""
+        if self._handle._pid != os.getpid() and not self._handle.closed:
+            if self.mode != "r":
+                raise Error("NM_E_ARGUMENT", "a store that is written to does not survive a fork: open it again in the child")
+            self._handle = self._open(os.fsencode(self._place), abi.NM_STORE_READ)  # the other stays the parent's
+        return self._handle
 
     def _call(self, name: str, *arguments: Any) -> None:
-        if self._handle._pid != os.getpid():
-            raise Error("NM_E_ARGUMENT", "a store does not survive a fork: open it again in the child")
-        with self._handle.lock:
-            abi.call(name, self._handle.address, *arguments)
+        handle = self._live()
+        with handle.lock:
+            abi.call(name, handle.address, *arguments)
+
+    def __reduce__(self) -> Any:
+        if self.mode != "r" or self._handle.closed:
+            state = "is closed" if self._handle.closed else "is written to"
+            raise TypeError(f"a nearmiss.Store that {state} can neither be pickled nor copied: open it where it is used")
+        return Store, (self._place, "r")
 
     def close(self) -> None:
+        """Closes the file; closing it twice is nothing. Scenes and arrays that came from it stay."""
+        if self._handle._pid != os.getpid():  # the parent's, whose lock may be held
+            self._handle.close()
+            return
         with self._handle.lock:
             self._handle.close()
 
@@ -131,10 +168,23 @@ class Store:
     def __len__(self) -> int:
         return int(self.stats()["scenes"])
 
+    def __contains__(self, what: object) -> bool:
+        """Whether there is a scene with this id; or a scene of the same content."""
+        if isinstance(what, Scene):
+            id = ctypes.c_int64()
+            try:
+                self._call("nm_store_find_hash", what.hash, ctypes.byref(id))
+            except Error as error:
+                if error.code != "NM_E_NOT_FOUND":
+                    raise
+                return False
+            return True
+        return isinstance(what, (int, np.integer)) and bool((self.ids == what).any())
+
     def __iter__(self) -> Iterator[Scene]:
         return (self.scene(i) for i in self.ids)
 
-    def scenes(self, **conditions: Any) -> list:
+    def scenes(self, **conditions: Any) -> List[Scene]:
         """The scenes that :meth:`find` finds with these conditions, each once; all of them without any."""
         ids = self.find(**{"limit": 0, **conditions}).scenes if conditions else self.ids
         return [self.scene(i) for i in ids]
@@ -142,7 +192,7 @@ class Store:
     def put(self, scene: Scene) -> int:
         """Stores a scene and returns its id; one that is there already is not stored twice."""
         if not isinstance(scene, Scene):
-            raise ValueError(f"a store holds scenes, not {type(scene).__name__}")
+            raise WrongType(f"a store holds scenes, not {shown(scene)}")
         id = ctypes.c_int64()
         try:
             self._call("nm_store_put_scene", scene.address, ctypes.byref(id))
@@ -161,7 +211,7 @@ class Store:
         self._call("nm_store_get_events", identity(id, "scene"), scratch.address, ctypes.byref(events), ctypes.byref(count))
         return events_array(events.value, count.value)
 
-    def generated(self, id: int) -> Optional[dict]:
+    def generated(self, id: int) -> Optional[Dict[str, Any]]:
         """What a corner case was generated for: kind, generator, severity, label (could a careful driver have avoided
         it?), and requested, achieved, verdicts by name. None for scenes that were not."""
         scratch, row = arena(), abi.nm_generated()
@@ -176,7 +226,7 @@ class Store:
                 **{name: json.loads(abi.text(getattr(row, name)) or "{}")
                    for name in ("requested", "achieved", "verdicts")}}
 
-    def stats(self) -> dict:
+    def stats(self) -> Dict[str, Any]:
         """Scenes, agents, agent_states, maps, events, hours, bytes; and events by kind."""
         raw = abi.nm_store_stats()
         self._call("nm_store_get_stats", ctypes.byref(raw))
@@ -185,7 +235,8 @@ class Store:
 
     # --- search ---
     def find(self, kind: Optional[str] = None, where: Optional[str] = None, like: Optional[int] = None, *,
-             ttc: Optional[tuple] = None, distance: Optional[tuple] = None, severity: Optional[float] = None,
+             ttc: Optional[Tuple[Optional[float], Optional[float]]] = None,
+             distance: Optional[Tuple[Optional[float], Optional[float]]] = None, severity: Optional[float] = None,
              text: Optional[str] = None, source: Optional[str] = None, limit: int = 20, seconds: float = 60.0) -> Hits:
         """Finds events, most severe first; the conditions of ``nearmiss find``.
 
@@ -199,8 +250,6 @@ class Store:
         limit     at most so many; 0 = all
         seconds   after which a search is given up; 0 = never
         """
-        if not seconds >= 0:
-            raise ValueError(f"a search can not take {seconds!r} seconds")
         query = abi.nm_query_default()
         texts = {"text": text, "source": source, "where": where}
         keep = {name: ctypes.create_string_buffer(encoded(value, name)) for name, value in texts.items() if value is not None}
@@ -208,21 +257,21 @@ class Store:
             setattr(query, name, ctypes.addressof(buffer))
         if kind is not None:
             query.kind = abi.enumeration("nm_kind_from_name", kind, "kind", KINDS)
-        for name, bounds in (("ttc", ttc), ("distance", distance)):
-            low, high = bounds if bounds is not None else (None, None)
-            setattr(query, f"{name}_min", math.nan if low is None else low)
-            setattr(query, f"{name}_max", math.nan if high is None else high)
-        query.severity_min = math.nan if severity is None else severity
+        for name, pair in (("ttc", ttc), ("distance", distance)):
+            low, high = bounds(pair, name)
+            setattr(query, f"{name}_min", low)
+            setattr(query, f"{name}_max", high)
+        query.severity_min = math.nan if severity is None else number(severity, "severity", 0.0, 1.0)
         if like is not None and identity(like, "like") == 0:  # the library's "none"
             raise Error("NM_E_NOT_FOUND", "there is no scene 0")
         query.like = 0 if like is None else identity(like, "like")
-        query.limit, query.seconds = unsigned(limit, "limit"), seconds
+        query.limit, query.seconds = unsigned(limit, "limit"), number(seconds, "seconds", 0.0)
         scratch, hits, count = arena(), ctypes.c_void_p(), ctypes.c_size_t()
         self._call("nm_store_find_all", ctypes.byref(query), scratch.address, ctypes.byref(hits), ctypes.byref(count))
         dtype = abi.dtype("nm_hit")
         return Hits(view(hits.value, (count.value,), dtype, None).copy() if count.value else np.empty(0, dtype))
 
-    def export(self, format: str, out: Union[str, os.PathLike], where: Optional[str] = None, *options: str) -> str:
+    def export(self, format: str, out: Union[str, "os.PathLike[str]"], where: Optional[str] = None, *options: str) -> str:
         """Writes scenes in somebody else's format into a folder, with the program ``nearmiss export``; returns what it
         printed. Error, with what it said, where a scene does not fit the format: the others are there all the same.
 
@@ -232,10 +281,16 @@ class Store:
         """
         from .program import run
 
+        self._live().address  # an error when it is closed
+        words = {"format": format, **({} if where is None else {"where": where}),
+                 **{f"option {i + 1}": option for i, option in enumerate(options)}}
+        for what, word in words.items():
+            encoded(word, what)
+        place = os.fsdecode(path_of(out, "the folder of an export"))
         condition = [] if where is None else ["--where", where]
-        return run("export", "--store", self._place, "--format", format, "--out", os.fsdecode(out), *condition, *options)
+        return run("export", "--store", self._place, "--format", format, "--out", place, *condition, *options)
 
 
-def open(path: Union[str, os.PathLike], mode: str = "r") -> Store:
+def open(path: Union[str, "os.PathLike[str]"], mode: str = "r") -> Store:
     """Opens a store: see :class:`Store`."""
     return Store(path, mode)

@@ -7,15 +7,34 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ._abi import Error, Handle, abi, identity, unsigned, view
-from .scene import NONE, Scene, builtin
+from ._abi import Error, Handle, abi, unpicklable, view
+from ._arguments import WrongType, choice, flag, identity, number, shown, unsigned
+from .scene import NONE, Scene, builtin, scenes_of
 from .simulate import at_simulation_step, idm_set, policy
 from .store import Store
 
+
+
+class _Alone:
+    """What the base class brings where gymnasium is installed."""
+
+    spec = None
+    closed = False
+
+    @property
+    def unwrapped(self) -> Any:
+        """The environment itself: it has no wrappers."""
+        return self
+
+    def render(self) -> None:
+        """There is nothing to render: see `nearmiss render` and `nearmiss view`."""
+        raise NotImplementedError("a nearmiss.VectorEnv does not render: see the program's `nearmiss render`")
+
+
 _gymnasium: Any = None
-_Base: Any = object
+_Base: Any = _Alone
 try:  # the base class where it is installed; everything works without it
-    import gymnasium as _gymnasium  # type: ignore[import-not-found,no-redef]
+    import gymnasium as _gymnasium  # type: ignore[import-not-found,no-redef,unused-ignore]
 
     _Base = _gymnasium.vector.VectorEnv
 except ImportError:
@@ -63,13 +82,7 @@ def _box(low: np.ndarray, high: np.ndarray) -> Any:
     return _gymnasium.spaces.Box(low, high, dtype=np.float32) if _gymnasium else Space(low, high)
 
 
-def _choice(table: dict, name: str, what: str) -> int:
-    if name not in table:
-        raise ValueError(f"{what} {name!r} is none of: {', '.join(table)}")
-    return table[name]
-
-
-def _gather(scenes: Scenes, num_envs: int, seed: int, conditions: dict) -> List[Scene]:
+def _gather(scenes: Scenes, num_envs: int, seed: int, conditions: Dict[str, Any]) -> List[Scene]:
     if isinstance(scenes, Store):
         found = scenes.scenes(**conditions)
     elif conditions:
@@ -77,7 +90,7 @@ def _gather(scenes: Scenes, num_envs: int, seed: int, conditions: dict) -> List[
     elif isinstance(scenes, str):
         found = [builtin(scenes, seed + i) for i in range(num_envs)]
     else:
-        found = [scenes] if isinstance(scenes, Scene) else list(scenes)
+        found = scenes_of(scenes)
     if not found:
         raise ValueError("there is no scene to drive in")
     return [at_simulation_step(scene) for scene in found]
@@ -125,35 +138,42 @@ class VectorEnv(_Base):  # type: ignore[misc]
 
     def __init__(self, scenes: Scenes, num_envs: int = 64, *, control: str = "ego", action: str = "steering",
                  action_steps: int = 1, others: str = "idm", idm: str = "nearmiss", max_agents: int = 0,
-                 start_step: Optional[int] = None, max_steps: int = 200, seed: int = 0, shuffle: bool = True, autoreset: str = "next_step",
+                 start_step: Optional[int] = None, max_steps: int = 200, seed: int = 0, shuffle: bool = True,
+                 autoreset: str = "next_step",
                  end_on_collision: bool = True, end_off_road: bool = True, neighbours: int = 8,
                  neighbour_radius: float = 60.0, lane_points: int = 10, route_points: int = 10,
                  point_spacing: float = 5.0, progress_reward: float = 0.1, collision_reward: float = -10.0,
                  off_road_reward: float = -10.0, wrong_way_reward: float = -0.1, goal_reward: float = 1.0,
                  reward: Optional[Callable[["VectorEnv"], np.ndarray]] = None, copy: bool = True, threads: int = 0,
                  **conditions: Any) -> None:
-        if unsigned(num_envs, "num_envs") == 0:
+        num_envs, seed = unsigned(num_envs, "num_envs"), unsigned(seed, "seed", 64)
+        if num_envs == 0:
             raise ValueError("num_envs is 0")
+        if reward is not None and not callable(reward):
+            raise WrongType(f"reward must be a function of the environment, not {shown(reward)}")
         self.scenes = _gather(scenes, num_envs, seed, conditions)
-        self.num_envs, self.copy = num_envs, copy
+        self.num_envs, self.copy = num_envs, bool(flag(copy, "copy"))
         config = abi.nm_vector_env_config_default()
         pointers = (ctypes.c_void_p * len(self.scenes))(*[s.address for s in self.scenes])
         values = {"env_count": num_envs, "scenes": ctypes.addressof(pointers), "scene_count": len(self.scenes),
-                  "control": _choice(_CONTROL, control, "control"), "action": _choice(_ACTION, action, "action"),
+                  "control": choice(_CONTROL, control, "control"), "action": choice(_ACTION, action, "action"),
                   "action_steps": action_steps,
-                  "autoreset": _choice(_AUTORESET, autoreset, "autoreset"),
+                  "autoreset": choice(_AUTORESET, autoreset, "autoreset"),
                   "others": policy(others, ("idm", "log", "constant_velocity")), "idm": idm_set(idm),
                   "agents": max_agents, "start_step": NONE if start_step is None else start_step,
-                  "max_steps": max_steps, "seed": seed, "shuffle": int(shuffle), "threads": threads,
-                  "end_on_collision": int(end_on_collision), "end_off_road": int(end_off_road),
+                  "max_steps": max_steps, "seed": seed, "shuffle": flag(shuffle, "shuffle"), "threads": threads,
+                  "end_on_collision": flag(end_on_collision, "end_on_collision"),
+                  "end_off_road": flag(end_off_road, "end_off_road"),
                   "neighbours": neighbours, "neighbour_radius": neighbour_radius, "lane_points": lane_points,
                   "route_points": route_points, "point_spacing": point_spacing, "progress_reward": progress_reward,
                   "collision_reward": collision_reward, "off_road_reward": off_road_reward,
                   "wrong_way_reward": wrong_way_reward, "goal_reward": goal_reward}
         for name, value in values.items():
-            whole = name not in ("scenes", "idm", "neighbour_radius", "point_spacing") and not name.endswith("_reward")
-            setattr(config, name, unsigned(value, name, 64 if name == "seed" else 31 if name == "threads" else 32)
-                    if whole else value)
+            if name in ("neighbour_radius", "point_spacing") or name.endswith("_reward"):
+                value = number(value, name)
+            elif name not in ("scenes", "idm"):
+                value = unsigned(value, name, 64 if name == "seed" else 31 if name == "threads" else 32)
+            setattr(config, name, value)
         out = ctypes.c_void_p()
         abi.call("nm_vector_env_create", ctypes.byref(config), ctypes.byref(out))
         self._handle = Handle(out.value, "nm_vector_env_destroy", "environment")
@@ -171,10 +191,12 @@ class VectorEnv(_Base):  # type: ignore[misc]
         self._error = abi.nm_error()
         self._error_reference = ctypes.byref(self._error)
 
+    __reduce_ex__ = unpicklable("make it in the process that uses it, and hand over the function that makes it")
+
     # --- what there is ---
     def _read_layout(self) -> None:
         blocks = (abi.nm_vector_block * abi.NM_VECTOR_BLOCKS).from_address(abi.nm_vector_env_layout(self._handle.address))
-        self.layout: Dict[str, dict] = {}
+        self.layout: Dict[str, Dict[str, Any]] = {}
         for block in blocks:
             columns = (abi.nm_vector_column * block.columns).from_address(block.column)
             self.layout[abi.text(block.name)] = {
@@ -216,7 +238,10 @@ class VectorEnv(_Base):  # type: ignore[misc]
             times = np.arange(1, self._trajectory[0] + 1, dtype=np.float32)[:, None]
             low, high = low * times, high * times
         action = (self.agents_per_env, *low.shape) if self._multi else low.shape
-        spread = lambda bound, shape: np.broadcast_to(bound, shape).copy()  # noqa: E731
+
+        def spread(bound: Any, shape: Tuple[int, ...]) -> np.ndarray:
+            return np.broadcast_to(bound, shape).copy()
+
         infinite = np.float32(np.inf)
         self.single_observation_space = _box(spread(-infinite, one), spread(infinite, one))
         self.observation_space = _box(spread(-infinite, (self.num_envs, *one)), spread(infinite, (self.num_envs, *one)))
@@ -248,7 +273,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
         world = abi.nm_vector_env_world(self._handle.address, env)
         if not world:
             raise Error("NM_E_ARGUMENT", "there are no worlds before reset()")
-        return world
+        return int(world)
 
     def tracks(self) -> np.ndarray:
         """[num_envs, agents] track of each row in its scene, NONE beyond those that there are."""
@@ -256,7 +281,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
         return np.array([[abi.nm_vector_env_track(address, e, a) for a in range(self.agents_per_env)]
                          for e in range(self.num_envs)], np.uint32)
 
-    def states(self, env: int) -> dict:
+    def states(self, env: int) -> Dict[str, np.ndarray]:
         """Everybody in a world now: track, x, y, heading, speed, length, width, type: copies."""
         if not 0 <= identity(env, "environment") < self.num_envs:
             raise IndexError(f"there is no environment {env}")
@@ -281,10 +306,10 @@ class VectorEnv(_Base):  # type: ignore[misc]
     def _give(self, array: np.ndarray) -> np.ndarray:
         return array.copy() if self.copy else array
 
-    def _infos(self) -> dict:
+    def _infos(self) -> Dict[str, Any]:
         return {name: self._give(array) for name, array in self._info.items()}
 
-    def reset(self, *, seed: Optional[int] = None, options: Optional[dict] = None) -> Tuple[np.ndarray, dict]:
+    def reset(self, *, seed: Optional[int] = None, options: Optional[Dict[str, Any]] = None) -> Tuple[np.ndarray, Dict[str, Any]]:
         """Begins episodes; ``seed`` makes them the first of that seed, None goes on to the next.
 
         options  ``{"reset_mask": [num_envs] bool}``: only these
@@ -316,7 +341,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
         np.copyto(self._actions, array, casting="unsafe")
         return self._actions_address
 
-    def step(self, actions: Any = None) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
+    def step(self, actions: Any = None) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Dict[str, Any]]:
         """0.1 s of every world (action_steps times that): observations, rewards, terminated, truncated, info. One call
         of C.
 
@@ -349,17 +374,21 @@ class VectorEnv(_Base):  # type: ignore[misc]
 
     def run(self, actions: Any, steps: int) -> None:
         """`steps` steps with the same actions, in C: what :mod:`nearmiss.bench` compares with."""
-        taken = self._take(actions)
+        taken, left = self._take(actions), unsigned(steps, "steps")
         address = self._own()
         try:
-            abi.call("nm_vector_env_run", address, taken, unsigned(steps, "steps"))
+            while left > 0:  # Python looks for Ctrl-C between the calls
+                abi.call("nm_vector_env_run", address, taken, min(left, 1000))
+                left -= 1000
         finally:
             self._handle.lock.release()
 
     def close(self, **_: Any) -> None:
         """Frees the worlds; the arrays stay what they are."""
-        with self._handle.lock:
-            self._handle.close()
+        if self._handle._pid == os.getpid():  # in a forked child it is the parent's, whose lock may be held
+            with self._handle.lock:
+                self._handle.close()
+        self.closed = True
 
     def __enter__(self) -> "VectorEnv":
         return self
@@ -368,4 +397,4 @@ class VectorEnv(_Base):  # type: ignore[misc]
         self.close()
 
     def __repr__(self) -> str:
-        return f"<nearmiss.VectorEnv of {self.num_envs} worlds over {len(self.scenes)} scenes>"
+        return f"<nearmiss.VectorEnv of {self.num_envs} worlds over {len(self.scenes)} scenes{', closed' * self.closed}>"
