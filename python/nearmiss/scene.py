@@ -188,7 +188,9 @@ def _map_of_bytes(hash: int, encoded_map: bytes) -> Map:
 def _scene_of_bytes(on: Map, encoded_scene: bytes) -> "Scene":
     out = ctypes.c_void_p()
     abi.call("nm_scene_decode", encoded_scene, len(encoded_scene), ctypes.addressof(on._raw), ctypes.byref(out))
-    return Scene(out.value)
+    scene = Scene(out.value)
+    scene._map = on  # keeps it in _maps
+    return scene
 
 
 class Scene:

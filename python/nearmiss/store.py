@@ -288,7 +288,7 @@ class Store:
             encoded(word, what)
         place = os.fsdecode(path_of(out, "the folder of an export"))
         condition = [] if where is None else ["--where", where]
-        return run("export", "--store", self._place, "--format", format, "--out", place, *condition, *options)
+        return run("export", "--store", self._place, "--format", format, "--out", place, *condition, *options).rstrip("\n")
 
 
 def open(path: Union[str, "os.PathLike[str]"], mode: str = "r") -> Store:

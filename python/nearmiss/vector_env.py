@@ -115,7 +115,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
     max_steps   of 0.1 s, after which an episode is truncated; with others="log" the end of the recording does, too
     autoreset   Gymnasium's modes: ``"next_step"`` (the step after an episode's last begins the next),
                 ``"same_step"`` (the last step returns the next episode's first observation; its own is in
-                ``info["final_obs"]``), ``"disabled"`` (``reset(options={"reset_mask": mask})``)
+                ``info["final_obs"]``, where ``info["_final_obs"]``), ``"disabled"`` (``reset(options={"reset_mask": mask})``)
     shuffle     False takes the scenes in turn, else they are drawn
     copy        True (the default, as Gymnasium's): what reset and step return is the caller's. False returns the
                 environment's own arrays, which the next step overwrites; ``env.observations`` and the like always are
@@ -363,6 +363,8 @@ class VectorEnv(_Base):  # type: ignore[misc]
             over = self.terminated | self.truncated
             if over.any():
                 info["final_obs"], info["_final_obs"] = self._give(self.final_observations), over
+                info["final_info"] = {name: info[name] for name in ("events", "progress")}  # the others are the next one's
+                info["_final_info"] = over
         return (self._give(self.observations), self._give(self.rewards), self._give(self.terminated),
                 self._give(self.truncated), info)
 
@@ -378,8 +380,8 @@ class VectorEnv(_Base):  # type: ignore[misc]
         address = self._own()
         try:
             while left > 0:  # Python looks for Ctrl-C between the calls
-                abi.call("nm_vector_env_run", address, taken, min(left, 1000))
-                left -= 1000
+                abi.call("nm_vector_env_run", address, taken, min(left, 100))
+                left -= 100
         finally:
             self._handle.lock.release()
 

@@ -1,4 +1,4 @@
-# Installs the build into a scratch prefix and uses the copy the ways people do: pkg-config with the shared library,
+# Installs the build into a scratch prefix, copies it elsewhere, and uses the copy the ways people do: pkg-config with the shared library,
 # pkg-config --static, CMake's find_package, and a C++ compiler where there is one.
 #   cmake -DBUILD=... -DSOURCE=... -DSCRATCH=... -DCC=... -P check.cmake
 function(run)
@@ -11,8 +11,10 @@ function(run)
 endfunction()
 
 file(REMOVE_RECURSE ${SCRATCH})
-set(prefix "${SCRATCH}/pre fix") # a blank, because people have them
-run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${SCRATCH}/installed)
+set(prefix "${SCRATCH}/else where/pre fix") # blanks, because people have them
+file(MAKE_DIRECTORY "${SCRATCH}/else where")
+file(RENAME ${SCRATCH}/installed "${prefix}") # nothing is left where it was installed
 file(GLOB_RECURSE pc_file "${prefix}/nearmiss.pc")
 file(GLOB_RECURSE shared "${prefix}/libnearmiss.so")
 file(GLOB_RECURSE archive "${prefix}/libnearmiss.a")

@@ -213,8 +213,12 @@ class VectorEnv(unittest.TestCase):
     def test_closed(self):
         env = nm.VectorEnv("highway", 2, copy=False)
         observations, _ = env.reset(seed=0)
+        self.assertFalse(env.closed)
         env.close()
         env.close()
+        self.assertTrue(env.closed and env.unwrapped is env)
+        with self.assertRaises(NotImplementedError):
+            env.render()
         for use in (lambda: env.step(np.zeros((2, 2))), lambda: env.reset(), env.hashes, lambda: env.run(np.zeros((2, 2)), 1)):
             with self.assertRaisesRegex(nm.Error, "environment is closed"):
                 use()
@@ -280,6 +284,31 @@ class WithGymnasium(unittest.TestCase):
             wrapped.reset(seed=1)
             ended = sum("episode" in wrapped.step(wrapped.action_space.sample())[4] for _ in range(25))
             self.assertGreater(ended, 0)
+
+    def test_the_modes_are_gymnasiums(self):
+        from gymnasium.vector import AutoresetMode
+        from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
+
+        for mode in AutoresetMode:
+            env = nm.VectorEnv("highway:density=10", 2, max_steps=5, autoreset=mode.name.lower())
+            self.assertEqual(env.metadata["autoreset_mode"], mode)
+            wrapped, ended = DictInfoToList(RecordEpisodeStatistics(env)), 0
+            wrapped.reset(seed=1)
+            for _ in range(12):
+                _, _, terminated, truncated, infos = wrapped.step(np.zeros((2, 2), np.float32))
+                over = terminated | truncated
+                ended += int(over.sum())
+                for info, is_over in zip(infos, over):
+                    self.assertEqual("episode" in info, is_over)
+                    self.assertEqual("final_obs" in info, is_over and mode == AutoresetMode.SAME_STEP)
+                    if "final_info" in info:
+                        self.assertEqual(info["final_info"]["progress"], info["progress"])
+                if mode == AutoresetMode.DISABLED and over.any():
+                    wrapped.reset(options={"reset_mask": over})
+            self.assertEqual(ended, 4, mode)
+            self.assertFalse(env.closed)
+            wrapped.close()
+            self.assertTrue(env.closed)
 
     def test_passes_the_checker(self):
         from gymnasium.utils.env_checker import check_env

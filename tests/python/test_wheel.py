@@ -17,14 +17,19 @@ class Wheel(Folder, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        command = [sys.executable, str(PYTHON / "make_wheel.py"), "--library", os.environ["NEARMISS_LIBRARY"], "--version", "0.1.0"]
-        made = [subprocess.run([*command, "--out", str(cls.folder / o)], check=True, capture_output=True, text=True).stdout.strip()
-                for o in ("one", "two")]
-        cls.wheel, cls.twin = map(pathlib.Path, made)
+        cls.wheel = cls.make("one", "--library", os.environ["NEARMISS_LIBRARY"])
+
+    @classmethod
+    def make(cls, out, *more):
+        command = [sys.executable, str(PYTHON / "make_wheel.py"), "--version", "0.1.0", "--out", str(cls.folder / out), *more]
+        return pathlib.Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
 
     def test_name_and_bytes(self):
         self.assertRegex(self.wheel.name, r"^nearmiss-0\.1\.0-py3-none-linux_\w+\.whl$")
-        self.assertEqual(self.wheel.read_bytes(), self.twin.read_bytes())
+        small = self.folder / "small"  # packing the library again would take seconds
+        small.write_bytes(bytes(range(256)) * 64)
+        twins = [self.make(out, "--library", str(small), "--weights", str(small)).read_bytes() for out in ("two", "three")]
+        self.assertEqual(*twins)
 
     def test_record(self):
         with zipfile.ZipFile(self.wheel) as archive:
@@ -59,19 +64,27 @@ class Installed(Folder, unittest.TestCase):
         shutil.copytree(PYTHON / "nearmiss", package)
         share = self.folder / "prefix" / "share" / "nearmiss"
         share.mkdir(parents=True)
-        code = "import nearmiss as nm; print(nm.shipped_model())"
+        code = f"""
+import os, pathlib, nearmiss as nm
+weights = pathlib.Path({str(share / name)!r})
+weights.unlink(missing_ok=True)
+try: nm.shipped_model()
+except nm.Error as error: print(error)
+weights.write_text("weights")
+print(nm.shipped_model())
+os.environ["NEARMISS_MODEL"] = "other"
+print(nm.shipped_model())
+"""
         for lib in ("lib", "lib/x86_64-linux-gnu"):
             library = self.folder / "prefix" / lib / "libnearmiss.so"
             library.parent.mkdir(exist_ok=True)
             shutil.copy(os.environ["NEARMISS_LIBRARY"], library)
-            where = dict(PYTHONPATH=str(package.parent), NEARMISS_LIBRARY=str(library), NEARMISS_MODEL="")
-            (share / name).unlink(missing_ok=True)
-            done = child(code, **where)
-            self.assertIn("there are no weights", done.stderr)
-            self.assertIn(str(share.resolve() / name), done.stderr)
-            (share / name).write_text("weights")
-            self.assertEqual(child(code, **where).stdout.strip(), str(share.resolve() / name))
-            self.assertEqual(child(code, **{**where, "NEARMISS_MODEL": "other"}).stdout.strip(), "other")
+            done = child(code, PYTHONPATH=str(package.parent), NEARMISS_LIBRARY=str(library), NEARMISS_MODEL="")
+            self.assertEqual(done.stderr, "")
+            missing, found, named = done.stdout.splitlines()
+            self.assertIn("there are no weights", missing)
+            self.assertIn(str(share.resolve() / name), missing)
+            self.assertEqual((found, named), (str(share.resolve() / name), "other"))
 
 
 class Bench(unittest.TestCase):

@@ -3,7 +3,7 @@
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libxml2-dev libarchive-dev nettle-dev
     libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libzstd-dev libepoxy-dev libegl-dev libgl1-mesa-dri libfreetype-dev
     libfontconfig-dev fonts-dejavu-core libpng-dev libavcodec-dev libavformat-dev libswscale-dev libsdl2-dev)
-test_packages=(libcmocka-dev python3 python3-numpy python3-protobuf protobuf-compiler sqlite3)
+test_packages=(libcmocka-dev python3 python3-numpy python3-venv python3-protobuf protobuf-compiler sqlite3)
 # Stages of tools/check, and tests (render/drive_viewer), that are skipped where these are missing.
 optional_packages=(clang clang-format g++ ccache shellcheck xvfb xdotool)
 # Matrix products that the build uses where they are there (it has loops of its own).
@@ -47,4 +47,19 @@ install_packages() {
 # "-DCMAKE_C_COMPILER_LAUNCHER=ccache" where there is ccache.
 launcher_option() {
     if command -v ccache >/dev/null; then echo -DCMAKE_C_COMPILER_LAUNCHER=ccache; fi
+}
+
+# What tests of the Python package want beyond Debian's NumPy, of PyPI.
+python_packages=('gymnasium>=1.0,<2' 'mypy<3')
+
+# A Python for tests in the folder $1, with Debian's packages and the above; prints its path. 1 where it can not be had,
+# such as without a network: the tests that want it are skipped.
+test_python() {
+    local folder=$1
+    if ! "$folder/bin/python3" -c 'import numpy, gymnasium, mypy' 2>/dev/null; then
+        /usr/bin/python3 -m venv --clear --system-site-packages "$folder" >/dev/null 2>&1 &&
+            "$folder/bin/python3" -m pip install -q --retries 1 --timeout 20 "${python_packages[@]}" >/dev/null 2>&1 &&
+            "$folder/bin/python3" -c 'import numpy, gymnasium, mypy' 2>/dev/null || return 1
+    fi
+    echo "$PWD/$folder/bin/python3"
 }
