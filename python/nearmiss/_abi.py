@@ -16,6 +16,7 @@ import threading
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._arguments import WrongType, shown
 
@@ -325,7 +326,7 @@ class _Memory:
                                     "typestr": dtype.str, "descr": dtype.descr if dtype.names is None else [("", dtype.str)]}
 
 
-def view(address: Optional[int], shape: Tuple[int, ...], dtype: Any, owner: Any) -> np.ndarray:
+def view(address: Optional[int], shape: Tuple[int, ...], dtype: Any, owner: Any) -> NDArray[Any]:
     """A read-only array over memory of the library, which `owner` keeps; empty where there is nothing."""
     dtype = np.dtype(dtype)
     if not address or 0 in shape:
@@ -336,7 +337,7 @@ def view(address: Optional[int], shape: Tuple[int, ...], dtype: Any, owner: Any)
         return np.asarray(_Memory(address, shape, dtype, owner, False))
     count = int(np.prod(shape))
     raw = np.asarray(_Memory(address, (count * dtype.itemsize,), np.dtype("u1"), owner, False))
-    array: np.ndarray = raw.view(dtype).reshape(shape)
+    array: NDArray[Any] = raw.view(dtype).reshape(shape)
     return array
 
 

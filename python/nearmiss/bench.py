@@ -18,6 +18,7 @@ import time
 from typing import Any, Callable, Dict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._abi import abi
 from .scene import Scene, builtin
@@ -27,9 +28,9 @@ from .vector_env import VectorEnv
 WORLDS, SCENE = 64, "junction_signal:lanes=2,length=250,density=40,vehicles=64"
 
 
-def _actions(env: VectorEnv) -> np.ndarray:
+def _actions(env: VectorEnv) -> NDArray[Any]:
     """Gentle: nobody brakes, so that worlds stay full."""
-    actions: np.ndarray = np.zeros_like(env.action_space.low)
+    actions: NDArray[Any] = np.zeros_like(env.action_space.low)
     actions[..., 0] = 0.2
     return actions
 
@@ -37,7 +38,7 @@ def _actions(env: VectorEnv) -> np.ndarray:
 Clock = Callable[[], float]
 
 
-def _by_python(env: VectorEnv, actions: np.ndarray, steps: int, clock: Clock) -> float:
+def _by_python(env: VectorEnv, actions: NDArray[Any], steps: int, clock: Clock) -> float:
     env.reset(seed=1)
     start = clock()
     for _ in range(steps):
@@ -45,14 +46,14 @@ def _by_python(env: VectorEnv, actions: np.ndarray, steps: int, clock: Clock) ->
     return clock() - start
 
 
-def _by_c(env: VectorEnv, actions: np.ndarray, steps: int, clock: Clock) -> float:
+def _by_c(env: VectorEnv, actions: NDArray[Any], steps: int, clock: Clock) -> float:
     env.reset(seed=1)
     start = clock()
     env.run(actions, steps)
     return clock() - start
 
 
-def _count(env: VectorEnv, actions: np.ndarray, steps: int) -> int:
+def _count(env: VectorEnv, actions: NDArray[Any], steps: int) -> int:
     """Agent-steps, and whether both ways come to the same."""
     env.reset(seed=1)
     agents = 0

@@ -10,6 +10,7 @@ from typing import (Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, O
                     overload)
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._abi import Error, Guard, Handle, abi, names
 from ._arguments import WrongType, choice, encoded, identity, listed, number, path_of, shown, steps_of, unsigned
@@ -56,7 +57,7 @@ class Case(NamedTuple):
     requested: Dict[str, float]  #: numbers by name of the parameter
     achieved: Dict[str, float]  #: as measured in the scene
     verdicts: Dict[str, Any]  #: by name: motion, road, rules, ...
-    events: np.ndarray  #: most severe first: see :func:`nearmiss.detect`
+    events: NDArray[Any]  #: most severe first: see :func:`nearmiss.detect`
     id: Optional[int]  #: in the store they went into
 
 

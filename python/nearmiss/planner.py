@@ -7,6 +7,7 @@ import traceback
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._abi import Error, Guard, Handle, abi
 from ._arguments import WrongType, encoded, flag, number, shown, unsigned
@@ -62,9 +63,9 @@ class _Shelf:
     block an array, into memory that stays: what a planner keeps by mistake is outdated, never gone."""
 
     def __init__(self) -> None:
-        self._buffers: Dict[str, np.ndarray] = {}
+        self._buffers: Dict[str, NDArray[Any]] = {}
 
-    def put(self, name: str, address: Optional[int], shape: Tuple[int, ...], dtype: Any) -> np.ndarray:
+    def put(self, name: str, address: Optional[int], shape: Tuple[int, ...], dtype: Any) -> NDArray[Any]:
         dtype = np.dtype(dtype)
         count = math.prod(shape)
         buffer = self._buffers.get(name)
@@ -73,7 +74,7 @@ class _Shelf:
             self._buffers[name] = buffer
         if count and address:
             ctypes.memmove(buffer.ctypes.data, address, count * dtype.itemsize)
-        array: np.ndarray = buffer[: count * dtype.itemsize if address else 0].view(dtype).reshape(shape if address else (0, *shape[1:]))
+        array: NDArray[Any] = buffer[: count * dtype.itemsize if address else 0].view(dtype).reshape(shape if address else (0, *shape[1:]))
         array.flags.writeable = False
         return array
 

@@ -12,6 +12,7 @@ import weakref
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._abi import Handle, abi, arena, names, view
 from ._arguments import WrongType, encoded, identity, listed, number, shown, unsigned
@@ -41,7 +42,7 @@ class Map:
         self._handle = Handle(abi.nm_map_retain(address), "nm_map_release", "map")
         self._raw = abi.nm_map.from_address(address)
 
-    def _view(self, field: str, shape: Tuple[int, ...], dtype: Any) -> np.ndarray:
+    def _view(self, field: str, shape: Tuple[int, ...], dtype: Any) -> NDArray[Any]:
         return view(getattr(self._raw, field), shape, dtype, self)
 
     def __copy__(self) -> "Map":
@@ -65,72 +66,72 @@ class Map:
         return o.x, o.y, o.z
 
     @property
-    def bounds(self) -> np.ndarray:
+    def bounds(self) -> NDArray[Any]:
         """[2, 2] lower left and upper right corner of the lanes, m."""
         low, high = self._raw.bounds_min, self._raw.bounds_max
         return np.array([[low.x, low.y], [high.x, high.y]], np.float32)
 
     @property
-    def lanes(self) -> np.ndarray:
+    def lanes(self) -> NDArray[Any]:
         """[lanes] structured: source_id, length (m), speed_limit (m/s, 0 = unknown), type (LANE_TYPES), points, ..."""
         return self._view("lanes", (self._raw.lane_count,), abi.dtype("nm_lane"))
 
     @property
-    def lane_refs(self) -> np.ndarray:
+    def lane_refs(self) -> NDArray[Any]:
         """Lane indices; successors and predecessors of lanes are ranges of it."""
         return self._view("lane_refs", (self._raw.lane_ref_count,), np.uint32)
 
     @property
-    def centre(self) -> np.ndarray:
+    def centre(self) -> NDArray[Any]:
         """[points, 2] m: all centrelines one after the other; :meth:`lane` gives one."""
         return self._view("centre", (self._raw.point_count, 2), np.float32)
 
     @property
-    def left_border(self) -> np.ndarray:
+    def left_border(self) -> NDArray[Any]:
         """[points, 2] m: left borders of all lanes; :meth:`borders` gives those of one."""
         return self._view("left", (self._raw.point_count, 2), np.float32)
 
     @property
-    def right_border(self) -> np.ndarray:
+    def right_border(self) -> NDArray[Any]:
         """[points, 2] m: likewise on the right."""
         return self._view("right", (self._raw.point_count, 2), np.float32)
 
     @property
-    def z(self) -> np.ndarray:
+    def z(self) -> NDArray[Any]:
         """[points] height of the centrelines, m relative to origin z."""
         return self._view("z", (self._raw.point_count,), np.float32)
 
     @property
-    def lines(self) -> np.ndarray:
+    def lines(self) -> NDArray[Any]:
         """[lines] structured: painted lines and road edges, each with its range of `line_points`."""
         return self._view("lines", (self._raw.line_count,), abi.dtype("nm_line"))
 
     @property
-    def line_points(self) -> np.ndarray:
+    def line_points(self) -> NDArray[Any]:
         """[points, 2] m: all lines one after the other."""
         return self._view("line_points", (self._raw.line_point_count, 2), np.float32)
 
     @property
-    def areas(self) -> np.ndarray:
+    def areas(self) -> NDArray[Any]:
         """[areas] structured: crosswalks and the like, each with its range of `area_points`."""
         return self._view("areas", (self._raw.area_count,), abi.dtype("nm_area"))
 
     @property
-    def area_points(self) -> np.ndarray:
+    def area_points(self) -> NDArray[Any]:
         """[points, 2] m: outlines of all areas, closed implicitly."""
         return self._view("area_points", (self._raw.area_point_count, 2), np.float32)
 
     @property
-    def stop_lines(self) -> np.ndarray:
+    def stop_lines(self) -> NDArray[Any]:
         """[stop lines] structured: end points a (left) and b, m, lane, s (m along it)."""
         return self._view("stop_lines", (self._raw.stop_line_count,), abi.dtype("nm_stop_line"))
 
     @property
-    def signals(self) -> np.ndarray:
+    def signals(self) -> NDArray[Any]:
         """[signals] structured: traffic lights; :meth:`Scene.signal` says what one shows."""
         return self._view("signals", (self._raw.signal_count,), abi.dtype("nm_signal"))
 
-    def _range(self, points: np.ndarray, which: np.void) -> np.ndarray:
+    def _range(self, points: NDArray[Any], which: np.void) -> NDArray[Any]:
         first = int(which["first"])
         return points[first : first + int(which["count"])]
 
@@ -142,20 +143,20 @@ class Map:
         except IndexError:
             raise IndexError(f"there is no lane {index}: the map has {self._raw.lane_count}") from None
 
-    def lane(self, index: int) -> np.ndarray:
+    def lane(self, index: int) -> NDArray[Any]:
         """[n, 2] centreline of a lane, m."""
         return self._range(self.centre, self._lane(index)["points"])
 
-    def borders(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
+    def borders(self, index: int) -> Tuple[NDArray[Any], NDArray[Any]]:
         """Left and right border of a lane, [n, 2] each, m."""
         points = self._lane(index)["points"]
         return self._range(self.left_border, points), self._range(self.right_border, points)
 
-    def successors(self, index: int) -> np.ndarray:
+    def successors(self, index: int) -> NDArray[Any]:
         """Lanes that follow a lane."""
         return self._range(self.lane_refs, self._lane(index)["successors"])
 
-    def polylines(self) -> List[np.ndarray]:
+    def polylines(self) -> List[NDArray[Any]]:
         """Centrelines of all lanes, [n, 2] each, m: views."""
         return [self.lane(i) for i in range(self._raw.lane_count)]
 
@@ -224,7 +225,7 @@ class Scene:
         """Of the library's nm_scene."""
         return self._handle.address
 
-    def _states(self, field: str, dtype: Any = np.float32) -> np.ndarray:
+    def _states(self, field: str, dtype: Any = np.float32) -> NDArray[Any]:
         return view(getattr(self._raw, field), (self._raw.track_count, self._raw.step_count), dtype, self)
 
     # --- size ---
@@ -260,62 +261,62 @@ class Scene:
 
     # --- arrays ---
     @property
-    def valid(self) -> np.ndarray:
+    def valid(self) -> NDArray[Any]:
         """[tracks, steps] bool: there at this step."""
         return self._states("valid", np.bool_)
 
     @property
-    def x(self) -> np.ndarray:
+    def x(self) -> NDArray[Any]:
         """[tracks, steps] m, float32: east, of the centre of the box."""
         return self._states("x")
 
     @property
-    def y(self) -> np.ndarray:
+    def y(self) -> NDArray[Any]:
         """[tracks, steps] m, float32: north."""
         return self._states("y")
 
     @property
-    def z(self) -> np.ndarray:
+    def z(self) -> NDArray[Any]:
         """[tracks, steps] m, float32: up."""
         return self._states("z")
 
     @property
-    def heading(self) -> np.ndarray:
+    def heading(self) -> NDArray[Any]:
         """[tracks, steps] rad, float32: counter-clockwise from +x, in (-pi, pi]."""
         return self._states("heading")
 
     @property
-    def vx(self) -> np.ndarray:
+    def vx(self) -> NDArray[Any]:
         """[tracks, steps] m/s, float32."""
         return self._states("vx")
 
     @property
-    def vy(self) -> np.ndarray:
+    def vy(self) -> NDArray[Any]:
         """[tracks, steps] m/s, float32."""
         return self._states("vy")
 
     @property
-    def state_length(self) -> Optional[np.ndarray]:
+    def state_length(self) -> Optional[NDArray[Any]]:
         """[tracks, steps] m where sizes vary over time, else None: see ``tracks["length"]``."""
         return self._states("state_length") if self._raw.state_length else None
 
     @property
-    def state_width(self) -> Optional[np.ndarray]:
+    def state_width(self) -> Optional[NDArray[Any]]:
         """Likewise."""
         return self._states("state_width") if self._raw.state_width else None
 
     @property
-    def tracks(self) -> np.ndarray:
+    def tracks(self) -> NDArray[Any]:
         """[tracks] structured: source_id, length, width, height (m; 0 = unknown), type, flags, first_step, ..."""
         return view(self._raw.tracks, (self._raw.track_count,), abi.dtype("nm_track"), self)
 
     @property
-    def types(self) -> np.ndarray:
+    def types(self) -> NDArray[Any]:
         """[tracks] uint8, see AGENT_TYPES."""
         return self.tracks["type"]
 
     @property
-    def signal_states(self) -> Optional[np.ndarray]:
+    def signal_states(self) -> Optional[NDArray[Any]]:
         """[signals, steps] uint8 as recorded (SIGNAL_STATES), None where none were; see :meth:`signal`."""
         count = self.map.signals.shape[0]
         return view(self._raw.signal_states, (count, self.step_count), np.uint8, self) if self._raw.signal_states else None
@@ -354,7 +355,7 @@ class Scene:
         abi.call("nm_scene_resample", self.address, number(dt, "dt"), ctypes.byref(out))
         return Scene(out.value)
 
-    def events(self) -> np.ndarray:
+    def events(self) -> NDArray[Any]:
         """What the detectors find in it, see :func:`detect`."""
         return detect(self)
 
@@ -391,12 +392,12 @@ def scenes_of(values: Any, what: str = "scenes") -> List[Scene]:
 BUILTIN_MAPS = names("nm_builtin_name", abi.NM_BUILTIN_COUNT)
 
 
-def events_array(address: Optional[int], count: int) -> np.ndarray:
+def events_array(address: Optional[int], count: int) -> NDArray[Any]:
     """A copy of the library's events."""
     return view(address, (count,), EVENT_DTYPE, None).copy() if count else np.empty(0, EVENT_DTYPE)
 
 
-def detect(scene: Scene) -> np.ndarray:
+def detect(scene: Scene) -> NDArray[Any]:
     """Finds and labels the dangerous moments of a scene, with the detectors' default parameters.
 
     Returns a structured array ordered by kind and step: ``kind`` (KINDS), ``first_step, last_step, critical_step``,

@@ -5,6 +5,7 @@ import ctypes
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._abi import Handle, abi, names, unpicklable, view
 from ._arguments import WrongType, encoded, flag, identity, number, shown, steps_of, unsigned
@@ -89,21 +90,21 @@ class World:
     """
 
     # see below: each is a property
-    track: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    heading: np.ndarray
-    speed: np.ndarray
-    accel: np.ndarray
-    vx: np.ndarray
-    vy: np.ndarray
-    curvature: np.ndarray
-    length: np.ndarray
-    width: np.ndarray
-    type: np.ndarray
-    lane: np.ndarray
-    ttc: np.ndarray
-    off_road: np.ndarray
+    track: NDArray[Any]
+    x: NDArray[Any]
+    y: NDArray[Any]
+    heading: NDArray[Any]
+    speed: NDArray[Any]
+    accel: NDArray[Any]
+    vx: NDArray[Any]
+    vy: NDArray[Any]
+    curvature: NDArray[Any]
+    length: NDArray[Any]
+    width: NDArray[Any]
+    type: NDArray[Any]
+    lane: NDArray[Any]
+    ttc: NDArray[Any]
+    off_road: NDArray[Any]
 
     def __init__(self, scene: Scene, *, agents: str = "idm", ego: str = "idm", seed: int = 0, start_step: int = 0,
                  idm: str = "nearmiss") -> None:
@@ -131,7 +132,7 @@ class World:
             raise IndexError(f"there is no track {number}: the scene has {self.scene.track_count}")
         return number
 
-    def step(self) -> np.ndarray:
+    def step(self) -> NDArray[Any]:
         """0.1 s further. Returns contacts after the step, [n] structured: first, second (tracks), started (1 = new)."""
         count = ctypes.c_size_t()
         with self._handle.lock:
@@ -182,18 +183,18 @@ class World:
         return int(self._view.count)
 
     @property
-    def slot_of(self) -> np.ndarray:
+    def slot_of(self) -> NDArray[Any]:
         """[tracks] slot, or NONE."""
         return view(self._view.slot_of, (self.scene.track_count,), np.uint32, self)
 
     @property
-    def events(self) -> np.ndarray:
+    def events(self) -> NDArray[Any]:
         """[tracks] bits of NM_AGENT_... so far (sim/world.h)."""
         return view(self._view.events, (self.scene.track_count,), np.uint32, self)
 
 
 def _array(field: str, dtype: Any, about: str) -> property:
-    def get(self: World) -> np.ndarray:
+    def get(self: World) -> NDArray[Any]:
         self._handle.address  # an error when it is closed
         return view(getattr(self._view, field), (self._view.count,), dtype, self)
 

@@ -8,6 +8,7 @@ import os
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._abi import Error, Handle, abi, arena, view
 from ._arguments import WrongType, bounds, choice, encoded, identity, number, path_of, shown, unsigned
@@ -41,14 +42,16 @@ class Hits:
            numbers of the event: see :func:`nearmiss.detect`
     """
 
-    def __init__(self, array: np.ndarray) -> None:
+    def __init__(self, array: NDArray[Any]) -> None:
         self.array = array
 
     @property
-    def scenes(self) -> np.ndarray:
+    def scenes(self) -> NDArray[Any]:
         """Ids of the scenes, each once, in the order in which they were found."""
+        ids: NDArray[Any]
         ids, first = np.unique(self.array["scene"], return_index=True)
-        return ids[np.argsort(first)]
+        in_order: NDArray[Any] = ids[np.argsort(first)]
+        return in_order
 
     def __len__(self) -> int:
         return len(self.array)
@@ -148,11 +151,11 @@ class Store:
 
     # --- scenes ---
     @property
-    def ids(self) -> np.ndarray:
+    def ids(self) -> NDArray[Any]:
         """[scenes] int64, ascending."""
         return self._ids("nm_store_scene_ids", -1)
 
-    def _ids(self, function: str, argument: int) -> np.ndarray:
+    def _ids(self, function: str, argument: int) -> NDArray[Any]:
         scratch, ids, count = arena(), ctypes.c_void_p(), ctypes.c_size_t()
         self._call(function, argument, scratch.address, ctypes.byref(ids), ctypes.byref(count))
         return view(ids.value, (count.value,), np.int64, None).copy()
@@ -205,7 +208,7 @@ class Store:
         """Takes a scene out, with its events."""
         self._call("nm_store_delete_scene", identity(id, "scene"))
 
-    def events(self, id: int) -> np.ndarray:
+    def events(self, id: int) -> NDArray[Any]:
         """The labelled events of a scene, most severe first: see :func:`nearmiss.detect` for the fields."""
         scratch, events, count = arena(), ctypes.c_void_p(), ctypes.c_size_t()
         self._call("nm_store_get_events", identity(id, "scene"), scratch.address, ctypes.byref(events), ctypes.byref(count))

@@ -6,6 +6,7 @@ import os
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._abi import Error, Handle, abi, unpicklable, view
 from ._arguments import WrongType, choice, flag, identity, number, shown, unsigned
@@ -60,14 +61,14 @@ Scenes = Union[str, Scene, Sequence[Scene], Store]
 class Space:
     """A stand-in for ``gymnasium.spaces.Box`` where gymnasium is not installed: low, high, shape, dtype, sample()."""
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, dtype: Any = np.float32) -> None:
+    def __init__(self, low: NDArray[Any], high: NDArray[Any], dtype: Any = np.float32) -> None:
         self.low, self.high, self.dtype, self.shape = low, high, np.dtype(dtype), low.shape
         self._random = np.random.default_rng()
 
     def seed(self, seed: Optional[int] = None) -> None:
         self._random = np.random.default_rng(seed)
 
-    def sample(self) -> np.ndarray:
+    def sample(self) -> NDArray[Any]:
         return self._random.uniform(self.low, self.high).astype(self.dtype)
 
     def contains(self, value: Any) -> bool:
@@ -78,7 +79,7 @@ class Space:
         return f"Box({self.shape}, {self.dtype})"
 
 
-def _box(low: np.ndarray, high: np.ndarray) -> Any:
+def _box(low: NDArray[Any], high: NDArray[Any]) -> Any:
     return _gymnasium.spaces.Box(low, high, dtype=np.float32) if _gymnasium else Space(low, high)
 
 
@@ -144,7 +145,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
                  neighbour_radius: float = 60.0, lane_points: int = 10, route_points: int = 10,
                  point_spacing: float = 5.0, progress_reward: float = 0.1, collision_reward: float = -10.0,
                  off_road_reward: float = -10.0, wrong_way_reward: float = -0.1, goal_reward: float = 1.0,
-                 reward: Optional[Callable[["VectorEnv"], np.ndarray]] = None, copy: bool = True, threads: int = 0,
+                 reward: Optional[Callable[["VectorEnv"], NDArray[Any]]] = None, copy: bool = True, threads: int = 0,
                  **conditions: Any) -> None:
         num_envs, seed = unsigned(num_envs, "num_envs"), unsigned(seed, "seed", 64)
         if num_envs == 0:
@@ -239,7 +240,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
             low, high = low * times, high * times
         action = (self.agents_per_env, *low.shape) if self._multi else low.shape
 
-        def spread(bound: Any, shape: Tuple[int, ...]) -> np.ndarray:
+        def spread(bound: Any, shape: Tuple[int, ...]) -> NDArray[Any]:
             return np.broadcast_to(bound, shape).copy()
 
         infinite = np.float32(np.inf)
@@ -255,17 +256,17 @@ class VectorEnv(_Base):  # type: ignore[misc]
                 pass
         self.metadata = {**self.metadata, "autoreset_mode": mode}
 
-    def block(self, name: str) -> np.ndarray:
+    def block(self, name: str) -> NDArray[Any]:
         """A part of the observations, [..., rows, columns]: "agent", "neighbours", "lane" or "route". A view."""
         about = self.layout[name]
         return self.observations[..., about["slice"]].reshape(*self.observations.shape[:-1], *about["shape"])
 
-    def column(self, block: str, name: str) -> np.ndarray:
+    def column(self, block: str, name: str) -> NDArray[Any]:
         """A column of a block, [..., rows] ("agent": [...]). A view."""
         values = self.block(block)[..., self.layout[block]["columns"].index(name)]
         return values[..., 0] if block == "agent" else values
 
-    def hashes(self) -> np.ndarray:
+    def hashes(self) -> NDArray[Any]:
         """[num_envs] uint64, of all state of each world: the number that ``nearmiss simulate`` prints."""
         return np.array([abi.nm_world_hash(self._world(e)) for e in range(self.num_envs)], np.uint64)
 
@@ -275,13 +276,13 @@ class VectorEnv(_Base):  # type: ignore[misc]
             raise Error("NM_E_ARGUMENT", "there are no worlds before reset()")
         return int(world)
 
-    def tracks(self) -> np.ndarray:
+    def tracks(self) -> NDArray[Any]:
         """[num_envs, agents] track of each row in its scene, NONE beyond those that there are."""
         address = self._handle.address
         return np.array([[abi.nm_vector_env_track(address, e, a) for a in range(self.agents_per_env)]
                          for e in range(self.num_envs)], np.uint32)
 
-    def states(self, env: int) -> Dict[str, np.ndarray]:
+    def states(self, env: int) -> Dict[str, NDArray[Any]]:
         """Everybody in a world now: track, x, y, heading, speed, length, width, type: copies."""
         if not 0 <= identity(env, "environment") < self.num_envs:
             raise IndexError(f"there is no environment {env}")
@@ -303,13 +304,13 @@ class VectorEnv(_Base):  # type: ignore[misc]
         self._handle.lock.release()
         return self._handle.address  # raises
 
-    def _give(self, array: np.ndarray) -> np.ndarray:
+    def _give(self, array: NDArray[Any]) -> NDArray[Any]:
         return array.copy() if self.copy else array
 
     def _infos(self) -> Dict[str, Any]:
         return {name: self._give(array) for name, array in self._info.items()}
 
-    def reset(self, *, seed: Optional[int] = None, options: Optional[Dict[str, Any]] = None) -> Tuple[np.ndarray, Dict[str, Any]]:
+    def reset(self, *, seed: Optional[int] = None, options: Optional[Dict[str, Any]] = None) -> Tuple[NDArray[Any], Dict[str, Any]]:
         """Begins episodes; ``seed`` makes them the first of that seed, None goes on to the next.
 
         options  ``{"reset_mask": [num_envs] bool}``: only these
@@ -341,7 +342,7 @@ class VectorEnv(_Base):  # type: ignore[misc]
         np.copyto(self._actions, array, casting="unsafe")
         return self._actions_address
 
-    def step(self, actions: Any = None) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Dict[str, Any]]:
+    def step(self, actions: Any = None) -> Tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], Dict[str, Any]]:
         """0.1 s of every world (action_steps times that): observations, rewards, terminated, truncated, info. One call
         of C.
 

@@ -1,5 +1,5 @@
-# Installs the build into a scratch prefix, copies it elsewhere, and uses the copy the ways people do: pkg-config with the shared library,
-# pkg-config --static, CMake's find_package, and a C++ compiler where there is one.
+# Installs the build into a scratch prefix, moves it elsewhere, and uses it there the ways people do: pkg-config with the
+# shared library, pkg-config --static, CMake's find_package, and a C++ compiler where there is one.
 #   cmake -DBUILD=... -DSOURCE=... -DSCRATCH=... -DCC=... -P check.cmake
 function(run)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)

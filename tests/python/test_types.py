@@ -13,7 +13,10 @@ class Types(Folder, unittest.TestCase):
         if subprocess.run([sys.executable, "-c", "import mypy"], capture_output=True).returncode != 0:
             self.skipTest("mypy is not installed")
         program = '''
+import typing
+
 import numpy as np
+import numpy.typing
 import nearmiss as nm
 
 class Careful:
@@ -27,10 +30,10 @@ with nm.open("s.db") as store:
     times: list[float] = [hit.min_ttc for hit in first]
     scenes: list[nm.Scene] = store.scenes(kind="cut_in")
     left, right = scenes[0].map.borders(0)
-    array: np.ndarray = left - scenes[0].map.centre
+    array: np.typing.NDArray[typing.Any] = left - scenes[0].map.centre
 with nm.VectorEnv(scenes, num_envs=8) as env:
     observations, info = env.reset(seed=1)
-    rewards: np.ndarray = env.step(np.zeros((8, 2)))[1]
+    rewards: np.typing.NDArray[typing.Any] = env.step(np.zeros((8, 2)))[1]
 scores: list[float] = [episode.score for episode in nm.evaluate(Careful(), scenes)]
 nm.simulate("highway")  # wrong
 nm.open(3)  # wrong
