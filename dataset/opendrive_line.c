@@ -228,8 +228,7 @@ static int square_end(nm_ow_plan *plan, const nm_ow_road *road, int at_end, doub
 // --- biarcs ----------------------------------------------------------------------------------------------------------
 
 /// An arc from where the last one ended, or from the start, to (x, y). Returns its heading at the end.
-static int add_arc(nm_ow_plan *plan, double px, double py, double heading, double x, double y,
-                   double *end_heading_out) {
+int nm_ow_add_arc(nm_ow_plan *plan, double px, double py, double heading, double x, double y, double *end_heading_out) {
     double dx = x - px, dy = y - py, chord = sqrt(dx * dx + dy * dy);
     double half = remainder(atan2(dy, dx) - heading, 2.0 * NM_PI);
     *end_heading_out = heading + 2.0 * half;
@@ -259,7 +258,7 @@ static int add_biarc(nm_ow_plan *plan, const nm_point3 *p, double h0, const nm_p
                : along > 1e-12 ? 0.5 * square / along
                                : 0.5 * sqrt(square);
     double x = 0.5 * (p->x + d * ax + q->x - d * bx), y = 0.5 * (p->y + d * ay + q->y - d * by);
-    return add_arc(plan, p->x, p->y, h0, x, y, &after) && add_arc(plan, x, y, after, q->x, q->y, &after);
+    return nm_ow_add_arc(plan, p->x, p->y, h0, x, y, &after) && nm_ow_add_arc(plan, x, y, after, q->x, q->y, &after);
 }
 
 // --- beside the line -------------------------------------------------------------------------------------------------
@@ -308,7 +307,7 @@ nm_ow_place nm_ow_project(const nm_ow_plan *plan, double x, double y, double gue
 }
 
 /// Border `border` of a road: on the left of lane `border`, or on the right of the last one.
-static int sample_border(nm_ow_plan *plan, const nm_ow_road *road, uint32_t border, double *error) {
+static int sample_border(nm_ow_plan *plan, const nm_ow_road *road, uint32_t border) {
     const nm_map *map = plan->map;
     uint32_t place = border < road->lanes.count ? border : border - 1;
     const nm_lane *lane = &map->lanes[nm_ow_lane_of(plan, road, place)];
@@ -327,10 +326,7 @@ static int sample_border(nm_ow_plan *plan, const nm_ow_road *road, uint32_t bord
         for (uint32_t part = 1; part <= parts; ++part) {
             double share = (double)part / parts;
             nm_ow_place at = nm_ow_project(plan, q.x + share * dx, q.y + share * dy, s + length / parts);
-            if (plan->places.count && at.s <= s + 1e-9) { // the border turns back on itself
-                *error = fmax(*error, s - at.s);
-                continue;
-            }
+            if (plan->places.count && at.s <= s + 1e-9) continue; // the border turns back on itself
             if (!push_place(&plan->places, at.s, at.t)) return 0;
             s = at.s;
         }
@@ -390,19 +386,6 @@ double nm_ow_border_at(const nm_ow_plan *plan, uint32_t border, double s) {
 
 // --- the whole road --------------------------------------------------------------------------------------------------
 
-/// How far the corners of a border, projected, lie from what is written of it, along and across; and the other way
-/// round at the ends, where the border may begin later than the road or end before it.
-static double border_error(const nm_ow_plan *plan, uint32_t border, double length) {
-    const nm_ow_place *p = plan->places.data;
-    size_t n = plan->places.count;
-    double worst = n ? fmax(fmax(p[0].s, -p[0].s), fabs(length - p[n - 1].s)) : INFINITY;
-    for (size_t i = 0; i < n; ++i) {
-        double s = fmin(fmax(p[i].s, 0.0), length);
-        worst = fmax(worst, fabs(p[i].t - nm_ow_border_at(plan, border, s)));
-    }
-    return worst;
-}
-
 static int lay_out(nm_ow_plan *plan, const nm_ow_road *road, int choice, double *length, double *error) {
     base from = base_of(plan, road, choice);
     plan->arcs.count = plan->borders.count = plan->ranges.count = 0;
@@ -427,22 +410,44 @@ static int lay_out(nm_ow_plan *plan, const nm_ow_road *road, int choice, double 
     const nm_ow_arc *last = &NM_AT(plan->arcs, nm_ow_arc, plan->arcs.count - 1);
     *length = last->s + last->length;
     for (uint32_t border = 0; border <= road->lanes.count; ++border) {
-        if (!sample_border(plan, road, border, error) || !simplify(plan, *length)) return 0;
-        *error = fmax(*error, border_error(plan, border, *length));
+        if (!sample_border(plan, road, border) || !simplify(plan, *length)) return 0;
+        if (!nm_ow_measure(plan, road, border, *length, error)) return 0;
     }
     return 1;
+}
+
+/// A road of one lane, its reference line square to all rows.
+static int lay_out_rows(nm_ow_plan *plan, const nm_ow_road *road, double *length, double *error) {
+    int followed = nm_ow_follow_rows(plan, road, length);
+    plan->borders.count = plan->ranges.count = 0;
+    *error = followed > 0 ? 0.0 : INFINITY;
+    if (followed <= 0) return followed == 0;
+    for (uint32_t border = 0; border < 2; ++border) {
+        if (border) {
+            nm_pile swapped = plan->places;
+            plan->places = plan->places_right;
+            plan->places_right = swapped;
+        }
+        if (!simplify(plan, *length) || !nm_ow_measure(plan, road, border, *length, error)) return 0;
+    }
+    return 1;
+}
+
+#define CHOICES 4
+static int lay_out_by(nm_ow_plan *plan, const nm_ow_road *road, int choice, double *length, double *error) {
+    return choice < 3 ? lay_out(plan, road, choice, length, error) : lay_out_rows(plan, road, length, error);
 }
 
 int nm_ow_lay_out(nm_ow_plan *plan, const nm_ow_road *road, double *length, double *error) {
     double best = INFINITY;
     int choice = 0;
-    for (int c = 0; c < 3; ++c) {
-        if (!lay_out(plan, road, c, length, error)) return 0;
+    for (int c = 0; c < (road->lanes.count == 1 ? CHOICES : CHOICES - 1); ++c) {
+        if (!lay_out_by(plan, road, c, length, error)) return 0;
         if (*error < best) {
             best = *error;
             choice = c;
         }
         if (*error <= FINE) return 1;
     }
-    return lay_out(plan, road, choice, length, error);
+    return lay_out_by(plan, road, choice, length, error);
 }

@@ -10,10 +10,11 @@
 #define MAX_PAIRS 1000000u // of points that are compared
 
 void nm_ow_plan_free(nm_ow_plan *plan) {
-    nm_pile *piles[] = {&plan->order,    &plan->roads,   &plan->lanes,  &plan->edges,   &plan->junctions, &plan->joint,
-                        &plan->kind,     &plan->hub,     &plan->inside, &plan->source,  &plan->number,    &plan->path,
-                        &plan->headings, &plan->arcs,    &plan->places, &plan->borders, &plan->ranges,    &plan->breaks,
-                        &plan->rulers,   &plan->written, &plan->exits};
+    nm_pile *piles[] = {&plan->order,   &plan->roads,  &plan->lanes,        &plan->edges,  &plan->junctions,
+                        &plan->joint,   &plan->kind,   &plan->hub,          &plan->inside, &plan->source,
+                        &plan->number,  &plan->path,   &plan->headings,     &plan->arcs,   &plan->places,
+                        &plan->borders, &plan->ranges, &plan->breaks,       &plan->rulers, &plan->written,
+                        &plan->exits,   &plan->rows,   &plan->places_right, &plan->drawn,  &plan->kept};
     for (size_t i = 0; i < sizeof piles / sizeof *piles; ++i) nm_pile_free(piles[i]);
 }
 

@@ -73,19 +73,22 @@ typedef struct nm_ow_plan {
     uint32_t stubs;    // how many there are: road ids after those of the roads
     nm_pile written;   // uint8_t [signals + signs of the map]: defined in the document
     // working memory
-    nm_pile joint;    // uint32_t [ends]: which joint an end belongs to
-    nm_pile kind;     // uint8_t [ends], by joint
-    nm_pile hub;      // uint32_t [ends], by joint: the end of the road that is no connecting road
-    nm_pile inside;   // uint32_t [ends], by joint: the junction of its connecting roads
-    nm_pile source;   // uint32_t [roads]: junction of the map whose connecting road it may be
-    nm_pile number;   // uint32_t [junctions of the map]: in the plan
-    nm_pile path;     // nm_point3: the line that the reference line follows
-    nm_pile headings; // double
-    nm_pile arcs;     // nm_ow_arc
-    nm_pile places;   // nm_ow_place: of the border at hand
-    nm_pile borders;  // nm_ow_place: of all borders of a road, simplified
-    nm_pile ranges;   // nm_range: of each border, into borders
-    nm_pile breaks;   // double
+    nm_pile joint;        // uint32_t [ends]: which joint an end belongs to
+    nm_pile kind;         // uint8_t [ends], by joint
+    nm_pile hub;          // uint32_t [ends], by joint: the end of the road that is no connecting road
+    nm_pile inside;       // uint32_t [ends], by joint: the junction of its connecting roads
+    nm_pile source;       // uint32_t [roads]: junction of the map whose connecting road it may be
+    nm_pile number;       // uint32_t [junctions of the map]: in the plan
+    nm_pile path;         // nm_point3: the line that the reference line follows
+    nm_pile headings;     // double
+    nm_pile arcs;         // nm_ow_arc
+    nm_pile places;       // nm_ow_place: of the border at hand
+    nm_pile borders;      // nm_ow_place: of all borders of a road, simplified
+    nm_pile ranges;       // nm_range: of each border, into borders
+    nm_pile breaks;       // double
+    nm_pile rows;         // of opendrive_rows.c
+    nm_pile places_right; // nm_ow_place: of the right border, where both are made at once
+    nm_pile drawn, kept;  // nm_point3: of the border that is measured, as written and as it is
 } nm_ow_plan;
 void nm_ow_plan_free(nm_ow_plan *plan);
 
@@ -96,6 +99,15 @@ int nm_ow_join_roads(nm_ow_plan *plan);
 /// opendrive_line.c: the reference line and the borders of a road, into arcs, borders and ranges. *length in m; *error
 /// how far borders come to lie from the map's, m. 0 when memory is out.
 int nm_ow_lay_out(nm_ow_plan *plan, const nm_ow_road *road, double *length, double *error);
+/// Appends an arc from where the last one ended, or from (px, py), to (x, y). *end_heading: its heading there. 0 when
+/// memory is out.
+int nm_ow_add_arc(nm_ow_plan *plan, double px, double py, double heading, double x, double y, double *end_heading);
+/// opendrive_rows.c: for a road of one lane, a reference line square to all rows, into arcs, and the borders beside it,
+/// into places and places_right. 0 where there is none, -1 when memory is out.
+int nm_ow_follow_rows(nm_ow_plan *plan, const nm_ow_road *road, double *length);
+/// opendrive_error.c: raises *error to the distance, m, of a border that has been laid out from that of the map, corner
+/// by corner, both ways. 0 when memory is out.
+int nm_ow_measure(nm_ow_plan *plan, const nm_ow_road *road, uint32_t border, double length, double *error);
 /// The place of a point beside the reference line, near s = `guess`.
 nm_ow_place nm_ow_project(const nm_ow_plan *plan, double x, double y, double guess);
 /// t of a border at s.

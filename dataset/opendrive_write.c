@@ -61,7 +61,7 @@ void nm_ow_number(nm_byte_buffer *out, const char *name, int digits, double valu
 
 static void write_poly(nm_byte_buffer *out, const char *element, const char *offset, double s, double a, double b) {
     nm_byte_buffer_format(out, "<%s", element);
-    nm_ow_number(out, offset, 6, s);
+    nm_ow_number(out, offset, 9, s);
     nm_ow_number(out, "a", 6, a);
     nm_ow_number(out, "b", 10, b);
     nm_byte_buffer_text(out, " c=\"0\" d=\"0\"/>\n");
@@ -253,12 +253,12 @@ static int write_widths(nm_ow_plan *plan, uint32_t border, double length, nm_byt
     return 1;
 }
 
-static void write_offset(const nm_ow_plan *plan, uint32_t border, nm_byte_buffer *out) {
+static void write_offset(const nm_ow_plan *plan, uint32_t border, double length, nm_byte_buffer *out) {
     nm_range range = NM_AT(plan->ranges, nm_range, border);
     const nm_ow_place *p = &NM_AT(plan->borders, nm_ow_place, range.first);
     for (uint32_t i = 0; i < range.count; ++i) {
         int last = i + 1 == range.count;
-        if (last && i) break; // where the road ends
+        if (last && i && p[i].s > length - 1e-6) break; // where the road ends; else t stays as it is from here on
         nm_byte_buffer_text(out, "      ");
         write_poly(out, "laneOffset", "s", p[i].s, p[i].t, last ? 0.0 : (p[i + 1].t - p[i].t) / (p[i + 1].s - p[i].s));
     }
@@ -304,7 +304,7 @@ static int write_lanes(nm_ow_plan *plan, const nm_ow_road *road, double length, 
     nm_marking marking;
     nm_colour colour;
     nm_byte_buffer_text(out, "    <lanes>\n");
-    write_offset(plan, road->backward, out);
+    write_offset(plan, road->backward, length, out);
     nm_byte_buffer_text(out, "      <laneSection s=\"0\">\n");
     if (road->backward) nm_byte_buffer_text(out, "        <left>\n");
     for (uint32_t i = 0; i < road->backward; ++i) {

@@ -343,12 +343,109 @@ static void test_detection(void **state) {
     assert_int_equal(nm_detect_format(wide, sizeof wide - 1), NM_FORMAT_OPENDRIVE);
 }
 
+// --- heights ---------------------------------------------------------------------------------------------------------
+
+#define HEIGHTS                                                                                                        \
+    "<elevationProfile><elevation s=\"0\" a=\"5\" b=\"0.02\" c=\"0\" d=\"0\"/>"                                        \
+    "<elevation s=\"60\" a=\"6.2\" b=\"0.02\" c=\"-0.001\" d=\"0.00001\"/></elevationProfile>"
+#define LEANING                                                                                                        \
+    "<lateralProfile><superelevation s=\"0\" a=\"0.05\" b=\"0.004\" c=\"0\" d=\"0\"/>"                                 \
+    "<superelevation s=\"50\" a=\"0.25\" b=\"-0.01\" c=\"0.0001\" d=\"-0.000001\"/>%s</lateralProfile>"
+
+/// By the standard's formulas: the road leans about its reference line, its left side up where that is positive.
+static double roll_at(double s, double scale) {
+    double ds = s - 50.0;
+    return scale * (s < 50.0 ? 0.05 + 0.004 * s : 0.25 - 0.01 * ds + 0.0001 * ds * ds - 0.000001 * ds * ds * ds);
+}
+
+static double height_at(double s) {
+    double ds = s - 60.0;
+    return s < 60.0 ? 5.0 + 0.02 * s : 6.2 + 0.02 * ds - 0.001 * ds * ds + 0.00001 * ds * ds * ds;
+}
+
+/// Heading 0.3 from (10, 20): the place at s, t before it leans.
+static void expect_beside(const nm_map *map, nm_vec2 p, double s, double t, double roll) {
+    double across = t * cos(roll);
+    nm_vec2 wanted = on_map(map, 10.0 + s * cos(0.3) - across * sin(0.3), 20.0 + s * sin(0.3) + across * cos(0.3));
+    assert_float_equal(p.x, wanted.x, 1e-4);
+    assert_float_equal(p.y, wanted.y, 1e-4);
+}
+
+/// Borders from t0 to t1, from left to right as they are driven.
+static void expect_leaning_lane(const nm_map *map, const nm_lane *lane, double t0, double t1, double scale) {
+    double last = -1.0;
+    for (uint32_t i = lane->points.first; i < lane->points.first + lane->points.count; ++i) {
+        double s = ((double)map->left[i].x + map->origin.x - 10.0) * cos(0.3) +
+                   ((double)map->left[i].y + map->origin.y - 20.0) * sin(0.3);
+        double roll = roll_at(s, scale);
+        expect_beside(map, map->left[i], s, t0, roll);
+        expect_beside(map, map->right[i], s, t1, roll);
+        assert_float_equal((double)map->z[i] + map->origin.z, height_at(s) + 0.5 * (t0 + t1) * sin(roll), 1e-3);
+        if (last >= 0.0) assert_true(fabs(s - last) > 1e-3);
+        last = s;
+    }
+    // between the points, too, heights are those of the formulas
+    for (uint32_t i = lane->points.first; i + 1 < lane->points.first + lane->points.count; ++i) {
+        double x = 0.5 * ((double)map->left[i].x + (double)map->left[i + 1].x) + map->origin.x - 10.0;
+        double y = 0.5 * ((double)map->left[i].y + (double)map->left[i + 1].y) + map->origin.y - 20.0;
+        double s = x * cos(0.3) + y * sin(0.3), z = 0.5 * ((double)map->z[i] + (double)map->z[i + 1]) + map->origin.z;
+        assert_float_equal(z, height_at(s) + 0.5 * (t0 + t1) * sin(roll_at(s, scale)), 0.025);
+    }
+}
+
+static const nm_scene *leaning_road(const char *lateral) {
+    char text[6000];
+    snprintf(text, sizeof text, "%s%s%s%s</road></OpenDRIVE>",
+             HEAD "<road id=\"1\" length=\"120\" junction=\"-1\"><planView><geometry s=\"0\" x=\"10\" y=\"20\" "
+                  "hdg=\"0.3\" length=\"120\"><line/></geometry></planView>" HEIGHTS,
+             lateral, LANES(LANE("1", "driving", ""), LANE("-1", "driving", "") LANE("-2", "biking", "")), "");
+    return read_text_roads(text);
+}
+
+static void test_superelevation(void **state) {
+    (void)state;
+    char lateral[1000];
+    snprintf(lateral, sizeof lateral, LEANING, "");
+    const nm_scene *scene = leaning_road(lateral);
+    const nm_map *map = scene->map;
+    assert_int_equal(map->lane_count, 3);
+    expect_leaning_lane(map, &map->lanes[0], 0.0, 3.5, 1.0); // against s: its left border is the reference line
+    expect_leaning_lane(map, &map->lanes[1], 0.0, -3.5, 1.0);
+    expect_leaning_lane(map, &map->lanes[2], -3.5, -7.0, 1.0);
+    // the point at s = 50 by hand: roll 0.25, z 6; the lane -2 lies lower, and nearer seen from above
+    uint32_t at = map->lanes[2].points.first;
+    while (hypot((double)map->left[at].x + map->origin.x - 10.0, (double)map->left[at].y + map->origin.y - 20.0) < 50.0)
+        ++at;
+    assert_float_equal((double)map->z[at] + map->origin.z, 6.0 - 5.25 * 0.247404, 1e-3);
+    assert_float_equal(
+        hypot((double)(map->left[at].x - map->right[at].x), (double)(map->left[at].y - map->right[at].y)),
+        3.5 * 0.968912, 1e-3);
+    nm_scene_destroy(scene);
+}
+
+/// Without it the road is level across; crossfall and shape change neither places nor the heights of lanes.
+static void test_level(void **state) {
+    (void)state;
+    const nm_scene *plain = leaning_road("");
+    const nm_scene *falling =
+        leaning_road("<lateralProfile><crossfall side=\"both\" s=\"0\" a=\"0.03\" b=\"0\" c=\"0\" d=\"0\"/><shape "
+                     "s=\"0\" t=\"-4\" a=\"0.1\" b=\"0.02\" c=\"0\" d=\"0\"/></lateralProfile>");
+    const nm_map *map = plain->map;
+    expect_leaning_lane(map, &map->lanes[0], 0.0, 3.5, 0.0);
+    expect_leaning_lane(map, &map->lanes[2], -3.5, -7.0, 0.0);
+    assert_int_equal(map->hash, falling->map->hash);
+    nm_scene_destroy(falling);
+    nm_scene_destroy(plain);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_arcs_spirals),
         cmocka_unit_test(test_cubics),
         cmocka_unit_test(test_directions_and_marks),
         cmocka_unit_test(test_sections),
+        cmocka_unit_test(test_superelevation),
+        cmocka_unit_test(test_level),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_junction_graph),
         cmocka_unit_test(test_detection),

@@ -249,13 +249,123 @@ static void test_rest(void **state) {
     nm_scene_destroy(scene);
 }
 
+// --- lanes that no reference line along their middle serves
+// -----------------------------------------------------------
+
+#define POINTS 60
+
+/// A map of one lane with these borders.
+static const nm_map *one_lane(const nm_point3 *left, const nm_point3 *right, size_t count) {
+    nm_error error;
+    const nm_map *map;
+    nm_map_builder *builder = nm_map_builder_create();
+    assert_non_null(builder);
+    nm_lane_def def = {.id = 7, .type = NM_LANE_STREET, .left = left, .right = right, .point_count = count};
+    if (nm_map_builder_add_lane(builder, &def, &error) != NM_OK || nm_map_builder_build(builder, &map, &error) != NM_OK)
+        fail_msg("%s", error.message);
+    nm_map_builder_destroy(builder);
+    return map;
+}
+
+/// Comes back within 1 cm by our reader and by the other one.
+static void expect_kept(const nm_point3 *left, const nm_point3 *right, size_t count, int python) {
+    uint32_t neighbours = 0;
+    const nm_map *map = one_lane(left, right, count);
+    round_trip(map, &neighbours);
+    if (python) evaluate(map);
+    nm_map_release(map);
+}
+
+/// U-turns of a lane 4 m wide, the middle at `radius`: one border runs backwards around the centre of the bend where
+/// that is less than 2 m. `side` 1 turns left.
+static void test_hairpins(void **state) {
+    (void)state;
+    static const double radii[] = {3.0, 2.0, 1.8, 1.2, 0.6};
+    const int python = system("python3 -c 0") == 0;
+    for (size_t r = 0; r < sizeof radii / sizeof *radii; ++r) {
+        for (int side = -1; side <= 1; side += 2) {
+            nm_point3 inner[POINTS], outer[POINTS];
+            for (int i = 0; i < POINTS; ++i) {
+                // 10 m straight on, half a circle, 10 m back
+                double along = i < 20 ? 0.5 * (i - 20) : i >= 40 ? -0.5 * (i - 39) : 0.0;
+                double angle = i < 20 ? 0.0 : i >= 40 ? 3.14159265 : 3.14159265 * (i - 19) / 21.0;
+                double c = sin(angle), s = -cos(angle), in = radii[r] - 2.0, out = radii[r] + 2.0;
+                inner[i] = (nm_point3){50.0 + along + in * c, side * in * s, 0.0};
+                outer[i] = (nm_point3){50.0 + along + out * c, side * out * s, 0.0};
+            }
+            print_message("radius %.1f m, side %d\n", radii[r], side);
+            expect_kept(side > 0 ? inner : outer, side > 0 ? outer : inner, POINTS, python && r == 3);
+        }
+    }
+}
+
+/// Borders that jump towards the lane's middle and back, as recorded ones do where a driveway begins; and they lean
+/// backwards in a bend.
+static void test_ragged(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 12; ++seed) {
+        nm_point3 left[POINTS], right[POINTS];
+        nm_rng_key key = {.seed = seed};
+        double heading = 0.3, x = 100.0, y = -40.0;
+        for (int i = 0; i < POINTS; ++i) {
+            double l = 1.0 + 0.002 * nm_rng_below(&key, 2 * (uint64_t)i, 2000),
+                   w = 1.0 + 0.002 * nm_rng_below(&key, 2 * (uint64_t)i + 1, 2000);
+            left[i] = (nm_point3){x - l * sin(heading), y + l * cos(heading), 0.0};
+            right[i] = (nm_point3){x + w * sin(heading), y - w * cos(heading), 0.0};
+            heading += i < 30 ? 0.0 : (seed % 2 ? 0.08 : -0.08);
+            x += 0.5 * cos(heading);
+            y += 0.5 * sin(heading);
+        }
+        expect_kept(left, right, POINTS, 0);
+    }
+}
+
+/// Where a lane itself runs backwards at its end no road can follow, but it is there, linked, and as wide.
+static void test_nowhere(void **state) {
+    (void)state;
+    const nm_point3 left[3] = {{0.135, 96.482, 0.0}, {0.138, 96.470, 0.0}, {0.106, 96.461, 0.0}};
+    const nm_point3 right[3] = {{0.0, 93.183, 0.0}, {-0.364, 93.006, 0.0}, {-0.101, 92.980, 0.0}};
+    const nm_map *map = one_lane(left, right, 3);
+    written w = write_map(map);
+    const nm_scene *back = read_roads((const char *)w.text.bytes, w.text.size);
+    assert_int_equal(back->map->lane_count, 1);
+    assert_true(lane_distance(map, &map->lanes[0], back->map, &back->map->lanes[0]) < 0.7);
+    nm_scene_destroy(back);
+    release(&w);
+    nm_map_release(map);
+}
+
+/// A lane whose border ends before its road: the last offset does not go on rising.
+static void test_early_end(void **state) {
+    (void)state;
+    static const double borders[12][4] = {
+        {-10.179, 21.448, -13.600, 20.712}, {-9.953, 20.526, -13.260, 19.335}, {-8.922, 16.676, -11.777, 14.206},
+        {-8.013, 13.779, -10.355, 10.407},  {-7.308, 11.848, -9.144, 7.883},   {-6.484, 9.943, -7.641, 5.490},
+        {-5.984, 8.962, -6.665, 4.317},     {-5.418, 8.014, -5.479, 3.232},    {-4.734, 7.080, -4.018, 2.333},
+        {-3.834, 6.181, -2.318, 1.801},     {-2.517, 5.439, -0.556, 1.754},    {-0.367, 5.364, 0.869, 2.064}};
+    nm_point3 left[12], right[12];
+    for (int i = 0; i < 12; ++i) {
+        left[i] = (nm_point3){borders[i][0], borders[i][1], 0.0};
+        right[i] = (nm_point3){borders[i][2], borders[i][3], 0.0};
+    }
+    const nm_map *map = one_lane(left, right, 12);
+    written w = write_map(map);
+    const nm_scene *back = read_roads((const char *)w.text.bytes, w.text.size);
+    double off = lane_distance(map, &map->lanes[0], back->map, &back->map->lanes[0]);
+    if (!(off < BORDER)) fail_msg("%.4f m off", off);
+    nm_scene_destroy(back);
+    release(&w);
+    nm_map_release(map);
+}
+
 // --- recorded maps: untidy ones --------------------------------------------------------------------------------------
 
 typedef struct tally {
     uint32_t lanes, off, maps;
 } tally;
 
-/// Nothing is lost of the graph; borders that turn back on themselves are cut, nearly all others come back.
+/// Nothing is lost of the graph, and borders come back. (Of the 394 maps of osm-traffic, 7 lanes of 23,737 do not:
+/// those run backwards themselves for some centimetres.)
 static nm_status tally_map(void *context, const nm_scene *scene, const char *input, uint64_t record, nm_error *error) {
     (void)input, (void)record, (void)error;
     tally *sum = context;
@@ -284,7 +394,7 @@ static nm_status tally_map(void *context, const nm_scene *scene, const char *inp
     return ++sum->maps < 3 ? NM_OK : NM_E_CANCELLED;
 }
 
-static void tally_file(const char *relative, double share) {
+static void tally_file(const char *relative) {
     char path[600];
     tally sum = {0};
     nm_error error;
@@ -295,15 +405,15 @@ static void tally_file(const char *relative, double share) {
     nm_importer_destroy(importer);
     print_message("%s: %u of %u lanes over 1 cm off\n", relative, sum.off, sum.lanes);
     assert_true(sum.lanes > 50);
-    assert_true(sum.off <= share * sum.lanes);
+    assert_int_equal(sum.off, 0);
 }
 
 static void test_recorded_maps(void **state) {
     (void)state;
-    tally_file("data/womd/motion_data_one_scenario.tfrecord", 0.07);
-    tally_file("data/womd/womd_scenario_input.tfrecord", 0.13);
-    tally_file("data/commonroad/ngsim-val.tar.xz", 0.03);
-    tally_file("data/commonroad/osm-traffic.tar.xz", 0.01);
+    tally_file("data/womd/motion_data_one_scenario.tfrecord");
+    tally_file("data/womd/womd_scenario_input.tfrecord");
+    tally_file("data/commonroad/ngsim-val.tar.xz");
+    tally_file("data/commonroad/osm-traffic.tar.xz");
 }
 
 static void test_evaluator(void **state) {
@@ -322,8 +432,10 @@ static void test_evaluator(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_builtin_maps), cmocka_unit_test(test_random_maps),   cmocka_unit_test(test_same_bytes),
-        cmocka_unit_test(test_rest),         cmocka_unit_test(test_recorded_maps), cmocka_unit_test(test_evaluator),
+        cmocka_unit_test(test_builtin_maps), cmocka_unit_test(test_random_maps), cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_rest),         cmocka_unit_test(test_hairpins),    cmocka_unit_test(test_ragged),
+        cmocka_unit_test(test_nowhere),      cmocka_unit_test(test_early_end),   cmocka_unit_test(test_recorded_maps),
+        cmocka_unit_test(test_evaluator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
