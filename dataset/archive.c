@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <archive.h>
@@ -141,7 +142,11 @@ static nm_status take_member(unpacking *u, nm_status *outcome, nm_error *error, 
     status = read_member(u, (size_t)limit + 1, &size, refusal); // one byte too many is refused by nm_import_bytes
     if (status != NM_OK) return status;
     if (u->target->bytes_read) *u->target->bytes_read += size;
+    const size_t path = strlen(u->path); // a path as long as a name is at most has no member's name behind it
+    importer->readers.archive =
+        archive_format(u->archive) == ARCHIVE_FORMAT_RAW || path + 1 >= strlen(u->name) ? 0 : path;
     *outcome = nm_import_bytes(importer, u->name, importer->bytes, size, u->target, error);
+    importer->readers.archive = 0;
     return NM_OK;
 }
 
@@ -179,6 +184,18 @@ static nm_status take_all(unpacking *u, nm_error *error) {
     return NM_OK;
 }
 
+static nm_status open_archive(unpacking *u, int file, nm_error *refusal) {
+    archive_read_support_filter_gzip(u->archive);
+    archive_read_support_filter_bzip2(u->archive);
+    archive_read_support_filter_xz(u->archive);
+    archive_read_support_filter_zstd(u->archive);
+    archive_read_support_format_tar(u->archive);
+    archive_read_support_format_zip(u->archive);
+    archive_read_support_format_raw(u->archive);
+    snprintf(u->name, sizeof u->name, "%s", u->path);
+    return archive_read_open_fd(u->archive, file, BLOCK_BYTES) < ARCHIVE_WARN ? refuse_archive(u, refusal) : NM_OK;
+}
+
 nm_status nm_import_archive(nm_importer *importer, int file, const char *path, const nm_import_target *target,
                             nm_error *error) {
     unpacking u = {.importer = importer, .archive = archive_read_new(), .path = path, .target = target};
@@ -188,21 +205,42 @@ nm_status nm_import_archive(nm_importer *importer, int file, const char *path, c
         nm_status status = NM_ERROR_AT(&refusal, NM_E_MEMORY, path, 0, -1, "no memory to unpack");
         return nm_import_refuse(target, status, &refusal, error);
     }
-    archive_read_support_filter_gzip(u.archive);
-    archive_read_support_filter_bzip2(u.archive);
-    archive_read_support_filter_xz(u.archive);
-    archive_read_support_filter_zstd(u.archive);
-    archive_read_support_format_tar(u.archive);
-    archive_read_support_format_zip(u.archive);
-    archive_read_support_format_raw(u.archive);
-    nm_status status;
-    snprintf(u.name, sizeof u.name, "%s", path);
-    if (archive_read_open_fd(u.archive, file, BLOCK_BYTES) < ARCHIVE_WARN) {
-        status = refuse_archive(&u, &refusal);
-        status = nm_import_refuse(target, status, &refusal, error);
-    } else {
-        status = take_all(&u, error);
-    }
+    nm_status status = open_archive(&u, file, &refusal);
+    status = status == NM_OK ? take_all(&u, error) : nm_import_refuse(target, status, &refusal, error);
     archive_read_free(u.archive);
     return status;
+}
+
+// --- members of one format -------------------------------------------------------------------------------------------
+
+/// One member, when it is of the format. NM_E_NOT_FOUND: the archive can be read no further.
+static nm_status take_if(unpacking *u, nm_format format, uint64_t limit, const char *member, nm_member_sink *sink,
+                         void *context, nm_error *error) {
+    nm_error ignored;
+    size_t size = 0;
+    nm_status status = read_member(u, NM_IMPORT_HEAD, &size, &ignored);
+    if (status == NM_OK && (size == 0 || nm_detect_format(u->importer->bytes, size) != format)) return NM_OK;
+    if (status == NM_OK) status = read_member(u, (size_t)limit + 1, &size, &ignored);
+    if (status == NM_E_MEMORY) return NM_ERROR_AT(error, status, u->name, 0, -1, "no memory to unpack");
+    if (status != NM_OK) return NM_E_NOT_FOUND;
+    return size > limit ? NM_OK : sink(context, member, u->importer->bytes, size, error);
+}
+
+nm_status nm_archive_each(const nm_import_limits *limits, int file, const char *path, nm_format format,
+                          nm_member_sink *sink, void *context, nm_error *error) {
+    nm_importer buffer = {.readers.limits = *limits};
+    unpacking u = {.importer = &buffer, .archive = archive_read_new(), .path = path};
+    if (!u.archive) return NM_ERROR_AT(error, NM_E_MEMORY, path, 0, -1, "no memory to unpack");
+    nm_status status = open_archive(&u, file, error);
+    struct archive_entry *entry;
+    while (status == NM_OK && !is_bomb(&u)) {
+        const int got = archive_read_next_header(u.archive, &entry);
+        if (got == ARCHIVE_EOF || got < ARCHIVE_WARN || archive_format(u.archive) == ARCHIVE_FORMAT_RAW) break;
+        const char *member = archive_entry_pathname(entry);
+        if (!member || archive_entry_filetype(entry) != AE_IFREG) continue;
+        status = take_if(&u, format, limits->max_file_bytes, member, sink, context, error);
+    }
+    archive_read_free(u.archive);
+    free(buffer.bytes);
+    return status == NM_E_MEMORY || status == NM_E_LIMIT ? status : NM_OK;
 }

@@ -248,7 +248,8 @@ nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *b
                              (unsigned long long)importer->readers.limits.max_file_bytes);
     if (status != NM_OK) return nm_import_refuse(target, status, &refusal, error);
     if (target->visit) {
-        const nm_piece piece = {.kind = NM_PIECE_FILE, .name = name, .bytes = bytes, .size = size};
+        const nm_piece piece = {
+            .kind = NM_PIECE_FILE, .name = name, .bytes = bytes, .size = size, .archive = importer->readers.archive};
         return target->visit(target->context, &piece, error);
     }
     if (format == NM_FORMAT_COMMONROAD)
@@ -434,5 +435,10 @@ nm_status nm_import_piece(nm_importer *importer, const nm_piece *piece, nm_scene
     NM_ASSERT(importer && piece && sink && (piece->kind == NM_PIECE_FILE || piece->kind == NM_PIECE_RECORD));
     if (piece->kind == NM_PIECE_RECORD)
         return nm_womd_read_record(&importer->readers, piece, sink, refused, context, error);
-    return nm_import_memory(importer, piece->name, piece->bytes, piece->size, sink, refused, context, error);
+    NM_ASSERT(piece->archive == 0 || piece->archive < strlen(piece->name));
+    importer->readers.archive = piece->archive;
+    const nm_status status =
+        nm_import_memory(importer, piece->name, piece->bytes, piece->size, sink, refused, context, error);
+    importer->readers.archive = 0;
+    return status;
 }

@@ -163,6 +163,7 @@ typedef struct nm_piece {
     const void *bytes; ///< NULL but for a file and a record
     size_t size;
     uint64_t offset, index; ///< of a record: of its payload in the file, and which it is
+    size_t archive; ///< of a member of an archive: the length of the archive's path, which its name begins with; else 0
 } nm_piece;
 
 /// Receives a piece before anything in it is read. The piece and what it points to are valid during the call. A status

@@ -61,11 +61,12 @@ void nm_osc_document_release(nm_osc_document *document);
 nm_status nm_osc_parse(const nm_import_limits *limits, const char *name, const void *bytes, size_t size,
                        nm_osc_document *document, nm_error *error);
 /// The road network that the document names, as the OpenDRIVE reader's scene: *network stays the context's, until the
-/// next call. NULL where there is none to be had: nothing is named, the document is not a file, what is named is not a
-/// regular file beside it (links are not followed, other folders not entered), or its header moves it elsewhere. A file
-/// that is there and cannot be read as OpenDRIVE is an error. In openscenario_network.c.
-nm_status nm_osc_read_network(const nm_osc_document *document, nm_reader_context *context, const nm_scene **network,
-                              nm_error *error);
+/// next call. NULL where there is none to be had: nothing is named, the document is neither a file nor in an archive,
+/// what is named is not a regular file beside it (links are not followed, other folders not entered) or not OpenDRIVE
+/// in the archive, or its header moves it elsewhere. A file that is there and cannot be read as OpenDRIVE is an error.
+/// `name` is the document's. In openscenario_network.c.
+nm_status nm_osc_read_network(const nm_osc_document *document, nm_reader_context *context, const char *name,
+                              const nm_scene **network, nm_error *error);
 nm_status nm_osc_build_scene(const nm_osc_document *document, nm_reader_context *context, const char *name,
                              const nm_scene **scene, nm_error *error);
 

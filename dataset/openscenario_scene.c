@@ -135,7 +135,7 @@ static nm_point3 middle(const nm_osc_document *d) {
 }
 
 static nm_status make_map(build *b, const nm_map **map) {
-    nm_status status = nm_osc_read_network(b->document, b->context, &b->network, b->error);
+    nm_status status = nm_osc_read_network(b->document, b->context, b->name, &b->network, b->error);
     if (status != NM_OK) return status;
     if (b->network) {
         *map = nm_map_retain(b->network->map);

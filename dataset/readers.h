@@ -22,6 +22,7 @@ typedef struct nm_reader_context {
     void *openscenario; ///< private to openscenario_network.c, released by nm_openscenario_release
     const char *path;   ///< of the file being read, for formats that name others beside it; NULL = in memory, a member
                         ///< of an archive
+    size_t archive;     ///< of a member of an archive: the length of the archive's path, which its name begins with
 } nm_reader_context;
 
 /// How many cells (tracks times steps) a scene may have of which a file states so many states. Who stands for as many
@@ -40,7 +41,16 @@ void nm_commonroad_prepare(void);
 /// What `bench import` compares with: libxml2 walks the document and nothing else is done. 1 when it is well-formed.
 int nm_commonroad_parse_bare(const void *bytes, size_t size);
 
-/// Reads one OpenSCENARIO document, and with context->path the road network beside it. *scene is set on success.
+/// Receives a member of an archive: its path in it, and its bytes, valid during the call. A status other than NM_OK
+/// stops with that status.
+typedef nm_status nm_member_sink(void *context, const char *path, const void *bytes, size_t size, nm_error *error);
+/// archive.c: all regular members of this format, up to where the archive can be read. The descriptor of the archive is
+/// read from where it stands, and stays open. NM_E_MEMORY, NM_E_LIMIT of the sink.
+nm_status nm_archive_each(const nm_import_limits *limits, int file, const char *path, nm_format format,
+                          nm_member_sink *sink, void *context, nm_error *error);
+
+/// Reads one OpenSCENARIO document, and with context->path the road network beside it, with
+/// context->archive the one in the archive. *scene is set on success.
 nm_status nm_openscenario_read(nm_reader_context *context, const char *name, const void *bytes, size_t size,
                                const nm_scene **scene, nm_error *error);
 void nm_openscenario_release(nm_reader_context *context);

@@ -154,7 +154,12 @@ nm_status nm_womd_split_stream(const char *name, nm_byte_source *source, void *s
         if (status != NM_OK) {
             status = refuse(&to, status, &trouble, error);
         } else {
-            const nm_piece piece = {NM_PIECE_RECORD, name, frame.payload, frame.size, frame.offset, frame.index};
+            const nm_piece piece = {.kind = NM_PIECE_RECORD,
+                                    .name = name,
+                                    .bytes = frame.payload,
+                                    .size = frame.size,
+                                    .offset = frame.offset,
+                                    .index = frame.index};
             status = visit(context, &piece, error);
         }
         if (status != NM_OK) break;

@@ -37,8 +37,9 @@ typedef struct unit {
     int archive, member, skipped, borrowed; ///< the end of an archive; inside one; known; bytes are the importer's
     int record, sums;                       ///< inside a file of records; the end of one, which counts what was inside
     uint64_t offset, index;                 ///< of a record
-    char *input;    ///< as messages name it: a path, which the worker opens, or "archive!member"
-    uint8_t *bytes; ///< of a member; NULL: a file of its own
+    char *input;           ///< as messages name it: a path, which the worker opens, or "archive!member"
+    uint8_t *bytes;        ///< of a member; NULL: a file of its own
+    size_t archive_length; ///< of a member: of its archive's path, which `input` begins with
     size_t size;
     uint64_t identity_size, hash;
     result *first, *last;
@@ -279,8 +280,13 @@ static void *run_worker(void *context) {
             status = NM_ERROR_AT(&error, NM_E_MEMORY, u->input, 0, -1, "out of memory");
         else if (u->bytes)
             status = nm_import_piece(importer,
-                                     &(nm_piece){u->record ? NM_PIECE_RECORD : NM_PIECE_FILE, u->input, u->bytes,
-                                                 u->size, u->offset, u->index},
+                                     &(nm_piece){.kind = u->record ? NM_PIECE_RECORD : NM_PIECE_FILE,
+                                                 .name = u->input,
+                                                 .bytes = u->bytes,
+                                                 .size = u->size,
+                                                 .offset = u->offset,
+                                                 .index = u->index,
+                                                 .archive = u->archive_length},
                                      take_scene, take_refusal, &w, &error);
         else
             status = nm_import_file(importer, u->input, take_scene, take_refusal, &w, NULL, &error);
@@ -369,6 +375,7 @@ static nm_status take_file(nm_pipeline *p, const nm_piece *piece, nm_error *erro
     u->skipped = skip;
     u->scenes = scenes;
     u->member = p->in_archive;
+    u->archive_length = piece->archive;
     if (!skip) return take_bytes(p, piece, u, error);
     return enqueue(p, u) ? NM_OK : NM_ERROR(error, NM_E_CANCELLED, "the import ends");
 }

@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <archive.h>
+#include <archive_entry.h>
+
 typedef struct folder {
     char path[64], document[96];
 } folder;
@@ -254,11 +257,187 @@ static void bad_networks_are_refused_by_name(void **state) {
     nm_importer_destroy(importer);
 }
 
+// --- in archives -----------------------------------------------------------------------------------------------------
+
+typedef struct packed {
+    struct archive *archive;
+    char path[256];
+} packed;
+
+static packed begin_archive(const folder *f, int zip) {
+    packed p = {.archive = archive_write_new()};
+    snprintf(p.path, sizeof p.path, "%s/pack", f->path);
+    if (zip)
+        assert_int_equal(archive_write_set_format_zip(p.archive), ARCHIVE_OK);
+    else
+        assert_int_equal(archive_write_set_format_pax_restricted(p.archive), ARCHIVE_OK);
+    assert_int_equal(archive_write_open_filename(p.archive, p.path), ARCHIVE_OK);
+    return p;
+}
+static void add_member(packed *p, const char *name, const void *bytes, size_t size) {
+    struct archive_entry *entry = archive_entry_new();
+    archive_entry_set_pathname(entry, name);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0644);
+    archive_entry_set_size(entry, (la_int64_t)size);
+    assert_int_equal(archive_write_header(p->archive, entry), ARCHIVE_OK);
+    assert_int_equal(archive_write_data(p->archive, bytes, size), size);
+    archive_entry_free(entry);
+}
+static void end_archive(packed *p) {
+    assert_int_equal(archive_write_close(p->archive), ARCHIVE_OK);
+    archive_write_free(p->archive);
+}
+
+/// Of the scenes of an archive those of scenarios, the OpenDRIVE files among them left out.
+typedef struct scenarios {
+    int count, refusals;
+    double length; ///< of the only lane of the last one's map; 0 = it has no map
+    nm_error refusal;
+} scenarios;
+
+static nm_status note_scenario(void *context, const nm_scene *scene, const char *input, uint64_t record,
+                               nm_error *error) {
+    (void)input, (void)record, (void)error;
+    scenarios *s = context;
+    if (strcmp(scene->provenance.source, "openscenario") == 0) {
+        ++s->count;
+        s->length = scene->map->lane_count ? (double)scene->map->lanes[0].length : 0.0;
+        assert_int_equal(has_tag(scene, "map_not_read"), scene->map->lane_count == 0);
+    }
+    nm_scene_destroy(scene);
+    return NM_OK;
+}
+static void note_refusal(void *context, const nm_error *error) {
+    scenarios *s = context;
+    ++s->refusals;
+    s->refusal = *error;
+}
+
+typedef struct by_piece {
+    nm_importer *reader;
+    scenarios *to;
+} by_piece;
+
+/// Read from a copy of the piece, as another thread would.
+static nm_status read_piece(void *context, const nm_piece *piece, nm_error *error) {
+    const by_piece *b = context;
+    char name[512];
+    snprintf(name, sizeof name, "%s", piece->name);
+    nm_piece copy = *piece;
+    copy.name = name;
+    return nm_import_piece(b->reader, &copy, note_scenario, note_refusal, b->to, error);
+}
+
+/// The scenario `document`, which names the network `name`, in an archive with roads of 50 m as `roads`, before or
+/// behind it; read at once, and by pieces.
+static scenarios read_packed(nm_importer *importer, const folder *f, int form, const char *document, const char *name,
+                             const char *roads, double length) {
+    char text[2048], path[128];
+    size_t size, road_size = road(text, sizeof text, "", "0", length);
+    put_document(f, name);
+    snprintf(path, sizeof path, "%s/a.xosc", f->path);
+    char *scenario = read_text(path, &size);
+    packed p = begin_archive(f, form & 1);
+    if (form & 2) add_member(&p, roads, text, road_size);
+    add_member(&p, document, scenario, size);
+    if (!(form & 2)) add_member(&p, roads, text, road_size);
+    end_archive(&p);
+    scenarios at_once = {0}, split = {0};
+    nm_error error;
+    nm_importer *walker = nm_importer_create(NULL);
+    by_piece b = {importer, &split};
+    must(nm_import_file(importer, p.path, note_scenario, note_refusal, &at_once, NULL, &error), &error);
+    must(nm_import_split(walker, p.path, read_piece, note_refusal, &b, &error), &error);
+    assert_int_equal(at_once.count, split.count);
+    assert_int_equal(at_once.refusals, split.refusals);
+    assert_true(at_once.length == split.length);
+    nm_importer_destroy(walker);
+    free(scenario);
+    return at_once;
+}
+
+static void networks_are_found_in_archives(void **state) {
+    (void)state;
+    static const struct {
+        const char *document, *name, *roads;
+        int found;
+    } cases[] = {
+        {"a.xosc", "r.xodr", "r.xodr", 1},
+        {"a.xosc", "./r.xodr", "./r.xodr", 1},
+        {"./x/a.xosc", "r.xodr", "x/r.xodr", 1},
+        {"x/y/a.xosc", "../maps/r.xodr", "x/maps/r.xodr", 1},
+        {"x/a.xosc", "..//./r.xodr", "r.xodr", 1},
+        {"x/a.xosc", "maps/r.xodr", "x/maps/r.xodr", 1},
+        {"x/a.xosc", "r.xodr", "r.xodr", 0},           // another folder's
+        {"x/a.xosc", "../../r.xodr", "r.xodr", 0},     // out of the archive
+        {"x/a.xosc", "../../x/r.xodr", "x/r.xodr", 0}, // and in again
+        {"a.xosc", "/r.xodr", "r.xodr", 0},            // of the machine
+        {"a.xosc", "/etc/passwd", "etc/passwd", 0},    //
+        {"a.xosc", "..\\r.xodr", "r.xodr", 0},         //
+        {"../a.xosc", "r.xodr", "r.xodr", 0},          // a member that has left the archive
+        {"a.xosc", "r.xodr", "../r.xodr", 0},          //
+        {"a.xosc", ".", "r.xodr", 0},                  //
+        {"a.xosc", "r.xodr/", "r.xodr/x.xodr", 0},     //
+    };
+    nm_importer *importer = nm_importer_create(NULL);
+    folder f = make_folder();
+    char outside[2048];
+    put_file(&f, "r.xodr", outside, road(outside, sizeof outside, "", "0", 99)); // beside the archive: not looked at
+    for (int form = 0; form < 4; ++form) {
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+            const scenarios s =
+                read_packed(importer, &f, form, cases[i].document, cases[i].name, cases[i].roads, 50.0 + (double)i);
+            if (s.count != 1 || s.refusals) fail_msg("case %zu: %d, %s", i, s.count, s.refusal.message);
+            assert_float_equal(s.length, cases[i].found ? 50.0 + (double)i : 0.0, 1e-3);
+        }
+    }
+    remove_folder(&f);
+    nm_importer_destroy(importer);
+}
+
+/// What is named is read as it is: a damaged one is refused with the scenario; of two of one name the last one counts.
+static void archives_have_bad_networks(void **state) {
+    (void)state;
+    nm_importer *importer = nm_importer_create(NULL);
+    folder f = make_folder();
+    char text[2048], path[128];
+    nm_error error;
+    size_t document, size = road(text, sizeof text, "", "0", 50);
+    put_document(&f, "r.xodr");
+    snprintf(path, sizeof path, "%s/a.xosc", f.path);
+    char *scenario = read_text(path, &document);
+    packed p = begin_archive(&f, 0);
+    add_member(&p, "a.xosc", scenario, document);
+    add_member(&p, "r.xodr", text, size / 2);
+    end_archive(&p);
+    scenarios s = {0};
+    must(nm_import_file(importer, p.path, note_scenario, note_refusal, &s, NULL, &error), &error);
+    assert_int_equal(s.count, 0);
+    assert_int_equal(s.refusals, 2); // the scenario, and the network by itself
+    p = begin_archive(&f, 0);
+    add_member(&p, "r.xodr", text, size);
+    add_member(&p, "a.xosc", scenario, document);
+    add_member(&p, "r.xodr", text, road(text, sizeof text, "", "0", 70));
+    end_archive(&p);
+    s = (scenarios){0};
+    must(nm_import_file(importer, p.path, note_scenario, note_refusal, &s, NULL, &error), &error);
+    assert_int_equal(s.count, 1);
+    assert_float_equal(s.length, 70.0, 1e-3);
+    free(scenario);
+    remove_folder(&f);
+    nm_importer_destroy(importer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exports_come_back_on_their_roads),      cmocka_unit_test(networks_are_made_once),
-        cmocka_unit_test(networks_are_read_beside_the_document), cmocka_unit_test(nothing_else_is_opened),
+        cmocka_unit_test(exports_come_back_on_their_roads),
+        cmocka_unit_test(networks_are_made_once),
+        cmocka_unit_test(networks_are_read_beside_the_document),
+        cmocka_unit_test(nothing_else_is_opened),
         cmocka_unit_test(bad_networks_are_refused_by_name),
+        cmocka_unit_test(networks_are_found_in_archives),
+        cmocka_unit_test(archives_have_bad_networks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
