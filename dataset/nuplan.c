@@ -10,6 +10,7 @@
 #define EGO_LENGTH 5.176f
 #define EGO_WIDTH 2.297f
 #define EGO_HEIGHT 1.777f
+#define GOAL_SECONDS 60.0 // scenes of a log last 20 s at most, and their goal is where the ego was at their end
 #define TRUCK_LENGTH 7.0f // as the other readers have it: nuPlan calls every motor vehicle a vehicle
 #define TILE 100.0        // m: parts of a city are cut along these, so that scenes close by share one map
 #define STORE_APPLICATION_ID_AT 68
@@ -236,6 +237,19 @@ static nm_status make_map(scene_job *job) {
 
 // --- states ----------------------------------------------------------------------------------------------------------
 
+/// The state of the ego's middle.
+static nm_state_def ego_state(const nm_np_frame *frame, double ground) {
+    const double c = cos(frame->yaw), s = sin(frame->yaw);
+    // a rigid body: the centre moves like the rear axle, and sideways as the ego turns
+    const double along = frame->vx, across = frame->vy + REAR_TO_CENTRE * frame->rate;
+    return (nm_state_def){.x = frame->x + REAR_TO_CENTRE * c,
+                          .y = frame->y + REAR_TO_CENTRE * s,
+                          .z = frame->z - ground + 0.5 * (double)EGO_HEIGHT,
+                          .heading = frame->yaw,
+                          .vx = along * c - across * s,
+                          .vy = along * s + across * c};
+}
+
 static nm_status add_ego(scene_job *job, uint32_t *ego) {
     nm_scene_builder *builder = job->context->scene_builder;
     const nm_track_def def = {.id = 0,
@@ -247,16 +261,7 @@ static nm_status add_ego(scene_job *job, uint32_t *ego) {
     const double ground = sample_at(job, job->window->current)->z;
     nm_status status = nm_scene_builder_add_track(builder, &def, ego, job->error);
     for (uint32_t k = 0; status == NM_OK && k < job->window->count; ++k) {
-        const nm_np_frame *frame = sample_at(job, k);
-        const double c = cos(frame->yaw), s = sin(frame->yaw);
-        // a rigid body: the centre moves like the rear axle, and sideways as the ego turns
-        const double along = frame->vx, across = frame->vy + REAR_TO_CENTRE * frame->rate;
-        const nm_state_def state = {.x = frame->x + REAR_TO_CENTRE * c,
-                                    .y = frame->y + REAR_TO_CENTRE * s,
-                                    .z = frame->z - ground + 0.5 * (double)EGO_HEIGHT,
-                                    .heading = frame->yaw,
-                                    .vx = along * c - across * s,
-                                    .vy = along * s + across * c};
+        const nm_state_def state = ego_state(sample_at(job, k), ground);
         status = nm_scene_builder_add_state(builder, *ego, k, &state, job->error);
     }
     return status;
@@ -406,6 +411,28 @@ static nm_status add_tags(scene_job *job) {
     return add_city_tags(builder, &job->r->city, job->error);
 }
 
+/// The goal of the log's own scene that the current frame is of: a planning problem, from the ego's state now to a box
+/// of its size around the pose, at any time up to GOAL_SECONDS.
+static nm_status add_goal(scene_job *job, double dt) {
+    nm_scene_builder *builder = job->context->scene_builder;
+    const uint32_t current = job->window->current;
+    const nm_np_frame *now = sample_at(job, current);
+    const uint32_t index = now->scene ? nm_id_table_find(&job->log->scenes, (int64_t)now->scene) : NM_NONE;
+    const nm_np_goal *from = index == NM_NONE ? NULL : &NM_AT(job->log->goals, nm_np_goal, index);
+    if (!from || !from->posed) return NM_OK;
+    const nm_state_def start = ego_state(now, now->z);
+    const nm_goal goal = {.first_step = current,
+                          .last_step = current + (uint32_t)(GOAL_SECONDS / dt),
+                          .heading_min = 1.0f, // min > max: any
+                          .speed_min = 1.0f};
+    nm_status status = nm_scene_builder_add_problem(builder, 0, &start, current, job->error);
+    if (status == NM_OK) status = nm_scene_builder_add_goal(builder, &goal, job->error);
+    if (status != NM_OK) return status;
+    return nm_scene_builder_add_goal_area(builder, from->x + REAR_TO_CENTRE * cos(from->yaw),
+                                          from->y + REAR_TO_CENTRE * sin(from->yaw), (double)EGO_LENGTH,
+                                          (double)EGO_WIDTH, from->yaw, -1, job->error);
+}
+
 static nm_status fill_scene(scene_job *job, uint64_t record) {
     nm_scene_builder *builder = job->context->scene_builder;
     const nm_np_window *window = job->window;
@@ -418,6 +445,7 @@ static nm_status fill_scene(scene_job *job, uint64_t record) {
     free(times);
     if (status == NM_OK) status = add_ego(job, &ego);
     for (uint32_t k = 0; status == NM_OK && k < window->count; ++k) status = add_sample(job, k, ground);
+    if (status == NM_OK) status = add_goal(job, dt);
     if (status == NM_OK) status = add_tags(job);
     if (status != NM_OK) return status;
     char id[32];

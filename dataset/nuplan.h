@@ -205,6 +205,7 @@ typedef struct nm_np_frame {
     uint64_t token;
     int64_t time; ///< us
     uint64_t pose_token;
+    uint64_t scene;      ///< token; 0 = none
     double x, y, z, yaw; ///< rear axle
     double vx, vy, rate; ///< of the rear axle in the ego's frame; rad/s
     uint8_t posed;
@@ -212,6 +213,12 @@ typedef struct nm_np_frame {
     nm_range lights; ///< into lights
     nm_range tags;   ///< into tags
 } nm_np_frame;
+/// Where the ego of a scene of the log is bound for.
+typedef struct nm_np_goal {
+    uint64_t scene, pose_token;
+    double x, y, yaw; ///< rear axle
+    uint8_t posed;    ///< 0: the pose is not there
+} nm_np_goal;
 typedef struct nm_np_light {
     uint32_t frame;
     uint8_t state; ///< nm_signal_state
@@ -233,6 +240,8 @@ typedef struct nm_np_track {
 /// What a log has, but the boxes: of those the rows are known, frame by frame.
 typedef struct nm_np_log {
     nm_pile frames;             ///< nm_np_frame, by time
+    nm_pile goals;              ///< nm_np_goal, by pose
+    nm_id_table scenes;         ///< token of a scene -> goal
     nm_pile box_rows;           ///< int64_t
     nm_pile lights;             ///< nm_np_light, by frame
     nm_pile tags;               ///< nm_np_tag, by frame, then name, the last one first

@@ -20,6 +20,7 @@ typedef struct reading {
     nm_np_database *database;
     nm_np_log *log;
     nm_id_table frames, poses; // token -> frame; token of a pose -> first frame with it
+    nm_id_table goals;         // token of a pose -> first goal with it
     nm_id_table lidars;        // tokens of the lidars whose frames count
     nm_id_table categories;    // token -> nm_agent_type, + STATIC
     nm_pile rows;              // box_row
@@ -126,6 +127,53 @@ static nm_status read_tracks(reading *r) {
     return nm_np_finish(&query);
 }
 
+// --- goals -----------------------------------------------------------------------------------------------------------
+
+static int by_pose(const void *a, const void *b) {
+    const nm_np_goal *x = a, *y = b;
+    if (x->pose_token != y->pose_token) return x->pose_token < y->pose_token ? -1 : 1;
+    return x->scene < y->scene ? -1 : x->scene > y->scene;
+}
+
+/// Of all scenes that have one. Logs cut down by others lack the table at times: they have no goals.
+static nm_status read_goals(reading *r) {
+    nm_np_log *log = r->log;
+    if (!nm_np_has_table(r->database, "scene") || !nm_np_has_column(r->database, "scene", "token") ||
+        !nm_np_has_column(r->database, "scene", "goal_ego_pose_token"))
+        return NM_OK;
+    nm_np_query query = nm_np_select(r->database, "scene", "token, goal_ego_pose_token", "");
+    while (nm_np_next(&query)) {
+        if (nm_np_is_null(&query, 1)) continue;
+        const nm_np_goal goal = {.scene = nm_np_token(&query, 0), .pose_token = nm_np_token(&query, 1)};
+        if (query.status == NM_OK && log->goals.count >= MAX_FRAMES) too_many(r, &query);
+        if (query.status != NM_OK) break;
+        nm_np_goal *to = NM_PUSH(&log->goals, nm_np_goal, 1);
+        if (!to) out_of_memory(r, &query);
+        if (to) *to = goal;
+    }
+    nm_status status = nm_np_finish(&query);
+    if (log->goals.count) qsort(log->goals.data, log->goals.count, sizeof(nm_np_goal), by_pose);
+    for (uint32_t i = 0; status == NM_OK && i < log->goals.count; ++i) {
+        const nm_np_goal *goal = &NM_AT(log->goals, nm_np_goal, i);
+        if (nm_id_table_add(&r->goals, (int64_t)goal->pose_token, i) == NM_NONE ||
+            nm_id_table_add(&log->scenes, (int64_t)goal->scene, i) == NM_NONE)
+            status = no_memory(r);
+    }
+    return status;
+}
+
+/// The pose of the goals from index `first` on that have it.
+static void take_goal(const double value[10], uint64_t token, nm_np_log *log, uint32_t first, double yaw) {
+    for (uint32_t i = first; i < log->goals.count; ++i) {
+        nm_np_goal *goal = &NM_AT(log->goals, nm_np_goal, i);
+        if (goal->pose_token != token) break;
+        goal->x = value[0];
+        goal->y = value[1];
+        goal->yaw = yaw;
+        goal->posed = 1;
+    }
+}
+
 // --- frames ----------------------------------------------------------------------------------------------------------
 
 static int by_time(const void *a, const void *b) {
@@ -151,11 +199,16 @@ static nm_status index_frames(reading *r) {
 }
 
 static nm_status read_frames(reading *r) {
-    nm_np_query query = nm_np_select(r->database, "lidar_pc", "token, ego_pose_token, lidar_token, timestamp", "");
+    const int scenes = nm_np_has_column(r->database, "lidar_pc", "scene_token");
+    nm_np_query query = nm_np_select(r->database, "lidar_pc",
+                                     scenes ? "token, ego_pose_token, lidar_token, timestamp, scene_token"
+                                            : "token, ego_pose_token, lidar_token, timestamp",
+                                     "");
     while (nm_np_next(&query)) {
         nm_np_frame frame = {.token = nm_np_token(&query, 0), .pose_token = nm_np_token(&query, 1)};
         const uint64_t lidar = nm_np_token(&query, 2);
         frame.time = nm_np_integer(&query, 3);
+        if (scenes && !nm_np_is_null(&query, 4)) frame.scene = nm_np_token(&query, 4);
         if (query.status != NM_OK) break;
         if (nm_id_table_find(&r->lidars, (int64_t)lidar) == NM_NONE) continue;
         if (frame.time < 0 || frame.time > INT64_C(1) << 56)
@@ -170,13 +223,17 @@ static nm_status read_frames(reading *r) {
     return status == NM_OK ? index_frames(r) : status;
 }
 
-static void take_pose(const double value[10], nm_np_frame *frame) {
+/// The direction of the ego's x axis, seen from above; lengths of quaternions cancel out.
+static double yaw_of(const double value[10]) {
     const double qw = value[3], qx = value[4], qy = value[5], qz = value[6];
+    return atan2(2.0 * (qw * qz + qx * qy), qw * qw + qx * qx - qy * qy - qz * qz);
+}
+
+static void take_pose(const double value[10], nm_np_frame *frame) {
     frame->x = value[0];
     frame->y = value[1];
     frame->z = value[2];
-    // the direction of the ego's x axis, seen from above; lengths of quaternions cancel out
-    frame->yaw = atan2(2.0 * (qw * qz + qx * qy), qw * qw + qx * qx - qy * qy - qz * qz);
+    frame->yaw = yaw_of(value);
     frame->vx = value[7];
     frame->vy = value[8];
     frame->rate = value[9];
@@ -190,12 +247,15 @@ static nm_status read_poses(reading *r) {
         double value[10];
         const uint64_t token = nm_np_token(&query, 0);
         uint32_t frame = nm_id_table_find(&r->poses, (int64_t)token);
-        if (query.status != NM_OK || frame == NM_NONE) continue;
+        const uint32_t goal = nm_id_table_find(&r->goals, (int64_t)token);
+        if (query.status != NM_OK || (frame == NM_NONE && goal == NM_NONE)) continue;
         for (int i = 0; i < 10; ++i) value[i] = nm_np_real(&query, i + 1);
         const double norm = value[3] * value[3] + value[4] * value[4] + value[5] * value[5] + value[6] * value[6];
         if (query.status == NM_OK && !(norm > 0.5 && norm < 2.0))
             nm_np_wrong(&query, "qw, qx, qy, qz are no unit quaternion (length %g)", sqrt(norm));
         if (query.status != NM_OK) break;
+        if (goal != NM_NONE) take_goal(value, token, r->log, goal, yaw_of(value));
+        if (frame == NM_NONE) continue;
         take_pose(value, frame_at(r->log, frame));
         for (++frame; frame < r->log->frames.count && frame_at(r->log, frame)->pose_token == token; ++frame)
             take_pose(value, frame_at(r->log, frame));
@@ -373,6 +433,7 @@ static nm_status read_all(reading *r) {
     if (status == NM_OK) status = read_categories(r);
     if (status == NM_OK) status = read_tracks(r);
     if (status == NM_OK) status = read_frames(r);
+    if (status == NM_OK) status = read_goals(r);
     if (status == NM_OK) status = read_poses(r);
     if (status == NM_OK) status = read_box_rows(r);
     if (status == NM_OK) status = read_lights(r);
@@ -386,6 +447,7 @@ nm_status nm_np_log_read(nm_np_database *database, nm_np_log *log) {
     nm_status status = read_all(&r);
     nm_id_table_free(&r.frames);
     nm_id_table_free(&r.poses);
+    nm_id_table_free(&r.goals);
     nm_id_table_free(&r.lidars);
     nm_id_table_free(&r.categories);
     nm_pile_free(&r.rows);
@@ -395,6 +457,8 @@ nm_status nm_np_log_read(nm_np_database *database, nm_np_log *log) {
 
 void nm_np_log_release(nm_np_log *log) {
     nm_pile_free(&log->frames);
+    nm_pile_free(&log->goals);
+    nm_id_table_free(&log->scenes);
     nm_pile_free(&log->box_rows);
     nm_pile_free(&log->lights);
     nm_pile_free(&log->tags);

@@ -215,7 +215,8 @@ def write_log(path, options):
         options.get("map_version", "us-nv-las-vegas-strip"))
     add("lidar", token(LOG, 2), token(LOG, 1), "MergedPointCloud", "", b"", b"")
     add("lidar", token(LOG, 3), token(LOG, 1), "Other", "", b"", b"")
-    add("scene", token(LOG, 4), token(LOG, 1), "scene-000", token(POSE, 0), "1 51 2")
+    frames = round(options.get("seconds", 20) / 0.05)
+    add("scene", token(LOG, 4), token(LOG, 1), "scene-000", token(POSE, frames - 1), "1 51 2")
     names = ["vehicle", "bicycle", "pedestrian", "traffic_cone", "barrier", "czone_sign", "generic_object"]
     for i, name in enumerate(names):
         add("category", token(CATEGORY, i), name, "")
@@ -223,7 +224,6 @@ def write_log(path, options):
              ("vehicle", 4.5, 1.9, 1.5)]
     for i, (name, length, width, height) in enumerate(boxes):
         add("track", token(TRACK, i), token(CATEGORY, names.index(name)), width, length, height)
-    frames = round(options.get("seconds", 20) / 0.05)
     order = list(range(frames))
     order[3], order[7] = order[7], order[3]  # rows need not be in order of time
     for k in order:

@@ -687,6 +687,56 @@ static int end(void **state) {
     return system(command) != 0;
 }
 
+// --- goals -----------------------------------------------------------------------------------------------------------
+
+/// The scene's goal is the pose of frame 399: 199.5 m ahead of the first one, the middle of the ego 1.461 m ahead of
+/// it.
+static void test_goal(void **state) {
+    (void)state;
+    make("");
+    catch_all c = import_good(LOG, NULL, 2);
+    const nm_scene *s = c.scenes[0];
+    assert_int_equal(s->problem_count, 1);
+    assert_int_equal(s->goal_count, 1);
+    assert_int_equal(s->goal_area_count, 1);
+    const nm_problem *problem = &s->problems[0];
+    const nm_goal *goal = &s->goals[problem->goals.first];
+    const nm_goal_area *area = &s->goal_areas[goal->areas.first];
+    expect_near(east(s, area->centre.x), 20.0 + 199.5 + 1.461, 1e-3);
+    expect_near(north(s, area->centre.y), -1.75, 1e-3);
+    expect_near((double)area->length, 5.176, 1e-5);
+    expect_near((double)area->width, 2.297, 1e-5);
+    assert_int_equal(area->lane, NM_NONE);
+    assert_int_equal(problem->start_step, s->current_step);
+    assert_int_equal(goal->first_step, s->current_step);
+    assert_int_equal(goal->last_step, s->current_step + 600);
+    assert_true(goal->heading_min > goal->heading_max && goal->speed_min > goal->speed_max); // any
+    const size_t now = nm_scene_at(s, s->ego, s->current_step);
+    assert_true(problem->start.x == s->x[now] && problem->start.y == s->y[now] && problem->start.vx == s->vx[now]);
+    assert_true(s->ego != NM_NONE); // it is recorded traffic, not a problem alone
+    drop(&c);
+}
+
+/// Without a goal, or one whose pose is not there, or the table: the same scenes without a problem.
+static void test_no_goal(void **state) {
+    (void)state;
+    static const char *const options[] = {
+        "'log_sql=DROP TABLE scene'",
+        "'log_sql=UPDATE scene SET goal_ego_pose_token = NULL'",
+        "'log_sql=UPDATE lidar_pc SET scene_token = NULL'",
+        "'log_sql=UPDATE scene SET goal_ego_pose_token = zeroblob(8)'",
+        "'log_sql=ALTER TABLE scene DROP COLUMN goal_ego_pose_token'",
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; ++i) {
+        make(options[i]);
+        catch_all c = import_good(LOG, NULL, 2);
+        assert_int_equal(c.scenes[0]->problem_count, 0);
+        assert_int_equal(c.scenes[0]->goal_count, 0);
+        drop(&c);
+    }
+    make("");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),   cmocka_unit_test(test_lights),     cmocka_unit_test(test_heading_and_speed),
@@ -694,6 +744,6 @@ int main(void) {
         cmocka_unit_test(test_shapes),   cmocka_unit_test(test_same_ids),   cmocka_unit_test(test_places),
         cmocka_unit_test(test_memory),   cmocka_unit_test(test_bad),        cmocka_unit_test(test_odd),
         cmocka_unit_test(test_geometry), cmocka_unit_test(test_projection), cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_detect)};
+        cmocka_unit_test(test_detect),   cmocka_unit_test(test_goal),       cmocka_unit_test(test_no_goal)};
     return cmocka_run_group_tests(tests, begin, end);
 }
