@@ -1,4 +1,5 @@
-/// ASAM OSI 3 traces: what writer and reader share. Private to osi_*.c. Numbers are the standard's.
+/// ASAM OSI 3 traces: what writer and reader share. Private to osi_*.c. Numbers are the standard's, compared
+/// with the definitions of releases 3.7.0 and 3.8.0.
 #ifndef NM_DATASET_OSI_PRIVATE_H
 #define NM_DATASET_OSI_PRIVATE_H
 
@@ -25,7 +26,8 @@ enum {
     NM_OSI_TRAIN = 14,
     NM_OSI_WHEELCHAIR = 15,
     NM_OSI_SEMITRACTOR = 16,
-    NM_OSI_SCOOTER = 17
+    NM_OSI_SCOOTER = 17,
+    NM_OSI_MICROMOBILITY = 18 ///< since 3.8.0
 };
 enum { NM_OSI_CIVIL = 2 };
 enum { NM_OSI_SPEED_BUMP = 17 };

@@ -152,7 +152,7 @@ static nm_agent_type type_of(const Osi3__MovingObject *o) {
     if (type >= NM_OSI_CAR_FIRST && type <= NM_OSI_CAR_LAST) return NM_AGENT_CAR;
     if ((type >= NM_OSI_HEAVY_TRUCK && type <= NM_OSI_TRAILER) || type == NM_OSI_SEMITRACTOR) return NM_AGENT_TRUCK;
     if (type == NM_OSI_MOTORCYCLE) return NM_AGENT_MOTORCYCLE;
-    if (type == NM_OSI_BICYCLE || type == NM_OSI_SCOOTER) return NM_AGENT_CYCLIST;
+    if (type == NM_OSI_BICYCLE || type == NM_OSI_SCOOTER || type == NM_OSI_MICROMOBILITY) return NM_AGENT_CYCLIST;
     if (type == NM_OSI_BUS) return NM_AGENT_BUS;
     if (type == NM_OSI_TRAM || type == NM_OSI_TRAIN) return NM_AGENT_TRAIN;
     return type == NM_OSI_WHEELCHAIR ? NM_AGENT_PEDESTRIAN : NM_AGENT_UNKNOWN;
