@@ -172,7 +172,7 @@ static int make_road(nm_ow_plan *plan, uint32_t lane) {
     uint32_t other = oncoming(map, lane);
     if (other != NM_NONE && NM_AT(plan->lanes, nm_ow_lane, other).road == NM_NONE && !collect(plan, other, &backward))
         return 0;
-    uint32_t *order = &NM_AT(plan->order, uint32_t, first);
+    uint32_t *order = backward ? &NM_AT(plan->order, uint32_t, first) : NULL;
     for (uint32_t i = 0; i < backward / 2; ++i) { // the oncoming lane furthest from the centre is the leftmost
         uint32_t swapped = order[i];
         order[i] = order[backward - 1 - i];
