@@ -1,3 +1,4 @@
+#define _GNU_SOURCE // sync_file_range
 #include "base/whole_file.h"
 
 #include <errno.h>
@@ -141,28 +142,53 @@ nm_status nm_whole_file_open(nm_whole_file *file, const char *path, nm_whole_fil
     return code ? refuse(file, code, error) : NM_OK;
 }
 
-nm_status nm_whole_file_keep(nm_whole_file *file, nm_error *error) {
+/// Hands everything to the system and has it begin to write. Errno or 0.
+static int begin_flush(nm_whole_file *file) {
     errno = 0;
-    int failed = ferror(file->stream) || fflush(file->stream) != 0;
-    if (!failed && file->temporary) failed = fsync(fileno(file->stream)) != 0; // else a rename may outlive the content
-    int code = errno;
-    if (fclose(file->stream) != 0 && !failed) {
-        failed = 1;
-        code = errno;
+    if (ferror(file->stream) || fflush(file->stream) != 0) return errno ? errno : EIO;
+#ifdef SYNC_FILE_RANGE_WRITE
+    // only a hint: fsync, which says whether it went well, then finds the blocks placed and one journal entry for all
+    if (file->temporary) (void)sync_file_range(fileno(file->stream), 0, 0, SYNC_FILE_RANGE_WRITE);
+#endif
+    return 0;
+}
+
+/// Waits for the disk: else a rename may outlive the content. Closes. Errno or 0.
+static int end_flush(nm_whole_file *file) {
+    int code = 0;
+    if (file->temporary && fsync(fileno(file->stream)) != 0) code = errno;
+    if (fclose(file->stream) != 0 && !code) code = errno;
+    file->stream = NULL;
+    return code;
+}
+
+nm_status nm_whole_files_keep(nm_whole_file *files, size_t count, nm_error *error) {
+    int code = 0;
+    size_t at = 0; // the one that failed
+    for (size_t i = 0; i < count && !code; i++) code = begin_flush(&files[at = i]);
+    for (size_t i = 0; i < count && !code; i++) code = end_flush(&files[at = i]);
+    for (size_t i = 0; i < count && !code; i++) {
+        if (files[i].temporary && rename(files[i].temporary, files[i].target) != 0)
+            code = errno;
+        else
+            release(&files[i]);
+        at = i;
     }
-    if (!failed && file->temporary && rename(file->temporary, file->target) != 0) {
-        failed = 1;
-        code = errno;
+    for (size_t i = 0; i < count && code; i++) {
+        if (i != at) nm_whole_file_drop(&files[i]);
     }
-    if (failed && file->temporary) unlink(file->temporary);
-    if (failed) return refuse(file, code, error);
-    release(file);
-    return NM_OK;
+    if (!code) return NM_OK;
+    if (files[at].stream) fclose(files[at].stream);
+    if (files[at].temporary) unlink(files[at].temporary);
+    return refuse(&files[at], code, error);
+}
+
+nm_status nm_whole_file_keep(nm_whole_file *file, nm_error *error) {
+    return nm_whole_files_keep(file, 1, error);
 }
 
 void nm_whole_file_drop(nm_whole_file *file) {
-    if (!file->stream) return;
-    fclose(file->stream);
+    if (file->stream) fclose(file->stream);
     if (file->temporary) unlink(file->temporary);
     release(file);
 }

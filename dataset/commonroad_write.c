@@ -16,6 +16,8 @@ typedef struct writer {
     const nm_scene *scene;
     uint32_t base; // the step of the scene that is step 0 of the document
     uint32_t ego;  // the track that is left to a planner, or NM_NONE
+    int strict;
+    uint32_t left_out; // stretches that a strict document does not hold
 } writer;
 
 static void *writer_create(void) {
@@ -121,12 +123,13 @@ static void put_state(const writer *w, nm_byte_buffer *out, const char *element,
 
 // --- obstacles -------------------------------------------------------------------------------------------------------
 
-static void open_obstacle(const writer *w, nm_byte_buffer *out, const char *element, uint32_t track, const char *type) {
+static void open_obstacle(const writer *w, nm_byte_buffer *out, const char *element, uint32_t track, int64_t id,
+                          const char *type) {
     const nm_track *t = &w->scene->tracks[track];
     NM_XML(out, "<");
     nm_byte_buffer_text(out, element);
     NM_XML(out, " id=\"");
-    nm_xml_put_integer(out, NM_AT(w->ids, int64_t, track));
+    nm_xml_put_integer(out, id);
     NM_XML(out, "\"><type>");
     nm_byte_buffer_text(out, type);
     NM_XML(out, "</type><shape><rectangle><length>");
@@ -148,7 +151,7 @@ static void put_static(const writer *w, nm_byte_buffer *out, uint32_t track) {
     nm_state state;
     if (step == w->scene->step_count || !nm_scene_get_state(w->scene, track, step, &state)) return;
     unsigned type = w->scene->tracks[track].type;
-    open_obstacle(w, out, "staticObstacle", track,
+    open_obstacle(w, out, "staticObstacle", track, NM_AT(w->ids, int64_t, track),
                   type == NM_AGENT_OBSTACLE                                 ? "constructionZone"
                   : type == NM_AGENT_UNKNOWN || type == NM_AGENT_PEDESTRIAN ? "unknown"
                                                                             : "parkedVehicle");
@@ -156,36 +159,52 @@ static void put_static(const writer *w, nm_byte_buffer *out, uint32_t track) {
     NM_XML(out, "</staticObstacle>\n");
 }
 
-/// Does any state from `first` on have a velocity that is not along its heading?
-static parts parts_of(const writer *w, uint32_t track, uint32_t first) {
+/// Does any state of the stretch have a velocity that is not along its heading?
+static parts parts_of(const writer *w, uint32_t track, uint32_t first, uint32_t end) {
     nm_state state;
-    for (uint32_t step = first; step <= w->scene->tracks[track].last_step; ++step) {
+    for (uint32_t step = first; step < end; ++step) {
         if (nm_scene_get_state(w->scene, track, step, &state) && motion_of(&state).slip != 0.0f) return SLIPS;
     }
     return ALONG;
 }
 
-static void put_dynamic(const writer *w, nm_byte_buffer *out, uint32_t track) {
+/// The states from `first` to before `end`, without a gap.
+static void put_stretch(const writer *w, nm_byte_buffer *out, uint32_t track, uint32_t first, uint32_t end) {
+    const parts said = parts_of(w, track, first, end);
+    nm_state state;
+    for (uint32_t step = first; step < end; ++step) {
+        if (!nm_scene_get_state(w->scene, track, step, &state)) break; // not: they are there
+        if (step == first + 1) NM_XML(out, "<trajectory>\n");
+        put_state(w, out, step == first ? "initialState" : "state", &state, step - w->base, said);
+    }
+    if (end > first + 1) NM_XML(out, "</trajectory>\n");
+}
+
+/// An obstacle for each stretch without a gap: commonroad-io takes the n-th state of a trajectory for that of its n-th
+/// step. The first one has the track's id.
+static void put_dynamic(writer *w, nm_byte_buffer *out, uint32_t track) {
     static const char *const words[NM_AGENT_TYPE_COUNT] = {
         [NM_AGENT_UNKNOWN] = "unknown",       [NM_AGENT_CAR] = "car",
         [NM_AGENT_TRUCK] = "truck",           [NM_AGENT_BUS] = "bus",
         [NM_AGENT_CYCLIST] = "bicycle",       [NM_AGENT_MOTORCYCLE] = "motorcycle",
         [NM_AGENT_PEDESTRIAN] = "pedestrian", [NM_AGENT_TRAIN] = "train",
         [NM_AGENT_OBSTACLE] = "unknown"};
-    uint32_t first = first_step(w, track), last = w->scene->tracks[track].last_step;
-    nm_state state;
-    if (first == w->scene->step_count || !nm_scene_get_state(w->scene, track, first, &state)) return;
-    open_obstacle(w, out, "dynamicObstacle", track, words[w->scene->tracks[track].type]);
-    const parts said = parts_of(w, track, first);
-    put_state(w, out, "initialState", &state, first - w->base, said);
-    for (uint32_t step = first + 1; step <= last; ++step) {
-        if (!nm_scene_get_state(w->scene, track, step, &state)) continue;
-        if (first != NM_NONE) NM_XML(out, "<trajectory>\n");
-        first = NM_NONE;
-        put_state(w, out, "state", &state, step - w->base, said);
+    const nm_scene *scene = w->scene;
+    const uint8_t *valid = scene->valid + nm_scene_at(scene, track, 0);
+    int64_t id = NM_AT(w->ids, int64_t, track);
+    for (uint32_t first = first_step(w, track), end; first < scene->step_count; first = end) {
+        for (end = first; end < scene->step_count && valid[end]; ++end) continue;
+        if (w->strict && (first > w->base || end == first + 1)) {
+            ++w->left_out;
+        } else {
+            open_obstacle(w, out, "dynamicObstacle", track, id, words[scene->tracks[track].type]);
+            put_stretch(w, out, track, first, end);
+            NM_XML(out, "</dynamicObstacle>\n");
+            id = 0;
+        }
+        while (end < scene->step_count && !valid[end]) ++end;
+        if (!id && end < scene->step_count) id = nm_cr_numbers_next(&w->numbers);
     }
-    if (first == NM_NONE) NM_XML(out, "</trajectory>\n");
-    NM_XML(out, "</dynamicObstacle>\n");
 }
 
 // --- lights ----------------------------------------------------------------------------------------------------------
@@ -382,10 +401,9 @@ static void put_reached_goal(const writer *w, nm_byte_buffer *out) {
     NM_XML(out, "</goalState>\n");
 }
 
-/// Yaw rate and acceleration of the ego at the current step: since the step before, or else to the next one.
-static void put_rates(const writer *w, nm_byte_buffer *out) {
+/// Yaw rate and acceleration of the ego at the step: since the step before, or else to the next one.
+static void put_rates(const writer *w, nm_byte_buffer *out, uint32_t step) {
     const nm_scene *scene = w->scene;
-    uint32_t step = scene->current_step;
     nm_state a, b;
     float yaw_rate = 0.0f, acceleration = 0.0f;
     int known = step > 0 && nm_scene_get_state(scene, scene->ego, step - 1, &a) &&
@@ -411,7 +429,7 @@ static void put_problem_start(const writer *w, nm_byte_buffer *out, int64_t id, 
     motion m = motion_of(state);
     put_exact(out, "velocity", m.speed);
     if (of_ego)
-        put_rates(w, out);
+        put_rates(w, out, step + w->base);
     else
         NM_XML(out, "<yawRate><exact>0</exact></yawRate>");
     put_exact(out, "slipAngle", m.slip);
@@ -422,7 +440,7 @@ static void put_problem_start(const writer *w, nm_byte_buffer *out, int64_t id, 
 /// recorded.
 static void put_problems(const writer *w, nm_byte_buffer *out) {
     const nm_scene *scene = w->scene;
-    uint32_t current = scene->current_step, rest = 0;
+    uint32_t current = w->strict ? w->base : scene->current_step, rest = 0;
     nm_state state;
     if (scene->ego != NM_NONE && nm_scene_get_state(scene, scene->ego, current, &state)) {
         // left out of the obstacles, its id is free for the problem; else the problem needs one of its own
@@ -580,6 +598,35 @@ static nm_status check(const nm_scene *scene, uint32_t ego, nm_error *error) {
     return NM_OK;
 }
 
+/// What the schema wants of problems: one at least, from step 0 on, each with goals that end later.
+static nm_status check_strict(const writer *w, nm_error *error) {
+    const nm_scene *scene = w->scene;
+    nm_state state;
+    const int of_ego = scene->ego != NM_NONE;
+    if (of_ego && !nm_scene_get_state(scene, scene->ego, w->base, &state))
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "the ego has no state at step 0, where its problem has to begin");
+    if (!of_ego && scene->problem_count == 0)
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "there is neither an ego nor a problem: the schema wants a problem");
+    if (of_ego && !(scene->problem_count && scene->problems[0].goals.count) &&
+        scene->tracks[scene->ego].last_step <= w->base)
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "the ego's goal is at step 0, the schema wants it later");
+    for (uint32_t i = 0; i < scene->problem_count; ++i) {
+        const nm_problem *problem = &scene->problems[i];
+        const int replaced = of_ego && i == 0; // by the ego: only its goals are taken, where it has some
+        if (!replaced && problem->start_step > w->base)
+            return NM_ERROR(error, NM_E_UNSUPPORTED, "problem %lld begins at step %u, not at step 0",
+                            (long long)problem->source_id, problem->start_step - w->base);
+        if (!replaced && problem->goals.count == 0)
+            return NM_ERROR(error, NM_E_UNSUPPORTED, "problem %lld has no goal", (long long)problem->source_id);
+        for (uint32_t g = problem->goals.first; g < problem->goals.first + problem->goals.count; ++g) {
+            if (scene->goals[g].last_step <= w->base)
+                return NM_ERROR(error, NM_E_UNSUPPORTED, "a goal of problem %lld is at step 0, not later",
+                                (long long)problem->source_id);
+        }
+    }
+    return NM_OK;
+}
+
 static nm_status encode(void *work, const nm_export_item *item, nm_encoded *encoded, nm_error *error) {
     writer *w = work;
     const nm_scene *scene = item->scene;
@@ -587,7 +634,10 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *enco
     w->scene = scene;
     w->ego = planned ? scene->ego : NM_NONE;
     w->base = planned ? scene->current_step : 0;
+    w->strict = item->strict;
+    w->left_out = 0;
     nm_status status = check(scene, w->ego, error);
+    if (status == NM_OK && w->strict) status = check_strict(w, error);
     if (status == NM_OK) status = nm_cr_map_text_of(&w->map_text, scene->map, error);
     if (status != NM_OK) return status;
     if (!give_ids(w)) return NM_ERROR(error, NM_E_MEMORY, "no memory for a scene as CommonRoad");
@@ -606,7 +656,8 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *enco
     put_buffer(out, &w->map_text.environment);
     put_problems(w, out);
     NM_XML(out, "</commonRoad>\n");
-    return out->failed ? NM_ERROR(error, NM_E_MEMORY, "no memory for a scene as CommonRoad") : NM_OK;
+    encoded->left_out = w->left_out;
+    return out->failed || w->numbers.failed ? NM_ERROR(error, NM_E_MEMORY, "no memory for a scene as CommonRoad") : NM_OK;
 }
 
 const nm_encoder nm_encoder_commonroad = {.format = NM_EXPORT_COMMONROAD,

@@ -3,6 +3,7 @@
 #define NM_DATASET_ENCODERS_H
 
 #include "dataset/export.h"
+#include "sim/pile.h"
 
 /// Bytes that grow and keep their memory when emptied.
 typedef struct nm_byte_buffer {
@@ -34,6 +35,7 @@ typedef struct nm_encoded {
     nm_byte_buffer main;
     nm_byte_buffer shared;
     char shared_name[64]; ///< "map-0123456789abcdef.xodr"; "" = none
+    uint32_t left_out;    ///< tracks, or stretches of them, that a strict file can not hold
     char main_name[64];   ///< where names follow another convention (osi); "" = ID + the extension
     /// Given to the encoder: 1 when a shared file of that name is written already, so that its bytes need not be made
     /// again. Safe from any thread while scenes are encoded. NULL: none is.
@@ -48,6 +50,11 @@ typedef struct nm_encoder {
     const char *extension;            ///< ".tfrecord"
     int (*is_name)(const char *file); ///< 1 when it can be a main_name; NULL: the encoder sets none
     const char *header;               ///< of ROWS: the first line of every shard, with its end; else NULL
+    /// Both or neither; an encoder that has them takes nm_export_item.window_first. The first steps of the windows of a
+    /// scene as nm_export_options.windows has them, appended to `out` (uint32_t); none where the scene is one record.
+    nm_status (*windows)(const nm_scene *scene, uint32_t every, nm_pile *out, nm_error *error);
+    /// Does the window hold this step of the scene, counted in the scene's own time steps?
+    int (*window_holds)(const nm_scene *scene, uint32_t first, uint32_t step);
     void *(*create)(void);            ///< NULL: no memory; a NULL function: the encoder needs none
     void (*destroy)(void *work);
     /// The buffers of `out` are emptied before. NM_E_UNSUPPORTED, saying why, for a scene the format cannot hold;

@@ -42,6 +42,12 @@ struct nm_exporter {
     nm_export_file shard;
     uint32_t next_shard; // number of the one to be opened next
     name_set shared;
+    // with windows: what the items of a call become
+    nm_pile parts;       // nm_export_item
+    nm_pile part_of;     // uint64_t: which item each comes from
+    nm_pile part_labels; // size_t: where its labels begin in the next
+    nm_pile labels;      // nm_scene_label
+    nm_pile firsts;      // uint32_t
     uint64_t given;
     nm_export_totals totals;
     nm_error failure; // code NM_OK: none
@@ -78,6 +84,8 @@ static nm_status check_options(const nm_export_options *options, nm_error *error
     }
     if (options->shards == 0 || options->shards > NM_SHARDS_MAX)
         return NM_ERROR(error, NM_E_ARGUMENT, "%" PRIu32 " shards, not 1 to %u", options->shards, NM_SHARDS_MAX);
+    if (options->windows && !nm_encoder_of(options->format)->windows)
+        return NM_ERROR(error, NM_E_ARGUMENT, "%s has no windows", nm_export_format_name(options->format));
     if (options->scenes > MAX_SCENES)
         return NM_ERROR(error, NM_E_ARGUMENT, "%" PRIu64 " scenes are more than can be exported at once",
                         options->scenes);
@@ -145,6 +153,9 @@ void nm_exporter_destroy(nm_exporter *exporter) {
         nm_byte_buffer_free(&exporter->slots[i].out.shared);
     }
     for (size_t i = 0; i < sizeof exporter->texts / sizeof *exporter->texts; i++) free(exporter->texts[i]);
+    nm_pile *const piles[] = {&exporter->parts, &exporter->part_of, &exporter->part_labels, &exporter->labels,
+                              &exporter->firsts};
+    for (size_t i = 0; i < sizeof piles / sizeof *piles; i++) nm_pile_free(piles[i]);
     free(exporter->shared.names);
     free(exporter->works);
     free(exporter->slots);
@@ -215,6 +226,7 @@ static nm_status encode_task(void *context, size_t index, int worker, nm_error *
     nm_exporter *exporter = context;
     slot *s = &exporter->slots[index];
     s->out.shared_name[0] = s->out.main_name[0] = '\0';
+    s->out.left_out = 0;
     s->out.is_written = has_name;
     s->out.written = &exporter->shared;
     nm_error_clear(&s->error);
@@ -309,12 +321,12 @@ static nm_status write_files(nm_exporter *exporter, const nm_export_item *item, 
     return write_whole(exporter, name, &s->out.main, 1, error);
 }
 
-static nm_status write_slot(nm_exporter *exporter, const nm_export_item *item, const slot *s,
+/// `index`: of the scene among all that were given.
+static nm_status write_slot(nm_exporter *exporter, const nm_export_item *item, uint64_t index, const slot *s,
                             nm_export_refusal *refused, void *context, nm_error *error) {
-    nm_export_place place = {0};
+    nm_export_place place = {.left_out = s->out.left_out};
     char name[64];
     nm_status status = NM_OK;
-    const uint64_t index = exporter->given++;
     if (exporter->encoder->layout != NM_ENCODER_FILES) {
         const uint64_t wanted = index * exporter->options.shards / exporter->options.scenes;
         status = move_to_shard(exporter, (uint32_t)wanted, error);
@@ -326,10 +338,77 @@ static nm_status write_slot(nm_exporter *exporter, const nm_export_item *item, c
         place.refused = s->error.message;
     } else {
         exporter->totals.scenes++;
+        exporter->totals.left_out += place.left_out;
         status = exporter->encoder->layout == NM_ENCODER_FILES ? write_files(exporter, item, s, name, &place, error)
                                                                : write_record(exporter, s, &place, error);
     }
     return status == NM_OK ? nm_export_folder_note(&exporter->folder, item, &place, error) : status;
+}
+
+// --- windows ---------------------------------------------------------------------------------------------------------
+
+/// One item with these steps, or as it is where `first` is NULL, and with the labels that fall into them.
+static int add_part(nm_exporter *exporter, const nm_export_item *item, uint64_t index, const uint32_t *first) {
+    nm_export_item *part = NM_PUSH(&exporter->parts, nm_export_item, 1);
+    uint64_t *owner = NM_PUSH(&exporter->part_of, uint64_t, 1);
+    size_t *labels = NM_PUSH(&exporter->part_labels, size_t, 1);
+    if (!part || !owner || !labels) return 0;
+    *part = *item;
+    *owner = index;
+    *labels = exporter->labels.count;
+    if (!first) return 1;
+    part->windowed = 1;
+    part->window_first = *first;
+    part->label_count = 0;
+    for (size_t i = 0; i < item->label_count; i++) {
+        if (!exporter->encoder->window_holds(item->scene, *first, item->labels[i].critical_step)) continue;
+        nm_scene_label *label = NM_PUSH(&exporter->labels, nm_scene_label, 1);
+        if (!label) return 0;
+        *label = item->labels[i];
+        part->label_count++;
+    }
+    return 1;
+}
+
+/// Fills exporter->parts with the windows of the items.
+static nm_status cut_windows(nm_exporter *exporter, const nm_export_item *items, size_t count, nm_error *error) {
+    exporter->parts.count = exporter->part_of.count = exporter->part_labels.count = exporter->labels.count = 0;
+    for (size_t i = 0; i < count; i++) {
+        exporter->firsts.count = 0;
+        const nm_status status =
+            exporter->encoder->windows(items[i].scene, exporter->options.windows, &exporter->firsts, error);
+        if (status != NM_OK) return status;
+        const size_t windows = exporter->firsts.count;
+        for (size_t k = 0; k < (windows ? windows : 1); k++) {
+            const uint32_t *first = windows ? &NM_AT(exporter->firsts, uint32_t, k) : NULL;
+            if (!add_part(exporter, &items[i], i, first)) return no_memory(error);
+        }
+    }
+    for (size_t i = 0; i < exporter->parts.count; i++) { // now that they stay where they are
+        nm_export_item *part = &NM_AT(exporter->parts, nm_export_item, i);
+        if (part->windowed && part->label_count)
+            part->labels = &NM_AT(exporter->labels, nm_scene_label, NM_AT(exporter->part_labels, size_t, i));
+    }
+    return NM_OK;
+}
+
+// --- adding and finishing --------------------------------------------------------------------------------------------
+
+/// Encodes and writes items; `owners`: which of the scenes of this call each belongs to, NULL = the one of its place.
+static nm_status write_items(nm_exporter *exporter, const nm_export_item *items, size_t count, const uint64_t *owners,
+                             nm_export_refusal *refused, void *context, nm_error *error) {
+    nm_status status = NM_OK;
+    for (size_t done = 0, round; done < count && status == NM_OK; done += round) {
+        round = round_size(exporter, count - done);
+        exporter->items = items + done;
+        status = nm_thread_pool_for(exporter->pool, round, 1, encode_task, exporter, error);
+        for (size_t i = 0; i < round && status == NM_OK; i++) {
+            const uint64_t index = exporter->given + (owners ? owners[done + i] : done + i);
+            status = write_slot(exporter, &items[done + i], index, &exporter->slots[i], refused, context, error);
+            release(exporter, &exporter->slots[i]);
+        }
+    }
+    return status;
 }
 
 nm_status nm_exporter_add(nm_exporter *exporter, const nm_export_item *items, size_t count, nm_export_refusal *refused,
@@ -342,18 +421,20 @@ nm_status nm_exporter_add(nm_exporter *exporter, const nm_export_item *items, si
         if (error) *error = exporter->failure;
         return status;
     }
+    const uint64_t *owners = NULL;
+    const nm_export_item *parts = items;
+    size_t part_count = count;
     if (count > exporter->options.scenes - exporter->given)
         status = NM_ERROR(&trouble, NM_E_LIMIT, "more scenes come than the %" PRIu64 " that were announced",
                           exporter->options.scenes);
-    for (size_t done = 0, round; done < count && status == NM_OK; done += round) {
-        round = round_size(exporter, count - done);
-        exporter->items = items + done;
-        status = nm_thread_pool_for(exporter->pool, round, 1, encode_task, exporter, &trouble);
-        for (size_t i = 0; i < round && status == NM_OK; i++) {
-            status = write_slot(exporter, &items[done + i], &exporter->slots[i], refused, context, &trouble);
-            release(exporter, &exporter->slots[i]);
-        }
+    if (status == NM_OK && exporter->options.windows) {
+        status = cut_windows(exporter, items, count, &trouble);
+        parts = exporter->parts.data;
+        owners = exporter->part_of.data;
+        part_count = exporter->parts.count;
     }
+    if (status == NM_OK) status = write_items(exporter, parts, part_count, owners, refused, context, &trouble);
+    exporter->given += count;
     if (status == NM_OK) return NM_OK;
     exporter->failure = trouble;
     exporter->failure.code = status;

@@ -11,7 +11,10 @@
 /// manifest.json: {"manifest": 1, "program", "command", "format", "name", "shards", "scenes": [one for each scene
 /// given, in order: {"id", "hash", "source", "scene_id", "kinds", "file", "record"} or, of what was refused, "refused":
 /// why], "files": [{"name", "bytes", "sha256", "scenes"}], "written", "refused"}. "record" (of TFRecord) counts from 0
-/// in its file; "shared" names the file that the scene shares with others, where the format has such.
+/// in its file; "shared" names the file that the scene shares with others, where the format has such; "left_out" is how
+/// many tracks, or stretches of them, the strict file does not hold. With windows there is an entry for each record,
+/// with "first_step": the scene's, in steps of 0.1 s; "kinds" are those of its labels then, and "scenes", "written" and
+/// "refused" count records.
 #ifndef NM_DATASET_EXPORT_H
 #define NM_DATASET_EXPORT_H
 
@@ -71,23 +74,32 @@ typedef struct nm_export_item {
     size_t label_count;
     const nm_scene_generation *generated; ///< NULL: it was not
     nm_export_ego ego;
+    int strict; ///< commonroad: 1 = only what the official schema allows: who comes after step 0, or is there for one
+                ///< step, is left out and counted
+    int windowed;          ///< womd, womd-example: 1 = the steps written are given; set by the exporter where the
+    uint32_t window_first; ///< options say so. The first of the 91, in steps of 0.1 s
 } nm_export_item;
 
 /// Fill with nm_export_options_default().
 typedef struct nm_export_options {
     nm_export_format format;
-    const char *folder; ///< made when missing (its parent is not); must be empty but for what an earlier export of the
-                        ///< same format left, whole or not: NM_E_EXISTS, naming what else is there
+    const char *folder; ///< made when missing, those above it, too; must be empty but for what an earlier export of
+                        ///< the same format left, whole or not: NM_E_EXISTS, naming what else is there
     const char *name;   ///< of sharded files: NAME-00000-of-00010.tfrecord, a file's name; default "nearmiss"
     uint32_t shards;    ///< 1..NM_SHARDS_MAX, default 1; scene i of n goes to shard i * shards / n
     uint64_t scenes;    ///< how many will come, 1e12 at most: shards are shared out by it
+    uint32_t windows;   ///< womd, womd-example: a scene of more than 91 steps of 0.1 s becomes a record for each window
+                        ///< of 91 that begins a multiple of this many steps behind its first, and one that ends with
+                        ///< it where steps are left; labels are those whose critical step lies in the window. Default
+                        ///< 0: one record a scene
     int overwrite;      ///< 1 = files of an earlier export in the folder are removed first; default 0: NM_E_EXISTS
     const char *program, *command; ///< for the manifest; nullable
 } nm_export_options;
 NM_API nm_export_options nm_export_options_default(nm_export_format format);
 
 typedef struct nm_export_totals {
-    uint64_t scenes, refused, files, bytes;
+    uint64_t scenes, refused, files, bytes; ///< with windows: scenes and refused count records
+    uint64_t left_out;                      ///< tracks, see nm_export_item.strict
 } nm_export_totals;
 
 /// Told of each scene that the format cannot hold, with its place among those given; the export goes on with the next.
@@ -105,7 +117,7 @@ NM_API nm_status nm_exporter_add(nm_exporter *exporter, const nm_export_item *it
                                  nm_export_refusal *refused, void *context, nm_error *error);
 /// Completes files, checksums and manifest; totals nullable. Fewer scenes than announced are fine: shards may be empty.
 NM_API nm_status nm_exporter_finish(nm_exporter *exporter, nm_export_totals *totals, nm_error *error);
-/// Files that are not complete are removed, and a folder that is empty then and was made here. NULL is fine.
+/// Files that are not complete are removed, and folders that are empty then and were made here. NULL is fine.
 NM_API void nm_exporter_destroy(nm_exporter *exporter);
 
 #ifdef __cplusplus

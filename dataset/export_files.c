@@ -145,14 +145,44 @@ static void begin_manifest(const nm_export_folder *folder, const nm_export_optio
     fprintf(out, ",\n\"shards\": %" PRIu32 ",\n\"scenes\": [", options->shards);
 }
 
+/// mkdir -p; what was made is noted, for a folder that stays empty to be removed again.
+static nm_status make_folder(nm_export_folder *folder, nm_error *error) {
+    char *path = folder->path;
+    for (size_t end = 1, last = strlen(path); end <= last; end++) {
+        if (end < last && (path[end] != '/' || path[end - 1] == '/')) continue;
+        const char cut = path[end];
+        struct stat about;
+        path[end] = '\0';
+        // those above need not be ours to make: it is enough that they are there
+        int failed = mkdir(path, 0777) != 0;
+        const int made = !failed;
+        if (failed && (errno == EEXIST || stat(path, &about) == 0)) failed = 0;
+        const nm_status status = failed ? io_error(path, "can not be made", error) : NM_OK;
+        path[end] = cut;
+        if (status != NM_OK) return status;
+        if (made && !folder->made) folder->made = end;
+    }
+    return NM_OK;
+}
+
+/// Removes what make_folder made, as far as it is empty.
+static void remove_made(nm_export_folder *folder) {
+    size_t end = folder->made ? strlen(folder->path) : 0;
+    while (end > 0 && end >= folder->made) {
+        folder->path[end] = '\0';
+        if (rmdir(folder->path) != 0) return;
+        while (end > 0 && folder->path[end] != '/') end--;
+        while (end > 0 && folder->path[end - 1] == '/') end--;
+    }
+}
+
 nm_status nm_export_folder_open(nm_export_folder *folder, const nm_export_options *options, const nm_encoder *encoder,
                                 nm_error *error) {
     const rules r = {encoder, options->overwrite};
     *folder = (nm_export_folder){.path = strdup(options->folder)};
     if (!folder->path) return no_memory(error);
-    folder->made = mkdir(folder->path, 0777) == 0;
-    if (!folder->made && errno != EEXIST) return io_error(folder->path, "can not be made", error);
-    nm_status status = each_file(folder->path, look, &r, error);
+    nm_status status = make_folder(folder, error);
+    if (status == NM_OK) status = each_file(folder->path, look, &r, error);
     // the manifest first: what is left if this is cut off must not pass for a whole export
     if (status == NM_OK && options->overwrite) status = remove_file(folder->path, MANIFEST, NULL, error);
     if (status == NM_OK && options->overwrite) status = each_file(folder->path, remove_file, NULL, error);
@@ -164,10 +194,20 @@ nm_status nm_export_folder_open(nm_export_folder *folder, const nm_export_option
     return status;
 }
 
+/// Gives the files that wait their names.
+static nm_status keep_waiting(nm_export_folder *folder, nm_error *error) {
+    const size_t count = folder->waiting_count;
+    folder->waiting_count = 0; // they are released, whatever comes
+    folder->waiting_bytes = 0;
+    return nm_whole_files_keep(folder->waiting, count, error);
+}
+
 nm_status nm_export_folder_finish(nm_export_folder *folder, const nm_export_totals *totals, nm_error *error) {
     if (folder->files.failed) return no_memory(error);
+    nm_status status = keep_waiting(folder, error);
+    if (status != NM_OK) return status;
     folder->sums_open = 0; // keep releases it, whatever comes
-    nm_status status = nm_whole_file_keep(&folder->sums, error);
+    status = nm_whole_file_keep(&folder->sums, error);
     if (status != NM_OK) return status;
     FILE *out = folder->manifest.stream;
     fprintf(out, "],\n\"files\": [");
@@ -178,9 +218,11 @@ nm_status nm_export_folder_finish(nm_export_folder *folder, const nm_export_tota
 }
 
 void nm_export_folder_abandon(nm_export_folder *folder) {
+    // files that are whole stay, those that wait as well
+    (void)keep_waiting(folder, NULL);
     if (folder->sums_open) nm_whole_file_drop(&folder->sums);
     if (folder->manifest_open) nm_whole_file_drop(&folder->manifest);
-    if (folder->made) rmdir(folder->path); // only where it is empty
+    remove_made(folder);
     nm_byte_buffer_free(&folder->files);
     free(folder->path);
     *folder = (nm_export_folder){0};
@@ -202,6 +244,7 @@ nm_status nm_export_folder_note(nm_export_folder *folder, const nm_export_item *
         if (before == i) fprintf(out, "%s\"%s\"", i ? ", " : "", item->labels[i].kind);
     }
     fputs("], ", out);
+    if (item->windowed) fprintf(out, "\"first_step\": %" PRIu32 ", ", item->window_first);
     if (place->refused) {
         put_text(out, "refused", place->refused);
     } else {
@@ -211,6 +254,7 @@ nm_status nm_export_folder_note(nm_export_folder *folder, const nm_export_item *
             fputs(", ", out);
             put_text(out, "shared", place->shared);
         }
+        if (place->left_out) fprintf(out, ", \"left_out\": %" PRIu32, place->left_out);
     }
     fputs("}", out);
     if (ferror(out)) return io_error(folder->manifest.path, "can not be written", error);
@@ -244,8 +288,14 @@ nm_status nm_export_file_keep(nm_export_folder *folder, nm_export_file *file, nm
     sha256_digest(&file->sum, sizeof digest, digest);
     for (size_t i = 0; i < sizeof digest; i++) snprintf(text + 2 * i, 3, "%02x", digest[i]);
     file->open = 0;
-    const nm_status status = nm_whole_file_keep(&file->whole, error);
-    if (status != NM_OK) return status;
+    folder->waiting[folder->waiting_count] = file->whole;
+    snprintf(folder->waiting_names[folder->waiting_count], sizeof *folder->waiting_names, "%s", file->name);
+    folder->waiting_count++;
+    folder->waiting_bytes += file->bytes;
+    if (folder->waiting_count == NM_EXPORT_WAITING || folder->waiting_bytes >= NM_EXPORT_WAITING_BYTES) {
+        const nm_status status = keep_waiting(folder, error);
+        if (status != NM_OK) return status;
+    }
     if (fprintf(folder->sums.stream, "%s  %s\n", text, file->name) < 0)
         return io_error(folder->sums.path, "can not be written", error);
     nm_text_escape_json(name, sizeof name, file->name);
@@ -263,6 +313,9 @@ void nm_export_file_drop(nm_export_file *file) {
 }
 
 int nm_export_file_exists(const nm_export_folder *folder, const char *name) {
+    for (size_t i = 0; i < folder->waiting_count; i++) {
+        if (strcmp(folder->waiting_names[i], name) == 0) return 1;
+    }
     char *path = join(folder->path, name);
     struct stat about;
     const int there = path && lstat(path, &about) == 0;

@@ -20,16 +20,25 @@ typedef struct nm_export_file {
     uint64_t bytes, scenes;
 } nm_export_file;
 
+/// Complete files that wait for the disk together: it is asked once for many, since it takes as long for one. Few
+/// enough to be held open.
+#define NM_EXPORT_WAITING 64
+#define NM_EXPORT_WAITING_BYTES (UINT64_C(64) << 20)
+
 typedef struct nm_export_folder {
     char *path;
-    int made; ///< by us
+    size_t made; ///< bytes of `path` that name the first of its folders that we made; 0 = all were there
+    nm_whole_file waiting[NM_EXPORT_WAITING];
+    char waiting_names[NM_EXPORT_WAITING][256];
+    size_t waiting_count;
+    uint64_t waiting_bytes;
     nm_whole_file sums, manifest;
     int sums_open, manifest_open;
     nm_byte_buffer files; ///< entries of the manifest's list of files
     uint64_t file_count, file_bytes, entries;
 } nm_export_folder;
 
-/// Makes the folder or looks through it, removes what an earlier export left (overwrite), and opens list and manifest.
+/// Makes the folder, and those above it, or looks through it, removes what an earlier export left (overwrite), and opens list and manifest.
 /// On failure the folder is to be abandoned as well.
 nm_status nm_export_folder_open(nm_export_folder *folder, const nm_export_options *options, const nm_encoder *encoder,
                                 nm_error *error);
@@ -39,10 +48,10 @@ void nm_export_folder_abandon(nm_export_folder *folder); ///< removes what is no
 
 nm_status nm_export_file_open(nm_export_folder *folder, nm_export_file *file, const char *name, nm_error *error);
 nm_status nm_export_file_write(nm_export_file *file, const void *bytes, size_t size, nm_error *error);
-/// Completes the file and notes it.
+/// Completes the file and notes it. It has its name when some more are complete, at the end at the latest.
 nm_status nm_export_file_keep(nm_export_folder *folder, nm_export_file *file, nm_error *error);
 void nm_export_file_drop(nm_export_file *file);
-/// 1 when the folder holds a file of that name.
+/// 1 when the folder holds a file of that name, or will.
 int nm_export_file_exists(const nm_export_folder *folder, const char *name);
 
 /// Where a scene went; texts nullable.
@@ -50,6 +59,7 @@ typedef struct nm_export_place {
     const char *file, *shared, *refused;
     uint64_t record;
     int has_record;
+    uint32_t left_out;
 } nm_export_place;
 nm_status nm_export_folder_note(nm_export_folder *folder, const nm_export_item *item, const nm_export_place *place,
                                 nm_error *error);

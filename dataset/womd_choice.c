@@ -12,6 +12,7 @@
 #define MOVED 1.0f   // m
 #define MOVES 0.5f   // m/s
 #define SAME_DT 1e-5 // s
+#define SAME_STEP 1e-3
 #define NOT_KEPT NM_NONE
 
 static nm_status no_memory(nm_error *error) {
@@ -34,27 +35,55 @@ int nm_womd_object_type(unsigned agent_type) {
     }
 }
 
-void nm_womd_scenario_id(const nm_scene *scene, char id[257]) {
-    const nm_provenance *from = &scene->provenance;
+void nm_womd_scenario_id(const nm_export_item *item, char id[NM_WOMD_ID]) {
+    const nm_provenance *from = &item->scene->provenance;
+    int length;
     if (strcmp(from->source, "womd") == 0 && from->parent == 0 && from->scene_id[0] && strlen(from->scene_id) <= 256)
-        snprintf(id, 257, "%s", from->scene_id);
+        length = snprintf(id, NM_WOMD_ID, "%s", from->scene_id);
     else
-        snprintf(id, 257, "%016" PRIx64, scene->hash);
+        length = snprintf(id, NM_WOMD_ID, "%016" PRIx64, item->scene->hash);
+    if (item->windowed) snprintf(id + length, NM_WOMD_ID - (size_t)length, "-%" PRIu32, item->window_first);
 }
 
 // --- time ------------------------------------------------------------------------------------------------------------
 
-/// The step in the scene that is written of a step in the scene that was given.
-static uint32_t converted(const nm_export_item *item, const nm_scene *scene, uint32_t step) {
-    if (scene == item->scene) return step;
-    return (uint32_t)lround((double)step * (double)item->scene->dt / NM_WOMD_DT);
+static int has_other_steps(const nm_scene *scene) {
+    return fabs((double)scene->dt - NM_WOMD_DT) > SAME_DT;
+}
+
+/// The step of 0.1 s for a step of the scene.
+static uint32_t converted(const nm_scene *scene, uint32_t step) {
+    return has_other_steps(scene) ? (uint32_t)lround((double)step * (double)scene->dt / NM_WOMD_DT) : step;
+}
+
+nm_status nm_womd_windows(const nm_scene *scene, uint32_t every, nm_pile *out, nm_error *error) {
+    NM_ASSERT(every > 0);
+    uint32_t steps = scene->step_count;
+    if (has_other_steps(scene) && steps > 0) // as many as resampling gives: none behind the last
+        steps = 1 + (uint32_t)floor((double)(steps - 1) * (double)scene->dt / NM_WOMD_DT + SAME_STEP);
+    if (steps <= NM_WOMD_STEPS) return NM_OK;
+    const uint32_t last = steps - NM_WOMD_STEPS, whole = last / every + 1;
+    const uint32_t count = whole + (last % every != 0);
+    uint32_t *first = NM_PUSH(out, uint32_t, count);
+    if (!first) return no_memory(error);
+    for (uint32_t i = 0; i < count; i++) first[i] = i < whole ? i * every : last;
+    return NM_OK;
+}
+
+int nm_womd_window_holds(const nm_scene *scene, uint32_t first, uint32_t step) {
+    const uint32_t at = converted(scene, step);
+    return at >= first && at - first < NM_WOMD_STEPS;
 }
 
 static void choose_window(const nm_export_item *item, nm_womd_choice *c) {
     const nm_scene *scene = c->scene;
+    if (item->windowed) {
+        c->first = item->window_first;
+        return;
+    }
     c->first = scene->current_step > NM_WOMD_NOW ? scene->current_step - NM_WOMD_NOW : 0;
     if (scene->step_count <= NM_WOMD_STEPS || item->label_count == 0) return;
-    const uint32_t critical = converted(item, scene, item->labels[0].critical_step);
+    const uint32_t critical = converted(item->scene, item->labels[0].critical_step);
     const uint32_t now = c->first + NM_WOMD_NOW, last = scene->step_count - NM_WOMD_STEPS;
     if (critical > now + CRITICAL_TO) c->first = critical - CRITICAL_TO - NM_WOMD_NOW;
     if (critical < now + CRITICAL_FROM)
@@ -101,8 +130,9 @@ static nm_status keep_tracks(nm_womd_choice *c, nm_arena *arena, nm_error *error
     }
     if (present == 0)
         return NM_ERROR(error, NM_E_UNSUPPORTED,
-                        scene->track_count ? "nobody is there in the 9.1 s around the current step"
-                                           : "has no tracks, one of which must be the autonomous vehicle");
+                        scene->track_count ? "nobody is there in the 9.1 s from step %u (of 0.1 s) on"
+                                           : "has no tracks, one of which must be the autonomous vehicle",
+                        c->first);
     return NM_OK;
 }
 
@@ -137,10 +167,11 @@ static uint32_t recorded(const nm_womd_choice *c, uint32_t track, float *way) {
     return steps;
 }
 
-static void choose_ego(nm_womd_choice *c) {
+static void choose_ego(nm_womd_choice *c, int windowed) {
     uint32_t longest = 0;
     float furthest = -1.0f;
     c->ego = c->scene->ego == NM_NONE ? NOT_KEPT : place_of(c, c->scene->ego);
+    if (windowed && c->ego != NOT_KEPT && !seen(c, c->scene->ego, NM_WOMD_NOW)) c->ego = NOT_KEPT;
     for (int vehicles = 1; vehicles >= 0 && c->ego == NOT_KEPT; vehicles--) {
         for (uint32_t i = 0; i < c->track_count; i++) {
             const nm_track *track = &c->scene->tracks[c->tracks[i]];
@@ -276,7 +307,7 @@ static nm_status number_tracks(nm_womd_choice *c, nm_arena *arena, nm_error *err
 
 nm_status nm_womd_choose(const nm_export_item *item, nm_arena *arena, nm_womd_choice *choice, nm_error *error) {
     *choice = (nm_womd_choice){.scene = item->scene};
-    if (fabs((double)item->scene->dt - NM_WOMD_DT) > SAME_DT) {
+    if (has_other_steps(item->scene)) {
         const nm_status status = nm_scene_resample(item->scene, NM_WOMD_DT, &choice->owned, error);
         if (status != NM_OK) return status;
         choice->scene = choice->owned;
@@ -287,7 +318,7 @@ nm_status nm_womd_choose(const nm_export_item *item, nm_arena *arena, nm_womd_ch
     choice->predict = NM_ARENA_ARRAY(arena, uint32_t, choice->track_count);
     choice->interest = NM_ARENA_ARRAY(arena, uint32_t, choice->track_count);
     if (!choice->predict || !choice->interest) return no_memory(error);
-    choose_ego(choice);
+    choose_ego(choice, item->windowed);
     choose_interest(item, choice);
     status = choose_predicted(item, choice, arena, error);
     return status == NM_OK ? number_tracks(choice, arena, error) : status;

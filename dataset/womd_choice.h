@@ -6,7 +6,8 @@
 ///   window begins with it and the current step is its eleventh. Steps behind the scene's end are invalid. A longer
 ///   scene with labels: moved by as little as needed for the critical moment of the most severe one to lie 1 s to 6 s
 ///   after the current step.
-/// - The autonomous vehicle: the scene's ego; where there is none, as in evaluation (scenarios/episode.h) the motor
+/// - A window that is given (nm_export_item.window_first) is taken as it is.
+/// - The autonomous vehicle: the scene's ego, in a given window only where it is there at the current step; where there is none, as in evaluation (scenarios/episode.h) the motor
 ///   vehicle that was recorded longest from the current step on, of several the one that drove furthest, of these the
 ///   first; without motor vehicles anybody by the same rule.
 /// - Of interest: who is marked so; else the two roles of the most severe label; else the ego and those steered at it.
@@ -19,6 +20,7 @@
 
 #include "base/arena.h"
 #include "dataset/export.h"
+#include "sim/pile.h"
 
 #define NM_WOMD_STEPS 91u
 #define NM_WOMD_NOW 10u
@@ -57,7 +59,13 @@ void nm_womd_times(const nm_womd_choice *choice, double times[NM_WOMD_STEPS]);
 /// As Track.ObjectType.
 int nm_womd_object_type(unsigned agent_type);
 
-/// A scenario's id: the source's own for what came from WOMD as it is, else the content hash in 16 hex digits.
-void nm_womd_scenario_id(const nm_scene *scene, char id[257]);
+/// A scenario's id: the source's own for what came from WOMD as it is, else the content hash in 16 hex digits; of a
+/// given window followed by "-" and its first step.
+#define NM_WOMD_ID 272
+void nm_womd_scenario_id(const nm_export_item *item, char id[NM_WOMD_ID]);
+
+/// The windows of both encoders (encoders.h).
+nm_status nm_womd_windows(const nm_scene *scene, uint32_t every, nm_pile *out, nm_error *error);
+int nm_womd_window_holds(const nm_scene *scene, uint32_t first, uint32_t step);
 
 #endif

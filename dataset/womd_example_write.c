@@ -416,8 +416,8 @@ static void put_lights(const agents *a, nm_byte_buffer *out, const period *when,
 // --- the record ------------------------------------------------------------------------------------------------------
 
 static void put_example(const nm_export_item *item, const agents *a, nm_byte_buffer *out) {
-    char id[257];
-    nm_womd_scenario_id(item->scene, id);
+    char id[NM_WOMD_ID];
+    nm_womd_scenario_id(item, id);
     open_feature f;
     f.places[0] = nm_pb_begin(out, 1);
     nm_pb_bytes(out, 1, "scenario/id", 11);
@@ -482,6 +482,8 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *out,
 const nm_encoder nm_encoder_womd_example = {.format = NM_EXPORT_WOMD_EXAMPLE,
                                             .layout = NM_ENCODER_RECORDS,
                                             .extension = ".tfrecord",
+                                            .windows = nm_womd_windows,
+                                            .window_holds = nm_womd_window_holds,
                                             .create = create,
                                             .destroy = destroy,
                                             .encode = encode};

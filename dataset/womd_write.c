@@ -150,11 +150,11 @@ static void put_all_signals(const nm_womd_choice *c, const nm_womd_map_bytes *ma
 
 static void put_scenario(const nm_export_item *item, const nm_womd_choice *c, const nm_womd_map_bytes *map,
                          nm_byte_buffer *out) {
-    char id[257];
+    char id[NM_WOMD_ID];
     put_times(c, out);
     for (uint32_t i = 0; i < c->track_count; i++) put_track(c, i, out);
     for (uint32_t i = 0; i < c->interest_count; i++) nm_pb_int(out, 4, c->ids[c->interest[i]]);
-    nm_womd_scenario_id(item->scene, id);
+    nm_womd_scenario_id(item, id);
     nm_pb_bytes(out, 5, id, strlen(id));
     nm_pb_int(out, 6, c->ego);
     put_all_signals(c, map, out);
@@ -193,6 +193,8 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *out,
 const nm_encoder nm_encoder_womd = {.format = NM_EXPORT_WOMD,
                                     .layout = NM_ENCODER_RECORDS,
                                     .extension = ".tfrecord",
+                                    .windows = nm_womd_windows,
+                                    .window_holds = nm_womd_window_holds,
                                     .create = create,
                                     .destroy = destroy,
                                     .encode = encode};

@@ -19,8 +19,8 @@
 
 typedef struct export_options {
     const char *store, *format, *out, *where, *kind, *only, *name, *ego;
-    int64_t limit, shards;
-    int overwrite;
+    int64_t limit, shards, windows;
+    int overwrite, strict;
 } export_options;
 
 /// A scene on its way, and what the store knows about it.
@@ -121,6 +121,10 @@ static int check_options(export_run *run, int ids) {
         return nm_cli_usage(run->command,
                             "scenes are named, or chosen by --kind, --where, --only and --limit, not both");
     int status = read_format(run);
+    if (status < 0 && o->windows && run->format != NM_EXPORT_WOMD && run->format != NM_EXPORT_WOMD_EXAMPLE)
+        status = nm_cli_usage(run->command, "--windows is for womd and womd-example");
+    if (status < 0 && o->strict && run->format != NM_EXPORT_COMMONROAD)
+        status = nm_cli_usage(run->command, "--strict is for commonroad");
     if (status < 0) status = read_ego(run);
     return status >= 0 ? status : read_kind(run);
 }
@@ -139,6 +143,8 @@ static char *manifest_line(const export_options *o, int id_count, char **ids) {
         fprintf(file, " --%s ", words[i][0]);
         nm_evaluate_shell_word(file, words[i][1]);
     }
+    if (o->windows) fprintf(file, " --windows %lld", (long long)o->windows);
+    if (o->strict) fputs(" --strict", file);
     if (o->limit) fprintf(file, " --limit %lld", (long long)o->limit);
     fprintf(file, " --shards %lld", (long long)o->shards);
     for (int i = 0; i < id_count && i < 1000; i++) fprintf(file, " %s", ids[i]);
@@ -235,8 +241,13 @@ static nm_status write_batch(export_run *run, size_t count, nm_error *error) {
     for (size_t i = 0; i < count; i++) {
         const fetched *f = &run->batch[i];
         if (f->status == NM_OK)
-            run->items[good++] = (nm_export_item){
-                f->scene, f->id, f->labels, f->label_count, f->is_generated ? &f->generated : NULL, run->ego};
+            run->items[good++] = (nm_export_item){.scene = f->scene,
+                                                  .id = f->id,
+                                                  .labels = f->labels,
+                                                  .label_count = f->label_count,
+                                                  .generated = f->is_generated ? &f->generated : NULL,
+                                                  .ego = run->ego,
+                                                  .strict = run->options->strict};
         else
             take_refusal(run, f->id, &f->error);
     }
@@ -283,6 +294,7 @@ static nm_status open_run(export_run *run, const nm_common *common, nm_error *er
     options.shards = (uint32_t)run->options->shards;
     options.scenes = run->list.count;
     options.overwrite = run->options->overwrite;
+    options.windows = (uint32_t)run->options->windows;
     options.program = "nearmiss " NM_VERSION;
     options.command = run->line;
     return nm_exporter_create(&options, run->pool, &run->exporter, error);
@@ -312,6 +324,7 @@ static int print_json(const export_run *run, double seconds) {
     nm_json_integer(document, "files", run->totals.files);
     nm_json_integer(document, "bytes", run->totals.bytes);
     nm_json_integer(document, "refusals", run->refusals);
+    if (run->options->strict) nm_json_integer(document, "left_out", run->totals.left_out);
     cJSON *refused = cJSON_AddArrayToObject(document, "refused");
     for (size_t i = 0; i < run->listed; i++) {
         cJSON *entry = cJSON_CreateObject();
@@ -325,8 +338,13 @@ static int print_json(const export_run *run, double seconds) {
 }
 
 static int print_text(const export_run *run, double seconds) {
-    printf("%llu scenes in %llu files, %.1f MB, in %.1f s: %s\n", (unsigned long long)run->totals.scenes,
-           (unsigned long long)run->totals.files, (double)run->totals.bytes / 1e6, seconds, run->options->out);
+    printf("%llu %s in %llu files, %.1f MB, in %.1f s: %s\n", (unsigned long long)run->totals.scenes,
+           run->options->windows ? "records" : "scenes", (unsigned long long)run->totals.files,
+           (double)run->totals.bytes / 1e6, seconds, run->options->out);
+    if (run->totals.left_out)
+        printf("%llu tracks, or stretches of them, that the schema does not allow were left out: manifest.json says of "
+               "which scenes\n",
+               (unsigned long long)run->totals.left_out);
     return nm_cli_finish(run->command);
 }
 
@@ -388,7 +406,8 @@ static int run_export(const nm_command *command, int argc, char **argv) {
          "womd, womd-example, osi, osi-complete, openscenario, opendrive, commonroad, nearmiss or csv "
          "(docs/formats.md)",
          0, 0},
-        {"out", NM_OPTION_TEXT, &options.out, "DIR", "folder of the files; made when it is missing", 0, 0},
+        {"out", NM_OPTION_TEXT, &options.out, "DIR", "folder of the files; made when it is missing, those above it, too",
+         0, 0},
         {"kind", NM_OPTION_TEXT, &options.kind, "KIND", "only scenes with an event of this kind", 0, 0},
         {"where", NM_OPTION_TEXT, &options.where, "SQL", "only scenes with an event for which this holds, as in find",
          0, 0},
@@ -402,6 +421,14 @@ static int run_export(const nm_command *command, int argc, char **argv) {
          "recorded: an agent like the others; planned: left to a planner, which starts at the current step (default "
          "for "
          "commonroad)",
+         0, 0},
+        {"windows", NM_OPTION_INTEGER, &options.windows, "N",
+         "womd and womd-example: scenes of more than 9.1 s become a record for each 9.1 s, the next N steps of 0.1 s "
+         "later (91: one after the other); default: one record, around the current step",
+         1, 1e9},
+        {"strict", NM_OPTION_FLAG, &options.strict, NULL,
+         "commonroad: what its schema does not allow is left out (who comes later than step 0, or for one step) or "
+         "refused",
          0, 0},
         {"overwrite", NM_OPTION_FLAG, &options.overwrite, NULL, "replace an earlier export in the folder", 0, 0},
     };
@@ -417,7 +444,7 @@ const nm_command nm_command_export = {
     .summary = "Writes scenes of a store in other people's formats.",
     .usage = "export --store S.db --format NAME --out DIR [--kind KIND] [--where SQL] [--only NAMES] [--limit N] "
              "[--shards N] "
-             "[--name NAME] [--ego recorded|planned] [--overwrite] [ID...]",
+             "[--name NAME] [--ego recorded|planned] [--windows N] [--strict] [--overwrite] [ID...]",
     .example = "nearmiss export --store scenes.db --format womd --where \"severity > 0.5\" --shards 10 --out womd",
     .run = run_export,
 };

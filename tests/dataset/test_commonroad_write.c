@@ -260,16 +260,26 @@ static void same_motion(float ax, float ay, float bx, float by) {
     assert_float_equal(ay, by, limit);
 }
 
-/// `base`: the step of `a` that is step 0 of `b`.
-static void same_track(const nm_scene *a, uint32_t i, const nm_scene *b, uint32_t k, uint32_t base) {
+/// The states of track i from `first` to before `end` without a gap, or NM_NONE in *first where there are no more.
+static void next_stretch(const nm_scene *scene, uint32_t track, uint32_t *first, uint32_t *end) {
+    const uint8_t *valid = scene->valid + nm_scene_at(scene, track, 0);
+    *first = *end;
+    while (*first < scene->step_count && !valid[*first]) ++*first;
+    *end = *first;
+    while (*end < scene->step_count && valid[*end]) ++*end;
+    if (*first == scene->step_count) *first = NM_NONE;
+}
+
+/// `base`: the step of `a` that is step 0 of `b`. The stretch from `first` to before `end` is all there is of track k.
+static void same_track(const nm_scene *a, uint32_t i, uint32_t first, uint32_t end, const nm_scene *b, uint32_t k,
+                       uint32_t base) {
     const nm_track *m = &a->tracks[i], *n = &b->tracks[k];
-    assert_int_equal(m->source_id, n->source_id);
     assert_int_equal(m->type, n->type);
     assert_true(m->length == n->length && m->width == n->width);
     assert_int_equal(m->flags & NM_TRACK_STATIC, n->flags);
     for (uint32_t step = 0; step < b->step_count; ++step) {
         nm_state x, y = {0};
-        int there = nm_scene_get_state(a, i, base + step, &x);
+        int there = nm_scene_get_state(a, i, base + step, &x) && base + step >= first && base + step < end;
         assert_int_equal(there, nm_scene_get_state(b, k, step, &y));
         if (!there) continue;
         assert_place(a->map->origin.x, x.x, b->map->origin.x, y.x);
@@ -277,6 +287,17 @@ static void same_track(const nm_scene *a, uint32_t i, const nm_scene *b, uint32_
         assert_true(x.heading == y.heading);
         same_motion(x.vx, x.vy, y.vx, y.vy);
     }
+}
+
+/// A track is an obstacle for each of its stretches, of which the first has its id. How many there are.
+static uint32_t same_stretches(const nm_scene *a, uint32_t i, const nm_scene *b, uint32_t k, uint32_t base) {
+    uint32_t first, end = base, count = 0;
+    for (next_stretch(a, i, &first, &end); first != NM_NONE; next_stretch(a, i, &first, &end), ++count) {
+        assert_true(k + count < b->track_count);
+        same_track(a, i, first, end, b, k + count, base);
+        assert_int_equal(a->tracks[i].source_id == b->tracks[k + count].source_id, count == 0);
+    }
+    return count;
 }
 
 static void same_goals(const nm_scene *a, const nm_problem *m, const nm_scene *b, const nm_problem *n, uint32_t base) {
@@ -310,9 +331,7 @@ static void same_scene(const nm_scene *a, const nm_scene *b, int planned) {
         for (uint32_t i = 0; i < a->track_count; ++i) {
             if ((a->tracks[i].flags & NM_TRACK_STATIC) == (moving ? NM_TRACK_STATIC : 0u) || (planned && i == a->ego))
                 continue;
-            if (a->tracks[i].first_step > a->tracks[i].last_step || a->tracks[i].last_step < base) continue;
-            assert_true(k < b->track_count);
-            same_track(a, i, b, k++, base);
+            k += same_stretches(a, i, b, k, base);
         }
     }
     assert_int_equal(k, b->track_count);
@@ -481,42 +500,50 @@ static void real_files_come_back(void **state) {
 
 // --- another reader --------------------------------------------------------------------------------------------------
 
-/// What the document must hold, by the ids of what was read back: those of lanes may have been taken.
-static void write_states(const char *path, const nm_scene *scene, const nm_scene *back) {
+static void write_state(FILE *file, const nm_scene *scene, uint32_t track, long long id, uint32_t step, int still) {
+    nm_state s = {0};
+    assert_true(nm_scene_get_state(scene, track, step, &s));
+    fprintf(file, "%lld ", id);
+    fprintf(file, still ? "static" : "%u", step - scene->current_step);
+    fprintf(file, " %.9g %.9g %.9g %.9g\n", scene->map->origin.x + (double)s.x, scene->map->origin.y + (double)s.y,
+            (double)s.heading, (double)nm_hypotf(s.vx, s.vy));
+}
+
+/// What the document must hold, by the ids of what was read back: those of lanes may have been taken. Strict ones have
+/// of moving tracks only the stretches of two states or more from step 0 on.
+static void write_states(const char *path, const nm_scene *scene, const nm_scene *back, int strict) {
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     uint32_t base = scene->current_step, k = 0;
     for (int moving = 0; moving < 2; ++moving) {
         for (uint32_t i = 0; i < scene->track_count; ++i) {
-            const nm_track *t = &scene->tracks[i];
-            int still = (t->flags & NM_TRACK_STATIC) != 0;
-            if (still == moving || i == scene->ego || t->first_step > t->last_step || t->last_step < base) continue;
-            long long id = (long long)back->tracks[k++].source_id;
-            for (uint32_t step = base; step < scene->step_count; ++step) {
-                nm_state s;
-                if (!nm_scene_get_state(scene, i, step, &s)) continue;
-                fprintf(file, "%lld ", id);
-                fprintf(file, still ? "static" : "%u", step - base);
-                fprintf(file, " %.9g %.9g %.9g %.9g\n", scene->map->origin.x + (double)s.x,
-                        scene->map->origin.y + (double)s.y, (double)s.heading, (double)nm_hypotf(s.vx, s.vy));
+            const int still = (scene->tracks[i].flags & NM_TRACK_STATIC) != 0;
+            if (still == moving || i == scene->ego) continue;
+            uint32_t first, end = base;
+            for (next_stretch(scene, i, &first, &end); first != NM_NONE; next_stretch(scene, i, &first, &end)) {
+                if (strict && !still && (first != base || end == first + 1)) continue;
+                const long long id = (long long)back->tracks[k++].source_id;
+                for (uint32_t step = first; step < (still ? first + 1 : end); ++step)
+                    write_state(file, scene, i, id, step, still);
                 if (still) break;
             }
         }
     }
+    assert_int_equal(k, back->track_count);
     assert_int_equal(fclose(file), 0);
 }
 
 static void fill_for_commonroad_io(const char *folder) {
     encoding e = encoding_begin(NM_EXPORT_COMMONROAD);
-    for (size_t i = 0; i < SPEC_COUNT; ++i) {
-        const nm_scene *scene = random_scene(builtin_specs[i], 40 + i, WITH_EGO);
-        nm_export_item item = {.scene = scene, .id = (int64_t)i + 1};
+    for (size_t i = 0; i < 2 * SPEC_COUNT; ++i) {
+        const nm_scene *scene = random_scene(builtin_specs[i / 2], 40 + i, WITH_EGO);
+        nm_export_item item = {.scene = scene, .id = (int64_t)i + 1, .strict = (int)i % 2};
         catch c = read_back(&e, &item);
         char path[256];
-        snprintf(path, sizeof path, "%s/%02zu.xml", folder, i);
+        snprintf(path, sizeof path, "%s/%02zu%s.xml", folder, i, item.strict ? "-strict" : "");
         write_bytes(path, e.out.main.bytes, e.out.main.size);
-        snprintf(path, sizeof path, "%s/%02zu.txt", folder, i);
-        write_states(path, scene, c.scene);
+        snprintf(path, sizeof path, "%s/%02zu%s.txt", folder, i, item.strict ? "-strict" : "");
+        write_states(path, scene, c.scene, item.strict);
         release_catch(&c);
         nm_scene_destroy(scene);
     }
@@ -621,6 +648,80 @@ static void an_absent_ego_is_refused(void **state) {
     encoding_end(&e);
 }
 
+/// What a strict document leaves out, counted from the scene.
+static uint32_t count_left_out(const nm_scene *scene, uint32_t base, uint32_t without) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < scene->track_count; ++i) {
+        uint32_t first, end = base;
+        if (i == without || scene->tracks[i].flags & NM_TRACK_STATIC) continue;
+        for (next_stretch(scene, i, &first, &end); first != NM_NONE; next_stretch(scene, i, &first, &end))
+            count += first != base || end == first + 1;
+    }
+    return count;
+}
+
+/// Strict: everybody is there at step 0 and at the next, problems begin at step 0, and what is missing is counted.
+static void strict_documents_begin_at_once(void **state) {
+    (void)state;
+    encoding e = encoding_begin(NM_EXPORT_COMMONROAD);
+    uint32_t all = 0;
+    for (size_t i = 0; i < 2 * SPEC_COUNT; ++i) {
+        const nm_scene *scene = random_scene(builtin_specs[i % SPEC_COUNT], i, WITH_EGO | WITH_PROBLEM);
+        for (int ego = NM_EXPORT_EGO_RECORDED; ego <= NM_EXPORT_EGO_PLANNED; ++ego) {
+            const int planned = ego == NM_EXPORT_EGO_PLANNED;
+            nm_export_item item = {.scene = scene, .id = 1, .ego = (nm_export_ego)ego, .strict = 1};
+            catch c = read_back(&e, &item);
+            const uint32_t left = count_left_out(scene, planned ? 4 : 0, planned ? scene->ego : NM_NONE);
+            assert_int_equal(e.out.left_out, left);
+            all += left;
+            for (uint32_t k = 0; k < c.scene->track_count; ++k)
+                assert_true(c.scene->tracks[k].first_step == 0 && c.scene->tracks[k].last_step > 0);
+            for (uint32_t k = 0; k < c.scene->problem_count; ++k)
+                assert_int_equal(c.scene->problems[k].start_step, 0);
+            nm_state at = {0};
+            assert_true(nm_scene_get_state(scene, scene->ego, planned ? 4 : 0, &at));
+            assert_place(scene->map->origin.x, at.x, c.scene->map->origin.x, c.scene->problems[0].start.x);
+            item.strict = 0;
+            release_catch(&c);
+            c = read_back(&e, &item);
+            assert_int_equal(e.out.left_out, 0);
+            assert_int_equal(c.scene->problems[0].start_step, planned ? 0 : 4);
+            release_catch(&c);
+        }
+        nm_scene_destroy(scene);
+    }
+    assert_true(all > 50);
+    encoding_end(&e);
+}
+
+static void what_is_never_valid_is_refused(void **state) {
+    (void)state;
+    encoding e = encoding_begin(NM_EXPORT_COMMONROAD);
+    nm_error error;
+    const nm_scene *scene = random_scene(builtin_specs[0], 3, 0); // neither ego nor problem
+    nm_export_item item = {.scene = scene, .id = 1, .strict = 1};
+    assert_int_equal(encode_scene(&e, &item, &error), NM_E_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "wants a problem"));
+    nm_scene_destroy(scene);
+    scene = random_scene(builtin_specs[0], 3, WITH_PROBLEM);
+    nm_problem problem = scene->problems[0];
+    nm_scene other = *scene;
+    other.problems = &problem;
+    item.scene = &other;
+    assert_int_equal(encode_scene(&e, &item, &error), NM_OK);
+    problem.start_step = 3;
+    assert_int_equal(encode_scene(&e, &item, &error), NM_E_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "begins at step 3"));
+    problem.start_step = 0;
+    problem.goals.count = 0;
+    assert_int_equal(encode_scene(&e, &item, &error), NM_E_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "has no goal"));
+    item.strict = 0;
+    assert_int_equal(encode_scene(&e, &item, &error), NM_OK);
+    nm_scene_destroy(scene);
+    encoding_end(&e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_read_back),        cmocka_unit_test(angles_read_back),
@@ -629,7 +730,8 @@ int main(void) {
         cmocka_unit_test(labels_become_tags),       cmocka_unit_test(documents_come_back),
         cmocka_unit_test(real_files_come_back),     cmocka_unit_test(commonroad_io_reads_it),
         cmocka_unit_test(ids_are_unique),           cmocka_unit_test(bytes_are_a_function_of_the_scene),
-        cmocka_unit_test(an_absent_ego_is_refused),
+        cmocka_unit_test(an_absent_ego_is_refused), cmocka_unit_test(strict_documents_begin_at_once),
+        cmocka_unit_test(what_is_never_valid_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
