@@ -29,8 +29,8 @@ typedef enum nm_whole_file_use {
 NM_API nm_status nm_whole_file_open(nm_whole_file *file, const char *path, nm_whole_file_use use, nm_error *error);
 /// Flushes to the disk, closes, renames. On failure nothing is left behind.
 NM_API nm_status nm_whole_file_keep(nm_whole_file *file, nm_error *error);
-/// The same for many at about the cost of one: all are on their way to the disk before the first is waited for. They are
-/// renamed in their order, when all are on the disk. On failure those that have no name yet are dropped.
+/// The same for many at about the cost of one: all are on their way to the disk before the first is waited for. They
+/// are renamed in their order, when all are on the disk. On failure those that have no name yet are dropped.
 NM_API nm_status nm_whole_files_keep(nm_whole_file *files, size_t count, nm_error *error);
 NM_API void nm_whole_file_drop(nm_whole_file *file); ///< closes and removes
 

@@ -657,7 +657,8 @@ static nm_status encode(void *work, const nm_export_item *item, nm_encoded *enco
     put_problems(w, out);
     NM_XML(out, "</commonRoad>\n");
     encoded->left_out = w->left_out;
-    return out->failed || w->numbers.failed ? NM_ERROR(error, NM_E_MEMORY, "no memory for a scene as CommonRoad") : NM_OK;
+    return out->failed || w->numbers.failed ? NM_ERROR(error, NM_E_MEMORY, "no memory for a scene as CommonRoad")
+                                            : NM_OK;
 }
 
 const nm_encoder nm_encoder_commonroad = {.format = NM_EXPORT_COMMONROAD,

@@ -55,7 +55,7 @@ typedef struct nm_encoder {
     nm_status (*windows)(const nm_scene *scene, uint32_t every, nm_pile *out, nm_error *error);
     /// Does the window hold this step of the scene, counted in the scene's own time steps?
     int (*window_holds)(const nm_scene *scene, uint32_t first, uint32_t step);
-    void *(*create)(void);            ///< NULL: no memory; a NULL function: the encoder needs none
+    void *(*create)(void); ///< NULL: no memory; a NULL function: the encoder needs none
     void (*destroy)(void *work);
     /// The buffers of `out` are emptied before. NM_E_UNSUPPORTED, saying why, for a scene the format cannot hold;
     /// NM_E_MEMORY.

@@ -74,9 +74,9 @@ typedef struct nm_export_item {
     size_t label_count;
     const nm_scene_generation *generated; ///< NULL: it was not
     nm_export_ego ego;
-    int strict; ///< commonroad: 1 = only what the official schema allows: who comes after step 0, or is there for one
-                ///< step, is left out and counted
-    int windowed;          ///< womd, womd-example: 1 = the steps written are given; set by the exporter where the
+    int strict;   ///< commonroad: 1 = only what the official schema allows: who comes after step 0, or is there for one
+                  ///< step, is left out and counted
+    int windowed; ///< womd, womd-example: 1 = the steps written are given; set by the exporter where the
     uint32_t window_first; ///< options say so. The first of the 91, in steps of 0.1 s
 } nm_export_item;
 

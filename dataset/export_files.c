@@ -168,6 +168,7 @@ static nm_status make_folder(nm_export_folder *folder, nm_error *error) {
 /// Removes what make_folder made, as far as it is empty.
 static void remove_made(nm_export_folder *folder) {
     size_t end = folder->made ? strlen(folder->path) : 0;
+    while (end > 0 && folder->path[end - 1] == '/') end--;
     while (end > 0 && end >= folder->made) {
         folder->path[end] = '\0';
         if (rmdir(folder->path) != 0) return;

@@ -38,8 +38,8 @@ typedef struct nm_export_folder {
     uint64_t file_count, file_bytes, entries;
 } nm_export_folder;
 
-/// Makes the folder, and those above it, or looks through it, removes what an earlier export left (overwrite), and opens list and manifest.
-/// On failure the folder is to be abandoned as well.
+/// Makes the folder, and those above it, or looks through it, removes what an earlier export left (overwrite), and
+/// opens list and manifest. On failure the folder is to be abandoned as well.
 nm_status nm_export_folder_open(nm_export_folder *folder, const nm_export_options *options, const nm_encoder *encoder,
                                 nm_error *error);
 /// Completes list and manifest.

@@ -7,7 +7,8 @@
 ///   scene with labels: moved by as little as needed for the critical moment of the most severe one to lie 1 s to 6 s
 ///   after the current step.
 /// - A window that is given (nm_export_item.window_first) is taken as it is.
-/// - The autonomous vehicle: the scene's ego, in a given window only where it is there at the current step; where there is none, as in evaluation (scenarios/episode.h) the motor
+/// - The autonomous vehicle: the scene's ego, in a given window only where it is there at the current step; where there
+/// is none, as in evaluation (scenarios/episode.h) the motor
 ///   vehicle that was recorded longest from the current step on, of several the one that drove furthest, of these the
 ///   first; without motor vehicles anybody by the same rule.
 /// - Of interest: who is marked so; else the two roles of the most severe label; else the ego and those steered at it.

@@ -406,8 +406,8 @@ static int run_export(const nm_command *command, int argc, char **argv) {
          "womd, womd-example, osi, osi-complete, openscenario, opendrive, commonroad, nearmiss or csv "
          "(docs/formats.md)",
          0, 0},
-        {"out", NM_OPTION_TEXT, &options.out, "DIR", "folder of the files; made when it is missing, those above it, too",
-         0, 0},
+        {"out", NM_OPTION_TEXT, &options.out, "DIR",
+         "folder of the files; made when it is missing, those above it, too", 0, 0},
         {"kind", NM_OPTION_TEXT, &options.kind, "KIND", "only scenes with an event of this kind", 0, 0},
         {"where", NM_OPTION_TEXT, &options.where, "SQL", "only scenes with an event for which this holds, as in find",
          0, 0},

@@ -676,8 +676,7 @@ static void strict_documents_begin_at_once(void **state) {
             all += left;
             for (uint32_t k = 0; k < c.scene->track_count; ++k)
                 assert_true(c.scene->tracks[k].first_step == 0 && c.scene->tracks[k].last_step > 0);
-            for (uint32_t k = 0; k < c.scene->problem_count; ++k)
-                assert_int_equal(c.scene->problems[k].start_step, 0);
+            for (uint32_t k = 0; k < c.scene->problem_count; ++k) assert_int_equal(c.scene->problems[k].start_step, 0);
             nm_state at = {0};
             assert_true(nm_scene_get_state(scene, scene->ego, planned ? 4 : 0, &at));
             assert_place(scene->map->origin.x, at.x, c.scene->map->origin.x, c.scene->problems[0].start.x);
@@ -724,13 +723,20 @@ static void what_is_never_valid_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_read_back),        cmocka_unit_test(angles_read_back),
-        cmocka_unit_test(texts_do_not_break_out),   cmocka_unit_test(junctions_of_several_lanes_come_back),
-        cmocka_unit_test(random_scenes_come_back),  cmocka_unit_test(the_ego_becomes_a_problem),
-        cmocka_unit_test(labels_become_tags),       cmocka_unit_test(documents_come_back),
-        cmocka_unit_test(real_files_come_back),     cmocka_unit_test(commonroad_io_reads_it),
-        cmocka_unit_test(ids_are_unique),           cmocka_unit_test(bytes_are_a_function_of_the_scene),
-        cmocka_unit_test(an_absent_ego_is_refused), cmocka_unit_test(strict_documents_begin_at_once),
+        cmocka_unit_test(numbers_read_back),
+        cmocka_unit_test(angles_read_back),
+        cmocka_unit_test(texts_do_not_break_out),
+        cmocka_unit_test(junctions_of_several_lanes_come_back),
+        cmocka_unit_test(random_scenes_come_back),
+        cmocka_unit_test(the_ego_becomes_a_problem),
+        cmocka_unit_test(labels_become_tags),
+        cmocka_unit_test(documents_come_back),
+        cmocka_unit_test(real_files_come_back),
+        cmocka_unit_test(commonroad_io_reads_it),
+        cmocka_unit_test(ids_are_unique),
+        cmocka_unit_test(bytes_are_a_function_of_the_scene),
+        cmocka_unit_test(an_absent_ego_is_refused),
+        cmocka_unit_test(strict_documents_begin_at_once),
         cmocka_unit_test(what_is_never_valid_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

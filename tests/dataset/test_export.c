@@ -272,13 +272,80 @@ static void an_export_that_ends_early_is_no_export(void **state) {
     nm_thread_pool_destroy(pool);
 }
 
+/// Folders above the one asked for are made, and are gone again where nothing was written; one that was there stays.
+static void missing_parents_are_made(void **state) {
+    bench *b = *state;
+    char path[512], deep[600];
+    nm_export_totals totals;
+    nm_thread_pool *pool = NULL;
+    nm_exporter *exporter = NULL;
+    nm_export_options options = options_for(b, path, "p");
+    const char *const forms[] = {"%sq//r/s/", "%sq/r/s"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(deep, sizeof deep, forms[i], path);
+        options.folder = deep;
+        options.overwrite = i;
+        if (export_all(b, &options, 1, &totals, NULL) != NM_OK) fail_msg("%s", deep);
+        assert_int_equal(count_files(b, "p/q/r/s"), 6);
+    }
+    assert_int_equal(nm_thread_pool_create(1, &pool, NULL), NM_OK);
+    snprintf(deep, sizeof deep, "%sq/t/u//v/", path);
+    assert_int_equal(nm_exporter_create(&options, pool, &exporter, NULL), NM_OK);
+    assert_int_equal(access(deep, F_OK), 0);
+    nm_exporter_destroy(exporter);
+    nm_thread_pool_destroy(pool);
+    assert_int_equal(count_files(b, "p/q"), 1); // r; t is gone
+}
+
+/// More files than wait for the disk at a time; the first of them appear before the end.
+static void many_files_are_all_there(void **state) {
+    bench *b = *state;
+    char path[512], command[1200];
+    nm_export_item items[150];
+    nm_thread_pool *pool = NULL;
+    nm_exporter *exporter = NULL;
+    nm_export_totals totals;
+    nm_error error;
+    nm_export_options options = options_for(b, path, "w");
+    options.format = NM_EXPORT_COMMONROAD;
+    options.scenes = 151;
+    for (int i = 0; i < 150; i++) items[i] = (nm_export_item){.scene = b->scenes[i % 7], .id = 1 + i};
+    assert_int_equal(nm_thread_pool_create(2, &pool, NULL), NM_OK);
+    assert_int_equal(nm_exporter_create(&options, pool, &exporter, NULL), NM_OK);
+    assert_int_equal(nm_exporter_add(exporter, items, 150, NULL, NULL, NULL), NM_OK);
+    snprintf(command, sizeof command, "test $(ls '%s'*.xml | wc -l) = 128 && test ! -e '%smanifest.json'", path, path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(nm_exporter_finish(exporter, &totals, NULL), NM_OK);
+    nm_exporter_destroy(exporter);
+    assert_int_equal(totals.files, 150);
+    snprintf(command, sizeof command,
+             "cd '%s' && sha256sum -c --quiet SHA256SUMS && test $(wc -l < SHA256SUMS) = 150 && ! ls *.part 2> ls.txt",
+             path);
+    assert_int_equal(system(command), 0);
+    // one that is complete and has no name yet is there all the same
+    options.folder = b->folder;
+    path_in(b, path, sizeof path, "twice", "");
+    options.folder = path;
+    items[1] = items[0];
+    assert_int_equal(nm_exporter_create(&options, pool, &exporter, NULL), NM_OK);
+    assert_int_equal(nm_exporter_add(exporter, items, 2, NULL, NULL, &error), NM_E_EXISTS);
+    assert_non_null(strstr(error.message, "comes twice"));
+    nm_exporter_destroy(exporter);
+    assert_int_equal(count_files(b, "twice"), 1); // and stays
+    nm_thread_pool_destroy(pool);
+}
+
 static void bad_options_are_refused(void **state) {
     bench *b = *state;
-    char path[512];
+    char path[512], below_a_file[512];
     nm_thread_pool *pool = NULL;
     nm_exporter *exporter = NULL;
     assert_int_equal(nm_thread_pool_create(1, &pool, NULL), NM_OK);
-    for (int i = 0; i < 7; i++) {
+    path_in(b, path, sizeof path, "file", "");
+    path[strlen(path) - 1] = '\0';
+    fclose(fopen(path, "w"));
+    path_in(b, below_a_file, sizeof below_a_file, "file", "at/all");
+    for (int i = 0; i < 8; i++) {
         nm_export_options options = options_for(b, path, "x");
         nm_status expected = NM_E_ARGUMENT;
         if (i == 0) options.shards = 0;
@@ -287,7 +354,8 @@ static void bad_options_are_refused(void **state) {
         if (i == 3) options.name = "";
         if (i == 4) options.scenes = UINT64_MAX;
         if (i == 5) options.folder = "";
-        if (i == 6) options.folder = "/nowhere/at/all", expected = NM_E_IO;
+        if (i == 6) options.folder = below_a_file, expected = NM_E_IO;
+        if (i == 7) options.format = NM_EXPORT_CSV, options.windows = 91;
         assert_int_equal(nm_exporter_create(&options, pool, &exporter, NULL), expected);
         assert_null(exporter);
     }
@@ -303,9 +371,14 @@ static void bad_options_are_refused(void **state) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(shards_hold_the_scenes_in_order),        TEST(the_bytes_do_not_depend_on_threads),
-        TEST(the_manifest_says_where_all_went),       TEST(what_lies_there_is_not_lost),
-        TEST(an_export_that_ends_early_is_no_export), TEST(bad_options_are_refused),
+        TEST(shards_hold_the_scenes_in_order),
+        TEST(the_bytes_do_not_depend_on_threads),
+        TEST(the_manifest_says_where_all_went),
+        TEST(what_lies_there_is_not_lost),
+        TEST(an_export_that_ends_early_is_no_export),
+        TEST(bad_options_are_refused),
+        TEST(missing_parents_are_made),
+        TEST(many_files_are_all_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

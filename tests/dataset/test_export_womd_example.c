@@ -1,8 +1,10 @@
 /// Scenes as tf.Example records and back, and hostile records of that kind.
 #include "export_support.h"
 
+#include "base/rng.h"
 #include "dataset/protobuf_out.h"
 #include "dataset/readers.h"
+#include "sim/builtin.h"
 #include "womd_fixture.h"
 
 /// Lanes, by id, that lead out of a lane.
@@ -89,6 +91,96 @@ static void check_record(const char *relative, uint32_t lanes) {
                            0.05 + 0.01 * (double)scene->map->lanes[i].length);
     nm_scene_destroy(back);
     nm_scene_destroy(scene);
+}
+
+typedef struct dice {
+    nm_rng_key key;
+    uint32_t draw;
+} dice;
+static double roll(dice *d, double low, double high) {
+    return low + (high - low) * (double)nm_rng_uniform(&d->key, d->draw++);
+}
+
+/// Tracks with gaps on one of the built-in roads; ids that a float holds.
+static const nm_scene *random_scene(uint64_t seed, uint32_t steps, uint32_t current, uint32_t tracks) {
+    dice d = {.key = {.seed = seed, .purpose = NM_PURPOSE_TEST}};
+    const nm_builtin_params params = nm_builtin_params_default((nm_builtin_kind)(seed % NM_BUILTIN_COUNT));
+    const nm_map *map = NULL;
+    const nm_scene *scene = NULL;
+    assert_int_equal(nm_builtin_map(&params, &map, NULL), NM_OK);
+    nm_scene_builder *builder = nm_scene_builder_create();
+    assert_int_equal(nm_scene_builder_begin(builder, map, 0.1, steps, NULL), NM_OK);
+    for (uint32_t i = 0; i < tracks; i++) {
+        static const nm_agent_type types[] = {NM_AGENT_CAR, NM_AGENT_PEDESTRIAN, NM_AGENT_CYCLIST, NM_AGENT_UNKNOWN};
+        nm_track_def def = {.id = 3 + 5 * (int64_t)i,
+                            .type = types[nm_rng_below(&d.key, d.draw++, 4)],
+                            .length = (float)roll(&d, 0.5, 6.5),
+                            .width = (float)roll(&d, 0.5, 3.0),
+                            .height = (float)roll(&d, 0.5, 4.0)};
+        uint32_t track;
+        assert_int_equal(nm_scene_builder_add_track(builder, &def, &track, NULL), NM_OK);
+        for (uint32_t t = 0; t < steps; t++) {
+            if (nm_rng_below(&d.key, d.draw++, 6) == 0 && t != current) continue;
+            const nm_state at = {.x = (float)roll(&d, -300.0, 300.0),
+                                 .y = (float)roll(&d, -300.0, 300.0),
+                                 .z = (float)roll(&d, -5.0, 5.0),
+                                 .heading = (float)roll(&d, -3.14, 3.14),
+                                 .vx = (float)roll(&d, -30.0, 30.0),
+                                 .vy = (float)roll(&d, -30.0, 30.0)};
+            assert_int_equal(nm_scene_builder_add_local_state(builder, track, t, &at, NULL), NM_OK);
+        }
+    }
+    for (uint32_t i = 0; i < map->signal_count; i++) {
+        for (uint32_t t = 0; t < steps; t++) // what is not seen or off is UNKNOWN
+            nm_scene_builder_set_signal(builder, i, t, (nm_signal_state)nm_rng_below(&d.key, d.draw++, 9), NULL);
+    }
+    nm_scene_builder_set_current(builder, current, 0);
+    assert_int_equal(nm_scene_builder_build(builder, &scene, NULL), NM_OK);
+    nm_scene_builder_destroy(builder);
+    nm_map_release(map);
+    return scene;
+}
+
+/// The states of `b` are those of `a` from `first` on, for each track that is in `b`.
+static void same_random(const nm_scene *a, const nm_scene *b, uint32_t first) {
+    assert_int_equal(b->step_count, 91);
+    assert_int_equal(b->current_step, 10);
+    assert_int_equal(a->track_count < 128 ? a->track_count : 128, b->track_count);
+    for (uint32_t k = 0; k < b->track_count; k++) {
+        const uint32_t i = track_of(a, b->tracks[k].source_id);
+        assert_int_not_equal(i, NM_NONE);
+        assert_int_equal(a->tracks[i].type, b->tracks[k].type);
+        assert_int_equal(i == a->ego, k == b->ego);
+        for (uint32_t t = 0; t < 91; t++) {
+            const size_t y = nm_scene_at(b, k, t);
+            const int there = first + t < a->step_count && a->valid[nm_scene_at(a, i, first + t)];
+            assert_int_equal(there, b->valid[y] != 0);
+            if (there) nm_test_same_state(a, nm_scene_at(a, i, first + t), b, y, &a->tracks[i], &b->tracks[k], 1e-4);
+        }
+    }
+}
+
+static void random_traffic_comes_back(void **state) {
+    (void)state;
+    const uint32_t lengths[] = {91, 30, 200, 120}, currents[] = {10, 0, 40, 10}, firsts[] = {0, 0, 30, 0};
+    for (uint64_t seed = 0; seed < 2 * NM_BUILTIN_COUNT; seed++) {
+        const uint32_t k = (uint32_t)seed % 4;
+        const nm_scene *scene = random_scene(seed, lengths[k], currents[k], seed % 7 == 0 ? 140 : 1 + (uint32_t)seed);
+        const nm_export_item item = {.scene = scene, .id = 1};
+        const nm_scene *back = nm_test_round_trip(NM_EXPORT_WOMD_EXAMPLE, &item);
+        same_random(scene, back, firsts[k]);
+        uint32_t lanes = 0;
+        for (uint32_t i = 0; i < scene->map->lane_count; i++) {
+            const nm_lane *lane = &scene->map->lanes[i];
+            if (lane->type == NM_LANE_SIDEWALK || lane->type == NM_LANE_CROSSWALK) continue;
+            const nm_lane *got = lane_by_id(back->map, lane->source_id);
+            assert_float_equal(got->length, lane->length, 0.05 + 0.01 * (double)lane->length);
+            lanes++;
+        }
+        assert_int_equal(lanes, back->map->lane_count);
+        nm_scene_destroy(back);
+        nm_scene_destroy(scene);
+    }
 }
 
 static void the_first_record_comes_back(void **state) {
@@ -391,6 +483,7 @@ static void lanes_follow_one_another_where_they_meet(void **state) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_traffic_comes_back),
         cmocka_unit_test(the_first_record_comes_back),
         cmocka_unit_test(the_second_record_comes_back),
         cmocka_unit_test(the_public_example_is_read),
