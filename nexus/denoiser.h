@@ -42,6 +42,17 @@ NM_API nm_status nm_denoise(const nm_denoiser *denoiser, const nm_denoise_input 
 /// tokens hold their values; what is written to them is ignored.
 typedef nm_status nm_guide(void *context, const nm_denoise_input *in, float *x0, nm_error *error);
 
+/// What becomes of a token after a pass (nm_settle).
+typedef enum nm_settled {
+    NM_NOT_SETTLED = 0,      ///< what the schedule says
+    NM_SETTLED_AS_PREDICTED, ///< finished with its row of x0, as when its last level is gone
+    NM_SETTLED_OTHERWISE     ///< the same, but that row is no prediction: news to its scene as in nm_sampler_set_token
+} nm_settled;
+/// Called on the x0 [in/out, count x channels] of a pass after guidance, to finish tokens before their schedule does.
+/// settled [in: all 0, out, count] nm_settled; rows of x0 are to be changed of NM_SETTLED_OTHERWISE only, and are
+/// finite there. What is said of clean tokens is ignored.
+typedef void nm_settle(void *context, const nm_denoise_input *in, float *x0, uint8_t *settled);
+
 #ifdef __cplusplus
 }
 #endif

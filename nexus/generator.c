@@ -1,4 +1,4 @@
-#include "nexus/generator.h"
+#include "nexus/generator_agreement.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +25,8 @@ struct nm_generator {
     uint8_t *answered;                              ///< [A]
     float *row;                                     ///< [A T] of one scene: known as float
     size_t row_size;
+    nm_generator_agreement *agreement; ///< NULL: none
+    nm_generated_count *counts;        ///< [config.scenes]
 };
 
 nm_generator_config nm_generator_config_default(void) {
@@ -46,6 +48,7 @@ static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
     g->clean_float = calloc(tokens, sizeof(float));
     g->row = calloc(g->row_size, sizeof(float));
     g->next = calloc(g->config.scenes, sizeof *g->next);
+    g->counts = calloc(g->config.scenes, sizeof *g->counts);
     g->asked = calloc((size_t)g->recipe.tokens.agents * 2 * m->channels, sizeof(float));
     g->answered = calloc(g->recipe.tokens.agents, 1);
     g->clean = calloc(tokens, 1);
@@ -55,7 +58,7 @@ static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
     g->delay = calloc(tokens, sizeof(int32_t));
     if (!g->shapes || !g->paths || !g->keys || !g->values || !g->condition || !g->pose || !g->context.scratch ||
         !g->clean_float || !g->row || !g->clean || !g->told || !g->sampled || !g->scene || !g->delay || !g->next ||
-        !g->asked || !g->answered)
+        !g->asked || !g->answered || !g->counts)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for generating %u scenes at once", g->config.scenes);
     g->agent = g->scene + tokens;
     g->time = g->agent + tokens;
@@ -84,6 +87,11 @@ static nm_status create_parts(nm_generator *g, nm_error *error) {
     s.seed = g->config.seed;
     s.observer = g->config.observer;
     s.observer_context = g->config.observer_context;
+    if (status == NM_OK)
+        status = nm_generator_agreement_create(&g->config, &g->recipe, (size_t)tokens, g->context.scratch, g->counts,
+                                               &g->agreement, error);
+    s.settle = g->agreement ? nm_generator_agreement_settle : NULL;
+    s.settle_context = g->agreement;
     if (status == NM_OK) status = nm_sampler_create(&s, &g->sampler, error);
     g->context.pass = g->pass;
     g->context.condition = m->conditions ? g->condition : NULL;
@@ -120,6 +128,8 @@ void nm_generator_destroy(nm_generator *g) {
     if (!g) return;
     nm_sampler_destroy(g->sampler);
     nm_pass_destroy(g->pass);
+    nm_generator_agreement_destroy(g->agreement);
+    free(g->counts);
     void *parts[] = {g->next,        g->asked,
                      g->answered,    g->shapes,
                      g->paths,       g->keys,
@@ -148,7 +158,7 @@ static nm_status check(const nm_generator *g, const nm_generation *scenes, uint3
         if (!same_tokens(&scenes[i].tokens->config, ours) || scenes[i].tokens->shape.agents > ours->agents)
             return NM_ERROR(error, NM_E_ARGUMENT, "scene %u has tokens of another configuration than the model's", i);
     }
-    return NM_OK;
+    return g->agreement ? nm_generator_agreement_check(scenes, count, error) : NM_OK;
 }
 
 /// Packs one scene of the batch.
@@ -171,6 +181,10 @@ static void gather(nm_generator *g, const nm_generation *from, uint32_t index) {
         const size_t at = (size_t)g->agent[n] * steps + g->time[n];
         g->told[n] = from->feedback && from->feedback[at] && t->logged[at] && !g->clean[n];
     }
+    g->counts[index] = (nm_generated_count){0};
+    for (uint32_t n = batch->scene_tokens[index]; n < batch->scene_tokens[index + 1]; ++n)
+        g->counts[index].tokens += !g->clean[n];
+    if (g->agreement) nm_generator_agreement_gather(g->agreement, batch, from, index);
     g->keys[index] = from->key;
     g->paths[index] = t->path;
 }
@@ -237,15 +251,80 @@ static nm_status ask(nm_generator *g, const nm_generation *from, uint32_t scene,
     return status;
 }
 
+/// What was sampled of the tokens of a scene that are clean now, where nothing was told in their place.
+static void keep_sampled(nm_generator *g, uint32_t scene) {
+    const nm_batch *batch = nm_pass_batch(g->pass);
+    const size_t channels = nm_model_get_config(g->model)->channels;
+    const float *last = nm_sampler_get(g->sampler).in.noised; // what is noised of a clean token is the value
+    for (uint32_t n = batch->scene_tokens[scene]; n < batch->scene_tokens[scene + 1]; ++n)
+        if (g->clean[n] != 2) memcpy(g->sampled + n * channels, last + n * channels, channels * sizeof(float));
+}
+
+static nm_token_layout layout_of(const nm_generator *g, uint32_t tokens, uint32_t scenes) {
+    return (nm_token_layout){.count = tokens,
+                             .scene_count = scenes,
+                             .scene = g->scene,
+                             .agent = g->agent,
+                             .time = g->time,
+                             .agent_id = g->id,
+                             .scene_key = g->keys};
+}
+
+/// Packs anew without the tokens of scenes that are done; their maps stay where they are.
+static nm_status repack(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
+    const nm_model_config *m = nm_model_get_config(g->model);
+    const uint32_t stay = nm_generator_agreement_stay(g->agreement, g->scene, nm_pass_batch(g->pass)->tokens);
+    const struct {
+        void *rows;
+        size_t bytes;
+    } parts[] = {{NULL, 0},
+                 {g->values, m->channels * sizeof(float)},
+                 {g->sampled, m->channels * sizeof(float)},
+                 {g->condition, m->conditions * sizeof(float)},
+                 {g->pose, 4 * sizeof(float)},
+                 {g->clean, 1},
+                 {g->told, 1},
+                 {g->scene, sizeof(uint32_t)},
+                 {g->agent, sizeof(uint32_t)},
+                 {g->time, sizeof(uint32_t)},
+                 {g->id, sizeof(uint32_t)}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i)
+        nm_generator_agreement_compact(g->agreement, stay, parts[i].rows, parts[i].bytes);
+    for (uint32_t i = 0; i < count; ++i) {
+        g->shapes[i] = scenes[i].tokens->shape;
+        if (g->agreement->done[i]) g->shapes[i].valid = g->agreement->nobody;
+    }
+    const nm_status status = nm_pass_set_tokens(g->pass, g->shapes, count, error);
+    if (status != NM_OK) return status;
+    const nm_token_layout layout = layout_of(g, stay, count);
+    return nm_sampler_rearrange(g->sampler, &layout, g->agreement->from, NULL, NULL, error);
+}
+
+/// Lets scenes go in which nothing is left to denoise.
+static nm_status let_go(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
+    uint32_t now = 0;
+    if (!g->agreement || nm_sampler_remaining(g->sampler) == 0) return NM_OK;
+    for (uint32_t i = 0; i < count; ++i) {
+        if (g->agreement->done[i] || !finished(g, i, UINT32_MAX)) continue;
+        if (!g->counts[i].passes && g->counts[i].tokens) g->counts[i].passes = nm_generator_passes(g);
+        if (g->config.observer) continue;
+        g->agreement->done[i] = 1;
+        keep_sampled(g, i);
+        scatter(g, &scenes[i], i, g->sampled);
+        ++now;
+    }
+    return now ? repack(g, scenes, count, error) : NM_OK;
+}
+
 /// Passes until all tokens are clean; tokens that are finished are told what happened.
 static nm_status run_with_feedback(nm_generator *g, const nm_generation *scenes, uint32_t count,
                                    const nm_denoiser *denoiser, nm_guide *guide, void *guide_context, nm_error *error) {
-    const uint32_t channels = nm_model_get_config(g->model)->channels, tokens = nm_pass_batch(g->pass)->tokens;
+    const uint32_t channels = nm_model_get_config(g->model)->channels;
     nm_status status = NM_OK;
     for (uint32_t i = 0; i < count; ++i) g->next[i] = g->recipe.tokens.past + 1;
     while (status == NM_OK && nm_sampler_remaining(g->sampler) > 0) {
         status = nm_sampler_step(g->sampler, denoiser, guide, guide_context, error);
-        for (uint32_t n = 0; status == NM_OK && n < tokens; ++n) {
+        for (uint32_t n = 0; status == NM_OK && n < nm_pass_batch(g->pass)->tokens; ++n) {
             const nm_sampler_state state = nm_sampler_get(g->sampler);
             if (!g->told[n] || state.step[n] > 0) continue;
             g->told[n] = 0;
@@ -253,12 +332,14 @@ static nm_status run_with_feedback(nm_generator *g, const nm_generation *scenes,
         }
         for (uint32_t i = 0; status == NM_OK && i < count; ++i)
             if (scenes[i].happened) status = ask(g, &scenes[i], i, error);
+        if (status == NM_OK) status = let_go(g, scenes, count, error);
     }
-    // all tokens are clean at the end, so that what is noised is the value
-    const float *last = nm_sampler_get(g->sampler).in.noised;
-    for (uint32_t n = 0; n < tokens; ++n)
-        if (g->clean[n] != 2)
-            memcpy(g->sampled + (size_t)n * channels, last + (size_t)n * channels, channels * sizeof(float));
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
+        if (g->agreement && g->agreement->done[i]) continue;
+        if (!g->counts[i].passes && g->counts[i].tokens) g->counts[i].passes = nm_generator_passes(g);
+        keep_sampled(g, i);
+        scatter(g, &scenes[i], i, g->sampled);
+    }
     return status;
 }
 
@@ -273,19 +354,11 @@ nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_
     const uint32_t tokens = nm_pass_batch(g->pass)->tokens, first = g->recipe.tokens.past + 1;
     nm_schedule_delays(&g->config.schedule, g->config.levels, tokens, g->time, first, nm_token_count(&g->recipe.tokens),
                        NULL, g->delay);
-    const nm_token_layout layout = {.count = tokens,
-                                    .scene_count = count,
-                                    .scene = g->scene,
-                                    .agent = g->agent,
-                                    .time = g->time,
-                                    .agent_id = g->id,
-                                    .scene_key = g->keys};
+    const nm_token_layout layout = layout_of(g, tokens, count);
     status = nm_sampler_begin(g->sampler, &layout, g->clean, g->values, g->delay, error);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) status = draft(g, &scenes[i], i, error);
     const nm_denoiser denoiser = nm_denoiser_of_pass(&g->context);
-    if (status == NM_OK) status = run_with_feedback(g, scenes, count, &denoiser, guide, guide_context, error);
-    for (uint32_t i = 0; status == NM_OK && i < count; ++i) scatter(g, &scenes[i], i, g->sampled);
-    return status;
+    return status == NM_OK ? run_with_feedback(g, scenes, count, &denoiser, guide, guide_context, error) : status;
 }
 
 uint64_t nm_generator_passes(const nm_generator *g) {
@@ -294,4 +367,9 @@ uint64_t nm_generator_passes(const nm_generator *g) {
 
 const nm_batch *nm_generator_batch(const nm_generator *g) {
     return nm_pass_batch(g->pass);
+}
+
+nm_generated_count nm_generator_count(const nm_generator *g, uint32_t scene) {
+    NM_ASSERT(scene < g->config.scenes);
+    return g->counts[scene];
 }

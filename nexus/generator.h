@@ -5,6 +5,7 @@
 #ifndef NM_NEXUS_GENERATOR_H
 #define NM_NEXUS_GENERATOR_H
 
+#include "nexus/agreement.h"
 #include "nexus/pass_denoiser.h"
 #include "nexus/recipe.h"
 #include "nexus/sampler.h"
@@ -23,6 +24,9 @@ typedef struct nm_generator_config {
     uint64_t seed;                 ///< default 0
     nm_sampler_observer *observer; ///< of the sampler; nullable
     void *observer_context;
+    /// Finishes tokens early on which the network and a proposal agree; default all 0: none. Scenes in which nothing is
+    /// left to denoise then leave the batch, and the pass, unless there is an observer: a guide must do without them.
+    nm_agreement agreement;
 } nm_generator_config;
 NM_API nm_generator_config nm_generator_config_default(void);
 
@@ -55,19 +59,31 @@ typedef struct nm_generation {
     /// [A] nullable: where not 0, the agent's logged tokens that are not given are drafts (nm_sampler_draft) of at most
     /// this level, 1 .. levels, made of the logged values.
     const uint16_t *draft;
-    nm_happened *happened; ///< nullable; its failure ends the run. `values` has what was sampled
+    /// [A][T][C] nullable: what a driver model says, read where `proposed` [A][T] is not 0; finite there. Elsewhere the
+    /// prior is the proposal, from the tokens that are finished; without a prior (NM_PRIOR_NONE) there is none. Read
+    /// with config.agreement only.
+    const float *proposal;
+    const uint8_t *proposed; ///< NULL with `proposal`
+    nm_happened *happened;   ///< nullable; its failure ends the run. `values` has what was sampled
     void *happened_context;
     float *values; ///< [out, A x T x C] known values as they are, other valid ones as sampled, the rest 0
 } nm_generation;
 
 /// Samples `count` <= scenes scenes together. What comes out of a scene does not depend on which others are with it.
 /// guide   nullable, see sampler.h
-/// NM_E_ARGUMENT for tokens of another configuration; NM_E_NUMERIC (what happened, too) and others as nm_sampler_run;
-/// NM_E_LIMIT
+/// NM_E_ARGUMENT for tokens of another configuration; NM_E_NUMERIC (what happened, too, or is proposed) and others as
+/// nm_sampler_run; NM_E_LIMIT
 NM_API nm_status nm_generator_run(nm_generator *generator, const nm_generation *scenes, uint32_t count, nm_guide *guide,
                                   void *guide_context, nm_error *error);
 NM_API uint64_t nm_generator_passes(const nm_generator *generator); ///< of the last run
-/// The batch of the last run, for guides that must know which token is whose.
+/// What the last run did for its scene `scene`: passes until nothing was left to denoise, tokens that there were to
+/// denoise, and those of them that were finished early.
+typedef struct nm_generated_count {
+    uint64_t passes, tokens, agreed;
+} nm_generated_count;
+NM_API nm_generated_count nm_generator_count(const nm_generator *generator, uint32_t scene);
+/// The batch of the last run, for guides that must know which token is whose; of scenes that have left it there are no
+/// tokens in it.
 NM_API const nm_batch *nm_generator_batch(const nm_generator *generator);
 
 #ifdef __cplusplus

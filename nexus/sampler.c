@@ -41,7 +41,7 @@ struct nm_sampler {
     float *v, *fresh, *alpha, *sigma, *noise;
     uint32_t *noise_agent, *noise_step;
     uint64_t *noise_scene;
-    uint8_t *used; ///< rearrange: old tokens that are continued
+    uint8_t *used; ///< rearrange: old tokens that are continued; of a pass: nm_settled
 };
 
 static const char *const solver_names[] = {"ancestral", "ddim", "2m"};
@@ -514,9 +514,14 @@ static nm_status predict(nm_sampler *s, const nm_denoiser *denoiser, nm_guide *g
     }
     nm_x0_of_v(s->count, s->config.channels, t->z, s->v, s->alpha, s->sigma, s->config.clip, s->fresh);
     status = settle_fresh(s, "the prediction", error);
-    if (status || !guide) return status;
-    status = guide(guide_context, &in, s->fresh, error);
-    return status ? status : settle_fresh(s, "guidance", error);
+    if (!status && guide) status = guide(guide_context, &in, s->fresh, error);
+    if (!status && guide) status = settle_fresh(s, "guidance", error);
+    if (status || !s->config.settle) return status;
+    memset(s->used, NM_NOT_SETTLED, s->count);
+    s->config.settle(s->config.settle_context, &in, s->fresh, s->used);
+    for (uint32_t n = 0; n < s->count; n++)
+        if (t->step[n] == 0) s->used[n] = NM_NOT_SETTLED;
+    return settle_fresh(s, "what finishes tokens early", error);
 }
 
 /// With `channels` a constant after inlining; see x0_rows in noise.c.
@@ -574,6 +579,39 @@ static void update(nm_sampler *s) {
     s->passes++;
 }
 
+/// Finishes the tokens that are to be, all of which were moved by the pass as by any other. Returns how many.
+static uint32_t settle(nm_sampler *s) {
+    tokens *t = &s->now;
+    const size_t channels = s->config.channels;
+    uint32_t count = 0;
+    for (uint32_t n = 0; n < s->count; n++) {
+        if (!s->used[n]) continue;
+        memcpy(t->z + n * channels, t->x0 + n * channels, channels * sizeof(float));
+        t->left[n] = 0;
+        set_step(s, t, n);
+        set_known(s, t, n);
+        count++;
+    }
+    return count;
+}
+
+/// Leaves out the passes that would move no token of an agent of whom tokens were finished early.
+static void hurry(nm_sampler *s) {
+    tokens *t = &s->now;
+    for (uint32_t first = 0, end; first < s->count; first = end) {
+        int32_t wait = INT32_MAX;
+        int settled = 0;
+        for (end = first; end < s->count && t->scene[end] == t->scene[first] && t->agent[end] == t->agent[first];
+             end++) {
+            settled |= s->used[end];
+            if (t->step[end] > 0 && t->left[end] - t->most[end] < wait) wait = t->left[end] - t->most[end];
+        }
+        if (!settled || wait <= 0 || wait == INT32_MAX) continue;
+        for (uint32_t n = first; n < end; n++)
+            if (t->step[n] > 0) t->left[n] -= wait;
+    }
+}
+
 nm_status nm_sampler_step(nm_sampler *sampler, const nm_denoiser *denoiser, nm_guide *guide, void *guide_context,
                           nm_error *error) {
     nm_sampler *s = sampler;
@@ -584,6 +622,11 @@ nm_status nm_sampler_step(nm_sampler *sampler, const nm_denoiser *denoiser, nm_g
     const nm_status status = predict(s, denoiser, guide, guide_context, error);
     if (status) return status;
     update(s);
+    if (s->config.settle && settle(s)) {
+        hurry(s);
+        for (uint32_t n = 0; n < s->count; n++) s->used[n] = s->used[n] == NM_SETTLED_OTHERWISE;
+        forget_scenes(s, &s->now, s->used);
+    }
     observe(s);
     return NM_OK;
 }

@@ -40,6 +40,10 @@ typedef struct nm_sampler_config {
     uint64_t seed;                   ///< default 0
     nm_sampler_observer *observer;   ///< nullable
     void *observer_context;
+    /// Nullable: finishes tokens early. An agent of whom tokens were finished in a pass does not wait for passes that
+    /// would move none of its tokens: they are left out of all of its delays.
+    nm_settle *settle;
+    void *settle_context;
 } nm_sampler_config;
 NM_API nm_sampler_config nm_sampler_config_default(void);
 

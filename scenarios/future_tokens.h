@@ -3,7 +3,7 @@
 #ifndef NM_SCENARIOS_FUTURE_TOKENS_H
 #define NM_SCENARIOS_FUTURE_TOKENS_H
 
-#include "nexus/recipe.h"
+#include "nexus/generator.h"
 
 /// The recipe with room for `agents`, however many the model was trained with, wherever they are: whoever is in a scene
 /// takes part, the nearest to the ego first where there are too many.
@@ -31,5 +31,10 @@ void nm_future_present(const nm_scene *scene, const nm_tokens *tokens, const flo
 
 /// Keys the noise of one of a scene's futures: another one for each seed, of 64 bits, and sample.
 uint64_t nm_future_key(const nm_scene *scene, uint64_t seed, uint32_t sample);
+
+/// Adds what the last run of a generator took for its `futures` scenes.
+struct nm_future_cost;
+void nm_future_cost_add(struct nm_future_cost *cost, const struct nm_generator *generator, uint32_t futures,
+                        double seconds);
 
 #endif

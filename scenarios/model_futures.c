@@ -17,8 +17,10 @@ struct nm_model_futures {
 };
 
 nm_model_futures_config nm_model_futures_config_default(void) {
-    return (nm_model_futures_config){
-        .generator = nm_future_generator_default(), .agents = 160, .guidance = nm_future_guidance_default()};
+    return (nm_model_futures_config){.generator = nm_future_generator_default(),
+                                     .agents = 160,
+                                     .guidance = nm_future_guidance_default(),
+                                     .driver = NM_DRIVER_IDM};
 }
 
 nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, const nm_model_futures_config *config,
@@ -128,9 +130,23 @@ static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_
     return f->guidance ? nm_guidance_apply(f->guidance, in, x0, error) : NM_OK;
 }
 
+void nm_future_cost_add(nm_future_cost *cost, const nm_generator *generator, uint32_t futures, double seconds) {
+    cost->seconds += seconds;
+    cost->passes += nm_generator_passes(generator);
+    cost->batches++;
+    cost->future_count += futures;
+    for (uint32_t i = 0; i < futures; ++i) {
+        const nm_generated_count one = nm_generator_count(generator, i);
+        cost->futures.passes += one.passes;
+        cost->futures.tokens += one.tokens;
+        cost->futures.agreed += one.agreed;
+    }
+}
+
 /// Samples [first, first + count) in one batch.
-static nm_status sample(nm_model_futures *f, const nm_future_request *r, const nm_tokens *tokens, uint32_t first,
-                        uint32_t count, nm_futures *out, nm_future_cost *cost, nm_error *error) {
+static nm_status sample(nm_model_futures *f, const nm_future_request *r, const nm_tokens *tokens,
+                        const nm_proposal *proposal, uint32_t first, uint32_t count, nm_futures *out,
+                        nm_future_cost *cost, nm_error *error) {
     const size_t size = (size_t)tokens->shape.agents * tokens->shape.steps * nm_token_channels(&tokens->config);
     const nm_arena_mark mark = nm_arena_get_mark(f->arena);
     nm_generation *batch = NM_ARENA_ARRAY(f->arena, nm_generation, count);
@@ -140,16 +156,14 @@ static nm_status sample(nm_model_futures *f, const nm_future_request *r, const n
         batch[i] = (nm_generation){.tokens = tokens,
                                    .feedback = r->feedback ? tokens->logged : NULL,
                                    .key = nm_future_key(r->scene, r->seed, first + i),
+                                   .proposal = proposal->values,
+                                   .proposed = proposal->proposed,
                                    .values = values + i * size};
     if (status == NM_OK && f->guidance) status = set_guidance(f, r->scene, tokens, count, error);
     const double start = nm_clock();
     nm_guide *asked = f->guidance || f->config.stop ? guide : NULL;
     if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, asked, f, error);
-    if (status == NM_OK && cost) {
-        cost->seconds += nm_clock() - start;
-        cost->passes += nm_generator_passes(f->generator);
-        cost->batches++;
-    }
+    if (status == NM_OK && cost) nm_future_cost_add(cost, f->generator, count, nm_clock() - start);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i)
         status = decode(f, r, tokens, values + i * size, first + i, out, error);
     nm_arena_release(f->arena, mark);
@@ -164,10 +178,15 @@ nm_status nm_model_futures_run(nm_model_futures *f, const nm_future_request *r, 
     nm_status status =
         nm_future_tokens_build(&f->keep, r->scene, r->current_step, r->task, NULL, f->arena, &tokens, error);
     if (status == NM_OK) status = allocate(r, NM_TOKEN_STEPS * f->keep.config.future, arena, out, error);
+    nm_proposal proposal = {0};
+    const double start = nm_clock();
+    if (status == NM_OK && nm_agreement_is_on(&f->config.generator.agreement))
+        status = nm_proposal_make(r->scene, &tokens, f->config.driver, f->arena, &proposal, error);
+    if (status == NM_OK && cost) cost->seconds += proposal.values ? nm_clock() - start : 0.0;
     const uint32_t batch = f->config.generator.scenes;
     for (uint32_t first = 0; status == NM_OK && first < r->samples; first += batch) {
         const uint32_t left = r->samples - first;
-        status = sample(f, r, &tokens, first, left < batch ? left : batch, out, cost, error);
+        status = sample(f, r, &tokens, &proposal, first, left < batch ? left : batch, out, cost, error);
     }
     return status;
 }

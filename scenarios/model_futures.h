@@ -4,6 +4,7 @@
 
 #include "nexus/generator.h"
 #include "nexus/guidance.h"
+#include "scenarios/future_proposal.h"
 #include "sim/metrics/futures.h"
 
 #ifdef __cplusplus
@@ -19,6 +20,7 @@ typedef struct nm_model_futures_config {
     /// Behaviour terms; max_tokens, encoding and dt are set here. Default: agents are pushed apart and back
     /// onto the road. All strengths 0: none.
     nm_guidance_config guidance;
+    nm_future_driver driver; ///< what proposes with generator.agreement; default IDM
     /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;
@@ -45,9 +47,11 @@ typedef struct nm_future_request {
 
 /// What it took.
 typedef struct nm_future_cost {
-    double seconds;  ///< sampling alone, maps encoded, tokens built and decoded outside
+    double seconds;  ///< sampling alone, maps encoded, tokens built and decoded outside; proposals included
     uint64_t passes; ///< of the network, of all batches together
     uint32_t batches;
+    nm_generated_count futures; ///< sums over futures; see nm_generator_count
+    uint64_t future_count;
 } nm_future_cost;
 
 /// out      its arrays are in `arena`; steps = 5 x tokens of the future. Everybody in the scene takes part, wanted or

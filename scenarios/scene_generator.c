@@ -16,13 +16,16 @@ struct nm_scene_generator {
     nm_arena *arena;            ///< of one batch
     nm_scene_request *requests; ///< [config.generator.scenes]
     nm_tokens **tokens;         ///< [config.generator.scenes] in the arena, shared by requests in succession
+    nm_proposal *proposals;     ///< [config.generator.scenes] in the arena, shared as tokens are
     nm_generation *batch;       ///< [config.generator.scenes]
     uint32_t count;
 };
 
 nm_scene_generator_config nm_scene_generator_config_default(void) {
-    return (nm_scene_generator_config){
-        .generator = nm_future_generator_default(), .agents = 160, .guidance = nm_future_guidance_default()};
+    return (nm_scene_generator_config){.generator = nm_future_generator_default(),
+                                       .agents = 160,
+                                       .guidance = nm_future_guidance_default(),
+                                       .driver = NM_DRIVER_IDM};
 }
 
 nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, const nm_scene_generator_config *config,
@@ -39,8 +42,9 @@ nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, co
     g->requests = calloc(scenes + 1u, sizeof *g->requests);
     g->tokens = calloc(scenes + 1u, sizeof *g->tokens);
     g->batch = calloc(scenes + 1u, sizeof *g->batch);
+    g->proposals = calloc(scenes + 1u, sizeof *g->proposals);
     nm_status status = NM_OK;
-    if (!g->arena || !g->builder || !g->requests || !g->tokens || !g->batch)
+    if (!g->arena || !g->builder || !g->requests || !g->tokens || !g->batch || !g->proposals)
         status = NM_ERROR(error, NM_E_MEMORY, "out of memory for a generator of scenes");
     if (status == NM_OK) status = nm_generator_create(model, &wide, &config->generator, &g->generator, error);
     if (status == NM_OK)
@@ -62,6 +66,7 @@ void nm_scene_generator_destroy(nm_scene_generator *g) {
     free(g->requests);
     free(g->tokens);
     free(g->batch);
+    free(g->proposals);
     free(g);
 }
 
@@ -128,11 +133,7 @@ static nm_status sample(nm_scene_generator *g, const nm_generation *scenes, uint
     nm_status status = g->guidance ? set_guidance(g, scenes, count, error) : NM_OK;
     const double start = nm_clock();
     if (status == NM_OK) status = nm_generator_run(g->generator, scenes, count, guide, g, error);
-    if (status == NM_OK && cost) {
-        cost->seconds += nm_clock() - start;
-        cost->passes += nm_generator_passes(g->generator);
-        cost->batches++;
-    }
+    if (status == NM_OK && cost) nm_future_cost_add(cost, g->generator, count, nm_clock() - start);
     return status;
 }
 
@@ -158,15 +159,35 @@ static nm_status sample_all(nm_scene_generator *g, nm_generated_scene *out, nm_f
     return status;
 }
 
-static nm_status prepare(nm_scene_generator *g, nm_error *error) {
+/// What is proposed for request `index`, where agreement is asked for.
+static nm_status propose(nm_scene_generator *g, uint32_t index, nm_future_cost *cost, nm_error *error) {
+    const double start = nm_clock();
+    g->proposals[index] = (nm_proposal){0};
+    if (!nm_agreement_is_on(&g->config.generator.agreement)) return NM_OK;
+    if (index > 0 && g->tokens[index] == g->tokens[index - 1]) {
+        g->proposals[index] = g->proposals[index - 1];
+        return NM_OK;
+    }
+    const nm_status status = nm_proposal_make(g->requests[index].scene, g->tokens[index], g->config.driver, g->arena,
+                                              &g->proposals[index], error);
+    if (cost) cost->seconds += nm_clock() - start;
+    return status;
+}
+
+static nm_status prepare(nm_scene_generator *g, nm_future_cost *cost, nm_error *error) {
     for (uint32_t i = 0; i < g->count; ++i) {
         const nm_scene_request *r = &g->requests[i];
         const nm_tokens *t = g->tokens[i];
         const size_t size = (size_t)t->shape.agents * t->shape.steps * nm_token_channels(&t->config);
         float *values = NM_ARENA_ARRAY(g->arena, float, size);
         if (!values) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", g->count);
-        g->batch[i] =
-            (nm_generation){.tokens = t, .key = nm_future_key(r->scene, r->seed, r->sample), .values = values};
+        const nm_status status = propose(g, i, cost, error);
+        if (status != NM_OK) return status;
+        g->batch[i] = (nm_generation){.tokens = t,
+                                      .key = nm_future_key(r->scene, r->seed, r->sample),
+                                      .proposal = g->proposals[i].values,
+                                      .proposed = g->proposals[i].proposed,
+                                      .values = values};
     }
     return NM_OK;
 }
@@ -201,7 +222,7 @@ nm_status nm_scene_generator_run(nm_scene_generator *g, nm_generated_scene *out,
         out[i] = (nm_generated_scene){0};
         nm_error_clear(&out[i].error);
     }
-    nm_status status = prepare(g, error);
+    nm_status status = prepare(g, cost, error);
     if (status == NM_OK && g->count) status = sample_all(g, out, cost, error);
     for (uint32_t i = 0; status == NM_OK && i < g->count; ++i) {
         if (out[i].status == NM_OK) make_scene(g, i, &out[i]);

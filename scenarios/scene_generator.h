@@ -19,6 +19,7 @@ typedef struct nm_scene_generator_config {
     nm_generator_config generator; ///< scenes = size of a batch; default 8
     uint32_t agents;               ///< of a scene at most, also if the model was trained with fewer; default 160
     nm_guidance_config guidance;   ///< as nm_model_futures_config
+    nm_future_driver driver;       ///< as nm_model_futures_config
     /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;

@@ -5,6 +5,7 @@
 #include "scenarios/scene_generator.h"
 #include "scenarios/store.h"
 #include "sim/world.h"
+#include "tools/agreement_option.h"
 #include "tools/cli.h"
 #include "tools/guidance_option.h"
 #include "tools/shipped_model.h"
@@ -18,7 +19,7 @@ typedef struct nm_generate_options {
     int64_t sources, adversaries;                ///< 0 = not given
     int list_kinds;
     // of the model
-    const char *store, *map, *model, *schedule, *solver, *task, *precision, *recording, *guidance;
+    const char *store, *map, *model, *schedule, *solver, *task, *precision, *recording, *guidance, *agree;
     nm_text_list scenes;
     double history;      ///< s; negative = each scene's own current step, else 2 s
     int64_t count, seed; ///< 0, -1 = not given
@@ -64,6 +65,8 @@ typedef struct nm_generate_run {
     nm_schedule schedule;
     nm_solver solver;
     nm_guidance_config guidance;
+    nm_agreement agreement;
+    nm_future_driver driver;
     char model_path[NM_MODEL_PATH];
     uint64_t model_hash; ///< nm_safetensors_hash
     nm_backend *backend;

@@ -54,6 +54,7 @@ static char *describe(const nm_generate_run *run, const nm_generate_parent *pare
     nm_json_integer(json, "levels", (uint64_t)run->options.levels);
     cJSON_AddStringToObject(json, "solver", nm_solver_name(run->solver));
     cJSON_AddStringToObject(json, "guidance", run->options.guidance);
+    if (nm_agreement_is_on(&run->agreement)) cJSON_AddStringToObject(json, "agree", run->options.agree);
     cJSON_AddStringToObject(json, "task", run->options.task);
     nm_json_integer(json, "seed", (uint64_t)run->options.seed);
     nm_json_integer(json, "sample", sample);

@@ -61,6 +61,9 @@ static int print_json(nm_generate_run *run) {
                   {"batches", t->cost.batches}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; ++i)
         nm_json_integer(document, counts[i].name, counts[i].value);
+    nm_json_number(document, "passes_per_future",
+                   t->cost.future_count ? (double)t->cost.futures.passes / (double)t->cost.future_count : NAN);
+    nm_json_number(document, "agreed_percent", percent(t->cost.futures.agreed, t->cost.futures.tokens));
     nm_json_number(document, "seconds", t->cost.seconds);
     nm_json_number(document, "seconds_per_scene", t->scenes ? t->cost.seconds / (double)t->scenes : NAN);
     add_checks(document, "generated", &t->made, t->scenes);
@@ -101,6 +104,10 @@ static int print_text(const nm_generate_run *run) {
     printf("generated %" PRIu64 " scenes from %" PRIu64 ", %" PRIu64 " agents; %" PRIu64 " passes in %u batches",
            t->scenes, t->parents, t->agents, t->cost.passes, t->cost.batches);
     if (t->scenes) printf(", %.3g s a scene", t->cost.seconds / (double)t->scenes);
+    if (nm_agreement_is_on(&run->agreement) && t->cost.future_count)
+        printf("\n%.1f passes a scene; %.0f %% of what was to be denoised finished early",
+               (double)t->cost.futures.passes / (double)t->cost.future_count,
+               percent(t->cost.futures.agreed, t->cost.futures.tokens));
     printf("\n\n");
     print_checks(t);
     printf("\n");

@@ -5,6 +5,7 @@
 
 #include "scenarios/groups.h"
 #include "scenarios/store.h"
+#include "tools/agreement_option.h"
 #include "tools/cli.h"
 #include "tools/guidance_option.h"
 #include "tools/scene_ids.h"
@@ -14,7 +15,7 @@
 enum { MOST_ROWS = 2 * (NM_SCORE_MODELS * NM_SCORE_SCHEDULES + 4) };
 
 typedef struct score_options {
-    const char *model, *data, *only, *task, *schedule, *solver, *csv, *agents, *precision, *groups, *guidance;
+    const char *model, *data, *only, *task, *schedule, *solver, *csv, *agents, *precision, *groups, *guidance, *agree;
     double history;
     int64_t samples, realism, levels, seed, limit;
     int no_baselines;
@@ -347,6 +348,7 @@ static int run_score(const nm_command *command, int argc, char **argv) {
                        .precision = "bf16",
                        .groups = "motion",
                        .guidance = NM_GUIDANCE_DEFAULT,
+                       .agree = "none",
                        .history = 2.0,
                        .samples = 6,
                        .levels = 2};
@@ -376,6 +378,7 @@ static int run_score(const nm_command *command, int argc, char **argv) {
          0, 0},
         {"solver", NM_OPTION_TEXT, &o.solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
         {"guidance", NM_OPTION_TEXT, &o.guidance, "TERMS", NM_GUIDANCE_HELP, 0, 0},
+        {"agree", NM_OPTION_TEXT, &o.agree, "TERMS", NM_AGREEMENT_HELP, 0, 0},
         {"seed", NM_OPTION_INTEGER, &o.seed, "N", "of the noise (default 0)", 0, 9e15},
         {"no-baselines", NM_OPTION_FLAG, &o.no_baselines, NULL, "models only", 0, 0},
         {"csv", NM_OPTION_TEXT, &o.csv, "F", "write the table there, too", 0, 0},
@@ -392,7 +395,8 @@ static int run_score(const nm_command *command, int argc, char **argv) {
     nm_score_sampling sampling = {.levels = (uint32_t)o.levels, .seed = (uint64_t)o.seed};
     if (nm_solver_parse(o.solver, &sampling.solver, &error) != NM_OK ||
         parse_schedules(o.schedule, &sampling, &error) != NM_OK ||
-        nm_guidance_option(o.guidance, &sampling.guidance, &error) != NM_OK)
+        nm_guidance_option(o.guidance, &sampling.guidance, &error) != NM_OK ||
+        nm_agreement_option(o.agree, &sampling.agreement, &sampling.driver, &error) != NM_OK)
         return nm_cli_usage(command, "%s", error.message);
     const char *paths[NM_SCORE_MODELS];
     uint32_t models = 0;

@@ -253,6 +253,10 @@ static cJSON *row_json(const nm_score_report *report, const nm_score_result *r) 
     nm_json_number(object, "seconds_per_scene", scene_seconds(r));
     nm_json_number(object, "response_seconds", response_seconds(report, r));
     nm_json_number(object, "passes", r->cost.batches ? (double)r->cost.passes / (double)r->cost.batches : NAN);
+    const double futures = r->cost.future_count ? (double)r->cost.future_count : NAN;
+    nm_json_number(object, "passes_per_future", (double)r->cost.futures.passes / futures);
+    nm_json_number(object, "agreed_share",
+                   r->cost.futures.tokens ? (double)r->cost.futures.agreed / (double)r->cost.futures.tokens : NAN);
     add_realism(object, report, r);
     return object;
 }

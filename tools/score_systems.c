@@ -34,6 +34,8 @@ static nm_status open_model(nm_score_models *m, uint32_t index, const char *path
         c.generator.schedule = s->schedule[i];
         c.generator.seed = s->seed;
         c.guidance = s->guidance;
+        c.generator.agreement = s->agreement;
+        c.driver = s->driver;
         c.stop = nm_cli_stop;
         status = nm_model_futures_create(one->model, &one->recipe, &c, &one->futures[i], error);
     }

@@ -23,6 +23,8 @@ typedef struct nm_score_sampling {
     nm_schedule schedule[NM_SCORE_SCHEDULES];
     int feedback[NM_SCORE_SCHEDULES]; ///< 1: what was finished is replaced by what happened, as in a closed loop
     nm_guidance_config guidance;
+    nm_agreement agreement;
+    nm_future_driver driver;
     uint64_t seed;
 } nm_score_sampling;
 
