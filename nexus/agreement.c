@@ -51,20 +51,22 @@ uint32_t nm_agreement_settle(const nm_agreement *agreement, const nm_agreement_t
                              const nm_denoise_input *in, float *x0, const float *proposal, const uint8_t *proposed,
                              uint8_t *settled) {
     const size_t channels = in->channels;
-    uint32_t count = 0;
-    int open = 0; // an earlier token of the agent is neither finished nor agreed on
+    uint32_t count = 0, taken = 0; // taken: of the agent
+    int open = 0;                  // an earlier token of the agent is neither finished nor agreed on
     memset(settled, 0, in->count);
     if (!nm_agreement_is_on(agreement)) return 0;
     for (uint32_t n = 0; n < in->count; n++) {
         const size_t at = n * channels;
-        if (n == 0 || in->scene[n] != in->scene[n - 1] || in->agent[n] != in->agent[n - 1]) open = 0;
+        if (n == 0 || in->scene[n] != in->scene[n - 1] || in->agent[n] != in->agent[n - 1]) open = 0, taken = 0;
         if (in->mask[at] != 0.0f) continue;
-        const int agrees = (!open || agreement->scattered) && proposed[n] &&
+        const int agrees = (!open || agreement->scattered) && (!agreement->most || taken < agreement->most) &&
+                           proposed[n] &&
                            nm_agreement_distance(agreement, tokens, in->time[n], x0 + at, proposal + at) < 1.0f;
         open |= !agrees;
         if (!agrees) continue;
         if (agreement->value == NM_AGREE_ON_PROPOSAL) memcpy(x0 + at, proposal + at, channels * sizeof *x0);
         settled[n] = agreement->value == NM_AGREE_ON_PROPOSAL ? NM_SETTLED_OTHERWISE : NM_SETTLED_AS_PREDICTED;
+        taken++;
         count++;
     }
     return count;

@@ -31,6 +31,8 @@ typedef struct nm_agreement {
     float speed;    ///< m/s a second ahead, [0, inf]
     nm_agreement_value value;
     int scattered; ///< 1 = also behind tokens that do not agree; default 0
+    uint32_t most; ///< tokens of an agent that a pass finishes; default 0: any number. Few leave guidance time to act
+                   ///< on those that follow
 } nm_agreement;
 
 /// NM_E_ARGUMENT for a threshold below 0 or not a number, or a value that there is not.

@@ -35,6 +35,12 @@ static int read_term(const char *name, size_t name_length, const char *text, siz
         *driver = word ? NM_DRIVER_PATH : NM_DRIVER_IDM;
     if (same(name, name_length, "keep") && (word = read_word(text, length, "model", "driver")) >= 0)
         agreement->value = word ? NM_AGREE_ON_PROPOSAL : NM_AGREE_ON_PREDICTION;
+    if (same(name, name_length, "most")) {
+        double most = 0.0;
+        if (!nm_decimal_parse(text, length, &most) || !(most >= 0.0 && most <= 1e6) || most != floor(most)) return 0;
+        agreement->most = (uint32_t)most;
+        return 1;
+    }
     if (same(name, name_length, "scattered") && (word = read_word(text, length, "0", "1")) >= 0)
         agreement->scattered = word;
     return word >= 0;
@@ -56,5 +62,5 @@ nm_status nm_agreement_option(const char *text, nm_agreement *agreement, nm_futu
     *agreement = (nm_agreement){0};
     return NM_ERROR(error, NM_E_ARGUMENT,
                     "--agree wants none, or both m= and mps=, 0 or more or inf, and perhaps by=idm or path, keep=model "
-                    "or driver, scattered=0 or 1");
+                    "or driver, most= a whole number, scattered=0 or 1");
 }

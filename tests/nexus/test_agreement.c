@@ -106,6 +106,10 @@ static void agreement_ends_with_disagreement(void **state) {
         assert_int_equal(settled[n], scattered[n] ? NM_SETTLED_OTHERWISE : 0);
         assert_memory_equal(x0 + n * CHANNELS, (scattered[n] ? proposal : kept) + n * CHANNELS, CHANNELS * sizeof *x0);
     }
+    a.most = 1; // the first of each agent
+    static const uint8_t few[ROWS] = {0, 1, 0, 0, 1, 0, 0, 0, 1};
+    assert_int_equal(nm_agreement_settle(&a, &tokens, &in, x0, proposal, proposed, settled), 3);
+    for (int n = 0; n < ROWS; n++) assert_int_equal(settled[n] != NM_NOT_SETTLED, few[n]);
     a.position = 0.0f;
     assert_int_equal(nm_agreement_settle(&a, &tokens, &in, x0, x0, proposed, settled), 0);
     for (int n = 0; n < ROWS; n++) assert_int_equal(settled[n], NM_NOT_SETTLED);
