@@ -271,8 +271,10 @@ static void test_any_batch(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_proposals_are_driven), cmocka_unit_test(test_goals_are_not_driven),
-        cmocka_unit_test(test_off),                  cmocka_unit_test(test_without_limits),
+        cmocka_unit_test(test_proposals_are_driven),
+        cmocka_unit_test(test_goals_are_not_driven),
+        cmocka_unit_test(test_off),
+        cmocka_unit_test(test_without_limits),
         cmocka_unit_test(test_any_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
