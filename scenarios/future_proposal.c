@@ -6,7 +6,7 @@
 #include "sim/baselines.h"
 
 const char *nm_future_driver_name(nm_future_driver driver) {
-    static const char *const names[NM_DRIVER_COUNT] = {"idm", "path"};
+    static const char *const names[NM_DRIVER_COUNT] = {"path", "idm"};
     NM_ASSERT(driver >= 0 && driver < NM_DRIVER_COUNT);
     return names[driver];
 }

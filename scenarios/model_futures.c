@@ -20,7 +20,7 @@ nm_model_futures_config nm_model_futures_config_default(void) {
     return (nm_model_futures_config){.generator = nm_future_generator_default(),
                                      .agents = 160,
                                      .guidance = nm_future_guidance_default(),
-                                     .driver = NM_DRIVER_IDM};
+                                     .driver = NM_DRIVER_PATH};
 }
 
 nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, const nm_model_futures_config *config,

@@ -20,7 +20,7 @@ typedef struct nm_model_futures_config {
     /// Behaviour terms; max_tokens, encoding and dt are set here. Default: agents are pushed apart and back
     /// onto the road. All strengths 0: none.
     nm_guidance_config guidance;
-    nm_future_driver driver; ///< what proposes with generator.agreement; default IDM
+    nm_future_driver driver; ///< what proposes with generator.agreement; default PATH
     /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;

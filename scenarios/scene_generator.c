@@ -25,7 +25,7 @@ nm_scene_generator_config nm_scene_generator_config_default(void) {
     return (nm_scene_generator_config){.generator = nm_future_generator_default(),
                                        .agents = 160,
                                        .guidance = nm_future_guidance_default(),
-                                       .driver = NM_DRIVER_IDM};
+                                       .driver = NM_DRIVER_PATH};
 }
 
 nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, const nm_scene_generator_config *config,

@@ -31,8 +31,8 @@ static int read_term(const char *name, size_t name_length, const char *text, siz
     int word = -1;
     if (same(name, name_length, "m")) return read_threshold(text, length, &agreement->position);
     if (same(name, name_length, "mps")) return read_threshold(text, length, &agreement->speed);
-    if (same(name, name_length, "by") && (word = read_word(text, length, "idm", "path")) >= 0)
-        *driver = word ? NM_DRIVER_PATH : NM_DRIVER_IDM;
+    if (same(name, name_length, "by") && (word = read_word(text, length, "path", "idm")) >= 0)
+        *driver = word ? NM_DRIVER_IDM : NM_DRIVER_PATH;
     if (same(name, name_length, "keep") && (word = read_word(text, length, "model", "driver")) >= 0)
         agreement->value = word ? NM_AGREE_ON_PROPOSAL : NM_AGREE_ON_PREDICTION;
     if (same(name, name_length, "most")) {
@@ -48,7 +48,7 @@ static int read_term(const char *name, size_t name_length, const char *text, siz
 
 nm_status nm_agreement_option(const char *text, nm_agreement *agreement, nm_future_driver *driver, nm_error *error) {
     *agreement = (nm_agreement){.position = -1.0f, .speed = -1.0f};
-    *driver = NM_DRIVER_IDM;
+    *driver = NM_DRIVER_PATH;
     const int none = strcmp(text, "none") == 0;
     int good = 1;
     while (!none && good) {
@@ -61,6 +61,6 @@ nm_status nm_agreement_option(const char *text, nm_agreement *agreement, nm_futu
     if (good && agreement->position >= 0.0f && agreement->speed >= 0.0f) return NM_OK;
     *agreement = (nm_agreement){0};
     return NM_ERROR(error, NM_E_ARGUMENT,
-                    "--agree wants none, or both m= and mps=, 0 or more or inf, and perhaps by=idm or path, keep=model "
+                    "--agree wants none, or both m= and mps=, 0 or more or inf, and perhaps by=path or idm, keep=model "
                     "or driver, most= a whole number, scattered=0 or 1");
 }

@@ -8,7 +8,7 @@
 #define NM_AGREEMENT_HELP                                                                                              \
     "finish states early on which the model and a driver model agree: none (default), or as in m=0.5,mps=0.5: so "     \
     "many "                                                                                                            \
-    "m and m/s a second ahead at most; by=idm (default) or path: who drives, keep=model (default) or driver: whose "   \
+    "m and m/s a second ahead at most; by=path (default) or idm: who drives, keep=model (default) or driver: whose "   \
     "state stays, most=N: half seconds of an agent a pass, scattered=1: also behind disagreement"
 
 /// "none" (off), or terms as above; thresholds may be "inf". NM_E_ARGUMENT.

@@ -156,7 +156,7 @@ static nm_futures run(stage *s, const nm_model_futures_config *config, nm_task_k
                                        .track = s->track,
                                        .seed = 5};
     nm_model_futures *futures;
-    nm_futures out;
+    nm_futures out = {0};
     nm_error error;
     nm_error_clear(&error);
     *cost = (nm_future_cost){0};
