@@ -16,6 +16,7 @@
 #define NM_NEXUS_OPS_OPS_H
 
 #include "nexus/ops/attention.h"
+#include "nexus/ops/block_attention.h"
 #include "nexus/ops/embed.h"
 #include "nexus/ops/linear.h"
 #include "nexus/ops/norm.h"
@@ -68,6 +69,9 @@ typedef struct nm_ops {
     nm_silu_backward *silu_backward;
     nm_attention_forward *attention;
     nm_attention_backward *attention_backward;
+    nm_block_select_forward *block_select;
+    nm_block_attention_forward *block_attention;
+    nm_block_attention_backward *block_attention_backward;
     nm_rotary *rotary;
     nm_assemble_forward *assemble;
     nm_sinusoid_forward *sinusoid;

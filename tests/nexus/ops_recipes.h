@@ -230,6 +230,117 @@ static inline void nm_test_rotary(nm_test_bench *bench, const nm_test_shape *sha
     nm_test_keep_sum(bench, "x", 0, 1, x);
 }
 
+// attention to blocks
+// -------------------------------------------------------------------------------------------------------------------
+
+enum { NM_TEST_BLOCK_TOKENS = 1024, NM_TEST_BLOCK_SCENES = 3 };
+
+/// Tokens in three scenes, the second of them empty, cut into blocks; the arrays are in the bench's backend.
+/// scene_blocks [tokens], nullable: how many blocks each token's scene has.
+static inline nm_block_set nm_test_blocks(nm_test_bench *bench, uint32_t tokens, uint32_t target,
+                                          uint32_t *scene_blocks) {
+    static nm_block_token token[NM_TEST_BLOCK_TOKENS];
+    static uint32_t rows[NM_TEST_BLOCK_TOKENS], offsets[NM_TEST_BLOCK_TOKENS], scenes[NM_TEST_BLOCK_SCENES + 1];
+    assert_true(tokens <= NM_TEST_BLOCK_TOKENS);
+    for (uint32_t i = 0; i < tokens; i++) {
+        token[i] = (nm_block_token){.scene = nm_test_below(&bench->random, 4) ? 0 : 2,
+                                    .time = nm_test_below(&bench->random, 9),
+                                    .x = 30 * nm_test_normal(&bench->random),
+                                    .y = 30 * nm_test_normal(&bench->random)};
+    }
+    const nm_block_arrays arrays = {.tokens = tokens,
+                                    .blocks = NM_TEST_BLOCK_TOKENS - 1,
+                                    .scenes = NM_TEST_BLOCK_SCENES,
+                                    .rows = rows,
+                                    .block_offsets = offsets,
+                                    .scene_blocks = scenes};
+    nm_block_config config = nm_block_config_default();
+    config.target = target;
+    nm_block_set set;
+    assert_int_equal(nm_block_partition(&config, token, tokens, NM_TEST_BLOCK_SCENES, &arrays, &set, NULL), NM_OK);
+    for (uint32_t i = 0; scene_blocks && i < tokens; i++)
+        scene_blocks[i] = scenes[token[i].scene + 1] - scenes[token[i].scene];
+    set.rows = nm_test_indices(bench, rows, tokens);
+    set.block_offsets = nm_test_indices(bench, offsets, set.blocks + 1);
+    set.scene_blocks = nm_test_indices(bench, scenes, NM_TEST_BLOCK_SCENES + 1);
+    return set;
+}
+
+/// Any selection: one query in eight attends to nothing, one to everything, the others to a third of the blocks. Bits
+/// of blocks that a scene has not got are 0.
+static inline nm_tensor nm_test_selection(nm_test_bench *bench, const nm_block_set *set, const uint32_t *blocks_of_row,
+                                          uint32_t heads) {
+    const uint32_t words = nm_block_words(set->max_scene_blocks) + 1, cols = heads * words;
+    uint32_t *host = calloc((size_t)set->tokens * cols + 1, sizeof *host);
+    assert_non_null(host);
+    for (uint32_t i = 0; i < set->tokens; i++) {
+        for (uint32_t h = 0; h < heads; h++) {
+            const uint32_t how = nm_test_below(&bench->random, 8);
+            for (uint32_t b = 0; b < blocks_of_row[i]; b++) {
+                const int in = how == 0 ? 0 : how == 1 ? 1 : nm_test_below(&bench->random, 3) == 0;
+                if (in) host[(size_t)i * cols + h * words + b / 32] |= 1u << b % 32;
+            }
+        }
+    }
+    const nm_tensor t = {nm_test_indices(bench, host, (size_t)set->tokens * cols), set->tokens, cols, cols, NM_U32};
+    free(host);
+    return t;
+}
+
+/// variant: bit 0 heads of 32 columns, bit 1 few blocks that are larger than a tile
+static inline void nm_test_block_attention(nm_test_bench *bench, const nm_test_shape *shape, int variant) {
+    const nm_ops *ops = bench->backend->ops;
+    const uint32_t heads = shape->heads, width = heads * (variant & 1 ? 32 : shape->depth);
+    const uint32_t tokens = shape->rows + (variant & 2 ? 290 : 41), target = variant & 2 ? 150 : 16;
+    static uint32_t blocks_of_row[NM_TEST_BLOCK_TOKENS];
+    const nm_block_set set = nm_test_blocks(bench, tokens, target, blocks_of_row);
+    nm_block_attention op = {.heads = heads, .blocks = &set};
+    op.selected = nm_test_selection(bench, &set, blocks_of_row, heads);
+    op.q = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE);
+    op.k = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE);
+    op.v = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE);
+    op.out = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE);
+    ops->block_attention(bench->backend, &op); // logsumexp is optional
+    nm_test_keep_sum(bench, "out alone", 0, 1, op.out);
+    op.logsumexp = nm_test_noise(bench, tokens, heads, NM_TEST_PLAIN);
+    ops->block_attention(bench->backend, &op);
+    nm_test_keep_sum(bench, "out", 0, 1, op.out);
+    nm_test_keep_sum(bench, "logsumexp", 0, 1, op.logsumexp);
+    nm_block_attention_grad grad = {.forward = op, .dout = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE)};
+    grad.dq = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE);
+    grad.dk = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE);
+    grad.dv = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE);
+    ops->block_attention_backward(bench->backend, &grad);
+    nm_test_keep_sum(bench, "dq", 0, 1, grad.dq); // as of attention
+    nm_test_keep_sum(bench, "dk", 0, 1, grad.dk);
+    nm_test_keep_sum(bench, "dv", 0, 1, grad.dv);
+}
+
+/// What a selection is made of; which pairs it selects is compared in test_block_attention.c. variant: bit 0 heads of
+/// 32 columns; above: tau = 0, 0.5, 1
+static inline void nm_test_block_select(nm_test_bench *bench, const nm_test_shape *shape, int variant) {
+    const uint32_t heads = shape->heads, width = heads * (variant & 1 ? 32 : shape->depth), tokens = shape->rows + 41;
+    const nm_block_set set = nm_test_blocks(bench, tokens, 16, NULL);
+    const uint32_t cols = heads * nm_block_words(set.max_scene_blocks), pairs = set.scenes * heads;
+    nm_block_select op = {.heads = heads, .blocks = &set, .tau = 0.5f * (float)(variant >> 1)};
+    op.q = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE);
+    op.k = nm_test_noise(bench, tokens, width, NM_TEST_COMPUTE);
+    op.means = nm_test_noise(bench, set.blocks, width, NM_TEST_PLAIN);
+    op.normaliser = nm_test_noise(bench, tokens, heads, NM_TEST_PLAIN);
+    op.kept = nm_test_noise(bench, pairs, 3, NM_TEST_PLAIN);
+    uint32_t *words = calloc((size_t)2 * pairs * NM_BLOCK_LEVELS + (size_t)tokens * cols, sizeof *words);
+    assert_non_null(words);
+    words[0] = 7; // none is zeroed by the caller
+    op.histogram = (nm_tensor){nm_test_indices(bench, words, (size_t)2 * pairs * NM_BLOCK_LEVELS), 2 * pairs,
+                               NM_BLOCK_LEVELS, NM_BLOCK_LEVELS, NM_U32};
+    op.selected = (nm_tensor){nm_test_indices(bench, words, (size_t)tokens * cols), tokens, cols, cols, NM_U32};
+    free(words);
+    bench->backend->ops->block_select(bench->backend, &op);
+    nm_test_keep(bench, "means", 1, op.means);
+    nm_test_keep_sum(bench, "normaliser", 1, 1, op.normaliser);
+    if (variant >> 1 != 1) nm_test_keep(bench, "kept", 0, op.kept); // one pair more or less, by rounding
+}
+
 // inputs
 // -------------------------------------------------------------------------------------------------------------------
 
@@ -364,6 +475,8 @@ static const nm_test_recipe nm_test_recipes[] = {
     {"layer_norm", nm_test_layer_norm, 8, 0},
     {"silu", nm_test_silu, 1, 0},
     {"attention", nm_test_attention, 10, 0},
+    {"block_attention", nm_test_block_attention, 4, 0},
+    {"block_select", nm_test_block_select, 6, 0},
     {"rotary", nm_test_rotary, 2, 0},
     {"assemble", nm_test_assemble, 8, 0},
     {"sinusoid", nm_test_sinusoid, 2, 0},

@@ -31,6 +31,11 @@ typedef struct nm_cpu_attention_sums {
     float *dk, *dv;
 } nm_cpu_attention_sums;
 
+/// A part of attention to blocks: the queries of blocks [first, end), all of one scene, for one head.
+typedef struct nm_cpu_block_part {
+    uint32_t scene, head, first, end;
+} nm_cpu_block_part;
+
 /// A part of a matrix: rows [row, row + rows), columns [col, col + cols).
 typedef struct nm_cpu_part {
     uint32_t row, rows, col, cols;
@@ -80,6 +85,28 @@ typedef struct nm_cpu_kernels {
                       float *scratch);
     void (*attention_grad)(const nm_attention_grad *op, nm_cpu_attention_part part, nm_cpu_attention_sums sums,
                            const nm_bf16_products *products, float *scratch);
+
+    /// Selection of blocks: a block's mean; then the normaliser of a part's queries and the levels of their pairs,
+    /// added to the histogram whatever other threads add there; then, given the cut, their bits.
+    size_t (*block_select_scratch)(const nm_block_select *op);
+    void (*block_means)(const nm_block_select *op, uint32_t block);
+    void (*block_measure)(const nm_block_select *op, nm_cpu_block_part part, float *scratch);
+    void (*block_mark)(const nm_block_select *op, nm_cpu_block_part part, uint32_t cut, float *scratch);
+    /// Attention to blocks, after the keys of all blocks were packed for the head: in tiles of NM_CPU_KEYS keys,
+    /// block_tile floats each, the first of block b at packed + b block_floats.
+    size_t (*block_tile)(const nm_block_attention *op, const nm_bf16_products *products);
+    void (*block_pack)(const nm_block_attention *op, uint32_t head, uint32_t block, const nm_bf16_products *products,
+                       float *to);
+    size_t (*block_attention_scratch)(const nm_block_attention *op);
+    void (*block_attention)(const nm_block_attention *op, nm_cpu_block_part part, const float *packed,
+                            size_t block_floats, const nm_bf16_products *products, float *scratch);
+    /// Writes dq of a part and adds to dk and dv [tokens + 16][D filled up to 16] of its head, which are in the order
+    /// of blocks; the second brings rows [first, first + count) of them to where they belong.
+    size_t (*block_attention_grad_scratch)(const nm_block_attention_grad *op, const nm_bf16_products *products);
+    void (*block_attention_grad)(const nm_block_attention_grad *op, nm_cpu_block_part part, float *dk, float *dv,
+                                 const nm_bf16_products *products, float *scratch);
+    void (*block_attention_grad_keys)(const nm_block_attention_grad *op, uint32_t head, uint32_t first, uint32_t count,
+                                      const float *dk, const float *dv);
 
     /// out[i] = f(x[i]) for the tests of accuracy: 'e' exp, 'g' gelu, 'h' gelu for results in bf16, 'G' and 'H' their
     /// slopes, 's' sigmoid, 'S' slope of SiLU, 'l' log2, 'n' sin, 'c' cos. count is a multiple of 16.

@@ -8,60 +8,6 @@ __host__ __device__ size_t shared_floats(uint32_t depth_own) {
     return (size_t)own_rows * depth_own + (size_t)2 * lane_rows * (depth_own + 1);
 }
 
-/// What a warp keeps of its four queries: the online softmax (Milakov and Gimelshein 2018). A lane holds columns
-/// lane, lane + 32, ... of the weighted sums, P of them.
-template <int P> struct state { float largest[rows_per_warp], sum[rows_per_warp], out[rows_per_warp][P]; };
-
-/// Adds up to 32 keys, one a lane. `valid`: the lane has one.
-template <int P>
-__device__ void add_keys(const attention_view &a, state<P> &s, float (&scores)[rows_per_warp], bool valid,
-                         uint32_t count, const float *values) {
-    const uint32_t lane = threadIdx.x;
-#pragma unroll
-    for (int i = 0; i < rows_per_warp; i++) {
-        const float score = valid ? scores[i] : -INFINITY;
-        const float largest = fmaxf(s.largest[i], warp_max(score));
-        const float weight = valid ? expf(score - largest) : 0.0f;
-        const float shrink = expf(s.largest[i] - largest); // 0 the first time
-        s.largest[i] = largest;
-        s.sum[i] = fmaf(s.sum[i], shrink, warp_sum(weight));
-        scores[i] = weight;
-#pragma unroll
-        for (int p = 0; p < P; p++) s.out[i][p] *= shrink;
-    }
-    for (uint32_t j = 0; j < count; j++) {
-        float value[P];
-#pragma unroll
-        for (int p = 0; p < P; p++) {
-            const uint32_t col = lane + 32 * p;
-            value[p] = col < a.depth ? values[j * a.depth_lanes + col] : 0.0f;
-        }
-#pragma unroll
-        for (int i = 0; i < rows_per_warp; i++) {
-            const float weight = __shfl_sync(0xFFFFFFFFu, scores[i], (int)j);
-#pragma unroll
-            for (int p = 0; p < P; p++) s.out[i][p] = fmaf(weight, value[p], s.out[i][p]);
-        }
-    }
-}
-
-template <int P>
-__device__ void write_queries(const attention_view &a, const state<P> &s, uint32_t head, const uint32_t *rows,
-                              uint32_t mine) {
-    const uint32_t lane = threadIdx.x;
-#pragma unroll
-    for (int i = 0; i < rows_per_warp; i++) {
-        if ((uint32_t)i >= mine) continue;
-        const float inverse = s.sum[i] != 0.0f ? 1.0f / s.sum[i] : 0.0f; // 0: no key
-#pragma unroll
-        for (int p = 0; p < P; p++) {
-            const uint32_t col = lane + 32 * p;
-            if (col < a.depth) store1(a.out, rows[i], head * a.depth + col, s.out[i][p] * inverse);
-        }
-        if (lane == 0 && present(a.logsumexp)) store1(a.logsumexp, rows[i], head, s.largest[i] + logf(s.sum[i]));
-    }
-}
-
 /// Block (group and tile of its queries, head). P columns of a head for each lane: depth <= 32 P.
 template <int P> __global__ void __launch_bounds__(32 * attention_warps) attention_kernel(attention_view a) {
     const uint32_t group = blockIdx.x / a.tiles, head = blockIdx.y;
@@ -102,7 +48,7 @@ template <int P> __global__ void __launch_bounds__(32 * attention_warps) attenti
                 scores[i] += pose_bias(a, head, features);
             }
         }
-        add_keys(a, s, scores, valid, count, v);
+        add_keys(a, s, scores, ~0u, valid, count, v);
     }
     write_queries(a, s, head, rows, mine);
 }

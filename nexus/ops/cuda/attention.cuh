@@ -127,5 +127,98 @@ __device__ inline float pose_bias(const attention_view &a, uint32_t head, const 
     return bias;
 }
 
+/// What a warp keeps of its four queries: the online softmax (Milakov and Gimelshein 2018). A lane holds columns
+/// lane, lane + 32, ... of the weighted sums, P of them.
+template <int P> struct state { float largest[rows_per_warp], sum[rows_per_warp], out[rows_per_warp][P]; };
+
+/// Adds up to 32 keys, one a lane, to the rows i with bit i of `chosen` (of the whole warp). `valid`: the lane has one.
+template <int P>
+__device__ inline void add_keys(const attention_view &a, state<P> &s, float (&scores)[rows_per_warp], uint32_t chosen,
+                                bool valid, uint32_t count, const float *values) {
+    const uint32_t lane = threadIdx.x;
+#pragma unroll
+    for (int i = 0; i < rows_per_warp; i++) {
+        if (!(chosen >> i & 1)) continue;
+        const float score = valid ? scores[i] : -INFINITY;
+        const float largest = fmaxf(s.largest[i], warp_max(score));
+        const float weight = valid ? expf(score - largest) : 0.0f;
+        const float shrink = expf(s.largest[i] - largest); // 0 the first time
+        s.largest[i] = largest;
+        s.sum[i] = fmaf(s.sum[i], shrink, warp_sum(weight));
+        scores[i] = weight;
+#pragma unroll
+        for (int p = 0; p < P; p++) s.out[i][p] *= shrink;
+    }
+    for (uint32_t j = 0; j < count; j++) {
+        float value[P];
+#pragma unroll
+        for (int p = 0; p < P; p++) {
+            const uint32_t col = lane + 32 * p;
+            value[p] = col < a.depth ? values[j * a.depth_lanes + col] : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < rows_per_warp; i++) {
+            if (!(chosen >> i & 1)) continue;
+            const float weight = __shfl_sync(0xFFFFFFFFu, scores[i], (int)j);
+#pragma unroll
+            for (int p = 0; p < P; p++) s.out[i][p] = fmaf(weight, value[p], s.out[i][p]);
+        }
+    }
+}
+
+template <int P>
+__device__ inline void write_queries(const attention_view &a, const state<P> &s, uint32_t head, const uint32_t *rows,
+                                     uint32_t mine) {
+    const uint32_t lane = threadIdx.x;
+#pragma unroll
+    for (int i = 0; i < rows_per_warp; i++) {
+        if ((uint32_t)i >= mine) continue;
+        const float inverse = s.sum[i] != 0.0f ? 1.0f / s.sum[i] : 0.0f; // 0: no key
+#pragma unroll
+        for (int p = 0; p < P; p++) {
+            const uint32_t col = lane + 32 * p;
+            if (col < a.depth) store1(a.out, rows[i], head * a.depth + col, s.out[i][p] * inverse);
+        }
+        if (lane == 0 && present(a.logsumexp)) store1(a.logsumexp, rows[i], head, s.largest[i] + logf(s.sum[i]));
+    }
+}
+
+/// sums[i] += the sum over the lanes j < count of lane j's factors[i] times its row of `others`, columns lane + 32 p.
+template <int P>
+__device__ inline void accumulate(const attention_view &a, const float (&factors)[rows_per_warp], uint32_t count,
+                                  const float *others, float (&sums)[rows_per_warp][P]) {
+    for (uint32_t j = 0; j < count; j++) {
+        float value[P];
+#pragma unroll
+        for (int p = 0; p < P; p++) {
+            const uint32_t col = threadIdx.x + 32 * p;
+            value[p] = col < a.depth ? others[j * a.depth_lanes + col] : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < rows_per_warp; i++) {
+            const float factor = __shfl_sync(0xFFFFFFFFu, factors[i], (int)j);
+#pragma unroll
+            for (int p = 0; p < P; p++) sums[i][p] = fmaf(factor, value[p], sums[i][p]);
+        }
+    }
+}
+
+template <int P>
+__device__ inline void write_rows(const attention_view &a, const view &to, uint32_t head, const uint32_t *rows,
+                                  uint32_t mine, const float (&sums)[rows_per_warp][P], float factor) {
+#pragma unroll
+    for (int i = 0; i < rows_per_warp; i++) {
+        if ((uint32_t)i >= mine) continue;
+#pragma unroll
+        for (int p = 0; p < P; p++) {
+            const uint32_t col = threadIdx.x + 32 * p;
+            if (col < a.depth) store1(to, rows[i], head * a.depth + col, sums[i][p] * factor);
+        }
+    }
+}
+
+/// delta [rows][heads] = out . dout, per row and head.
+void query_deltas(backend *b, nm_tensor out, nm_tensor dout, uint32_t heads, float *delta);
+
 } // namespace nm_cuda
 #endif

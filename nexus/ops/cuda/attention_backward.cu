@@ -53,40 +53,6 @@ __device__ pair pair_gradient(const gradient_view &g, uint32_t head, uint32_t qu
     return p;
 }
 
-/// sums[i] += the sum over the lanes j < count of lane j's factors[i] times its row of `others`, columns lane + 32 p.
-template <int P>
-__device__ void accumulate(const attention_view &a, const float (&factors)[rows_per_warp], uint32_t count,
-                           const float *others, float (&sums)[rows_per_warp][P]) {
-    for (uint32_t j = 0; j < count; j++) {
-        float value[P];
-#pragma unroll
-        for (int p = 0; p < P; p++) {
-            const uint32_t col = threadIdx.x + 32 * p;
-            value[p] = col < a.depth ? others[j * a.depth_lanes + col] : 0.0f;
-        }
-#pragma unroll
-        for (int i = 0; i < rows_per_warp; i++) {
-            const float factor = __shfl_sync(0xFFFFFFFFu, factors[i], (int)j);
-#pragma unroll
-            for (int p = 0; p < P; p++) sums[i][p] = fmaf(factor, value[p], sums[i][p]);
-        }
-    }
-}
-
-template <int P>
-__device__ void write_rows(const attention_view &a, const view &to, uint32_t head, const uint32_t *rows, uint32_t mine,
-                           const float (&sums)[rows_per_warp][P], float factor) {
-#pragma unroll
-    for (int i = 0; i < rows_per_warp; i++) {
-        if ((uint32_t)i >= mine) continue;
-#pragma unroll
-        for (int p = 0; p < P; p++) {
-            const uint32_t col = threadIdx.x + 32 * p;
-            if (col < a.depth) store1(to, rows[i], head * a.depth + col, sums[i][p] * factor);
-        }
-    }
-}
-
 /// The block's sums of the gradient of the pose weights: lanes, then warps in order. All threads call it.
 __device__ void write_pose_sums(const gradient_view &g, uint32_t head, float (&pose_sums)[NM_POSE_FEATURES]) {
     __shared__ float sums[attention_warps][NM_POSE_FEATURES];
@@ -249,6 +215,11 @@ cudaError_t prepare_attention_backward() {
     return cudaFuncSetAttribute(attention_grad_kernel<8, true>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 
+void query_deltas(backend *b, nm_tensor out, nm_tensor dout, uint32_t heads, float *delta) {
+    launch(b, delta_kernel, dim3((out.rows + attention_warps - 1) / attention_warps, heads), dim3(32, attention_warps),
+           0, view_of(out), view_of(dout), out.rows, heads, out.cols / heads, delta);
+}
+
 static void query_gradients(backend *b, gradient_view g, nm_tensor dpose_weight) {
     const attention_view &a = g.a;
     const dim3 grid(a.groups * a.tiles, a.heads), block(32, attention_warps);
@@ -307,9 +278,7 @@ void attention_backward(nm_backend *handle, const nm_attention_grad *op) {
     g.dv = view_of(op->dv);
     g.delta = reinterpret_cast<float *>(b->operands[0]);
     g.pose_partials = nullptr;
-    launch(b, delta_kernel, dim3((queries + attention_warps - 1) / attention_warps, forward->heads),
-           dim3(32, attention_warps), 0, view_of(forward->out), g.dout, queries, forward->heads, g.a.depth,
-           reinterpret_cast<float *>(b->operands[0]));
+    query_deltas(b, forward->out, op->dout, forward->heads, reinterpret_cast<float *>(b->operands[0]));
     if (queries) zero(handle, op->dq); // rows in no group
     if (keys && !forward->groups->shared_keys) {
         zero(handle, op->dk);

@@ -45,6 +45,9 @@ static void fill_table(nm_ops *table) {
     table->silu_backward = silu_backward;
     table->attention = attention;
     table->attention_backward = attention_backward;
+    table->block_select = block_select;
+    table->block_attention = block_attention;
+    table->block_attention_backward = block_attention_backward;
     table->rotary = rotary;
     table->assemble = assemble;
     table->sinusoid = sinusoid;
@@ -113,6 +116,7 @@ static nm_status find_device(int device, cudaDeviceProp *properties, nm_error *e
                         properties->name, properties->major, properties->minor);
     if (result == cudaSuccess) result = prepare_attention();
     if (result == cudaSuccess) result = prepare_attention_backward();
+    if (result == cudaSuccess) result = prepare_block_attention();
     if (result == cudaSuccess) return NM_OK;
     (void)cudaGetLastError();
     return NM_ERROR(error, NM_E_UNSUPPORTED, "GPU %d can not be used: %s", device, cudaGetErrorString(result));

@@ -99,6 +99,12 @@ nm_rotary rotary;
 cudaError_t prepare_attention();
 cudaError_t prepare_attention_backward();
 
+// block_attention.cu
+nm_block_select_forward block_select;
+nm_block_attention_forward block_attention;
+nm_block_attention_backward block_attention_backward;
+cudaError_t prepare_block_attention();
+
 // embed.cu
 nm_assemble_forward assemble;
 nm_sinusoid_forward sinusoid;

@@ -80,6 +80,11 @@ static inline unsigned __ballot_sync(unsigned, bool value) {
 static inline int __ffs(int bits) {
     return __builtin_ffs(bits);
 }
+static inline uint32_t atomicAdd(uint32_t *to, uint32_t value) {
+    const uint32_t before = *to;
+    *to += value;
+    return before;
+}
 static inline uint32_t min(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
