@@ -30,6 +30,7 @@
 #define NM_BENCHES(CORE, FULL, PICTURES) \
     CORE(sim) \
     CORE(denoise) \
+    CORE(attention) \
     CORE(train) \
     FULL(import) \
     FULL(export) \
