@@ -290,7 +290,7 @@ static nm_status measure_kind(field *f, int kind, uint32_t target, int repeats, 
     if (status == NM_OK) status = time_work(f, run_blocks, repeats, &r->ms[kind], &r->busy_ms[kind], error);
     if (status == NM_OK) status = count_flops(f, kind, r, error);
     if (status == NM_OK) {
-        double ms, busy_ms;
+        double ms = 0.0, busy_ms = 0.0;
         status = time_work(f, run_all_pairs, kind == 0 ? repeats : 1, &ms, &busy_ms, error);
         if (kind == 0) {
             r->packed_ms = ms * f->count / f->sampled;
