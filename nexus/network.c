@@ -93,6 +93,7 @@ void nm_pass_destroy(nm_pass *pass) {
     if (pass->recording) ops->release_recording(pass->backend, pass->recording);
     if (pass->block) ops->release(pass->backend, pass->block);
     if (pass->gradients.data) ops->release(pass->backend, pass->gradients.data);
+    nm_pass_release_links(pass);
     nm_batch_destroy(&pass->batch);
     nm_levels_destroy(&pass->level.distinct);
     nm_levels_destroy(&pass->time.distinct);
@@ -154,7 +155,7 @@ static void upload_groups(nm_pass *p) {
     upload_keys(p, &p->batch.map_by_agent, &p->to_map);
 }
 
-static void upload_levels(nm_pass *p, nm_embedding_acts *a, const float *values) {
+void nm_pass_upload_values(nm_pass *p, nm_embedding_acts *a, const float *values) {
     const uint32_t tokens = p->batch.tokens;
     nm_levels_find(&a->distinct, values, tokens);
     p->backend->ops->upload(p->backend, a->distinct.values, nm_tensor_rows(a->values, 0, a->distinct.count));
@@ -163,8 +164,7 @@ static void upload_levels(nm_pass *p, nm_embedding_acts *a, const float *values)
     upload_indices(p, a->distinct.rows, tokens, a->rows);
 }
 
-/// Whatever was recorded has addresses and shapes of another batch.
-static void forget_recording(nm_pass *p) {
+void nm_pass_forget_recording(nm_pass *p) {
     if (p->recording) p->backend->ops->release_recording(p->backend, p->recording);
     p->recording = NULL;
     p->recorded_levels = p->warm_levels = 0;
@@ -223,12 +223,13 @@ static void place_batch(nm_pass *p) {
                                  .points = p->batch.points,
                                  .token_groups = p->batch.by_agent.count,
                                  .time_groups = p->batch.by_time.count};
-    forget_recording(p);
+    nm_pass_forget_recording(p);
+    p->links.set = 0;
     const size_t used = nm_pass_cut(p, &sizes, p->block);
     NM_ASSERT(used <= p->bytes);
     upload_groups(p);
     if (p->model->config.rotary) p->backend->ops->upload(p->backend, p->batch.position, p->position);
-    upload_levels(p, &p->time, p->batch.time);
+    nm_pass_upload_values(p, &p->time, p->batch.time);
 }
 
 nm_status nm_pass_set_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
@@ -298,7 +299,7 @@ static nm_status upload_input(nm_pass *p, const nm_pass_input *in, nm_error *err
     ops->upload(p->backend, in->noised, p->noised);
     if (c->conditions) ops->upload(p->backend, in->condition, p->condition);
     if (c->pose_bias) ops->upload(p->backend, in->pose, p->pose);
-    upload_levels(p, &p->level, in->level);
+    nm_pass_upload_values(p, &p->level, in->level);
     return NM_OK;
 }
 
@@ -306,7 +307,7 @@ static nm_status upload_input(nm_pass *p, const nm_pass_input *in, nm_error *err
 static int record(nm_pass *p, uint32_t levels) {
     const nm_ops *ops = p->backend->ops;
     nm_error ignored; // an unrecorded pass does as well
-    forget_recording(p);
+    nm_pass_forget_recording(p);
     p->warm_levels = levels;
     if (ops->capture_begin(p->backend, &ignored) != NM_OK) return 0;
     nm_pass_forward(p);
@@ -441,7 +442,10 @@ double nm_pass_flops(const nm_pass *p) {
         const nm_layer_weights *w = &m->layers[i];
         sum += linear_flops(&w->modulation, n) + linear_flops(&w->qkv, n) + linear_flops(&w->projection, n) +
                linear_flops(&w->mlp.up, n) + linear_flops(&w->mlp.down, n);
-        pair_sum += i % 2 ? pairs(&b->by_time, &b->by_time) : pairs(&b->by_agent, &b->by_agent);
+        if (i % 2)
+            pair_sum += pairs(&b->by_time, &b->by_time);
+        else
+            pair_sum += p->links.set ? p->links.pairs : pairs(&b->by_agent, &b->by_agent);
     }
     return sum + 4.0 * m->config.hidden * pair_sum; // scores and weighted values
 }

@@ -39,6 +39,17 @@ typedef struct nm_pass_input {
 NM_API nm_status nm_pass_create(nm_model *model, const nm_batch_capacity *capacity, int training, nm_pass **pass,
                                 nm_error *error);
 NM_API void nm_pass_destroy(nm_pass *pass); ///< NULL is fine
+
+/// Room for lists of who attends to whom over time, and for keys that outlive a pass.
+typedef struct nm_link_capacity {
+    uint32_t groups, keys; ///< of nm_pass_links at most
+    uint32_t kept; ///< rows of keys and values that every temporal layer keeps from pass to pass, 0 in training: then
+                   ///< key rows are rows of the batch
+} nm_link_capacity;
+/// nm_pass_create for passes that are told who attends to whom (nm_pass_set_links). NM_E_LIMIT also for a size of
+/// NM_BATCH_MAX_ROWS or more. nm_pass_bytes does not count what the links take.
+NM_API nm_status nm_pass_create_linked(nm_model *model, const nm_batch_capacity *capacity,
+                                       const nm_link_capacity *links, int training, nm_pass **pass, nm_error *error);
 /// Bytes of the backend's memory that nm_pass_create takes, for printing before a run; for a capacity that it does not
 /// refuse.
 NM_API size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, int training);
@@ -52,6 +63,22 @@ NM_API nm_status nm_pass_set_scenes(nm_pass *pass, const nm_token_scene *scenes,
 /// nm_pass_set_scenes had them, stay encoded. See nm_batch_set_tokens for what is read and refused; after a failure
 /// there are no tokens.
 NM_API nm_status nm_pass_set_tokens(nm_pass *pass, const nm_token_scene *scenes, uint32_t count, nm_error *error);
+
+/// Who attends to whom in temporal layers, instead of all tokens of an agent to each other: group g of `queries`, rows
+/// of the batch, to group g of `keys`. Every row of the batch is in exactly one group; a key may be in several.
+///
+/// With kept rows a pass writes the keys and values of row n of the batch to kept row `first` + n of each temporal
+/// layer, keys as rotary time has turned them, and key rows are kept rows: those of this pass and those that earlier
+/// passes left. What nobody has written holds zeros. Without kept rows `first` is 0.
+typedef struct nm_pass_links {
+    const nm_row_lists *queries, *keys;
+    uint32_t first;
+    const float *time;     ///< [N] nullable: in the place of the batch's (nm_batch.time)
+    const float *position; ///< [N] of rotary time, nullable: in the place of the batch's
+} nm_pass_links;
+/// Holds for the tokens that are set, until others are. Copied. NM_E_LIMIT for more groups or keys than there is room
+/// for, or rows past the kept ones: there are no links then. A list that contradicts the above is a caller's bug.
+NM_API nm_status nm_pass_set_links(nm_pass *pass, const nm_pass_links *links, nm_error *error);
 NM_API const nm_batch *nm_pass_batch(const nm_pass *pass);
 NM_API const nm_model *nm_pass_model(const nm_pass *pass);
 

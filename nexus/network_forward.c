@@ -132,11 +132,24 @@ nm_attention nm_pass_layer_attention(const nm_pass *p, uint32_t layer) {
                        .groups = spatial ? &p->by_time : &p->by_agent,
                        .out = a->attended,
                        .logsumexp = a->logsumexp};
+    if (!spatial && p->links.set) {
+        op.groups = &p->links.groups;
+        if (p->links.kept) {
+            op.k = nm_tensor_cols(p->links.kept[layer / 2], 0, c->hidden);
+            op.v = nm_tensor_cols(p->links.kept[layer / 2], c->hidden, c->hidden);
+        }
+    }
     if (spatial && c->pose_bias) {
         op.query_pose = op.key_pose = p->pose;
         op.pose_weight = p->model->layers[layer].pose_weight;
     }
     return op;
+}
+
+/// Keys and values of this pass join those that are kept.
+static void keep_keys(nm_pass *p, uint32_t layer, nm_tensor kv) {
+    if (!p->links.set || !p->links.kept) return;
+    p->backend->ops->convert(p->backend, kv, nm_tensor_rows(p->links.kept[layer / 2], p->links.first, kv.rows));
 }
 
 static void trunk_layer(nm_pass *p, uint32_t layer, nm_tensor x) {
@@ -152,8 +165,9 @@ static void trunk_layer(nm_pass *p, uint32_t layer, nm_tensor x) {
     const nm_attention op = nm_pass_layer_attention(p, layer);
     if (layer % 2 == 0 && p->model->config.rotary) {
         p->backend->ops->rotary(p->backend, op.q, p->position, op.heads, 1);
-        p->backend->ops->rotary(p->backend, op.k, p->position, op.heads, 1);
+        p->backend->ops->rotary(p->backend, nm_tensor_cols(a->qkv, hidden, hidden), p->position, op.heads, 1);
     }
+    if (layer % 2 == 0) keep_keys(p, layer, nm_tensor_cols(a->qkv, hidden, 2 * hidden));
     p->backend->ops->attention(p->backend, &op);
     linear_gated(p, a->attended, &w->projection, x, m[2], a->middle, a->projected);
     norm_modulated(p, a->middle, m[3], m[4], a->mlp.normed, a->mlp.statistics);

@@ -50,6 +50,17 @@ typedef struct nm_embedding_acts {
     uint32_t *index, *offsets, *rows; ///< nm_lookup, backend memory
 } nm_embedding_acts;
 
+/// Temporal attention by lists (nm_pass_set_links).
+typedef struct nm_link_acts {
+    nm_link_capacity capacity;
+    int set;           ///< there are lists for the tokens at hand; else all tokens of an agent attend to each other
+    nm_groups groups;  ///< in `indices`
+    uint32_t *indices; ///< backend memory, owned
+    nm_tensor *kept;   ///< [blocks] [capacity.kept][2 H] compute type, owned: keys, then values; NULL without
+    uint32_t first;    ///< kept row of the batch's first token
+    double pairs;      ///< queries times keys over all groups
+} nm_link_acts;
+
 /// Gradients while they flow back; one set, reused layer by layer.
 typedef struct nm_pass_grads {
     nm_tensor stream;     ///< [N][H] of the residual stream
@@ -93,6 +104,7 @@ struct nm_pass {
     nm_tensor keys; ///< what tokens attend to: latents or polylines, [rows][H]
 
     nm_groups by_agent, by_time, to_map, among_latents, to_points;
+    nm_link_acts links;
     uint32_t *latent_offsets_host, *latent_rows_host; ///< for among_latents and to_map
 
     /// Where the backend can record (nm_ops.capture_begin): the forward pass over the batch that is set, and for how
@@ -127,5 +139,10 @@ nm_tensor nm_pass_gradient_of(const nm_pass *pass, nm_tensor parameter);
 void nm_pass_embed(nm_pass *pass, nm_embedding_acts *acts, const nm_embedding_weights *weights);
 nm_lookup nm_pass_lookup(const nm_embedding_acts *acts);
 nm_attention nm_pass_layer_attention(const nm_pass *pass, uint32_t layer);
+/// Which token has which of the distinct values, and these.
+void nm_pass_upload_values(nm_pass *pass, nm_embedding_acts *acts, const float *values);
+/// Whatever was recorded has addresses and shapes of another batch.
+void nm_pass_forget_recording(nm_pass *pass);
+void nm_pass_release_links(nm_pass *pass);
 
 #endif

@@ -231,6 +231,7 @@ typedef struct nm_token_frame {
 
 /// A scene as tokens. All arrays are in the arena that the scene was built with.
 typedef struct nm_tokens {
+    struct nm_tokens *next; ///< the same scene at a later step; NULL but from nm_block_parts_build
     nm_token_config config;
     nm_token_scene shape;  ///< for nm_batch_set; its pointers are those below
     uint32_t current_step; ///< of the scene
