@@ -128,12 +128,12 @@ static void rotate(nm_tokens *t, float angle) {
 }
 
 /// Leaves out agents: their tokens are not valid any more, and nobody attends to their map rows.
-static void drop(nm_tokens *t, float share, const nm_rng_key *base) {
+static void drop(nm_tokens *t, float share, const nm_rng_key *base, int by_id) {
     const uint32_t steps = t->shape.steps;
     uint32_t *owner = (uint32_t *)(uintptr_t)t->shape.map_agent;
     for (uint32_t a = 1; a < t->shape.agents; ++a) {
         nm_rng_key key = *base;
-        key.agent = a;
+        key.agent = by_id ? t->agent_id[a] : a;
         if (nm_rng_uniform(&key, 0) >= share) continue;
         for (uint32_t k = a * steps; k < (a + 1) * steps; ++k) t->valid[k] = t->known[k] = 0;
         for (uint32_t p = 0; owner && p < t->shape.points; ++p)
@@ -168,7 +168,8 @@ static void disturb(nm_tokens *t, float deviation, const nm_rng_key *base) {
     }
 }
 
-void nm_augment(const nm_augmentation *augmentation, uint64_t seed, uint64_t example, nm_tokens *tokens) {
+static void augment(const nm_augmentation *augmentation, uint64_t seed, uint64_t example, nm_tokens *tokens,
+                    int by_id) {
     const nm_rng_key key = {.seed = seed, .scene = example, .purpose = NM_PURPOSE_AUGMENT};
     float draws[4];
     for (uint32_t i = 0; i < 4; ++i) draws[i] = nm_rng_uniform(&key, i);
@@ -176,5 +177,13 @@ void nm_augment(const nm_augmentation *augmentation, uint64_t seed, uint64_t exa
     if (draws[0] < augmentation->mirror) nm_tokens_mirror(tokens);
     if (tokens->config.encoding == NM_TOKENS_EGO && augmentation->rotate > 0.0f)
         rotate(tokens, augmentation->rotate * (2.0f * draws[1] - 1.0f));
-    if (augmentation->drop > 0.0f) drop(tokens, augmentation->drop * draws[2], &key);
+    if (augmentation->drop > 0.0f) drop(tokens, augmentation->drop * draws[2], &key, by_id);
+}
+
+void nm_augment(const nm_augmentation *augmentation, uint64_t seed, uint64_t example, nm_tokens *tokens) {
+    augment(augmentation, seed, example, tokens, 0);
+}
+
+void nm_augment_parts(const nm_augmentation *augmentation, uint64_t seed, uint64_t example, nm_tokens *tokens) {
+    for (nm_tokens *part = tokens; part; part = part->next) augment(augmentation, seed, example, part, 1);
 }

@@ -24,6 +24,10 @@ NM_API nm_status nm_augmentation_check(const nm_augmentation *augmentation, nm_e
 /// Changes values, conditions, poses, map rows and which tokens are valid. Arrays are those that nm_tokens_build made.
 NM_API void nm_augment(const nm_augmentation *augmentation, uint64_t seed, uint64_t example, nm_tokens *tokens);
 
+/// The same for an example of several parts (blocks.h, nm_tokens.next): all are mirrored or none, and who is left out
+/// is so in all of them, which is why agents are drawn by their ids here.
+NM_API void nm_augment_parts(const nm_augmentation *augmentation, uint64_t seed, uint64_t example, nm_tokens *tokens);
+
 /// The mirror image of everything in the tokens but for `frame`, which goes on saying where the agents stand in the
 /// scene that was not mirrored; twice is the identity, bit for bit.
 NM_API void nm_tokens_mirror(nm_tokens *tokens);

@@ -67,9 +67,17 @@ nm_status nm_block_parts_build(const nm_token_map *token_map, const nm_scene *sc
     return status;
 }
 
-nm_status nm_block_cast_create(const nm_block_config *config, uint32_t first, uint32_t agents, nm_arena *arena,
-                               nm_block_cast *cast, nm_error *error) {
-    *cast = (nm_block_cast){.config = *config, .first = first, .most = agents};
+nm_status nm_block_example(const nm_token_map *token_map, const nm_scene *scene, const nm_token_request *request,
+                           const nm_block_config *config, uint32_t most, nm_arena *arena, nm_tokens *tokens,
+                           nm_error *error) {
+    if (!config->size) return nm_tokens_build(token_map, scene, request, arena, tokens, error);
+    if (!most) most = nm_block_parts(config, nm_token_map_config(token_map));
+    return nm_block_parts_build(token_map, scene, request, config, most, arena, tokens, error);
+}
+
+nm_status nm_block_cast_create(const nm_block_config *config, uint32_t agents, nm_arena *arena, nm_block_cast *cast,
+                               nm_error *error) {
+    *cast = (nm_block_cast){.config = *config, .most = agents};
     cast->track = NM_ARENA_ARRAY(arena, uint32_t, agents);
     if (!cast->track) return NM_ERROR(error, NM_E_MEMORY, "no memory for %u agents of a scene", agents);
     nm_block_cast_clear(cast);
@@ -112,7 +120,7 @@ void nm_block_cast_next(nm_block_cast *cast, const nm_tokens *tokens, uint8_t *v
         if (role[a].begins) i = strand_of(cast, NM_NONE);
         NM_ASSERT(i < cast->most);
         cast->track[i] = tokens->track[a];
-        role[a].strand = cast->first + i;
+        role[a].strand = i;
     }
     for (uint32_t a = 0; a < agents; ++a) {
         const uint8_t *from = tokens->valid + (size_t)a * steps;
@@ -120,7 +128,7 @@ void nm_block_cast_next(nm_block_cast *cast, const nm_tokens *tokens, uint8_t *v
         for (uint32_t t = 0; t < steps; ++t)
             valid[(size_t)a * steps + t] =
                 inside && from[t] && (in_block(c, &tokens->config, t) || (role[a].begins && t <= tokens->config.past));
-        if (inside && !from[end]) cast->track[role[a].strand - cast->first] = NM_NONE; // it left: comes back as another
+        if (inside && !from[end]) cast->track[role[a].strand] = NM_NONE; // it left: comes back as another
     }
 }
 
@@ -221,7 +229,7 @@ static uint32_t add_past(const nm_block_links *l, const run *r, uint32_t *rows, 
         const trace *t = &traces[i % memory];
         if (t->place > r->start - memory) rows[end++] = t->row;
     }
-    for (uint32_t row = r->begin; row < r->end && r->batch->refs[row].time <= l->config.past; ++row)
+    for (uint32_t row = r->begin; row < r->end && r->batch->refs[row].time <= r->part->past; ++row)
         if (place_of(r, row) > r->start - memory) rows[end++] = r->part->first + row;
     return end;
 }
@@ -246,7 +254,7 @@ static void leave(nm_block_links *l, const run *r, uint32_t row) {
 static void add_agent(nm_block_links *l, const run *r) {
     const nm_token_ref *refs = r->batch->refs;
     uint32_t block = r->begin, twins;
-    while (block < r->end && refs[block].time <= l->config.past) ++block;
+    while (block < r->end && refs[block].time <= r->part->past) ++block;
     for (twins = block; twins < r->end && refs[twins].time < r->part->steps; ++twins) continue;
     add_group(l, r, r->begin, block, 0);
     add_group(l, r, block, twins, 1);
@@ -266,8 +274,8 @@ void nm_block_links_add(nm_block_links *l, const nm_batch *batch, const nm_block
     l->first = part->first;
     for (uint32_t row = l->count; row < end;) {
         const nm_block_role *role = &part->role[batch->refs[row].agent];
-        run r = {batch, part, row, row, role->strand, offset, offset + l->config.past};
-        NM_ASSERT(role->strand < l->config.strands);
+        run r = {batch, part, row, row, part->strand + role->strand, offset, offset + part->past};
+        NM_ASSERT(role->strand != NM_NONE && r.strand < l->config.strands);
         while (r.end < end && batch->refs[r.end].agent == batch->refs[row].agent) ++r.end;
         if (role->begins) l->left[r.strand] = 0;
         add_agent(l, &r);

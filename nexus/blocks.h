@@ -69,21 +69,27 @@ NM_API nm_status nm_block_parts_build(const nm_token_map *token_map, const nm_sc
                                       const nm_token_request *request, const nm_block_config *config, uint32_t most,
                                       nm_arena *arena, nm_tokens *tokens, nm_error *error);
 
+/// An example to train on: nm_tokens_build without blocks; with blocks its parts, at most `most`, where 0 stands for as
+/// many as cover the future.
+NM_API nm_status nm_block_example(const nm_token_map *token_map, const nm_scene *scene, const nm_token_request *request,
+                                  const nm_block_config *config, uint32_t most, nm_arena *arena, nm_tokens *tokens,
+                                  nm_error *error);
+
 /// Who takes part in the parts of one scene, as agents come and go. An agent that stays keeps its strand, one of `most`
-/// numbers from `first` on. A caller's struct; its array is in an arena.
+/// numbers. A caller's struct; its array is in an arena.
 typedef struct nm_block_cast {
     nm_block_config config;
-    uint32_t first, most;
+    uint32_t most;
     uint32_t *track; ///< [most] whose strand it is, NM_NONE = free
 } nm_block_cast;
 /// Nobody yet, and at most `agents` in a part. NM_E_MEMORY.
-NM_API nm_status nm_block_cast_create(const nm_block_config *config, uint32_t first, uint32_t agents, nm_arena *arena,
+NM_API nm_status nm_block_cast_create(const nm_block_config *config, uint32_t agents, nm_arena *arena,
                                       nm_block_cast *cast, nm_error *error);
 NM_API void nm_block_cast_clear(nm_block_cast *cast); ///< nobody any more
 
 /// How an agent is in a part.
 typedef struct nm_block_role {
-    uint32_t strand; ///< NM_NONE = not at all: it has no valid token of the block
+    uint32_t strand; ///< the lowest that is free; NM_NONE = not at all: it has no valid token of the block
     int begins;      ///< 1 = it was not in the part before, up to the block's last token: its history is in this part
 } nm_block_role;
 
@@ -104,7 +110,6 @@ typedef struct nm_block_links nm_block_links;
 
 typedef struct nm_block_links_config {
     nm_block_config blocks;
-    uint32_t past;    ///< of the tokens
     uint32_t strands; ///< over all scenes
     uint32_t tokens;  ///< of a pass at most
 } nm_block_links_config;
@@ -122,8 +127,10 @@ NM_API void nm_block_links_forget(nm_block_links *links); ///< the past, too
 typedef struct nm_block_part {
     uint32_t scene;
     uint32_t number;           ///< of the part in its scene, from 0
+    uint32_t past;             ///< of the tokens' configuration
     uint32_t steps;            ///< T; tokens of time T and later are the noised copies of those T before
     const nm_block_role *role; ///< [A]
+    uint32_t strand;           ///< of all scenes' strands, that which strand 0 of this scene is
     uint32_t first;            ///< key row of the batch's row 0; the same for all parts of a pass
     int last;                  ///< 1 = no part comes after it
 } nm_block_part;

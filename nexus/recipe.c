@@ -78,12 +78,22 @@ static nm_status take_text(const cJSON *item, nm_recipe *r, nm_error *error) {
     return wrong(item, error);
 }
 
+/// "blocks" and "block_memory"; nm_block_config_check has the ranges.
+static nm_status take_blocks(const cJSON *item, nm_recipe *r, nm_error *error) {
+    const double value = item->valuedouble;
+    if (!cJSON_IsNumber(item) || !(value >= 0.0 && value <= 1024.0) || value != floor(value)) return wrong(item, error);
+    *(strcmp(item->string, "blocks") == 0 ? &r->blocks.size : &r->blocks.memory) = (uint32_t)value;
+    return NM_OK;
+}
+
 static nm_status take(const cJSON *item, nm_recipe *r, nm_error *error) {
     static const char *const texts[] = {"name", "prior", "encoding", "snr"};
     for (size_t i = 0; i < NUMBERS; ++i)
         if (strcmp(item->string, numbers[i].name) == 0) return take_number(item, i, &r->tokens, error);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i)
         if (strcmp(item->string, texts[i]) == 0) return take_text(item, r, error);
+    if (strcmp(item->string, "blocks") == 0 || strcmp(item->string, "block_memory") == 0)
+        return take_blocks(item, r, error);
     if (strcmp(item->string, "steps") != 0)
         return NM_ERROR(error, NM_E_FORMAT, "recipe of the model: there is no '%.60s'", item->string);
     const double steps = item->valuedouble;
@@ -108,6 +118,8 @@ nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *error) 
     nm_error_clear(&reason);
     if (status == NM_OK && nm_token_config_check(&recipe->tokens, &reason) != NM_OK)
         status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: %s", reason.message);
+    if (status == NM_OK && nm_block_config_check(&recipe->blocks, &recipe->tokens, &reason) != NM_OK)
+        status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: %s", reason.message);
     if (status == NM_OK && recipe->prior != NM_PRIOR_NONE && recipe->tokens.encoding != NM_TOKENS_AGENT)
         status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: only tokens in own frames have a prior");
     if (status == NM_OK && recipe->prior == NM_PRIOR_LANE && !recipe->tokens.paths)
@@ -128,6 +140,10 @@ char *nm_recipe_format(const nm_recipe *r) {
                              : numbers[i].kind == SWITCH ? (double)*(const int *)at
                                                          : (double)*(const uint32_t *)at;
         cJSON_AddNumberToObject(document, numbers[i].name, value);
+    }
+    if (r->blocks.size) {
+        cJSON_AddNumberToObject(document, "blocks", r->blocks.size);
+        cJSON_AddNumberToObject(document, "block_memory", r->blocks.memory);
     }
     char *text = cJSON_PrintUnformatted(document);
     cJSON_Delete(document);
@@ -176,7 +192,8 @@ static nm_status read_recipe(const char *path, nm_recipe *recipe, nm_error *erro
 
 nm_status nm_recipe_load(const char *path, nm_backend *backend, nm_model **model, nm_recipe *recipe, nm_error *error) {
     *model = NULL;
-    *recipe = (nm_recipe){.tokens = nm_token_config_default(NM_TOKENS_EGO), .name = "published"};
+    *recipe = (nm_recipe){
+        .tokens = nm_token_config_default(NM_TOKENS_EGO), .blocks = nm_block_config_default(), .name = "published"};
     nm_model *m = NULL;
     nm_status status = read_recipe(path, recipe, error);
     if (status == NM_OK) status = nm_model_load(path, NULL, backend, &m, error);

@@ -2,6 +2,7 @@
 #ifndef NM_NEXUS_RECIPE_H
 #define NM_NEXUS_RECIPE_H
 
+#include "nexus/blocks.h"
 #include "nexus/prior.h"
 
 #ifdef __cplusplus
@@ -13,8 +14,9 @@ typedef struct nm_recipe {
     nm_token_config tokens;
     nm_snr_schedule snr;
     nm_prior prior;
-    uint64_t steps; ///< of training
-    char name[64];  ///< of the model, for people
+    nm_block_config blocks; ///< size 0: all of the future at once, in any order; else block by block (block_cache.h)
+    uint64_t steps;         ///< of training
+    char name[64];          ///< of the model, for people
 } nm_recipe;
 
 /// Where `json` is silent the values of `recipe` stay; an unknown key, a value of the wrong type or out of range, and a

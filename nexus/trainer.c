@@ -14,7 +14,8 @@ struct nm_trainer {
     nm_loader *loader;
     nm_pass *pass;
     nm_optimizer *optimizer;
-    nm_token_scene *scenes; ///< [config.scenes]
+    nm_block_links *links;  ///< NULL without blocks
+    nm_token_scene *scenes; ///< [config.scenes * parts]
     // per token of the pass, host
     float *known, *mask, *noised, *condition, *pose, *noise; ///< [N][C], [N][K], [N][4]
     float *level, *alpha, *sigma, *weight;                   ///< [N]
@@ -30,6 +31,8 @@ nm_trainer_config nm_trainer_config_default(void) {
                                .steps = 10000,
                                .final_rate = 0.02f,
                                .snr = NM_SNR_COSINE,
+                               .blocks = nm_block_config_default(),
+                               .parts = 16,
                                .mask = nm_noise_mask_config_default(),
                                .optimizer = nm_optimizer_config_default()};
 }
@@ -49,6 +52,11 @@ nm_status nm_trainer_config_check(const nm_trainer_config *c, nm_error *error) {
         return NM_ERROR(error, NM_E_ARGUMENT, "rate is %g, not in 0..1", (double)c->rate);
     if (!(c->final_rate >= 0.0f && c->final_rate <= 1.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "final_rate is %g, not in 0..1", (double)c->final_rate);
+    if (c->blocks.size > 256 || (c->blocks.size && (c->blocks.memory < 1 || c->blocks.memory > 1024)))
+        return NM_ERROR(error, NM_E_ARGUMENT, "blocks of %u tokens that see %u before them, not 1..256 and 1..1024",
+                        c->blocks.size, c->blocks.memory);
+    if (c->blocks.size && (c->parts < 1 || c->parts > 1024))
+        return NM_ERROR(error, NM_E_ARGUMENT, "parts is %u, not in 1..1024", c->parts);
     if (c->steps < 1) return NM_ERROR(error, NM_E_ARGUMENT, "steps is 0");
     return nm_noise_mask_config_check(&c->mask, error);
 }
@@ -79,6 +87,23 @@ float nm_trainer_rate(const nm_trainer_config *c, uint64_t step) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Memory
 
+/// Scenes of the pass that one example is.
+static uint32_t parts_of(const nm_trainer_config *c) {
+    return c->blocks.size ? c->parts : 1;
+}
+
+static nm_status create_pass(nm_trainer *t, nm_error *error) {
+    const nm_trainer_config *c = &t->config;
+    const nm_batch_capacity capacity = {
+        .scenes = c->scenes * parts_of(c), .tokens = c->scenes * c->max_tokens, .points = c->scenes * c->max_map_rows};
+    if (!c->blocks.size) return nm_pass_create(t->model, &capacity, 1, &t->pass, error);
+    // strands are numbered by rows, see link
+    const nm_block_links_config links = {.blocks = c->blocks, .strands = capacity.tokens, .tokens = capacity.tokens};
+    const nm_link_capacity room = nm_block_links_capacity(&links);
+    const nm_status status = nm_block_links_create(&links, &t->links, error);
+    return status == NM_OK ? nm_pass_create_linked(t->model, &capacity, &room, 1, &t->pass, error) : status;
+}
+
 static nm_status allocate(nm_trainer *t, nm_error *error) {
     const nm_model_config *m = &t->model->config;
     const size_t tokens = (size_t)t->config.scenes * t->config.max_tokens + 1;
@@ -100,7 +125,7 @@ static nm_status allocate(nm_trainer *t, nm_error *error) {
         *floats[i].array = calloc(tokens * floats[i].width + 1, sizeof(float));
         complete = complete && *floats[i].array;
     }
-    t->scenes = calloc(t->config.scenes, sizeof *t->scenes);
+    t->scenes = calloc((size_t)t->config.scenes * parts_of(&t->config), sizeof *t->scenes);
     complete = complete && t->scenes;
     return complete ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for a trainer of %zu tokens", tokens - 1);
 }
@@ -115,12 +140,9 @@ nm_status nm_trainer_create(nm_model *model, nm_example_source source, const nm_
     t->model = model;
     t->source = source;
     t->config = *config;
-    const nm_batch_capacity capacity = {.scenes = config->scenes,
-                                        .tokens = config->scenes * config->max_tokens,
-                                        .points = config->scenes * config->max_map_rows};
     status = allocate(t, error);
     if (status == NM_OK) status = nm_loader_create(&model->config, config, pool, &t->loader, error);
-    if (status == NM_OK) status = nm_pass_create(model, &capacity, 1, &t->pass, error);
+    if (status == NM_OK) status = create_pass(t, error);
     if (status == NM_OK) status = nm_optimizer_create(model, &config->optimizer, &t->optimizer, error);
     if (status != NM_OK) {
         nm_trainer_destroy(t);
@@ -135,6 +157,7 @@ void nm_trainer_destroy(nm_trainer *t) {
     nm_loader_destroy(t->loader);
     nm_optimizer_destroy(t->optimizer);
     nm_pass_destroy(t->pass);
+    nm_block_links_destroy(t->links);
     void *parts[] = {t->scenes, t->known, t->mask,  t->noised, t->condition, t->pose,
                      t->noise,  t->level, t->alpha, t->sigma,  t->weight};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
@@ -160,13 +183,14 @@ static void copy(float *to, size_t first, const float *from, size_t count, size_
 static void gather(nm_trainer *t, const nm_loaded *loaded, uint32_t count, double share) {
     const nm_model_config *m = &t->model->config;
     const nm_batch *batch = nm_pass_batch(t->pass);
-    uint32_t noised = 0;
+    uint32_t noised = 0, scene = 0;
     for (uint32_t i = 0; i < count; ++i) noised += loaded[i].noised_count;
     const float each = (float)(share / noised);
     for (uint32_t i = 0; i < count; ++i) {
         const nm_loaded *e = &loaded[i];
-        const size_t first = batch->scene_tokens[i];
-        NM_ASSERT(batch->scene_tokens[i + 1] - first == e->count);
+        const size_t first = batch->scene_tokens[scene];
+        scene += e->scene_count;
+        NM_ASSERT(batch->scene_tokens[scene] - first == e->count);
         copy(t->known, first, e->known, e->count, m->channels);
         copy(t->mask, first, e->mask, e->count, m->channels);
         copy(t->noised, first, e->noised, e->count, m->channels);
@@ -180,6 +204,24 @@ static void gather(nm_trainer *t, const nm_loaded *loaded, uint32_t count, doubl
     }
 }
 
+/// Who sees whom. Each example has the strands that begin with the number of its first row: it has no more than rows.
+static nm_status link_parts(nm_trainer *t, const nm_loaded *loaded, uint32_t count, nm_error *error) {
+    const nm_batch *batch = nm_pass_batch(t->pass);
+    uint32_t scene = 0;
+    nm_block_links_forget(t->links);
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint32_t strand = batch->scene_tokens[scene];
+        for (uint32_t k = 0; k < loaded[i].scene_count; ++k) {
+            nm_block_part part = loaded[i].parts[k];
+            part.scene = scene++;
+            part.strand = strand;
+            nm_block_links_add(t->links, batch, &part);
+        }
+    }
+    const nm_pass_links links = nm_block_links_get(t->links);
+    return nm_pass_set_links(t->pass, &links, error);
+}
+
 /// The loss of the examples and, with `gradients`, the backward pass. `next`: what to make meanwhile; NULL = nothing.
 static nm_status run_pass(nm_trainer *t, const nm_load_order *order, const nm_load_order *next, int gradients,
                           double share, double *loss, nm_error *error) {
@@ -187,8 +229,11 @@ static nm_status run_pass(nm_trainer *t, const nm_load_order *order, const nm_lo
     nm_status status = nm_loader_get(t->loader, order, &loaded, error);
     if (status != NM_OK) return status;
     if (next) nm_loader_ahead(t->loader, next);
-    for (uint32_t i = 0; i < order->count; ++i) t->scenes[i] = loaded[i].tokens.shape;
-    status = nm_pass_set_scenes(t->pass, t->scenes, order->count, error);
+    uint32_t scenes = 0;
+    for (uint32_t i = 0; i < order->count; scenes += loaded[i++].scene_count)
+        memcpy(t->scenes + scenes, loaded[i].scenes, loaded[i].scene_count * sizeof *t->scenes);
+    status = nm_pass_set_scenes(t->pass, t->scenes, scenes, error);
+    if (status == NM_OK && t->links) status = link_parts(t, loaded, order->count, error);
     if (status != NM_OK) return status;
     gather(t, loaded, order->count, share);
     const nm_pass_input input = {.known = t->known,

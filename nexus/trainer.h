@@ -6,6 +6,7 @@
 #define NM_NEXUS_TRAINER_H
 
 #include "base/thread_pool.h"
+#include "nexus/blocks.h"
 #include "nexus/noise.h"
 #include "nexus/noise_mask.h"
 #include "nexus/optimizer.h"
@@ -16,7 +17,8 @@ extern "C" {
 #endif
 
 /// Makes example `number` in `arena`. Called from several threads at once, for different arenas; the same number gives
-/// the same tokens. History is what comes before token tokens->config.past + 1.
+/// the same tokens. History is what comes before token tokens->config.past + 1. With blocks (nm_trainer_config) an
+/// example is its parts, one after another through nm_tokens.next (nm_block_parts_build).
 typedef nm_status nm_make_example(void *context, uint64_t number, nm_arena *arena, nm_tokens *tokens, nm_error *error);
 typedef struct nm_example_source {
     void *context;
@@ -35,20 +37,23 @@ NM_API nm_status nm_loss_parse(const char *text, nm_loss_kind *kind, nm_error *e
 
 typedef struct nm_trainer_config {
     uint64_t seed;
-    uint32_t scenes;       ///< examples in a pass, 1..4096; default 16
-    uint32_t accumulate;   ///< passes whose gradients make one step, 1..4096; default 1
-    uint32_t max_tokens;   ///< of an example; default 32 * 21
-    uint32_t max_map_rows; ///< of an example; default 32 * 48
-    float rate;            ///< largest learning rate, > 0; default 3e-4
-    uint64_t warm_up;      ///< steps of linear rise; default 200
-    uint64_t steps;        ///< of the whole run: the rate falls along half a cosine to final_rate * rate at its
-                           ///< end and stays there; default 10000
-    float final_rate;      ///< [0, 1]; default 0.02
-    nm_snr_schedule snr;   ///< default cosine
-    nm_loss_kind loss;     ///< default published
-    nm_prior prior;        ///< default none
-    int ahead;             ///< 1: a thread of the trainer makes the examples of the next pass while this one is
-                           ///< computed, which changes no bit and pays where a GPU computes; default 0
+    uint32_t scenes;        ///< examples in a pass, 1..4096; default 16
+    uint32_t accumulate;    ///< passes whose gradients make one step, 1..4096; default 1
+    uint32_t max_tokens;    ///< of an example; default 32 * 21. With blocks of all parts, clean and noised: parts that
+                            ///< do not fit are left out
+    uint32_t max_map_rows;  ///< of an example (of all its parts); default 32 * 48
+    nm_block_config blocks; ///< size > 0: trains with the skip-causal mask of blocks.h; default none
+    uint32_t parts;         ///< with blocks: parts of an example at most, 1..1024; default 16
+    float rate;             ///< largest learning rate, > 0; default 3e-4
+    uint64_t warm_up;       ///< steps of linear rise; default 200
+    uint64_t steps;         ///< of the whole run: the rate falls along half a cosine to final_rate * rate at its
+                            ///< end and stays there; default 10000
+    float final_rate;       ///< [0, 1]; default 0.02
+    nm_snr_schedule snr;    ///< default cosine
+    nm_loss_kind loss;      ///< default published
+    nm_prior prior;         ///< default none
+    int ahead;              ///< 1: a thread of the trainer makes the examples of the next pass while this one is
+                            ///< computed, which changes no bit and pays where a GPU computes; default 0
     nm_noise_mask_config mask;
     nm_optimizer_config optimizer;
 } nm_trainer_config;

@@ -13,12 +13,16 @@ typedef struct nm_load_order {
     uint32_t count;
 } nm_load_order;
 
-/// One example, its tokens packed as a batch has them: what the network sees and what it is to say (nexus-core 2, 3).
-/// Clean tokens are given, the others are z = alpha x + sigma e, of what the prior leaves of the values.
+/// One example, the tokens of its scenes packed as a batch has them: what the network sees and what it is to say
+/// (nexus-core 2, 3). Clean tokens are given, the others are z = alpha x + sigma e, of what the prior leaves of the
+/// values.
 typedef struct nm_loaded {
-    nm_tokens tokens;                     ///< tokens.shape: for nm_pass_set_scenes
-    uint32_t count;                       ///< valid tokens, n
-    uint32_t noised_count;                ///< those that are not clean
+    nm_tokens tokens;
+    nm_token_scene *scenes; ///< [scene_count] for nm_pass_set_scenes
+    nm_block_part *parts;   ///< [scene_count] with blocks, else NULL; scene, strand are the pass's business
+    uint32_t scene_count;   ///< parts of the example; without blocks 1
+    uint32_t count;         ///< valid tokens, n
+    uint32_t noised_count;  ///< those that are not clean
     float *known, *mask, *noised, *noise; ///< [n][C]
     float *condition, *pose;              ///< [n][K], [n][4]; NULL where the model has none
     float *level, *alpha, *sigma;         ///< [n]

@@ -36,14 +36,18 @@ struct nm_training_set {
 };
 
 nm_training_set_config nm_training_set_config_default(nm_token_encoding encoding) {
-    return (nm_training_set_config){
-        .tokens = nm_token_config_default(encoding), .other_ego = 0.5f, .routes = 0.5f, .least_future = 4};
+    return (nm_training_set_config){.tokens = nm_token_config_default(encoding),
+                                    .other_ego = 0.5f,
+                                    .routes = 0.5f,
+                                    .least_future = 4,
+                                    .blocks = nm_block_config_default()};
 }
 
 nm_status nm_training_set_create(const nm_training_set_config *config, nm_training_set **set, nm_error *error) {
     *set = NULL;
     nm_status status = nm_token_config_check(&config->tokens, error);
     if (status == NM_OK) status = nm_augmentation_check(&config->augmentation, error);
+    if (status == NM_OK) status = nm_block_config_check(&config->blocks, &config->tokens, error);
     if (status != NM_OK) return status;
     if (!(config->other_ego >= 0.0f && config->other_ego <= 1.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "other_ego is %g, not in 0..1", (double)config->other_ego);
@@ -246,9 +250,12 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
                                     .seed = nm_hash64(c->seed ^ nm_hash64(number))};
         if (nm_rng_uniform(&key, 2) < c->other_ego)
             request.focus = other_ego(m->scene, request.current_step, nm_rng_uniform(&key, 3));
-        status = nm_tokens_build(m->map, m->scene, &request, arena, tokens, error);
+        status = nm_block_example(m->map, m->scene, &request, &c->blocks, c->parts, arena, tokens, error);
     }
-    if (status == NM_OK) nm_augment(&c->augmentation, c->seed, number, tokens);
+    if (status == NM_OK && c->blocks.size)
+        nm_augment_parts(&c->augmentation, c->seed, number, tokens);
+    else if (status == NM_OK)
+        nm_augment(&c->augmentation, c->seed, number, tokens);
     return status;
 }
 

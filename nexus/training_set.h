@@ -7,6 +7,7 @@
 #define NM_NEXUS_TRAINING_SET_H
 
 #include "nexus/augment.h"
+#include "nexus/blocks.h"
 #include "nexus/trainer.h"
 
 #ifdef __cplusplus
@@ -20,9 +21,11 @@ typedef struct nm_training_set_config {
     float
         other_ego; ///< [0, 1] share of examples in which a random vehicle is the ego, static tracks apart; default 0.5
     float routes;  ///< nm_token_request.routes, where tokens have paths; default 0.5
-    uint32_t least_future; ///< tokens of future that the recording covers, where the scene is long enough for it;
-                           ///< default 4
-    uint64_t seed;         ///< default 0
+    uint32_t least_future;  ///< tokens of future that the recording covers, where the scene is long enough for it;
+                            ///< default 4
+    uint64_t seed;          ///< default 0
+    nm_block_config blocks; ///< size > 0: examples are parts, one a block (blocks.h); default none
+    uint32_t parts;         ///< of an example at most; default 0 = those that cover the future
 } nm_training_set_config;
 NM_API nm_training_set_config nm_training_set_config_default(nm_token_encoding encoding);
 

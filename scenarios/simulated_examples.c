@@ -24,7 +24,8 @@ nm_simulated_config nm_simulated_config_default(nm_token_encoding encoding) {
                                  .maps = 64,
                                  .density = 40.0,
                                  .seconds = 15.0,
-                                 .routes = 0.5f};
+                                 .routes = 0.5f,
+                                 .blocks = nm_block_config_default()};
 }
 
 static nm_status check(const nm_simulated_config *c, nm_builtin_kind *kind, nm_error *error) {
@@ -34,7 +35,8 @@ static nm_status check(const nm_simulated_config *c, nm_builtin_kind *kind, nm_e
         return NM_ERROR(error, NM_E_ARGUMENT, "density is %g vehicles per km of lane, not 5..150", c->density);
     if (!(c->seconds >= 1.0 && c->seconds <= 120.0))
         return NM_ERROR(error, NM_E_ARGUMENT, "%g s before the current step, not 1..120", c->seconds);
-    const nm_status status = nm_token_config_check(&c->tokens, error);
+    nm_status status = nm_token_config_check(&c->tokens, error);
+    if (status == NM_OK) status = nm_block_config_check(&c->blocks, &c->tokens, error);
     if (status != NM_OK || strcmp(c->map, "all") == 0) return status;
     return nm_builtin_from_name(c->map, kind, error);
 }
@@ -134,7 +136,7 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
                                           .focus = NM_NONE,
                                           .routes = e->config.routes,
                                           .seed = nm_hash64(e->config.seed ^ nm_hash64(number))};
-        status = nm_tokens_build(v->pieces, scene, &request, arena, tokens, error);
+        status = nm_block_example(v->pieces, scene, &request, &e->config.blocks, e->config.parts, arena, tokens, error);
         nm_scene_destroy(scene);
     }
     return status;

@@ -3,6 +3,7 @@
 #ifndef NM_SCENARIOS_SIMULATED_EXAMPLES_H
 #define NM_SCENARIOS_SIMULATED_EXAMPLES_H
 
+#include "nexus/blocks.h"
 #include "nexus/trainer.h"
 #include "sim/builtin.h"
 
@@ -20,6 +21,8 @@ typedef struct nm_simulated_config {
                     ///< default 15
     float routes;   ///< nm_token_request.routes, where tokens have paths; default 0.5
     uint64_t seed;
+    nm_block_config blocks; ///< as in nm_training_set_config; default none
+    uint32_t parts;
 } nm_simulated_config;
 NM_API nm_simulated_config nm_simulated_config_default(nm_token_encoding encoding);
 

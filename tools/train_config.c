@@ -101,6 +101,9 @@ static const nm_config_field top_fields[] = {
     FIELD("steps", NM_CONFIG_U64, nm_train_config, trainer.steps, 1, 1e12),
     FIELD("scenes", NM_CONFIG_U32, nm_train_config, trainer.scenes, 1, 4096),
     FIELD("accumulate", NM_CONFIG_U32, nm_train_config, trainer.accumulate, 1, 4096),
+    FIELD("blocks", NM_CONFIG_U32, nm_train_config, trainer.blocks.size, 0, 256),
+    FIELD("block_memory", NM_CONFIG_U32, nm_train_config, trainer.blocks.memory, 1, 1024),
+    FIELD("block_parts", NM_CONFIG_U32, nm_train_config, set.parts, 0, 1024),
     CHOICE("precision", nm_train_config, precision, precisions),
     FIELD("checkpoint_seconds", NM_CONFIG_U32, nm_train_config, checkpoint_seconds, 1, 1e6),
     FIELD("shard_mb", NM_CONFIG_F64, nm_train_config, shard_mb, 0.01, 1e5),
@@ -291,7 +294,13 @@ static nm_status check(nm_train_config *c, nm_error *error) {
     nm_status status = nm_token_config_check(tokens, error);
     if (status == NM_OK) status = nm_model_config_check(&c->model, error);
     if (status == NM_OK) status = nm_trainer_config_check(&c->trainer, error);
+    if (status == NM_OK) status = nm_block_config_check(&c->trainer.blocks, tokens, error);
     if (status != NM_OK) return status;
+    for (int i = 0; i < 2 && !c->trainer.blocks.size; ++i) {
+        static const char *const of_blocks[] = {"block_memory", "block_parts"};
+        if (cJSON_GetObjectItemCaseSensitive(c->document, of_blocks[i]))
+            return NM_ERROR(error, NM_E_FORMAT, "%s changes nothing without blocks", of_blocks[i]);
+    }
     if (c->trainer.prior != NM_PRIOR_NONE && tokens->encoding != NM_TOKENS_AGENT)
         return NM_ERROR(error, NM_E_FORMAT, "noise.prior is '%s', which only tokens.encoding 'agent' has",
                         nm_prior_name(c->trainer.prior));
@@ -317,13 +326,23 @@ static nm_status check(nm_train_config *c, nm_error *error) {
 
 static nm_status derive(nm_train_config *c, nm_error *error) {
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(c->document, "name");
-    c->recipe = (nm_recipe){.tokens = c->set.tokens, .snr = c->trainer.snr, .prior = c->trainer.prior};
+    c->recipe = (nm_recipe){
+        .tokens = c->set.tokens, .snr = c->trainer.snr, .prior = c->trainer.prior, .blocks = c->trainer.blocks};
     if (name && (!cJSON_IsString(name) || strlen(name->valuestring) >= sizeof c->recipe.name))
         return NM_ERROR(error, NM_E_FORMAT, "name must be a text of at most 63 bytes");
     snprintf(c->recipe.name, sizeof c->recipe.name, "%s", name ? name->valuestring : default_name);
     const nm_token_config *t = &c->set.tokens;
+    const nm_block_config *blocks = &c->trainer.blocks;
     c->trainer.max_tokens = t->agents * nm_token_count(t);
     c->trainer.max_map_rows = nm_token_map_rows(t, t->agents);
+    c->set.blocks = *blocks;
+    if (!blocks->size) return NM_OK;
+    c->trainer.parts = c->set.parts ? c->set.parts : nm_block_parts(blocks, t);
+    // every block is there twice; and as many histories as agents once more, of those who come later
+    const uint64_t tokens = 2 * (uint64_t)t->agents * (t->past + 1 + (uint64_t)c->trainer.parts * blocks->size);
+    const uint64_t rows = (uint64_t)c->trainer.max_map_rows * c->trainer.parts;
+    c->trainer.max_tokens = tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX; // which the trainer refuses
+    c->trainer.max_map_rows = rows < UINT32_MAX ? (uint32_t)rows : UINT32_MAX;
     return NM_OK;
 }
 

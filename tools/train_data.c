@@ -120,6 +120,8 @@ static nm_status open_simulation(const nm_train_config *config, const nm_train_p
     c.map = part->path;
     c.density = part->density;
     c.routes = config->set.routes;
+    c.blocks = config->set.blocks;
+    c.parts = config->set.parts;
     c.maps = part->maps;
     c.seed = seed + data->simulated_count;
     nm_simulated_examples **examples = &data->simulated[data->simulated_count];

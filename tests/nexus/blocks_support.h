@@ -74,7 +74,7 @@ static inline void tell_story(block_story *s, uint64_t seed, const nm_block_conf
     nm_error error;
     s->arena = nm_arena_create(0);
     assert_non_null(s->arena);
-    assert_int_equal(nm_block_cast_create(config, 0, TRACKS, s->arena, &s->cast, &error), NM_OK);
+    assert_int_equal(nm_block_cast_create(config, TRACKS, s->arena, &s->cast, &error), NM_OK);
     for (uint32_t i = 0; i < PARTS; ++i) tell_part(s, seed, i, model);
 }
 

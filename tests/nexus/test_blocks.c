@@ -16,13 +16,18 @@ typedef struct whole {
 enum { MOST_TOKENS = TRACKS * PARTS * 2 * STEPS };
 
 static nm_block_links_config links_config(const nm_block_config *blocks) {
-    return (nm_block_links_config){.blocks = *blocks, .past = PAST, .strands = TRACKS, .tokens = MOST_TOKENS};
+    return (nm_block_links_config){.blocks = *blocks, .strands = TRACKS, .tokens = MOST_TOKENS};
 }
 
 static void add_part(nm_block_links *links, const nm_batch *batch, const block_story *s, uint32_t scene,
                      uint32_t number, uint32_t first, int last) {
-    const nm_block_part part = {
-        .scene = scene, .number = number, .steps = STEPS, .role = s->part[number].role, .first = first, .last = last};
+    const nm_block_part part = {.scene = scene,
+                                .number = number,
+                                .past = PAST,
+                                .steps = STEPS,
+                                .role = s->part[number].role,
+                                .first = first,
+                                .last = last};
     nm_block_links_add(links, batch, &part);
 }
 
