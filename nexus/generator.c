@@ -108,6 +108,9 @@ nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm
     *generator = NULL;
     if (config->scenes < 1 || config->scenes > 4096)
         return NM_ERROR(error, NM_E_ARGUMENT, "%u scenes at once, not 1..4096", config->scenes);
+    if (recipe->blocks.size)
+        return NM_ERROR(error, NM_E_ARGUMENT, "the model was trained on blocks of %u tokens: it knows no other order",
+                        recipe->blocks.size);
     nm_status status = nm_token_config_check(&recipe->tokens, error);
     if (status == NM_OK) status = nm_recipe_check(recipe, model, error);
     if (status != NM_OK) return status;

@@ -33,6 +33,7 @@ NM_API nm_generator_config nm_generator_config_default(void);
 typedef struct nm_generator nm_generator;
 
 /// The model is borrowed and must outlive it; the recipe is copied. NM_E_ARGUMENT, NM_E_LIMIT for a value out of range;
+/// NM_E_ARGUMENT for a recipe with blocks, which are for block_generator.h;
 /// NM_E_FORMAT for a recipe that is not the model's (nm_recipe_check); NM_E_MEMORY.
 NM_API nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
                                      nm_generator **generator, nm_error *error);

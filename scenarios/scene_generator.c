@@ -11,7 +11,8 @@ struct nm_scene_generator {
     nm_scene_generator_config config;
     nm_future_tokens keep;
     nm_generator *generator;
-    nm_guidance *guidance; ///< NULL: none
+    nm_block_rollout *rollout; ///< in the place of generator and guidance, with models trained on blocks
+    nm_guidance *guidance;     ///< NULL: none
     nm_scene_builder *builder;
     nm_arena *arena;            ///< of one batch
     nm_scene_request *requests; ///< [config.generator.scenes]
@@ -26,6 +27,24 @@ nm_scene_generator_config nm_scene_generator_config_default(void) {
                                        .agents = 160,
                                        .guidance = nm_future_guidance_default(),
                                        .driver = NM_DRIVER_PATH};
+}
+
+static nm_status create_sampler(nm_scene_generator *g, nm_model *model, const nm_recipe *wide, nm_error *error) {
+    const nm_scene_generator_config *c = &g->config;
+    if (wide->blocks.size) {
+        const nm_block_rollout_config config = {.generator = c->generator,
+                                                .agents = c->agents,
+                                                .guidance = c->guidance,
+                                                .stop = c->stop,
+                                                .stop_context = c->stop_context};
+        return nm_block_rollout_create(model, wide, &config, &g->rollout, error);
+    }
+    if (c->steps && c->steps != NM_TOKEN_STEPS * wide->tokens.future)
+        return NM_ERROR(error, NM_E_ARGUMENT, "the model writes %u steps, not %u: only models trained on blocks go on",
+                        NM_TOKEN_STEPS * wide->tokens.future, c->steps);
+    const nm_status status = nm_generator_create(model, wide, &c->generator, &g->generator, error);
+    if (status != NM_OK) return status;
+    return nm_future_guidance_create(&c->guidance, &wide->tokens, c->generator.scenes, &g->guidance, error);
 }
 
 nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, const nm_scene_generator_config *config,
@@ -46,9 +65,7 @@ nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, co
     nm_status status = NM_OK;
     if (!g->arena || !g->builder || !g->requests || !g->tokens || !g->batch || !g->proposals)
         status = NM_ERROR(error, NM_E_MEMORY, "out of memory for a generator of scenes");
-    if (status == NM_OK) status = nm_generator_create(model, &wide, &config->generator, &g->generator, error);
-    if (status == NM_OK)
-        status = nm_future_guidance_create(&config->guidance, &wide.tokens, scenes, &g->guidance, error);
+    if (status == NM_OK) status = create_sampler(g, model, &wide, error);
     if (status == NM_OK)
         *generator = g;
     else
@@ -59,6 +76,7 @@ nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, co
 void nm_scene_generator_destroy(nm_scene_generator *g) {
     if (!g) return;
     nm_generator_destroy(g->generator);
+    nm_block_rollout_destroy(g->rollout);
     nm_guidance_destroy(g->guidance);
     nm_future_tokens_release(&g->keep);
     nm_scene_builder_destroy(g->builder);
@@ -79,6 +97,8 @@ static int same_tokens(const nm_scene_request *a, const nm_scene_request *b) {
 
 nm_status nm_scene_generator_add(nm_scene_generator *g, const nm_scene_request *request, nm_error *error) {
     NM_ASSERT(request->scene && (request->task == NM_TASK_FREE || request->task == NM_TASK_GOAL));
+    if (g->rollout && (request->task != NM_TASK_FREE || request->bound))
+        return NM_ERROR(error, NM_E_ARGUMENT, "a model trained on blocks knows no goals: the task must be free");
     if (g->count == g->config.generator.scenes)
         return NM_ERROR(error, NM_E_LIMIT, "a batch holds %u scenes", g->config.generator.scenes);
     const int shared = g->count && same_tokens(&g->requests[g->count - 1], request);
@@ -137,15 +157,58 @@ static nm_status sample(nm_scene_generator *g, const nm_generation *scenes, uint
     return status;
 }
 
+/// Those who are there at the current step.
+static uint32_t count_agents(const nm_scene_request *r, const nm_tokens *tokens) {
+    uint32_t count = 0;
+    for (uint32_t a = 0; a < tokens->shape.agents; ++a)
+        count += r->scene->valid[nm_scene_at(r->scene, tokens->track[a], r->current_step)] != 0;
+    return count;
+}
+
+/// Block by block, if the model was trained so: scenes [first, first + count) of the batch.
+static nm_status roll_out(nm_scene_generator *g, uint32_t first, uint32_t count, nm_generated_scene *out,
+                          nm_future_cost *cost, nm_error *error) {
+    nm_block_request *requests = NM_ARENA_ARRAY(g->arena, nm_block_request, count);
+    const nm_scene **scenes = NM_ARENA_ARRAY(g->arena, const nm_scene *, count);
+    if (!requests || !scenes) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", count);
+    for (uint32_t i = 0; i < count; ++i) {
+        const nm_scene_request *from = &g->requests[first + i];
+        requests[i] =
+            (nm_block_request){.scene = from->scene,
+                               .current_step = from->current_step,
+                               .key = nm_future_key(from->scene, from->seed, from->sample),
+                               .output = {.parameters = from->parameters, .seed = from->seed, .parent = from->parent}};
+    }
+    const uint32_t steps = g->config.steps ? g->config.steps : NM_TOKEN_STEPS * g->keep.config.future;
+    nm_block_cost spent = {0};
+    const nm_status status = nm_block_rollout_run(g->rollout, requests, count, steps, scenes, &spent, error);
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
+        out[first + i].scene = scenes[i];
+        out[first + i].agents = count_agents(&g->requests[first + i], g->tokens[first + i]);
+    }
+    if (status != NM_OK || !cost) return status;
+    cost->seconds += spent.sampling;
+    cost->passes += spent.passes;
+    cost->batches++;
+    return NM_OK;
+}
+
+/// Samples scenes [first, first + count) of the batch, and makes them where that belongs together.
+static nm_status sample_some(nm_scene_generator *g, uint32_t first, uint32_t count, nm_generated_scene *out,
+                             nm_future_cost *cost, nm_error *error) {
+    if (g->rollout) return roll_out(g, first, count, out, cost, error);
+    return sample(g, &g->batch[first], count, cost, error);
+}
+
 /// All together; where something came out that is not finite, one by one, so that only its own request fails.
 static nm_status sample_all(nm_scene_generator *g, nm_generated_scene *out, nm_future_cost *cost, nm_error *error) {
     nm_error first;
     nm_error_clear(&first);
-    nm_status status = sample(g, g->batch, g->count, cost, &first);
+    nm_status status = sample_some(g, 0, g->count, out, cost, &first);
     if (status == NM_E_NUMERIC && g->count > 1) {
         status = NM_OK;
         for (uint32_t i = 0; status == NM_OK && i < g->count; ++i) {
-            out[i].status = sample(g, &g->batch[i], 1, cost, &out[i].error);
+            out[i].status = sample_some(g, i, 1, out, cost, &out[i].error);
             if (out[i].status == NM_OK || out[i].status == NM_E_NUMERIC) continue;
             status = out[i].status;
             first = out[i].error;
@@ -192,14 +255,6 @@ static nm_status prepare(nm_scene_generator *g, nm_future_cost *cost, nm_error *
     return NM_OK;
 }
 
-/// Those who are there at the current step.
-static uint32_t count_agents(const nm_scene_request *r, const nm_tokens *tokens) {
-    uint32_t count = 0;
-    for (uint32_t a = 0; a < tokens->shape.agents; ++a)
-        count += r->scene->valid[nm_scene_at(r->scene, tokens->track[a], r->current_step)] != 0;
-    return count;
-}
-
 static void make_scene(nm_scene_generator *g, uint32_t index, nm_generated_scene *out) {
     const nm_scene_request *r = &g->requests[index];
     const nm_token_output output = {.parameters = r->parameters, .seed = r->seed, .parent = r->parent};
@@ -225,7 +280,11 @@ nm_status nm_scene_generator_run(nm_scene_generator *g, nm_generated_scene *out,
     nm_status status = prepare(g, cost, error);
     if (status == NM_OK && g->count) status = sample_all(g, out, cost, error);
     for (uint32_t i = 0; status == NM_OK && i < g->count; ++i) {
-        if (out[i].status == NM_OK) make_scene(g, i, &out[i]);
+        if (out[i].status == NM_OK && !g->rollout) make_scene(g, i, &out[i]);
+    }
+    for (uint32_t i = 0; status != NM_OK && i < g->count; ++i) { // what was rolled out before it failed
+        nm_scene_destroy(out[i].scene);
+        out[i].scene = NULL;
     }
     g->count = 0;
     nm_arena_reset(g->arena);

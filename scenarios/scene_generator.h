@@ -6,6 +6,7 @@
 #ifndef NM_SCENARIOS_SCENE_GENERATOR_H
 #define NM_SCENARIOS_SCENE_GENERATOR_H
 
+#include "scenarios/block_rollout.h"
 #include "scenarios/model_futures.h"
 
 #ifdef __cplusplus
@@ -20,6 +21,8 @@ typedef struct nm_scene_generator_config {
     uint32_t agents;               ///< of a scene at most, also if the model was trained with fewer; default 160
     nm_guidance_config guidance;   ///< as nm_model_futures_config
     nm_future_driver driver;       ///< as nm_model_futures_config
+    uint32_t
+        steps; ///< of 0.1 s that are made; default 0 = the recipe's future. Others with models trained on blocks only
     /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;
@@ -27,7 +30,8 @@ typedef struct nm_scene_generator_config {
 NM_API nm_scene_generator_config nm_scene_generator_config_default(void);
 
 /// The model is borrowed and outlives it. Memory is made for a batch of the largest scenes. Errors as
-/// nm_generator_create.
+/// nm_generator_create. Models that were trained on blocks roll out block by block (block_rollout.h): then the task is
+/// FREE, there are no bounds, and the schedule is within a block.
 NM_API nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe,
                                            const nm_scene_generator_config *config, nm_scene_generator **generator,
                                            nm_error *error);

@@ -129,7 +129,12 @@ static nm_status open_generator(nm_generate_run *run, size_t scenes, nm_error *e
     config.guidance = run->guidance;
     config.generator.agreement = run->agreement;
     config.driver = run->driver;
+    config.steps = (uint32_t)lround(run->options.seconds / (double)NM_STEP_SECONDS);
     config.stop = nm_cli_stop;
+    if (run->options.recording && run->recipe.blocks.size)
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "--recording shows all of a future lose its noise at once; the model was "
+                        "trained on blocks");
     if (run->options.recording) {
         status = nm_generate_recording_create(&run->recording, error);
         config.generator.observer = nm_generate_recording_observe;
@@ -255,11 +260,13 @@ static int check_purpose(const nm_command *command, const nm_generate_options *o
             return nm_cli_usage(command, "--recording, --task, --history, --schedule, --levels, --solver, --guidance, "
                                          "--agree and --batch are of futures, not of corner cases (--kind)");
     } else if (o->params.count || o->from.count || o->hours > 0.0 || o->generators.count || o->sources ||
-               o->adversaries || o->severity || o->sampling || o->ego || o->seconds > 0.0 || o->traffic >= 0) {
+               o->adversaries || o->severity || o->sampling || o->ego || o->traffic >= 0) {
         return nm_cli_usage(command, "--param, --severity, --sampling, --from, --hours, --generator, --sources, "
-                                     "--adversaries, --seconds, --traffic and --ego are of corner cases: --kind is "
-                                     "missing, or --mix");
+                                     "--adversaries, --traffic and --ego are of corner cases: --kind is missing, or "
+                                     "--mix");
     }
+    if ((o->kinds.count || o->mix) && o->seconds != 0.0 && (o->seconds < 6.0 || o->seconds > 40.0))
+        return nm_cli_usage(command, "--seconds of a corner case is 6 to 40");
     return -1;
 }
 
@@ -316,7 +323,10 @@ static size_t case_options(nm_generate_options *o, nm_option *to) {
          0, 0},
         {"sources", NM_OPTION_INTEGER, &o->sources, "N",
          "scenes of each such store, drawn by the seed from all over it (default 256)", 1, 100000},
-        {"seconds", NM_OPTION_REAL, &o->seconds, "S", "length of a corner case (default 10)", 6, 40},
+        {"seconds", NM_OPTION_REAL, &o->seconds, "S",
+         "length of a corner case, 6 to 40 (default 10); of futures of a model trained on blocks (default: its "
+         "horizon)",
+         0.1, 3600},
         {"traffic", NM_OPTION_INTEGER, &o->traffic, "N", "others around a corner case (default 6)", 0, 32},
         {"ego", NM_OPTION_TEXT, &o->ego, "NAME", "who the ego of a corner case is: idm (default), constant_velocity", 0,
          0},

@@ -56,6 +56,7 @@ static char *describe(const nm_generate_run *run, const nm_generate_parent *pare
     cJSON_AddStringToObject(json, "guidance", run->options.guidance);
     if (nm_agreement_is_on(&run->agreement)) cJSON_AddStringToObject(json, "agree", run->options.agree);
     cJSON_AddStringToObject(json, "task", run->options.task);
+    if (run->options.seconds > 0.0) nm_json_number(json, "seconds", run->options.seconds);
     nm_json_integer(json, "seed", (uint64_t)run->options.seed);
     nm_json_integer(json, "sample", sample);
     nm_json_integer(json, "current_step", parent->current_step);

@@ -1,0 +1,64 @@
+/// Long futures out of a model that was trained on blocks (nexus/blocks.h): block after block, each encoded where its
+/// agents are by then, for as long as wanted. Costs per block, not per horizon: keys of finished blocks are kept.
+///
+/// What comes out of a request is a function of the model, the configuration but for the batch's size, and the request.
+/// One thread at a time, that of the model's backend.
+#ifndef NM_SCENARIOS_BLOCK_ROLLOUT_H
+#define NM_SCENARIOS_BLOCK_ROLLOUT_H
+
+#include "nexus/block_generator.h"
+#include "nexus/guidance.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct nm_block_rollout nm_block_rollout;
+
+typedef struct nm_block_rollout_config {
+    nm_generator_config generator; ///< scenes = rollouts side by side; its schedule is within a block
+    uint32_t agents;               ///< of a scene at most
+    nm_guidance_config guidance;   ///< as nm_model_futures_config
+    /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
+    int (*stop)(void *context);
+    void *stop_context;
+} nm_block_rollout_config;
+
+/// The model is borrowed and outlives it. Errors as nm_block_generator_create.
+NM_API nm_status nm_block_rollout_create(nm_model *model, const nm_recipe *recipe,
+                                         const nm_block_rollout_config *config, nm_block_rollout **rollout,
+                                         nm_error *error);
+NM_API void nm_block_rollout_destroy(nm_block_rollout *rollout); ///< NULL is fine
+
+/// One rollout. Borrowed during the run.
+typedef struct nm_block_request {
+    const nm_scene *scene;  ///< time step 0.1 s
+    uint32_t current_step;  ///< history up to it
+    uint64_t key;           ///< of the noise (nm_future_key)
+    nm_token_output output; ///< provenance; keep_rest is not read: who is no agent, or not there now, has no future
+} nm_block_request;
+
+/// What it took.
+typedef struct nm_block_cost {
+    double seconds;          ///< all of it
+    double sampling;         ///< of these: passes of the network, maps encoded, guidance
+    uint64_t blocks, passes; ///< blocks of all rollouts side by side; passes of the network
+} nm_block_cost;
+
+/// Rolls `count` scenes out side by side.
+///
+/// steps  of 0.1 s after the current one, >= 1: as many blocks as cover them, cut there
+/// out    [out, count] the caller's (nm_scene_destroy): history as it was, then what was sampled; vehicles that drive
+/// off
+///        the end of the map are gone from then on; nobody comes in their place
+/// cost   [in/out, nullable] added to
+/// Errors of nm_tokens_build and nm_block_generator_run; NM_E_LIMIT for more scenes than were made room for, or more
+/// frames than noise can tell apart; NM_E_NUMERIC where a state comes out that no scene takes; NM_E_CANCELLED. Nothing
+/// is in `out` then.
+NM_API nm_status nm_block_rollout_run(nm_block_rollout *rollout, const nm_block_request *requests, uint32_t count,
+                                      uint32_t steps, const nm_scene **out, nm_block_cost *cost, nm_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
