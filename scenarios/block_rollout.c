@@ -10,7 +10,8 @@
 
 /// A scene that grows: what tokens are built from, with arrays of its own for all steps there will be.
 typedef struct rolling {
-    nm_scene view; ///< the request's scene, but for its states; nobody destroys it
+    nm_scene view; ///< the request's scene, but for its states and how long tracks are; nobody destroys it
+    nm_track *tracks;
     float *x, *y, *z, *heading, *vx, *vy;
     uint8_t *valid, *signals;
     nm_tokens tokens; ///< of the block in the making
@@ -108,6 +109,7 @@ static nm_status begin(nm_block_rollout *r, const nm_block_request *request, uin
         return NM_ERROR(error, NM_E_ARGUMENT, "current step %u is not in the scene, which has %u steps", current,
                         scene->step_count);
     to->view = *scene;
+    to->tracks = NM_ARENA_ARRAY(r->arena, nm_track, scene->track_count);
     to->x = copy_floats(r->arena, scene, scene->x, current, steps);
     to->y = copy_floats(r->arena, scene, scene->y, current, steps);
     to->z = copy_floats(r->arena, scene, scene->z, current, steps);
@@ -115,12 +117,16 @@ static nm_status begin(nm_block_rollout *r, const nm_block_request *request, uin
     to->vx = copy_floats(r->arena, scene, scene->vx, current, steps);
     to->vy = copy_floats(r->arena, scene, scene->vy, current, steps);
     to->valid = nm_arena_calloc(r->arena, (size_t)scene->track_count * steps, 1, 64);
-    if (!to->x || !to->y || !to->z || !to->heading || !to->vx || !to->vy || !to->valid ||
+    if (!to->tracks || !to->x || !to->y || !to->z || !to->heading || !to->vx || !to->vy || !to->valid ||
         !copy_signals(r->arena, scene, steps, to))
         return no_memory(error);
-    for (uint32_t i = 0; i < scene->track_count; ++i)
+    for (uint32_t i = 0; i < scene->track_count; ++i) {
+        to->tracks[i] = scene->tracks[i];
+        if (to->tracks[i].last_step > current) to->tracks[i].last_step = current;
         memcpy(to->valid + (size_t)i * steps, scene->valid + nm_scene_at(scene, i, 0), current + 1);
+    }
     to->view.step_count = steps;
+    to->view.tracks = to->tracks;
     to->view.x = to->x;
     to->view.y = to->y;
     to->view.z = to->z;
@@ -143,6 +149,7 @@ static void write_state(rolling *to, uint32_t track, uint32_t step, uint32_t cur
     to->vx[at] = state->vx;
     to->vy[at] = state->vy;
     to->valid[at] = 1;
+    to->tracks[track].last_step = step;
 }
 
 /// Written so that NaN fails.

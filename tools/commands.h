@@ -36,6 +36,7 @@
     FULL(export) \
     FULL(store) \
     FULL(generate) \
+    FULL(rollout) \
     FULL(evaluate) \
     PICTURES(render)
 // clang-format on
