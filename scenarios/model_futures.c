@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/progress.h"
+#include "scenarios/block_rollout.h"
 #include "scenarios/future_guidance.h"
 #include "scenarios/future_tokens.h"
 
@@ -12,8 +13,9 @@ struct nm_model_futures {
     nm_model_futures_config config;
     nm_future_tokens keep;
     nm_generator *generator;
-    nm_guidance *guidance; ///< NULL: none
-    nm_arena *arena;       ///< of one run
+    nm_block_rollout *rollout; ///< in the place of generator and guidance, with models trained on blocks
+    nm_guidance *guidance;     ///< NULL: none
+    nm_arena *arena;           ///< of one run
 };
 
 nm_model_futures_config nm_model_futures_config_default(void) {
@@ -35,8 +37,18 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
     const nm_recipe wide = nm_future_recipe(recipe, config->agents);
     f->config = *config;
     f->keep.config = wide.tokens;
-    nm_status status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
-    if (status == NM_OK)
+    nm_status status;
+    if (wide.blocks.size) {
+        const nm_block_rollout_config of_blocks = {.generator = config->generator,
+                                                   .agents = config->agents,
+                                                   .guidance = config->guidance,
+                                                   .stop = config->stop,
+                                                   .stop_context = config->stop_context};
+        status = nm_block_rollout_create(model, &wide, &of_blocks, &f->rollout, error);
+    } else {
+        status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
+    }
+    if (status == NM_OK && !f->rollout)
         status =
             nm_future_guidance_create(&config->guidance, &wide.tokens, config->generator.scenes, &f->guidance, error);
     if (status == NM_OK)
@@ -49,6 +61,7 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
 void nm_model_futures_destroy(nm_model_futures *f) {
     if (!f) return;
     nm_generator_destroy(f->generator);
+    nm_block_rollout_destroy(f->rollout);
     nm_guidance_destroy(f->guidance);
     nm_future_tokens_release(&f->keep);
     nm_arena_destroy(f->arena);
@@ -109,6 +122,47 @@ static nm_status decode(nm_model_futures *f, const nm_future_request *r, const n
     }
     nm_arena_release(f->arena, mark);
     return status;
+}
+
+/// What became of the wanted agents in a scene that was rolled out.
+static nm_status read_rollout(nm_model_futures *f, const nm_future_request *r, const nm_scene *scene, uint32_t sample,
+                              nm_futures *out, nm_error *error) {
+    nm_state *states = NM_ARENA_ARRAY(f->arena, nm_state, out->steps);
+    uint8_t *valid = NM_ARENA_ARRAY(f->arena, uint8_t, out->steps);
+    if (!states || !valid) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the states of futures");
+    for (uint32_t i = 0; i < r->agents; ++i) {
+        for (uint32_t k = 0; k < out->steps; ++k)
+            valid[k] = (uint8_t)nm_scene_get_state(scene, r->track[i], r->current_step + 1 + k, &states[k]);
+        write_agent(r, states, valid, out, sample, i);
+    }
+    return NM_OK;
+}
+
+/// Samples [first, first + count) side by side, block by block.
+static nm_status roll_out(nm_model_futures *f, const nm_future_request *r, uint32_t first, uint32_t count,
+                          nm_futures *out, nm_future_cost *cost, nm_error *error) {
+    if (r->task != NM_TASK_FREE || r->feedback)
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "a model trained on blocks knows no goals, and no feedback: the task must be free");
+    const nm_arena_mark mark = nm_arena_get_mark(f->arena);
+    nm_block_request *requests = NM_ARENA_ARRAY(f->arena, nm_block_request, count);
+    const nm_scene **scenes = NM_ARENA_ARRAY(f->arena, const nm_scene *, count);
+    nm_block_cost spent = {0};
+    nm_status status = requests && scenes ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", count);
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i)
+        requests[i] = (nm_block_request){
+            .scene = r->scene, .current_step = r->current_step, .key = nm_future_key(r->scene, r->seed, first + i)};
+    if (status == NM_OK) status = nm_block_rollout_run(f->rollout, requests, count, out->steps, scenes, &spent, error);
+    const int made = status == NM_OK;
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i)
+        status = read_rollout(f, r, scenes[i], first + i, out, error);
+    for (uint32_t i = 0; made && i < count; ++i) nm_scene_destroy(scenes[i]);
+    nm_arena_release(f->arena, mark);
+    if (status != NM_OK || !cost) return status;
+    cost->seconds += spent.sampling;
+    cost->passes += spent.passes;
+    cost->batches++;
+    return NM_OK;
 }
 
 static nm_status set_guidance(nm_model_futures *f, const nm_scene *scene, const nm_tokens *tokens, uint32_t count,
@@ -187,6 +241,9 @@ nm_status nm_model_futures_run(nm_model_futures *f, const nm_future_request *r, 
     for (uint32_t first = 0; status == NM_OK && first < r->samples; first += batch) {
         const uint32_t left = r->samples - first;
         status = sample(f, r, &tokens, &proposal, first, left < batch ? left : batch, out, cost, error);
+        const uint32_t count = left < batch ? left : batch;
+        status = f->rollout ? roll_out(f, r, first, count, out, cost, error)
+                            : sample(f, r, &tokens, first, count, out, cost, error);
     }
     return status;
 }

@@ -27,7 +27,8 @@ typedef struct nm_model_futures_config {
 } nm_model_futures_config;
 NM_API nm_model_futures_config nm_model_futures_config_default(void);
 
-/// The model is borrowed and outlives it. Memory is made for the largest scene. Errors as nm_generator_create.
+/// The model is borrowed and outlives it. One that was trained on blocks rolls out block by block, tasks FREE without
+/// feedback only (NM_E_ARGUMENT from the run). Memory is made for the largest scene. Errors as nm_generator_create.
 NM_API nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe,
                                          const nm_model_futures_config *config, nm_model_futures **futures,
                                          nm_error *error);

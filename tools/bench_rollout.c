@@ -118,18 +118,18 @@ typedef struct taken {
 } taken;
 
 /// The short one must be the beginning of the long one, which most of the agents must live to see the end of.
-static nm_status check(const nm_scene *brief, const nm_scene *all, nm_error *error) {
-    uint32_t left = 0;
+static nm_status check(const nm_scene *brief, const nm_scene *all, uint32_t *left, nm_error *error) {
+    *left = 0;
     for (uint32_t t = 0; t < all->track_count; ++t) {
-        left += all->valid[nm_scene_at(all, t, all->step_count - 1)];
+        *left += all->valid[nm_scene_at(all, t, all->step_count - 1)];
         for (uint32_t k = 0; k < brief->step_count; ++k) {
             const size_t a = nm_scene_at(brief, t, k), b = nm_scene_at(all, t, k);
             if (brief->valid[a] != all->valid[b] || brief->x[a] != all->x[b] || brief->y[a] != all->y[b])
                 return NM_ERROR(error, NM_E_NUMERIC, "track %u is elsewhere at step %u of a longer rollout", t, k);
         }
     }
-    if (left < AGENTS / 2)
-        return NM_ERROR(error, NM_E_NUMERIC, "only %u of %u agents are left after 60 s", left, AGENTS);
+    if (*left < AGENTS / 2)
+        return NM_ERROR(error, NM_E_NUMERIC, "only %u of %u agents are left after 60 s", *left, AGENTS);
     return NM_OK;
 }
 
@@ -183,14 +183,16 @@ static nm_status measure(const rollout_bench *b, uint32_t size, const taken *win
     if (size != recipe.blocks.size) recipe.blocks = (nm_block_config){.size = size, .memory = 8};
     const nm_scene *brief = NULL, *all = NULL;
     taken warm, t;
+    uint32_t left = 0;
     nm_status status = roll_blocks(b, &recipe, 4 * NM_TOKEN_STEPS * size, &warm, &brief, error);
     if (status == NM_OK) status = roll_blocks(b, &recipe, STEPS, &t, &all, error);
-    if (status == NM_OK) status = check(brief, all, error);
+    if (status == NM_OK) status = check(brief, all, &left, error);
     nm_scene_destroy(brief);
     nm_scene_destroy(all);
     if (status != NM_OK) return status;
     // windows are as often as blocks: both answer to what happens as soon
     const double repeats = t.rounds / windows->rounds;
+    row(b, "agents_left", size, left, "");
     row(b, "rollout_60s", size, t.all.clock, "s");
     row(b, "rollout_60s_processor", size, t.all.busy, "s");
     row(b, "sampling_60s", size, t.sampling.seconds, "s");
