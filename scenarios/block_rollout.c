@@ -35,6 +35,11 @@ static nm_status no_memory(nm_error *error) {
     return NM_ERROR(error, NM_E_MEMORY, "out of memory for rolling scenes out");
 }
 
+nm_block_rollout_config nm_block_rollout_config_default(void) {
+    return (nm_block_rollout_config){
+        .generator = nm_future_generator_default(), .agents = 160, .guidance = nm_future_guidance_default()};
+}
+
 nm_status nm_block_rollout_create(nm_model *model, const nm_recipe *recipe, const nm_block_rollout_config *config,
                                   nm_block_rollout **rollout, nm_error *error) {
     *rollout = NULL;

@@ -15,14 +15,16 @@ extern "C" {
 
 typedef struct nm_block_rollout nm_block_rollout;
 
+/// Fill with nm_block_rollout_config_default().
 typedef struct nm_block_rollout_config {
-    nm_generator_config generator; ///< scenes = rollouts side by side; its schedule is within a block
-    uint32_t agents;               ///< of a scene at most
+    nm_generator_config generator; ///< scenes = rollouts side by side; default 8, pyramid:1 within a block, 2 levels
+    uint32_t agents;               ///< of a scene at most; default 160
     nm_guidance_config guidance;   ///< as nm_model_futures_config
     /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;
 } nm_block_rollout_config;
+NM_API nm_block_rollout_config nm_block_rollout_config_default(void);
 
 /// The model is borrowed and outlives it. Errors as nm_block_generator_create.
 NM_API nm_status nm_block_rollout_create(nm_model *model, const nm_recipe *recipe,

@@ -39,11 +39,12 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
     f->keep.config = wide.tokens;
     nm_status status;
     if (wide.blocks.size) {
-        const nm_block_rollout_config of_blocks = {.generator = config->generator,
-                                                   .agents = config->agents,
-                                                   .guidance = config->guidance,
-                                                   .stop = config->stop,
-                                                   .stop_context = config->stop_context};
+        nm_block_rollout_config of_blocks = nm_block_rollout_config_default();
+        of_blocks.generator = config->generator;
+        of_blocks.agents = config->agents;
+        of_blocks.guidance = config->guidance;
+        of_blocks.stop = config->stop;
+        of_blocks.stop_context = config->stop_context;
         status = nm_block_rollout_create(model, &wide, &of_blocks, &f->rollout, error);
     } else {
         status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);

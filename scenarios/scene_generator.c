@@ -32,11 +32,12 @@ nm_scene_generator_config nm_scene_generator_config_default(void) {
 static nm_status create_sampler(nm_scene_generator *g, nm_model *model, const nm_recipe *wide, nm_error *error) {
     const nm_scene_generator_config *c = &g->config;
     if (wide->blocks.size) {
-        const nm_block_rollout_config config = {.generator = c->generator,
-                                                .agents = c->agents,
-                                                .guidance = c->guidance,
-                                                .stop = c->stop,
-                                                .stop_context = c->stop_context};
+        nm_block_rollout_config config = nm_block_rollout_config_default();
+        config.generator = c->generator;
+        config.agents = c->agents;
+        config.guidance = c->guidance;
+        config.stop = c->stop;
+        config.stop_context = c->stop_context;
         return nm_block_rollout_create(model, wide, &config, &g->rollout, error);
     }
     if (c->steps && c->steps != NM_TOKEN_STEPS * wide->tokens.future)

@@ -61,6 +61,29 @@ static void a_text_says_all_of_a_recipe(void **state) {
     }
 }
 
+static void blocks_are_said_where_there_are_any(void **state) {
+    (void)state;
+    nm_error error;
+    nm_error_clear(&error);
+    nm_recipe with = odd_recipe(), read = odd_recipe();
+    with.blocks = (nm_block_config){.size = 3, .memory = 11};
+    char *text = nm_recipe_format(&with), *without = nm_recipe_format(&read);
+    assert_non_null(strstr(text, "\"blocks\":3,\"block_memory\":11"));
+    assert_null(strstr(without, "block")); // as before there were any: older programs read it
+    if (nm_recipe_parse(text, &read, &error) != NM_OK) fail_msg("%s", error.message);
+    assert_same(&read, &with);
+    assert_true(read.blocks.size == 3 && read.blocks.memory == 11);
+    static const char *const wrong[] = {"{\"blocks\": 8}", "{\"blocks\": 1.5}", "{\"blocks\": \"many\"}",
+                                        "{\"blocks\": 1, \"block_memory\": 0}"}; // 7 tokens of future
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        nm_recipe other = odd_recipe();
+        assert_int_equal(nm_recipe_parse(wrong[i], &other, &error), NM_E_FORMAT);
+        assert_non_null(strstr(error.message, "block"));
+    }
+    free(text);
+    free(without);
+}
+
 static void where_a_text_is_silent_values_stay(void **state) {
     (void)state;
     nm_error error;
@@ -289,6 +312,7 @@ static void a_bad_recipe_in_a_file_names_the_file(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_says_all_of_a_recipe),
+        cmocka_unit_test(blocks_are_said_where_there_are_any),
         cmocka_unit_test(where_a_text_is_silent_values_stay),
         cmocka_unit_test(texts_that_make_no_sense_are_refused_by_name),
         cmocka_unit_test(huge_and_deep_texts_are_refused),
