@@ -169,6 +169,7 @@ static nm_status live(nm_block_rollout *r, rolling *to, uint32_t current, nm_err
     const nm_tokens *t = &to->tokens;
     const uint32_t steps = t->shape.steps, past = t->config.past;
     const size_t channels = nm_token_channels(&t->config);
+    if (t->shape.agents == 0) return NM_OK;
     uint8_t *present = NM_ARENA_ARRAY(r->of_block, uint8_t, (size_t)t->shape.agents * steps);
     if (!present) return no_memory(error);
     nm_future_present(&to->view, t, to->values, present);

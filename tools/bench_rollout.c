@@ -20,7 +20,7 @@
 #include "sim/world.h"
 #include "tools/cli.h"
 
-#define MAP "highway:length=3000,lanes=3,speed_limit=8,vehicles=64"
+#define MAP "highway:length=12000,lanes=3,speed_limit=8,vehicles=64"
 enum { HISTORY = 25, STEPS = 600, EVERY = 5, WINDOWS = 3, AGENTS = 64 };
 
 typedef struct rollout_bench {
