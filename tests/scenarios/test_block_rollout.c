@@ -207,6 +207,62 @@ static void rollouts_go_on_past_the_recording(void **state) {
     stage_close(&s);
 }
 
+/// What is scored is what is kept.
+static void futures_are_those_of_rollouts(void **state) {
+    (void)state;
+    nm_error error;
+    nm_error_clear(&error);
+    stage s = stage_open(2);
+    const nm_scene *made;
+    nm_scene_generator *g = open_generator(&s, 1, 0);
+    make(&s, g, 0, 1, &made, NULL);
+    nm_model_futures_config config = nm_model_futures_config_default();
+    nm_model_futures *futures;
+    config.generator.scenes = 2;
+    config.generator.seed = 5;
+    config.agents = 20;
+    if (nm_model_futures_create(s.model, &s.recipe, &config, &futures, &error) != NM_OK) fail_msg("%s", error.message);
+    uint32_t track[64], count = 0;
+    for (uint32_t i = 0; i < s.scene[0]->track_count && count < 64; i++)
+        if (s.scene[0]->valid[nm_scene_at(s.scene[0], i, CURRENT)]) track[count++] = i;
+    nm_future_request request = {.scene = s.scene[0],
+                                 .current_step = CURRENT,
+                                 .task = NM_TASK_FREE,
+                                 .samples = 3,
+                                 .agents = count,
+                                 .track = track,
+                                 .seed = 5};
+    nm_arena *arena = nm_arena_create(0);
+    nm_futures out;
+    nm_future_cost cost = {0};
+    if (nm_model_futures_run(futures, &request, arena, &out, &cost, &error) != NM_OK) fail_msg("%s", error.message);
+    assert_int_equal(cost.batches, 2);
+    assert_int_equal(out.steps, 30);
+    uint32_t same = 0, other = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < out.steps; k++) {
+            const size_t at = nm_scene_at(made, track[i], CURRENT + 1 + k), first = (size_t)i * out.steps + k;
+            if (!made->valid[at]) continue;
+            assert_true(out.x[first] == made->x[at] && out.y[first] == made->y[at] &&
+                        out.heading[first] == made->heading[at]);
+            same++;
+            other += out.x[first + (size_t)count * out.steps] != made->x[at]; // the second sample
+        }
+    }
+    assert_true(same > 100 && other > same / 2);
+    request.task = NM_TASK_GOAL;
+    assert_int_equal(nm_model_futures_run(futures, &request, arena, &out, NULL, &error), NM_E_ARGUMENT);
+    request.task = NM_TASK_FREE;
+    request.feedback = 1;
+    assert_int_equal(nm_model_futures_run(futures, &request, arena, &out, NULL, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "feedback"));
+    nm_arena_destroy(arena);
+    nm_model_futures_destroy(futures);
+    nm_scene_destroy(made);
+    nm_scene_generator_destroy(g);
+    stage_close(&s);
+}
+
 static int interrupted(void *context) {
     return ++*(int *)context > 4;
 }
@@ -258,6 +314,7 @@ int main(void) {
         cmocka_unit_test(rollouts_are_the_same_alone_and_beside_others),
         cmocka_unit_test(empty_roads_end_no_rollout),
         cmocka_unit_test(rollouts_go_on_past_the_recording),
+        cmocka_unit_test(futures_are_those_of_rollouts),
         cmocka_unit_test(what_blocks_can_not_do_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
