@@ -55,6 +55,8 @@ static nm_status create_parts(nm_block_generator *g, nm_model *model, nm_error *
 nm_status nm_block_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
                                     nm_block_generator **generator, nm_error *error) {
     *generator = NULL;
+    if (nm_agreement_is_on(&config->agreement))
+        return NM_ERROR(error, NM_E_ARGUMENT, "models trained on blocks take no proposals: agreement must be off");
     nm_block_generator *g = calloc(1, sizeof *g);
     if (!g) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a generator");
     g->recipe = *recipe;

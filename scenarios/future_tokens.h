@@ -36,5 +36,8 @@ uint64_t nm_future_key(const nm_scene *scene, uint64_t seed, uint32_t sample);
 struct nm_future_cost;
 void nm_future_cost_add(struct nm_future_cost *cost, const struct nm_generator *generator, uint32_t futures,
                         double seconds);
+/// The same of a rollout in blocks.
+struct nm_block_cost;
+void nm_future_cost_add_blocks(struct nm_future_cost *cost, const struct nm_block_cost *spent, uint32_t futures);
 
 #endif

@@ -159,11 +159,8 @@ static nm_status roll_out(nm_model_futures *f, const nm_future_request *r, uint3
         status = read_rollout(f, r, scenes[i], first + i, out, error);
     for (uint32_t i = 0; made && i < count; ++i) nm_scene_destroy(scenes[i]);
     nm_arena_release(f->arena, mark);
-    if (status != NM_OK || !cost) return status;
-    cost->seconds += spent.sampling;
-    cost->passes += spent.passes;
-    cost->batches++;
-    return NM_OK;
+    if (status == NM_OK && cost) nm_future_cost_add_blocks(cost, &spent, count);
+    return status;
 }
 
 static nm_status set_guidance(nm_model_futures *f, const nm_scene *scene, const nm_tokens *tokens, uint32_t count,
@@ -196,6 +193,14 @@ void nm_future_cost_add(nm_future_cost *cost, const nm_generator *generator, uin
         cost->futures.tokens += one.tokens;
         cost->futures.agreed += one.agreed;
     }
+}
+
+void nm_future_cost_add_blocks(nm_future_cost *cost, const nm_block_cost *spent, uint32_t futures) {
+    cost->seconds += spent->sampling;
+    cost->passes += spent->passes;
+    cost->batches++;
+    cost->future_count += futures;
+    cost->futures.passes += spent->passes * futures;
 }
 
 /// Samples [first, first + count) in one batch.
@@ -241,10 +246,9 @@ nm_status nm_model_futures_run(nm_model_futures *f, const nm_future_request *r, 
     const uint32_t batch = f->config.generator.scenes;
     for (uint32_t first = 0; status == NM_OK && first < r->samples; first += batch) {
         const uint32_t left = r->samples - first;
-        status = sample(f, r, &tokens, &proposal, first, left < batch ? left : batch, out, cost, error);
         const uint32_t count = left < batch ? left : batch;
         status = f->rollout ? roll_out(f, r, first, count, out, cost, error)
-                            : sample(f, r, &tokens, first, count, out, cost, error);
+                            : sample(f, r, &tokens, &proposal, first, count, out, cost, error);
     }
     return status;
 }

@@ -187,11 +187,8 @@ static nm_status roll_out(nm_scene_generator *g, uint32_t first, uint32_t count,
         out[first + i].scene = scenes[i];
         out[first + i].agents = count_agents(&g->requests[first + i], g->tokens[first + i]);
     }
-    if (status != NM_OK || !cost) return status;
-    cost->seconds += spent.sampling;
-    cost->passes += spent.passes;
-    cost->batches++;
-    return NM_OK;
+    if (status == NM_OK && cost) nm_future_cost_add_blocks(cost, &spent, count);
+    return status;
 }
 
 /// Samples scenes [first, first + count) of the batch, and makes them where that belongs together.

@@ -151,7 +151,7 @@ static nm_status select_sample(field *f, nm_error *error) {
     return NM_OK;
 }
 
-static nm_status partition(field *f, const nm_block_config *config, nm_error *error) {
+static nm_status partition(field *f, const nm_partition_config *config, nm_error *error) {
     const nm_block_arrays arrays = {.tokens = f->count,
                                     .blocks = nm_block_limit(f->count, 1, config->target),
                                     .scenes = 1,
@@ -283,7 +283,7 @@ static nm_status compare(field *f, int kind, float *host, result *r, nm_error *e
 
 static nm_status measure_kind(field *f, int kind, uint32_t target, int repeats, float *host, result *r,
                               nm_error *error) {
-    nm_block_config config = nm_block_config_default();
+    nm_partition_config config = nm_partition_config_default();
     config.kind = (nm_block_kind)kind;
     config.target = target;
     nm_status status = partition(f, &config, error);

@@ -48,14 +48,14 @@ typedef enum nm_block_kind { NM_BLOCK_TIME = 0, NM_BLOCK_SPACE, NM_BLOCK_SPACE_T
 /// target  keys of a block, NM_BLOCK_MIN..NM_BLOCK_MAX. Blocks hold 3/4 of it to all of it in a scene of at least
 ///         3 target tokens. Fewer find what matters more exactly and cost more selection; multiples of 32 fill vectors.
 /// step_m  how many metres apart two tokens are that are one step of time apart, for SPACE_TIME; > 0
-typedef struct nm_block_config {
+typedef struct nm_partition_config {
     nm_block_kind kind;
     uint32_t target;
     float step_m;
-} nm_block_config;
+} nm_partition_config;
 #define NM_BLOCK_MIN 16
 #define NM_BLOCK_MAX 1024
-NM_API nm_block_config nm_block_config_default(void); ///< SPACE_TIME, 128, 5 m (10 m/s at 2 Hz)
+NM_API nm_partition_config nm_partition_config_default(void); ///< SPACE_TIME, 128, 5 m (10 m/s at 2 Hz)
 
 /// scene   index of the scene in the batch
 /// time    index of the time in the scene
@@ -93,7 +93,7 @@ typedef struct nm_block_arrays {
 /// order, but for tokens of one time and place, which are told apart by their index. Allocates nothing; O(N log N).
 /// NM_E_ARGUMENT for a config out of range or a scene >= `scenes`, NM_E_NUMERIC for a place that is not finite (both
 /// name the token), NM_E_LIMIT for more tokens or scenes than there is room for; `blocks` is empty then.
-NM_API nm_status nm_block_partition(const nm_block_config *config, const nm_block_token *tokens, uint32_t count,
+NM_API nm_status nm_block_partition(const nm_partition_config *config, const nm_block_token *tokens, uint32_t count,
                                     uint32_t scenes, const nm_block_arrays *arrays, nm_block_set *blocks,
                                     nm_error *error);
 

@@ -6,13 +6,13 @@
 typedef enum axis { AXIS_TIME = 0, AXIS_X, AXIS_Y } axis;
 
 typedef struct work {
-    const nm_block_config *config;
+    const nm_partition_config *config;
     const nm_block_token *tokens;
     uint32_t *rows; ///< of the scene at hand
 } work;
 
-nm_block_config nm_block_config_default(void) {
-    return (nm_block_config){.kind = NM_BLOCK_SPACE_TIME, .target = 128, .step_m = 5.0f};
+nm_partition_config nm_partition_config_default(void) {
+    return (nm_partition_config){.kind = NM_BLOCK_SPACE_TIME, .target = 128, .step_m = 5.0f};
 }
 
 static int compare(float a, float b) {
@@ -107,7 +107,7 @@ static void split(const work *w, uint32_t first, uint32_t end, uint32_t blocks, 
     split(w, middle, end, blocks, count);
 }
 
-static nm_status check(const nm_block_config *config, const nm_block_token *tokens, uint32_t count, uint32_t scenes,
+static nm_status check(const nm_partition_config *config, const nm_block_token *tokens, uint32_t count, uint32_t scenes,
                        const nm_block_arrays *arrays, nm_error *error) {
     if ((int)config->kind < 0 || config->kind > NM_BLOCK_SPACE_TIME)
         return NM_ERROR(error, NM_E_ARGUMENT, "there is no kind %d of blocks", (int)config->kind);
@@ -138,7 +138,7 @@ static void sort_by_scene(const nm_block_token *tokens, uint32_t count, uint32_t
     for (uint32_t i = 0; i < count; i++) rows[starts[tokens[i].scene]++] = i;
 }
 
-nm_status nm_block_partition(const nm_block_config *config, const nm_block_token *tokens, uint32_t count,
+nm_status nm_block_partition(const nm_partition_config *config, const nm_block_token *tokens, uint32_t count,
                              uint32_t scenes, const nm_block_arrays *arrays, nm_block_set *blocks, nm_error *error) {
     *blocks = (nm_block_set){0};
     const nm_status status = check(config, tokens, count, scenes, arrays, error);

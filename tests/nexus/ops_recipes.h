@@ -254,7 +254,7 @@ static inline nm_block_set nm_test_blocks(nm_test_bench *bench, uint32_t tokens,
                                     .rows = rows,
                                     .block_offsets = offsets,
                                     .scene_blocks = scenes};
-    nm_block_config config = nm_block_config_default();
+    nm_partition_config config = nm_partition_config_default();
     config.target = target;
     nm_block_set set;
     assert_int_equal(nm_block_partition(&config, token, tokens, NM_TEST_BLOCK_SCENES, &arrays, &set, NULL), NM_OK);

@@ -60,7 +60,7 @@ static nm_tensor words(uint32_t rows, uint32_t cols) {
 
 /// Tensors and blocks of what was drawn.
 static void make(batch *to, nm_block_kind kind, float tau) {
-    const nm_block_config config = {.kind = kind, .target = TARGET, .step_m = 5};
+    const nm_partition_config config = {.kind = kind, .target = TARGET, .step_m = 5};
     const nm_block_arrays arrays = {TOKENS, BLOCKS, SCENES, to->rows, to->offsets, to->scene_blocks};
     const nm_status status = nm_block_partition(&config, to->tokens, to->count, to->scenes, &arrays, &to->host, NULL);
     assert_int_equal(status, NM_OK);

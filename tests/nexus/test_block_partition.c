@@ -28,7 +28,7 @@ static void make_tokens(uint64_t seed) {
     }
 }
 
-static nm_block_set cut(const nm_block_config *config, const nm_block_token *from, int which) {
+static nm_block_set cut(const nm_partition_config *config, const nm_block_token *from, int which) {
     const nm_block_arrays arrays = arrays_of(which);
     nm_block_set set;
     nm_error error;
@@ -47,7 +47,7 @@ static void every_token_is_in_one_block_of_its_scene(void **state) {
     make_tokens(1);
     for (int kind = NM_BLOCK_TIME; kind <= NM_BLOCK_SPACE_TIME; kind++) {
         for (uint32_t target = 16; target <= 200; target += 61) {
-            const nm_block_config config = {.kind = (nm_block_kind)kind, .target = target, .step_m = 5};
+            const nm_partition_config config = {.kind = (nm_block_kind)kind, .target = target, .step_m = 5};
             const nm_block_set set = cut(&config, tokens, 0);
             static int seen[TOKENS];
             memset(seen, 0, sizeof seen);
@@ -99,7 +99,7 @@ static void blocks_are_together_in_what_their_kind_says(void **state) {
     make_tokens(2);
     double time[3], place[3];
     for (int kind = NM_BLOCK_TIME; kind <= NM_BLOCK_SPACE_TIME; kind++) {
-        const nm_block_config config = {.kind = (nm_block_kind)kind, .target = 32, .step_m = 5};
+        const nm_partition_config config = {.kind = (nm_block_kind)kind, .target = 32, .step_m = 5};
         const nm_block_set set = cut(&config, tokens, 0);
         spreads(&set, 0, &time[kind], &place[kind]);
     }
@@ -116,7 +116,7 @@ static void blocks_are_together_in_what_their_kind_says(void **state) {
 static void stretches_of_time_do_not_overlap(void **state) {
     (void)state;
     make_tokens(3);
-    const nm_block_config config = {.kind = NM_BLOCK_TIME, .target = 100, .step_m = 5};
+    const nm_partition_config config = {.kind = NM_BLOCK_TIME, .target = 100, .step_m = 5};
     const nm_block_set set = cut(&config, tokens, 0);
     for (uint32_t s = 0; s < SCENES; s++) {
         uint32_t latest = 0;
@@ -134,7 +134,7 @@ static void a_step_of_time_has_a_length(void **state) {
     make_tokens(4);
     double time[2], place;
     for (int i = 0; i < 2; i++) {
-        const nm_block_config config = {.kind = NM_BLOCK_SPACE_TIME, .target = 32, .step_m = i ? 1e5f : 1e-3f};
+        const nm_partition_config config = {.kind = NM_BLOCK_SPACE_TIME, .target = 32, .step_m = i ? 1e5f : 1e-3f};
         const nm_block_set set = cut(&config, tokens, 0);
         spreads(&set, 0, &time[i], &place);
     }
@@ -150,7 +150,7 @@ static void the_order_of_tokens_does_not_count(void **state) {
     nm_test_shuffle(&random, TOKENS, order);
     for (uint32_t i = 0; i < TOKENS; i++) shuffled[order[i]] = tokens[i];
     for (int kind = NM_BLOCK_TIME; kind <= NM_BLOCK_SPACE_TIME; kind++) {
-        const nm_block_config config = {.kind = (nm_block_kind)kind, .target = 64, .step_m = 5};
+        const nm_partition_config config = {.kind = (nm_block_kind)kind, .target = 64, .step_m = 5};
         const nm_block_set a = cut(&config, tokens, 0), b = cut(&config, shuffled, 1);
         assert_memory_equal(offsets[0], offsets[1], (a.blocks + 1) * sizeof(uint32_t));
         assert_memory_equal(scenes[0], scenes[1], (SCENES + 1) * sizeof(uint32_t));
@@ -167,13 +167,13 @@ static void equal_tokens_are_cut_all_the_same(void **state) {
         if (tokens[i].scene == 2) tokens[i].time = 1;
     }
     for (int kind = NM_BLOCK_TIME; kind <= NM_BLOCK_SPACE_TIME; kind++) {
-        const nm_block_config config = {.kind = (nm_block_kind)kind, .target = 50, .step_m = 5};
+        const nm_partition_config config = {.kind = (nm_block_kind)kind, .target = 50, .step_m = 5};
         const nm_block_set set = cut(&config, tokens, 0);
         assert_true(set.max_block <= 50 && set.block_offsets[set.blocks] == TOKENS);
     }
 }
 
-static void expect_refused(const nm_block_config *config, const nm_block_arrays *arrays, nm_status expected,
+static void expect_refused(const nm_partition_config *config, const nm_block_arrays *arrays, nm_status expected,
                            const char *says) {
     nm_block_set set = {.tokens = 1};
     nm_error error;
@@ -187,20 +187,20 @@ static void bad_input_is_refused(void **state) {
     (void)state;
     make_tokens(8);
     const nm_block_arrays arrays = arrays_of(0);
-    nm_block_config config = nm_block_config_default();
+    nm_partition_config config = nm_partition_config_default();
     config.target = NM_BLOCK_MIN - 1;
     expect_refused(&config, &arrays, NM_E_ARGUMENT, "15 tokens");
     config.target = NM_BLOCK_MAX + 1;
     expect_refused(&config, &arrays, NM_E_ARGUMENT, "1025 tokens");
-    config = nm_block_config_default();
+    config = nm_partition_config_default();
     config.kind = (nm_block_kind)3;
     expect_refused(&config, &arrays, NM_E_ARGUMENT, "kind 3");
-    config = nm_block_config_default();
+    config = nm_partition_config_default();
     config.step_m = 0;
     expect_refused(&config, &arrays, NM_E_ARGUMENT, "step of time");
     config.step_m = NAN;
     expect_refused(&config, &arrays, NM_E_ARGUMENT, "step of time");
-    config = nm_block_config_default();
+    config = nm_partition_config_default();
     nm_block_arrays small = arrays;
     small.tokens = TOKENS - 1;
     expect_refused(&config, &small, NM_E_LIMIT, "3000 tokens");
@@ -222,7 +222,7 @@ static void bad_input_is_refused(void **state) {
 
 static void no_token_makes_no_block(void **state) {
     (void)state;
-    const nm_block_config config = nm_block_config_default();
+    const nm_partition_config config = nm_partition_config_default();
     const nm_block_arrays arrays = arrays_of(0);
     nm_block_set set;
     assert_int_equal(nm_block_partition(&config, tokens, 0, 2, &arrays, &set, NULL), NM_OK);
