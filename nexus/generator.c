@@ -32,7 +32,8 @@ struct nm_generator {
 nm_generator_config nm_generator_config_default(void) {
     nm_schedule schedule = nm_schedule_default();
     schedule.kind = NM_SCHEDULE_FULL;
-    return (nm_generator_config){.scenes = 8, .levels = 8, .solver = NM_SOLVER_DDIM, .schedule = schedule};
+    return (nm_generator_config){
+        .scenes = 8, .levels = 8, .solver = NM_SOLVER_DDIM, .schedule = schedule, .reuse = nm_reuse_config_default()};
 }
 
 static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
@@ -93,6 +94,8 @@ static nm_status create_parts(nm_generator *g, nm_error *error) {
     s.settle = g->agreement ? nm_generator_agreement_settle : NULL;
     s.settle_context = g->agreement;
     if (status == NM_OK) status = nm_sampler_create(&s, &g->sampler, error);
+    if (status == NM_OK && g->config.reuse.on)
+        status = nm_reuse_create(g->pass, &g->config.reuse, &g->context.reuse, error);
     g->context.pass = g->pass;
     g->context.condition = m->conditions ? g->condition : NULL;
     g->context.pose = m->pose_bias ? g->pose : NULL;
@@ -130,6 +133,7 @@ nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm
 void nm_generator_destroy(nm_generator *g) {
     if (!g) return;
     nm_sampler_destroy(g->sampler);
+    nm_reuse_destroy(g->context.reuse);
     nm_pass_destroy(g->pass);
     nm_generator_agreement_destroy(g->agreement);
     free(g->counts);
@@ -350,6 +354,7 @@ nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_
                            void *guide_context, nm_error *error) {
     nm_status status = check(g, scenes, count, error);
     if (status != NM_OK || count == 0) return status;
+    if (g->context.reuse) nm_reuse_reset_stats(g->context.reuse);
     for (uint32_t i = 0; i < count; ++i) g->shapes[i] = scenes[i].tokens->shape;
     status = nm_pass_set_scenes(g->pass, g->shapes, count, error);
     if (status != NM_OK) return status;
@@ -366,6 +371,10 @@ nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_
 
 uint64_t nm_generator_passes(const nm_generator *g) {
     return nm_sampler_get(g->sampler).passes;
+}
+
+nm_reuse_stats nm_generator_reuse_stats(const nm_generator *g) {
+    return g->context.reuse ? nm_reuse_get_stats(g->context.reuse) : (nm_reuse_stats){0};
 }
 
 const nm_batch *nm_generator_batch(const nm_generator *g) {

@@ -22,6 +22,7 @@ typedef struct nm_generator_config {
     nm_schedule schedule;          ///< default full
     float clip;                    ///< of the sampler; default 0
     uint64_t seed;                 ///< default 0
+    nm_reuse_config reuse;         ///< of passes, see reuse.h; default off
     nm_sampler_observer *observer; ///< of the sampler; nullable
     void *observer_context;
     /// Finishes tokens early on which the network and a proposal agree; default all 0: none. Scenes in which nothing is
@@ -34,7 +35,7 @@ typedef struct nm_generator nm_generator;
 
 /// The model is borrowed and must outlive it; the recipe is copied. NM_E_ARGUMENT, NM_E_LIMIT for a value out of range;
 /// NM_E_ARGUMENT for a recipe with blocks, which are for block_generator.h;
-/// NM_E_FORMAT for a recipe that is not the model's (nm_recipe_check); NM_E_MEMORY.
+/// NM_E_FORMAT for a recipe that is not the model's (nm_recipe_check); NM_E_MEMORY; errors of nm_reuse_create.
 NM_API nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
                                      nm_generator **generator, nm_error *error);
 NM_API void nm_generator_destroy(nm_generator *generator); ///< NULL is fine
@@ -76,7 +77,8 @@ typedef struct nm_generation {
 /// nm_sampler_run; NM_E_LIMIT
 NM_API nm_status nm_generator_run(nm_generator *generator, const nm_generation *scenes, uint32_t count, nm_guide *guide,
                                   void *guide_context, nm_error *error);
-NM_API uint64_t nm_generator_passes(const nm_generator *generator); ///< of the last run
+NM_API uint64_t nm_generator_passes(const nm_generator *generator);            ///< of the last run
+NM_API nm_reuse_stats nm_generator_reuse_stats(const nm_generator *generator); ///< of the last run; 0 where it is off
 /// What the last run did for its scene `scene`: passes until nothing was left to denoise, tokens that there were to
 /// denoise, and those of them that were finished early.
 typedef struct nm_generated_count {

@@ -225,6 +225,7 @@ static void place_batch(nm_pass *p) {
                                  .time_groups = p->batch.by_time.count};
     nm_pass_forget_recording(p);
     p->links.set = 0;
+    p->batches++;
     const size_t used = nm_pass_cut(p, &sizes, p->block);
     NM_ASSERT(used <= p->bytes);
     upload_groups(p);
@@ -329,15 +330,24 @@ static void forward(nm_pass *p) {
     p->warm_levels = levels;
 }
 
+nm_status nm_pass_upload(nm_pass *pass, const nm_pass_input *input, nm_error *error) {
+    const nm_status status = upload_input(pass, input, error);
+    if (status == NM_OK) keep_up(pass);
+    return status;
+}
+
+nm_status nm_pass_check_prediction(const nm_pass *pass, const float *v, nm_error *error) {
+    return check_finite(pass, "prediction", v, pass->model->config.channels, error);
+}
+
 nm_status nm_pass_predict(nm_pass *pass, const nm_pass_input *input, float *v, nm_error *error) {
     if (pass->batch.tokens == 0) return NM_OK;
-    nm_status status = upload_input(pass, input, error);
+    nm_status status = nm_pass_upload(pass, input, error);
     if (status != NM_OK) return status;
-    keep_up(pass);
     forward(pass);
     pass->backend->ops->download(pass->backend, pass->v, v);
     status = pass->backend->ops->synchronize(pass->backend, error);
-    if (status == NM_OK) status = check_finite(pass, "prediction", v, pass->model->config.channels, error);
+    if (status == NM_OK) status = nm_pass_check_prediction(pass, v, error);
     return status;
 }
 

@@ -112,6 +112,7 @@ struct nm_pass {
     nm_recording *recording;
     uint32_t recorded_levels, warm_levels;
     uint64_t encoded; ///< renewals of the model when times and maps were encoded
+    uint64_t batches; ///< how often scenes or tokens were set
 
     nm_tensor noise, alpha, sigma, weight, loss; ///< training
     nm_pass_grads d;
@@ -127,6 +128,11 @@ typedef struct nm_pass_sizes {
 /// that scenes and points alone decide: with other tokens of the same scenes it stays what it is.
 size_t nm_pass_cut(nm_pass *pass, const nm_pass_sizes *sizes, void *block);
 
+/// Checks and uploads what a pass is told, and encodes maps again where weights were renewed. Errors of
+/// nm_pass_predict.
+nm_status nm_pass_upload(nm_pass *pass, const nm_pass_input *input, nm_error *error);
+/// NM_E_NUMERIC naming the first prediction that is not finite.
+nm_status nm_pass_check_prediction(const nm_pass *pass, const float *v, nm_error *error);
 void nm_pass_encode_map(nm_pass *pass);
 /// From uploaded inputs to pass->v.
 void nm_pass_forward(nm_pass *pass);

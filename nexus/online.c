@@ -44,7 +44,9 @@ struct nm_online {
 };
 
 nm_online_config nm_online_config_default(void) {
-    return (nm_online_config){.window = nm_window_config_default(), .encoding = nm_state_encoding_published()};
+    return (nm_online_config){.window = nm_window_config_default(),
+                              .encoding = nm_state_encoding_published(),
+                              .reuse = nm_reuse_config_default()};
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -84,7 +86,7 @@ static nm_status fill(nm_online *o, nm_model *model, nm_error *error) {
         return NM_ERROR(error, NM_E_MEMORY, "no memory for %u rows online", (unsigned)window->max_rows);
     o->context = (nm_pass_denoiser){
         .pass = o->pass, .condition = o->conditions ? o->condition : NULL, .pose = o->has_pose ? o->pose : NULL};
-    return NM_OK;
+    return o->config.reuse.on ? nm_reuse_create(o->pass, &o->config.reuse, &o->context.reuse, error) : NM_OK;
 }
 
 nm_status nm_online_create(nm_model *model, const nm_online_config *config, nm_online **online, nm_error *error) {
@@ -103,6 +105,7 @@ nm_status nm_online_create(nm_model *model, const nm_online_config *config, nm_o
 
 void nm_online_destroy(nm_online *online) {
     if (!online) return;
+    nm_reuse_destroy(online->context.reuse);
     nm_pass_destroy(online->pass);
     nm_window_destroy(online->window);
     nm_arena_destroy(online->arena);

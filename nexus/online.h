@@ -11,6 +11,7 @@
 #define NM_NEXUS_ONLINE_H
 
 #include "nexus/network.h"
+#include "nexus/reuse.h"
 #include "nexus/window.h"
 
 #ifdef __cplusplus
@@ -23,11 +24,12 @@ typedef struct nm_online_config {
     nm_window_config window;    ///< its sampler's channels are set to the model's
     nm_state_encoding encoding; ///< of the tokens; default published
     uint32_t max_points;        ///< map rows of all scenes; no default
+    nm_reuse_config reuse;      ///< of passes, see reuse.h; default off
 } nm_online_config;
 NM_API nm_online_config nm_online_config_default(void);
 
 /// model  borrowed, and must outlive it
-/// NM_E_ARGUMENT, NM_E_LIMIT for a value out of range; NM_E_MEMORY.
+/// NM_E_ARGUMENT, NM_E_LIMIT for a value out of range; NM_E_MEMORY; errors of nm_reuse_create.
 NM_API nm_status nm_online_create(nm_model *model, const nm_online_config *config, nm_online **online, nm_error *error);
 NM_API void nm_online_destroy(nm_online *online); ///< NULL is fine
 /// For its rows, tokens and state; online alone changes it.

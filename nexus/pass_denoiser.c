@@ -20,6 +20,10 @@ static nm_status check_tokens(const nm_pass *pass, const nm_denoise_input *in, n
     return NM_OK;
 }
 
+static nm_status predict_v(const nm_pass_denoiser *d, const nm_pass_input *input, float *v, nm_error *error) {
+    return d->reuse ? nm_reuse_predict(d->reuse, input, v, error) : nm_pass_predict(d->pass, input, v, error);
+}
+
 /// Asks for what the prior leaves (prior.h).
 static nm_status predict_rest(const nm_pass_denoiser *d, const nm_denoise_input *in, nm_pass_input *input, float *v,
                               nm_error *error) {
@@ -31,7 +35,7 @@ static nm_status predict_rest(const nm_pass_denoiser *d, const nm_denoise_input 
     nm_prior_take_off(d->prior, (float)d->tokens->heading_scale, d->snr, in, prior, spread, known, noised);
     input->known = known;
     input->noised = noised;
-    const nm_status status = nm_pass_predict(d->pass, input, v, error);
+    const nm_status status = predict_v(d, input, v, error);
     if (status == NM_OK)
         nm_prior_put_back(d->prior, (float)d->tokens->heading_scale, d->snr, in, prior, spread, noised, v);
     return status;
@@ -48,7 +52,7 @@ static nm_status predict(void *context, const nm_denoise_input *in, float *v, nm
                            .level = in->level,
                            .pose = d->pose};
     if (d->prior != NM_PRIOR_NONE) return predict_rest(d, in, &input, v, error);
-    return nm_pass_predict(d->pass, &input, v, error);
+    return predict_v(d, &input, v, error);
 }
 
 nm_denoiser nm_denoiser_of_pass(nm_pass_denoiser *context) {

@@ -5,6 +5,7 @@
 #include "nexus/denoiser.h"
 #include "nexus/network.h"
 #include "nexus/prior.h"
+#include "nexus/reuse.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -14,6 +15,7 @@ extern "C" {
 /// tokens are the sampler's, in the same order.
 typedef struct nm_pass_denoiser {
     nm_pass *pass;
+    nm_reuse *reuse;             ///< over the pass, nullable: predicts in its place
     const float *condition;      ///< [N][K], NULL when K = 0
     const float *pose;           ///< [N][4], NULL without pose_bias
     nm_prior prior;              ///< that the model was trained with; then the next three are read

@@ -187,6 +187,8 @@ void nm_future_cost_add(nm_future_cost *cost, const nm_generator *generator, uin
     cost->passes += nm_generator_passes(generator);
     cost->batches++;
     cost->future_count += futures;
+    const nm_reuse_stats kept = nm_generator_reuse_stats(generator);
+    nm_reuse_stats_add(&cost->reuse, &kept);
     for (uint32_t i = 0; i < futures; ++i) {
         const nm_generated_count one = nm_generator_count(generator, i);
         cost->futures.passes += one.passes;

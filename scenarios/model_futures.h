@@ -53,6 +53,7 @@ typedef struct nm_future_cost {
     uint32_t batches;
     nm_generated_count futures; ///< sums over futures; see nm_generator_count
     uint64_t future_count;
+    nm_reuse_stats reuse; ///< what passes kept, where the generator's configuration says so
 } nm_future_cost;
 
 /// out      its arrays are in `arena`; steps = 5 x tokens of the future. Everybody in the scene takes part, wanted or

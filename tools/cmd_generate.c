@@ -126,6 +126,7 @@ static nm_status open_generator(nm_generate_run *run, size_t scenes, nm_error *e
     config.generator.solver = run->solver;
     config.generator.schedule = run->schedule;
     config.generator.seed = (uint64_t)run->options.seed;
+    config.generator.reuse = run->reuse;
     config.guidance = run->guidance;
     config.generator.agreement = run->agreement;
     config.driver = run->driver;
@@ -256,9 +257,11 @@ static int check_purpose(const nm_command *command, const nm_generate_options *o
     if (o->kinds.count || o->mix) {
         if (o->recording || strcmp(o->task, d.task) != 0 || strcmp(o->schedule, d.schedule) != 0 ||
             strcmp(o->solver, d.solver) != 0 || strcmp(o->guidance, d.guidance) != 0 ||
-            strcmp(o->agree, d.agree) != 0 || o->history >= 0.0 || o->levels != d.levels || o->batch != d.batch)
-            return nm_cli_usage(command, "--recording, --task, --history, --schedule, --levels, --solver, --guidance, "
-                                         "--agree and --batch are of futures, not of corner cases (--kind)");
+            strcmp(o->agree, d.agree) != 0 || o->history >= 0.0 || o->levels != d.levels || o->batch != d.batch ||
+            o->reuse || o->reduce)
+            return nm_cli_usage(command,
+                                "--recording, --task, --history, --schedule, --levels, --solver, --guidance, "
+                                "--agree, --reuse, --reduce and --batch are of futures, not of corner cases (--kind)");
     } else if (o->params.count || o->from.count || o->hours > 0.0 || o->generators.count || o->sources ||
                o->adversaries || o->severity || o->sampling || o->ego || o->traffic >= 0) {
         return nm_cli_usage(command, "--param, --severity, --sampling, --from, --hours, --generator, --sources, "
@@ -292,7 +295,8 @@ static int check_options(nm_generate_run *run) {
     if (nm_schedule_parse(o->schedule, &run->schedule, &error) != NM_OK ||
         nm_solver_parse(o->solver, &run->solver, &error) != NM_OK ||
         nm_guidance_option(o->guidance, &run->guidance, &error) != NM_OK ||
-        nm_agreement_option(o->agree, &run->agreement, &run->driver, &error) != NM_OK)
+        nm_agreement_option(o->agree, &run->agreement, &run->driver, &error) != NM_OK ||
+        nm_reuse_option(o->reuse, o->reduce, &run->reuse, &error) != NM_OK)
         return nm_cli_usage(run->command, "%s", error.message);
     return -1;
 }
@@ -361,6 +365,8 @@ static size_t future_options(nm_generate_options *o, nm_option *to) {
         {"solver", NM_OPTION_TEXT, &o->solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
         {"guidance", NM_OPTION_TEXT, &o->guidance, "TERMS", NM_GUIDANCE_HELP, 0, 0},
         {"agree", NM_OPTION_TEXT, &o->agree, "TERMS", NM_AGREEMENT_HELP, 0, 0},
+        {"reuse", NM_OPTION_TEXT, &o->reuse, "TERMS", NM_REUSE_HELP, 0, 0},
+        {"reduce", NM_OPTION_TEXT, &o->reduce, "TERMS", NM_REDUCE_HELP, 0, 0},
         {"batch", NM_OPTION_INTEGER, &o->batch, "N", "scenes sampled at once; changes nothing but time (default 8)", 1,
          256},
         {"precision", NM_OPTION_TEXT, &o->precision, "NAME", "bf16 (default) or f32", 0, 0},

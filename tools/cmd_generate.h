@@ -8,6 +8,7 @@
 #include "tools/agreement_option.h"
 #include "tools/cli.h"
 #include "tools/guidance_option.h"
+#include "tools/reuse_option.h"
 #include "tools/shipped_model.h"
 
 typedef struct nm_generate_options {
@@ -19,7 +20,8 @@ typedef struct nm_generate_options {
     int64_t sources, adversaries;                ///< 0 = not given
     int list_kinds;
     // of the model
-    const char *store, *map, *model, *schedule, *solver, *task, *precision, *recording, *guidance, *agree;
+    const char *store, *map, *model, *schedule, *solver, *task, *precision, *recording, *guidance, *agree, *reuse,
+        *reduce;
     nm_text_list scenes;
     double history;      ///< s; negative = each scene's own current step, else 2 s
     int64_t count, seed; ///< 0, -1 = not given
@@ -67,6 +69,7 @@ typedef struct nm_generate_run {
     nm_guidance_config guidance;
     nm_agreement agreement;
     nm_future_driver driver;
+    nm_reuse_config reuse;
     char model_path[NM_MODEL_PATH];
     uint64_t model_hash; ///< nm_safetensors_hash
     nm_backend *backend;

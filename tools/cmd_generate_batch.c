@@ -55,6 +55,8 @@ static char *describe(const nm_generate_run *run, const nm_generate_parent *pare
     cJSON_AddStringToObject(json, "solver", nm_solver_name(run->solver));
     cJSON_AddStringToObject(json, "guidance", run->options.guidance);
     if (nm_agreement_is_on(&run->agreement)) cJSON_AddStringToObject(json, "agree", run->options.agree);
+    if (run->options.reuse) cJSON_AddStringToObject(json, "reuse", run->options.reuse);
+    if (run->options.reduce) cJSON_AddStringToObject(json, "reduce", run->options.reduce);
     cJSON_AddStringToObject(json, "task", run->options.task);
     if (run->options.seconds > 0.0) nm_json_number(json, "seconds", run->options.seconds);
     nm_json_integer(json, "seed", (uint64_t)run->options.seed);

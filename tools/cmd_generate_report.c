@@ -66,6 +66,7 @@ static int print_json(nm_generate_run *run) {
     nm_json_number(document, "agreed_percent", percent(t->cost.futures.agreed, t->cost.futures.tokens));
     nm_json_number(document, "seconds", t->cost.seconds);
     nm_json_number(document, "seconds_per_scene", t->scenes ? t->cost.seconds / (double)t->scenes : NAN);
+    nm_reuse_json(document, &t->cost.reuse);
     add_checks(document, "generated", &t->made, t->scenes);
     add_checks(document, "generated_while_recorded", &t->compared, t->compared_scenes);
     add_checks(document, "recorded", &t->recorded, t->parents_checked);
@@ -108,7 +109,12 @@ static int print_text(const nm_generate_run *run) {
         printf("\n%.1f passes a scene; %.0f %% of what was to be denoised finished early",
                (double)t->cost.futures.passes / (double)t->cost.future_count,
                percent(t->cost.futures.agreed, t->cost.futures.tokens));
-    printf("\n\n");
+    printf("\n");
+    if (t->cost.reuse.passes) {
+        char text[256];
+        printf("reuse: %s\n", nm_reuse_describe(&t->cost.reuse, text, sizeof text));
+    }
+    printf("\n");
     print_checks(t);
     printf("\n");
     if (t->too_short) printf("skipped %" PRIu64 " scenes that are too short\n", t->too_short);

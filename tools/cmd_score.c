@@ -8,6 +8,7 @@
 #include "tools/agreement_option.h"
 #include "tools/cli.h"
 #include "tools/guidance_option.h"
+#include "tools/reuse_option.h"
 #include "tools/scene_ids.h"
 #include "tools/score_report.h"
 #include "tools/shipped_model.h"
@@ -15,7 +16,8 @@
 enum { MOST_ROWS = 2 * (NM_SCORE_MODELS * NM_SCORE_SCHEDULES + 4) };
 
 typedef struct score_options {
-    const char *model, *data, *only, *task, *schedule, *solver, *csv, *agents, *precision, *groups, *guidance, *agree;
+    const char *model, *data, *only, *task, *schedule, *solver, *csv, *agents, *precision, *groups, *guidance, *agree,
+        *reuse, *reduce;
     double history;
     int64_t samples, realism, levels, seed, limit;
     int no_baselines;
@@ -379,6 +381,8 @@ static int run_score(const nm_command *command, int argc, char **argv) {
         {"solver", NM_OPTION_TEXT, &o.solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
         {"guidance", NM_OPTION_TEXT, &o.guidance, "TERMS", NM_GUIDANCE_HELP, 0, 0},
         {"agree", NM_OPTION_TEXT, &o.agree, "TERMS", NM_AGREEMENT_HELP, 0, 0},
+        {"reuse", NM_OPTION_TEXT, &o.reuse, "TERMS", NM_REUSE_HELP, 0, 0},
+        {"reduce", NM_OPTION_TEXT, &o.reduce, "TERMS", NM_REDUCE_HELP, 0, 0},
         {"seed", NM_OPTION_INTEGER, &o.seed, "N", "of the noise (default 0)", 0, 9e15},
         {"no-baselines", NM_OPTION_FLAG, &o.no_baselines, NULL, "models only", 0, 0},
         {"csv", NM_OPTION_TEXT, &o.csv, "F", "write the table there, too", 0, 0},
@@ -396,7 +400,8 @@ static int run_score(const nm_command *command, int argc, char **argv) {
     if (nm_solver_parse(o.solver, &sampling.solver, &error) != NM_OK ||
         parse_schedules(o.schedule, &sampling, &error) != NM_OK ||
         nm_guidance_option(o.guidance, &sampling.guidance, &error) != NM_OK ||
-        nm_agreement_option(o.agree, &sampling.agreement, &sampling.driver, &error) != NM_OK)
+        nm_agreement_option(o.agree, &sampling.agreement, &sampling.driver, &error) != NM_OK ||
+        nm_reuse_option(o.reuse, o.reduce, &sampling.reuse, &error) != NM_OK)
         return nm_cli_usage(command, "%s", error.message);
     const char *paths[NM_SCORE_MODELS];
     uint32_t models = 0;

@@ -2,6 +2,7 @@
 
 #include "base/whole_file.h"
 #include "tools/cmd_event.h"
+#include "tools/reuse_option.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -183,6 +184,18 @@ static void print_realism(const nm_score_report *report) {
                (unsigned long long)report->no_realism);
 }
 
+/// What passes kept, of the rows whose models were asked to.
+static void print_reuse(const nm_score_report *report) {
+    int any = 0;
+    for (size_t i = 0; i < report->count; ++i) {
+        const nm_score_result *r = &report->results[i];
+        char text[256];
+        if (!r->cost.reuse.passes) continue;
+        if (!any++) printf("\nReuse of what earlier passes computed; errors are of v, against exact passes\n");
+        printf("%s %s: %s\n", task_name(&r->row), r->row.name, nm_reuse_describe(&r->cost.reuse, text, sizeof text));
+    }
+}
+
 int nm_score_print(const nm_command *command, const nm_score_report *report) {
     printf("%s: %llu scenes in %u independent groups, %llu agents; ", report->data, (unsigned long long)report->scenes,
            report->groups, (unsigned long long)report->agents);
@@ -196,6 +209,7 @@ int nm_score_print(const nm_command *command, const nm_score_report *report) {
     print_main(report);
     print_stability(report);
     print_realism(report);
+    print_reuse(report);
     return nm_cli_finish(command);
 }
 
@@ -257,6 +271,7 @@ static cJSON *row_json(const nm_score_report *report, const nm_score_result *r) 
     nm_json_number(object, "passes_per_future", (double)r->cost.futures.passes / futures);
     nm_json_number(object, "agreed_share",
                    r->cost.futures.tokens ? (double)r->cost.futures.agreed / (double)r->cost.futures.tokens : NAN);
+    nm_reuse_json(object, &r->cost.reuse);
     add_realism(object, report, r);
     return object;
 }

@@ -33,6 +33,7 @@ static nm_status open_model(nm_score_models *m, uint32_t index, const char *path
         c.generator.solver = s->solver;
         c.generator.schedule = s->schedule[i];
         c.generator.seed = s->seed;
+        c.generator.reuse = s->reuse;
         c.guidance = s->guidance;
         c.generator.agreement = s->agreement;
         c.driver = s->driver;

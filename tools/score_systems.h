@@ -25,6 +25,7 @@ typedef struct nm_score_sampling {
     nm_guidance_config guidance;
     nm_agreement agreement;
     nm_future_driver driver;
+    nm_reuse_config reuse;
     uint64_t seed;
 } nm_score_sampling;
 

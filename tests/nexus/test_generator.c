@@ -463,6 +463,60 @@ static void a_loop_is_closed_as_with_feedback(void **state) {
     nm_backend_destroy(backend);
 }
 
+/// Futures of two scenes with feedback in one of them.
+static void sample_two(const fixture *f, nm_generator *generator, float *values[2]) {
+    nm_generation scenes[2];
+    for (int i = 0; i < 2; i++)
+        scenes[i] = (nm_generation){.tokens = &f->made[i].tokens, .key = 7, .values = values[i]};
+    scenes[1].feedback = f->made[1].tokens.logged;
+    run(generator, scenes, 2);
+}
+
+/// Passes that keep what is the same to the bit make the same futures, under all schedules and with feedback; where
+/// they keep more, futures are others, and still no scene sees another.
+static void reuse_of_what_is_the_same_changes_no_future(void **state) {
+    (void)state;
+    nm_backend *backend = float_backend();
+    fixture f = begin(backend, NM_TOKENS_AGENT);
+    float *plain[2], *kept[2];
+    for (int i = 0; i < 2; i++) {
+        plain[i] = calloc(f.sizes[i], sizeof(float));
+        kept[i] = calloc(f.sizes[i], sizeof(float));
+    }
+    static const char *const schedules[] = {"full", "ar", "pyramid:1", "trapezoid:1", "block:2"};
+    for (size_t s = 0; s < sizeof schedules / sizeof *schedules; s++) {
+        nm_generator_config config = small_config();
+        nm_error error;
+        assert_int_equal(nm_schedule_parse(schedules[s], &config.schedule, &error), NM_OK);
+        nm_generator *whole = make(&f, &config);
+        config.reuse.on = 1;
+        nm_generator *exact = make(&f, &config);
+        config.reuse.drift = 0.3f;
+        config.scenes = 2;
+        nm_generator *other = make(&f, &config);
+        sample_two(&f, whole, plain);
+        assert_int_equal(nm_generator_reuse_stats(whole).passes, 0);
+        sample_two(&f, exact, kept);
+        for (int i = 0; i < 2; i++) assert_memory_equal(kept[i], plain[i], f.sizes[i] * sizeof(float));
+        const nm_reuse_stats stats = nm_generator_reuse_stats(exact);
+        assert_true(stats.passes == nm_generator_passes(exact) && stats.flops < stats.exact_flops);
+        sample_two(&f, other, kept);
+        assert_true(memcmp(kept[0], plain[0], f.sizes[0] * sizeof(float)) != 0);
+        const nm_generation alone = {.tokens = &f.made[0].tokens, .key = 7, .values = plain[0]};
+        run(other, &alone, 1);
+        assert_memory_equal(kept[0], plain[0], f.sizes[0] * sizeof(float));
+        nm_generator_destroy(whole);
+        nm_generator_destroy(exact);
+        nm_generator_destroy(other);
+    }
+    for (int i = 0; i < 2; i++) {
+        free(plain[i]);
+        free(kept[i]);
+    }
+    end(&f);
+    nm_backend_destroy(backend);
+}
+
 static void runs_allocate_nothing(void **state) {
     (void)state;
 #if !COUNTS
@@ -503,6 +557,7 @@ int main(void) {
         cmocka_unit_test(generators_that_can_not_be_are_refused),
         cmocka_unit_test(runs_that_can_not_be_spoil_nothing),
         cmocka_unit_test(a_loop_is_closed_as_with_feedback),
+        cmocka_unit_test(reuse_of_what_is_the_same_changes_no_future),
         cmocka_unit_test(runs_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,44 @@
+#include "tools/reuse_option.h"
+
+#include <math.h>
+#include <stdio.h>
+
+nm_status nm_reuse_option(const char *reuse, const char *reduce, nm_reuse_config *config, nm_error *error) {
+    *config = nm_reuse_config_default();
+    nm_status status = reuse ? nm_reuse_parse(reuse, config, error) : NM_OK;
+    if (status == NM_OK && reduce) status = nm_reuse_parse_reductions(reduce, config, error);
+    return status;
+}
+
+static double ratio(double part, double whole) {
+    return whole > 0.0 ? part / whole : (double)NAN;
+}
+
+const char *nm_reuse_describe(const nm_reuse_stats *s, char *text, size_t size) {
+    const int used = snprintf(text, size, "%.1f %% of the operations, %.1f %% of the outputs of layers in %llu passes",
+                              100.0 * ratio(s->flops, s->exact_flops), 100.0 * ratio(s->outputs, s->exact_outputs),
+                              (unsigned long long)s->passes);
+    if (s->values && used > 0 && (size_t)used < size)
+        snprintf(text + used, size - (size_t)used,
+                 "; error mean %.3g, max %.3g (below level 1: %.3g, %.3g), where v is of size %.3g (%llu passes)",
+                 ratio(s->error_sum, (double)s->values), s->error_max,
+                 ratio(s->moving_error_sum, (double)s->moving_values), s->moving_error_max,
+                 sqrt(ratio(s->exact_square_sum, (double)s->values)), (unsigned long long)s->checked);
+    return text;
+}
+
+void nm_reuse_json(cJSON *object, const nm_reuse_stats *s) {
+    if (!s->passes) return;
+    cJSON *one = cJSON_AddObjectToObject(object, "reuse");
+    nm_json_integer(one, "passes", s->passes);
+    nm_json_number(one, "operations", s->flops);
+    nm_json_number(one, "exact_operations", s->exact_flops);
+    nm_json_number(one, "outputs", s->outputs);
+    nm_json_number(one, "exact_outputs", s->exact_outputs);
+    nm_json_integer(one, "checked_passes", s->checked);
+    nm_json_number(one, "error_mean", ratio(s->error_sum, (double)s->values));
+    nm_json_number(one, "error_max", s->values ? s->error_max : (double)NAN);
+    nm_json_number(one, "error_below_level_1_mean", ratio(s->moving_error_sum, (double)s->moving_values));
+    nm_json_number(one, "error_below_level_1_max", s->moving_values ? s->moving_error_max : (double)NAN);
+    nm_json_number(one, "exact_rms", sqrt(ratio(s->exact_square_sum, (double)s->values)));
+}
