@@ -62,7 +62,7 @@ static nm_status read_member(unpacking *u, size_t limit, size_t *size, nm_error 
     return NM_OK;
 }
 
-/// A TFRecord member as a stream: first the head, which is in the importer's buffer, then the rest.
+/// A member of records as a stream: first the head, which is in the importer's buffer, then the rest.
 typedef struct member_stream {
     unpacking *unpacking;
     size_t head, given;
@@ -135,7 +135,7 @@ static nm_status take_member(unpacking *u, nm_status *outcome, nm_error *error, 
         return NM_ERROR_AT(refusal, NM_E_UNSUPPORTED, u->name, 0, -1, "an archive inside an archive is not opened");
     if (nm_format_has_records(format)) {
         member_stream stream = {.unpacking = u, .head = size};
-        *outcome = nm_import_stream(importer, u->name, next_bytes, &stream, u->target, error);
+        *outcome = nm_import_stream(importer, format, u->name, next_bytes, &stream, u->target, error);
         return NM_OK;
     }
     uint64_t limit = importer->readers.limits.max_file_bytes;

@@ -12,7 +12,8 @@
 #include "sim/pile.h"
 
 #define MAX_FIELDS 256u
-#define MAX_FIELD 4096u // bytes
+#define MAX_FIELD 4096u                // bytes of one in quotes
+#define WINDOW_BYTES ((size_t)1 << 20) // and of a row
 
 typedef struct field {
     const char *text;
@@ -31,8 +32,10 @@ typedef struct row {
 typedef struct reading {
     nm_reader_context *context;
     const char *name;
-    const char *bytes;
-    size_t size, at;
+    nm_byte_source *source; // NULL: it has given everything
+    void *source_context;
+    char *bytes;                    // a window of `capacity`, of which `size` hold what the source gave last
+    size_t capacity, size, at, row; // `row`: where the last one begins
     int64_t line;
     field fields[MAX_FIELDS];
     size_t field_count;
@@ -41,7 +44,9 @@ typedef struct reading {
     size_t scratch_used;
     nm_pile rows; // row
     nm_id_table ids;
-    char scene[64]; // of the rows
+    int begun;            // there was a row
+    nm_byte_buffer scene; // of the rows, as the file has it
+    char scene_id[64];    // and as it may go into file names and onto terminals
     uint64_t scenes;
 } reading;
 
@@ -68,9 +73,33 @@ static int read_quoted(reading *r, field *to) {
     return 0;
 }
 
+/// Has the next row whole in the window: files have gigabytes, rows do not. No field goes on in the next line, not even
+/// one in quotes, so that a row ends with the first LF.
+static nm_status fill_window(reading *r, nm_error *error) {
+    for (size_t seen = r->at; r->source && !memchr(r->bytes + seen, '\n', r->size - seen);) {
+        memmove(r->bytes, r->bytes + r->at, r->size - r->at);
+        r->size -= r->at;
+        r->at = 0;
+        seen = r->size;
+        if (r->size == r->capacity) {
+            r->line++;
+            return refuse(r, error, NM_E_LIMIT, "a row of more than 1 MiB");
+        }
+        size_t got = 0;
+        const nm_status status = r->source(r->source_context, r->bytes + r->size, r->capacity - r->size, &got, error);
+        if (status != NM_OK) return status;
+        if (got == 0) r->source = NULL;
+        r->size += got;
+    }
+    return NM_OK;
+}
+
 /// Splits the next line into fields. NM_E_NOT_FOUND at the end.
 static nm_status next_line(reading *r, nm_error *error) {
+    const nm_status status = fill_window(r, error);
+    if (status != NM_OK) return status;
     if (r->at >= r->size) return NM_E_NOT_FOUND;
+    r->row = r->at;
     r->line++;
     r->field_count = r->scratch_used = 0;
     for (;;) {
@@ -104,8 +133,9 @@ static nm_status read_header(reading *r, nm_error *error) {
     };
     static const nm_csv_column needed[] = {NM_CSV_SCENE, NM_CSV_STEP, NM_CSV_TIME,   NM_CSV_TRACK,
                                            NM_CSV_X,     NM_CSV_Y,    NM_CSV_HEADING};
-    if (r->size >= 3 && memcmp(r->bytes, "\xef\xbb\xbf", 3) == 0) r->at = 3;
-    nm_status status = next_line(r, error);
+    nm_status status = fill_window(r, error);
+    if (status == NM_OK && r->size >= 3 && memcmp(r->bytes, "\xef\xbb\xbf", 3) == 0) r->at = 3;
+    if (status == NM_OK) status = next_line(r, error);
     if (status != NM_OK) return status;
     for (size_t c = 0; c < NM_CSV_COLUMN_COUNT; c++) {
         r->column[c] = -1;
@@ -120,6 +150,10 @@ static nm_status read_header(reading *r, nm_error *error) {
             return NM_ERROR_AT(error, NM_E_FORMAT, r->name, 1, -1, "there is no column %s", names[needed[i]]);
     }
     return NM_OK;
+}
+
+static int is_empty(const reading *r) {
+    return r->field_count == 1 && r->fields[0].size == 0;
 }
 
 static const field *at(const reading *r, nm_csv_column column) {
@@ -191,6 +225,8 @@ static nm_status read_row(reading *r, nm_error *error) {
         return refuse(r, error, NM_E_FORMAT, "a number is missing, or is none");
     made.step = (uint32_t)step;
     made.flags = (uint8_t)flags;
+    if (r->rows.count >= r->context->limits.max_file_bytes / sizeof made)
+        return refuse(r, error, NM_E_LIMIT, "the rows of the scene are more than is held at once");
     row *to = NM_PUSH(&r->rows, row, 1);
     if (!to) return refuse(r, error, NM_E_MEMORY, "out of memory for the rows of a scene");
     *to = made;
@@ -284,7 +320,7 @@ static nm_status add_rows(reading *r, uint32_t steps, nm_error *error) {
     nm_scene_builder_set_current(builder, 0, ego);
     const nm_provenance provenance = {.source = "csv",
                                       .file = nm_base_name(r->name),
-                                      .scene_id = r->scene,
+                                      .scene_id = r->scene_id,
                                       .record = r->scenes,
                                       .program = "nearmiss " NM_VERSION,
                                       .parameters = "{}"};
@@ -339,13 +375,33 @@ static nm_status finish(reading *r, const output *to, nm_error *error) {
     nm_status status = build(r, &scene, &trouble);
     if (status != NM_OK && !trouble.input[0]) { // the builders do not know where their definitions come from
         nm_error why = trouble;
-        status = NM_ERROR_AT(&trouble, status, r->name, NM_AT(r->rows, row, 0).line, -1, "scene %s: %s", r->scene,
+        status = NM_ERROR_AT(&trouble, status, r->name, NM_AT(r->rows, row, 0).line, -1, "scene %s: %s", r->scene_id,
                              why.message);
     }
     uint64_t record = r->scenes++;
     r->rows.count = 0;
     if (status != NM_OK) return tell(to, status, &trouble, error);
     return to->sink(to->context, scene, r->name, record, error);
+}
+
+/// Does the last line belong to another scene than the one before? Names are compared as the file has them.
+static int is_next_scene(const reading *r) {
+    const field *scene = at(r, NM_CSV_SCENE);
+    return !r->begun || scene->size != r->scene.size ||
+           (scene->size && memcmp(scene->text, r->scene.bytes, scene->size) != 0);
+}
+
+static nm_status begin_scene(reading *r, nm_error *error) {
+    const field *scene = at(r, NM_CSV_SCENE);
+    r->begun = 1;
+    r->scene.size = 0;
+    nm_byte_buffer_put(&r->scene, scene->text, scene->size);
+    size_t size = scene->size < sizeof r->scene_id ? scene->size : sizeof r->scene_id - 1;
+    for (size_t i = 0; i < size; i++)
+        r->scene_id[i] =
+            (char)((unsigned char)scene->text[i] < 0x21 || (unsigned char)scene->text[i] > 0x7e ? '_' : scene->text[i]);
+    r->scene_id[size] = 0;
+    return r->scene.failed ? refuse(r, error, NM_E_MEMORY, "out of memory for the name of a scene") : NM_OK;
 }
 
 /// Rows of the scene that the last line belongs to, until another one begins; a scene with a bad row is refused whole.
@@ -356,22 +412,16 @@ static nm_status read_rows(reading *r, const output *to, nm_error *error) {
         nm_error_clear(&trouble);
         nm_status status = next_line(r, &trouble);
         if (status == NM_E_NOT_FOUND) return finish(r, to, error);
-        if (status != NM_OK) { // where the next row begins cannot be known
-            r->rows.count = 0;
-            return tell(to, status, &trouble, error);
-        }
-        const field *scene = at(r, NM_CSV_SCENE);
-        if (r->field_count == 1 && r->fields[0].size == 0) continue; // an empty line
-        if (!is(scene, r->scene) || (!r->rows.count && !skipping)) {
+        if (status == NM_OK && is_empty(r)) continue;
+        if (status == NM_OK && is_next_scene(r)) {
             status = finish(r, to, error);
             if (status != NM_OK) return status;
             skipping = 0;
-            size_t size = scene->size < sizeof r->scene ? scene->size : sizeof r->scene - 1;
-            for (size_t i = 0; i < size; i++) // goes into file names and onto terminals
-                r->scene[i] = (char)((unsigned char)scene->text[i] < 0x21 || (unsigned char)scene->text[i] > 0x7e
-                                         ? '_'
-                                         : scene->text[i]);
-            r->scene[size] = 0;
+            status = begin_scene(r, &trouble);
+        }
+        if (status != NM_OK) { // where the next row begins cannot be known
+            r->rows.count = 0;
+            return tell(to, status, &trouble, error);
         }
         if (skipping) continue;
         status = read_row(r, &trouble);
@@ -384,6 +434,75 @@ static nm_status read_rows(reading *r, const output *to, nm_error *error) {
     }
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Splitting
+
+/// A scene on its way to the visitor: a file of its own, the header and its rows.
+typedef struct part {
+    nm_byte_buffer text;
+    size_t header; // bytes
+    int64_t line;  // of the first row
+    nm_piece_sink *visit;
+} part;
+
+static void put_line(const reading *r, nm_byte_buffer *text) {
+    nm_byte_buffer_put(text, r->bytes + r->row, r->at - r->row);
+    if (r->bytes[r->at - 1] != '\n') nm_byte_buffer_put(text, "\n", 1);
+}
+
+static nm_status give_part(reading *r, part *p, const output *to, nm_error *error) {
+    if (p->text.size == p->header) return NM_OK;
+    const nm_piece piece = {.kind = NM_PIECE_RECORD,
+                            .name = r->name,
+                            .bytes = p->text.bytes,
+                            .size = p->text.size,
+                            .offset = (uint64_t)p->line,
+                            .index = r->scenes++};
+    const nm_status status = p->visit(to->context, &piece, error);
+    p->text.size = p->header;
+    return status;
+}
+
+/// Adds the last line. What can not be held is refused.
+static nm_status add_line(reading *r, part *p, nm_error *trouble) {
+    if (p->text.size == p->header) p->line = r->line;
+    if (r->at - r->row > r->context->limits.max_file_bytes - p->text.size)
+        return refuse(r, trouble, NM_E_LIMIT, "the rows of the scene are more than is held at once");
+    put_line(r, &p->text);
+    return p->text.failed ? refuse(r, trouble, NM_E_MEMORY, "out of memory for the rows of a scene") : NM_OK;
+}
+
+/// As read_rows; what is in the rows is left to who reads the parts.
+static nm_status split_rows(reading *r, part *p, const output *to, nm_error *error) {
+    nm_error trouble;
+    int skipping = 0;
+    for (;;) {
+        nm_error_clear(&trouble);
+        nm_status status = next_line(r, &trouble);
+        if (status == NM_E_NOT_FOUND) return give_part(r, p, to, error);
+        if (status == NM_OK && is_empty(r)) continue;
+        if (status == NM_OK && is_next_scene(r)) {
+            status = give_part(r, p, to, error);
+            if (status != NM_OK) return status;
+            skipping = 0;
+            status = begin_scene(r, &trouble);
+        }
+        if (status != NM_OK) return tell(to, status, &trouble, error);
+        if (skipping) continue;
+        status = add_line(r, p, &trouble);
+        if (status == NM_E_MEMORY) return tell(to, status, &trouble, error);
+        if (status == NM_OK) continue;
+        p->text.size = p->header;
+        r->scenes++;
+        skipping = 1;
+        status = tell(to, status, &trouble, error);
+        if (status != NM_OK) return status;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Files
+
 int nm_csv_is(const void *head, size_t size) {
     static const char begin[] = "scene,step,time_s,track_id,";
     const char *text = head;
@@ -391,24 +510,83 @@ int nm_csv_is(const void *head, size_t size) {
     return size >= sizeof begin - 1 && memcmp(text, begin, sizeof begin - 1) == 0;
 }
 
-nm_status nm_csv_read(nm_reader_context *context, const char *name, const void *bytes, size_t size, nm_scene_sink *sink,
-                      nm_refusal_sink *refused, void *sink_context, nm_error *error) {
-    const output to = {sink, refused, sink_context};
-    nm_error trouble;
-    nm_error_clear(&trouble);
-    reading *r = calloc(1, sizeof *r);
-    if (!r) {
-        nm_status status = NM_ERROR_AT(&trouble, NM_E_MEMORY, name, 0, -1, "out of memory for a row");
-        return tell(&to, status, &trouble, error);
-    }
-    r->context = context;
-    r->name = name;
-    r->bytes = bytes;
-    r->size = size;
-    nm_status status = read_header(r, &trouble);
-    status = status == NM_OK ? read_rows(r, &to, error) : tell(&to, status, &trouble, error);
+static void close_reading(reading *r) {
+    if (!r) return;
     nm_pile_free(&r->rows);
     nm_id_table_free(&r->ids);
+    nm_byte_buffer_free(&r->scene);
+    free(r->bytes);
     free(r);
+}
+
+/// Reads the header. NULL when that can not be: `trouble` says why.
+static reading *open_reading(nm_reader_context *context, const char *name, size_t window, nm_byte_source *source,
+                             void *source_context, nm_status *status, nm_error *trouble) {
+    reading *r = calloc(1, sizeof *r);
+    nm_error_clear(trouble);
+    *status = NM_OK;
+    if (r) {
+        *r = (reading){.context = context,
+                       .name = name,
+                       .source = source,
+                       .source_context = source_context,
+                       .bytes = malloc(window),
+                       .capacity = window};
+    }
+    if (!r || !r->bytes)
+        *status = NM_ERROR_AT(trouble, NM_E_MEMORY, name, 0, -1, "out of memory for a row");
+    else
+        *status = read_header(r, trouble);
+    if (*status == NM_OK) return r;
+    close_reading(r);
+    return NULL;
+}
+
+nm_status nm_csv_read(nm_reader_context *context, const char *name, nm_byte_source *source, void *source_context,
+                      nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context, nm_error *error) {
+    const output to = {sink, refused, sink_context};
+    nm_error trouble;
+    nm_status status;
+    reading *r = open_reading(context, name, WINDOW_BYTES, source, source_context, &status, &trouble);
+    status = r ? read_rows(r, &to, error) : tell(&to, status, &trouble, error);
+    close_reading(r);
+    return status;
+}
+
+nm_status nm_csv_split(nm_reader_context *context, const char *name, nm_byte_source *source, void *source_context,
+                       nm_piece_sink *visit, nm_refusal_sink *refused, void *sink_context, nm_error *error) {
+    const output to = {.refused = refused, .context = sink_context};
+    part p = {.visit = visit};
+    nm_error trouble;
+    nm_status status;
+    reading *r = open_reading(context, name, WINDOW_BYTES, source, source_context, &status, &trouble);
+    if (r) {
+        put_line(r, &p.text);
+        p.header = p.text.size;
+        status = split_rows(r, &p, &to, error);
+    } else {
+        status = tell(&to, status, &trouble, error);
+    }
+    nm_byte_buffer_free(&p.text);
+    close_reading(r);
+    return status;
+}
+
+nm_status nm_csv_read_part(nm_reader_context *context, const nm_piece *piece, nm_scene_sink *sink,
+                           nm_refusal_sink *refused, void *sink_context, nm_error *error) {
+    const output to = {sink, refused, sink_context};
+    nm_memory_source memory = {piece->bytes, piece->size};
+    const size_t window = piece->size < WINDOW_BYTES ? piece->size + 1 : WINDOW_BYTES; // a scene may be one row
+    nm_error trouble;
+    nm_status status;
+    reading *r = open_reading(context, piece->name, window, nm_memory_next, &memory, &status, &trouble);
+    if (r) {
+        r->line = (int64_t)piece->offset - 1; // as in the file
+        r->scenes = piece->index;
+        status = read_rows(r, &to, error);
+    } else {
+        status = tell(&to, status, &trouble, error);
+    }
+    close_reading(r);
     return status;
 }

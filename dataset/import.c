@@ -103,7 +103,8 @@ nm_format nm_detect_format(const void *head, size_t size) {
 }
 
 int nm_format_has_records(nm_format format) {
-    return format == NM_FORMAT_WOMD_SCENARIO || format == NM_FORMAT_WOMD_EXAMPLE || format == NM_FORMAT_NEARMISS;
+    return format == NM_FORMAT_WOMD_SCENARIO || format == NM_FORMAT_WOMD_EXAMPLE || format == NM_FORMAT_NEARMISS ||
+           format == NM_FORMAT_CSV;
 }
 
 const char *nm_format_name(nm_format format) {
@@ -262,19 +263,23 @@ nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *b
         return read_database(importer, format, name, bytes, size, target, error);
     if (format == NM_FORMAT_OSI) return read_single(importer, nm_osi_read, name, bytes, size, target, error);
     if (format == NM_FORMAT_CSV)
-        return nm_csv_read(&importer->readers, name, bytes, size, target->sink, target->refused, target->context,
-                           error);
+        return nm_csv_read(&importer->readers, name, nm_memory_next, &(nm_memory_source){bytes, size}, target->sink,
+                           target->refused, target->context, error);
     return nm_womd_read(&importer->readers, name, bytes, size, target->sink, target->refused, target->context, error);
 }
 
-nm_status nm_import_stream(nm_importer *importer, const char *name, nm_byte_source *source, void *source_context,
-                           const nm_import_target *target, nm_error *error) {
+nm_status nm_import_stream(nm_importer *importer, nm_format format, const char *name, nm_byte_source *source,
+                           void *source_context, const nm_import_target *target, nm_error *error) {
+    const int rows = format == NM_FORMAT_CSV;
     if (!target->visit)
-        return nm_womd_read_stream(&importer->readers, name, source, source_context, target->sink, target->refused,
-                                   target->context, error);
+        return (rows ? nm_csv_read : nm_womd_read_stream)(&importer->readers, name, source, source_context,
+                                                          target->sink, target->refused, target->context, error);
     nm_piece piece = {.kind = NM_PIECE_RECORDS, .name = name};
     nm_status status = target->visit(target->context, &piece, error);
-    if (status == NM_OK)
+    if (status == NM_OK && rows)
+        status = nm_csv_split(&importer->readers, name, source, source_context, target->visit, target->refused,
+                              target->context, error);
+    else if (status == NM_OK)
         status =
             nm_womd_split_stream(name, source, source_context, target->visit, target->refused, target->context, error);
     piece.kind = NM_PIECE_END;
@@ -333,7 +338,17 @@ static nm_status read_rest(nm_importer *importer, int file, const char *path, co
     return NM_OK;
 }
 
-/// A TFRecord file as a stream: first the head, which is in the importer's buffer, then the rest.
+nm_status nm_memory_next(void *memory_source, void *buffer, size_t size, size_t *got, nm_error *error) {
+    (void)error; // memory never refuses
+    nm_memory_source *memory = memory_source;
+    *got = memory->size < size ? memory->size : size;
+    if (*got > 0) memcpy(buffer, memory->bytes, *got);
+    memory->bytes += *got;
+    memory->size -= *got;
+    return NM_OK;
+}
+
+/// A file of records as a stream: first the head, which is in the importer's buffer, then the rest.
 typedef struct streamed {
     const nm_importer *importer;
     const char *path;
@@ -360,7 +375,7 @@ static nm_status next_bytes(void *context, void *buffer, size_t size, size_t *go
 }
 
 /// Reads the beginning, finds out what the file is, reads the rest. *handled is 1 when its scenes have gone to the
-/// target: those of an archive's members, or of a TFRecord file, which is read record by record since shards have
+/// target: those of an archive's members, or of a file of records, which is read one by one since such files have
 /// hundreds of megabytes.
 static nm_status read_file(nm_importer *importer, int file, const char *path, const nm_import_target *target,
                            size_t *size, int *handled, nm_status *outcome, nm_error *error, nm_error *refusal) {
@@ -376,7 +391,7 @@ static nm_status read_file(nm_importer *importer, int file, const char *path, co
         streamed s = {
             .importer = importer, .path = path, .file = file, .head = *size, .bytes_read = target->bytes_read};
         *handled = 1;
-        *outcome = nm_import_stream(importer, path, next_bytes, &s, target, error);
+        *outcome = nm_import_stream(importer, format, path, next_bytes, &s, target, error);
         return NM_OK;
     }
     const int database = format == NM_FORMAT_NUPLAN || format == NM_FORMAT_NUPLAN_MAP;
@@ -433,6 +448,8 @@ nm_status nm_import_split(nm_importer *importer, const char *path, nm_piece_sink
 nm_status nm_import_piece(nm_importer *importer, const nm_piece *piece, nm_scene_sink *sink, nm_refusal_sink *refused,
                           void *context, nm_error *error) {
     NM_ASSERT(importer && piece && sink && (piece->kind == NM_PIECE_FILE || piece->kind == NM_PIECE_RECORD));
+    if (piece->kind == NM_PIECE_RECORD && nm_csv_is(piece->bytes, piece->size))
+        return nm_csv_read_part(&importer->readers, piece, sink, refused, context, error);
     if (piece->kind == NM_PIECE_RECORD)
         return nm_womd_read_record(&importer->readers, piece, sink, refused, context, error);
     NM_ASSERT(piece->archive == 0 || piece->archive < strlen(piece->name));

@@ -90,7 +90,8 @@ typedef enum nm_format {
 
 /// Fill with nm_import_limits_default().
 typedef struct nm_import_limits {
-    uint64_t max_file_bytes; ///< default 1 GiB; of what is held whole: TFRecord is not
+    uint64_t max_file_bytes; ///< default 1 GiB; of what is held whole: files of records are not, of CSV the
+                             ///< rows of a scene are
     uint32_t max_tracks;     ///< default 1,000,000 a scene
     uint32_t max_steps;      ///< default 100,000
     uint32_t max_lanes;      ///< default 1,000,000
@@ -148,12 +149,12 @@ NM_API nm_status nm_import_file(nm_importer *importer, const char *path, nm_scen
 NM_API nm_status nm_import_memory(nm_importer *importer, const char *name, const void *bytes, size_t size,
                                   nm_scene_sink *sink, nm_refusal_sink *refused, void *context, nm_error *error);
 
-/// What threads can share out: whole files and archive members, and the single records of TFRecord files, whose shards
-/// are too large to be held.
+/// What threads can share out: whole files and archive members, and the single records of TFRecord files and the
+/// scenes of CSV files, which are too large to be held.
 typedef enum nm_piece_kind {
     NM_PIECE_FILE = 0, ///< a whole file of a known format
     NM_PIECE_RECORDS,  ///< a file of records begins: its records, and refusals of such, follow, then NM_PIECE_END
-    NM_PIECE_RECORD,   ///< one of its records, checksums verified
+    NM_PIECE_RECORD,   ///< one of its records, checksums verified; of CSV the header and the rows of one scene
     NM_PIECE_END
 } nm_piece_kind;
 
@@ -162,7 +163,8 @@ typedef struct nm_piece {
     const char *name;  ///< "file" or "archive!member"
     const void *bytes; ///< NULL but for a file and a record
     size_t size;
-    uint64_t offset, index; ///< of a record: of its payload in the file, and which it is
+    uint64_t offset,
+        index;      ///< of a record: of its payload in the file (CSV: the line of its first row), and which it is
     size_t archive; ///< of a member of an archive: the length of the archive's path, which its name begins with; else 0
 } nm_piece;
 

@@ -31,9 +31,9 @@ nm_status nm_import_check_format(const char *name, nm_format format, const void 
 nm_status nm_import_bytes(nm_importer *importer, const char *name, const void *bytes, size_t size,
                           const nm_import_target *target, nm_error *error);
 
-/// Reads a TFRecord file of Scenarios from a stream, or gives its records to the visitor.
-nm_status nm_import_stream(nm_importer *importer, const char *name, nm_byte_source *source, void *source_context,
-                           const nm_import_target *target, nm_error *error);
+/// Reads a file of records (nm_format_has_records) from a stream, or gives its records to the visitor.
+nm_status nm_import_stream(nm_importer *importer, nm_format format, const char *name, nm_byte_source *source,
+                           void *source_context, const nm_import_target *target, nm_error *error);
 
 /// archive.c: reads the members of the archive behind the descriptor, which stays open.
 nm_status nm_import_archive(nm_importer *importer, int file, const char *path, const nm_import_target *target,

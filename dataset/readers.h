@@ -5,6 +5,13 @@
 #include "dataset/import.h"
 #include "dataset/tfrecord.h"
 
+/// Bytes in memory, and what gives them as a stream would (nm_byte_source).
+typedef struct nm_memory_source {
+    const uint8_t *bytes; ///< those that were not given yet
+    size_t size;
+} nm_memory_source;
+nm_status nm_memory_next(void *memory_source, void *buffer, size_t size, size_t *got, nm_error *error);
+
 /// State kept between files by one importer: builders and buffers, reused so that a long import does not churn memory.
 typedef struct nm_reader_context {
     nm_import_limits limits;
@@ -105,10 +112,17 @@ void nm_osi_release(nm_reader_context *context);
 /// 1 when a file begins like one.
 int nm_osi_is(const void *head, size_t size);
 
-/// Reads rows of the CSV that the exporter writes: any number of scenes, one after the other. A scene that is bad is
-/// refused through `refused`.
-nm_status nm_csv_read(nm_reader_context *context, const char *name, const void *bytes, size_t size, nm_scene_sink *sink,
-                      nm_refusal_sink *refused, void *sink_context, nm_error *error);
+/// Reads rows of the CSV that the exporter writes: any number of scenes, one after the other, the rows of one in memory
+/// at a time. A scene that is bad is refused through `refused`; what the source refuses ends the file likewise.
+nm_status nm_csv_read(nm_reader_context *context, const char *name, nm_byte_source *source, void *source_context,
+                      nm_scene_sink *sink, nm_refusal_sink *refused, void *sink_context, nm_error *error);
+/// Gives the rows of each scene to `visit` without looking into them, the header before them: NM_PIECE_RECORD, `offset`
+/// is the line of the first row.
+nm_status nm_csv_split(nm_reader_context *context, const char *name, nm_byte_source *source, void *source_context,
+                       nm_piece_sink *visit, nm_refusal_sink *refused, void *sink_context, nm_error *error);
+/// Reads one of those.
+nm_status nm_csv_read_part(nm_reader_context *context, const nm_piece *piece, nm_scene_sink *sink,
+                           nm_refusal_sink *refused, void *sink_context, nm_error *error);
 /// 1 when a file begins like one.
 int nm_csv_is(const void *head, size_t size);
 
