@@ -18,8 +18,8 @@
 #include "dataset/opendrive.h"
 #include "dataset/openscenario.h"
 
-#define MAX_LIBRARY ((size_t)256 << 20) // bytes of OpenDRIVE kept of one archive
-#define MAX_MEMBER 1024                 // characters of a member's path
+#define LIBRARY_SHARE 4 // OpenDRIVE kept of one archive: this part of the bytes that a file may have
+#define MAX_MEMBER 1024 // characters of a member's path
 
 /// OpenDRIVE of an archive.
 typedef struct member {
@@ -32,7 +32,8 @@ typedef struct library {
     char *archive; // path; NULL = none
     struct stat about;
     nm_pile members; // member: by path, of the same path the last one of the archive first
-    size_t bytes;
+    uint64_t bytes, most;
+    nm_error refusal; // code NM_OK: none. Kept, too: to find out again would take as long for each document
 } library;
 
 typedef struct network {
@@ -50,12 +51,17 @@ static void forget(network *kept) {
     kept->size = 0;
 }
 
-static void forget_library(library *l) {
+static void forget_members(library *l) {
     for (size_t i = 0; i < l->members.count; ++i) {
         free(NM_AT(l->members, member, i).path);
         free(NM_AT(l->members, member, i).bytes);
     }
     nm_pile_free(&l->members);
+    l->bytes = 0;
+}
+
+static void forget_library(library *l) {
+    forget_members(l);
     free(l->archive);
     *l = (library){0};
 }
@@ -154,9 +160,9 @@ static nm_status keep_member(void *context, const char *name, const void *bytes,
     library *l = context;
     char plain[MAX_MEMBER] = "";
     if (!append_path(plain, name) || !plain[0]) return NM_OK;
-    if (size > MAX_LIBRARY - l->bytes)
-        return NM_ERROR_AT(error, NM_E_LIMIT, l->archive, 0, -1, "the road networks in it have over %zu bytes",
-                           MAX_LIBRARY);
+    if (size > l->most - l->bytes)
+        return NM_ERROR_AT(error, NM_E_LIMIT, l->archive, 0, -1, "the road networks in it have over %llu bytes",
+                           (unsigned long long)l->most);
     member *at = NM_PUSH(&l->members, member, 1);
     if (!at) return NM_ERROR_AT(error, NM_E_MEMORY, l->archive, 0, -1, "no memory for a road network");
     *at = (member){.path = strdup(plain), .bytes = malloc(size), .size = size, .order = l->members.count};
@@ -178,6 +184,20 @@ static int same_file(const struct stat *a, const struct stat *b) {
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/// All members of the library's archive. What it holds too much of is refused, now and whenever it is asked for.
+static nm_status fill_library(library *l, const nm_reader_context *context, int file, nm_error *error) {
+    l->most = context->limits.max_file_bytes / LIBRARY_SHARE;
+    const nm_status status =
+        nm_archive_each(&context->limits, file, l->archive, NM_FORMAT_OPENDRIVE, keep_member, l, &l->refusal);
+    if (l->members.count) qsort(l->members.data, l->members.count, sizeof(member), by_path);
+    if (status == NM_OK) nm_error_clear(&l->refusal); // where the archive breaks off is for who reads it to say
+    if (status == NM_OK) return NM_OK;
+    if (error) *error = l->refusal;
+    forget_members(l);
+    if (status != NM_E_LIMIT) forget_library(l); // without memory once is not without memory for ever
+    return status;
+}
+
 /// Makes the library that of this archive; without any member where it cannot be opened any more.
 static nm_status open_library(library *l, const nm_reader_context *context, const char *archive, nm_error *error) {
     struct stat about;
@@ -189,12 +209,13 @@ static nm_status open_library(library *l, const nm_reader_context *context, cons
         l->archive = there ? strdup(archive) : NULL;
         if (l->archive) {
             l->about = about;
-            status = nm_archive_each(&context->limits, file, archive, NM_FORMAT_OPENDRIVE, keep_member, l, error);
+            status = fill_library(l, context, file, error);
         } else if (there) {
             status = NM_ERROR_AT(error, NM_E_MEMORY, archive, 0, -1, "no memory for a road network");
         }
-        if (status != NM_OK) forget_library(l);
-        if (l->members.count) qsort(l->members.data, l->members.count, sizeof(member), by_path);
+    } else if (l->refusal.code != NM_OK) {
+        status = l->refusal.code;
+        if (error) *error = l->refusal;
     }
     if (file >= 0) close(file);
     return status;

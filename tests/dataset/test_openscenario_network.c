@@ -1,6 +1,7 @@
 /// The road network of OpenSCENARIO documents: written beside them, read from there and from nowhere else.
 #include "scene_support.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -429,6 +430,63 @@ static void archives_have_bad_networks(void **state) {
     nm_importer_destroy(importer);
 }
 
+/// Makes the last road of the archive something else, without its file looking any different.
+static void spoil_last_road(const char *path) {
+    struct stat about;
+    size_t size, at = 0;
+    assert_int_equal(stat(path, &about), 0);
+    char *bytes = read_text(path, &size);
+    for (size_t i = 0; i + 10 < size; ++i) {
+        if (memcmp(bytes + i, "<OpenDRIVE", 10) == 0) at = i;
+    }
+    bytes[at + 1] = 'X';
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, (const struct timespec[]){about.st_atim, about.st_mtim}, 0), 0);
+    free(bytes);
+}
+
+/// An archive with more OpenDRIVE than is kept is gone through once, not once for each of its scenarios.
+static void too_many_networks_are_found_out_once(void **state) {
+    (void)state;
+    folder f = make_folder();
+    char text[2048], path[128];
+    size_t document, size = road(text, sizeof text, "", "0", 50);
+    put_document(&f, "r.xodr");
+    snprintf(path, sizeof path, "%s/a.xosc", f.path);
+    char *scenario = read_text(path, &document);
+    packed p = begin_archive(&f, 0);
+    add_member(&p, "a.xosc", scenario, document);
+    add_member(&p, "r.xodr", text, size);
+    add_member(&p, "s.xodr", text, size);
+    end_archive(&p);
+    nm_import_limits limits = nm_import_limits_default();
+    limits.max_file_bytes = 4 * size + 2 * size; // one road and a half
+    assert_true(document < limits.max_file_bytes);
+    nm_importer *importer = nm_importer_create(&limits);
+    nm_error error;
+    for (int spoiled = 0; spoiled < 2; ++spoiled) {
+        scenarios s = {0};
+        if (spoiled) spoil_last_road(p.path);
+        must(nm_import_file(importer, p.path, note_scenario, note_refusal, &s, NULL, &error), &error);
+        assert_int_equal(s.count, 0);
+        assert_int_equal(s.refusals, 1 + spoiled); // s.xodr itself
+        if (!spoiled) assert_non_null(strstr(s.refusal.message, "the road networks in it have over"));
+        if (!spoiled) assert_int_equal(s.refusal.code, NM_E_LIMIT);
+    }
+    nm_importer *fresh = nm_importer_create(&limits);
+    scenarios s = {0};
+    must(nm_import_file(fresh, p.path, note_scenario, note_refusal, &s, NULL, &error), &error);
+    assert_int_equal(s.count, 1);
+    assert_float_equal(s.length, 50.0, 1e-3);
+    nm_importer_destroy(fresh);
+    nm_importer_destroy(importer);
+    free(scenario);
+    remove_folder(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exports_come_back_on_their_roads),
@@ -438,6 +496,7 @@ int main(void) {
         cmocka_unit_test(bad_networks_are_refused_by_name),
         cmocka_unit_test(networks_are_found_in_archives),
         cmocka_unit_test(archives_have_bad_networks),
+        cmocka_unit_test(too_many_networks_are_found_out_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
