@@ -59,8 +59,11 @@ static uint32_t converted(const nm_scene *scene, uint32_t step) {
 nm_status nm_womd_windows(const nm_scene *scene, uint32_t every, nm_pile *out, nm_error *error) {
     NM_ASSERT(every > 0);
     uint32_t steps = scene->step_count;
-    if (has_other_steps(scene) && steps > 0) // as many as resampling gives: none behind the last
-        steps = 1 + (uint32_t)floor((double)(steps - 1) * (double)scene->dt / NM_WOMD_DT + SAME_STEP);
+    if (has_other_steps(scene) && steps > 0) { // as many as resampling gives: none behind the last
+        const double last = floor((double)(steps - 1) * (double)scene->dt / NM_WOMD_DT + SAME_STEP);
+        if (last >= NM_SCENE_MAX_STEPS) return NM_OK; // refused, once, when it is resampled
+        steps = 1 + (uint32_t)last;
+    }
     if (steps <= NM_WOMD_STEPS) return NM_OK;
     const uint32_t last = steps - NM_WOMD_STEPS, whole = last / every + 1;
     const uint32_t count = whole + (last % every != 0);

@@ -102,7 +102,7 @@ static nm_export_totals there_and_back(room *r, nm_export_format format, const n
     assert_int_equal(nm_exporter_finish(exporter, &totals, NULL), NM_OK);
     nm_exporter_destroy(exporter);
     nm_thread_pool_destroy(pool);
-    import_folder(r, shards);
+    if (totals.scenes) import_folder(r, shards); // a file of none is refused as empty
     assert_int_equal(r->count, totals.scenes);
     return totals;
 }
@@ -138,6 +138,7 @@ static void every_step_is_in_a_window(void **state) {
     static const nm_export_format formats[] = {NM_EXPORT_WOMD, NM_EXPORT_WOMD_EXAMPLE};
     for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
         const uint32_t k = (uint32_t)i / 2, steps = cases[k].steps;
+        if (i % 2 && cases[k].every != 40) continue; // both formats cut alike
         const nm_scene *scene = long_scene(r, 0.1, steps, steps);
         const nm_export_item item = {.scene = scene, .id = 5};
         there_and_back(r, formats[i % 2], &item, 1, cases[k].every, 1);
@@ -156,6 +157,18 @@ static void windows_are_of_tenths_of_a_second(void **state) {
     const uint32_t firsts[] = {0, 91, 110};
     assert_int_equal(r->count, 3);
     for (uint32_t w = 0; w < 3; w++) expect(r->back[w], scene, firsts[w], 201, 0);
+    nm_scene_destroy(scene);
+}
+
+/// What is too long to be written in steps of 0.1 s is refused as one scene, not window by window: 100,000 steps of an
+/// hour each would be 40 million.
+static void too_long_scenes_have_no_windows(void **state) {
+    room *r = *state;
+    const nm_scene *scene = long_scene(r, 0.2, 60000, 60000);
+    const nm_export_item item = {.scene = scene, .id = 5};
+    const nm_export_totals totals = there_and_back(r, NM_EXPORT_WOMD, &item, 1, 91, 1);
+    assert_int_equal(totals.scenes, 0);
+    assert_int_equal(totals.refused, 1);
     nm_scene_destroy(scene);
 }
 
@@ -243,9 +256,9 @@ static void shards_are_of_scenes(void **state) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(every_step_is_in_a_window),     TEST(windows_are_of_tenths_of_a_second),
-        TEST(labels_stay_with_their_window), TEST(an_ego_that_left_is_replaced),
-        TEST(shards_are_of_scenes),
+        TEST(every_step_is_in_a_window),       TEST(windows_are_of_tenths_of_a_second),
+        TEST(too_long_scenes_have_no_windows), TEST(labels_stay_with_their_window),
+        TEST(an_ego_that_left_is_replaced),    TEST(shards_are_of_scenes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
