@@ -380,14 +380,14 @@ static void put_goals(const writer *w, nm_byte_buffer *out, const nm_problem *pr
 }
 
 /// Where the ego was when it was seen last: within a box of twice its length and one lane, during the second up to
-/// then, heading there within 0.35 rad (20 degrees).
-static void put_reached_goal(const writer *w, nm_byte_buffer *out) {
+/// then, heading there within 0.35 rad (20 degrees); no sooner than the problem begins.
+static void put_reached_goal(const writer *w, nm_byte_buffer *out, uint32_t start) {
     const nm_scene *scene = w->scene;
     const nm_track *ego = &scene->tracks[scene->ego];
     uint32_t last = ego->last_step, second = (uint32_t)lround(1.0 / (double)scene->dt);
     nm_state state;
     if (!nm_scene_get_state(scene, scene->ego, last, &state)) return;
-    uint32_t first = last > scene->current_step + second ? last - second : scene->current_step;
+    uint32_t first = last > start + second ? last - second : start;
     put_goal_time(w, out, first, last);
     const nm_goal_area area = {.centre = {state.x, state.y},
                                .length = 2.0f * nm_maxf(ego->length, 1.0f),
@@ -451,7 +451,7 @@ static void put_problems(const writer *w, nm_byte_buffer *out) {
         if (scene->problem_count && scene->problems[0].goals.count)
             put_goals(w, out, &scene->problems[0]);
         else
-            put_reached_goal(w, out);
+            put_reached_goal(w, out, current);
         NM_XML(out, "</planningProblem>\n");
         rest = 1;
     }

@@ -693,6 +693,36 @@ static void strict_documents_begin_at_once(void **state) {
     encoding_end(&e);
 }
 
+/// An ego that has gone before the current step: its problem and goal are within what was recorded of it.
+static void the_goal_is_where_the_ego_was(void **state) {
+    (void)state;
+    encoding e = encoding_begin(NM_EXPORT_COMMONROAD);
+    const nm_scene *scene = random_scene(builtin_specs[0], 3, WITH_EGO);
+    nm_scene other = *scene;
+    const size_t cells = (size_t)scene->track_count * scene->step_count;
+    uint8_t *valid = malloc(cells);
+    nm_track *tracks = malloc(scene->track_count * sizeof *tracks);
+    assert_true(valid && tracks);
+    memcpy(valid, scene->valid, cells);
+    memcpy(tracks, scene->tracks, scene->track_count * sizeof *tracks);
+    for (uint32_t step = 3; step < scene->step_count; ++step) valid[nm_scene_at(scene, scene->ego, step)] = 0;
+    tracks[scene->ego].last_step = 2;
+    other.valid = valid;
+    other.tracks = tracks;
+    assert_true(scene->current_step > 2);
+    nm_export_item item = {.scene = &other, .id = 1, .ego = NM_EXPORT_EGO_RECORDED, .strict = 1};
+    catch c = read_back(&e, &item);
+    assert_int_equal(c.scene->problem_count, 1);
+    assert_int_equal(c.scene->goal_count, 1);
+    assert_int_equal(c.scene->goals[0].first_step, 0);
+    assert_int_equal(c.scene->goals[0].last_step, 2);
+    release_catch(&c);
+    free(valid);
+    free(tracks);
+    nm_scene_destroy(scene);
+    encoding_end(&e);
+}
+
 static void what_is_never_valid_is_refused(void **state) {
     (void)state;
     encoding e = encoding_begin(NM_EXPORT_COMMONROAD);
@@ -737,6 +767,7 @@ int main(void) {
         cmocka_unit_test(bytes_are_a_function_of_the_scene),
         cmocka_unit_test(an_absent_ego_is_refused),
         cmocka_unit_test(strict_documents_begin_at_once),
+        cmocka_unit_test(the_goal_is_where_the_ego_was),
         cmocka_unit_test(what_is_never_valid_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
