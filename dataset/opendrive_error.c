@@ -6,6 +6,7 @@
 #define CHORD_ERROR 0.0003 // m by which a written border may leave its chord between two samples
 #define MOST_SAMPLES 64.0  // of one stretch of a border on one arc
 #define NEAR 0.0025        // m: a distance that needs no better one
+#define MOST_SEARCHED 4096 // segments to both sides: what comes near again only behind those counts as far
 
 static int push_drawn(nm_ow_plan *plan, double s, double t) {
     double x, y, hdg;
@@ -57,15 +58,16 @@ static double segment_distance(const nm_point3 *p, const nm_point3 *a, const nm_
     return hypot(px - share * dx, py - share * dy);
 }
 
-/// The furthest that a corner of one line lies from another line. Lines run along one another: the search for the
-/// nearest segment starts from where the last one was, and goes both ways.
-static double furthest(const nm_point3 *from, size_t from_count, const nm_point3 *line, size_t count) {
-    double worst = 0.0;
+/// The furthest that a corner of one line lies from another line, or `worst` when that is more. Lines run along one
+/// another: the search for the nearest segment starts from where the last one was, and goes both ways. It ends where
+/// the distance can not be the worst any more: to look through all of the line for every corner of a ragged one takes
+/// minutes.
+static double furthest(const nm_point3 *from, size_t from_count, const nm_point3 *line, size_t count, double worst) {
     size_t at = 0;
     for (size_t i = 0; i < from_count; ++i) {
         double best = INFINITY;
         size_t found = at;
-        for (size_t step = 0; step < count && best > NEAR; ++step) {
+        for (size_t step = 0; step < count && step < MOST_SEARCHED && best > fmax(NEAR, worst); ++step) {
             for (int side = 0; side < 2; ++side) {
                 size_t k = side ? at - step : at + step; // below 0 wraps round to far over count
                 if (k + 1 >= count || k > count) continue;
@@ -95,7 +97,7 @@ int nm_ow_measure(nm_ow_plan *plan, const nm_ow_road *road, uint32_t border, dou
         nm_vec2 p = line[lane->points.first + (backward ? n - 1 - i : i)];
         kept[i] = (nm_point3){(double)p.x + map->origin.x, (double)p.y + map->origin.y, 0.0};
     }
-    *error = fmax(*error, furthest(kept, n, plan->drawn.data, plan->drawn.count));
-    *error = fmax(*error, furthest(plan->drawn.data, plan->drawn.count, kept, n));
+    *error = furthest(kept, n, plan->drawn.data, plan->drawn.count, *error);
+    *error = furthest(plan->drawn.data, plan->drawn.count, kept, n, *error);
     return 1;
 }

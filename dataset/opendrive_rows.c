@@ -21,6 +21,7 @@
 #define MOST_TURN 0.05     // rad between two rows
 #define MOST_STRIDE 0.5    // m along a border between two rows
 #define MOST_PARTS 64u     // from one row of the map to the next
+#define MOST_ROWS 100000u  // of a lane: 50 km of it
 #define NARROW 0.02        // m: a row that is shorter has the direction of the one before
 #define LEAST_BISECTOR 0.5 // cosine of half the angle between two rows that are joined
 #define SHORTEST 0.12      // m of a road: those under 0.1 m are taken for links by readers of ours
@@ -55,6 +56,7 @@ static uint32_t parts_between(const nm_point3 *l, const nm_point3 *r) {
     return (uint32_t)fmin(1.0 + fmax(fabs(turn) / MOST_TURN, stride / MOST_STRIDE), MOST_PARTS);
 }
 
+/// 0 where there are too many, -1 when memory is out.
 static int list_rows(nm_ow_plan *plan, const nm_lane *lane, int backward) {
     plan->rows.count = 0;
     for (uint32_t i = 0; i < lane->points.count; ++i) {
@@ -68,9 +70,10 @@ static int list_rows(nm_ow_plan *plan, const nm_lane *lane, int backward) {
             size_t n = plan->rows.count;
             row made = row_between(l, r, (double)part / parts, n ? &NM_AT(plan->rows, row, n - 1) : NULL);
             row *at = NM_PUSH(&plan->rows, row, 1);
-            if (!at) return 0;
+            if (!at) return -1;
             *at = made;
         }
+        if (plan->rows.count > MOST_ROWS) return 0;
     }
     return 1;
 }
@@ -127,7 +130,8 @@ int nm_ow_follow_rows(nm_ow_plan *plan, const nm_ow_road *road, double *length) 
     plan->arcs.count = plan->places.count = plan->places_right.count = 0;
     double end_heading;
     *length = 0.0;
-    if (!list_rows(plan, &plan->map->lanes[nm_ow_lane_of(plan, road, 0)], backward)) return -1;
+    const int listed = list_rows(plan, &plan->map->lanes[nm_ow_lane_of(plan, road, 0)], backward);
+    if (listed <= 0) return listed;
     row *rows = plan->rows.data, *last = &rows[0];
     rows[0].w = first_w(rows, plan->rows.count);
     if (!isfinite(rows[0].w)) return 0;

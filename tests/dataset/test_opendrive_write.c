@@ -2,11 +2,12 @@
 /// it.
 #include "opendrive_support.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include "base/rng.h"
 
-/// The issue's: borders of lanes come back within 1 cm.
+/// m: within which borders of lanes come back.
 #define BORDER 0.01
 
 typedef struct written {
@@ -320,6 +321,29 @@ static void test_ragged(void **state) {
     }
 }
 
+/// Long and ragged all along: what is far from everything is not looked for everywhere, which took half a minute.
+static void test_long_and_ragged(void **state) {
+    (void)state;
+    enum { COUNT = 2000 };
+    nm_point3 *left = malloc(2 * COUNT * sizeof *left), *right = left + COUNT;
+    assert_non_null(left);
+    nm_rng_key key = {.seed = 3};
+    for (uint64_t i = 0; i < COUNT; ++i) {
+        for (uint64_t side = 0; side < 2; ++side) {
+            const double ahead = i % 3 ? 0.0 : 0.006 * nm_rng_below(&key, 4 * i + side, 1000);
+            const double across = 0.001 * nm_rng_below(&key, 4 * i + side + 2, 1000);
+            left[i + side * COUNT] = (nm_point3){0.5 * (double)i + ahead, 4.0 - 4.0 * (double)side + across, 0.0};
+        }
+    }
+    const nm_map *map = one_lane(left, right, COUNT);
+    const clock_t began = clock();
+    written w = write_map(map);
+    assert_true((double)(clock() - began) / CLOCKS_PER_SEC < 12.0);
+    release(&w);
+    nm_map_release(map);
+    free(left);
+}
+
 /// Where a lane itself runs backwards at its end no road can follow, but it is there, linked, and as wide.
 static void test_nowhere(void **state) {
     (void)state;
@@ -432,9 +456,11 @@ static void test_evaluator(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_builtin_maps), cmocka_unit_test(test_random_maps), cmocka_unit_test(test_same_bytes),
-        cmocka_unit_test(test_rest),         cmocka_unit_test(test_hairpins),    cmocka_unit_test(test_ragged),
-        cmocka_unit_test(test_nowhere),      cmocka_unit_test(test_early_end),   cmocka_unit_test(test_recorded_maps),
+        cmocka_unit_test(test_builtin_maps),    cmocka_unit_test(test_random_maps),
+        cmocka_unit_test(test_same_bytes),      cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_hairpins),        cmocka_unit_test(test_ragged),
+        cmocka_unit_test(test_nowhere),         cmocka_unit_test(test_early_end),
+        cmocka_unit_test(test_long_and_ragged), cmocka_unit_test(test_recorded_maps),
         cmocka_unit_test(test_evaluator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
