@@ -693,7 +693,8 @@ static void strict_documents_begin_at_once(void **state) {
     encoding_end(&e);
 }
 
-/// An ego that has gone before the current step: its problem and goal are within what was recorded of it.
+/// An ego that has gone before the current step: its problem and goal are within what was recorded of it. One that is
+/// not there at step 0, or at no other, has no problem that is valid.
 static void the_goal_is_where_the_ego_was(void **state) {
     (void)state;
     encoding e = encoding_begin(NM_EXPORT_COMMONROAD);
@@ -717,6 +718,16 @@ static void the_goal_is_where_the_ego_was(void **state) {
     assert_int_equal(c.scene->goals[0].first_step, 0);
     assert_int_equal(c.scene->goals[0].last_step, 2);
     release_catch(&c);
+    nm_error error;
+    valid[nm_scene_at(scene, scene->ego, 0)] = 0;
+    tracks[scene->ego].first_step = 1;
+    assert_int_equal(encode_scene(&e, &item, &error), NM_E_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "no state at step 0"));
+    valid[nm_scene_at(scene, scene->ego, 0)] = 1;
+    valid[nm_scene_at(scene, scene->ego, 1)] = valid[nm_scene_at(scene, scene->ego, 2)] = 0;
+    tracks[scene->ego].first_step = tracks[scene->ego].last_step = 0;
+    assert_int_equal(encode_scene(&e, &item, &error), NM_E_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "goal is at step 0"));
     free(valid);
     free(tracks);
     nm_scene_destroy(scene);
@@ -742,6 +753,15 @@ static void what_is_never_valid_is_refused(void **state) {
     assert_int_equal(encode_scene(&e, &item, &error), NM_E_UNSUPPORTED);
     assert_non_null(strstr(error.message, "begins at step 3"));
     problem.start_step = 0;
+    nm_goal goals[8];
+    assert_true(scene->goal_count <= 8 && problem.goals.count > 0);
+    memcpy(goals, scene->goals, scene->goal_count * sizeof *goals);
+    other.goals = goals;
+    goals[problem.goals.first].first_step = goals[problem.goals.first].last_step = 0;
+    assert_int_equal(encode_scene(&e, &item, &error), NM_E_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "is at step 0, not later"));
+    goals[problem.goals.first].last_step = 1;
+    assert_int_equal(encode_scene(&e, &item, &error), NM_OK);
     problem.goals.count = 0;
     assert_int_equal(encode_scene(&e, &item, &error), NM_E_UNSUPPORTED);
     assert_non_null(strstr(error.message, "has no goal"));
