@@ -258,7 +258,7 @@ static void test_rest(void **state) {
 /// A map of one lane with these borders.
 static const nm_map *one_lane(const nm_point3 *left, const nm_point3 *right, size_t count) {
     nm_error error;
-    const nm_map *map;
+    const nm_map *map = NULL;
     nm_map_builder *builder = nm_map_builder_create();
     assert_non_null(builder);
     nm_lane_def def = {.id = 7, .type = NM_LANE_STREET, .left = left, .right = right, .point_count = count};
