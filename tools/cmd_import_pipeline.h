@@ -1,6 +1,6 @@
 /// Reading scene files with many threads while keeping their order: the machinery behind `nearmiss import`.
 ///
-/// One thread walks the inputs (unpacking archives, cutting TFRecord files into records), `threads` threads parse,
+/// One thread walks the inputs (unpacking archives, cutting files of records into these), `threads` threads parse,
 /// encode and compress, and the caller takes the results in the order of the inputs, whatever finished first. Memory is
 /// bounded: readers wait while about 100 MB of input and results lie unprocessed (a single larger file or record passes
 /// through alone).
