@@ -12,8 +12,8 @@ extern "C" {
 typedef enum nm_future_driver {
     NM_DRIVER_PATH = 0, ///< the prior of the model alone, nm_prior_fill: on along the road at the same speed, to what
                         ///< is given, anew after every pass from where an agent's finished tokens end
-    NM_DRIVER_IDM, ///< the simulator's reactive world: everybody drives by the Intelligent Driver Model along the
-                   ///< lanes, people walk; whose later states are given, and who is not there now: as PATH
+    NM_DRIVER_IDM,      ///< the simulator's reactive world: everybody drives by the Intelligent Driver Model along the
+                        ///< lanes, people walk; whose later states are given, and who is not there now: as PATH
     NM_DRIVER_COUNT
 } nm_future_driver;
 NM_API const char *nm_future_driver_name(nm_future_driver driver); ///< "path", "idm"
