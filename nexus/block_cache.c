@@ -144,8 +144,7 @@ static nm_status check_tokens(const nm_block_cache *c, const nm_tokens *const *t
         const nm_tokens *t = tokens[i];
         if (t->shape.agents > ours->agents)
             return NM_ERROR(error, NM_E_LIMIT, "scene %u has %u agents, over %u", i, t->shape.agents, ours->agents);
-        if (t->config.encoding != ours->encoding || t->config.past != ours->past || t->config.future != ours->future ||
-            t->config.paths != ours->paths || nm_token_map_channels(&t->config) != nm_token_map_channels(ours))
+        if (!nm_token_config_same(&t->config, ours))
             return NM_ERROR(error, NM_E_ARGUMENT, "scene %u has tokens of another configuration than the model's", i);
     }
     return NM_OK;

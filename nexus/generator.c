@@ -149,20 +149,12 @@ void nm_generator_destroy(nm_generator *g) {
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
 }
 
-/// What the model knows the numbers by. Ranges and what counts as an agent may differ.
-static int same_tokens(const nm_token_config *a, const nm_token_config *b) {
-    const int scales = a->position_scale == b->position_scale && a->heading_scale == b->heading_scale &&
-                       a->speed_scale == b->speed_scale;
-    return a->encoding == b->encoding && a->paths == b->paths && a->past == b->past && a->future == b->future &&
-           nm_token_map_channels(a) == nm_token_map_channels(b) && (scales || a->encoding != NM_TOKENS_AGENT);
-}
-
 static nm_status check(const nm_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
     if (count > g->config.scenes)
         return NM_ERROR(error, NM_E_LIMIT, "%u scenes at once for a generator of %u", count, g->config.scenes);
     const nm_token_config *ours = &g->recipe.tokens;
     for (uint32_t i = 0; i < count; ++i) {
-        if (!same_tokens(&scenes[i].tokens->config, ours) || scenes[i].tokens->shape.agents > ours->agents)
+        if (!nm_token_config_same(&scenes[i].tokens->config, ours) || scenes[i].tokens->shape.agents > ours->agents)
             return NM_ERROR(error, NM_E_ARGUMENT, "scene %u has tokens of another configuration than the model's", i);
     }
     return g->agreement ? nm_generator_agreement_check(scenes, count, error) : NM_OK;

@@ -113,7 +113,10 @@ nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *error) 
             if (status != NM_OK) break;
         }
     }
+    const int memory = cJSON_GetObjectItemCaseSensitive(document, "block_memory") != NULL;
     cJSON_Delete(document);
+    if (status == NM_OK && memory && !recipe->blocks.size)
+        status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: block_memory is of blocks, and there are none");
     nm_error reason;
     nm_error_clear(&reason);
     if (status == NM_OK && nm_token_config_check(&recipe->tokens, &reason) != NM_OK)

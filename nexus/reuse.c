@@ -244,6 +244,7 @@ nm_status nm_reuse_predict(nm_reuse *r, const nm_pass_input *input, float *v, nm
     if (status != NM_OK) return status;
     begin_pass(r, input);
     nm_reuse_choose(r, input->pose);
+    r->passes++;
     r->stats.passes++;
     r->stats.exact_flops += nm_pass_flops(p);
     r->stats.exact_outputs += (double)layers * r->tokens;
@@ -255,7 +256,7 @@ nm_status nm_reuse_predict(nm_reuse *r, const nm_pass_input *input, float *v, nm
     }
     put_out(r, v);
     status = nm_pass_check_prediction(p, v, error);
-    if (status != NM_OK || !r->config.check || r->stats.passes % r->config.check != 0) return status;
+    if (status != NM_OK || !r->config.check || r->passes % r->config.check != 0) return status;
     nm_pass_forward(p);
     status = p->backend->ops->synchronize(p->backend, error);
     if (status == NM_OK) compare(r, input, v);

@@ -212,7 +212,8 @@ static nm_tensor fuse(nm_reuse *r) {
     for (uint32_t i = 0; i < all->count; ++i) {
         const uint32_t row = all->rows[i];
         nm_rows_copy(entry, row, fused, i);
-        const int due = r->fresh || r->config.map < 0.0f || r->map_level[row] - r->level[row] > r->config.map;
+        const int due = r->fresh || r->config.map < 0.0f || r->level[row] > r->map_level[row] ||
+                        r->map_level[row] - r->level[row] > r->config.map;
         if (due) some->rows[some->count++] = row;
     }
     if (some->count == all->count && !r->map_share.data) {

@@ -62,7 +62,7 @@ static void cut_work(cutter *c, nm_reuse *r, uint32_t scenes) {
     w->inputs.rows = indices(c, n);
     w->keys.rows = indices(c, n);
     w->outputs.rows = indices(c, n);
-    w->query_offsets = indices(c, n + 1);
+    w->query_offsets = indices(c, (n > scenes ? n : scenes) + 1); // groups of scenes may be empty
     w->query_rows = indices(c, n);
     w->change = floats(c, n);
     w->told = floats(c, n);

@@ -55,6 +55,7 @@ struct nm_reuse {
     uint32_t tokens;            ///< in the batch at hand
     uint64_t batches, encoded;  ///< the pass's counters when what is kept was computed
     uint64_t since;             ///< passes since everything was computed
+    uint64_t passes;            ///< since the creation: which are checked
     int fresh;                  ///< nothing is kept: this pass computes everything
     uint32_t *order, *place_of; ///< [N] the batch's row of a row here, and back
     uint32_t *agent_rows;       ///< [N] rows of the batch's by_agent and by_scene

@@ -25,6 +25,13 @@ nm_token_config nm_token_config_default(nm_token_encoding encoding) {
                              .speed_scale = 10.0};
 }
 
+int nm_token_config_same(const nm_token_config *a, const nm_token_config *b) {
+    const int scales = a->position_scale == b->position_scale && a->heading_scale == b->heading_scale &&
+                       a->speed_scale == b->speed_scale;
+    return a->encoding == b->encoding && a->paths == b->paths && a->past == b->past && a->future == b->future &&
+           nm_token_map_channels(a) == nm_token_map_channels(b) && (scales || a->encoding != NM_TOKENS_AGENT);
+}
+
 nm_status nm_token_config_check(const nm_token_config *config, nm_error *error) {
     NM_ASSERT(config);
     if (config->encoding != NM_TOKENS_EGO && config->encoding != NM_TOKENS_AGENT)

@@ -188,6 +188,8 @@ typedef struct nm_token_config {
 NM_API nm_token_config nm_token_config_default(nm_token_encoding encoding);
 /// NM_E_ARGUMENT naming the field that is out of its range.
 NM_API nm_status nm_token_config_check(const nm_token_config *config, nm_error *error);
+/// 1: what a model knows the numbers of tokens by is the same. Ranges and what counts as an agent may differ.
+NM_API int nm_token_config_same(const nm_token_config *a, const nm_token_config *b);
 
 NM_API uint32_t nm_token_count(const nm_token_config *config);        ///< T
 NM_API uint32_t nm_token_channels(const nm_token_config *config);     ///< C

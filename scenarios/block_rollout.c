@@ -43,6 +43,8 @@ nm_block_rollout_config nm_block_rollout_config_default(void) {
 nm_status nm_block_rollout_create(nm_model *model, const nm_recipe *recipe, const nm_block_rollout_config *config,
                                   nm_block_rollout **rollout, nm_error *error) {
     *rollout = NULL;
+    if (config->generator.scenes < 1 || config->generator.scenes > 4096)
+        return NM_ERROR(error, NM_E_ARGUMENT, "%u scenes at once, not 1..4096", config->generator.scenes);
     nm_block_rollout *r = calloc(1, sizeof *r);
     if (!r) return no_memory(error);
     const uint32_t scenes = config->generator.scenes;

@@ -65,6 +65,12 @@ static void encode(const nm_scene *scene, const nm_tokens *tokens, const nm_futu
     }
 }
 
+nm_status nm_proposal_check(nm_future_driver driver, const nm_recipe *recipe, nm_error *error) {
+    if (driver != NM_DRIVER_PATH || recipe->prior != NM_PRIOR_NONE) return NM_OK;
+    return NM_ERROR(error, NM_E_ARGUMENT,
+                    "the model has no prior to agree with on the path ahead: agree with another driver (by=idm)");
+}
+
 nm_status nm_proposal_make(const nm_scene *scene, const nm_tokens *tokens, nm_future_driver driver, nm_arena *arena,
                            nm_proposal *out, nm_error *error) {
     NM_ASSERT(driver >= 0 && driver < NM_DRIVER_COUNT);

@@ -2,7 +2,7 @@
 #ifndef NM_SCENARIOS_FUTURE_PROPOSAL_H
 #define NM_SCENARIOS_FUTURE_PROPOSAL_H
 
-#include "nexus/tokens.h"
+#include "nexus/recipe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,6 +17,9 @@ typedef enum nm_future_driver {
     NM_DRIVER_COUNT
 } nm_future_driver;
 NM_API const char *nm_future_driver_name(nm_future_driver driver); ///< "path", "idm"
+
+/// NM_E_ARGUMENT where nobody would propose anything: PATH with a model that has no prior.
+NM_API nm_status nm_proposal_check(nm_future_driver driver, const nm_recipe *recipe, nm_error *error);
 
 /// As nm_generation has them. Both NULL: the prior alone.
 typedef struct nm_proposal {

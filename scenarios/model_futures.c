@@ -47,7 +47,9 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
         of_blocks.stop_context = config->stop_context;
         status = nm_block_rollout_create(model, &wide, &of_blocks, &f->rollout, error);
     } else {
-        status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
+        status =
+            nm_agreement_is_on(&config->generator.agreement) ? nm_proposal_check(config->driver, &wide, error) : NM_OK;
+        if (status == NM_OK) status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
     }
     if (status == NM_OK && !f->rollout)
         status =

@@ -43,7 +43,8 @@ static nm_status create_sampler(nm_scene_generator *g, nm_model *model, const nm
     if (c->steps && c->steps != NM_TOKEN_STEPS * wide->tokens.future)
         return NM_ERROR(error, NM_E_ARGUMENT, "the model writes %u steps, not %u: only models trained on blocks go on",
                         NM_TOKEN_STEPS * wide->tokens.future, c->steps);
-    const nm_status status = nm_generator_create(model, wide, &c->generator, &g->generator, error);
+    nm_status status = nm_agreement_is_on(&c->generator.agreement) ? nm_proposal_check(c->driver, wide, error) : NM_OK;
+    if (status == NM_OK) status = nm_generator_create(model, wide, &c->generator, &g->generator, error);
     if (status != NM_OK) return status;
     return nm_future_guidance_create(&c->guidance, &wide->tokens, c->generator.scenes, &g->guidance, error);
 }

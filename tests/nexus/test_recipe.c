@@ -74,7 +74,8 @@ static void blocks_are_said_where_there_are_any(void **state) {
     assert_same(&read, &with);
     assert_true(read.blocks.size == 3 && read.blocks.memory == 11);
     static const char *const wrong[] = {"{\"blocks\": 8}", "{\"blocks\": 1.5}", "{\"blocks\": \"many\"}",
-                                        "{\"blocks\": 1, \"block_memory\": 0}"}; // 7 tokens of future
+                                        "{\"blocks\": 1, \"block_memory\": 0}",
+                                        "{\"block_memory\": 8}"}; // 7 tokens of future
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         nm_recipe other = odd_recipe();
         assert_int_equal(nm_recipe_parse(wrong[i], &other, &error), NM_E_FORMAT);
