@@ -25,7 +25,8 @@ typedef enum nm_purpose {
     NM_PURPOSE_EXAMPLE = 8,    ///< which scene, moment and ego a training example shows
     NM_PURPOSE_AUGMENT = 9,    ///< how a training example is varied
     NM_PURPOSE_BOOTSTRAP = 10, ///< which groups a resample of an evaluation takes
-    NM_PURPOSE_KIND = 11       ///< parameters, place and drivers of a generated corner case
+    NM_PURPOSE_KIND = 11,      ///< parameters, place and drivers of a generated corner case
+    NM_PURPOSE_CHOICE = 12     ///< which of several candidates of a future goes on
 } nm_purpose;
 
 /// Who draws. `scene` is a stable hash or id of the scene, `agent` its index there, `step` the simulation step.

@@ -59,6 +59,9 @@ nm_status nm_block_generator_create(nm_model *model, const nm_recipe *recipe, co
         return NM_ERROR(error, NM_E_ARGUMENT, "models trained on blocks take no proposals: agreement must be off");
     if (config->reuse.on)
         return NM_ERROR(error, NM_E_ARGUMENT, "blocks keep keys of their own: reuse of passes must be off");
+    if (config->candidates.count > 1)
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "models trained on blocks write the future piece by piece: there can be no candidates of it");
     nm_block_generator *g = calloc(1, sizeof *g);
     if (!g) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a generator");
     g->recipe = *recipe;

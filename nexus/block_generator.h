@@ -15,8 +15,8 @@ extern "C" {
 
 typedef struct nm_block_generator nm_block_generator;
 
-/// Of the configuration, the schedule orders the tokens of a block, and agreement and reuse must be off
-/// (NM_E_ARGUMENT). Errors as nm_block_cache_create.
+/// Of the configuration, the schedule orders the tokens of a block; agreement and reuse must be off, and there is one
+/// candidate of each future (NM_E_ARGUMENT). Errors as nm_block_cache_create.
 NM_API nm_status nm_block_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
                                            nm_block_generator **generator, nm_error *error);
 NM_API void nm_block_generator_destroy(nm_block_generator *generator); ///< NULL is fine

@@ -10,9 +10,13 @@ struct nm_generator {
     nm_pass *pass;
     nm_sampler *sampler;
     nm_pass_denoiser context;
-    nm_token_scene *shapes; ///< [config.scenes]
-    const nm_path **paths;  ///< [config.scenes]
-    uint64_t *keys;         ///< [config.scenes]
+    uint32_t slots;            ///< scenes of the sampler: config.scenes * K
+    nm_candidates *candidates; ///< NULL: one of each
+    uint8_t *none;             ///< [A T] 0: valid tokens of a candidate that was not chosen
+    uint32_t *from;            ///< [N] tokens that are left of the candidates
+    nm_token_scene *shapes;    ///< [slots]
+    const nm_path **paths;     ///< [slots]
+    uint64_t *keys;            ///< [slots]
     // packed tokens of the batch
     float *values, *condition, *pose, *clean_float; ///< [N][C], [N][K], [N][4], [N]
     uint8_t *clean;                                 ///< [N]
@@ -20,36 +24,40 @@ struct nm_generator {
     float *sampled;                                 ///< [N][C] values that feedback has replaced
     uint32_t *scene, *agent, *time, *id;            ///< [N]
     int32_t *delay;                                 ///< [N]
-    uint32_t *next;                                 ///< [config.scenes] time that `happened` is to be asked about
+    uint32_t *next;                                 ///< [slots] time that `happened` is to be asked about
     float *asked;                                   ///< [A][C] sampled, [A][C] actual
     uint8_t *answered;                              ///< [A]
     float *row;                                     ///< [A T] of one scene: known as float
     size_t row_size;
     nm_generator_agreement *agreement; ///< NULL: none
-    nm_generated_count *counts;        ///< [config.scenes]
+    nm_generated_count *counts;        ///< [slots]
 };
 
 nm_generator_config nm_generator_config_default(void) {
     nm_schedule schedule = nm_schedule_default();
     schedule.kind = NM_SCHEDULE_FULL;
-    return (nm_generator_config){
-        .scenes = 8, .levels = 8, .solver = NM_SOLVER_DDIM, .schedule = schedule, .reuse = nm_reuse_config_default()};
+    return (nm_generator_config){.scenes = 8,
+                                 .levels = 8,
+                                 .solver = NM_SOLVER_DDIM,
+                                 .schedule = schedule,
+                                 .reuse = nm_reuse_config_default(),
+                                 .candidates = nm_candidates_config_default()};
 }
 
 static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
     const nm_model_config *m = nm_model_get_config(g->model);
     g->row_size = (size_t)g->recipe.tokens.agents * nm_token_count(&g->recipe.tokens);
-    g->shapes = calloc(g->config.scenes, sizeof *g->shapes);
-    g->paths = calloc(g->config.scenes, sizeof *g->paths);
-    g->keys = calloc(g->config.scenes, sizeof *g->keys);
+    g->shapes = calloc(g->slots, sizeof *g->shapes);
+    g->paths = calloc(g->slots, sizeof *g->paths);
+    g->keys = calloc(g->slots, sizeof *g->keys);
     g->values = calloc(tokens * m->channels, sizeof(float));
     g->condition = calloc(tokens * m->conditions + 1, sizeof(float));
     g->pose = calloc(tokens * 4, sizeof(float));
     g->context.scratch = calloc(tokens * (m->channels * 3 + 1), sizeof(float));
     g->clean_float = calloc(tokens, sizeof(float));
     g->row = calloc(g->row_size, sizeof(float));
-    g->next = calloc(g->config.scenes, sizeof *g->next);
-    g->counts = calloc(g->config.scenes, sizeof *g->counts);
+    g->next = calloc(g->slots, sizeof *g->next);
+    g->counts = calloc(g->slots, sizeof *g->counts);
     g->asked = calloc((size_t)g->recipe.tokens.agents * 2 * m->channels, sizeof(float));
     g->answered = calloc(g->recipe.tokens.agents, 1);
     g->clean = calloc(tokens, 1);
@@ -57,9 +65,11 @@ static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
     g->sampled = calloc(tokens * m->channels, sizeof(float));
     g->scene = calloc(tokens * 4, sizeof(uint32_t));
     g->delay = calloc(tokens, sizeof(int32_t));
+    g->none = calloc(g->row_size, 1);
+    g->from = calloc(tokens, sizeof *g->from);
     if (!g->shapes || !g->paths || !g->keys || !g->values || !g->condition || !g->pose || !g->context.scratch ||
         !g->clean_float || !g->row || !g->clean || !g->told || !g->sampled || !g->scene || !g->delay || !g->next ||
-        !g->asked || !g->answered || !g->counts)
+        !g->asked || !g->answered || !g->counts || !g->none || !g->from)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for generating %u scenes at once", g->config.scenes);
     g->agent = g->scene + tokens;
     g->time = g->agent + tokens;
@@ -70,16 +80,18 @@ static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
 static nm_status create_parts(nm_generator *g, nm_error *error) {
     const nm_model_config *m = nm_model_get_config(g->model);
     const nm_token_config *t = &g->recipe.tokens;
-    const uint64_t tokens = (uint64_t)g->config.scenes * t->agents * nm_token_count(t);
-    const uint64_t rows = (uint64_t)g->config.scenes * nm_token_map_rows(t, t->agents);
+    const uint64_t tokens = (uint64_t)g->slots * t->agents * nm_token_count(t);
+    const uint64_t rows = (uint64_t)g->slots * nm_token_map_rows(t, t->agents);
     if (tokens >= NM_BATCH_MAX_ROWS || rows >= NM_BATCH_MAX_ROWS)
-        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %u agents at once are too many", g->config.scenes, t->agents);
+        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %u agents at once are too many", g->slots, t->agents);
     nm_status status = allocate(g, (size_t)tokens, error);
-    const nm_batch_capacity capacity = {g->config.scenes, (uint32_t)tokens, (uint32_t)rows};
+    if (status == NM_OK && g->config.candidates.count > 1)
+        status = nm_candidates_create(&g->config.candidates, g->config.scenes, g->config.seed, &g->candidates, error);
+    const nm_batch_capacity capacity = {g->slots, (uint32_t)tokens, (uint32_t)rows};
     if (status == NM_OK) status = nm_pass_create(g->model, &capacity, 0, &g->pass, error);
     nm_sampler_config s = nm_sampler_config_default();
     s.max_tokens = (uint32_t)tokens;
-    s.max_scenes = g->config.scenes;
+    s.max_scenes = g->slots;
     s.channels = m->channels;
     s.levels = g->config.levels;
     s.snr = g->recipe.snr;
@@ -106,15 +118,27 @@ static nm_status create_parts(nm_generator *g, nm_error *error) {
     return status;
 }
 
-nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
-                              nm_generator **generator, nm_error *error) {
-    *generator = NULL;
+/// What is out of range, or can not be together.
+static nm_status check_config(const nm_generator_config *config, const nm_recipe *recipe, nm_error *error) {
     if (config->scenes < 1 || config->scenes > 4096)
         return NM_ERROR(error, NM_E_ARGUMENT, "%u scenes at once, not 1..4096", config->scenes);
     if (recipe->blocks.size)
         return NM_ERROR(error, NM_E_ARGUMENT, "the model was trained on blocks of %u tokens: it knows no other order",
                         recipe->blocks.size);
-    nm_status status = nm_token_config_check(&recipe->tokens, error);
+    if (config->candidates.count > 1 && nm_agreement_is_on(&config->agreement))
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "candidates are compared after the same passes: agreement, which leaves out some, must be off");
+    if (config->candidates.count > 1 && config->reuse.on)
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "candidates take the places of others: reuse of passes must be off with several");
+    return nm_candidates_config_check(&config->candidates, error);
+}
+
+nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
+                              nm_generator **generator, nm_error *error) {
+    *generator = NULL;
+    nm_status status = check_config(config, recipe, error);
+    if (status == NM_OK) status = nm_token_config_check(&recipe->tokens, error);
     if (status == NM_OK) status = nm_recipe_check(recipe, model, error);
     if (status != NM_OK) return status;
     nm_generator *g = calloc(1, sizeof *g);
@@ -122,6 +146,7 @@ nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm
     g->model = model;
     g->recipe = *recipe;
     g->config = *config;
+    g->slots = config->scenes * config->candidates.count;
     status = create_parts(g, error);
     if (status == NM_OK)
         *generator = g;
@@ -136,16 +161,10 @@ void nm_generator_destroy(nm_generator *g) {
     nm_reuse_destroy(g->context.reuse);
     nm_pass_destroy(g->pass);
     nm_generator_agreement_destroy(g->agreement);
-    free(g->counts);
-    void *parts[] = {g->next,        g->asked,
-                     g->answered,    g->shapes,
-                     g->paths,       g->keys,
-                     g->values,      g->condition,
-                     g->pose,        g->context.scratch,
-                     g->clean_float, g->row,
-                     g->clean,       g->scene,
-                     g->delay,       g->told,
-                     g->sampled,     g};
+    nm_candidates_destroy(g->candidates);
+    void *parts[] = {g->none,  g->from,   g->next,      g->asked, g->answered,        g->shapes,      g->paths,
+                     g->keys,  g->values, g->condition, g->pose,  g->context.scratch, g->clean_float, g->row,
+                     g->clean, g->scene,  g->delay,     g->told,  g->counts,          g->sampled,     g};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
 }
 
@@ -156,6 +175,8 @@ static nm_status check(const nm_generator *g, const nm_generation *scenes, uint3
     for (uint32_t i = 0; i < count; ++i) {
         if (!nm_token_config_same(&scenes[i].tokens->config, ours) || scenes[i].tokens->shape.agents > ours->agents)
             return NM_ERROR(error, NM_E_ARGUMENT, "scene %u has tokens of another configuration than the model's", i);
+        if (g->candidates && (scenes[i].feedback || scenes[i].happened))
+            return NM_ERROR(error, NM_E_ARGUMENT, "scene %u is lived through: there can be no candidates", i);
     }
     return g->agreement ? nm_generator_agreement_check(scenes, count, error) : NM_OK;
 }
@@ -250,18 +271,33 @@ static nm_status ask(nm_generator *g, const nm_generation *from, uint32_t scene,
     return status;
 }
 
-/// What was sampled of the tokens of a scene that are clean now, where nothing was told in their place.
-static void keep_sampled(nm_generator *g, uint32_t scene) {
+/// What was sampled of the tokens of a slot that are clean now, where nothing was told in their place.
+static void keep_sampled(nm_generator *g, uint32_t slot) {
     const nm_batch *batch = nm_pass_batch(g->pass);
     const size_t channels = nm_model_get_config(g->model)->channels;
     const float *last = nm_sampler_get(g->sampler).in.noised; // what is noised of a clean token is the value
-    for (uint32_t n = batch->scene_tokens[scene]; n < batch->scene_tokens[scene + 1]; ++n)
+    for (uint32_t n = batch->scene_tokens[slot]; n < batch->scene_tokens[slot + 1]; ++n)
         if (g->clean[n] != 2) memcpy(g->sampled + n * channels, last + n * channels, channels * sizeof(float));
 }
 
-static nm_token_layout layout_of(const nm_generator *g, uint32_t tokens, uint32_t scenes) {
+/// Packs slots [0, count * K), candidates of scenes in succession.
+static void gather_all(nm_generator *g, const nm_generation *scenes, uint32_t count) {
+    const uint32_t each = g->config.candidates.count;
+    for (uint32_t i = 0; i < count * each; ++i) {
+        gather(g, &scenes[i / each], i);
+        g->keys[i] = nm_candidate_key(scenes[i / each].key, i % each);
+    }
+}
+
+/// Where a scene is: with several candidates, the chosen one.
+static uint32_t slot_of(const nm_generator *g, uint32_t scene) {
+    if (!g->candidates) return scene;
+    return scene * g->config.candidates.count + nm_candidates_report(g->candidates, scene)->chosen;
+}
+
+static nm_token_layout layout_of(const nm_generator *g, uint32_t tokens, uint32_t slots) {
     return (nm_token_layout){.count = tokens,
-                             .scene_count = scenes,
+                             .scene_count = slots,
                              .scene = g->scene,
                              .agent = g->agent,
                              .time = g->time,
@@ -315,14 +351,36 @@ static nm_status let_go(nm_generator *g, const nm_generation *scenes, uint32_t c
     return now ? repack(g, scenes, count, error) : NM_OK;
 }
 
+/// Leaves the chosen candidates alone: the others have no tokens any more. Maps stay encoded.
+static nm_status drop_candidates(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
+    const uint32_t each = g->config.candidates.count;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < count * each; ++i) {
+        const int chosen = nm_candidates_report(g->candidates, i / each)->chosen == i % each;
+        if (!chosen) g->shapes[i].valid = g->none;
+        const uint32_t *tokens = nm_pass_batch(g->pass)->scene_tokens;
+        for (uint32_t n = tokens[i]; chosen && n < tokens[i + 1]; ++n) g->from[left++] = n;
+    }
+    nm_status status = nm_pass_set_tokens(g->pass, g->shapes, count * each, error);
+    if (status != NM_OK) return status;
+    gather_all(g, scenes, count);
+    const nm_token_layout layout = layout_of(g, nm_pass_batch(g->pass)->tokens, count * each);
+    return nm_sampler_rearrange(g->sampler, &layout, g->from, NULL, NULL, error);
+}
+
 /// Passes until all tokens are clean; tokens that are finished are told what happened.
 static nm_status run_with_feedback(nm_generator *g, const nm_generation *scenes, uint32_t count,
                                    const nm_denoiser *denoiser, nm_guide *guide, void *guide_context, nm_error *error) {
     const uint32_t channels = nm_model_get_config(g->model)->channels;
+    int choosing = g->candidates != NULL;
     nm_status status = NM_OK;
     for (uint32_t i = 0; i < count; ++i) g->next[i] = g->recipe.tokens.past + 1;
     while (status == NM_OK && nm_sampler_remaining(g->sampler) > 0) {
         status = nm_sampler_step(g->sampler, denoiser, guide, guide_context, error);
+        int chosen = 0;
+        if (status == NM_OK && choosing) status = nm_candidates_after_pass(g->candidates, g->sampler, &chosen, error);
+        if (status == NM_OK && chosen) status = drop_candidates(g, scenes, count, error);
+        choosing = choosing && !chosen;
         for (uint32_t n = 0; status == NM_OK && n < nm_pass_batch(g->pass)->tokens; ++n) {
             const nm_sampler_state state = nm_sampler_get(g->sampler);
             if (!g->told[n] || state.step[n] > 0) continue;
@@ -335,11 +393,17 @@ static nm_status run_with_feedback(nm_generator *g, const nm_generation *scenes,
     }
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
         if (g->agreement && g->agreement->done[i]) continue;
-        if (!g->counts[i].passes && g->counts[i].tokens) g->counts[i].passes = nm_generator_passes(g);
-        keep_sampled(g, i);
-        scatter(g, &scenes[i], i, g->sampled);
+        const uint32_t slot = slot_of(g, i);
+        if (!g->counts[slot].passes && g->counts[slot].tokens) g->counts[slot].passes = nm_generator_passes(g);
+        keep_sampled(g, slot);
+        scatter(g, &scenes[i], slot, g->sampled);
     }
     return status;
+}
+
+static void begin_candidates(nm_generator *g, const nm_generation *scenes, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) g->keys[i] = scenes[i].key; // the sampler has its own copy of all slots'
+    nm_candidates_begin(g->candidates, g->keys, count, (uint64_t)nm_sampler_remaining(g->sampler));
 }
 
 nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_guide *guide,
@@ -347,18 +411,24 @@ nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_
     nm_status status = check(g, scenes, count, error);
     if (status != NM_OK || count == 0) return status;
     if (g->context.reuse) nm_reuse_reset_stats(g->context.reuse);
-    for (uint32_t i = 0; i < count; ++i) g->shapes[i] = scenes[i].tokens->shape;
-    status = nm_pass_set_scenes(g->pass, g->shapes, count, error);
+    const uint32_t each = g->config.candidates.count, slots = count * each;
+    for (uint32_t i = 0; i < slots; ++i) g->shapes[i] = scenes[i / each].tokens->shape;
+    status = nm_pass_set_scenes(g->pass, g->shapes, slots, error);
     if (status != NM_OK) return status;
-    for (uint32_t i = 0; i < count; ++i) gather(g, &scenes[i], i);
+    gather_all(g, scenes, count);
     const uint32_t tokens = nm_pass_batch(g->pass)->tokens, first = g->recipe.tokens.past + 1;
     nm_schedule_delays(&g->config.schedule, g->config.levels, tokens, g->time, first, nm_token_count(&g->recipe.tokens),
                        NULL, g->delay);
-    const nm_token_layout layout = layout_of(g, tokens, count);
+    const nm_token_layout layout = layout_of(g, tokens, slots);
     status = nm_sampler_begin(g->sampler, &layout, g->clean, g->values, g->delay, error);
-    for (uint32_t i = 0; status == NM_OK && i < count; ++i) status = draft(g, &scenes[i], i, error);
+    for (uint32_t i = 0; status == NM_OK && i < slots; ++i) status = draft(g, &scenes[i / each], i, error);
+    if (status == NM_OK && g->candidates) begin_candidates(g, scenes, count);
     const nm_denoiser denoiser = nm_denoiser_of_pass(&g->context);
     return status == NM_OK ? run_with_feedback(g, scenes, count, &denoiser, guide, guide_context, error) : status;
+}
+
+const nm_candidate_report *nm_generator_candidates(const nm_generator *g, uint32_t scene) {
+    return g->candidates ? nm_candidates_report(g->candidates, scene) : NULL;
 }
 
 uint64_t nm_generator_passes(const nm_generator *g) {
@@ -375,5 +445,5 @@ const nm_batch *nm_generator_batch(const nm_generator *g) {
 
 nm_generated_count nm_generator_count(const nm_generator *g, uint32_t scene) {
     NM_ASSERT(scene < g->config.scenes);
-    return g->counts[scene];
+    return g->counts[slot_of(g, scene)];
 }

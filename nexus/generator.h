@@ -6,6 +6,7 @@
 #define NM_NEXUS_GENERATOR_H
 
 #include "nexus/agreement.h"
+#include "nexus/candidates.h"
 #include "nexus/pass_denoiser.h"
 #include "nexus/recipe.h"
 #include "nexus/sampler.h"
@@ -28,14 +29,19 @@ typedef struct nm_generator_config {
     /// Finishes tokens early on which the network and a proposal agree; default all 0: none. Scenes in which nothing is
     /// left to denoise then leave the batch, and the pass, unless there is an observer: a guide must do without them.
     nm_agreement agreement;
+    /// Of each future: memory for scenes * K; default one. Candidate k of scene i is scene i * K + k to the guide, the
+    /// observer and the energy; those that are not chosen have no tokens from then on. Several can be neither with
+    /// agreement nor with reuse.
+    nm_candidates_config candidates;
 } nm_generator_config;
 NM_API nm_generator_config nm_generator_config_default(void);
 
 typedef struct nm_generator nm_generator;
 
 /// The model is borrowed and must outlive it; the recipe is copied. NM_E_ARGUMENT, NM_E_LIMIT for a value out of range;
-/// NM_E_ARGUMENT for a recipe with blocks, which are for block_generator.h;
-/// NM_E_FORMAT for a recipe that is not the model's (nm_recipe_check); NM_E_MEMORY; errors of nm_reuse_create.
+/// NM_E_ARGUMENT for a recipe with blocks, which are for block_generator.h, and for several candidates with agreement
+/// or reuse; NM_E_FORMAT for a recipe that is not the model's (nm_recipe_check); NM_E_MEMORY; errors of
+/// nm_reuse_create.
 NM_API nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
                                      nm_generator **generator, nm_error *error);
 NM_API void nm_generator_destroy(nm_generator *generator); ///< NULL is fine
@@ -73,18 +79,21 @@ typedef struct nm_generation {
 
 /// Samples `count` <= scenes scenes together. What comes out of a scene does not depend on which others are with it.
 /// guide   nullable, see sampler.h
-/// NM_E_ARGUMENT for tokens of another configuration; NM_E_NUMERIC (what happened, too, or is proposed) and others as
-/// nm_sampler_run; NM_E_LIMIT
+/// NM_E_ARGUMENT for tokens of another configuration, and for feedback or `happened` with several candidates: a closed
+/// loop is lived through once; NM_E_NUMERIC (what happened, too, or is proposed) and others as nm_sampler_run;
+/// NM_E_LIMIT
 NM_API nm_status nm_generator_run(nm_generator *generator, const nm_generation *scenes, uint32_t count, nm_guide *guide,
                                   void *guide_context, nm_error *error);
 NM_API uint64_t nm_generator_passes(const nm_generator *generator);            ///< of the last run
 NM_API nm_reuse_stats nm_generator_reuse_stats(const nm_generator *generator); ///< of the last run; 0 where it is off
 /// What the last run did for its scene `scene`: passes until nothing was left to denoise, tokens that there were to
-/// denoise, and those of them that were finished early.
+/// denoise, and those of them that were finished early; of several candidates, of the chosen one.
 typedef struct nm_generated_count {
     uint64_t passes, tokens, agreed;
 } nm_generated_count;
 NM_API nm_generated_count nm_generator_count(const nm_generator *generator, uint32_t scene);
+/// What became of the candidates of scene `scene` of the last run; NULL where there is one of each.
+NM_API const nm_candidate_report *nm_generator_candidates(const nm_generator *generator, uint32_t scene);
 /// The batch of the last run, for guides that must know which token is whose; of scenes that have left it there are no
 /// tokens in it.
 NM_API const nm_batch *nm_generator_batch(const nm_generator *generator);

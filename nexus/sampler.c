@@ -467,6 +467,34 @@ nm_status nm_sampler_reframe(nm_sampler *sampler, const nm_state_encoding *encod
     return NM_OK;
 }
 
+static void copy_token(const nm_sampler *s, uint32_t from, uint32_t to) {
+    const tokens *t = &s->now;
+    const size_t channels = s->config.channels, bytes = channels * sizeof(float);
+    if (t->step[to] == t->most[to] && t->left[to] >= t->most[to]) return; // its own noise
+    t->left[to] = t->left[from];
+    t->step[to] = t->step[from];
+    t->most[to] = t->most[from];
+    t->predicted[to] = t->predicted[from];
+    t->history[to] = t->history[from];
+    t->level[to] = t->level[from];
+    float *values[] = {t->z, t->x0, t->known, t->mask};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        memcpy(values[i] + to * channels, values[i] + from * channels, bytes);
+}
+
+void nm_sampler_copy_scene(nm_sampler *sampler, uint32_t from, uint32_t to) {
+    nm_sampler *s = sampler;
+    const tokens *t = &s->now;
+    uint32_t a = 0, b = 0;
+    while (a < s->count && t->scene[a] < from) a++;
+    while (b < s->count && t->scene[b] < to) b++;
+    for (; b < s->count && t->scene[b] == to; a++, b++) {
+        NM_ASSERT(a < s->count && t->scene[a] == from && t->agent[a] == t->agent[b] && t->time[a] == t->time[b] &&
+                  t->left[a] == t->left[b]);
+        copy_token(s, a, b);
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // The pass
 

@@ -112,6 +112,11 @@ NM_API nm_status nm_sampler_draft(nm_sampler *sampler, uint32_t token, const flo
 NM_API nm_status nm_sampler_reframe(nm_sampler *sampler, const nm_state_encoding *encoding, const nm_motion *motions,
                                     uint32_t motion_count, const uint32_t *motion_of, nm_error *error);
 
+/// Makes the tokens of scene `to` those of scene `from`, at whatever level they are, with what the solver remembers:
+/// the two have the same agents and times. Tokens of `to` that have not begun to be denoised keep their own noise.
+/// Between passes, as all that is here. O(tokens).
+NM_API void nm_sampler_copy_scene(nm_sampler *sampler, uint32_t from, uint32_t to);
+
 /// One pass. guide NULL = none. On failure nothing has changed, and the pass may be tried again: of the denoiser, of
 /// the guide, or NM_E_NUMERIC when an x0 is not finite or beyond +-1e30, from where the next passes may overflow. A
 /// pass without a token above level 0 calls nobody and counts all the same.

@@ -44,8 +44,8 @@ static void describe(const nm_scene *scene, const nm_tokens *tokens, uint32_t ag
             .x = frame->x, .y = frame->y, .cos_h = cos((double)frame->heading), .sin_h = sin((double)frame->heading)}};
 }
 
-nm_status nm_future_guidance_set(nm_guidance *guidance, const nm_scene *const *scenes, const nm_tokens *const *tokens,
-                                 uint32_t count, const uint8_t *unbound, nm_arena *arena, nm_error *error) {
+nm_status nm_future_guided(const nm_scene *const *scenes, const nm_tokens *const *tokens, uint32_t count,
+                           const uint8_t *unbound, nm_arena *arena, const nm_guided_scene **out, nm_error *error) {
     nm_guided_scene *guided = NM_ARENA_ARRAY(arena, nm_guided_scene, count);
     if (!guided) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
     for (uint32_t i = 0; i < count; ++i) {
@@ -64,6 +64,14 @@ nm_status nm_future_guidance_set(nm_guidance *guidance, const nm_scene *const *s
         }
         guided[i] = (nm_guided_scene){.map = scenes[i]->map, .agent_count = agents, .agents = all};
     }
-    nm_guidance_set_scenes(guidance, guided, count);
+    *out = guided;
     return NM_OK;
+}
+
+nm_status nm_future_guidance_set(nm_guidance *guidance, const nm_scene *const *scenes, const nm_tokens *const *tokens,
+                                 uint32_t count, const uint8_t *unbound, nm_arena *arena, nm_error *error) {
+    const nm_guided_scene *guided;
+    const nm_status status = nm_future_guided(scenes, tokens, count, unbound, arena, &guided, error);
+    if (status == NM_OK) nm_guidance_set_scenes(guidance, guided, count);
+    return status;
 }

@@ -6,6 +6,7 @@
 
 #include "base/progress.h"
 #include "scenarios/block_rollout.h"
+#include "scenarios/future_candidates.h"
 #include "scenarios/future_guidance.h"
 #include "scenarios/future_tokens.h"
 
@@ -13,16 +14,36 @@ struct nm_model_futures {
     nm_model_futures_config config;
     nm_future_tokens keep;
     nm_generator *generator;
-    nm_block_rollout *rollout; ///< in the place of generator and guidance, with models trained on blocks
-    nm_guidance *guidance;     ///< NULL: none
-    nm_arena *arena;           ///< of one run
+    nm_block_rollout *rollout;        ///< in the place of generator and guidance, with models trained on blocks
+    nm_guidance *guidance;            ///< NULL: none
+    nm_future_candidates *candidates; ///< NULL: one of each
+    nm_arena *arena;                  ///< of one run
 };
 
 nm_model_futures_config nm_model_futures_config_default(void) {
     return (nm_model_futures_config){.generator = nm_future_generator_default(),
                                      .agents = 160,
                                      .guidance = nm_future_guidance_default(),
+                                     .candidates = nm_candidates_config_default(),
                                      .driver = NM_DRIVER_PATH};
+}
+
+static nm_status create_sampler(nm_model_futures *f, nm_model *model, const nm_recipe *wide, nm_error *error) {
+    const nm_model_futures_config *c = &f->config;
+    if (wide->blocks.size) {
+        nm_block_rollout_config of_blocks = nm_block_rollout_config_default();
+        of_blocks.generator = c->generator;
+        of_blocks.agents = c->agents;
+        of_blocks.guidance = c->guidance;
+        of_blocks.stop = c->stop;
+        of_blocks.stop_context = c->stop_context;
+        return nm_block_rollout_create(model, wide, &of_blocks, &f->rollout, error);
+    }
+    nm_status status = nm_agreement_is_on(&c->generator.agreement) ? nm_proposal_check(c->driver, wide, error) : NM_OK;
+    if (status == NM_OK) status = nm_generator_create(model, wide, &c->generator, &f->generator, error);
+    if (status != NM_OK) return status;
+    const uint32_t slots = c->generator.scenes * c->generator.candidates.count;
+    return nm_future_guidance_create(&c->guidance, &wide->tokens, slots, &f->guidance, error);
 }
 
 nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, const nm_model_futures_config *config,
@@ -37,23 +58,9 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
     const nm_recipe wide = nm_future_recipe(recipe, config->agents);
     f->config = *config;
     f->keep.config = wide.tokens;
-    nm_status status;
-    if (wide.blocks.size) {
-        nm_block_rollout_config of_blocks = nm_block_rollout_config_default();
-        of_blocks.generator = config->generator;
-        of_blocks.agents = config->agents;
-        of_blocks.guidance = config->guidance;
-        of_blocks.stop = config->stop;
-        of_blocks.stop_context = config->stop_context;
-        status = nm_block_rollout_create(model, &wide, &of_blocks, &f->rollout, error);
-    } else {
-        status =
-            nm_agreement_is_on(&config->generator.agreement) ? nm_proposal_check(config->driver, &wide, error) : NM_OK;
-        if (status == NM_OK) status = nm_generator_create(model, &wide, &config->generator, &f->generator, error);
-    }
-    if (status == NM_OK && !f->rollout)
-        status =
-            nm_future_guidance_create(&config->guidance, &wide.tokens, config->generator.scenes, &f->guidance, error);
+    nm_status status = nm_future_candidates_create(config->energy, &config->candidates, &wide.tokens,
+                                                   &f->config.generator, &f->candidates, error);
+    if (status == NM_OK) status = create_sampler(f, model, &wide, error);
     if (status == NM_OK)
         *futures = f;
     else
@@ -66,6 +73,7 @@ void nm_model_futures_destroy(nm_model_futures *f) {
     nm_generator_destroy(f->generator);
     nm_block_rollout_destroy(f->rollout);
     nm_guidance_destroy(f->guidance);
+    nm_future_candidates_destroy(f->candidates);
     nm_future_tokens_release(&f->keep);
     nm_arena_destroy(f->arena);
     free(f);
@@ -165,8 +173,10 @@ static nm_status roll_out(nm_model_futures *f, const nm_future_request *r, uint3
     return status;
 }
 
-static nm_status set_guidance(nm_model_futures *f, const nm_scene *scene, const nm_tokens *tokens, uint32_t count,
-                              nm_error *error) {
+/// Tells guidance and energy whose the tokens are, of futures and their candidates: all are the same scene's.
+static nm_status set_guided(nm_model_futures *f, const nm_scene *scene, const nm_tokens *tokens, uint32_t futures,
+                            nm_error *error) {
+    const uint32_t count = futures * f->config.generator.candidates.count;
     const nm_scene **scenes = NM_ARENA_ARRAY(f->arena, const nm_scene *, count);
     const nm_tokens **same = NM_ARENA_ARRAY(f->arena, const nm_tokens *, count);
     if (!scenes || !same) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
@@ -174,7 +184,11 @@ static nm_status set_guidance(nm_model_futures *f, const nm_scene *scene, const 
         scenes[i] = scene;
         same[i] = tokens;
     }
-    return nm_future_guidance_set(f->guidance, scenes, same, count, NULL, f->arena, error);
+    const nm_guided_scene *guided;
+    const nm_status status = nm_future_guided(scenes, same, count, NULL, f->arena, &guided, error);
+    if (status == NM_OK && f->guidance) nm_guidance_set_scenes(f->guidance, guided, count);
+    if (status == NM_OK && f->candidates) nm_future_candidates_set(f->candidates, guided, count);
+    return status;
 }
 
 /// Called once a pass: the guidance, if there is one, and the question whether to end the run.
@@ -196,6 +210,11 @@ void nm_future_cost_add(nm_future_cost *cost, const nm_generator *generator, uin
         cost->futures.passes += one.passes;
         cost->futures.tokens += one.tokens;
         cost->futures.agreed += one.agreed;
+        const nm_candidate_report *report = nm_generator_candidates(generator, i);
+        if (!report) continue;
+        cost->chosen++;
+        cost->effective += report->effective;
+        cost->energy_gained += report->mean_energy - report->energy;
     }
 }
 
@@ -223,7 +242,7 @@ static nm_status sample(nm_model_futures *f, const nm_future_request *r, const n
                                    .proposal = proposal->values,
                                    .proposed = proposal->proposed,
                                    .values = values + i * size};
-    if (status == NM_OK && f->guidance) status = set_guidance(f, r->scene, tokens, count, error);
+    if (status == NM_OK && (f->guidance || f->candidates)) status = set_guided(f, r->scene, tokens, count, error);
     const double start = nm_clock();
     nm_guide *asked = f->guidance || f->config.stop ? guide : NULL;
     if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, asked, f, error);

@@ -2,6 +2,7 @@
 #ifndef NM_SCENARIOS_MODEL_FUTURES_H
 #define NM_SCENARIOS_MODEL_FUTURES_H
 
+#include "nexus/energy.h"
 #include "nexus/generator.h"
 #include "nexus/guidance.h"
 #include "scenarios/future_proposal.h"
@@ -21,6 +22,11 @@ typedef struct nm_model_futures_config {
     /// onto the road. All strengths 0: none.
     nm_guidance_config guidance;
     nm_future_driver driver; ///< what proposes with generator.agreement; default PATH
+    /// Of each future; default one. `energy`, borrowed, chooses among several (the candidates' own energy and context
+    /// are set here, those of `generator` not read); that it is the model's is for the caller to check. A batch has
+    /// generator.scenes futures all the same: memory for as many candidates of each.
+    nm_candidates_config candidates;
+    const nm_energy *energy;
     /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;
@@ -54,6 +60,9 @@ typedef struct nm_future_cost {
     nm_generated_count futures; ///< sums over futures; see nm_generator_count
     uint64_t future_count;
     nm_reuse_stats reuse; ///< what passes kept, where the generator's configuration says so
+    uint64_t chosen;      ///< futures that were chosen among candidates
+    double effective;     ///< sum of their effective numbers of candidates
+    double energy_gained; ///< sum of what the chosen ones have less than the mean of their candidates
 } nm_future_cost;
 
 /// out      its arrays are in `arena`; steps = 5 x tokens of the future. Everybody in the scene takes part, wanted or

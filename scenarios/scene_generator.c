@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/progress.h"
+#include "scenarios/future_candidates.h"
 #include "scenarios/future_guidance.h"
 #include "scenarios/future_tokens.h"
 
@@ -11,8 +12,9 @@ struct nm_scene_generator {
     nm_scene_generator_config config;
     nm_future_tokens keep;
     nm_generator *generator;
-    nm_block_rollout *rollout; ///< in the place of generator and guidance, with models trained on blocks
-    nm_guidance *guidance;     ///< NULL: none
+    nm_block_rollout *rollout;        ///< in the place of generator and guidance, with models trained on blocks
+    nm_guidance *guidance;            ///< NULL: none
+    nm_future_candidates *candidates; ///< NULL: one of each
     nm_scene_builder *builder;
     nm_arena *arena;            ///< of one batch
     nm_scene_request *requests; ///< [config.generator.scenes]
@@ -26,11 +28,15 @@ nm_scene_generator_config nm_scene_generator_config_default(void) {
     return (nm_scene_generator_config){.generator = nm_future_generator_default(),
                                        .agents = 160,
                                        .guidance = nm_future_guidance_default(),
+                                       .candidates = nm_candidates_config_default(),
                                        .driver = NM_DRIVER_PATH};
 }
 
 static nm_status create_sampler(nm_scene_generator *g, nm_model *model, const nm_recipe *wide, nm_error *error) {
-    const nm_scene_generator_config *c = &g->config;
+    nm_scene_generator_config *c = &g->config;
+    nm_status status =
+        nm_future_candidates_create(c->energy, &c->candidates, &wide->tokens, &c->generator, &g->candidates, error);
+    if (status != NM_OK) return status;
     if (wide->blocks.size) {
         nm_block_rollout_config config = nm_block_rollout_config_default();
         config.generator = c->generator;
@@ -43,10 +49,11 @@ static nm_status create_sampler(nm_scene_generator *g, nm_model *model, const nm
     if (c->steps && c->steps != NM_TOKEN_STEPS * wide->tokens.future)
         return NM_ERROR(error, NM_E_ARGUMENT, "the model writes %u steps, not %u: only models trained on blocks go on",
                         NM_TOKEN_STEPS * wide->tokens.future, c->steps);
-    nm_status status = nm_agreement_is_on(&c->generator.agreement) ? nm_proposal_check(c->driver, wide, error) : NM_OK;
+    if (nm_agreement_is_on(&c->generator.agreement)) status = nm_proposal_check(c->driver, wide, error);
     if (status == NM_OK) status = nm_generator_create(model, wide, &c->generator, &g->generator, error);
     if (status != NM_OK) return status;
-    return nm_future_guidance_create(&c->guidance, &wide->tokens, c->generator.scenes, &g->guidance, error);
+    const uint32_t slots = c->generator.scenes * c->generator.candidates.count;
+    return nm_future_guidance_create(&c->guidance, &wide->tokens, slots, &g->guidance, error);
 }
 
 nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, const nm_scene_generator_config *config,
@@ -80,6 +87,7 @@ void nm_scene_generator_destroy(nm_scene_generator *g) {
     nm_generator_destroy(g->generator);
     nm_block_rollout_destroy(g->rollout);
     nm_guidance_destroy(g->guidance);
+    nm_future_candidates_destroy(g->candidates);
     nm_future_tokens_release(&g->keep);
     nm_scene_builder_destroy(g->builder);
     nm_arena_destroy(g->arena);
@@ -141,18 +149,26 @@ static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_
     return g->guidance ? nm_guidance_apply(g->guidance, in, x0, error) : NM_OK;
 }
 
-static nm_status set_guidance(nm_scene_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
-    const uint32_t first = (uint32_t)(scenes - g->batch);
-    const nm_scene **from = NM_ARENA_ARRAY(g->arena, const nm_scene *, count);
-    if (!from) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
-    for (uint32_t i = 0; i < count; ++i) from[i] = g->requests[first + i].scene;
-    return nm_future_guidance_set(g->guidance, from, (const nm_tokens *const *)&g->tokens[first], count, NULL, g->arena,
-                                  error);
+/// Tells guidance and energy whose the tokens are: candidates of a request are all the same scene's.
+static nm_status set_guided(nm_scene_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
+    const uint32_t first = (uint32_t)(scenes - g->batch), each = g->config.candidates.count;
+    const nm_scene **from = NM_ARENA_ARRAY(g->arena, const nm_scene *, count *each);
+    const nm_tokens **tokens = NM_ARENA_ARRAY(g->arena, const nm_tokens *, count *each);
+    if (!from || !tokens) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
+    for (uint32_t i = 0; i < count * each; ++i) {
+        from[i] = g->requests[first + i / each].scene;
+        tokens[i] = g->tokens[first + i / each];
+    }
+    const nm_guided_scene *guided;
+    const nm_status status = nm_future_guided(from, tokens, count * each, NULL, g->arena, &guided, error);
+    if (status == NM_OK && g->guidance) nm_guidance_set_scenes(g->guidance, guided, count * each);
+    if (status == NM_OK && g->candidates) nm_future_candidates_set(g->candidates, guided, count * each);
+    return status;
 }
 
 static nm_status sample(nm_scene_generator *g, const nm_generation *scenes, uint32_t count, nm_future_cost *cost,
                         nm_error *error) {
-    nm_status status = g->guidance ? set_guidance(g, scenes, count, error) : NM_OK;
+    nm_status status = g->guidance || g->candidates ? set_guided(g, scenes, count, error) : NM_OK;
     const double start = nm_clock();
     if (status == NM_OK) status = nm_generator_run(g->generator, scenes, count, guide, g, error);
     if (status == NM_OK && cost) nm_future_cost_add(cost, g->generator, count, nm_clock() - start);

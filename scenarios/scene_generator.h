@@ -19,8 +19,10 @@ typedef struct nm_scene_generator nm_scene_generator;
 typedef struct nm_scene_generator_config {
     nm_generator_config generator; ///< scenes = size of a batch; default 8
     uint32_t agents;               ///< of a scene at most, also if the model was trained with fewer; default 160
-    nm_guidance_config guidance;   ///< as nm_model_futures_config
-    nm_future_driver driver;       ///< as nm_model_futures_config
+    nm_guidance_config guidance;   ///< as nm_model_futures_config, and so are the next three
+    nm_future_driver driver;
+    nm_candidates_config candidates;
+    const nm_energy *energy;
     uint32_t
         steps; ///< of 0.1 s that are made; default 0 = the recipe's future. Others with models trained on blocks only
     /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
@@ -55,8 +57,8 @@ typedef struct nm_scene_request {
 NM_API nm_status nm_scene_generator_add(nm_scene_generator *generator, const nm_scene_request *request,
                                         nm_error *error);
 NM_API uint32_t nm_scene_generator_count(const nm_scene_generator *generator); ///< requests in the batch
-/// The tokens of request `index` < count, which is scene `index` of the sampler's layout; until the run ends. For
-/// observers.
+/// The tokens of request `index` < count, which is scene `index` of the sampler's layout, or with K candidates scene
+/// index * K and the next ones; until the run ends. For observers.
 NM_API const nm_tokens *nm_scene_generator_tokens(const nm_scene_generator *generator, uint32_t index);
 
 /// What came out of a request.

@@ -99,25 +99,36 @@ static nm_status drive(const nm_generate_run *run, const nm_scene **driven, nm_e
 // ---------------------------------------------------------------------------------------------------------------------
 // Opening
 
+static nm_status hash_of(const char *path, uint64_t *hash, nm_error *error) {
+    nm_safetensors *file = NULL;
+    nm_status status = nm_safetensors_open(path, &file, error);
+    if (status == NM_OK) status = nm_safetensors_hash(file, hash, error);
+    nm_safetensors_close(file);
+    return status;
+}
+
 static nm_status open_model(nm_generate_run *run, nm_error *error) {
     nm_backend_config config = nm_backend_config_default();
     config.threads = (int)run->common->threads;
     config.compute = strcmp(run->options.precision, "f32") == 0 ? NM_F32 : NM_BF16;
     nm_status status = nm_shipped_model(run->options.model, run->model_path, error);
-    nm_safetensors *file = NULL;
-    if (status == NM_OK) status = nm_safetensors_open(run->model_path, &file, error);
-    if (status == NM_OK) status = nm_safetensors_hash(file, &run->model_hash, error);
-    nm_safetensors_close(file);
+    if (status == NM_OK) status = hash_of(run->model_path, &run->model_hash, error);
     if (status == NM_OK)
         status = strcmp(run->common->device, "cuda") == 0 ? nm_backend_create_cuda(&config, &run->backend, error)
                                                           : nm_backend_create_cpu(&config, &run->backend, error);
     if (status == NM_OK) status = nm_recipe_load(run->model_path, run->backend, &run->model, &run->recipe, error);
+    if (status == NM_OK)
+        status = nm_energy_option_open(&run->options.energy, run->model, &run->recipe, &run->energy, error);
+    if (status == NM_OK && run->energy) status = hash_of(run->options.energy.energy, &run->energy_hash, error);
     return status;
 }
 
 /// scenes: that there are. The batch is no larger than what is to be made.
 static nm_status open_generator(nm_generate_run *run, size_t scenes, nm_error *error) {
     const double wanted = (double)scenes * (double)run->options.count;
+    if (run->candidates.count > 1) // as much memory as without
+        run->options.batch =
+            run->options.batch > run->candidates.count ? run->options.batch / run->candidates.count : 1;
     if (wanted < (double)run->options.batch) run->options.batch = wanted < 1.0 ? 1 : (int64_t)wanted;
     nm_status status = NM_OK;
     nm_scene_generator_config config = nm_scene_generator_config_default();
@@ -131,6 +142,8 @@ static nm_status open_generator(nm_generate_run *run, size_t scenes, nm_error *e
     config.generator.agreement = run->agreement;
     config.driver = run->driver;
     config.steps = (uint32_t)lround(run->options.seconds / (double)NM_STEP_SECONDS);
+    config.candidates = run->candidates;
+    config.energy = run->energy;
     config.stop = nm_cli_stop;
     if (run->options.recording && run->recipe.blocks.size)
         return NM_ERROR(error, NM_E_ARGUMENT,
@@ -172,6 +185,7 @@ static void close_run(nm_generate_run *run) {
     free(run->jobs);
     nm_scene_generator_destroy(run->generator);
     nm_generate_recording_destroy(run->recording);
+    nm_energy_destroy(run->energy);
     nm_model_destroy(run->model);
     if (run->backend) nm_backend_destroy(run->backend);
     nm_store_close(run->store);
@@ -247,6 +261,7 @@ static nm_generate_options default_options(void) {
                                  .task = "free",
                                  .precision = "bf16",
                                  .history = -1.0,
+                                 .energy = nm_energy_options_default(),
                                  .levels = 2,
                                  .batch = 8};
 }
@@ -258,10 +273,10 @@ static int check_purpose(const nm_command *command, const nm_generate_options *o
         if (o->recording || strcmp(o->task, d.task) != 0 || strcmp(o->schedule, d.schedule) != 0 ||
             strcmp(o->solver, d.solver) != 0 || strcmp(o->guidance, d.guidance) != 0 ||
             strcmp(o->agree, d.agree) != 0 || o->history >= 0.0 || o->levels != d.levels || o->batch != d.batch ||
-            o->reuse || o->reduce)
-            return nm_cli_usage(command,
-                                "--recording, --task, --history, --schedule, --levels, --solver, --guidance, "
-                                "--agree, --reuse, --reduce and --batch are of futures, not of corner cases (--kind)");
+            o->reuse || o->reduce || o->energy.energy)
+            return nm_cli_usage(command, "--recording, --task, --history, --schedule, --levels, --solver, --guidance, "
+                                         "--agree, --reuse, --reduce, --energy and --batch are of futures, not of "
+                                         "corner cases (--kind)");
     } else if (o->params.count || o->from.count || o->hours > 0.0 || o->generators.count || o->sources ||
                o->adversaries || o->severity || o->sampling || o->ego || o->traffic >= 0) {
         return nm_cli_usage(command, "--param, --severity, --sampling, --from, --hours, --generator, --sources, "
@@ -296,8 +311,12 @@ static int check_options(nm_generate_run *run) {
         nm_solver_parse(o->solver, &run->solver, &error) != NM_OK ||
         nm_guidance_option(o->guidance, &run->guidance, &error) != NM_OK ||
         nm_agreement_option(o->agree, &run->agreement, &run->driver, &error) != NM_OK ||
-        nm_reuse_option(o->reuse, o->reduce, &run->reuse, &error) != NM_OK)
+        nm_reuse_option(o->reuse, o->reduce, &run->reuse, &error) != NM_OK ||
+        nm_energy_option_read(&o->energy, &run->candidates, &error) != NM_OK ||
+        nm_energy_option_check(&run->candidates, &run->agreement, &run->reuse, &error) != NM_OK)
         return nm_cli_usage(run->command, "%s", error.message);
+    if (o->recording && run->candidates.count > 1)
+        return nm_cli_usage(run->command, "--recording shows one future losing its noise: not with --candidates");
     return -1;
 }
 
@@ -374,7 +393,8 @@ static size_t future_options(nm_generate_options *o, nm_option *to) {
          "write how the first scene loses its noise, for nearmiss view --denoising F", 0, 0},
     };
     memcpy(to, table, sizeof table);
-    return sizeof table / sizeof *table;
+    nm_energy_option_table(&o->energy, to + sizeof table / sizeof *table);
+    return sizeof table / sizeof *table + NM_ENERGY_OPTIONS;
 }
 
 static int read_options(nm_generate_run *run, nm_common *common, int argc, char **argv) {

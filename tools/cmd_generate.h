@@ -7,6 +7,7 @@
 #include "sim/world.h"
 #include "tools/agreement_option.h"
 #include "tools/cli.h"
+#include "tools/energy_option.h"
 #include "tools/guidance_option.h"
 #include "tools/reuse_option.h"
 #include "tools/shipped_model.h"
@@ -26,6 +27,7 @@ typedef struct nm_generate_options {
     double history;      ///< s; negative = each scene's own current step, else 2 s
     int64_t count, seed; ///< 0, -1 = not given
     int64_t levels, batch;
+    nm_energy_options energy;
 } nm_generate_options;
 
 /// A scene whose futures are wanted. Held until the last of them is done.
@@ -75,6 +77,9 @@ typedef struct nm_generate_run {
     nm_backend *backend;
     nm_model *model;
     nm_recipe recipe;
+    nm_candidates_config candidates;
+    nm_energy *energy; ///< NULL: none
+    uint64_t energy_hash;
     nm_scene_generator *generator;
     nm_generate_recording *recording; ///< NULL = none, or written
     nm_store *store;

@@ -57,6 +57,15 @@ static char *describe(const nm_generate_run *run, const nm_generate_parent *pare
     if (nm_agreement_is_on(&run->agreement)) cJSON_AddStringToObject(json, "agree", run->options.agree);
     if (run->options.reuse) cJSON_AddStringToObject(json, "reuse", run->options.reuse);
     if (run->options.reduce) cJSON_AddStringToObject(json, "reduce", run->options.reduce);
+    if (run->candidates.count > 1) {
+        snprintf(text, sizeof text, "%016" PRIx64, run->energy_hash);
+        cJSON_AddStringToObject(json, "energy_hash", text);
+        nm_json_integer(json, "candidates", run->candidates.count);
+        nm_json_number(json, "window_first", run->candidates.first);
+        nm_json_number(json, "window_last", run->candidates.last);
+        cJSON_AddStringToObject(json, "choice", nm_candidate_choice_name(run->candidates.choice));
+        nm_json_number(json, "temperature", run->candidates.temperature);
+    }
     cJSON_AddStringToObject(json, "task", run->options.task);
     if (run->options.seconds > 0.0) nm_json_number(json, "seconds", run->options.seconds);
     nm_json_integer(json, "seed", (uint64_t)run->options.seed);

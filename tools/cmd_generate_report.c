@@ -67,6 +67,11 @@ static int print_json(nm_generate_run *run) {
     nm_json_number(document, "seconds", t->cost.seconds);
     nm_json_number(document, "seconds_per_scene", t->scenes ? t->cost.seconds / (double)t->scenes : NAN);
     nm_reuse_json(document, &t->cost.reuse);
+    if (t->cost.chosen) {
+        nm_json_integer(document, "candidates", run->candidates.count);
+        nm_json_number(document, "effective_candidates", t->cost.effective / (double)t->cost.chosen);
+        nm_json_number(document, "energy_gained", t->cost.energy_gained / (double)t->cost.chosen);
+    }
     add_checks(document, "generated", &t->made, t->scenes);
     add_checks(document, "generated_while_recorded", &t->compared, t->compared_scenes);
     add_checks(document, "recorded", &t->recorded, t->parents_checked);
@@ -105,6 +110,9 @@ static int print_text(const nm_generate_run *run) {
     printf("generated %" PRIu64 " scenes from %" PRIu64 ", %" PRIu64 " agents; %" PRIu64 " passes in %u batches",
            t->scenes, t->parents, t->agents, t->cost.passes, t->cost.batches);
     if (t->scenes) printf(", %.3g s a scene", t->cost.seconds / (double)t->scenes);
+    if (t->cost.chosen)
+        printf("; %u candidates of each, %.2f effective by their weights", run->candidates.count,
+               t->cost.effective / (double)t->cost.chosen);
     if (nm_agreement_is_on(&run->agreement) && t->cost.future_count)
         printf("\n%.1f passes a scene; %.0f %% of what was to be denoised finished early",
                (double)t->cost.futures.passes / (double)t->cost.future_count,

@@ -13,7 +13,7 @@
 #include "tools/score_report.h"
 #include "tools/shipped_model.h"
 
-enum { MOST_ROWS = 2 * (NM_SCORE_MODELS * NM_SCORE_SCHEDULES + 4) };
+enum { MOST_ROWS = 2 * (NM_SCORE_MODELS * NM_SCORE_SCHEDULES + 4), MOST_OPTIONS = 32 };
 
 typedef struct score_options {
     const char *model, *data, *only, *task, *schedule, *solver, *csv, *agents, *precision, *groups, *guidance, *agree,
@@ -21,6 +21,7 @@ typedef struct score_options {
     double history;
     int64_t samples, realism, levels, seed, limit;
     int no_baselines;
+    nm_energy_options energy;
 } score_options;
 
 typedef struct score_run {
@@ -341,6 +342,66 @@ static int check_words(const nm_command *command, const score_options *o) {
     return -1;
 }
 
+/// -1 to go on, else the exit status.
+static int read_sampling(const nm_command *command, const score_options *o, nm_score_sampling *s) {
+    nm_error error;
+    nm_error_clear(&error);
+    *s = (nm_score_sampling){.levels = (uint32_t)o->levels, .seed = (uint64_t)o->seed, .energy = o->energy};
+    if (nm_solver_parse(o->solver, &s->solver, &error) != NM_OK || parse_schedules(o->schedule, s, &error) != NM_OK ||
+        nm_guidance_option(o->guidance, &s->guidance, &error) != NM_OK ||
+        nm_agreement_option(o->agree, &s->agreement, &s->driver, &error) != NM_OK ||
+        nm_reuse_option(o->reuse, o->reduce, &s->reuse, &error) != NM_OK ||
+        nm_energy_option_read(&o->energy, &s->candidates, &error) != NM_OK ||
+        nm_energy_option_check(&s->candidates, &s->agreement, &s->reuse, &error) != NM_OK)
+        return nm_cli_usage(command, "%s", error.message);
+    for (uint32_t i = 0; s->candidates.count > 1 && i < s->schedules; ++i)
+        if (s->feedback[i])
+            return nm_cli_usage(command, "+feedback is a scene that is lived through: there can be no --candidates");
+    return -1;
+}
+
+/// How many; `to` has room for MOST_OPTIONS.
+static size_t fill_options(score_options *o, nm_option *to) {
+    const nm_option table[] = {
+        {"model", NM_OPTION_TEXT, &o->model, "F",
+         "weights with their recipe, or shipped: those that come with the program; more as arguments. None: baselines",
+         0, 0},
+        {"data", NM_OPTION_TEXT, &o->data, "S.db", "store with the recorded scenes", 0, 0},
+        {"only", NM_OPTION_TEXT, &o->only, "NAMES", "scenes of these names, with * and ?, separated by commas", 0, 0},
+        {"limit", NM_OPTION_INTEGER, &o->limit, "N", "at most so many scenes, 0 = all (default 0)", 0, 1e9},
+        {"history", NM_OPTION_REAL, &o->history, "S",
+         "s of the recording that are given (default 2); -1 = each scene's own current step", -1, 1e4},
+        {"task", NM_OPTION_TEXT, &o->task, "NAME", "free, goal (each agent's last state is given) or both (default)", 0,
+         0},
+        {"agents", NM_OPTION_TEXT, &o->agents, "NAME", "all (default) or vehicles are scored", 0, 0},
+        {"groups", NM_OPTION_TEXT, &o->groups, "NAME",
+         "scenes count as one for intervals that repeat each other's motion (default), or are of one place", 0, 0},
+        {"samples", NM_OPTION_INTEGER, &o->samples, "N", "futures of each scene (default 6)", 1, 1000},
+        {"realism", NM_OPTION_INTEGER, &o->realism, "N",
+         "futures for the realism metrics of Waymo's sim agents challenge, as it has 32; 0 = leave them out (default). "
+         "An independent reimplementation, no official score: see NOTICE about licence and patents",
+         0, 1000},
+        {"levels", NM_OPTION_INTEGER, &o->levels, "N", "noise levels of the sampler (default 2)", 1, 4095},
+        {"schedule", NM_OPTION_TEXT, &o->schedule, "NAMES",
+         "of the sampler, several with commas: full, ar, pyramid[:C], trapezoid[:C], block:N; +feedback behind it: "
+         "what is finished becomes what was recorded, as in a closed loop (default pyramid:1)",
+         0, 0},
+        {"solver", NM_OPTION_TEXT, &o->solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
+        {"guidance", NM_OPTION_TEXT, &o->guidance, "TERMS", NM_GUIDANCE_HELP, 0, 0},
+        {"agree", NM_OPTION_TEXT, &o->agree, "TERMS", NM_AGREEMENT_HELP, 0, 0},
+        {"reuse", NM_OPTION_TEXT, &o->reuse, "TERMS", NM_REUSE_HELP, 0, 0},
+        {"reduce", NM_OPTION_TEXT, &o->reduce, "TERMS", NM_REDUCE_HELP, 0, 0},
+        {"seed", NM_OPTION_INTEGER, &o->seed, "N", "of the noise (default 0)", 0, 9e15},
+        {"no-baselines", NM_OPTION_FLAG, &o->no_baselines, NULL, "models only", 0, 0},
+        {"csv", NM_OPTION_TEXT, &o->csv, "F", "write the table there, too", 0, 0},
+    };
+    const size_t count = sizeof table / sizeof *table;
+    NM_ASSERT(count + NM_ENERGY_OPTIONS <= MOST_OPTIONS);
+    memcpy(to, table, sizeof table);
+    nm_energy_option_table(&o->energy, to + count);
+    return count + NM_ENERGY_OPTIONS;
+}
+
 static int run_score(const nm_command *command, int argc, char **argv) {
     nm_common common = {0};
     score_options o = {.task = "both",
@@ -352,57 +413,22 @@ static int run_score(const nm_command *command, int argc, char **argv) {
                        .guidance = NM_GUIDANCE_DEFAULT,
                        .agree = "none",
                        .history = 2.0,
+                       .energy = nm_energy_options_default(),
                        .samples = 6,
                        .levels = 2};
-    const nm_option table[] = {
-        {"model", NM_OPTION_TEXT, &o.model, "F",
-         "weights with their recipe, or shipped: those that come with the program; more as arguments. None: baselines",
-         0, 0},
-        {"data", NM_OPTION_TEXT, &o.data, "S.db", "store with the recorded scenes", 0, 0},
-        {"only", NM_OPTION_TEXT, &o.only, "NAMES", "scenes of these names, with * and ?, separated by commas", 0, 0},
-        {"limit", NM_OPTION_INTEGER, &o.limit, "N", "at most so many scenes, 0 = all (default 0)", 0, 1e9},
-        {"history", NM_OPTION_REAL, &o.history, "S",
-         "s of the recording that are given (default 2); -1 = each scene's own current step", -1, 1e4},
-        {"task", NM_OPTION_TEXT, &o.task, "NAME", "free, goal (each agent's last state is given) or both (default)", 0,
-         0},
-        {"agents", NM_OPTION_TEXT, &o.agents, "NAME", "all (default) or vehicles are scored", 0, 0},
-        {"groups", NM_OPTION_TEXT, &o.groups, "NAME",
-         "scenes count as one for intervals that repeat each other's motion (default), or are of one place", 0, 0},
-        {"samples", NM_OPTION_INTEGER, &o.samples, "N", "futures of each scene (default 6)", 1, 1000},
-        {"realism", NM_OPTION_INTEGER, &o.realism, "N",
-         "futures for the realism metrics of Waymo's sim agents challenge, as it has 32; 0 = leave them out (default). "
-         "An independent reimplementation, no official score: see NOTICE about licence and patents",
-         0, 1000},
-        {"levels", NM_OPTION_INTEGER, &o.levels, "N", "noise levels of the sampler (default 2)", 1, 4095},
-        {"schedule", NM_OPTION_TEXT, &o.schedule, "NAMES",
-         "of the sampler, several with commas: full, ar, pyramid[:C], trapezoid[:C], block:N; +feedback behind it: "
-         "what is finished becomes what was recorded, as in a closed loop (default pyramid:1)",
-         0, 0},
-        {"solver", NM_OPTION_TEXT, &o.solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
-        {"guidance", NM_OPTION_TEXT, &o.guidance, "TERMS", NM_GUIDANCE_HELP, 0, 0},
-        {"agree", NM_OPTION_TEXT, &o.agree, "TERMS", NM_AGREEMENT_HELP, 0, 0},
-        {"reuse", NM_OPTION_TEXT, &o.reuse, "TERMS", NM_REUSE_HELP, 0, 0},
-        {"reduce", NM_OPTION_TEXT, &o.reduce, "TERMS", NM_REDUCE_HELP, 0, 0},
-        {"seed", NM_OPTION_INTEGER, &o.seed, "N", "of the noise (default 0)", 0, 9e15},
-        {"no-baselines", NM_OPTION_FLAG, &o.no_baselines, NULL, "models only", 0, 0},
-        {"csv", NM_OPTION_TEXT, &o.csv, "F", "write the table there, too", 0, 0},
-    };
+    nm_option table[MOST_OPTIONS];
+    const size_t options = fill_options(&o, table);
     int count;
-    const int parsed =
-        nm_cli_parse(command, table, sizeof table / sizeof *table, &common, argc, argv, 0, NM_SCORE_MODELS - 1, &count);
+    const int parsed = nm_cli_parse(command, table, options, &common, argc, argv, 0, NM_SCORE_MODELS - 1, &count);
     if (parsed >= 0) return parsed;
     if (!o.data) return nm_cli_usage(command, "--data S.db is missing");
     const int words = check_words(command, &o);
     if (words >= 0) return words;
     nm_error error;
     nm_error_clear(&error);
-    nm_score_sampling sampling = {.levels = (uint32_t)o.levels, .seed = (uint64_t)o.seed};
-    if (nm_solver_parse(o.solver, &sampling.solver, &error) != NM_OK ||
-        parse_schedules(o.schedule, &sampling, &error) != NM_OK ||
-        nm_guidance_option(o.guidance, &sampling.guidance, &error) != NM_OK ||
-        nm_agreement_option(o.agree, &sampling.agreement, &sampling.driver, &error) != NM_OK ||
-        nm_reuse_option(o.reuse, o.reduce, &sampling.reuse, &error) != NM_OK)
-        return nm_cli_usage(command, "%s", error.message);
+    nm_score_sampling sampling;
+    const int usage = read_sampling(command, &o, &sampling);
+    if (usage >= 0) return usage;
     const char *paths[NM_SCORE_MODELS];
     uint32_t models = 0;
     if (!o.model && !count && o.no_baselines)
@@ -429,7 +455,8 @@ static int run_score(const nm_command *command, int argc, char **argv) {
 const nm_command nm_command_score = {
     .name = "score",
     .summary = "Scores generated futures against recorded ones, beside the log, constant velocity and IDM.",
-    .usage = "score --data S.db [--model F [F...]] [--task free|goal|both] [--samples N] [--realism N] [--csv F]",
+    .usage = "score --data S.db [--model F [F...]] [--task free|goal|both] [--samples N] [--realism N] [--energy F] "
+             "[--csv F]",
     .example = "nearmiss score --data scenes.db --model nexus/weights/small.safetensors --realism 32",
     .cuda = 1,
     .run = run_score,

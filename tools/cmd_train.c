@@ -16,11 +16,12 @@
 #include "base/whole_file.h"
 #include "tools/cli.h"
 #include "tools/train_config.h"
+#include "tools/train_energy.h"
 #include "tools/train_log.h"
 #include "tools/train_state.h"
 
 typedef struct train_options {
-    const char *config, *out;
+    const char *config, *out, *energy;
     double minutes;
     int64_t steps;
     int list;
@@ -297,6 +298,10 @@ static int run_train(const nm_command *command, int argc, char **argv) {
          1e6},
         {"steps", NM_OPTION_INTEGER, &run.options.steps, "N", "stop after so many further steps, with a checkpoint", 1,
          1e12},
+        {"energy", NM_OPTION_TEXT, &run.options.energy, "MODEL",
+         "train an energy instead, which tells recorded futures from those of these weights (or shipped): "
+         "DIR/energy.safetensors; see docs/energy.md",
+         0, 0},
         {"list-keys", NM_OPTION_FLAG, &run.options.list, NULL, "print the keys of a configuration, and end", 0, 0},
     };
     int count;
@@ -306,6 +311,10 @@ static int run_train(const nm_command *command, int argc, char **argv) {
     if (!run.options.config) return nm_cli_usage(command, "--config F is missing");
     if (!run.options.out) return nm_cli_usage(command, "--out DIR is missing");
     if (strlen(run.options.out) > 3000) return nm_cli_usage(command, "--out is longer than 3000 bytes");
+    if (run.options.energy && (run.options.minutes > 0.0 || run.options.steps))
+        return nm_cli_usage(command, "--minutes and --steps are of runs that go on, not of --energy");
+    if (run.options.energy)
+        return nm_train_energy(command, &common, run.options.energy, run.options.config, run.options.out);
     nm_error error;
     nm_error_clear(&error);
     nm_status done = open_run(&run, &error);
@@ -320,7 +329,7 @@ static int run_train(const nm_command *command, int argc, char **argv) {
 const nm_command nm_command_train = {
     .name = "train",
     .summary = "Trains a denoising network on stored, imported and simulated scenes; stops and goes on at any moment.",
-    .usage = "train --config F --out DIR [--minutes M] [--steps N] | --list-keys",
+    .usage = "train --config F --out DIR [--minutes M] [--steps N] [--energy MODEL] | --list-keys",
     .example = "nearmiss train --config small.json --out run --minutes 10",
     .cuda = 1,
     .run = run_train,

@@ -196,6 +196,24 @@ static void print_reuse(const nm_score_report *report) {
     }
 }
 
+/// Effective number of candidates by their weights, mean over the futures of all rows.
+static double effective_candidates(const nm_score_result *results, size_t count) {
+    double sum = 0.0, chosen = 0.0;
+    for (size_t i = 0; i < count; ++i) {
+        sum += results[i].cost.effective;
+        chosen += (double)results[i].cost.chosen;
+    }
+    return chosen > 0.0 ? sum / chosen : (double)NAN;
+}
+
+static void print_candidates(const nm_score_report *report) {
+    const nm_candidates_config *c = &report->models->sampling.candidates;
+    printf("\n%u candidates of each future, %s by energy, window %g to %g of the passes", c->count,
+           nm_candidate_choice_name(c->choice), c->first, c->last);
+    const double effective = effective_candidates(report->results, report->count);
+    if (isfinite(effective)) printf("; %.2f effective by their weights", effective);
+}
+
 int nm_score_print(const nm_command *command, const nm_score_report *report) {
     printf("%s: %llu scenes in %u independent groups, %llu agents; ", report->data, (unsigned long long)report->scenes,
            report->groups, (unsigned long long)report->agents);
@@ -205,6 +223,7 @@ int nm_score_print(const nm_command *command, const nm_score_report *report) {
         printf("%g s of history, up to 8 s ahead", report->history);
     if (report->skipped)
         printf("; %llu scenes were too short, or had nobody to score", (unsigned long long)report->skipped);
+    if (report->models->sampling.candidates.count > 1) print_candidates(report);
     printf("\n95 %% intervals over groups in brackets. Displacement: mean over 1..8 s (free), 1..7 s (goal given).\n");
     print_main(report);
     print_stability(report);
@@ -266,6 +285,10 @@ static cJSON *row_json(const nm_score_report *report, const nm_score_result *r) 
     add_seconds(object, report, r);
     nm_json_number(object, "seconds_per_scene", scene_seconds(r));
     nm_json_number(object, "response_seconds", response_seconds(report, r));
+    if (r->cost.chosen) {
+        nm_json_number(object, "effective_candidates", r->cost.effective / (double)r->cost.chosen);
+        nm_json_number(object, "energy_gained", r->cost.energy_gained / (double)r->cost.chosen);
+    }
     nm_json_number(object, "passes", r->cost.batches ? (double)r->cost.passes / (double)r->cost.batches : NAN);
     const double futures = r->cost.future_count ? (double)r->cost.future_count : NAN;
     nm_json_number(object, "passes_per_future", (double)r->cost.futures.passes / futures);

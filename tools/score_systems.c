@@ -27,6 +27,7 @@ static nm_status open_model(nm_score_models *m, uint32_t index, const char *path
     nm_status status = nm_recipe_load(path, m->backend, &one->model, &one->recipe, error);
     if (status != NM_OK) return status;
     name_model(m, index, path);
+    status = nm_energy_option_open(&s->energy, one->model, &one->recipe, &one->energy, error);
     for (uint32_t i = 0; status == NM_OK && i < s->schedules; ++i) {
         nm_model_futures_config c = nm_model_futures_config_default();
         c.generator.levels = s->levels;
@@ -37,6 +38,10 @@ static nm_status open_model(nm_score_models *m, uint32_t index, const char *path
         c.guidance = s->guidance;
         c.generator.agreement = s->agreement;
         c.driver = s->driver;
+        c.candidates = s->candidates;
+        c.energy = one->energy;
+        // a batch of so many candidates
+        c.generator.scenes = c.candidates.count < c.generator.scenes ? c.generator.scenes / c.candidates.count : 1;
         c.stop = nm_cli_stop;
         status = nm_model_futures_create(one->model, &one->recipe, &c, &one->futures[i], error);
     }
@@ -56,6 +61,7 @@ nm_status nm_score_models_open(const char *const *paths, uint32_t count, const n
 void nm_score_models_close(nm_score_models *m) {
     for (uint32_t i = 0; i < m->count; ++i) {
         for (uint32_t k = 0; k < m->sampling.schedules; ++k) nm_model_futures_destroy(m->model[i].futures[k]);
+        nm_energy_destroy(m->model[i].energy);
         nm_model_destroy(m->model[i].model);
     }
     if (m->backend) nm_backend_destroy(m->backend);

@@ -5,6 +5,7 @@
 #include "scenarios/model_futures.h"
 #include "sim/baselines.h"
 #include "tools/cli.h"
+#include "tools/energy_option.h"
 
 enum { NM_SCORE_MODELS = 16, NM_SCORE_SCHEDULES = 12 };
 
@@ -12,6 +13,7 @@ typedef struct nm_score_model {
     char name[96]; ///< of the recipe, or the file where several have the same
     nm_model *model;
     nm_recipe recipe;
+    nm_energy *energy; ///< NULL: none
     nm_model_futures *futures[NM_SCORE_SCHEDULES];
 } nm_score_model;
 
@@ -26,6 +28,8 @@ typedef struct nm_score_sampling {
     nm_agreement agreement;
     nm_future_driver driver;
     nm_reuse_config reuse;
+    nm_energy_options energy;
+    nm_candidates_config candidates;
     uint64_t seed;
 } nm_score_sampling;
 

@@ -1,6 +1,7 @@
 #include "tools/train_config.h"
 
 #include <assert.h>
+#include <fnmatch.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -214,7 +215,7 @@ static nm_status read_part(const cJSON *item, const char *where, nm_train_part *
     return status == NM_OK ? read_patterns(without, where, part->without, error) : status;
 }
 
-static nm_status read_parts(const cJSON *list, const char *name, nm_train_parts *parts, nm_error *error) {
+nm_status nm_train_read_parts(const cJSON *list, const char *name, nm_train_parts *parts, nm_error *error) {
     const cJSON *item;
     if (!cJSON_IsArray(list)) return NM_ERROR(error, NM_E_FORMAT, "%s must be a list [...]", name);
     cJSON_ArrayForEach(item, list) {
@@ -227,6 +228,16 @@ static nm_status read_parts(const cJSON *list, const char *name, nm_train_parts 
         parts->count++;
     }
     return NM_OK;
+}
+
+static int matches(const char *name, const char *const *patterns) {
+    for (size_t i = 0; patterns[i]; ++i)
+        if (fnmatch(patterns[i], name, 0) == 0) return 1;
+    return 0;
+}
+
+int nm_train_part_wants(const nm_train_part *part, const char *name) {
+    return (!part->only[0] || matches(name, part->only)) && !matches(name, part->without);
 }
 
 /// Defaults depend on the encoding, so that is looked at first.
@@ -266,8 +277,8 @@ static nm_status read_sections(nm_train_config *c, nm_error *error) {
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(d, "data");
     const cJSON *held = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(d, "validation"), "data");
     if (!data) return NM_ERROR(error, NM_E_FORMAT, "data is missing: what to train on");
-    nm_status status = read_parts(data, "data", &c->data, error);
-    if (status == NM_OK && held) status = read_parts(held, "validation.data", &c->validation, error);
+    nm_status status = nm_train_read_parts(data, "data", &c->data, error);
+    if (status == NM_OK && held) status = nm_train_read_parts(held, "validation.data", &c->validation, error);
     return status;
 }
 

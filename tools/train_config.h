@@ -67,6 +67,10 @@ nm_status nm_train_config_load(const char *path, nm_train_config *config, nm_err
 /// The same from a document, which is taken over, also by a failure.
 nm_status nm_train_config_take(cJSON *document, const char *path, nm_train_config *config, nm_error *error);
 void nm_train_config_release(nm_train_config *config);
+/// Adds the parts of a list, which is called `name` in messages. They hold pointers into it. NM_E_FORMAT, NM_E_LIMIT.
+nm_status nm_train_read_parts(const cJSON *list, const char *name, nm_train_parts *parts, nm_error *error);
+/// 1 when a scene of this name is of a part.
+int nm_train_part_wants(const nm_train_part *part, const char *name);
 
 /// What a run reads examples from.
 typedef struct nm_train_data {

@@ -1,5 +1,4 @@
 /// The data of a training run: scenes of stores, and what the simulator makes.
-#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,18 +8,6 @@
 #include "scenarios/store.h"
 #include "tools/cli.h"
 #include "tools/train_config.h"
-
-static int matches(const char *name, const char *const *patterns) {
-    for (size_t i = 0; patterns[i]; ++i)
-        if (fnmatch(patterns[i], name, 0) == 0) return 1;
-    return 0;
-}
-
-static int wanted(const nm_train_part *part, const nm_scene *scene) {
-    const char *name = scene->provenance.scene_id;
-    if (part->only[0] && !matches(name, part->only)) return 0;
-    return !matches(name, part->without);
-}
 
 /// Adds a scene at the trainer's time step; takes it over.
 static nm_status add_scene(nm_training_set *set, uint32_t index, const nm_scene *scene, nm_error *error) {
@@ -48,7 +35,7 @@ static nm_status read_store(nm_store *store, const nm_train_part *part, nm_train
     for (size_t i = 0; status == NM_OK && i < count; ++i) {
         const nm_scene *scene = NULL;
         status = nm_store_get_scene(store, ids[i], &scene, error);
-        if (status == NM_OK && scene->track_count && wanted(part, scene))
+        if (status == NM_OK && scene->track_count && nm_train_part_wants(part, scene->provenance.scene_id))
             status = add_scene(set, index, scene, error);
         else
             nm_scene_destroy(scene);
@@ -88,7 +75,7 @@ static nm_status open_shards(const nm_train_part *part, nm_training_set *set, in
         const nm_scene *scene = nm_shard_set_scene(shards, i, error);
         if (!scene)
             status = error->code;
-        else if (scene->track_count && wanted(part, scene))
+        else if (scene->track_count && nm_train_part_wants(part, scene->provenance.scene_id))
             status = add_scene(set, index, scene, error);
         else
             nm_scene_destroy(scene);

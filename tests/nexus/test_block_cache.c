@@ -334,6 +334,22 @@ static void what_is_given_stays(void **state) {
     close_world(&w);
 }
 
+static void a_block_has_no_candidates(void **state) {
+    (void)state;
+    nm_error error;
+    world w = open_world(2, 4, NM_F32);
+    nm_block_generator *g;
+    nm_generator_config config = nm_generator_config_default();
+    config.candidates.count = 2;
+    assert_int_equal(nm_block_generator_create(w.model, &w.recipe, &config, &g, &error), NM_E_ARGUMENT);
+    assert_null(g);
+    assert_non_null(strstr(error.message, "no candidates"));
+    config.candidates.count = 1;
+    assert_int_equal(nm_block_generator_create(w.model, &w.recipe, &config, &g, &error), NM_OK);
+    nm_block_generator_destroy(g);
+    close_world(&w);
+}
+
 static void misuse_is_refused(void **state) {
     (void)state;
     nm_error error;
@@ -376,6 +392,7 @@ int main(void) {
         cmocka_unit_test(futures_do_not_depend_on_who_is_beside_them),
         cmocka_unit_test(what_happened_is_what_later_blocks_see),
         cmocka_unit_test(what_is_given_stays),
+        cmocka_unit_test(a_block_has_no_candidates),
         cmocka_unit_test(misuse_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

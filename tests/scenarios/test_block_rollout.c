@@ -308,6 +308,33 @@ static void what_blocks_can_not_do_is_refused(void **state) {
     stage_close(&s);
 }
 
+static void blocks_have_no_candidates(void **state) {
+    (void)state;
+    nm_error error;
+    stage s = stage_open(2);
+    nm_energy *energy;
+    assert_int_equal(nm_energy_create(4, 1, &energy, &error), NM_OK);
+    nm_scene_generator_config config = nm_scene_generator_config_default();
+    config.generator.scenes = 1;
+    config.candidates.count = 3;
+    config.energy = energy;
+    nm_scene_generator *g;
+    assert_int_equal(nm_scene_generator_create(s.model, &s.recipe, &config, &g, &error), NM_E_ARGUMENT);
+    assert_null(g);
+    assert_non_null(strstr(error.message, "no candidates"));
+
+    nm_model_futures_config of_futures = nm_model_futures_config_default();
+    of_futures.generator.scenes = 1;
+    of_futures.candidates.count = 3;
+    of_futures.energy = energy;
+    nm_model_futures *futures;
+    assert_int_equal(nm_model_futures_create(s.model, &s.recipe, &of_futures, &futures, &error), NM_E_ARGUMENT);
+    assert_null(futures);
+    assert_non_null(strstr(error.message, "no candidates"));
+    nm_energy_destroy(energy);
+    stage_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rollouts_are_as_long_as_wanted),
@@ -316,6 +343,7 @@ int main(void) {
         cmocka_unit_test(rollouts_go_on_past_the_recording),
         cmocka_unit_test(futures_are_those_of_rollouts),
         cmocka_unit_test(what_blocks_can_not_do_is_refused),
+        cmocka_unit_test(blocks_have_no_candidates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
