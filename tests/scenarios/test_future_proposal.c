@@ -269,8 +269,19 @@ static void test_any_batch(void **state) {
     stage_close(&s);
 }
 
+static void without_a_prior_the_path_proposes_nothing(void **state) {
+    (void)state;
+    nm_recipe recipe = {.prior = NM_PRIOR_NONE};
+    nm_error error;
+    assert_int_equal(nm_proposal_check(NM_DRIVER_PATH, &recipe, &error), NM_E_ARGUMENT);
+    assert_int_equal(nm_proposal_check(NM_DRIVER_IDM, &recipe, &error), NM_OK);
+    recipe.prior = NM_PRIOR_STRAIGHT;
+    assert_int_equal(nm_proposal_check(NM_DRIVER_PATH, &recipe, &error), NM_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_prior_the_path_proposes_nothing),
         cmocka_unit_test(test_proposals_are_driven),
         cmocka_unit_test(test_goals_are_not_driven),
         cmocka_unit_test(test_off),
