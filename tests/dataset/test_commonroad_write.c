@@ -278,7 +278,7 @@ static void same_track(const nm_scene *a, uint32_t i, uint32_t first, uint32_t e
     assert_true(m->length == n->length && m->width == n->width);
     assert_int_equal(m->flags & NM_TRACK_STATIC, n->flags);
     for (uint32_t step = 0; step < b->step_count; ++step) {
-        nm_state x, y = {0};
+        nm_state x = {0}, y = {0};
         int there = nm_scene_get_state(a, i, base + step, &x) && base + step >= first && base + step < end;
         assert_int_equal(there, nm_scene_get_state(b, k, step, &y));
         if (!there) continue;
