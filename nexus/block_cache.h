@@ -6,8 +6,9 @@
 /// prediction is what a pass over all parts with the mask of blocks.h says, but for rounding, as nothing that went into
 /// a finished block changes.
 ///
-/// Memory: of each agent blocks.memory tokens and one block at most are kept, keys and values of every temporal layer.
-/// One thread at a time, that of the model's backend. Memory is sized by the creation; nothing after it allocates.
+/// Memory: ceil(blocks.memory / blocks.size) + 1 pages, each with room for past + 1 + blocks.size tokens of every
+/// agent, since anybody may be new in any block: keys and values of every temporal layer (nm_block_cache_bytes). One
+/// thread at a time, that of the model's backend. Memory is sized by the creation; nothing after it allocates.
 #ifndef NM_NEXUS_BLOCK_CACHE_H
 #define NM_NEXUS_BLOCK_CACHE_H
 
