@@ -5,17 +5,15 @@
 #include <string.h>
 
 #include "base/progress.h"
-#include "scenarios/block_rollout.h"
 #include "scenarios/future_candidates.h"
 #include "scenarios/future_guidance.h"
+#include "scenarios/future_sampler.h"
 #include "scenarios/future_tokens.h"
 
 struct nm_model_futures {
     nm_model_futures_config config;
     nm_future_tokens keep;
-    nm_generator *generator;
-    nm_block_rollout *rollout;        ///< in the place of generator and guidance, with models trained on blocks
-    nm_guidance *guidance;            ///< NULL: none
+    nm_future_sampler sampler;
     nm_future_candidates *candidates; ///< NULL: one of each
     nm_arena *arena;                  ///< of one run
 };
@@ -30,20 +28,12 @@ nm_model_futures_config nm_model_futures_config_default(void) {
 
 static nm_status create_sampler(nm_model_futures *f, nm_model *model, const nm_recipe *wide, nm_error *error) {
     const nm_model_futures_config *c = &f->config;
-    if (wide->blocks.size) {
-        nm_block_rollout_config of_blocks = nm_block_rollout_config_default();
-        of_blocks.generator = c->generator;
-        of_blocks.agents = c->agents;
-        of_blocks.guidance = c->guidance;
-        of_blocks.stop = c->stop;
-        of_blocks.stop_context = c->stop_context;
-        return nm_block_rollout_create(model, wide, &of_blocks, &f->rollout, error);
-    }
-    nm_status status = nm_agreement_is_on(&c->generator.agreement) ? nm_proposal_check(c->driver, wide, error) : NM_OK;
-    if (status == NM_OK) status = nm_generator_create(model, wide, &c->generator, &f->generator, error);
-    if (status != NM_OK) return status;
-    const uint32_t slots = c->generator.scenes * c->generator.candidates.count;
-    return nm_future_guidance_create(&c->guidance, &wide->tokens, slots, &f->guidance, error);
+    const nm_block_rollout_config config = {.generator = c->generator,
+                                            .agents = c->agents,
+                                            .guidance = c->guidance,
+                                            .stop = c->stop,
+                                            .stop_context = c->stop_context};
+    return nm_future_sampler_create(model, wide, &config, c->driver, &f->sampler, error);
 }
 
 nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, const nm_model_futures_config *config,
@@ -70,9 +60,7 @@ nm_status nm_model_futures_create(nm_model *model, const nm_recipe *recipe, cons
 
 void nm_model_futures_destroy(nm_model_futures *f) {
     if (!f) return;
-    nm_generator_destroy(f->generator);
-    nm_block_rollout_destroy(f->rollout);
-    nm_guidance_destroy(f->guidance);
+    nm_future_sampler_destroy(&f->sampler);
     nm_future_candidates_destroy(f->candidates);
     nm_future_tokens_release(&f->keep);
     nm_arena_destroy(f->arena);
@@ -163,7 +151,8 @@ static nm_status roll_out(nm_model_futures *f, const nm_future_request *r, uint3
     for (uint32_t i = 0; status == NM_OK && i < count; ++i)
         requests[i] = (nm_block_request){
             .scene = r->scene, .current_step = r->current_step, .key = nm_future_key(r->scene, r->seed, first + i)};
-    if (status == NM_OK) status = nm_block_rollout_run(f->rollout, requests, count, out->steps, scenes, &spent, error);
+    if (status == NM_OK)
+        status = nm_block_rollout_run(f->sampler.rollout, requests, count, out->steps, scenes, &spent, error);
     const int made = status == NM_OK;
     for (uint32_t i = 0; status == NM_OK && i < count; ++i)
         status = read_rollout(f, r, scenes[i], first + i, out, error);
@@ -186,7 +175,7 @@ static nm_status set_guided(nm_model_futures *f, const nm_scene *scene, const nm
     }
     const nm_guided_scene *guided;
     const nm_status status = nm_future_guided(scenes, same, count, NULL, f->arena, &guided, error);
-    if (status == NM_OK && f->guidance) nm_guidance_set_scenes(f->guidance, guided, count);
+    if (status == NM_OK && f->sampler.guidance) nm_guidance_set_scenes(f->sampler.guidance, guided, count);
     if (status == NM_OK && f->candidates) nm_future_candidates_set(f->candidates, guided, count);
     return status;
 }
@@ -195,7 +184,7 @@ static nm_status set_guided(nm_model_futures *f, const nm_scene *scene, const nm
 static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_error *error) {
     const nm_model_futures *f = context;
     if (f->config.stop && f->config.stop(f->config.stop_context)) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
-    return f->guidance ? nm_guidance_apply(f->guidance, in, x0, error) : NM_OK;
+    return f->sampler.guidance ? nm_guidance_apply(f->sampler.guidance, in, x0, error) : NM_OK;
 }
 
 void nm_future_cost_add(nm_future_cost *cost, const nm_generator *generator, uint32_t futures, double seconds) {
@@ -242,11 +231,12 @@ static nm_status sample(nm_model_futures *f, const nm_future_request *r, const n
                                    .proposal = proposal->values,
                                    .proposed = proposal->proposed,
                                    .values = values + i * size};
-    if (status == NM_OK && (f->guidance || f->candidates)) status = set_guided(f, r->scene, tokens, count, error);
+    if (status == NM_OK && (f->sampler.guidance || f->candidates))
+        status = set_guided(f, r->scene, tokens, count, error);
     const double start = nm_clock();
-    nm_guide *asked = f->guidance || f->config.stop ? guide : NULL;
-    if (status == NM_OK) status = nm_generator_run(f->generator, batch, count, asked, f, error);
-    if (status == NM_OK && cost) nm_future_cost_add(cost, f->generator, count, nm_clock() - start);
+    nm_guide *asked = f->sampler.guidance || f->config.stop ? guide : NULL;
+    if (status == NM_OK) status = nm_generator_run(f->sampler.generator, batch, count, asked, f, error);
+    if (status == NM_OK && cost) nm_future_cost_add(cost, f->sampler.generator, count, nm_clock() - start);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i)
         status = decode(f, r, tokens, values + i * size, first + i, out, error);
     nm_arena_release(f->arena, mark);
@@ -270,8 +260,8 @@ nm_status nm_model_futures_run(nm_model_futures *f, const nm_future_request *r, 
     for (uint32_t first = 0; status == NM_OK && first < r->samples; first += batch) {
         const uint32_t left = r->samples - first;
         const uint32_t count = left < batch ? left : batch;
-        status = f->rollout ? roll_out(f, r, first, count, out, cost, error)
-                            : sample(f, r, &tokens, &proposal, first, count, out, cost, error);
+        status = f->sampler.rollout ? roll_out(f, r, first, count, out, cost, error)
+                                    : sample(f, r, &tokens, &proposal, first, count, out, cost, error);
     }
     return status;
 }

@@ -6,14 +6,13 @@
 #include "base/progress.h"
 #include "scenarios/future_candidates.h"
 #include "scenarios/future_guidance.h"
+#include "scenarios/future_sampler.h"
 #include "scenarios/future_tokens.h"
 
 struct nm_scene_generator {
     nm_scene_generator_config config;
     nm_future_tokens keep;
-    nm_generator *generator;
-    nm_block_rollout *rollout;        ///< in the place of generator and guidance, with models trained on blocks
-    nm_guidance *guidance;            ///< NULL: none
+    nm_future_sampler sampler;
     nm_future_candidates *candidates; ///< NULL: one of each
     nm_scene_builder *builder;
     nm_arena *arena;            ///< of one batch
@@ -34,26 +33,18 @@ nm_scene_generator_config nm_scene_generator_config_default(void) {
 
 static nm_status create_sampler(nm_scene_generator *g, nm_model *model, const nm_recipe *wide, nm_error *error) {
     nm_scene_generator_config *c = &g->config;
-    nm_status status =
+    const nm_status status =
         nm_future_candidates_create(c->energy, &c->candidates, &wide->tokens, &c->generator, &g->candidates, error);
     if (status != NM_OK) return status;
-    if (wide->blocks.size) {
-        nm_block_rollout_config config = nm_block_rollout_config_default();
-        config.generator = c->generator;
-        config.agents = c->agents;
-        config.guidance = c->guidance;
-        config.stop = c->stop;
-        config.stop_context = c->stop_context;
-        return nm_block_rollout_create(model, wide, &config, &g->rollout, error);
-    }
-    if (c->steps && c->steps != NM_TOKEN_STEPS * wide->tokens.future)
+    if (!wide->blocks.size && c->steps && c->steps != NM_TOKEN_STEPS * wide->tokens.future)
         return NM_ERROR(error, NM_E_ARGUMENT, "the model writes %u steps, not %u: only models trained on blocks go on",
                         NM_TOKEN_STEPS * wide->tokens.future, c->steps);
-    if (nm_agreement_is_on(&c->generator.agreement)) status = nm_proposal_check(c->driver, wide, error);
-    if (status == NM_OK) status = nm_generator_create(model, wide, &c->generator, &g->generator, error);
-    if (status != NM_OK) return status;
-    const uint32_t slots = c->generator.scenes * c->generator.candidates.count;
-    return nm_future_guidance_create(&c->guidance, &wide->tokens, slots, &g->guidance, error);
+    const nm_block_rollout_config config = {.generator = c->generator,
+                                            .agents = c->agents,
+                                            .guidance = c->guidance,
+                                            .stop = c->stop,
+                                            .stop_context = c->stop_context};
+    return nm_future_sampler_create(model, wide, &config, c->driver, &g->sampler, error);
 }
 
 nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, const nm_scene_generator_config *config,
@@ -84,9 +75,7 @@ nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, co
 
 void nm_scene_generator_destroy(nm_scene_generator *g) {
     if (!g) return;
-    nm_generator_destroy(g->generator);
-    nm_block_rollout_destroy(g->rollout);
-    nm_guidance_destroy(g->guidance);
+    nm_future_sampler_destroy(&g->sampler);
     nm_future_candidates_destroy(g->candidates);
     nm_future_tokens_release(&g->keep);
     nm_scene_builder_destroy(g->builder);
@@ -107,7 +96,7 @@ static int same_tokens(const nm_scene_request *a, const nm_scene_request *b) {
 
 nm_status nm_scene_generator_add(nm_scene_generator *g, const nm_scene_request *request, nm_error *error) {
     NM_ASSERT(request->scene && (request->task == NM_TASK_FREE || request->task == NM_TASK_GOAL));
-    if (g->rollout && (request->task != NM_TASK_FREE || request->bound))
+    if (g->sampler.rollout && (request->task != NM_TASK_FREE || request->bound))
         return NM_ERROR(error, NM_E_ARGUMENT, "a model trained on blocks knows no goals: the task must be free");
     if (g->count == g->config.generator.scenes)
         return NM_ERROR(error, NM_E_LIMIT, "a batch holds %u scenes", g->config.generator.scenes);
@@ -146,7 +135,7 @@ const nm_tokens *nm_scene_generator_tokens(const nm_scene_generator *g, uint32_t
 static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_error *error) {
     const nm_scene_generator *g = context;
     if (g->config.stop && g->config.stop(g->config.stop_context)) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
-    return g->guidance ? nm_guidance_apply(g->guidance, in, x0, error) : NM_OK;
+    return g->sampler.guidance ? nm_guidance_apply(g->sampler.guidance, in, x0, error) : NM_OK;
 }
 
 /// Tells guidance and energy whose the tokens are: candidates of a request are all the same scene's.
@@ -161,17 +150,17 @@ static nm_status set_guided(nm_scene_generator *g, const nm_generation *scenes, 
     }
     const nm_guided_scene *guided;
     const nm_status status = nm_future_guided(from, tokens, count * each, NULL, g->arena, &guided, error);
-    if (status == NM_OK && g->guidance) nm_guidance_set_scenes(g->guidance, guided, count * each);
+    if (status == NM_OK && g->sampler.guidance) nm_guidance_set_scenes(g->sampler.guidance, guided, count * each);
     if (status == NM_OK && g->candidates) nm_future_candidates_set(g->candidates, guided, count * each);
     return status;
 }
 
 static nm_status sample(nm_scene_generator *g, const nm_generation *scenes, uint32_t count, nm_future_cost *cost,
                         nm_error *error) {
-    nm_status status = g->guidance || g->candidates ? set_guided(g, scenes, count, error) : NM_OK;
+    nm_status status = g->sampler.guidance || g->candidates ? set_guided(g, scenes, count, error) : NM_OK;
     const double start = nm_clock();
-    if (status == NM_OK) status = nm_generator_run(g->generator, scenes, count, guide, g, error);
-    if (status == NM_OK && cost) nm_future_cost_add(cost, g->generator, count, nm_clock() - start);
+    if (status == NM_OK) status = nm_generator_run(g->sampler.generator, scenes, count, guide, g, error);
+    if (status == NM_OK && cost) nm_future_cost_add(cost, g->sampler.generator, count, nm_clock() - start);
     return status;
 }
 
@@ -199,7 +188,7 @@ static nm_status roll_out(nm_scene_generator *g, uint32_t first, uint32_t count,
     }
     const uint32_t steps = g->config.steps ? g->config.steps : NM_TOKEN_STEPS * g->keep.config.future;
     nm_block_cost spent = {0};
-    const nm_status status = nm_block_rollout_run(g->rollout, requests, count, steps, scenes, &spent, error);
+    const nm_status status = nm_block_rollout_run(g->sampler.rollout, requests, count, steps, scenes, &spent, error);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
         out[first + i].scene = scenes[i];
         out[first + i].agents = count_agents(&g->requests[first + i], g->tokens[first + i]);
@@ -211,7 +200,7 @@ static nm_status roll_out(nm_scene_generator *g, uint32_t first, uint32_t count,
 /// Samples scenes [first, first + count) of the batch, and makes them where that belongs together.
 static nm_status sample_some(nm_scene_generator *g, uint32_t first, uint32_t count, nm_generated_scene *out,
                              nm_future_cost *cost, nm_error *error) {
-    if (g->rollout) return roll_out(g, first, count, out, cost, error);
+    if (g->sampler.rollout) return roll_out(g, first, count, out, cost, error);
     return sample(g, &g->batch[first], count, cost, error);
 }
 
@@ -295,7 +284,7 @@ nm_status nm_scene_generator_run(nm_scene_generator *g, nm_generated_scene *out,
     nm_status status = prepare(g, cost, error);
     if (status == NM_OK && g->count) status = sample_all(g, out, cost, error);
     for (uint32_t i = 0; status == NM_OK && i < g->count; ++i) {
-        if (out[i].status == NM_OK && !g->rollout) make_scene(g, i, &out[i]);
+        if (out[i].status == NM_OK && !g->sampler.rollout) make_scene(g, i, &out[i]);
     }
     for (uint32_t i = 0; status != NM_OK && i < g->count; ++i) { // what was rolled out before it failed
         nm_scene_destroy(out[i].scene);
