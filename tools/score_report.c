@@ -63,19 +63,22 @@ nm_estimate nm_score_estimate(const nm_score_report *report, const nm_score_resu
     return e;
 }
 
-/// The interval of a realism score over groups of scenes.
-static nm_estimate realism_estimate(const nm_score_report *report, const nm_score_result *r) {
-    nm_estimate e = {.value = NAN, .low = NAN, .high = NAN};
-    double *all = calloc((size_t)report->groups * 2 + 1, sizeof *all);
-    if (!all || !r->realism_count) {
-        free(all);
-        return e;
-    }
-    for (size_t i = 0; i < r->realism_count; ++i) {
+/// Sums of realism scores and their numbers by group, numerators before denominators; NULL without any, else to be freed.
+static double *realism_parts(const nm_score_report *report, const nm_score_result *r) {
+    double *all = r->realism_count ? calloc((size_t)report->groups * 2 + 1, sizeof *all) : NULL;
+    for (size_t i = 0; all && i < r->realism_count; ++i) {
         if (!isfinite(r->realism[i].meta)) continue;
         all[r->realism_group[i]] += r->realism[i].meta;
         all[report->groups + r->realism_group[i]] += 1.0;
     }
+    return all;
+}
+
+/// The interval of a realism score over groups of scenes.
+static nm_estimate realism_estimate(const nm_score_report *report, const nm_score_result *r) {
+    nm_estimate e = {.value = NAN, .low = NAN, .high = NAN};
+    double *all = realism_parts(report, r);
+    if (!all) return e;
     const nm_bootstrap_config config = nm_bootstrap_config_default();
     nm_error ignored;
     nm_bootstrap_ratio(all, all + report->groups, report->groups, 1, &config, &e, &ignored);
@@ -275,6 +278,32 @@ static void add_realism(cJSON *object, const nm_score_report *report, const nm_s
     nm_json_number(one, "red_light_rate", m.red_light_rate);
 }
 
+/// What a column is the mean ratio of, for comparing rows group by group: [numerator, denominator] of each part of each
+/// group.
+static void add_groups(cJSON *object, const nm_score_report *report, const nm_score_result *r) {
+    cJSON *by_group = cJSON_AddObjectToObject(object, "by_group");
+    for (int c = 0; c < NM_SCORE_COLUMNS; ++c) {
+        cJSON *groups = cJSON_AddArrayToObject(by_group, nm_score_column_name((nm_score_column)c));
+        for (uint32_t g = 0; g < report->groups; ++g) {
+            double n[NM_GENERATION_SECONDS] = {0}, d[NM_GENERATION_SECONDS] = {0};
+            const size_t parts = parts_of(&r->groups[g], &r->row, (nm_score_column)c, n, d);
+            cJSON *list = cJSON_CreateArray();
+            for (size_t k = 0; k < parts; ++k)
+                cJSON_AddItemToArray(list, cJSON_CreateDoubleArray((double[]){n[k], d[k]}, 2));
+            cJSON_AddItemToArray(groups, list);
+        }
+    }
+    double *realism = realism_parts(report, r);
+    if (!realism) return;
+    cJSON *groups = cJSON_AddArrayToObject(by_group, "realism");
+    for (uint32_t g = 0; g < report->groups; ++g) {
+        cJSON *list = cJSON_CreateArray();
+        cJSON_AddItemToArray(list, cJSON_CreateDoubleArray((double[]){realism[g], realism[report->groups + g]}, 2));
+        cJSON_AddItemToArray(groups, list);
+    }
+    free(realism);
+}
+
 static cJSON *row_json(const nm_score_report *report, const nm_score_result *r) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "system", r->row.name);
@@ -296,6 +325,7 @@ static cJSON *row_json(const nm_score_report *report, const nm_score_result *r) 
                    r->cost.futures.tokens ? (double)r->cost.futures.agreed / (double)r->cost.futures.tokens : NAN);
     nm_reuse_json(object, &r->cost.reuse);
     add_realism(object, report, r);
+    add_groups(object, report, r);
     return object;
 }
 
