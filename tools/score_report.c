@@ -63,7 +63,8 @@ nm_estimate nm_score_estimate(const nm_score_report *report, const nm_score_resu
     return e;
 }
 
-/// Sums of realism scores and their numbers by group, numerators before denominators; NULL without any, else to be freed.
+/// Sums of realism scores and their numbers by group, numerators before denominators; NULL without any, else to be
+/// freed.
 static double *realism_parts(const nm_score_report *report, const nm_score_result *r) {
     double *all = r->realism_count ? calloc((size_t)report->groups * 2 + 1, sizeof *all) : NULL;
     for (size_t i = 0; all && i < r->realism_count; ++i) {
