@@ -425,10 +425,6 @@ nm_status nm_pass_loss(nm_pass *pass, const nm_pass_input *input, const nm_pass_
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-static double linear_flops(const nm_weight *w, double rows) {
-    return 2.0 * rows * w->value.rows * w->value.cols;
-}
-
 /// Queries times keys over all groups.
 static double pairs(const nm_row_lists *queries, const nm_row_lists *keys) {
     double sum = 0.0;
@@ -441,17 +437,17 @@ double nm_pass_flops(const nm_pass *p) {
     const nm_model *m = p->model;
     const nm_batch *b = &p->batch;
     const double n = b->tokens;
-    double sum = linear_flops(&m->input, n) + linear_flops(&m->modulation, n) + linear_flops(&m->output, n);
-    sum += linear_flops(&m->level.first, p->level.distinct.count) +
-           linear_flops(&m->level.second, p->level.distinct.count);
-    sum += linear_flops(&m->cross.query, n) + linear_flops(&m->cross.projection, n) +
-           linear_flops(&m->cross.mlp.up, n) + linear_flops(&m->cross.mlp.down, n);
+    double sum = nm_weight_flops(&m->input, n) + nm_weight_flops(&m->modulation, n) + nm_weight_flops(&m->output, n);
+    sum += nm_weight_flops(&m->level.first, p->level.distinct.count) +
+           nm_weight_flops(&m->level.second, p->level.distinct.count);
+    sum += nm_weight_flops(&m->cross.query, n) + nm_weight_flops(&m->cross.projection, n) +
+           nm_weight_flops(&m->cross.mlp.up, n) + nm_weight_flops(&m->cross.mlp.down, n);
     double pair_sum =
         m->config.map_encoder == NM_MAP_PERCEIVER ? n * m->config.latents : pairs(&b->by_agent, &b->map_by_agent);
     for (uint32_t i = 0; i < nm_model_layers(&m->config); ++i) {
         const nm_layer_weights *w = &m->layers[i];
-        sum += linear_flops(&w->modulation, n) + linear_flops(&w->qkv, n) + linear_flops(&w->projection, n) +
-               linear_flops(&w->mlp.up, n) + linear_flops(&w->mlp.down, n);
+        sum += nm_weight_flops(&w->modulation, n) + nm_weight_flops(&w->qkv, n) + nm_weight_flops(&w->projection, n) +
+               nm_weight_flops(&w->mlp.up, n) + nm_weight_flops(&w->mlp.down, n);
         if (i % 2)
             pair_sum += pairs(&b->by_time, &b->by_time);
         else

@@ -115,7 +115,7 @@ static void self_back(nm_pass *p, const nm_self_weights *w, const nm_self_acts *
 
 static void layer_attention_back(nm_pass *p, uint32_t layer, nm_tensor dout) {
     const nm_model_config *c = &p->model->config;
-    const nm_attention_grad op = {.forward = nm_pass_layer_attention(p, layer),
+    const nm_attention_grad op = {.forward = nm_pass_layer_attention(p, layer, &p->layers[layer]),
                                   .dout = dout,
                                   .dq = nm_tensor_cols(p->d.qkv, 0, c->hidden),
                                   .dk = nm_tensor_cols(p->d.qkv, c->hidden, c->hidden),
@@ -194,8 +194,8 @@ static void head_back(nm_pass *p, nm_tensor x) {
     const nm_tensor dm = nm_tensor_cols(d->modulation, 0, 2 * hidden);
     p->backend->ops->zero(p->backend, d->stream);
     p->backend->ops->zero(p->backend, d->condition);
-    linear_back(p, p->final_normed, &m->output, d->output, d->normed, 0);
-    modulated_back(p, x, nm_tensor_cols(p->final_modulation, hidden, hidden), p->final_statistics, d->normed, d->stream,
+    linear_back(p, p->final.normed, &m->output, d->output, d->normed, 0);
+    modulated_back(p, x, nm_tensor_cols(p->final.modulation, hidden, hidden), p->final.statistics, d->normed, d->stream,
                    nm_tensor_cols(dm, hidden, hidden), nm_tensor_cols(dm, 0, hidden));
     linear_back(p, p->modulator, &m->modulation, dm, d->condition, 1);
 }

@@ -1,13 +1,18 @@
-/// The forward pass: the network of network.h over the operations of ops/ops.h.
+/// The forward pass: the network of network.h over the operations of ops/ops.h. Its steps are written once, for
+/// whichever rows; nm_pass_forward takes them over all of the batch, reuse_forward.c over those that have changed.
 #include "nexus/network_private.h"
 
+static void run_linear(nm_pass *p, const nm_linear *op) {
+    p->product_flops += nm_weight_flops(&op->weight, op->x.rows);
+    p->backend->ops->linear(p->backend, op);
+}
 static void linear(nm_pass *p, nm_tensor x, const nm_weight *weight, nm_epilogue epilogue, nm_tensor y, nm_tensor pre) {
     const nm_linear op = {.x = x, .weight = *weight, .epilogue = epilogue, .y = y, .pre = pre};
-    p->backend->ops->linear(p->backend, &op);
+    run_linear(p, &op);
 }
 static void linear_residual(nm_pass *p, nm_tensor x, const nm_weight *weight, nm_tensor residual, nm_tensor y) {
     const nm_linear op = {.x = x, .weight = *weight, .epilogue = NM_EPILOGUE_RESIDUAL, .residual = residual, .y = y};
-    p->backend->ops->linear(p->backend, &op);
+    run_linear(p, &op);
 }
 static void linear_gated(nm_pass *p, nm_tensor x, const nm_weight *weight, nm_tensor residual, nm_tensor gate,
                          nm_tensor y, nm_tensor pre) {
@@ -18,7 +23,7 @@ static void linear_gated(nm_pass *p, nm_tensor x, const nm_weight *weight, nm_te
                           .gate = gate,
                           .y = y,
                           .pre = pre};
-    p->backend->ops->linear(p->backend, &op);
+    run_linear(p, &op);
 }
 
 /// LayerNorm with gain and offset; epsilon as published for everything outside the trunk.
@@ -121,9 +126,48 @@ void nm_pass_encode_map(nm_pass *p) {
     cross_keys(p, &m->cross, &p->cross, p->keys);
 }
 
-nm_attention nm_pass_layer_attention(const nm_pass *p, uint32_t layer) {
+// ---------------------------------------------------------------------------------------------------------------------
+// Steps, over whichever rows: see network_private.h
+
+void nm_pass_tell(nm_pass *p) {
+    const nm_assemble inputs = {
+        .known = p->known, .mask = p->mask, .noised = p->noised, .condition = p->condition, .out = p->assembled};
+    p->backend->ops->assemble(p->backend, &inputs);
+    nm_pass_embed(p, &p->level, &p->model->level);
+}
+
+void nm_pass_enter(nm_pass *p, nm_tensor assembled, const nm_lookup *level, const nm_lookup *time, nm_tensor entry) {
+    linear(p, assembled, &p->model->input, NM_EPILOGUE_NONE, entry, nm_tensor_none());
+    p->backend->ops->lookup(p->backend, level, time, entry);
+}
+
+void nm_pass_attend_to_map(nm_pass *p, const nm_groups *groups, nm_tensor x, nm_cross_acts *a) {
+    cross_queries(p, &p->model->cross, a, x, groups, p->model->config.heads);
+}
+
+void nm_pass_modulate(nm_pass *p, uint32_t layer, nm_tensor modulator, nm_tensor modulation) {
+    const nm_model *m = p->model;
+    const nm_weight *w = layer < nm_model_layers(&m->config) ? &m->layers[layer].modulation : &m->modulation;
+    linear(p, modulator, w, NM_EPILOGUE_NONE, modulation, nm_tensor_none());
+}
+
+/// Slice i of a modulation.
+static nm_tensor slice(const nm_pass *p, nm_tensor modulation, uint32_t i) {
+    const uint32_t hidden = p->model->config.hidden;
+    return nm_tensor_cols(modulation, i * hidden, hidden);
+}
+
+void nm_pass_make_keys(nm_pass *p, uint32_t layer, nm_tensor x, nm_tensor position, const nm_layer_acts *a) {
     const nm_model_config *c = &p->model->config;
-    const nm_layer_acts *a = &p->layers[layer];
+    norm_modulated(p, x, slice(p, a->modulation, 0), slice(p, a->modulation, 1), a->normed, a->statistics);
+    linear(p, a->normed, &p->model->layers[layer].qkv, NM_EPILOGUE_NONE, a->qkv, nm_tensor_none());
+    if (layer % 2 || !c->rotary) return;
+    for (uint32_t i = 0; i < 2; ++i)
+        p->backend->ops->rotary(p->backend, nm_tensor_cols(a->qkv, i * c->hidden, c->hidden), position, c->heads, 1);
+}
+
+nm_attention nm_pass_layer_attention(const nm_pass *p, uint32_t layer, const nm_layer_acts *a) {
+    const nm_model_config *c = &p->model->config;
     const int spatial = layer % 2 == 1;
     nm_attention op = {.q = nm_tensor_cols(a->qkv, 0, c->hidden),
                        .k = nm_tensor_cols(a->qkv, c->hidden, c->hidden),
@@ -146,6 +190,25 @@ nm_attention nm_pass_layer_attention(const nm_pass *p, uint32_t layer) {
     return op;
 }
 
+void nm_pass_make_outputs(nm_pass *p, uint32_t layer, nm_tensor x, const nm_attention *attention,
+                          const nm_layer_acts *a) {
+    const nm_layer_weights *w = &p->model->layers[layer];
+    p->backend->ops->attention(p->backend, attention);
+    linear_gated(p, a->attended, &w->projection, x, slice(p, a->modulation, 2), a->middle, a->projected);
+    norm_modulated(p, a->middle, slice(p, a->modulation, 3), slice(p, a->modulation, 4), a->mlp.normed,
+                   a->mlp.statistics);
+    linear(p, a->mlp.normed, &w->mlp.up, NM_EPILOGUE_GELU, a->mlp.hidden, a->mlp.pre);
+    linear_gated(p, a->mlp.hidden, &w->mlp.down, a->middle, slice(p, a->modulation, 5), a->out, a->mlp_out);
+}
+
+void nm_pass_leave(nm_pass *p, nm_tensor x, const nm_final_acts *a, nm_tensor v) {
+    norm_modulated(p, x, slice(p, a->modulation, 0), slice(p, a->modulation, 1), a->normed, a->statistics);
+    linear(p, a->normed, &p->model->output, NM_EPILOGUE_NONE, v, nm_tensor_none());
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// All rows
+
 /// Keys and values of this pass join those that are kept.
 static void keep_keys(nm_pass *p, uint32_t layer, nm_tensor kv) {
     if (!p->links.set || !p->links.kept) return;
@@ -153,50 +216,27 @@ static void keep_keys(nm_pass *p, uint32_t layer, nm_tensor kv) {
 }
 
 static void trunk_layer(nm_pass *p, uint32_t layer, nm_tensor x) {
-    const nm_layer_weights *w = &p->model->layers[layer];
     const uint32_t hidden = x.cols;
-    nm_layer_acts *a = &p->layers[layer];
-    nm_tensor m[6]; // shift1, scale1, gate1, shift2, scale2, gate2
-    for (uint32_t i = 0; i < 6; ++i) m[i] = nm_tensor_cols(a->modulation, i * hidden, hidden);
-
-    linear(p, p->modulator, &w->modulation, NM_EPILOGUE_NONE, a->modulation, nm_tensor_none());
-    norm_modulated(p, x, m[0], m[1], a->normed, a->statistics);
-    linear(p, a->normed, &w->qkv, NM_EPILOGUE_NONE, a->qkv, nm_tensor_none());
-    const nm_attention op = nm_pass_layer_attention(p, layer);
-    if (layer % 2 == 0 && p->model->config.rotary) {
-        p->backend->ops->rotary(p->backend, op.q, p->position, op.heads, 1);
-        p->backend->ops->rotary(p->backend, nm_tensor_cols(a->qkv, hidden, hidden), p->position, op.heads, 1);
-    }
+    const nm_layer_acts *a = &p->layers[layer];
+    nm_pass_modulate(p, layer, p->modulator, a->modulation);
+    nm_pass_make_keys(p, layer, x, p->position, a);
     if (layer % 2 == 0) keep_keys(p, layer, nm_tensor_cols(a->qkv, hidden, 2 * hidden));
-    p->backend->ops->attention(p->backend, &op);
-    linear_gated(p, a->attended, &w->projection, x, m[2], a->middle, a->projected);
-    norm_modulated(p, a->middle, m[3], m[4], a->mlp.normed, a->mlp.statistics);
-    linear(p, a->mlp.normed, &w->mlp.up, NM_EPILOGUE_GELU, a->mlp.hidden, a->mlp.pre);
-    linear_gated(p, a->mlp.hidden, &w->mlp.down, a->middle, m[5], a->out, a->mlp_out);
+    const nm_attention attention = nm_pass_layer_attention(p, layer, a);
+    nm_pass_make_outputs(p, layer, x, &attention, a);
 }
 
 void nm_pass_forward(nm_pass *p) {
-    const nm_ops *ops = p->backend->ops;
-    const nm_model *m = p->model;
-    const uint32_t hidden = m->config.hidden;
-    const nm_assemble inputs = {
-        .known = p->known, .mask = p->mask, .noised = p->noised, .condition = p->condition, .out = p->assembled};
-    ops->assemble(p->backend, &inputs);
-    linear(p, p->assembled, &m->input, NM_EPILOGUE_NONE, p->entry, nm_tensor_none());
-    nm_pass_embed(p, &p->level, &m->level);
+    const uint32_t layers = nm_model_layers(&p->model->config);
     const nm_lookup level = nm_pass_lookup(&p->level), time = nm_pass_lookup(&p->time);
-    ops->lookup(p->backend, &level, &time, p->entry);
-
-    cross_queries(p, &m->cross, &p->cross, p->entry, &p->to_map, m->config.heads);
-    ops->silu(p->backend, p->cross.out, p->modulator);
-
+    nm_pass_tell(p);
+    nm_pass_enter(p, p->assembled, &level, &time, p->entry);
+    nm_pass_attend_to_map(p, &p->to_map, p->entry, &p->cross);
+    p->backend->ops->silu(p->backend, p->cross.out, p->modulator);
     nm_tensor x = p->entry;
-    for (uint32_t i = 0; i < nm_model_layers(&m->config); ++i) {
+    for (uint32_t i = 0; i < layers; ++i) {
         trunk_layer(p, i, x);
         x = p->layers[i].out;
     }
-    linear(p, p->modulator, &m->modulation, NM_EPILOGUE_NONE, p->final_modulation, nm_tensor_none());
-    norm_modulated(p, x, nm_tensor_cols(p->final_modulation, 0, hidden),
-                   nm_tensor_cols(p->final_modulation, hidden, hidden), p->final_normed, p->final_statistics);
-    linear(p, p->final_normed, &m->output, NM_EPILOGUE_NONE, p->v, nm_tensor_none());
+    nm_pass_modulate(p, layers, p->modulator, p->final.modulation);
+    nm_pass_leave(p, x, &p->final, p->v);
 }

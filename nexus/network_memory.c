@@ -220,9 +220,9 @@ size_t nm_pass_cut(nm_pass *p, const nm_pass_sizes *sizes, void *block) {
         p->layers[i] = i == 0 || p->training ? cut_layer(&c, config, stream) : p->layers[0];
         stream = p->layers[i].out;
     }
-    p->final_modulation = cut_compute(&c, tokens, 2 * config->hidden);
-    p->final_normed = cut_compute(&c, tokens, config->hidden);
-    p->final_statistics = kept(&c, tokens, 2, c.stream);
+    p->final.modulation = cut_compute(&c, tokens, 2 * config->hidden);
+    p->final.normed = cut_compute(&c, tokens, config->hidden);
+    p->final.statistics = kept(&c, tokens, 2, c.stream);
     p->v = cut_stream(&c, tokens, config->channels);
     if (p->training) cut_gradients(&c, p, sizes);
     return c.used;

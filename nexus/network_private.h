@@ -42,6 +42,11 @@ typedef struct nm_self_acts {
     nm_tensor out;
 } nm_self_acts;
 
+typedef struct nm_final_acts {
+    nm_tensor modulation; ///< [N][2 H] shift, scale
+    nm_tensor normed, statistics;
+} nm_final_acts;
+
 /// A table of embeddings, one row per distinct value (level or time), and which token uses which.
 typedef struct nm_embedding_acts {
     nm_levels distinct; ///< host
@@ -94,7 +99,7 @@ struct nm_pass {
     nm_cross_acts cross;
     nm_tensor modulator; ///< [N][H] c = SiLU(fused)
     nm_layer_acts *layers;
-    nm_tensor final_modulation, final_normed, final_statistics;
+    nm_final_acts final;
     nm_tensor v;
 
     nm_tensor first_latents;
@@ -111,13 +116,18 @@ struct nm_pass {
     /// many distinct levels it was recorded; and for how many it last ran, which prepared it for recording. 0 = none.
     nm_recording *recording;
     uint32_t recorded_levels, warm_levels;
-    uint64_t encoded; ///< renewals of the model when times and maps were encoded
-    uint64_t batches; ///< how often scenes or tokens were set
+    uint64_t encoded;     ///< renewals of the model when times and maps were encoded
+    uint64_t batches;     ///< how often scenes or tokens were set
+    double product_flops; ///< multiply-adds times two of the matrix products that were asked for, for whoever resets it
 
     nm_tensor noise, alpha, sigma, weight, loss; ///< training
     nm_pass_grads d;
     nm_tensor gradients;
 };
+
+static inline double nm_weight_flops(const nm_weight *weight, double rows) {
+    return 2.0 * rows * weight->value.rows * weight->value.cols;
+}
 
 /// Sizes of a batch; at capacity or as it is.
 typedef struct nm_pass_sizes {
@@ -134,8 +144,29 @@ nm_status nm_pass_upload(nm_pass *pass, const nm_pass_input *input, nm_error *er
 /// NM_E_NUMERIC naming the first prediction that is not finite.
 nm_status nm_pass_check_prediction(const nm_pass *pass, const float *v, nm_error *error);
 void nm_pass_encode_map(nm_pass *pass);
-/// From uploaded inputs to pass->v.
+/// From uploaded inputs to pass->v, of all rows: the steps below, one after another.
 void nm_pass_forward(nm_pass *pass);
+
+// Steps of the forward pass, over whichever rows: as many as `x`, or what comes first, has. Working memory and results
+// are the views of `acts`, with as many rows each.
+
+/// From uploaded inputs to pass->assembled and the table of levels, of all rows.
+void nm_pass_tell(nm_pass *pass);
+/// entry: the stream at the start of the trunk. level, time: which of the tables' rows belong to whom.
+void nm_pass_enter(nm_pass *pass, nm_tensor assembled, const nm_lookup *level, const nm_lookup *time, nm_tensor entry);
+/// acts->out = fused. groups: queries are rows of x, keys those of pass->cross.
+void nm_pass_attend_to_map(nm_pass *pass, const nm_groups *groups, nm_tensor x, nm_cross_acts *acts);
+/// modulator: SiLU(fused). The layer after the last is the output's, whose modulation is [.][2 H].
+void nm_pass_modulate(nm_pass *pass, uint32_t layer, nm_tensor modulator, nm_tensor modulation);
+/// acts->qkv of x, rotated in temporal layers. Reads the first two slices of acts->modulation.
+void nm_pass_make_keys(nm_pass *pass, uint32_t layer, nm_tensor x, nm_tensor position, const nm_layer_acts *acts);
+/// Attention among all rows of acts->qkv.
+nm_attention nm_pass_layer_attention(const nm_pass *pass, uint32_t layer, const nm_layer_acts *acts);
+/// acts->out of x, whose `attention` goes to acts->attended. Reads the last four slices of acts->modulation.
+void nm_pass_make_outputs(nm_pass *pass, uint32_t layer, nm_tensor x, const nm_attention *attention,
+                          const nm_layer_acts *acts);
+void nm_pass_leave(nm_pass *pass, nm_tensor x, const nm_final_acts *acts, nm_tensor v);
+
 /// From d.output to the gradients of all parameters.
 void nm_pass_backward(nm_pass *pass);
 /// The gradient that belongs to a view of the model's values; none for none.
@@ -144,7 +175,6 @@ nm_tensor nm_pass_gradient_of(const nm_pass *pass, nm_tensor parameter);
 /// Tables of distinct levels and times: values, then the embeddings.
 void nm_pass_embed(nm_pass *pass, nm_embedding_acts *acts, const nm_embedding_weights *weights);
 nm_lookup nm_pass_lookup(const nm_embedding_acts *acts);
-nm_attention nm_pass_layer_attention(const nm_pass *pass, uint32_t layer);
 /// Which token has which of the distinct values, and these.
 void nm_pass_upload_values(nm_pass *pass, nm_embedding_acts *acts, const float *values);
 /// Whatever was recorded has addresses and shapes of another batch.

@@ -1,48 +1,22 @@
-/// The forward pass of network_forward.c over lists of rows: what has changed is computed, the rest is as it was kept.
+/// The forward pass over lists of rows: what has changed is computed, the rest is as it was kept.
 ///
-/// Each operation takes the rows of a list one after another, gathered from what is kept; where the list has all rows,
-/// what is kept is read and, while nothing is kept yet, written in place. Keys are always those of all rows.
+/// What is computed are the steps of network_private.h, over the rows of a list one after another, gathered from what
+/// is kept; where they adjoin, what is kept is read and, while nothing is kept yet, written in place. Keys are always
+/// those of all rows.
 #include <math.h>
 #include <string.h>
 
 #include "nexus/reuse_private.h"
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Operations, counted
+// Rows, and what they cost
 
-static void run_linear(nm_reuse *r, const nm_linear *op) {
-    r->stats.flops += 2.0 * op->x.rows * op->weight.value.rows * op->weight.value.cols;
-    r->pass->backend->ops->linear(r->pass->backend, op);
-}
-static void linear(nm_reuse *r, nm_tensor x, const nm_weight *weight, nm_epilogue epilogue, nm_tensor y) {
-    const nm_linear op = {.x = x, .weight = *weight, .epilogue = epilogue, .y = y};
-    run_linear(r, &op);
-}
-static void linear_residual(nm_reuse *r, nm_tensor x, const nm_weight *weight, nm_tensor residual, nm_tensor y) {
-    const nm_linear op = {.x = x, .weight = *weight, .epilogue = NM_EPILOGUE_RESIDUAL, .residual = residual, .y = y};
-    run_linear(r, &op);
-}
-static void linear_gated(nm_reuse *r, nm_tensor x, const nm_weight *weight, nm_tensor residual, nm_tensor gate,
-                         nm_tensor y) {
-    const nm_linear op = {
-        .x = x, .weight = *weight, .epilogue = NM_EPILOGUE_GATED, .residual = residual, .gate = gate, .y = y};
-    run_linear(r, &op);
-}
-static void norm_affine(nm_reuse *r, nm_tensor x, const nm_affine *affine, nm_tensor y) {
-    const nm_layer_norm op = {.x = x, .weight = affine->weight, .bias = affine->bias, .epsilon = 1e-5f, .y = y};
-    r->pass->backend->ops->layer_norm(r->pass->backend, &op);
-}
-static void norm_modulated(nm_reuse *r, nm_tensor x, nm_tensor shift, nm_tensor scale, nm_tensor y) {
-    const nm_layer_norm op = {.x = x, .scale = scale, .shift = shift, .epsilon = 1e-6f, .y = y};
-    r->pass->backend->ops->layer_norm(r->pass->backend, &op);
-}
-static void attention(nm_reuse *r, const nm_attention *op) {
-    const nm_groups *g = op->groups;
+/// Matrix products count themselves, see nm_reuse_forward.
+static void count_attention(nm_reuse *r, const nm_groups *g) {
     double pairs = 0.0;
     for (uint32_t i = 0; i < g->count; ++i)
         pairs += (double)(g->query_offsets[i + 1] - g->query_offsets[i]) * (g->key_offsets[i + 1] - g->key_offsets[i]);
-    r->stats.flops += 4.0 * op->q.cols * pairs;
-    r->pass->backend->ops->attention(r->pass->backend, op);
+    r->stats.flops += 4.0 * r->pass->model->config.hidden * pairs;
 }
 
 /// The first rows of working memory, as many as a list has.
@@ -50,11 +24,28 @@ static nm_tensor first_rows(nm_tensor t, const nm_some_rows *list) {
     return nm_tensor_rows(t, 0, list->count);
 }
 
-/// `cols` columns wide, in the memory of a wider tensor.
-static nm_tensor narrowed(nm_tensor t, uint32_t cols) {
-    NM_DEBUG_ASSERT(cols <= t.cols);
-    t.cols = t.stride = cols;
-    return t;
+/// Working memory of a layer, of the rows of a list.
+static nm_layer_acts first_acts(const nm_reuse *r, const nm_some_rows *list) {
+    const nm_layer_acts *a = &r->work.layer;
+    return (nm_layer_acts){
+        .modulation = first_rows(a->modulation, list),
+        .normed = first_rows(a->normed, list),
+        .qkv = first_rows(a->qkv, list),
+        .attended = first_rows(a->attended, list),
+        .middle = first_rows(a->middle, list),
+        .mlp = {.normed = first_rows(a->mlp.normed, list), .hidden = first_rows(a->mlp.hidden, list)},
+        .out = first_rows(a->out, list)};
+}
+
+/// Slices [first, first + count) of the modulations of the rows of a list; the other slices are anything.
+static nm_tensor gather_slices(nm_reuse *r, nm_tensor modulation, uint32_t first, uint32_t count,
+                               const nm_some_rows *list) {
+    const uint32_t hidden = r->pass->model->config.hidden;
+    if (nm_rows_adjoin(list)) return nm_tensor_rows(modulation, list->rows[0], list->count);
+    const nm_tensor work = first_rows(nm_tensor_cols(r->work.layer.modulation, 0, modulation.cols), list);
+    nm_rows_gather(nm_tensor_cols(modulation, first * hidden, count * hidden), list,
+                   nm_tensor_cols(work, first * hidden, count * hidden));
+    return work;
 }
 
 /// Rows that nearly adjoin may as well do so, as nothing is changed by computing what is the same: unless some must
@@ -99,8 +90,7 @@ static void find_inputs(nm_reuse *r) {
 
 /// The stream at the start of the trunk, of the rows that are listed.
 static nm_tensor make_entry(nm_reuse *r) {
-    const nm_pass *p = r->pass;
-    const nm_ops *ops = p->backend->ops;
+    nm_pass *p = r->pass;
     nm_reuse_work *w = &r->work;
     const nm_some_rows *list = &w->inputs;
     const nm_tensor entry = first_rows(w->entry, list), assembled = first_rows(w->assembled, list);
@@ -113,8 +103,7 @@ static nm_tensor make_entry(nm_reuse *r) {
     }
     level.index = w->level_index;
     time.index = w->time_index;
-    linear(r, assembled, &p->model->input, NM_EPILOGUE_NONE, entry);
-    ops->lookup(p->backend, &level, &time, entry);
+    nm_pass_enter(p, assembled, &level, &time, entry);
     return entry;
 }
 
@@ -176,30 +165,20 @@ static nm_groups group_queries(nm_reuse *r, const nm_row_lists *owners, const ui
 
 /// fused, in place of the entries of the rows that are listed.
 static void attend_to_map(nm_reuse *r, const nm_some_rows *list, nm_tensor x) {
-    const nm_pass *p = r->pass;
-    const nm_model *m = p->model;
-    const nm_cross_weights *c = &m->cross;
-    const uint32_t hidden = x.cols;
-    nm_reuse_work *w = &r->work;
-    const int perceiver = m->config.map_encoder == NM_MAP_PERCEIVER;
+    nm_pass *p = r->pass;
+    const int perceiver = p->model->config.map_encoder == NM_MAP_PERCEIVER;
+    const nm_layer_acts a = first_acts(r, list);
+    nm_cross_acts cross = {.kv = p->cross.kv,
+                           .normed = a.normed,
+                           .q = first_rows(r->work.narrow, list),
+                           .attended = a.attended,
+                           .middle = x,
+                           .mlp = {.normed = a.normed, .hidden = nm_tensor_cols(a.mlp.hidden, 0, x.cols)},
+                           .out = x};
     const nm_groups groups =
         group_queries(r, perceiver ? &p->batch.by_scene : &p->batch.by_agent, r->agent_rows, list, p->to_map);
-    const nm_tensor normed = first_rows(w->normed, list), q = first_rows(w->narrow, list),
-                    attended = first_rows(w->attended, list),
-                    inner = nm_tensor_cols(first_rows(w->inner, list), 0, hidden);
-    norm_affine(r, x, &c->query_norm, normed);
-    linear(r, normed, &c->query, NM_EPILOGUE_NONE, q);
-    const nm_attention op = {.q = q,
-                             .k = nm_tensor_cols(p->cross.kv, 0, hidden),
-                             .v = nm_tensor_cols(p->cross.kv, hidden, hidden),
-                             .heads = m->config.heads,
-                             .groups = &groups,
-                             .out = attended};
-    attention(r, &op);
-    linear_residual(r, attended, &c->projection, x, x);
-    norm_affine(r, x, &c->mlp_norm, normed);
-    linear(r, normed, &c->mlp.up, NM_EPILOGUE_GELU, inner);
-    linear_residual(r, inner, &c->mlp.down, x, x);
+    count_attention(r, &groups);
+    nm_pass_attend_to_map(p, &groups, x, &cross);
 }
 
 /// fused of the rows in work.inputs, where the map's share is computed at the levels that config.map asks for.
@@ -233,38 +212,28 @@ static nm_tensor fuse(nm_reuse *r) {
 
 /// The modulations of all layers of the rows in work.inputs; whatever was made with the old ones is due.
 static void modulate(nm_reuse *r, nm_tensor fused) {
-    const nm_pass *p = r->pass;
-    const nm_model *m = p->model;
+    nm_pass *p = r->pass;
     nm_reuse_work *w = &r->work;
     const nm_some_rows *list = &w->inputs;
-    const uint32_t layers = nm_model_layers(&m->config), hidden = m->config.hidden;
-    const nm_tensor modulator = first_rows(w->normed, list);
+    const uint32_t layers = nm_model_layers(&p->model->config);
+    const nm_tensor modulator = first_rows(w->layer.normed, list);
     p->backend->ops->silu(p->backend, fused, modulator);
-    for (uint32_t i = 0; i < layers; ++i) {
+    for (uint32_t i = 0; i <= layers; ++i) {
         nm_kept_layer *l = &r->layers[i];
-        const nm_tensor six = nm_rows_target(l->modulation, list, w->modulation);
-        linear(r, modulator, &m->layers[i].modulation, NM_EPILOGUE_NONE, six);
-        nm_rows_scatter(six, list, l->modulation);
+        const nm_tensor work = nm_tensor_cols(w->layer.modulation, 0, l->modulation.cols);
+        const nm_tensor slices = nm_rows_target(l->modulation, list, work);
+        nm_pass_modulate(p, i, modulator, slices);
+        nm_rows_scatter(slices, list, l->modulation);
         for (uint32_t k = 0; k < list->count; ++k) {
-            l->stale[list->rows[k]] = fmaxf(l->stale[list->rows[k]], w->told[list->rows[k]]);
-            make_due(l, list->rows[k]);
+            const uint32_t row = list->rows[k];
+            l->stale[row] = i < layers ? fmaxf(l->stale[row], w->told[row]) : INFINITY;
+            make_due(l, row);
         }
     }
-    const nm_tensor two = nm_rows_target(r->final_modulation, list, narrowed(w->modulation, 2 * hidden));
-    linear(r, modulator, &m->modulation, NM_EPILOGUE_NONE, two);
-    nm_rows_scatter(two, list, r->final_modulation);
-    for (uint32_t k = 0; k < list->count; ++k) r->layers[layers].stale[list->rows[k]] = INFINITY;
 }
 
 static void enter(nm_reuse *r) {
-    nm_pass *p = r->pass;
-    const nm_assemble inputs = {
-        .known = p->known, .mask = p->mask, .noised = p->noised, .condition = p->condition, .out = p->assembled};
-    p->backend->ops->assemble(p->backend, &inputs);
-    nm_pass_embed(p, &p->level, &p->model->level);
-    const double levels = p->level.distinct.count;
-    r->stats.flops += 2.0 * levels * p->model->level.first.value.rows * p->model->level.first.value.cols;
-    r->stats.flops += 2.0 * levels * p->model->level.second.value.rows * p->model->level.second.value.cols;
+    nm_pass_tell(r->pass);
     memset(r->work.moved, 0, r->tokens);
     find_inputs(r);
     if (r->work.inputs.count) keep_inputs(r, make_entry(r));
@@ -305,10 +274,6 @@ static void pass_on(nm_reuse *r, uint32_t layer) {
 
 /// Queries, keys and values of the rows whose input has changed.
 static void make_keys(nm_reuse *r, uint32_t layer) {
-    const nm_pass *p = r->pass;
-    const nm_layer_weights *weights = &p->model->layers[layer];
-    const nm_model_config *c = &p->model->config;
-    const uint32_t hidden = c->hidden;
     nm_kept_layer *l = &r->layers[layer];
     nm_reuse_work *w = &r->work;
     nm_some_rows *list = &w->keys;
@@ -321,24 +286,18 @@ static void make_keys(nm_reuse *r, uint32_t layer) {
     }
     if (!list->count) return;
     widen(r, list, wanted);
-    const nm_tensor x = nm_rows_gather(l->stream, list, w->stream);
-    const nm_tensor m =
-        nm_rows_gather(nm_tensor_cols(l->modulation, 0, 2 * hidden), list, narrowed(w->modulation, 2 * hidden));
-    const nm_tensor normed = first_rows(w->normed, list), qkv = nm_rows_target(l->qkv, list, w->qkv);
-    norm_modulated(r, x, nm_tensor_cols(m, 0, hidden), nm_tensor_cols(m, hidden, hidden), normed);
-    linear(r, normed, &weights->qkv, NM_EPILOGUE_NONE, qkv);
-    if (layer % 2 == 0 && c->rotary) {
-        const nm_tensor position = nm_rows_gather(r->position, list, w->position);
-        p->backend->ops->rotary(p->backend, nm_tensor_cols(qkv, 0, hidden), position, c->heads, 1);
-        p->backend->ops->rotary(p->backend, nm_tensor_cols(qkv, hidden, hidden), position, c->heads, 1);
-    }
+    nm_layer_acts a = first_acts(r, list);
+    a.modulation = gather_slices(r, l->modulation, 0, 2, list);
+    a.qkv = nm_rows_target(l->qkv, list, w->layer.qkv);
+    const nm_tensor position = r->position.data ? nm_rows_gather(r->position, list, w->position) : nm_tensor_none();
+    nm_pass_make_keys(r->pass, layer, nm_rows_gather(l->stream, list, w->stream), position, &a);
     for (uint32_t i = 0; i < list->count; ++i) {
         const uint32_t row = list->rows[i];
         if (l->stale[row] > 0.0f) make_due(l, row);
         w->change[row] = l->stale[row];
         l->stale[row] = 0.0f;
     }
-    nm_rows_scatter(qkv, list, l->qkv);
+    nm_rows_scatter(a.qkv, list, l->qkv);
 }
 
 /// Adds to every row's context by how much what the keys of its group are made of has changed.
@@ -380,38 +339,23 @@ static nm_groups find_outputs(nm_reuse *r, uint32_t layer) {
 
 /// Attention and MLP of the rows in work.outputs.
 static nm_tensor make_outputs(nm_reuse *r, uint32_t layer, const nm_groups *groups, int direct) {
-    const nm_pass *p = r->pass;
-    const nm_model_config *c = &p->model->config;
-    const nm_layer_weights *weights = &p->model->layers[layer];
-    const uint32_t hidden = c->hidden;
     const nm_kept_layer *l = &r->layers[layer];
     nm_reuse_work *w = &r->work;
     const nm_some_rows *list = &w->outputs;
-    const nm_tensor attended = first_rows(w->attended, list);
-    nm_attention op = {.q = nm_rows_gather(nm_tensor_cols(l->qkv, 0, hidden), list, w->narrow),
-                       .k = nm_tensor_cols(l->qkv, hidden, hidden),
-                       .v = nm_tensor_cols(l->qkv, 2 * hidden, hidden),
-                       .heads = c->heads,
-                       .groups = groups,
-                       .out = attended};
-    if (layer % 2 && c->pose_bias) {
-        op.query_pose = nm_rows_gather(r->poses, list, w->pose);
-        op.key_pose = r->poses;
-        op.pose_weight = weights->pose_weight;
+    nm_layer_acts a = first_acts(r, list);
+    a.qkv = l->qkv;
+    nm_attention attention = nm_pass_layer_attention(r->pass, layer, &a);
+    attention.q = nm_rows_gather(attention.q, list, w->narrow);
+    attention.groups = groups;
+    if (attention.pose_weight.data) {
+        attention.query_pose = nm_rows_gather(r->poses, list, w->pose);
+        attention.key_pose = r->poses;
     }
-    attention(r, &op);
-    const nm_tensor x = nm_rows_gather(l->stream, list, w->stream);
-    const nm_tensor m = nm_rows_gather(nm_tensor_cols(l->modulation, 2 * hidden, 4 * hidden), list,
-                                       narrowed(w->modulation, 4 * hidden));
-    const nm_tensor middle = first_rows(w->middle, list), normed = first_rows(w->normed, list);
-    const nm_tensor inner = first_rows(w->inner, list);
-    const nm_tensor next = r->layers[layer + 1].stream;
-    const nm_tensor out = direct ? nm_tensor_rows(next, list->rows[0], list->count) : first_rows(w->out, list);
-    linear_gated(r, attended, &weights->projection, x, nm_tensor_cols(m, 0, hidden), middle);
-    norm_modulated(r, middle, nm_tensor_cols(m, hidden, hidden), nm_tensor_cols(m, 2 * hidden, hidden), normed);
-    linear(r, normed, &weights->mlp.up, NM_EPILOGUE_GELU, inner);
-    linear_gated(r, inner, &weights->mlp.down, middle, nm_tensor_cols(m, 3 * hidden, hidden), out);
-    return out;
+    a.modulation = gather_slices(r, l->modulation, 2, 4, list);
+    if (direct) a.out = nm_tensor_rows(r->layers[layer + 1].stream, list->rows[0], list->count);
+    count_attention(r, groups);
+    nm_pass_make_outputs(r->pass, layer, nm_rows_gather(l->stream, list, w->stream), &attention, &a);
+    return a.out;
 }
 
 static void compute_layer(nm_reuse *r, uint32_t layer) {
@@ -443,10 +387,7 @@ static void compute_layer(nm_reuse *r, uint32_t layer) {
 }
 
 static void leave(nm_reuse *r) {
-    const nm_pass *p = r->pass;
-    const nm_model *m = p->model;
-    const uint32_t hidden = m->config.hidden;
-    nm_kept_layer *last = &r->layers[nm_model_layers(&m->config)];
+    nm_kept_layer *last = &r->layers[nm_model_layers(&r->pass->model->config)];
     nm_reuse_work *w = &r->work;
     nm_some_rows *list = &w->keys;
     list->count = 0;
@@ -456,17 +397,18 @@ static void leave(nm_reuse *r) {
         list->rows[list->count++] = row;
     }
     if (!list->count) return;
-    const nm_tensor x = nm_rows_gather(last->stream, list, w->stream);
-    const nm_tensor m2 = nm_rows_gather(r->final_modulation, list, narrowed(w->modulation, 2 * hidden));
-    const nm_tensor normed = first_rows(w->normed, list), v = nm_rows_target(r->v, list, w->v);
-    norm_modulated(r, x, nm_tensor_cols(m2, 0, hidden), nm_tensor_cols(m2, hidden, hidden), normed);
-    linear(r, normed, &m->output, NM_EPILOGUE_NONE, v);
+    const nm_final_acts a = {.modulation = gather_slices(r, last->modulation, 0, 2, list),
+                             .normed = first_rows(w->layer.normed, list)};
+    const nm_tensor v = nm_rows_target(r->v, list, w->v);
+    nm_pass_leave(r->pass, nm_rows_gather(last->stream, list, w->stream), &a, v);
     nm_rows_scatter(v, list, r->v);
 }
 
 void nm_reuse_forward(nm_reuse *r) {
     const uint32_t layers = nm_model_layers(&r->pass->model->config);
+    r->pass->product_flops = 0.0;
     enter(r);
     for (uint32_t i = 0; i < layers; ++i) compute_layer(r, i);
     leave(r);
+    r->stats.flops += r->pass->product_flops;
 }

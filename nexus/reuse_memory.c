@@ -43,15 +43,15 @@ static void cut_work(cutter *c, nm_reuse *r, uint32_t scenes) {
     w->assembled = stream(c, nm_model_inputs(m));
     w->entry = stream(c, hidden);
     w->stream = stream(c, hidden);
-    w->middle = stream(c, hidden);
-    w->out = stream(c, hidden);
     w->shift = r->config.skip_end > r->config.skip_first ? stream(c, hidden) : nm_tensor_none();
-    w->modulation = compute(c, 6 * hidden);
-    w->normed = compute(c, hidden);
-    w->qkv = compute(c, 3 * hidden);
-    w->attended = compute(c, hidden);
+    w->layer.modulation = compute(c, 6 * hidden);
+    w->layer.normed = w->layer.mlp.normed = compute(c, hidden);
+    w->layer.qkv = compute(c, 3 * hidden);
+    w->layer.attended = compute(c, hidden);
+    w->layer.middle = stream(c, hidden);
+    w->layer.mlp.hidden = compute(c, inner);
+    w->layer.out = stream(c, hidden);
     w->narrow = compute(c, hidden);
-    w->inner = compute(c, inner);
     w->position = stream(c, 1);
     w->level = floats(c, n);
     w->pose = m->pose_bias ? stream(c, 4) : nm_tensor_none();
@@ -87,7 +87,7 @@ size_t nm_reuse_cut(nm_reuse *r, uint32_t tokens, uint32_t scenes, void *block) 
         const int last = i == layers;
         l->stream = stream(&c, hidden);
         l->stale = floats(&c, tokens);
-        l->modulation = last ? nm_tensor_none() : compute(&c, 6 * hidden);
+        l->modulation = compute(&c, (last ? 2 : 6) * hidden);
         l->qkv = last ? nm_tensor_none() : compute(&c, 3 * hidden);
         l->context = floats(&c, tokens);
     }
@@ -100,7 +100,6 @@ size_t nm_reuse_cut(nm_reuse *r, uint32_t tokens, uint32_t scenes, void *block) 
     r->place_of = indices(&c, tokens);
     r->agent_rows = indices(&c, tokens);
     r->time_rows = indices(&c, tokens);
-    r->final_modulation = compute(&c, 2 * hidden);
     r->map_share = r->config.map >= 0.0f ? stream(&c, hidden) : nm_tensor_none();
     r->map_level = floats(&c, tokens);
     r->v = stream(&c, m->channels);

@@ -19,7 +19,7 @@ typedef struct nm_some_rows {
 /// What is kept of a layer.
 typedef struct nm_kept_layer {
     nm_tensor stream;     ///< [N][H] stream type: its input
-    nm_tensor modulation; ///< [N][6 H]
+    nm_tensor modulation; ///< [N][6 H]; of the last [N][2 H]
     nm_tensor qkv;        ///< [N][3 H] of that input; rotated in temporal layers
     float *stale;         ///< [N] by how much input or modulation have changed since qkv was computed, 0 = not; of the
                           ///< last: since v was
@@ -29,8 +29,8 @@ typedef struct nm_kept_layer {
 
 /// Working memory of a pass, rows as in a list.
 typedef struct nm_reuse_work {
-    nm_tensor assembled, entry, stream, modulation, normed, qkv, attended, narrow, middle, inner, out;
-    nm_tensor position, pose, v;
+    nm_tensor assembled, entry, stream, narrow, position, pose, v;
+    nm_layer_acts layer;
     float *level; ///< [N] of this pass
     uint32_t *level_index, *time_index;
     uint32_t *place;                      ///< [N] of a row in a list
@@ -61,11 +61,10 @@ struct nm_reuse {
     uint32_t *agent_rows;       ///< [N] rows of the batch's by_agent and by_scene
     uint32_t *time_rows;        ///< [N] of its by_time
     nm_tensor position, poses;  ///< [N][1], [N][4] stream type
-    nm_kept_layer *layers;      ///< [layers + 1]; of the last: stream and stale only
+    nm_kept_layer *layers;      ///< [layers + 1]; the last is the output's and has no keys
     nm_tensor assembled;        ///< [N][3 C + K] that layers[0].stream was made of
     float *level;               ///< [N] likewise
     float *told_pose;           ///< [N][4] as in nm_pass_input, in the order of the batch
-    nm_tensor final_modulation; ///< [N][2 H]
     nm_tensor map_share;        ///< [N][H] stream type: what attention to the map added, with config.map
     float *map_level;           ///< [N] at which level
     nm_tensor v;                ///< [N][C] stream type
