@@ -1,5 +1,6 @@
 #include "nexus/generator_agreement.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,9 @@ struct nm_generator {
     size_t row_size;
     nm_generator_agreement *agreement; ///< NULL: none
     nm_generated_count *counts;        ///< [slots]
+    nm_generation *exact;              ///< [scenes] as asked for, with values of its own; NULL: nothing is compared
+    float *exact_values;               ///< [scenes][A T C]
+    nm_reuse_stats compared;           ///< positions alone
 };
 
 nm_generator_config nm_generator_config_default(void) {
@@ -77,6 +81,14 @@ static nm_status allocate(nm_generator *g, size_t tokens, nm_error *error) {
     return NM_OK;
 }
 
+static nm_status allocate_exact(nm_generator *g, size_t tokens, nm_error *error) {
+    if (!g->config.reuse.on || !g->config.reuse.compare) return NM_OK;
+    g->exact = calloc(g->config.scenes, sizeof *g->exact);
+    g->exact_values = calloc(tokens * nm_model_get_config(g->model)->channels, sizeof(float));
+    if (g->exact && g->exact_values) return NM_OK;
+    return NM_ERROR(error, NM_E_MEMORY, "out of memory for comparing %u scenes at once", g->config.scenes);
+}
+
 static nm_status create_parts(nm_generator *g, nm_error *error) {
     const nm_model_config *m = nm_model_get_config(g->model);
     const nm_token_config *t = &g->recipe.tokens;
@@ -85,6 +97,7 @@ static nm_status create_parts(nm_generator *g, nm_error *error) {
     if (tokens >= NM_BATCH_MAX_ROWS || rows >= NM_BATCH_MAX_ROWS)
         return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %u agents at once are too many", g->slots, t->agents);
     nm_status status = allocate(g, (size_t)tokens, error);
+    if (status == NM_OK) status = allocate_exact(g, (size_t)tokens, error);
     if (status == NM_OK && g->config.candidates.count > 1)
         status = nm_candidates_create(&g->config.candidates, g->config.scenes, g->config.seed, &g->candidates, error);
     const nm_batch_capacity capacity = {g->slots, (uint32_t)tokens, (uint32_t)rows};
@@ -131,6 +144,9 @@ static nm_status check_config(const nm_generator_config *config, const nm_recipe
     if (config->candidates.count > 1 && config->reuse.on)
         return NM_ERROR(error, NM_E_ARGUMENT,
                         "candidates take the places of others: reuse of passes must be off with several");
+    if (config->observer && config->reuse.on && config->reuse.compare)
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "an observer would see everything twice: futures that are compared with exact ones have none");
     return nm_candidates_config_check(&config->candidates, error);
 }
 
@@ -162,9 +178,10 @@ void nm_generator_destroy(nm_generator *g) {
     nm_pass_destroy(g->pass);
     nm_generator_agreement_destroy(g->agreement);
     nm_candidates_destroy(g->candidates);
-    void *parts[] = {g->none,  g->from,   g->next,      g->asked, g->answered,        g->shapes,      g->paths,
-                     g->keys,  g->values, g->condition, g->pose,  g->context.scratch, g->clean_float, g->row,
-                     g->clean, g->scene,  g->delay,     g->told,  g->counts,          g->sampled,     g};
+    void *parts[] = {g->none,         g->from,   g->next,      g->asked, g->answered,        g->shapes,      g->paths,
+                     g->keys,         g->values, g->condition, g->pose,  g->context.scratch, g->clean_float, g->row,
+                     g->clean,        g->scene,  g->delay,     g->told,  g->counts,          g->sampled,     g->exact,
+                     g->exact_values, g};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i) free(parts[i]);
 }
 
@@ -177,6 +194,8 @@ static nm_status check(const nm_generator *g, const nm_generation *scenes, uint3
             return NM_ERROR(error, NM_E_ARGUMENT, "scene %u has tokens of another configuration than the model's", i);
         if (g->candidates && (scenes[i].feedback || scenes[i].happened))
             return NM_ERROR(error, NM_E_ARGUMENT, "scene %u is lived through: there can be no candidates", i);
+        if (g->exact && scenes[i].happened)
+            return NM_ERROR(error, NM_E_ARGUMENT, "scene %u is lived through, once: there is nothing to compare", i);
     }
     return g->agreement ? nm_generator_agreement_check(scenes, count, error) : NM_OK;
 }
@@ -406,14 +425,11 @@ static void begin_candidates(nm_generator *g, const nm_generation *scenes, uint3
     nm_candidates_begin(g->candidates, g->keys, count, (uint64_t)nm_sampler_remaining(g->sampler));
 }
 
-nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_guide *guide,
-                           void *guide_context, nm_error *error) {
-    nm_status status = check(g, scenes, count, error);
-    if (status != NM_OK || count == 0) return status;
-    if (g->context.reuse) nm_reuse_reset_stats(g->context.reuse);
+static nm_status run(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_guide *guide, void *guide_context,
+                     nm_error *error) {
     const uint32_t each = g->config.candidates.count, slots = count * each;
     for (uint32_t i = 0; i < slots; ++i) g->shapes[i] = scenes[i / each].tokens->shape;
-    status = nm_pass_set_scenes(g->pass, g->shapes, slots, error);
+    nm_status status = nm_pass_set_scenes(g->pass, g->shapes, slots, error);
     if (status != NM_OK) return status;
     gather_all(g, scenes, count);
     const uint32_t tokens = nm_pass_batch(g->pass)->tokens, first = g->recipe.tokens.past + 1;
@@ -427,6 +443,54 @@ nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_
     return status == NM_OK ? run_with_feedback(g, scenes, count, &denoiser, guide, guide_context, error) : status;
 }
 
+/// The same with exact passes, into g->exact.
+static nm_status run_exact(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_guide *guide,
+                           void *guide_context, nm_error *error) {
+    const size_t most = g->row_size * nm_model_get_config(g->model)->channels;
+    nm_reuse *reuse = g->context.reuse;
+    for (uint32_t i = 0; i < count; ++i) {
+        g->exact[i] = scenes[i];
+        g->exact[i].values = g->exact_values + i * most;
+    }
+    g->context.reuse = NULL;
+    const nm_status status = run(g, g->exact, count, guide, guide_context, error);
+    g->context.reuse = reuse;
+    return status;
+}
+
+/// How far apart two samplings of a scene put its agents, into the statistics.
+static void compare(const nm_generation *sampled, const nm_generation *exact, nm_reuse_stats *stats) {
+    const nm_tokens *t = sampled->tokens;
+    const nm_state_encoding e = nm_token_state_encoding(&t->config);
+    const uint32_t channels = nm_token_channels(&t->config);
+    for (size_t n = 0; n < (size_t)t->shape.agents * t->shape.steps; ++n) {
+        if (!t->shape.valid[n] || t->known[n]) continue;
+        for (uint32_t i = 0; i < e.states; ++i) {
+            const float *a = sampled->values + n * channels + (size_t)i * e.stride;
+            const float *b = exact->values + n * channels + (size_t)i * e.stride;
+            const uint32_t x = (uint32_t)e.channel[NM_FIELD_X], y = (uint32_t)e.channel[NM_FIELD_Y];
+            const double away = hypot((double)(a[x] - b[x]) * (double)e.scale[NM_FIELD_X],
+                                      (double)(a[y] - b[y]) * (double)e.scale[NM_FIELD_Y]);
+            stats->positions++;
+            stats->position_error_sum += away;
+            if (!(away <= stats->position_error_max)) stats->position_error_max = away;
+        }
+    }
+}
+
+nm_status nm_generator_run(nm_generator *g, const nm_generation *scenes, uint32_t count, nm_guide *guide,
+                           void *guide_context, nm_error *error) {
+    nm_status status = check(g, scenes, count, error);
+    if (status != NM_OK || count == 0) return status;
+    if (g->context.reuse) nm_reuse_reset_stats(g->context.reuse);
+    g->compared = (nm_reuse_stats){0};
+    if (g->exact)
+        status = run_exact(g, scenes, count, guide, guide_context, error); // first: what is told is of the other
+    if (status == NM_OK) status = run(g, scenes, count, guide, guide_context, error);
+    for (uint32_t i = 0; g->exact && status == NM_OK && i < count; ++i) compare(&scenes[i], &g->exact[i], &g->compared);
+    return status;
+}
+
 const nm_candidate_report *nm_generator_candidates(const nm_generator *g, uint32_t scene) {
     return g->candidates ? nm_candidates_report(g->candidates, scene) : NULL;
 }
@@ -436,7 +500,11 @@ uint64_t nm_generator_passes(const nm_generator *g) {
 }
 
 nm_reuse_stats nm_generator_reuse_stats(const nm_generator *g) {
-    return g->context.reuse ? nm_reuse_get_stats(g->context.reuse) : (nm_reuse_stats){0};
+    nm_reuse_stats stats = g->compared;
+    if (!g->context.reuse) return stats;
+    const nm_reuse_stats passes = nm_reuse_get_stats(g->context.reuse);
+    nm_reuse_stats_add(&stats, &passes);
+    return stats;
 }
 
 const nm_batch *nm_generator_batch(const nm_generator *g) {

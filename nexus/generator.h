@@ -23,7 +23,8 @@ typedef struct nm_generator_config {
     nm_schedule schedule;          ///< default full
     float clip;                    ///< of the sampler; default 0
     uint64_t seed;                 ///< default 0
-    nm_reuse_config reuse;         ///< of passes, see reuse.h; default off
+    nm_reuse_config reuse;         ///< of passes, see reuse.h; default off. With its `compare` everything is sampled
+                                   ///< twice, with exact passes first, and the guide called for both
     nm_sampler_observer *observer; ///< of the sampler; nullable
     void *observer_context;
     /// Finishes tokens early on which the network and a proposal agree; default all 0: none. Scenes in which nothing is
@@ -40,8 +41,8 @@ typedef struct nm_generator nm_generator;
 
 /// The model is borrowed and must outlive it; the recipe is copied. NM_E_ARGUMENT, NM_E_LIMIT for a value out of range;
 /// NM_E_ARGUMENT for a recipe with blocks, which are for block_generator.h, and for several candidates with agreement
-/// or reuse; NM_E_FORMAT for a recipe that is not the model's (nm_recipe_check); NM_E_MEMORY; errors of
-/// nm_reuse_create.
+/// or reuse, or an observer with reuse.compare; NM_E_FORMAT for a recipe that is not the model's (nm_recipe_check);
+/// NM_E_MEMORY; errors of nm_reuse_create.
 NM_API nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
                                      nm_generator **generator, nm_error *error);
 NM_API void nm_generator_destroy(nm_generator *generator); ///< NULL is fine
@@ -79,6 +80,7 @@ typedef struct nm_generation {
 
 /// Samples `count` <= scenes scenes together. What comes out of a scene does not depend on which others are with it.
 /// guide   nullable, see sampler.h
+/// With reuse.compare there can be no `happened` (NM_E_ARGUMENT): what is lived through is so once.
 /// NM_E_ARGUMENT for tokens of another configuration, and for feedback or `happened` with several candidates: a closed
 /// loop is lived through once; NM_E_NUMERIC (what happened, too, or is proposed) and others as nm_sampler_run;
 /// NM_E_LIMIT

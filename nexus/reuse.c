@@ -70,12 +70,14 @@ nm_status nm_reuse_parse(const char *text, nm_reuse_config *config, nm_error *er
         const size_t length = strcspn(rest, ",");
         if (length == 5 && strncmp(rest, "exact", 5) == 0) {
             c.drift = 0.0f;
+        } else if (length == 7 && strncmp(rest, "compare", 7) == 0) {
+            c.compare = 1;
         } else if (!read_setting(rest, length, settings, sizeof settings / sizeof *settings)) {
             char shown[96];
             nm_text_escape(shown, sizeof shown, text);
-            return NM_ERROR(error, NM_E_ARGUMENT,
-                            "reuse wants exact, or drift= from 0 to 1, refresh= and check= in passes; not \"%s\"",
-                            shown);
+            return NM_ERROR(
+                error, NM_E_ARGUMENT,
+                "reuse wants exact, or drift= from 0 to 1, refresh= and check= in passes, compare; not \"%s\"", shown);
         }
         rest += length + (rest[length] == ',');
     } while (*rest);
@@ -215,6 +217,7 @@ static void put_out(const nm_reuse *r, float *v) {
 static void compare(nm_reuse *r, const nm_pass_input *input, const float *v) {
     const nm_tensor exact = r->pass->v;
     nm_reuse_stats *s = &r->stats;
+    double error_square = 0.0, exact_square = 0.0; // of what moves, in this pass
     s->checked++;
     for (uint32_t row = 0; row < r->tokens; ++row) {
         if (!(input->level[row] > 0.0f)) continue;
@@ -227,6 +230,8 @@ static void compare(nm_reuse *r, const nm_pass_input *input, const float *v) {
                 s->moving_values++;
                 s->moving_error_sum += error;
                 if (!(error <= s->moving_error_max)) s->moving_error_max = error;
+                error_square += error * error;
+                exact_square += right * right;
             }
             s->values++;
             s->error_sum += error;
@@ -234,6 +239,8 @@ static void compare(nm_reuse *r, const nm_pass_input *input, const float *v) {
             if (!(error <= s->error_max)) s->error_max = error;
         }
     }
+    const double relative = error_square > 0.0 ? sqrt(error_square / exact_square) : 0.0;
+    if (!(relative <= s->relative_max)) s->relative_max = relative;
 }
 
 nm_status nm_reuse_predict(nm_reuse *r, const nm_pass_input *input, float *v, nm_error *error) {
@@ -281,8 +288,12 @@ void nm_reuse_stats_add(nm_reuse_stats *sum, const nm_reuse_stats *more) {
     sum->values += more->values;
     sum->error_sum += more->error_sum;
     sum->exact_square_sum += more->exact_square_sum;
-    if (more->error_max > sum->error_max) sum->error_max = more->error_max;
+    sum->error_max = fmax(sum->error_max, more->error_max);
     sum->moving_values += more->moving_values;
     sum->moving_error_sum += more->moving_error_sum;
-    if (more->moving_error_max > sum->moving_error_max) sum->moving_error_max = more->moving_error_max;
+    sum->moving_error_max = fmax(sum->moving_error_max, more->moving_error_max);
+    sum->relative_max = fmax(sum->relative_max, more->relative_max);
+    sum->positions += more->positions;
+    sum->position_error_sum += more->position_error_sum;
+    sum->position_error_max = fmax(sum->position_error_max, more->position_error_max);
 }

@@ -17,6 +17,15 @@
 /// bit where rows of products do not depend on the other rows (all backends that this runs on). Exact for every
 /// schedule: given tokens cost no map and no modulation after the first pass, and nothing in the last layer.
 ///
+/// What is bounded, and what is not. After a pass every row's query, key and value were made of an input and of
+/// knowledge that differ by at most drift |kept| from those that the pass computed, and what a row's output was made of
+/// besides, its group's keys, by at most drift on average: unless it is held, or skipped. That bounds what each layer
+/// leaves out, not the prediction: layers amplify, by more than any cheap constant says (attention has none), and later
+/// passes are told what earlier ones made of it. So the error of predictions is measured (`check`), against an exact
+/// pass that is told the same; and that of what is sampled in the end, in metres (`compare`), against exact passes all
+/// the way. What is printed are the largest errors that were seen, which bound these passes and these samples, and no
+/// others.
+///
 /// Reductions are told in advance which tokens may stay as they are ("held"): see nm_reuse_config. They are
 /// approximate at any drift.
 ///
@@ -42,6 +51,8 @@ typedef struct nm_reuse_config {
     float drift;      ///< see above; 0..1; default 0
     uint32_t refresh; ///< every so many passes everything is computed; 0 = only the first; default 0
     uint32_t check;   ///< every so many passes the exact one is computed, too, and compared; 0 = never; default 0
+    int compare;      ///< 0 or 1: generators (generator.h) sample everything once more with exact passes and the same
+                      ///< noise, and measure how far apart they end; default 0. Passes do not read it
 
     // Reductions. "Moving": tokens at a level above 0 and below 1. Where a scene has none, none of it is held.
     uint32_t ahead;  ///< tokens at level 1 are held that are more than so many time tokens away from all that move in
@@ -57,8 +68,8 @@ typedef struct nm_reuse_config {
 } nm_reuse_config;
 NM_API nm_reuse_config nm_reuse_config_default(void);
 
-/// "exact" (drift 0), or "drift=D", "refresh=R", "check=N" with commas, into `config`, which is on then; what is not
-/// named stays. NM_E_ARGUMENT naming the choices.
+/// "exact" (drift 0), or "drift=D", "refresh=R", "check=N", "compare" with commas, into `config`, which is on then;
+/// what is not named stays. NM_E_ARGUMENT naming the choices.
 NM_API nm_status nm_reuse_parse(const char *text, nm_reuse_config *config, nm_error *error);
 /// "ahead=N", "behind=N", "far=M", "map=L", "skip=FIRST-LAST@L" (blocks from 1) with commas, likewise.
 NM_API nm_status nm_reuse_parse_reductions(const char *text, nm_reuse_config *config, nm_error *error);
@@ -74,6 +85,10 @@ typedef struct nm_reuse_stats {
     double error_max;
     uint64_t moving_values; ///< of these, those of tokens below level 1, which are the ones that a sampler takes
     double moving_error_sum, moving_error_max;
+    double relative_max; ///< over the passes that were compared, of |v - v_exact| / |v_exact|, Euclidean, over the same
+    // With `compare`: what was sampled against what exact passes make of the same noise
+    uint64_t positions;                            ///< that were sampled: agents at the steps of the encoding
+    double position_error_sum, position_error_max; ///< m
 } nm_reuse_stats;
 NM_API void nm_reuse_stats_add(nm_reuse_stats *sum, const nm_reuse_stats *more);
 

@@ -119,7 +119,7 @@ static int print_text(const nm_generate_run *run) {
                percent(t->cost.futures.agreed, t->cost.futures.tokens));
     printf("\n");
     if (t->cost.reuse.passes) {
-        char text[256];
+        char text[400];
         printf("reuse: %s\n", nm_reuse_describe(&t->cost.reuse, text, sizeof text));
     }
     printf("\n");

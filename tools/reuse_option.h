@@ -7,8 +7,8 @@
 
 #define NM_REUSE_HELP                                                                                                  \
     "passes keep what changed by less than drift= (0 to 1) since it was computed, all of it anew every refresh= "      \
-    "passes; check=N prints the error of every N-th pass; exact: what is the same to the bit (default: nothing is "    \
-    "kept; cpu only)"
+    "passes; check=N prints the error of every N-th pass, compare that of what is sampled, in m; exact: what is the "  \
+    "same to the bit (default: nothing is kept; cpu only)"
 #define NM_REDUCE_HELP                                                                                                 \
     "what passes leave as it was besides: tokens ahead= and behind= so many of what is being denoised, settled "       \
     "agents far= m away, map= shares of the map within so many levels, skip=FIRST-LAST@LEVEL blocks below a level "    \

@@ -193,7 +193,7 @@ static void print_reuse(const nm_score_report *report) {
     int any = 0;
     for (size_t i = 0; i < report->count; ++i) {
         const nm_score_result *r = &report->results[i];
-        char text[256];
+        char text[400];
         if (!r->cost.reuse.passes) continue;
         if (!any++) printf("\nReuse of what earlier passes computed; errors are of v, against exact passes\n");
         printf("%s %s: %s\n", task_name(&r->row), r->row.name, nm_reuse_describe(&r->cost.reuse, text, sizeof text));

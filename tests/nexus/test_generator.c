@@ -309,6 +309,11 @@ static nm_status refuse(void *context, const nm_denoise_input *in, float *x0, nm
     return NM_ERROR(error, NM_E_CANCELLED, "enough");
 }
 
+static void see_nothing(void *context, const nm_sampler *sampler) {
+    (void)context;
+    (void)sampler;
+}
+
 static void generators_that_can_not_be_are_refused(void **state) {
     (void)state;
     nm_backend *backend = float_backend();
@@ -325,6 +330,11 @@ static void generators_that_can_not_be_are_refused(void **state) {
     config = small_config();
     config.levels = 0;
     assert_int_equal(nm_generator_create(f.model, &f.recipe, &config, &generator, &error), NM_E_ARGUMENT);
+    config = small_config();
+    config.observer = see_nothing;
+    config.reuse.on = config.reuse.compare = 1;
+    assert_int_equal(nm_generator_create(f.model, &f.recipe, &config, &generator, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "observer"));
     config = small_config();
     nm_recipe other = f.recipe;
     other.tokens.map_points++;
@@ -455,6 +465,12 @@ static void a_loop_is_closed_as_with_feedback(void **state) {
     assert_int_equal(w.asked, 2);
     w = (witness){.tokens = t, .shift = NAN, .seen = w.seen};
     assert_int_equal(nm_generator_run(generator, scenes, 2, NULL, NULL, &error), NM_E_NUMERIC);
+    w = (witness){.tokens = t, .seen = w.seen};
+    config.reuse.on = config.reuse.compare = 1;
+    nm_generator *twice = make(&f, &config);
+    assert_int_equal(nm_generator_run(twice, scenes, 2, NULL, NULL, &error), NM_E_ARGUMENT);
+    assert_int_equal(w.asked, 0);
+    nm_generator_destroy(twice);
     free(replayed);
     free(free_run);
     free(w.seen);
@@ -500,6 +516,7 @@ static void reuse_of_what_is_the_same_changes_no_future(void **state) {
         for (int i = 0; i < 2; i++) assert_memory_equal(kept[i], plain[i], f.sizes[i] * sizeof(float));
         const nm_reuse_stats stats = nm_generator_reuse_stats(exact);
         assert_true(stats.passes == nm_generator_passes(exact) && stats.flops < stats.exact_flops);
+        assert_int_equal(stats.positions, 0);
         sample_two(&f, other, kept);
         assert_true(memcmp(kept[0], plain[0], f.sizes[0] * sizeof(float)) != 0);
         const nm_generation alone = {.tokens = &f.made[0].tokens, .key = 7, .values = plain[0]};
@@ -514,6 +531,66 @@ static void reuse_of_what_is_the_same_changes_no_future(void **state) {
         free(kept[i]);
     }
     end(&f);
+    nm_backend_destroy(backend);
+}
+
+/// Distances in m of what was sampled of the first two scenes: how many, their sum and the largest.
+static nm_reuse_stats distances(const fixture *f, float *a[2], float *b[2]) {
+    nm_reuse_stats sum = {0};
+    for (int i = 0; i < 2; i++) {
+        const nm_tokens *t = &f->made[i].tokens;
+        const int own = t->config.encoding == NM_TOKENS_AGENT;
+        const uint32_t states = own ? NM_TOKEN_STEPS : 1, channels = own ? NM_OWN_CHANNELS : NM_EGO_CHANNELS;
+        const double scale = own ? t->config.position_scale : 104.0; // twice the deviation
+        for (size_t n = 0; n < (size_t)t->shape.agents * t->shape.steps; n++) {
+            if (!t->valid[n] || t->known[n]) continue;
+            for (size_t k = n * states; k < (n + 1) * states; k++) {
+                const double x = (double)(a[i][k * channels] - b[i][k * channels]);
+                const double y = (double)(a[i][k * channels + 1] - b[i][k * channels + 1]);
+                const double away = scale * sqrt(x * x + y * y);
+                sum.positions++;
+                sum.position_error_sum += away;
+                sum.position_error_max = fmax(sum.position_error_max, away);
+            }
+        }
+    }
+    return sum;
+}
+
+/// What is said of how far samples are from those of exact passes is how far they are, in metres; and the samples are
+/// those of passes that keep.
+static void futures_are_compared_with_those_of_exact_passes(void **state) {
+    (void)state;
+    nm_backend *backend = float_backend();
+    for (int encoding = NM_TOKENS_EGO; encoding <= NM_TOKENS_AGENT; encoding++) {
+        fixture f = begin(backend, (nm_token_encoding)encoding);
+        float *values[3][2];
+        for (int i = 0; i < 6; i++) values[i / 2][i % 2] = calloc(f.sizes[i % 2], sizeof(float));
+        nm_generator_config config = small_config();
+        nm_generator *generators[3];
+        generators[0] = make(&f, &config);
+        config.reuse.on = 1;
+        config.reuse.drift = 0.3f;
+        config.reuse.check = 1;
+        generators[1] = make(&f, &config);
+        config.reuse.compare = 1;
+        generators[2] = make(&f, &config);
+        for (int k = 0; k < 3; k++) sample_two(&f, generators[k], values[k]);
+        for (int i = 0; i < 2; i++) assert_memory_equal(values[2][i], values[1][i], f.sizes[i] * sizeof(float));
+        const nm_reuse_stats stats = nm_generator_reuse_stats(generators[2]),
+                             right = distances(&f, values[2], values[0]);
+        assert_true(right.positions > 10 && right.position_error_max > 0.0);
+        assert_int_equal(stats.positions, right.positions);
+        assert_true(fabs(stats.position_error_sum - right.position_error_sum) <= 1e-6 * right.position_error_sum);
+        assert_true(fabs(stats.position_error_max - right.position_error_max) <= 1e-6 * right.position_error_max);
+        assert_int_equal(stats.passes, nm_generator_passes(generators[2]));
+        assert_true(stats.relative_max > 0.0 && stats.relative_max < 1.0);
+        sample_two(&f, generators[2], values[1]); // of the last run alone
+        assert_int_equal(nm_generator_reuse_stats(generators[2]).positions, right.positions);
+        for (int k = 0; k < 3; k++) nm_generator_destroy(generators[k]);
+        for (int i = 0; i < 6; i++) free(values[i / 2][i % 2]);
+        end(&f);
+    }
     nm_backend_destroy(backend);
 }
 
@@ -558,6 +635,7 @@ int main(void) {
         cmocka_unit_test(runs_that_can_not_be_spoil_nothing),
         cmocka_unit_test(a_loop_is_closed_as_with_feedback),
         cmocka_unit_test(reuse_of_what_is_the_same_changes_no_future),
+        cmocka_unit_test(futures_are_compared_with_those_of_exact_passes),
         cmocka_unit_test(runs_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -230,9 +230,10 @@ typedef struct measured {
 /// A run of six passes; what is said of its error is what is found by comparing with the other pass.
 static measured measure(nm_backend *backend, const nm_reuse_config *config, uint64_t *hash) {
     fixture f = begin(backend, 2, config);
-    double sum = 0.0, most = 0.0;
+    double sum = 0.0, most = 0.0, relative = 0.0;
     uint64_t values = 0;
     for (int step = 0; step < 7; ++step) {
+        double error_square = 0.0, size_square = 0.0;
         go_on(&f, step);
         predict(&f);
         predict_exactly(&f);
@@ -243,8 +244,12 @@ static measured measure(nm_backend *backend, const nm_reuse_config *config, uint
                 sum += error;
                 most = fmax(most, error);
                 values++;
+                if (!(f.tokens.level[row] < 1.0f)) continue;
+                error_square += error * error;
+                size_square += (double)f.right[at] * (double)f.right[at];
             }
         }
+        if (size_square > 0.0) relative = fmax(relative, sqrt(error_square / size_square));
         for (size_t i = 0; hash && i < (size_t)f.count * f.shape.channels; ++i) {
             uint32_t bits;
             memcpy(&bits, &f.v[i], sizeof bits);
@@ -257,6 +262,7 @@ static measured measure(nm_backend *backend, const nm_reuse_config *config, uint
         assert_int_equal(s.values, values);
         assert_true(fabs(s.error_sum - sum) <= 1e-6 * (1.0 + sum) && fabs(s.error_max - most) <= 1e-6);
         assert_true(s.exact_square_sum > 0.0);
+        assert_true(s.moving_values > 0 && fabs(s.relative_max - relative) <= 1e-6);
     }
     end(&f);
     return (measured){sum / (double)values, most, s.flops / s.exact_flops};
@@ -650,13 +656,15 @@ static void options_are_read(void **state) {
     assert_int_equal(nm_reuse_parse("drift=0.25,refresh=3,check=2", &c, &error), NM_OK);
     assert_true(c.on && c.drift == 0.25f && c.refresh == 3 && c.check == 2);
     assert_int_equal(nm_reuse_parse("exact", &c, &error), NM_OK);
-    assert_true(c.drift == 0.0f && c.refresh == 3);
+    assert_true(c.drift == 0.0f && c.refresh == 3 && !c.compare);
+    assert_int_equal(nm_reuse_parse("compare,check=4", &c, &error), NM_OK);
+    assert_true(c.compare == 1 && c.check == 4);
     assert_int_equal(nm_reuse_parse_reductions("ahead=2,behind=0,far=60.5,map=0.5,skip=2-3@0.25", &c, &error), NM_OK);
     assert_true(c.ahead == 2 && c.behind == 0 && c.far == 60.5f && c.map == 0.5f);
     assert_true(c.skip_first == 1 && c.skip_end == 3 && c.skip_level == 0.25f);
-    static const char *const bad[] = {"",          "drift",      "drift=",      "drift=2",  "drift=-1",
-                                      "drift=nan", "drift=x",    "refresh=1.5", "exactly",  "drift=0.1,",
-                                      "exact=1",   "drift =0.1", "drift=0.1;",  "check=1e9"};
+    static const char *const bad[] = {"",           "drift",       "drift=",    "drift=2",    "drift=-1", "drift=nan",
+                                      "drift=x",    "refresh=1.5", "exactly",   "drift=0.1,", "exact=1",  "drift =0.1",
+                                      "drift=0.1;", "check=1e9",   "compare=1", "comp"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
         const nm_reuse_config before = c;
         const int is_bad = strcmp(bad[i], "drift=0.1,") != 0; // a comma at the end says nothing more
