@@ -23,6 +23,8 @@ typedef struct nm_denoise_input {
     const float *mask;     ///< [count][channels] 1 for clean tokens (level 0: given, executed or finished), else 0
     const float *noised;   ///< [count][channels] z; of clean tokens the value itself
     const float *level;    ///< [count] u in [0, 1]
+    const uint8_t *moves;  ///< [count] nullable: 0 = the pass leaves the token at its level, and nothing that is said
+                           ///< of it is used but by an nm_settle. NULL = not known; so outside of passes
 } nm_denoise_input;
 
 /// Writes v [out, count x channels]; rows of clean tokens are ignored. May wait for a device, may use threads. A

@@ -28,7 +28,8 @@ nm_guidance_config nm_guidance_config_default(void) {
                                 .lane_radius = 15.0f,
                                 .step = 0.5f,
                                 .iterations = 5,
-                                .max_move = 3.0f};
+                                .max_move = 3.0f,
+                                .ahead = NM_GUIDANCE_NO_LIMIT};
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -95,10 +96,15 @@ static int allocate_states(nm_guidance *g) {
         g->term[f] = NM_ARENA_ARRAY(a, double, count);
         if (!g->view.state[f] || !g->sum[f] || !g->term[f]) return 0;
     }
-    for (int i = 0; i < 3; i++) {
-        if (!(g->view.scratch[i] = NM_ARENA_ARRAY(a, double, count))) return 0;
-    }
-    return (g->length = NM_ARENA_ARRAY(a, double, count)) && (g->width = NM_ARENA_ARRAY(a, double, count)) &&
+    g->marked = NM_ARENA_ARRAY(a, uint8_t, count);
+    if (g->marked) memset(g->marked, 0, count);
+    return g->marked && (g->free_token = NM_ARENA_ARRAY(a, uint8_t, g->config.max_tokens)) &&
+           (g->seen = NM_ARENA_ARRAY(a, uint8_t, g->config.max_tokens)) &&
+           (g->runs = NM_ARENA_ARRAY(a, nm_guide_run, count)) && (g->x = NM_ARENA_ARRAY(a, double, count)) &&
+           (g->y = NM_ARENA_ARRAY(a, double, count)) && (g->reach = NM_ARENA_ARRAY(a, double, count)) &&
+           (g->pairs = NM_ARENA_ARRAY(a, nm_guide_pair, nm_guidance_pair_room(&g->config))) &&
+           (g->met = NM_ARENA_ARRAY(a, uint32_t, count)) && (g->pull = NM_ARENA_ARRAY(a, double, count + 2)) &&
+           (g->length = NM_ARENA_ARRAY(a, double, count)) && (g->width = NM_ARENA_ARRAY(a, double, count)) &&
            (g->lane_x = NM_ARENA_ARRAY(a, double, count)) && (g->lane_y = NM_ARENA_ARRAY(a, double, count)) &&
            (g->lane_cos = NM_ARENA_ARRAY(a, double, count)) && (g->lane_sin = NM_ARENA_ARRAY(a, double, count)) &&
            (g->lane_half = NM_ARENA_ARRAY(a, double, count)) && (g->fixed = NM_ARENA_ARRAY(a, uint8_t, count)) &&
@@ -183,15 +189,18 @@ nm_status nm_guidance_set_adversaries(nm_guidance *guidance, const nm_adversary 
 static void decode(nm_guidance *g, const nm_denoise_input *in, const float *x0) {
     const nm_state_encoding *e = &g->config.encoding;
     const double least = (double)g->config.min_speed;
-    for (uint32_t p = 0; p < g->view.count; p++) {
-        const uint32_t n = p / e->states;
-        const float *row = x0 + (size_t)n * in->channels + p % e->states * e->stride;
-        nm_guide_decode_state(e, row, &g->who[n]->pose, &g->view, p);
-        g->length[p] = nm_guide_extent(e, row, NM_FIELD_LENGTH, g->who[n]->length, 4.5);
-        g->width[p] = nm_guide_extent(e, row, NM_FIELD_WIDTH, g->who[n]->width, 2.0);
-        g->clean[p] = in->level[n] == 0.0f;
-        g->fixed[p] = g->clean[p] || nm_guide_slow(&g->view, p, least);
-        g->touched[p] = 0;
+    memset(g->touched, 0, g->view.count);
+    memset(g->fixed, 1, g->view.count);
+    for (uint32_t n = 0; n < g->count; n++) {
+        for (uint32_t i = 0; i < e->states && g->seen[n]; i++) {
+            const uint32_t p = n * e->states + i;
+            const float *row = x0 + (size_t)n * in->channels + i * e->stride;
+            nm_guide_decode_state(e, row, &g->who[n]->pose, &g->view, p);
+            g->length[p] = nm_guide_extent(e, row, NM_FIELD_LENGTH, g->who[n]->length, 4.5);
+            g->width[p] = nm_guide_extent(e, row, NM_FIELD_WIDTH, g->who[n]->width, 2.0);
+            g->clean[p] = in->level[n] == 0.0f;
+            g->fixed[p] = !g->free_token[n] || nm_guide_slow(&g->view, p, least);
+        }
     }
 }
 
@@ -205,96 +214,54 @@ static void encode(const nm_guidance *g, const nm_denoise_input *in, float *x0) 
     }
 }
 
-/// The nearest lane of every state that is bound to one, as it is before the first step of the pass.
-static void sample_lanes(nm_guidance *g, const nm_denoise_input *in) {
+/// The nearest lane of a state that is bound to one.
+static void sample_lane(nm_guidance *g, const nm_denoise_input *in, uint32_t n) {
+    const uint32_t token = n / g->config.encoding.states;
+    const nm_map *map = g->scenes[in->scene[token]].map;
+    g->on_lane[n] = 0;
+    if (!map || !g->who[token]->lane_mask) return;
     double *const *q = g->view.state;
-    for (uint32_t n = 0; n < g->view.count; n++) {
-        const uint32_t token = n / g->config.encoding.states;
-        g->on_lane[n] = 0;
-        const nm_map *map = g->scenes[in->scene[token]].map;
-        if (g->fixed[n] || !map || !g->who[token]->lane_mask) continue;
-        const float x = (float)q[NM_FIELD_X][n], y = (float)q[NM_FIELD_Y][n];
-        const float heading = nm_atan2f((float)q[NM_FIELD_SIN][n], (float)q[NM_FIELD_COS][n]);
-        const nm_frenet at = nm_map_match(map, x, y, heading, g->config.lane_radius, g->who[token]->lane_mask);
-        if (at.lane == NM_NONE) continue;
-        float lane_x, lane_y, lane_heading;
-        nm_map_position(map, at.lane, at.s, 0.0f, &lane_x, &lane_y, &lane_heading);
-        g->on_lane[n] = 1;
-        g->lane_x[n] = (double)lane_x;
-        g->lane_y[n] = (double)lane_y;
-        g->lane_cos[n] = cos((double)lane_heading);
-        g->lane_sin[n] = sin((double)lane_heading);
-        g->lane_half[n] = (double)(at.d >= 0.0f ? at.left : at.right);
+    const float x = (float)q[NM_FIELD_X][n], y = (float)q[NM_FIELD_Y][n];
+    const float heading = nm_atan2f((float)q[NM_FIELD_SIN][n], (float)q[NM_FIELD_COS][n]);
+    const nm_frenet at = nm_map_match(map, x, y, heading, g->config.lane_radius, g->who[token]->lane_mask);
+    if (at.lane == NM_NONE) return;
+    float lane_x, lane_y, lane_heading;
+    nm_map_position(map, at.lane, at.s, 0.0f, &lane_x, &lane_y, &lane_heading);
+    g->on_lane[n] = 1;
+    g->lane_x[n] = (double)lane_x;
+    g->lane_y[n] = (double)lane_y;
+    g->lane_cos[n] = cos((double)lane_heading);
+    g->lane_sin[n] = sin((double)lane_heading);
+    g->lane_half[n] = (double)(at.d >= 0.0f ? at.left : at.right);
+}
+
+/// What can move, its lanes as they are before the first step of the pass, and what it may meet.
+static void gather(nm_guidance *g, const nm_denoise_input *in) {
+    const nm_guidance_config *c = &g->config;
+    nm_guidance_gather_runs(g);
+    for (uint32_t i = 0; i < g->run_count && (c->overlap > 0.0f || c->road > 0.0f); i++) {
+        for (uint32_t n = g->runs[i].first; n < g->runs[i].end; n++) sample_lane(g, in, n);
     }
+    if (c->overlap > 0.0f) nm_guidance_gather_pairs(g);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Steps
 
-static void clear(const nm_guidance *g, double *const gradient[NM_GUIDE_STATES]) {
-    for (int f = 0; f < NM_GUIDE_STATES; f++) memset(gradient[f], 0, g->view.count * sizeof(double));
-}
-
-static void add(nm_guidance *g, double strength) {
-    for (int f = 0; f < NM_GUIDE_STATES; f++) {
-        for (uint32_t n = 0; n < g->view.count; n++) g->sum[f][n] += strength * g->term[f][n];
+/// One step down g->sum. Returns whether anything moved: if not, the next step would be the same.
+static int descend(nm_guidance *g, const nm_guide_descent *descent) {
+    int any = 0;
+    for (uint32_t i = 0; i < g->run_count; i++) {
+        for (uint32_t n = g->runs[i].first; n < g->runs[i].end; n++) {
+            double slope[NM_GUIDE_STATES], move[NM_GUIDE_STATES];
+            for (int f = 0; f < NM_GUIDE_STATES; f++) slope[f] = g->sum[f][n];
+            if (!nm_guide_move(descent, slope, move)) continue;
+            for (int f = 0; f < NM_GUIDE_STATES; f++) g->view.state[f][n] += move[f];
+            g->touched[n] = 1;
+            any = 1;
+        }
     }
-}
-
-static void favour_lanes(nm_guidance *g) {
-    for (uint32_t n = 0; n < g->view.count; n++) {
-        const nm_guide_vector slope = {g->term[NM_FIELD_X][n], g->term[NM_FIELD_Y][n]};
-        const nm_guide_vector favoured = nm_guide_favour_lane(&g->view, n, slope);
-        g->term[NM_FIELD_X][n] = favoured.x;
-        g->term[NM_FIELD_Y][n] = favoured.y;
-    }
-}
-
-static void add_adversaries(nm_guidance *g) {
-    for (uint32_t i = 0; i < g->adversary_count; i++) {
-        clear(g, g->term);
-        nm_guide_add_encounter(&g->view, &g->encounters[i], g->term);
-        add(g, (double)g->config.adversarial);
-    }
-}
-
-static void gather(nm_guidance *g) {
-    const nm_guidance_config *c = &g->config;
-    clear(g, g->sum);
-    if (c->overlap > 0.0f) {
-        clear(g, g->term);
-        nm_energy_overlap(&g->view, (double)c->margin, g->term);
-        favour_lanes(g);
-        add(g, (double)c->overlap);
-    }
-    if (c->road > 0.0f) {
-        clear(g, g->term);
-        nm_energy_road(&g->view, g->term);
-        add(g, (double)c->road);
-    }
-    if (c->smooth > 0.0f) {
-        clear(g, g->term);
-        nm_energy_smooth(&g->view, c->window, g->term);
-        add(g, (double)c->smooth);
-    }
-    if (c->consistent > 0.0f) {
-        clear(g, g->term);
-        nm_energy_consistent(&g->view, g->term);
-        add(g, (double)c->consistent);
-    }
-    if (c->adversarial > 0.0f) add_adversaries(g);
-}
-
-/// One step down g->sum.
-static void descend(nm_guidance *g, const nm_guide_descent *descent) {
-    for (uint32_t n = 0; n < g->view.count; n++) {
-        if (g->fixed[n]) continue;
-        double slope[NM_GUIDE_STATES], move[NM_GUIDE_STATES];
-        for (int f = 0; f < NM_GUIDE_STATES; f++) slope[f] = g->sum[f][n];
-        if (!nm_guide_move(descent, slope, move)) continue;
-        for (int f = 0; f < NM_GUIDE_STATES; f++) g->view.state[f][n] += move[f];
-        g->touched[n] = 1;
-    }
+    return any;
 }
 
 int nm_guidance_idle(const nm_guidance_config *c) {
@@ -323,15 +290,13 @@ nm_status nm_guidance_apply(void *guidance, const nm_denoise_input *in, float *x
     nm_status status = nm_guidance_link(g, in, error);
     if (!status) status = nm_guidance_mark_foes(g, in, error);
     if (status) return status;
+    nm_guidance_choose(g, in);
     decode(g, in, x0);
-    if (c->overlap > 0.0f || c->road > 0.0f)
-        sample_lanes(g, in);
-    else
-        memset(g->on_lane, 0, g->view.count);
+    gather(g, in);
     const nm_guide_descent descent = nm_guidance_descent(g);
     for (uint32_t i = 0; i < c->iterations; i++) {
-        gather(g);
-        descend(g, &descent);
+        nm_guidance_slope(g);
+        if (!descend(g, &descent)) break;
     }
     for (uint32_t i = 0; c->adversarial > 0.0f && i < g->adversary_count; i++) {
         const nm_guide_encounter *e = &g->encounters[i];

@@ -6,7 +6,8 @@
 /// is about 1 or less; a pass makes a few steps down the sum of the energies, each weighted by its strength in [0, 1].
 /// Tokens at level 0 and tokens slower than `min_speed` are never changed, but the others mind them.
 ///
-/// A guidance holds scratch memory: one thread at a time. A pass allocates nothing.
+/// A guidance holds scratch memory: one thread at a time. A pass allocates nothing. What it costs is about what can
+/// move in it: clean and slow tokens are looked at where such a token meets them, else not at all.
 #ifndef NM_NEXUS_GUIDANCE_H
 #define NM_NEXUS_GUIDANCE_H
 
@@ -53,6 +54,8 @@ typedef struct nm_adversary {
 } nm_adversary;
 NM_API nm_adversary nm_adversary_default(void);
 
+#define NM_GUIDANCE_NO_LIMIT UINT32_MAX
+
 typedef struct nm_guidance_config {
     uint32_t max_tokens;        ///< >= 1, at most 2^28 states in all; no default
     nm_state_encoding encoding; ///< default published
@@ -70,6 +73,12 @@ typedef struct nm_guidance_config {
     uint32_t iterations; ///< steps a pass, [1, 100]; default 5
     float max_move; ///< most that a pass moves a token, m (headings count as 4 m a radian, velocities as dt / states),
                     ///< > 0; default 3
+    /// Tokens of pure noise that the pass leaves as they are (nm_denoise_input), more than so many time tokens after
+    /// all of their scene that it does not, stay as predicted: what they are told would be thrown away, and the nearest
+    /// matter most to those that move. All are guided where nothing moves or `moves` is not known, and always are those
+    /// of an adversary and its ego around the contact: what is to come there is what bends the path now. Default
+    /// NM_GUIDANCE_NO_LIMIT: all
+    uint32_t ahead;
 } nm_guidance_config;
 NM_API nm_guidance_config nm_guidance_config_default(void); ///< behaves as 0 strengths: set those that are wanted
 

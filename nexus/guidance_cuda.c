@@ -129,6 +129,8 @@ nm_status nm_guidance_cuda_create(nm_backend *backend, const nm_guidance_config 
     *guidance = NULL;
     if (!nm_cuda_made(backend))
         return NM_ERROR(error, NM_E_UNSUPPORTED, "guidance on a GPU takes a CUDA backend, not %s", backend->name);
+    if (config->ahead != NM_GUIDANCE_NO_LIMIT)
+        return NM_ERROR(error, NM_E_UNSUPPORTED, "guidance on a GPU guides everything: ahead must have no limit");
     nm_guidance *links;
     nm_status status = nm_guidance_create_part(config, 1, &links, error);
     if (status) return status;

@@ -20,7 +20,8 @@ typedef struct nm_guidance_cuda nm_guidance_cuda;
 
 /// backend       borrowed; made by nm_backend_create_cuda, else NM_E_UNSUPPORTED
 /// max_channels  the most of a token, for nm_guidance_cuda_apply; NM_E_ARGUMENT when the encoding does not fit
-/// The configuration is checked as by nm_guidance_create. Takes about 240 bytes of the device a state.
+/// The configuration is checked as by nm_guidance_create; NM_E_UNSUPPORTED for `ahead` with a limit, as levels are on
+/// the device. Takes about 240 bytes of the device a state.
 NM_API nm_status nm_guidance_cuda_create(nm_backend *backend, const nm_guidance_config *config, uint32_t max_channels,
                                          nm_guidance_cuda **guidance, nm_error *error);
 NM_API void nm_guidance_cuda_destroy(nm_guidance_cuda *guidance); ///< before the backend; NULL is fine

@@ -1,4 +1,4 @@
-/// The energies of guidance and their gradients, on flat arrays: private to guidance.c, its tests and its GPU mirror.
+/// The energies of guidance and their gradients, on flat arrays: private to guidance*.c, their tests and GPU mirror.
 ///
 /// All in double. What is called a token here is one state of one agent. A function returns its energy in m^2 and ADDS
 /// its gradient to `gradient`. Positions are measured in m, headings (cos, sin) times NM_GUIDE_ARM, velocities times
@@ -27,26 +27,23 @@ typedef struct nm_guide_view {
     const double *lane_x, *lane_y;     ///< [count] nearest point of the lane's centreline
     const double *lane_cos, *lane_sin; ///< [count] its direction
     const double *lane_half;           ///< [count] m from there to the border on the token's side
-    double *scratch[3];                ///< [count] each, for nm_energy_overlap
 } nm_guide_view;
 
-/// Two boxes of a group that overlap, or are nearer than `margin`: with d the depths along the four axes that may
-/// separate them (Gottschalk et al. 1996), and f = 1 along a box, 1/4 across it,
-///   energy = (sum of f) / 4 / sum(f / d^2)
-/// which is about the square of the least depth, a way out along a box being preferred to one across it, and 0 as soon
-/// as any axis separates. A quarter, as both move. Where many agents meet, curvatures add up.
-double nm_energy_overlap(const nm_guide_view *view, double margin, double *const gradient[NM_GUIDE_STATES]);
-
-/// Half the square of how far a centre is beyond the border of its lane, with the lane as a straight line there.
-double nm_energy_road(const nm_guide_view *view, double *const gradient[NM_GUIDE_STATES]);
-
-/// Half the square of how far every state is from the mean of a window of up to `half` tokens on each side, symmetric
-/// also near the ends.
-double nm_energy_smooth(const nm_guide_view *view, uint32_t half, double *const gradient[NM_GUIDE_STATES]);
-
-/// Three squares: positions against the mean velocity between them (trapezoid rule), the part of the velocity across
-/// the heading, and the length of (cos, sin) against 1.
-double nm_energy_consistent(const nm_guide_view *view, double *const gradient[NM_GUIDE_STATES]);
+// The energies of behaviour, of all states; their slopes where something can move: guidance_slope.c.
+//
+// overlap     Two boxes of a group that overlap, or are nearer than `margin`: with d the depths along the four axes
+// that
+//             may separate them (Gottschalk et al. 1996), and f = 1 along a box, 1/4 across it,
+//               energy = (sum of f) / 4 / sum(f / d^2)
+//             which is about the square of the least depth, a way out along a box being preferred to one across it, and
+//             0 as soon as any axis separates. A quarter, as both move. Where many agents meet, curvatures add up.
+// road        Half the square of how far a centre is beyond the border of its lane, with the lane as a straight line
+//             there.
+// smooth      Half the square of how far every state is from the mean of a window of up to `half` states on each side,
+//             symmetric also near the ends.
+// consistent  Three squares: positions against the mean velocity between them (trapezoid rule), the part of the
+// velocity
+//             across the heading, and the length of (cos, sin) against 1.
 
 /// For the tokens from `first` along `next`: the excess of the second difference of positions over `max_acceleration`,
 /// and of its part across the path over `max_curvature`.

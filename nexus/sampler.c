@@ -41,7 +41,8 @@ struct nm_sampler {
     float *v, *fresh, *alpha, *sigma, *noise;
     uint32_t *noise_agent, *noise_step;
     uint64_t *noise_scene;
-    uint8_t *used; ///< rearrange: old tokens that are continued; of a pass: nm_settled
+    uint8_t *used;  ///< rearrange: old tokens that are continued; of a pass: nm_settled
+    uint8_t *falls; ///< of a pass: the token's level does
 };
 
 static const char *const solver_names[] = {"ancestral", "ddim", "2m"};
@@ -136,7 +137,7 @@ static int allocate(nm_sampler *s) {
            (s->noise_agent = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
            (s->noise_step = NM_ARENA_ARRAY(arena, uint32_t, count)) &&
            (s->noise_scene = NM_ARENA_ARRAY(arena, uint64_t, count)) &&
-           (s->used = NM_ARENA_ARRAY(arena, uint8_t, count));
+           (s->used = NM_ARENA_ARRAY(arena, uint8_t, count)) && (s->falls = NM_ARENA_ARRAY(arena, uint8_t, count));
 }
 
 static nm_status check_config(const nm_sampler_config *c, nm_error *error) {
@@ -513,6 +514,11 @@ static nm_denoise_input input_of(const nm_sampler *s) {
                               .level = t->level};
 }
 
+/// Does the pass take token n a level down?
+static inline uint8_t falls(const tokens *t, uint32_t n) {
+    return t->step[n] > 0 && t->left[n] <= t->most[n];
+}
+
 /// Rows of clean tokens become their values, whatever `fresh` has for them; the others must be usable.
 static nm_status settle_fresh(nm_sampler *s, const char *by, nm_error *error) {
     const tokens *t = &s->now;
@@ -533,7 +539,9 @@ static nm_status settle_fresh(nm_sampler *s, const char *by, nm_error *error) {
 static nm_status predict(nm_sampler *s, const nm_denoiser *denoiser, nm_guide *guide, void *guide_context,
                          nm_error *error) {
     const tokens *t = &s->now;
-    const nm_denoise_input in = input_of(s);
+    nm_denoise_input in = input_of(s);
+    for (uint32_t n = 0; n < s->count; n++) s->falls[n] = falls(t, n);
+    in.moves = s->falls;
     nm_status status = nm_denoise(denoiser, &in, s->v, error);
     if (status) return status;
     for (uint32_t n = 0; n < s->count; n++) {
@@ -591,7 +599,7 @@ static void update(nm_sampler *s) {
     size_t row = 0;
     for (uint32_t n = 0; n < s->count; n++) {
         if (t->step[n] == 0) continue;
-        const int moves = t->left[n] <= t->most[n];
+        const int moves = falls(t, n);
         t->left[n]--;
         if (!moves) continue;
         // without noise of its own a token reads finite numbers times 0

@@ -2,11 +2,27 @@
 
 #include "scenarios/future_guidance.h"
 
+/// What guidance leaves out because it is thrown away must be thrown away.
+static nm_status check_ahead(const nm_guidance_config *guidance, const nm_generator_config *g, nm_error *error) {
+    const nm_agreement *a = &g->agreement;
+    if (guidance->ahead == NM_GUIDANCE_NO_LIMIT) return NM_OK;
+    if (g->candidates.count > 1)
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "candidates are compared by all that is predicted of them: guidance must act ahead, too");
+    if (nm_agreement_is_on(a) && (a->scattered || !a->most || a->most - 1 > guidance->ahead))
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "agreement may finish states that guidance with ahead=%u leaves alone: it wants most= of 1 to "
+                        "%u, and scattered=0",
+                        (unsigned)guidance->ahead, (unsigned)guidance->ahead + 1);
+    return NM_OK;
+}
+
 nm_status nm_future_sampler_create(nm_model *model, const nm_recipe *wide, const nm_block_rollout_config *config,
                                    nm_future_driver driver, nm_future_sampler *sampler, nm_error *error) {
     const nm_generator_config *g = &config->generator;
     if (wide->blocks.size) return nm_block_rollout_create(model, wide, config, &sampler->rollout, error);
-    nm_status status = nm_agreement_is_on(&g->agreement) ? nm_proposal_check(driver, wide, error) : NM_OK;
+    nm_status status = check_ahead(&config->guidance, g, error);
+    if (status == NM_OK && nm_agreement_is_on(&g->agreement)) status = nm_proposal_check(driver, wide, error);
     if (status == NM_OK) status = nm_generator_create(model, wide, g, &sampler->generator, error);
     if (status != NM_OK) return status;
     const uint32_t slots = g->scenes * g->candidates.count;

@@ -16,6 +16,8 @@ typedef struct nm_future_sampler {
 /// config   of either; candidates are those of config->generator
 /// wide     the recipe with room for all agents (nm_future_recipe)
 /// driver   who proposes, where agreement is on
+/// NM_E_ARGUMENT for guidance with `ahead` together with several candidates, or with an agreement that may finish more
+/// than ahead + 1 tokens of an agent a pass.
 /// The model is borrowed and outlives it. After a failure destroy it all the same. Errors of nm_block_rollout_create,
 /// nm_proposal_check, nm_generator_create and nm_future_guidance_create.
 nm_status nm_future_sampler_create(nm_model *model, const nm_recipe *wide, const nm_block_rollout_config *config,

@@ -2,7 +2,7 @@
 #include "support.h"
 
 #include "base/rng.h"
-#include "nexus/guidance_terms.h"
+#include "guidance_slow.h"
 
 enum { AGENTS = 5, TIMES = 7, COUNT = AGENTS * TIMES };
 
@@ -13,7 +13,6 @@ typedef struct world {
     double lane_x[COUNT], lane_y[COUNT], lane_cos[COUNT], lane_sin[COUNT], lane_half[COUNT];
     uint32_t previous[COUNT], next[COUNT], offsets[TIMES + 1], tokens[COUNT], foe[COUNT];
     uint8_t fixed[COUNT], on_lane[COUNT];
-    double scratch[3][COUNT];
 } world;
 
 static double uniform(uint64_t seed, uint32_t *counter, double low, double high) {
@@ -64,7 +63,6 @@ static void make_world(world *w, uint64_t seed) {
                               .lane_sin = w->lane_sin,
                               .lane_half = w->lane_half};
     for (int f = 0; f < NM_GUIDE_STATES; f++) w->view.state[f] = w->state[f];
-    for (int i = 0; i < 3; i++) w->view.scratch[i] = w->scratch[i];
 }
 
 typedef double energy(const nm_guide_view *view, double *const gradient[NM_GUIDE_STATES]);
