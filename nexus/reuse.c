@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "base/decimal.h"
+#include "base/pages.h"
 #include "base/text.h"
 #include "nexus/reuse_private.h"
-
-#define ALIGNMENT 256
 
 nm_reuse_config nm_reuse_config_default(void) {
     return (nm_reuse_config){.ahead = NM_REUSE_NO_LIMIT, .behind = NM_REUSE_NO_LIMIT, .map = -1.0f};
@@ -138,9 +137,8 @@ static nm_status allocate(nm_reuse *r, nm_error *error) {
     r->layers = calloc((size_t)nm_model_layers(&r->pass->model->config) + 1, sizeof *r->layers);
     if (!r->layers) return NM_ERROR(error, NM_E_MEMORY, "out of memory for what passes keep");
     const size_t bytes = nm_reuse_cut(r, capacity->tokens, capacity->scenes, NULL);
-    r->memory = calloc(1, bytes + ALIGNMENT); // zeroed where it is first touched: batches are rarely as large as may be
-    if (!r->memory) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %zu bytes that passes keep", bytes);
-    r->block = (char *)r->memory + (ALIGNMENT - (uintptr_t)r->memory % ALIGNMENT) % ALIGNMENT;
+    r->block = nm_pages_allocate(bytes); // of which batches that are smaller than may be touch the first part
+    if (!r->block) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %zu bytes that passes keep", bytes);
     return NM_OK;
 }
 
@@ -163,7 +161,7 @@ nm_status nm_reuse_create(nm_pass *pass, const nm_reuse_config *config, nm_reuse
 
 void nm_reuse_destroy(nm_reuse *r) {
     if (!r) return;
-    free(r->memory);
+    nm_pages_release(r->block);
     free(r->layers);
     free(r);
 }

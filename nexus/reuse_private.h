@@ -27,6 +27,9 @@ typedef struct nm_kept_layer {
                           ///< NAN: as it has never been computed
 } nm_kept_layer;
 
+/// What a held row is marked with whose scene is finished: not even what is known of it is looked at.
+#define NM_REUSE_FINISHED 2
+
 /// Working memory of a pass, rows as in a list.
 typedef struct nm_reuse_work {
     nm_tensor assembled, entry, stream, narrow, position, pose, v;
@@ -51,7 +54,7 @@ struct nm_reuse {
     nm_pass *pass;
     nm_reuse_config config;
     nm_reuse_stats stats;
-    void *memory, *block;       ///< as allocated; aligned
+    void *block;                ///< nm_pages_allocate
     uint32_t tokens;            ///< in the batch at hand
     uint64_t batches, encoded;  ///< the pass's counters when what is kept was computed
     uint64_t since;             ///< passes since everything was computed

@@ -4,24 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "base/thread_pool.h"
-
-#define ALIGNMENT 256
 
 // Memory
 // ---------------------------------------------------------------------------------------------------------------------
 
 static void *allocate(nm_backend *backend, size_t bytes) {
     (void)backend;
-    if (bytes > SIZE_MAX - ALIGNMENT) return NULL;
-    const size_t size = (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT; // never 0
-    void *memory = aligned_alloc(ALIGNMENT, size);
-    if (memory) memset(memory, 0, size);
-    return memory;
+    return nm_pages_allocate(bytes);
 }
 static void release(nm_backend *backend, void *memory) {
     (void)backend;
-    free(memory);
+    nm_pages_release(memory);
 }
 
 static int grow(nm_cpu *cpu, char **memory, size_t *size, size_t pieces, size_t bytes) {
