@@ -62,6 +62,49 @@ static void levels_follow_the_schedule_and_clean_tokens_stay(void **state) {
     }
 }
 
+/// What a pass said of its tokens: which of them it moves.
+typedef struct said {
+    uint32_t count;
+    uint8_t moves[1000];
+} said;
+static nm_status listen(void *context, const nm_denoise_input *in, float *x0, nm_error *error) {
+    said *s = context;
+    (void)x0, (void)error;
+    assert_true(in->count <= sizeof s->moves);
+    s->count = in->count;
+    memcpy(s->moves, in->moves, in->count);
+    return NM_OK;
+}
+
+static void passes_say_what_they_move(void **state) {
+    (void)state;
+    static const char *const schedules[] = {"full", "ar", "pyramid:2.5", "trapezoid:3", "block:2"};
+    for (int i = 0; i < 5; i++) {
+        nm_sampler_config config = small(3);
+        run r = {0};
+        said s = {0};
+        nm_error error;
+        uint32_t moved = 0, waited = 0;
+        uint16_t before[1000];
+        start(&r, 3, 40, schedules[i], &config);
+        assert_int_equal(nm_sampler_draft(r.sampler, r.layout.count - 1, r.values, 2, &error), NM_OK);
+        while (nm_sampler_remaining(r.sampler) > 0) {
+            assert_null(nm_sampler_get(r.sampler).in.moves); // known within a pass
+            memcpy(before, nm_sampler_get(r.sampler).step, r.layout.count * sizeof *before);
+            assert_int_equal(nm_sampler_step(r.sampler, &r.denoiser, listen, &s, &error), NM_OK);
+            assert_int_equal(s.count, r.layout.count);
+            for (uint32_t n = 0; n < s.count; n++) {
+                const uint16_t after = nm_sampler_get(r.sampler).step[n];
+                assert_int_equal(s.moves[n], before[n] != after);
+                moved += s.moves[n];
+                waited += !s.moves[n] && before[n] > 0;
+            }
+        }
+        if (moved < 100 || (waited < 20 && i > 0)) fail_msg("%u moved, %u waited", moved, waited);
+        finish(&r);
+    }
+}
+
 /// One token alone, everything in double, straight from the papers: Ho et al. 2020 (posterior), Song et al. 2021 (eq.
 /// 12, eta 0), Lu et al. 2022 (algorithm 2).
 static double reference_path(nm_solver solver, nm_snr_schedule snr, uint32_t levels, double z, uint64_t seed,
@@ -650,6 +693,7 @@ static void noise_belongs_to_the_agent_and_not_to_its_place(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_follow_the_schedule_and_clean_tokens_stay),
+        cmocka_unit_test(passes_say_what_they_move),
         cmocka_unit_test(solvers_are_the_published_ones),
         cmocka_unit_test(scenes_do_not_depend_on_the_batch),
         cmocka_unit_test(an_overwritten_token_is_seen_by_the_next_pass),

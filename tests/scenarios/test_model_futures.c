@@ -307,6 +307,46 @@ static void test_no_room(void **state) {
     stage_close(&s);
 }
 
+static void check_refused(const stage *s, const nm_model_futures_config *config, const char *why) {
+    nm_model_futures *futures = NULL;
+    nm_error error;
+    assert_int_equal(nm_model_futures_create(s->model, &s->recipe, config, &futures, &error), NM_E_ARGUMENT);
+    assert_null(futures);
+    if (!strstr(error.message, why)) fail_msg("%s", error.message);
+}
+
+/// Guidance leaves noise far ahead alone: nothing is changed where nothing is so far ahead, little where something is,
+/// and what is told of all tokens can not be with it.
+static void test_guidance_of_what_is_near(void **state) {
+    (void)state;
+    stage s = stage_open(NM_TOKENS_AGENT);
+    nm_model_futures_config config = config_of("pyramid:1", 0.8f);
+    const nm_future_request request = request_of(&s, s.scene, NM_TASK_FREE, 2);
+    nm_futures out[3];
+    for (int i = 0; i < 3; i++) {
+        config.guidance.ahead = i == 0 ? NM_GUIDANCE_NO_LIMIT : i == 1 ? 1000 : 0;
+        nm_model_futures *futures = open_futures(&s, &config);
+        out[i] = run(&s, futures, &request);
+        nm_model_futures_destroy(futures);
+    }
+    assert_true(same_steps(&out[0], 0, &out[1], 0, out[0].steps));
+    assert_false(same_steps(&out[0], 0, &out[2], 0, out[0].steps)); // windows reach into what is not guided yet
+    config.guidance.ahead = 1;
+    config.generator.agreement = (nm_agreement){.position = 1.0f, .speed = 1.0f, .most = 2};
+    nm_model_futures_destroy(open_futures(&s, &config));
+    config.generator.agreement.most = 3; // the third one would not have been guided
+    check_refused(&s, &config, "most= of 1 to 2");
+    config.generator.agreement.most = 0;
+    check_refused(&s, &config, "most= of 1 to 2");
+    config.generator.agreement.most = 1;
+    config.generator.agreement.scattered = 1;
+    check_refused(&s, &config, "scattered");
+    config.generator.agreement = (nm_agreement){0};
+    config.candidates.count = 2;
+    check_refused(&s, &config, "candidates");
+    stage_close(&s);
+}
+
 /// A sample is a function of the seed and its number, however many there are and however many at once.
 static void test_samples(void **state) {
     (void)state;
@@ -448,6 +488,7 @@ int main(void) {
         cmocka_unit_test(test_samples),
         cmocka_unit_test(test_short_recordings),
         cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_guidance_of_what_is_near),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,6 +201,10 @@ static void bad_configurations_are_refused(void **state) {
     config.max_tokens = 3;
     assert_int_equal(on.create(on.backend, &config, 7, &guidance, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "more channels than 7"));
+    config.ahead = 1;
+    assert_int_equal(on.create(on.backend, &config, 8, &guidance, &error), NM_E_UNSUPPORTED);
+    assert_null(guidance);
+    assert_non_null(strstr(error.message, "ahead"));
     on.destroy(NULL);
     end(&on);
 }
