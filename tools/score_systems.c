@@ -40,8 +40,7 @@ static nm_status open_model(nm_score_models *m, uint32_t index, const char *path
         c.driver = s->driver;
         c.candidates = s->candidates;
         c.energy = one->energy;
-        // a batch of so many candidates
-        c.generator.scenes = c.candidates.count < c.generator.scenes ? c.generator.scenes / c.candidates.count : 1;
+        c.generator.scenes = c.candidates.count < s->batch ? s->batch / c.candidates.count : 1;
         c.stop = nm_cli_stop;
         status = nm_model_futures_create(one->model, &one->recipe, &c, &one->futures[i], error);
     }

@@ -30,6 +30,7 @@ typedef struct nm_score_sampling {
     nm_reuse_config reuse;
     nm_energy_options energy;
     nm_candidates_config candidates;
+    uint32_t batch; ///< futures, or candidates, at once
     uint64_t seed;
 } nm_score_sampling;
 
