@@ -361,7 +361,7 @@ static nm_status let_go(nm_generator *g, const nm_generation *scenes, uint32_t c
     for (uint32_t i = 0; i < count; ++i) {
         if (g->agreement->done[i] || !finished(g, i, UINT32_MAX)) continue;
         if (!g->counts[i].passes && g->counts[i].tokens) g->counts[i].passes = nm_generator_passes(g);
-        if (g->config.observer) continue;
+        if (g->config.observer || g->context.reuse) continue; // what is kept of passes is worth more than the rows
         g->agreement->done[i] = 1;
         keep_sampled(g, i);
         scatter(g, &scenes[i], i, g->sampled);

@@ -53,18 +53,14 @@ static void find_needed(nm_reuse *r) {
     }
 }
 
-/// The first and last time of each scene that moves.
-static void find_moving(nm_reuse *r) {
+/// Scenes in which nothing is predicted any more: nobody asks what becomes of their rows.
+static void hold_finished(nm_reuse *r) {
     const nm_batch *b = &r->pass->batch;
     for (uint32_t s = 0; s < b->scenes; ++s) {
-        r->work.lowest[s] = INFINITY;
-        r->work.highest[s] = -INFINITY;
-    }
-    for (uint32_t row = 0; row < r->tokens; ++row) {
-        const nm_token_ref ref = b->refs[r->order[row]];
-        if (!(r->work.level[row] > 0.0f && r->work.level[row] < 1.0f)) continue;
-        r->work.lowest[ref.scene] = fminf(r->work.lowest[ref.scene], (float)ref.time);
-        r->work.highest[ref.scene] = fmaxf(r->work.highest[ref.scene], (float)ref.time);
+        uint8_t any = 0;
+        for (uint32_t n = b->scene_tokens[s]; n < b->scene_tokens[s + 1]; ++n) any |= r->work.needed[r->place_of[n]];
+        for (uint32_t n = b->scene_tokens[s]; n < b->scene_tokens[s + 1] && !any; ++n)
+            r->work.held[r->place_of[n]] = NM_REUSE_FINISHED;
     }
 }
 
@@ -72,19 +68,33 @@ static float limit_of(uint32_t limit) {
     return limit == NM_REUSE_NO_LIMIT ? INFINITY : (float)limit;
 }
 
-static void hold_by_time(nm_reuse *r) {
+/// Of an agent's tokens, [begin, end) of by_agent: those that are far from all of its own that move, or from the first
+/// that is to, where none does: what others agreed on early, or what waits.
+static void hold_agent(nm_reuse *r, uint32_t begin, uint32_t end, float ahead, float behind) {
     const nm_batch *b = &r->pass->batch;
+    float low = INFINITY, high = -INFINITY, next = INFINITY;
+    for (uint32_t i = begin; i < end; ++i) {
+        const float level = r->work.level[r->agent_rows[i]], time = (float)b->refs[b->by_agent.rows[i]].time;
+        if (!(level > 0.0f)) continue;
+        next = fminf(next, time);
+        if (!(level < 1.0f)) continue;
+        low = fminf(low, time);
+        high = fmaxf(high, time);
+    }
+    if (!(low <= high)) low = high = next;
+    for (uint32_t i = begin; i < end; ++i) {
+        const float level = r->work.level[r->agent_rows[i]], time = (float)b->refs[b->by_agent.rows[i]].time;
+        const float away = time < low ? low - time : time > high ? time - high : 0.0f;
+        if (level >= 1.0f ? away > ahead : level <= 0.0f && away > behind) r->work.held[r->agent_rows[i]] = 1;
+    }
+}
+
+static void hold_by_time(nm_reuse *r) {
+    const nm_row_lists *agents = &r->pass->batch.by_agent;
     const float ahead = limit_of(r->config.ahead), behind = limit_of(r->config.behind);
     if (!(ahead < INFINITY) && !(behind < INFINITY)) return;
-    find_moving(r);
-    for (uint32_t row = 0; row < r->tokens; ++row) {
-        const nm_token_ref ref = b->refs[r->order[row]];
-        const float low = r->work.lowest[ref.scene], high = r->work.highest[ref.scene], time = (float)ref.time;
-        const float level = r->work.level[row];
-        if (!(low <= high)) continue; // nothing moves
-        const float away = time < low ? low - time : time > high ? time - high : 0.0f;
-        if (level >= 1.0f ? away > ahead : level <= 0.0f && away > behind) r->work.held[row] = 1;
-    }
+    for (uint32_t g = 0; g < agents->count; ++g)
+        hold_agent(r, agents->offsets[g], agents->offsets[g + 1], ahead, behind);
 }
 
 /// Is agent g farther than config.far from all agents of its scene that are not settled?
@@ -127,5 +137,6 @@ void nm_reuse_choose(nm_reuse *r, const float *pose) {
     if (r->fresh) return;
     hold_by_time(r);
     hold_far(r, pose);
+    hold_finished(r);
     for (uint32_t row = 0; row < r->tokens; ++row) r->work.any_held |= r->work.held[row];
 }

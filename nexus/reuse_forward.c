@@ -81,7 +81,7 @@ static void find_inputs(nm_reuse *r) {
     list->count = 0;
     for (uint32_t row = 0; row < r->tokens; ++row) {
         // held at level 1: its inputs follow what is known of others, and it waits
-        if (r->work.held[row] && r->work.level[row] > 0.0f) continue;
+        if (r->work.held[row] && (r->work.level[row] > 0.0f || r->work.held[row] == NM_REUSE_FINISHED)) continue;
         if (r->fresh || memcmp(&r->work.level[row], &r->level[row], sizeof *r->level) != 0 ||
             nm_rows_differ(now, r->order[row], r->assembled, row))
             list->rows[list->count++] = row;

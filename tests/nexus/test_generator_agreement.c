@@ -296,6 +296,41 @@ static void scenes_stay_for_an_observer(void **state) {
     nm_backend_destroy(backend);
 }
 
+/// What passes keep is worth more than the rows of scenes that are done: they stay, cost nothing, and nobody minds.
+static void scenes_stay_for_what_passes_keep(void **state) {
+    (void)state;
+    nm_backend *backend = float_backend();
+    fixture f;
+    begin(&f, backend, NM_PRIOR_NONE);
+    nm_generator_config config = config_of("ar", (nm_agreement){.position = 1e-3f, .speed = 1e-3f});
+    nm_generated_count counts[SCENES];
+    float *without[SCENES];
+    propose_first_pass(&f, "ar", 0, UINT32_MAX, FUTURE);
+    propose_first_pass(&f, "ar", 1, UINT32_MAX, 2);
+    run_batch(&f, &config, counts);
+    for (int i = 0; i < SCENES; i++) without[i] = copy_of(&f, i);
+    config.reuse.on = 1;
+    nm_generator *generator = make(&f, &config);
+    run(generator, f.batch, SCENES);
+    assert_true(nm_generator_batch(generator)->scene_tokens[1] > 0);
+    const double together = nm_generator_reuse_stats(generator).outputs;
+    for (uint32_t i = 0; i < SCENES; i++) {
+        assert_memory_equal(f.values[i], without[i], f.sizes[i] * sizeof(float));
+        assert_int_equal(nm_generator_count(generator, i).passes, counts[i].passes);
+        assert_int_equal(nm_generator_count(generator, i).agreed, counts[i].agreed);
+        free(without[i]);
+    }
+    double alone = 0.0;
+    for (uint32_t i = 0; i < SCENES; i++) {
+        run(generator, &f.batch[i], 1);
+        alone += nm_generator_reuse_stats(generator).outputs;
+    }
+    assert_true(counts[0].passes == 1 && counts[2].passes > 4 && together == alone);
+    nm_generator_destroy(generator);
+    end(&f);
+    nm_backend_destroy(backend);
+}
+
 /// Times are told in order, each once, and what is told is what the rest is sampled after.
 typedef struct teller {
     uint32_t next, agents, channels;
@@ -411,9 +446,13 @@ static void bad_proposals_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_thresholds_nothing_changes), cmocka_unit_test(without_limits_proposals_come_out),
-        cmocka_unit_test(scenes_leave_and_nobody_minds),      cmocka_unit_test(scenes_stay_for_an_observer),
-        cmocka_unit_test(what_happened_is_told_all_the_same), cmocka_unit_test(the_prior_proposes),
+        cmocka_unit_test(without_thresholds_nothing_changes),
+        cmocka_unit_test(without_limits_proposals_come_out),
+        cmocka_unit_test(scenes_leave_and_nobody_minds),
+        cmocka_unit_test(scenes_stay_for_an_observer),
+        cmocka_unit_test(scenes_stay_for_what_passes_keep),
+        cmocka_unit_test(what_happened_is_told_all_the_same),
+        cmocka_unit_test(the_prior_proposes),
         cmocka_unit_test(bad_proposals_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
