@@ -143,15 +143,21 @@ static void fill_agent(const nm_token_config *tokens, const nm_batch *batch, uin
     const uint32_t begin = batch->by_agent.offsets[group], end = batch->by_agent.offsets[group + 1];
     const anchor frame = own_frame(tokens, condition + (size_t)rows[begin] * conditions);
     anchor last = frame; // the known state before the token; before all of them, what is known of the agent
-    uint32_t next = begin;
+    anchor from = last, until = last; // `last` and `to`, along the path where it leads
+    uint32_t next = begin, until_of = UINT32_MAX;
+    int is_new = 1; // `last` is not that of `from`
     for (uint32_t k = begin; k < end; ++k) {
         const uint32_t n = rows[k], t = batch->refs[n].time;
         if (mask[n * channels] != 0.0f) {
             last = read_anchor(tokens, t, known + n * channels);
+            is_new = 1;
             continue;
         }
         // the state of the own frame lies between known tokens of the history and this one
-        if (frame.time < time_of(tokens, t, 0) && last.time < frame.time) last = frame;
+        if (frame.time < time_of(tokens, t, 0) && last.time < frame.time) {
+            last = frame;
+            is_new = 1;
+        }
         next = next > k ? next : k + 1;
         while (next < end && mask[rows[next] * channels] == 0.0f) ++next;
         const int bridged = next < end;
@@ -159,7 +165,10 @@ static void fill_agent(const nm_token_config *tokens, const nm_batch *batch, uin
             bridged ? read_anchor(tokens, batch->refs[rows[next]].time, known + rows[next] * channels) : last;
         const float now = time_of(tokens, t, NM_TOKEN_STEPS - 1);
         const int led = path && last.time >= frame.time; // the path begins with the own frame
-        const anchor from = led ? onto(path, &last) : last, until = led && bridged ? onto(path, &to) : to;
+        if (is_new) from = led ? onto(path, &last) : last;
+        if (is_new || until_of != next) until = led && bridged ? onto(path, &to) : to;
+        until_of = next;
+        is_new = 0;
         spread[n] = spread_of(fminf(fabsf(now - last.time), fabsf(now - to.time)));
         for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
             const float time = time_of(tokens, t, i);
