@@ -34,7 +34,7 @@ static void *map(size_t bytes) {
 }
 
 void *nm_pages_allocate(size_t bytes) {
-    if (bytes > SIZE_MAX - 2 * NM_PAGES_ALIGNMENT) return NULL;
+    if (bytes > PTRDIFF_MAX - 2 * NM_PAGES_ALIGNMENT) return NULL; // no object is so large
     const size_t size = (bytes + 2 * NM_PAGES_ALIGNMENT - 1) / NM_PAGES_ALIGNMENT * NM_PAGES_ALIGNMENT;
     const int large = size >= LARGE && !WATCHED;
     char *memory = large ? map(size) : aligned_alloc(NM_PAGES_ALIGNMENT, size);
