@@ -28,7 +28,8 @@ typedef struct nm_generator_config {
     nm_sampler_observer *observer; ///< of the sampler; nullable
     void *observer_context;
     /// Finishes tokens early on which the network and a proposal agree; default all 0: none. Scenes in which nothing is
-    /// left to denoise then leave the batch, and the pass, unless there is an observer: a guide must do without them.
+    /// left to denoise then leave the batch, and the pass, unless there is an observer, or reuse, which would have to
+    /// forget what it kept: a guide must do without them.
     nm_agreement agreement;
     /// Of each future: memory for scenes * K; default one. Candidate k of scene i is scene i * K + k to the guide, the
     /// observer and the energy; those that are not chosen have no tokens from then on. Several can be neither with

@@ -27,7 +27,7 @@
 /// others.
 ///
 /// Reductions are told in advance which tokens may stay as they are ("held"): see nm_reuse_config. They are
-/// approximate at any drift.
+/// approximate at any drift. Scenes without a token above level 0 are held whole: nobody asks what becomes of them.
 ///
 /// Whatever is kept is forgotten when the pass gets other scenes or tokens, when the model's weights are renewed, and
 /// when a pose differs. Values that are overwritten or moved are seen as any change is. So nothing has to be told.
@@ -54,10 +54,12 @@ typedef struct nm_reuse_config {
     int compare;      ///< 0 or 1: generators (generator.h) sample everything once more with exact passes and the same
                       ///< noise, and measure how far apart they end; default 0. Passes do not read it
 
-    // Reductions. "Moving": tokens at a level above 0 and below 1. Where a scene has none, none of it is held.
-    uint32_t ahead;  ///< tokens at level 1 are held that are more than so many time tokens away from all that move in
-                     ///< their scene; at least as many as the schedule starts at once. Default NO_LIMIT: none
-    uint32_t behind; ///< the same for tokens at level 0, as long as what is known of them stays. Default NO_LIMIT
+    // Reductions. "Moving": tokens at a level above 0 and below 1; where an agent has none, its first above 0, and all
+    // from there to its last at level 0, are taken for these.
+    uint32_t ahead;  ///< tokens at level 1 are held that are more than so many time tokens away from all that move of
+                     ///< their agent; at least as many as the schedule starts at once. Default NO_LIMIT: none
+    uint32_t behind; ///< the same for tokens at level 0, as long as what is known of them stays; of agents that are
+                     ///< finished altogether all. Default NO_LIMIT
     float far;       ///< m; agents whose tokens are all at level 0, and who are farther from any other agent, are held
                      ///< as long as what is known of them stays; 0 = none; default 0. Wants poses
     float map;       ///< a token's share of the map is that of an earlier level, until its own is lower by more than

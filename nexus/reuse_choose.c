@@ -69,19 +69,23 @@ static float limit_of(uint32_t limit) {
 }
 
 /// Of an agent's tokens, [begin, end) of by_agent: those that are far from all of its own that move, or from the first
-/// that is to, where none does: what others agreed on early, or what waits.
+/// that is to, where none does, as others agreed on it early. Not where it has finished ones behind that: any of those
+/// between may be next.
 static void hold_agent(nm_reuse *r, uint32_t begin, uint32_t end, float ahead, float behind) {
     const nm_batch *b = &r->pass->batch;
-    float low = INFINITY, high = -INFINITY, next = INFINITY;
+    float low = INFINITY, high = -INFINITY, next = INFINITY, finished = -INFINITY;
     for (uint32_t i = begin; i < end; ++i) {
         const float level = r->work.level[r->agent_rows[i]], time = (float)b->refs[b->by_agent.rows[i]].time;
-        if (!(level > 0.0f)) continue;
-        next = fminf(next, time);
-        if (!(level < 1.0f)) continue;
+        if (!(level > 0.0f)) finished = fmaxf(finished, time);
+        if (level > 0.0f) next = fminf(next, time);
+        if (!(level > 0.0f && level < 1.0f)) continue;
         low = fminf(low, time);
         high = fmaxf(high, time);
     }
-    if (!(low <= high)) low = high = next;
+    if (!(low <= high)) {
+        low = next;
+        high = fmaxf(next, finished);
+    }
     for (uint32_t i = begin; i < end; ++i) {
         const float level = r->work.level[r->agent_rows[i]], time = (float)b->refs[b->by_agent.rows[i]].time;
         const float away = time < low ? low - time : time > high ? time - high : 0.0f;
