@@ -11,9 +11,9 @@ nm_energy_layout nm_energy_layout_of(uint32_t hidden) {
     const size_t h = hidden, d = NM_ENERGY_ROW;
     return (nm_energy_layout){.row_bias = h * d,
                               .agent_weight = h * d + h,
-                              .agent_bias = h * d + h + h * h,
-                              .output = h * d + 2 * h + h * h,
-                              .count = h * d + 3 * h + h * h};
+                              .agent_bias = h * d + h + 2 * h * h,
+                              .output = h * d + 2 * h + 2 * h * h,
+                              .count = h * d + 3 * h + 2 * h * h};
 }
 
 nm_status nm_energy_create(uint32_t hidden, uint64_t seed, nm_energy **energy, nm_error *error) {
@@ -32,7 +32,7 @@ nm_status nm_energy_create(uint32_t hidden, uint64_t seed, nm_energy **energy, n
     e->scale = 1.0;
     e->origin.agent_share = e->origin.scene_share = (double)NAN;
     for (size_t i = 0; i < l.count; ++i) {
-        const double inputs = i < l.agent_weight ? NM_ENERGY_ROW : hidden;
+        const double inputs = i < l.agent_weight ? NM_ENERGY_ROW : i < l.output ? 2.0 * hidden : hidden;
         const nm_rng_key key = {.seed = seed, .step = (uint32_t)i, .purpose = NM_PURPOSE_INIT};
         e->parameters[i] = (2.0 * (double)nm_rng_uniform(&key, 0) - 1.0) / sqrt(inputs);
     }
@@ -94,52 +94,74 @@ static double row_sum(const double *weight, double bias, const float *row) {
     return sum;
 }
 
+/// Means of what the tokens say, then the largest of each: pooled [2 H].
+static void pool(const nm_energy *e, const float *rows, uint32_t count, double *pooled) {
+    const nm_energy_layout l = nm_energy_layout_of(e->hidden);
+    const double *p = e->parameters;
+    for (uint32_t h = 0; h < e->hidden; ++h) {
+        double sum = 0.0, most = -INFINITY;
+        for (uint32_t i = 0; i < count; ++i) {
+            const double value =
+                silu(row_sum(p + (size_t)h * NM_ENERGY_ROW, p[l.row_bias + h], rows + (size_t)i * NM_ENERGY_ROW));
+            sum += value;
+            most = fmax(most, value);
+        }
+        pooled[h] = sum / count;
+        pooled[e->hidden + h] = most;
+    }
+}
+
 double nm_energy_agent(const nm_energy *e, const float *rows, uint32_t count, double *scratch) {
     const nm_energy_layout l = nm_energy_layout_of(e->hidden);
-    const uint32_t hidden = e->hidden;
+    const uint32_t hidden = e->hidden, wide = 2 * hidden;
     const double *p = e->parameters;
-    double mean[NM_ENERGY_MOST_HIDDEN], energy = 0.0;
+    double pooled[2 * NM_ENERGY_MOST_HIDDEN], energy = 0.0;
     if (count == 0) return 0.0;
-    for (uint32_t h = 0; h < hidden; ++h) {
-        double sum = 0.0;
-        for (uint32_t i = 0; i < count; ++i)
-            sum += silu(row_sum(p + (size_t)h * NM_ENERGY_ROW, p[l.row_bias + h], rows + (size_t)i * NM_ENERGY_ROW));
-        mean[h] = sum / count;
-    }
+    pool(e, rows, count, pooled);
     for (uint32_t g = 0; g < hidden; ++g) {
         double sum = p[l.agent_bias + g];
-        for (uint32_t h = 0; h < hidden; ++h) sum += p[l.agent_weight + (size_t)g * hidden + h] * mean[h];
+        for (uint32_t h = 0; h < wide; ++h) sum += p[l.agent_weight + (size_t)g * wide + h] * pooled[h];
         energy += p[l.output + g] * silu(sum);
-        if (scratch) scratch[hidden + g] = sum;
+        if (scratch) scratch[wide + g] = sum;
     }
-    if (scratch) memcpy(scratch, mean, hidden * sizeof *mean);
+    if (scratch) memcpy(scratch, pooled, wide * sizeof *pooled);
     return energy;
+}
+
+/// Adds what a row's value h has of the gradient.
+static void row_backward(const nm_energy *e, uint32_t h, const float *row, double d, double *gradient) {
+    const nm_energy_layout l = nm_energy_layout_of(e->hidden);
+    const double *weight = e->parameters + (size_t)h * NM_ENERGY_ROW;
+    double *to = gradient + (size_t)h * NM_ENERGY_ROW;
+    const double slope = d * silu_slope(row_sum(weight, e->parameters[l.row_bias + h], row));
+    gradient[l.row_bias + h] += slope;
+    for (int k = 0; k < NM_ENERGY_ROW; ++k) to[k] += slope * (double)row[k];
 }
 
 void nm_energy_agent_backward(const nm_energy *e, const float *rows, uint32_t count, const double *scratch, double d,
                               double *gradient) {
     const nm_energy_layout l = nm_energy_layout_of(e->hidden);
-    const uint32_t hidden = e->hidden;
-    const double *p = e->parameters, *mean = scratch, *inner = scratch + hidden;
-    double d_mean[NM_ENERGY_MOST_HIDDEN] = {0};
+    const uint32_t hidden = e->hidden, wide = 2 * hidden;
+    const double *p = e->parameters, *pooled = scratch, *inner = scratch + wide;
+    double d_pooled[2 * NM_ENERGY_MOST_HIDDEN] = {0};
     if (count == 0) return;
     for (uint32_t g = 0; g < hidden; ++g) {
         gradient[l.output + g] += d * silu(inner[g]);
         const double d_inner = d * p[l.output + g] * silu_slope(inner[g]);
         gradient[l.agent_bias + g] += d_inner;
-        for (uint32_t h = 0; h < hidden; ++h) {
-            gradient[l.agent_weight + (size_t)g * hidden + h] += d_inner * mean[h];
-            d_mean[h] += d_inner * p[l.agent_weight + (size_t)g * hidden + h];
+        for (uint32_t h = 0; h < wide; ++h) {
+            gradient[l.agent_weight + (size_t)g * wide + h] += d_inner * pooled[h];
+            d_pooled[h] += d_inner * p[l.agent_weight + (size_t)g * wide + h];
         }
     }
     for (uint32_t h = 0; h < hidden; ++h) {
-        const double *weight = p + (size_t)h * NM_ENERGY_ROW;
-        double *to = gradient + (size_t)h * NM_ENERGY_ROW;
+        int found = 0; // the first of the largest, which alone bears on it
         for (uint32_t i = 0; i < count; ++i) {
             const float *row = rows + (size_t)i * NM_ENERGY_ROW;
-            const double slope = d_mean[h] / count * silu_slope(row_sum(weight, p[l.row_bias + h], row));
-            gradient[l.row_bias + h] += slope;
-            for (int k = 0; k < NM_ENERGY_ROW; ++k) to[k] += slope * (double)row[k];
+            const double value = silu(row_sum(p + (size_t)h * NM_ENERGY_ROW, p[l.row_bias + h], row));
+            const int largest = !found && value >= pooled[hidden + h];
+            found |= largest;
+            row_backward(e, h, row, d_pooled[h] / count + (largest ? d_pooled[hidden + h] : 0.0), gradient);
         }
     }
 }

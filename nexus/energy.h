@@ -6,7 +6,8 @@
 /// grows with them as a logarithm of probabilities does:
 ///
 ///   row of an agent's token, D features of its motion, the road and who is nearest (energy_rows.h)
-///   h = SiLU(W1 row + b1), mean over the agent's tokens of the future, g = SiLU(W2 mean + b2), e = w3 . g
+///   h = SiLU(W1 row + b1); mean and largest over the agent's tokens of the future; a collision is one token of many
+///   g = SiLU(W2 (mean, largest) + b2), e = w3 . g
 ///   E = scale * sum of e over the agents
 ///
 /// It is trained by noise-contrastive estimation with the model's futures as noise, in its ranking form (Ma and Collins
@@ -48,7 +49,7 @@ NM_API nm_status nm_energy_create(uint32_t hidden, uint64_t seed, nm_energy **en
 NM_API void nm_energy_destroy(nm_energy *energy); ///< NULL is fine
 NM_API uint32_t nm_energy_hidden(const nm_energy *energy);
 NM_API size_t nm_energy_parameter_count(const nm_energy *energy); ///< without the scale
-/// W1 [H][D], b1 [H], W2 [H][H], b2 [H], w3 [H], in succession.
+/// W1 [H][D], b1 [H], W2 [H][2 H], b2 [H], w3 [H], in succession.
 NM_API double *nm_energy_parameters(nm_energy *energy);
 NM_API double nm_energy_scale(const nm_energy *energy);
 NM_API void nm_energy_set_scale(nm_energy *energy, double scale);
@@ -64,7 +65,7 @@ NM_API nm_status nm_energy_save(const nm_energy *energy, const char *path, nm_er
 NM_API nm_status nm_energy_check_model(const nm_energy *energy, uint64_t hash, nm_error *error);
 
 /// e of an agent with `count` >= 1 rows [count][NM_ENERGY_ROW]; of none it is 0 by definition.
-/// scratch  [out, 2 * hidden] for nm_energy_agent_backward; nullable
+/// scratch  [out, 3 * hidden] for nm_energy_agent_backward; nullable
 NM_API double nm_energy_agent(const nm_energy *energy, const float *rows, uint32_t count, double *scratch);
 /// Adds d * (de / d parameters) to gradient [nm_energy_parameter_count]; scratch as the forward pass of the same rows
 /// left it.

@@ -18,7 +18,7 @@ static void describe(uint32_t hidden, nm_wanted_tensor wanted[TENSORS]) {
     const uint64_t h = hidden;
     const nm_wanted_tensor all[TENSORS] = {{names[0], 2, {h, NM_ENERGY_ROW}},
                                            {names[1], 1, {h}},
-                                           {names[2], 2, {h, h}},
+                                           {names[2], 2, {h, 2 * h}},
                                            {names[3], 1, {h}},
                                            {names[4], 1, {h}},
                                            {names[5], 1, {1}}};

@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/// Changes whenever what a row says does: heads of another version are refused.
-#define NM_ENERGY_ROWS_VERSION 1
+/// Changes whenever what a row says, or is made of, does: heads of another version are refused.
+#define NM_ENERGY_ROWS_VERSION 2
 
 /// Nothing here is about the texture of a motion within a token, from state to state. By how far states slip sideways
 /// alone recorded futures are told from a network's, nearly every one: an energy that sees it learns nothing else, and

@@ -120,7 +120,7 @@ static void agent_energies(const nm_energy_set *s, const nm_energy *e, const set
 double nm_energy_set_loss(const nm_energy_set *s, const nm_energy *e, uint64_t index, double *gradient) {
     NM_ASSERT(index < s->agent_count);
     const set_agent *a = &s->agents[index];
-    double energy[1 + MOST_FUTURES], shares[1 + MOST_FUTURES], scratch[2 * NM_ENERGY_MOST_HIDDEN];
+    double energy[1 + MOST_FUTURES], shares[1 + MOST_FUTURES], scratch[3 * NM_ENERGY_MOST_HIDDEN];
     agent_energies(s, e, a, energy);
     const double loss = rank_loss(1 + s->futures, energy, shares);
     for (uint32_t i = 0; gradient && i <= s->futures; ++i) {

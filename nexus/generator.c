@@ -141,9 +141,13 @@ static nm_status check_config(const nm_generator_config *config, const nm_recipe
     if (config->candidates.count > 1 && nm_agreement_is_on(&config->agreement))
         return NM_ERROR(error, NM_E_ARGUMENT,
                         "candidates are compared after the same passes: agreement, which leaves out some, must be off");
-    if (config->candidates.count > 1 && config->reuse.on)
+    if (config->candidates.count > 1 && config->reuse.on &&
+        (config->reuse.map >= 0.0f || config->reuse.skip_end > config->reuse.skip_first))
         return NM_ERROR(error, NM_E_ARGUMENT,
-                        "candidates take the places of others: reuse of passes must be off with several");
+                        "candidates take the places of others: reuse must keep no map shares and skip no blocks of "
+                        "those that were there before");
+    if (config->candidates.count > 1 && config->reuse.on && config->reuse.compare)
+        return NM_ERROR(error, NM_E_ARGUMENT, "exact passes may choose other candidates: reuse must not compare them");
     if (config->observer && config->reuse.on && config->reuse.compare)
         return NM_ERROR(error, NM_E_ARGUMENT,
                         "an observer would see everything twice: futures that are compared with exact ones have none");

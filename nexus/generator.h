@@ -32,8 +32,9 @@ typedef struct nm_generator_config {
     /// forget what it kept: a guide must do without them.
     nm_agreement agreement;
     /// Of each future: memory for scenes * K; default one. Candidate k of scene i is scene i * K + k to the guide, the
-    /// observer and the energy; those that are not chosen have no tokens from then on. Several can be neither with
-    /// agreement nor with reuse.
+    /// observer and the energy; those that are not chosen have no tokens from then on. Several can not be with
+    /// agreement, nor with reuse of what is kept whoever takes the place (reuse.map and skip_) or reuse.compare; with
+    /// reuse they are to the bit what they are without where a single one is (drift 0, no reductions).
     nm_candidates_config candidates;
 } nm_generator_config;
 NM_API nm_generator_config nm_generator_config_default(void);
@@ -41,9 +42,9 @@ NM_API nm_generator_config nm_generator_config_default(void);
 typedef struct nm_generator nm_generator;
 
 /// The model is borrowed and must outlive it; the recipe is copied. NM_E_ARGUMENT, NM_E_LIMIT for a value out of range;
-/// NM_E_ARGUMENT for a recipe with blocks, which are for block_generator.h, and for several candidates with agreement
-/// or reuse, or an observer with reuse.compare; NM_E_FORMAT for a recipe that is not the model's (nm_recipe_check);
-/// NM_E_MEMORY; errors of nm_reuse_create.
+/// NM_E_ARGUMENT for a recipe with blocks, which are for block_generator.h, for several candidates with what they can
+/// not be with, and for an observer with reuse.compare; NM_E_FORMAT for a recipe that is not the model's
+/// (nm_recipe_check); NM_E_MEMORY; errors of nm_reuse_create.
 NM_API nm_status nm_generator_create(nm_model *model, const nm_recipe *recipe, const nm_generator_config *config,
                                      nm_generator **generator, nm_error *error);
 NM_API void nm_generator_destroy(nm_generator *generator); ///< NULL is fine

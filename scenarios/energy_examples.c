@@ -1,5 +1,6 @@
 #include "scenarios/energy_examples.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@ struct nm_energy_examples {
     nm_guidance *guidance; ///< NULL: none
     nm_energy_reader *reader;
     nm_arena *arena; ///< of one moment
+    float *sampled;  ///< [sampled_count] in the arena: what is recorded after the step, of each future
+    size_t sampled_count;
 };
 
 nm_status nm_energy_examples_create(nm_model *model, const nm_recipe *recipe, uint32_t futures,
@@ -59,6 +62,11 @@ void nm_energy_examples_destroy(nm_energy_examples *x) {
     free(x);
 }
 
+const float *nm_energy_examples_sampled(const nm_energy_examples *x, size_t *count) {
+    *count = x->sampled_count;
+    return x->sampled;
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_error *error) {
@@ -98,15 +106,51 @@ static nm_status allocate(nm_energy_examples *x, const nm_tokens *t, packed *p, 
     return NM_OK;
 }
 
+/// Whether a token is compared, or seen by those that are.
+static int is_recorded(const nm_tokens *t, uint32_t n) {
+    return t->logged[n] && t->valid[n];
+}
+
 static void pack(const nm_tokens *t, const float *values, packed *p) {
     const uint32_t channels = nm_token_channels(&t->config), steps = t->shape.steps;
     p->count = 0;
     for (uint32_t n = 0; n < t->shape.agents * steps; ++n) {
-        if (!t->logged[n] || !t->valid[n]) continue;
+        if (!is_recorded(t, n)) continue;
         p->agent[p->count] = n / steps;
         p->time[p->count] = n % steps;
         memcpy(p->values + (size_t)p->count++ * channels, values + (size_t)n * channels, channels * sizeof *values);
     }
+}
+
+/// Moves what the model made of tokens that are recorded between arrays [A][T][C] of each future and `sampled`, which
+/// has nothing else; to = 1: into it.
+static size_t keep(const nm_energy_examples *x, const nm_tokens *t, float *values, float *sampled, int to) {
+    const uint32_t channels = nm_token_channels(&t->config), steps = t->shape.steps, all = t->shape.agents * steps;
+    size_t count = 0;
+    for (uint32_t i = 0; i < x->futures; ++i) {
+        for (uint32_t n = 0; n < all; ++n) {
+            if (!is_recorded(t, n) || n % steps <= x->keep.config.past) continue;
+            float *one = values + ((size_t)i * all + n) * channels;
+            if (sampled && to) memcpy(sampled + count, one, channels * sizeof *one);
+            if (sampled && !to) memcpy(one, sampled + count, channels * sizeof *one);
+            count += channels;
+        }
+    }
+    return count;
+}
+
+/// The model's futures as they were kept.
+static nm_status restore(nm_energy_examples *x, const nm_tokens *t, const float *sampled, size_t count, float *values,
+                         nm_error *error) {
+    const size_t size = (size_t)t->shape.agents * t->shape.steps * nm_token_channels(&t->config);
+    if (count != x->sampled_count)
+        return NM_ERROR(error, NM_E_FORMAT, "%zu values of a moment that has %zu", count, x->sampled_count);
+    for (size_t k = 0; k < count; ++k)
+        if (!isfinite(sampled[k])) return NM_ERROR(error, NM_E_NUMERIC, "a future that was kept is not finite");
+    for (uint32_t i = 0; i < x->futures; ++i) memcpy(values + i * size, t->values, size * sizeof *values);
+    if (count) memcpy(x->sampled, sampled, count * sizeof *sampled);
+    keep(x, t, values, x->sampled, 0);
+    return NM_OK;
 }
 
 /// Rows of the recording (future 0) or of what the model made of it.
@@ -139,28 +183,43 @@ static nm_status add_agents(const nm_energy_examples *x, const packed *p, int he
     return status;
 }
 
-nm_status nm_energy_examples_add(nm_energy_examples *x, const nm_scene *scene, uint32_t current_step, uint64_t seed,
-                                 int held, nm_energy_set *set, nm_error *error) {
-    nm_tokens tokens;
-    packed p = {0};
+/// The model's futures, kept ones or new ones, and their rows.
+static nm_status read_moment(nm_energy_examples *x, const nm_scene *scene, const nm_tokens *tokens, uint64_t seed,
+                             const float *sampled, size_t count, packed *p, nm_error *error) {
+    const size_t size = (size_t)tokens->shape.agents * tokens->shape.steps * nm_token_channels(&tokens->config);
     const nm_guided_scene *guided = NULL;
-    nm_arena_reset(x->arena);
-    nm_status status =
-        nm_future_tokens_build(&x->keep, scene, current_step, NM_TASK_FREE, NULL, x->arena, &tokens, error);
-    if (status != NM_OK) return status;
-    const size_t size = (size_t)tokens.shape.agents * tokens.shape.steps * nm_token_channels(&tokens.config);
     float *values = NM_ARENA_ARRAY(x->arena, float, size * x->futures);
     const nm_scene **scenes = NM_ARENA_ARRAY(x->arena, const nm_scene *, x->futures);
     const nm_tokens **same = NM_ARENA_ARRAY(x->arena, const nm_tokens *, x->futures);
     if (!values || !scenes || !same) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", x->futures);
+    x->sampled_count = keep(x, tokens, values, NULL, 1);
+    x->sampled = NM_ARENA_ARRAY(x->arena, float, x->sampled_count + 1);
+    if (!x->sampled) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", x->futures);
     for (uint32_t i = 0; i < x->futures; ++i) {
         scenes[i] = scene;
-        same[i] = &tokens;
+        same[i] = tokens;
     }
-    status = nm_future_guided(scenes, same, x->futures, NULL, x->arena, &guided, error);
-    if (status == NM_OK) status = sample(x, scene, &tokens, guided, seed, values, error);
-    if (status == NM_OK) status = allocate(x, &tokens, &p, error);
+    nm_status status = nm_future_guided(scenes, same, x->futures, NULL, x->arena, &guided, error);
+    if (status == NM_OK && sampled)
+        status = restore(x, tokens, sampled, count, values, error);
+    else if (status == NM_OK)
+        status = sample(x, scene, tokens, guided, seed, values, error);
+    if (status == NM_OK) keep(x, tokens, values, x->sampled, 1);
+    if (status == NM_OK) status = allocate(x, tokens, p, error);
     for (uint32_t i = 0; status == NM_OK && i <= x->futures; ++i)
-        status = read_rows(x, &tokens, guided, i ? values + (i - 1) * size : tokens.values, i, &p, error);
+        status = read_rows(x, tokens, guided, i ? values + (i - 1) * size : tokens->values, i, p, error);
+    return status;
+}
+
+nm_status nm_energy_examples_add(nm_energy_examples *x, const nm_scene *scene, uint32_t current_step, uint64_t seed,
+                                 int held, const float *sampled, size_t count, nm_energy_set *set, nm_error *error) {
+    nm_tokens tokens;
+    packed p = {0};
+    nm_arena_reset(x->arena);
+    x->sampled = NULL;
+    x->sampled_count = 0;
+    nm_status status =
+        nm_future_tokens_build(&x->keep, scene, current_step, NM_TASK_FREE, NULL, x->arena, &tokens, error);
+    if (status == NM_OK) status = read_moment(x, scene, &tokens, seed, sampled, count, &p, error);
     return status == NM_OK ? add_agents(x, &p, held, set, error) : status;
 }

@@ -21,9 +21,14 @@ NM_API nm_status nm_energy_examples_create(nm_model *model, const nm_recipe *rec
 NM_API void nm_energy_examples_destroy(nm_energy_examples *examples); ///< NULL is fine
 /// Adds a moment of `scene` (time step 0.1 s) to the set: everybody who is there at the step and in a whole token after
 /// it. Of all futures only the tokens are read that the recording has, so that nothing but the motion tells them apart.
-/// Errors as nm_model_futures_run; the set has whole agents then.
+/// sampled  [count, nullable] what nm_energy_examples_sampled said of this moment: it is not sampled again
+/// Errors as nm_model_futures_run, NM_E_FORMAT for another number of values than the moment has, NM_E_NUMERIC for one
+/// that is not finite; the set has whole agents then.
 NM_API nm_status nm_energy_examples_add(nm_energy_examples *examples, const nm_scene *scene, uint32_t current_step,
-                                        uint64_t seed, int held, nm_energy_set *set, nm_error *error);
+                                        uint64_t seed, int held, const float *sampled, size_t count, nm_energy_set *set,
+                                        nm_error *error);
+/// The model's futures of the moment that was added last, [*count]; borrowed until the next one.
+NM_API const float *nm_energy_examples_sampled(const nm_energy_examples *examples, size_t *count);
 
 #ifdef __cplusplus
 }

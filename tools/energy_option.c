@@ -14,8 +14,8 @@ void nm_energy_option_table(nm_energy_options *o, nm_option *to) {
          "energy by which one of several candidates of each future is chosen, as nearmiss train --energy makes it", 0,
          0},
         {"candidates", NM_OPTION_INTEGER, &o->candidates, "K",
-         "of each future, with --energy (default 4); several can not be with --agree, --reuse or --reduce", 1,
-         NM_CANDIDATES_MOST},
+         "of each future, with --energy (default 4); several can not be with --agree, nor with --reduce map= or skip=",
+         1, NM_CANDIDATES_MOST},
         {"window", NM_OPTION_TEXT, &o->window, "A:B",
          "shares of the passes, 0 to 1: candidates of high energy are replaced after A and later, one goes on alone "
          "after B (default 1:1, whole futures)",
@@ -57,9 +57,10 @@ nm_status nm_energy_option_check(const nm_candidates_config *c, const nm_agreeme
                                  const nm_reuse_config *reuse, nm_error *error) {
     if (c->count > 1 && nm_agreement_is_on(agreement))
         return NM_ERROR(error, NM_E_ARGUMENT, "either --energy with several --candidates, or --agree, not both");
-    if (c->count > 1 && reuse->on)
+    if (c->count > 1 && reuse->on && (reuse->map >= 0.0f || reuse->skip_end > reuse->skip_first || reuse->compare))
         return NM_ERROR(error, NM_E_ARGUMENT,
-                        "either --energy with several --candidates, or --reuse and --reduce, not both");
+                        "either --energy with several --candidates, or --reduce map= and skip=, which keep what was of "
+                        "another candidate, and --reuse compare, not both");
     return NM_OK;
 }
 

@@ -1,7 +1,8 @@
 /// `nearmiss train --energy MODEL --config F --out DIR`: an energy that tells recorded futures from those of a model.
 ///
-/// Moments of stored scenes are drawn, the model writes futures of each, and the energy is trained on both. A run is
-/// short and has no checkpoints: one that is interrupted leaves nothing, and the same command gives the same file.
+/// Moments of stored scenes are drawn, the model writes futures of each, and the energy is trained on both. Futures are
+/// kept as they are made (train_energy_futures.h), training takes seconds: a run that is interrupted goes on with the
+/// moment that it was at, and the same command gives the same file.
 #include "tools/train_energy.h"
 
 #include <errno.h>
@@ -15,8 +16,10 @@
 #include "scenarios/energy_examples.h"
 #include "scenarios/store.h"
 #include "tools/cmd_event.h"
+#include "tools/guidance_option.h"
 #include "tools/shipped_model.h"
 #include "tools/train_config.h"
+#include "tools/train_energy_futures.h"
 
 /// What the file says.
 typedef struct energy_config {
@@ -27,6 +30,8 @@ typedef struct energy_config {
     uint32_t hidden;
     uint32_t held; ///< one scene in so many is kept back
     nm_train_precision precision;
+    uint32_t levels;
+    char schedule[256], guidance[256], reduce[256]; ///< as the options of those names; reduce "" = none
 } energy_config;
 
 /// Scenes of a part.
@@ -46,7 +51,10 @@ typedef struct energy_run {
     nm_recipe recipe;
     nm_train_parts parts;
     energy_part part[NM_TRAIN_PARTS];
+    nm_model_futures_config futures; ///< how they are sampled
     nm_energy_examples *examples;
+    nm_energy_futures *kept;
+    uint32_t sampled; ///< moments that were not kept
     nm_energy_set *set;
     nm_energy *energy;
     nm_energy_quality learnt, held;
@@ -71,8 +79,25 @@ static const nm_config_field fields[] = {
     FIELD("futures", NM_CONFIG_U32, futures, 1, 64),
     FIELD("hidden", NM_CONFIG_U32, hidden, 1, NM_ENERGY_MOST_HIDDEN),
     FIELD("held", NM_CONFIG_U32, held, 2, 1e6),
+    FIELD("levels", NM_CONFIG_U32, levels, 1, 4095),
+    FIELD("schedule", NM_CONFIG_TEXT, schedule, 0, 255),
+    FIELD("guidance", NM_CONFIG_TEXT, guidance, 0, 255),
+    FIELD("reduce", NM_CONFIG_TEXT, reduce, 0, 255),
     {"precision", NM_CONFIG_CHOICE, offsetof(energy_config, precision), 0, 0, precisions},
 };
+
+/// How futures are sampled, as the file says.
+static nm_status read_sampling(energy_run *run, nm_error *error) {
+    const energy_config *c = &run->config;
+    nm_model_futures_config *f = &run->futures;
+    *f = nm_model_futures_config_default();
+    f->generator.levels = c->levels;
+    f->stop = nm_cli_stop;
+    nm_status status = nm_schedule_parse(c->schedule, &f->generator.schedule, error);
+    if (status == NM_OK) status = nm_guidance_option(c->guidance, &f->guidance, error);
+    if (status == NM_OK && c->reduce[0]) status = nm_reuse_parse_reductions(c->reduce, &f->generator.reuse, error);
+    return status;
+}
 
 static nm_status read_config(energy_run *run, const char *path, nm_error *error) {
     static const char *const others[] = {"data", NULL};
@@ -83,6 +108,10 @@ static nm_status read_config(energy_run *run, const char *path, nm_error *error)
     c->hidden = 32;
     c->held = 5;
     c->precision = NM_TRAIN_BF16;
+    const nm_generator_config sampling = nm_model_futures_config_default().generator;
+    c->levels = sampling.levels;
+    nm_schedule_format(&sampling.schedule, c->schedule, sizeof c->schedule);
+    snprintf(c->guidance, sizeof c->guidance, "%s", NM_GUIDANCE_DEFAULT);
     nm_status status = nm_config_load(path, &c->document, error);
     if (status != NM_OK) return status;
     status = nm_config_read(c->document, "", fields, sizeof fields / sizeof *fields, others, c, error);
@@ -94,6 +123,7 @@ static nm_status read_config(energy_run *run, const char *path, nm_error *error)
     for (uint32_t i = 0; status == NM_OK && i < run->parts.count; ++i)
         if (run->parts.part[i].from != NM_TRAIN_STORE)
             status = NM_ERROR(error, NM_E_FORMAT, "data[%u]: an energy is trained on stores", i);
+    if (status == NM_OK) status = read_sampling(run, error);
     if (status != NM_OK && error && !error->input[0])
         snprintf(error->input, sizeof error->input, "%.*s", (int)sizeof error->input - 1, path);
     return status;
@@ -179,12 +209,56 @@ static nm_status open_model(energy_run *run, const char *model, nm_error *error)
         status = strcmp(run->common->device, "cuda") == 0 ? nm_backend_create_cuda(&backend, &run->backend, error)
                                                           : nm_backend_create_cpu(&backend, &run->backend, error);
     if (status == NM_OK) status = nm_recipe_load(run->model_path, run->backend, &run->model, &run->recipe, error);
-    nm_model_futures_config config = nm_model_futures_config_default();
-    config.stop = nm_cli_stop;
     if (status == NM_OK)
-        status =
-            nm_energy_examples_create(run->model, &run->recipe, run->config.futures, &config, &run->examples, error);
+        status = nm_energy_examples_create(run->model, &run->recipe, run->config.futures, &run->futures, &run->examples,
+                                           error);
     if (status == NM_OK) status = nm_energy_set_create(run->config.futures, &run->set, error);
+    return status;
+}
+
+/// A hash of all that says which moments are drawn and how they are sampled: neither of how many there are nor of how
+/// the energy is trained.
+static uint64_t hash_sampling(const energy_run *run) {
+    const energy_config *c = &run->config;
+    char text[1200];
+    const int length =
+        snprintf(text, sizeof text, "%" PRIu64 " %u %u %s %u %s %s %s", c->trainer.seed, c->futures,
+                 (unsigned)c->precision, run->common->device, c->levels, c->schedule, c->guidance, c->reduce);
+    uint64_t hash = nm_hash_bytes(text, (size_t)length, 0);
+    for (uint32_t i = 0; i < run->parts.count; ++i) {
+        hash = nm_hash_bytes(&run->parts.part[i].weight, sizeof run->parts.part[i].weight, hash);
+        for (size_t k = 0; k < run->part[i].count; ++k)
+            hash = nm_hash_bytes(&run->part[i].scenes[k]->hash, sizeof run->part[i].scenes[k]->hash, hash);
+    }
+    return hash;
+}
+
+static nm_status open_kept(energy_run *run, nm_error *error) {
+    nm_energy_futures_key key = {.sampling = hash_sampling(run)};
+    nm_status status = nm_model_hash(run->model, &key.model, error);
+    if (status == NM_OK && mkdir(run->out, 0777) != 0 && errno != EEXIST)
+        status = NM_ERROR(error, NM_E_IO, "%s: %s", run->out, strerror(errno));
+    return status == NM_OK ? nm_energy_futures_open(run->out, &key, &run->kept, error) : status;
+}
+
+/// Adds moment `index` with its futures as they were kept, or samples and keeps them.
+static nm_status add_moment_of(energy_run *run, uint32_t index, const nm_scene *scene, uint32_t step, int held,
+                               nm_error *error) {
+    const uint64_t seed = run->config.trainer.seed + index;
+    const float *kept = NULL;
+    size_t count = 0;
+    nm_status status = nm_energy_futures_next(run->kept, &kept, &count, error);
+    if (status == NM_OK) {
+        if (!count) return NM_OK;
+        return nm_energy_examples_add(run->examples, scene, step, seed, held, kept, count, run->set, error);
+    }
+    if (status != NM_E_NOT_FOUND) return status;
+    nm_error_clear(error);
+    run->sampled++;
+    status = nm_energy_examples_add(run->examples, scene, step, seed, held, NULL, 0, run->set, error);
+    if (status == NM_OK) kept = nm_energy_examples_sampled(run->examples, &count);
+    if (status == NM_OK || status == NM_E_NOT_FOUND) // nobody is there then
+        status = nm_energy_futures_add(run->kept, kept, count, error);
     return status;
 }
 
@@ -201,10 +275,7 @@ static nm_status add_moment(energy_run *run, uint32_t index, nm_error *error) {
     const nm_scene *scene = part->scenes[nm_rng_below(&key, 1, (uint32_t)part->count)];
     const uint32_t steps = scene->step_count - LEAST_HISTORY - LEAST_FUTURE;
     const uint32_t step = LEAST_HISTORY + nm_rng_below(&key, 2, steps);
-    const int held = nm_hash64(scene->hash) % run->config.held == 0;
-    const nm_status status =
-        nm_energy_examples_add(run->examples, scene, step, run->config.trainer.seed + index, held, run->set, error);
-    return status == NM_E_NOT_FOUND ? NM_OK : status; // nobody is there then
+    return add_moment_of(run, index, scene, step, nm_hash64(scene->hash) % run->config.held == 0, error);
 }
 
 static nm_status make_examples(energy_run *run, int quiet, nm_error *error) {
@@ -253,8 +324,6 @@ static nm_status save(energy_run *run, nm_error *error) {
     origin->agent_share = run->held.agent_share;
     origin->scene_share = run->held.scene_share;
     nm_status status = nm_model_hash(run->model, &origin->model_hash, error);
-    if (status == NM_OK && mkdir(run->out, 0777) != 0 && errno != EEXIST)
-        status = NM_ERROR(error, NM_E_IO, "%s: %s", run->out, strerror(errno));
     snprintf(path, sizeof path, "%s/energy.safetensors", run->out);
     return status == NM_OK ? nm_energy_save(run->energy, path, error) : status;
 }
@@ -265,6 +334,7 @@ static nm_status train(energy_run *run, const char *model, const char *config, n
     nm_status status = read_config(run, config, error);
     if (status == NM_OK) status = open_model(run, model, error);
     if (status == NM_OK) status = read_scenes(run, error);
+    if (status == NM_OK) status = open_kept(run, error);
     if (status == NM_OK) status = make_examples(run, quiet, error);
     if (status == NM_OK) status = learn(run, quiet, error);
     if (status == NM_OK) status = save(run, error);
@@ -304,6 +374,7 @@ static int print(energy_run *run) {
         nm_json_integer(document, "steps", run->config.trainer.steps);
         nm_json_integer(document, "parameters", nm_energy_parameter_count(run->energy) + 1);
         nm_json_integer(document, "futures", run->config.futures);
+        nm_json_integer(document, "moments_sampled", run->sampled);
         nm_json_number(document, "loss", run->loss);
         nm_json_number(document, "scale", nm_energy_scale(run->energy));
         add_quality(document, "trained_on", &run->learnt, run, 0);
@@ -329,6 +400,7 @@ static void release(energy_run *run) {
     nm_progress_finish(run->progress);
     nm_energy_destroy(run->energy);
     nm_energy_set_destroy(run->set);
+    nm_energy_futures_close(run->kept);
     nm_energy_examples_destroy(run->examples);
     nm_model_destroy(run->model);
     if (run->backend) nm_backend_destroy(run->backend);

@@ -259,13 +259,74 @@ static void whoever_leaves_something_out_has_no_candidates(void **state) {
     agreeing.agreement = (nm_agreement){.position = 1.0f, .speed = 1.0f};
     only_alone(&f, &f.recipe, agreeing, "agreement");
     reusing.reuse.on = 1;
-    only_alone(&f, &f.recipe, reusing, "reuse");
+    nm_generator_destroy(make(&f, &reusing));
+    reusing.reuse.map = 0.5f;
+    only_alone(&f, &f.recipe, reusing, "map shares");
+    reusing.reuse.map = -1.0f;
+    reusing.reuse.skip_end = 1;
+    reusing.reuse.skip_level = 1.0f;
+    only_alone(&f, &f.recipe, reusing, "skip no blocks");
+    reusing.reuse.skip_end = 0;
+    reusing.reuse.compare = 1;
+    only_alone(&f, &f.recipe, reusing, "not compare");
     nm_recipe blocks = f.recipe;
     blocks.blocks = (nm_block_config){.size = 2, .memory = 4};
     nm_generator *generator;
     assert_int_equal(nm_generator_create(f.model, &blocks, &config, &generator, &error), NM_E_ARGUMENT);
     assert_null(generator);
     assert_non_null(strstr(error.message, "blocks of 2"));
+    end(&f);
+    nm_backend_destroy(backend);
+}
+
+/// Candidates are replaced by others and left alone with one, and passes see it: what they keep is nobody else's.
+static void reuse_sees_who_takes_a_place(void **state) {
+    (void)state;
+    nm_backend *backend = NULL; // reuse wants one in the host's memory
+    nm_backend_config cpu = nm_backend_config_default();
+    nm_error error;
+    assert_int_equal(nm_backend_create_cpu(&cpu, &backend, &error), NM_OK);
+    fixture f = begin(backend, NM_TOKENS_AGENT);
+    static const struct {
+        const char *schedule;
+        nm_solver solver;
+        double first, last;
+    } runs[] = {{"pyramid:1", NM_SOLVER_ANCESTRAL, 0.2, 0.7}, {"full", NM_SOLVER_ANCESTRAL, 0.0, 1.0}};
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        uint32_t wanted[SCENES] = {2, 1};
+        nm_generator_config config = config_of(runs[i].schedule, runs[i].solver);
+        const uint64_t keys[SCENES] = {100, 200};
+        config.candidates = (nm_candidates_config){.count = EACH,
+                                                   .first = runs[i].first,
+                                                   .last = runs[i].last,
+                                                   .temperature = 1.0,
+                                                   .energy = prefer,
+                                                   .context = wanted};
+        nm_candidate_report reports[2][SCENES];
+        float *whole[SCENES], most = 0.0f;
+        sample(&f, &config, keys, SCENES, reports[0]);
+        for (int s = 0; s < SCENES; s++) {
+            whole[s] = malloc(f.sizes[s] * sizeof(float));
+            memcpy(whole[s], f.values[s], f.sizes[s] * sizeof(float));
+        }
+        config.reuse.on = 1;
+        sample(&f, &config, keys, SCENES, reports[1]);
+        for (int s = 0; s < SCENES; s++) {
+            assert_true(reports[0][s].resampled >= 1);
+            assert_int_equal(reports[0][s].resampled, reports[1][s].resampled);
+            assert_memory_equal(f.values[s], whole[s], f.sizes[s] * sizeof(float));
+        }
+        config.reuse.ahead = config.reuse.behind = 1;
+        sample(&f, &config, keys, SCENES, reports[1]);
+        for (int s = 0; s < SCENES; s++) {
+            for (size_t k = 0; k < f.sizes[s]; k++) {
+                assert_true(isfinite(f.values[s][k]));
+                most = fmaxf(most, fabsf(f.values[s][k] - whole[s][k]));
+            }
+            free(whole[s]);
+        }
+        if (i == 0) assert_true(most > 0.0f); // it leaves something out
+    }
     end(&f);
     nm_backend_destroy(backend);
 }
@@ -316,6 +377,7 @@ int main(void) {
         cmocka_unit_test(one_candidate_is_none),
         cmocka_unit_test(what_is_lived_through_has_no_candidates),
         cmocka_unit_test(whoever_leaves_something_out_has_no_candidates),
+        cmocka_unit_test(reuse_sees_who_takes_a_place),
         cmocka_unit_test(what_was_done_is_counted_for_the_chosen_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,7 +208,7 @@ static void gradients_are_derivatives(void **state) {
     enum { HIDDEN = 5, ROWS = 4 };
     nm_energy *e = make(HIDDEN, 3);
     const size_t count = nm_energy_parameter_count(e);
-    double *p = nm_energy_parameters(e), scratch[2 * HIDDEN];
+    double *p = nm_energy_parameters(e), scratch[3 * HIDDEN];
     double *gradient = calloc(count, sizeof *gradient);
     float rows[ROWS * NM_ENERGY_ROW];
     fill(rows, ROWS, 1, 0.0f);
@@ -361,11 +361,11 @@ static void other_files_are_refused(void **state) {
     const nm_safetensors_item items[] = {
         {.name = "rows.weight", .type = NM_STORED_F32, .rank = 2, .shape = {2, NM_ENERGY_ROW}, .data = values},
         {.name = "rows.bias", .type = NM_STORED_F32, .rank = 1, .shape = {2}, .data = values},
-        {.name = "agents.weight", .type = NM_STORED_F32, .rank = 2, .shape = {2, 2}, .data = values},
+        {.name = "agents.weight", .type = NM_STORED_F32, .rank = 2, .shape = {2, 4}, .data = values},
         {.name = "agents.bias", .type = NM_STORED_F32, .rank = 1, .shape = {2}, .data = values},
         {.name = "output.weight", .type = NM_STORED_F32, .rank = 1, .shape = {2}, .data = values},
         {.name = "scale", .type = NM_STORED_F32, .rank = 1, .shape = {1}, .data = values}};
-    const nm_safetensors_text good[] = {{"nearmiss_energy", "1"},
+    const nm_safetensors_text good[] = {{"nearmiss_energy", "2"},
                                         {"model_hash", "0123456789abcdef"},
                                         {"model", "m"},
                                         {"steps", "1"},
@@ -377,7 +377,7 @@ static void other_files_are_refused(void **state) {
         nm_safetensors_config config = {.metadata = texts, .metadata_count = 5};
         size_t count = 6;
         if (wrong >= 0 && wrong < 5) texts[wrong].key = "nothing";
-        if (wrong == 5) texts[0].value = "2"; // other rows
+        if (wrong == 5) texts[0].value = "1"; // other rows
         if (wrong == 6) texts[1].value = "0123456789abcdeg";
         if (wrong == 7) count = 5;
         if (wrong == 8) texts[3].value = "-1";
