@@ -102,10 +102,26 @@ static nm_status take(const cJSON *item, nm_recipe *r, nm_error *error) {
     return NM_OK;
 }
 
+/// Which of two values would hold is nothing to guess at. A recipe has few keys: those it may have, and one more.
+static nm_status refuse_twice(const cJSON *document, nm_error *error) {
+    enum { MOST = NUMBERS + 8 };
+    const cJSON *seen[MOST], *item;
+    size_t count = 0;
+    cJSON_ArrayForEach(item, document) {
+        for (size_t i = 0; i < count; ++i)
+            if (strcmp(seen[i]->string, item->string) == 0)
+                return NM_ERROR(error, NM_E_FORMAT, "recipe of the model: '%.60s' is there twice", item->string);
+        if (count == MOST) return NM_OK; // some of them there is not: the caller finds it
+        seen[count++] = item;
+    }
+    return NM_OK;
+}
+
 nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *error) {
     cJSON *document = cJSON_ParseWithOpts(json, NULL, 1); // and nothing after it
     nm_status status = NM_OK;
     if (!cJSON_IsObject(document)) status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: no JSON object");
+    if (status == NM_OK) status = refuse_twice(document, error);
     const cJSON *item;
     if (status == NM_OK) {
         cJSON_ArrayForEach(item, document) {

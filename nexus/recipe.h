@@ -19,8 +19,8 @@ typedef struct nm_recipe {
     char name[64];          ///< of the model, for people
 } nm_recipe;
 
-/// Where `json` is silent the values of `recipe` stay; an unknown key, a value of the wrong type or out of range, and a
-/// prior that the encoding has not, are refused by name (NM_E_FORMAT).
+/// Where `json` is silent the values of `recipe` stay; an unknown key, one that is there twice, a value of the wrong
+/// type or out of range, and a prior that the encoding has not, are refused by name (NM_E_FORMAT).
 NM_API nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *error);
 /// The JSON text, the caller's (free); NULL without memory.
 NM_API char *nm_recipe_format(const nm_recipe *recipe);

@@ -136,6 +136,10 @@ static void texts_that_make_no_sense_are_refused_by_name(void **state) {
         {"{\"steps\": 1e16}", "'steps'"},
         {"{\"steps\": 0.5}", "'steps'"},
         {"{\"name\": 5}", "'name'"},
+        {"{\"past\": 3, \"future\": 7, \"past\": 3}", "'past' is there twice"},
+        {"{\"blocks\": 1, \"name\": \"a\", \"blocks\": 2}", "'blocks' is there twice"},
+        {"{\"none\": 1, \"none\": 1}", "'none' is there twice"},
+        {"{\"past\": 3, \"Past\": 3}", "there is no 'Past'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         nm_recipe recipe = odd_recipe();
