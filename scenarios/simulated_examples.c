@@ -93,6 +93,12 @@ void nm_simulated_examples_destroy(nm_simulated_examples *e) {
     free(e);
 }
 
+/// Steps after the current one that an example reads.
+static uint32_t steps_ahead(const nm_simulated_config *c) {
+    const uint32_t parts = c->parts ? c->parts : nm_block_parts(&c->blocks, &c->tokens);
+    return NM_TOKEN_STEPS * (c->blocks.size ? parts * c->blocks.size : c->tokens.future);
+}
+
 /// Drives from spawned traffic to the end of the example's future.
 static nm_status drive(const nm_simulated_examples *e, const variant *v, const nm_rng_key *key, uint32_t current,
                        const nm_scene **out, nm_error *error) {
@@ -111,7 +117,7 @@ static nm_status drive(const nm_simulated_examples *e, const variant *v, const n
     world.seed = spawn.seed;
     world.checks = 0;
     nm_rollout_result result;
-    status = nm_rollout(start, &world, current + NM_TOKEN_STEPS * e->config.tokens.future, 1, &result, error);
+    status = nm_rollout(start, &world, current + steps_ahead(&e->config), 1, &result, error);
     nm_scene_destroy(start);
     *out = status == NM_OK ? result.scene : NULL;
     return status;

@@ -199,6 +199,42 @@ static void a_long_history_is_simulated_first(void **state) {
     nm_simulated_examples_destroy(examples);
 }
 
+/// Tokens of an agent that are logged in the block, and beyond it.
+static void count_logged(const nm_tokens *t, uint32_t size, uint32_t *in_block, uint32_t *beyond) {
+    const uint32_t end = t->config.past + size;
+    for (uint32_t a = 0; a < t->shape.agents; a++) {
+        for (uint32_t k = t->config.past + 1; k < t->shape.steps; k++) {
+            *(k <= end ? in_block : beyond) += t->logged[(size_t)a * t->shape.steps + k];
+        }
+    }
+}
+
+/// As long as the parts need, and not simulated for longer: the last part has its block, and nothing after it.
+static void examples_are_as_long_as_their_parts(void **state) {
+    (void)state;
+    nm_arena *arena = nm_arena_create(0);
+    static const uint32_t cases[][3] = {{1, 7, 7}, {2, 1, 1}, {3, 0, 2}, {2, 5, 5}}; // size, parts, how many come
+    for (int i = 0; i < 4; i++) {
+        nm_simulated_config config = small_config("roundabout");
+        config.blocks.size = cases[i][0];
+        config.parts = cases[i][1];
+        nm_simulated_examples *examples = make(&config);
+        const nm_example_source source = nm_simulated_examples_source(examples);
+        for (uint64_t n = 0; n < 4; n++) {
+            const nm_tokens first = ask(&source, n, arena);
+            const nm_tokens *last = &first;
+            uint32_t parts = 1, in_block = 0, beyond = 0;
+            for (; last->next; last = last->next) parts++;
+            assert_int_equal(parts, cases[i][2]);
+            count_logged(last, config.blocks.size, &in_block, &beyond);
+            assert_true(in_block > 0);
+            assert_int_equal(beyond, 0);
+        }
+        nm_simulated_examples_destroy(examples);
+    }
+    nm_arena_destroy(arena);
+}
+
 static void values_out_of_range_are_named(void **state) {
     (void)state;
     nm_simulated_examples *examples = (nm_simulated_examples *)&examples;
@@ -229,6 +265,7 @@ int main(void) {
         cmocka_unit_test(every_kind_of_map_gives_traffic_on_its_roads),
         cmocka_unit_test(all_kinds_of_maps_come),
         cmocka_unit_test(a_long_history_is_simulated_first),
+        cmocka_unit_test(examples_are_as_long_as_their_parts),
         cmocka_unit_test(values_out_of_range_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
