@@ -9,10 +9,13 @@ struct nm_block_cache {
     nm_model *model;
     nm_recipe recipe;
     uint32_t most_scenes;
-    uint32_t page, pages; ///< rows of a page, which holds what one block leaves; pages there are
-    uint32_t number;      ///< of the block that is set
-    uint32_t scenes;      ///< of it; 0 = none is set
-    int kept;             ///< the block that is set is kept
+    uint32_t page;   ///< rows of a block at most
+    uint32_t room;   ///< kept rows there are: what attention sees of those before, and a page
+    uint32_t end;    ///< of those in use: the block that is set begins there, or, once it is kept, the next one
+    uint32_t number; ///< of the block that is set
+    uint32_t scenes; ///< of it; 0 = none is set
+    int kept;        ///< the block that is set is kept
+    uint32_t *moved; ///< [room] where kept rows move to
     nm_arena *arena;
     nm_pass *pass;
     nm_block_links *links;
@@ -45,7 +48,7 @@ static int allocate(nm_block_cache *c) {
            (c->pose = NM_ARENA_ARRAY(a, float, page * 4)) && (c->ones = NM_ARENA_ARRAY(a, float, page *channels)) &&
            (c->zeros = NM_ARENA_ARRAY(a, float, page)) && (c->v = NM_ARENA_ARRAY(a, float, page *channels)) &&
            (c->scene = NM_ARENA_ARRAY(a, uint32_t, page)) && (c->agent = NM_ARENA_ARRAY(a, uint32_t, page)) &&
-           (c->time = NM_ARENA_ARRAY(a, uint32_t, page)) &&
+           (c->time = NM_ARENA_ARRAY(a, uint32_t, page)) && (c->moved = NM_ARENA_ARRAY(a, uint32_t, c->room)) &&
            (c->context.scratch = NM_ARENA_ARRAY(a, float, page *(channels * 3 + 1)));
 }
 
@@ -56,22 +59,45 @@ static nm_status create_casts(nm_block_cache *c, nm_error *error) {
     return status;
 }
 
+/// Bytes of a kept row in all temporal layers.
+static uint64_t row_bytes(const nm_model *model) {
+    const nm_model_config *m = nm_model_get_config(model);
+    return UINT64_C(2) * m->hidden * nm_dtype_size(nm_model_get_backend(model)->compute) * m->blocks;
+}
+
+/// How many rows there are to be, or why not so many.
+static nm_status size_up(nm_block_cache *c, nm_error *error) {
+    const nm_token_config *t = &c->recipe.tokens;
+    const nm_block_config *blocks = &c->recipe.blocks;
+    const uint64_t strands = (uint64_t)c->most_scenes * t->agents;
+    const uint64_t page = strands * tokens_of_agent(&c->recipe), room = page + strands * blocks->memory;
+    const uint64_t keys = page * (blocks->memory + blocks->size), bytes = room * row_bytes(c->model);
+    const uint64_t map = c->most_scenes * (uint64_t)nm_token_map_rows(t, t->agents);
+    const uint64_t most = keys > map ? keys : map; // of keys there are more than of kept rows
+    if (most >= NM_BATCH_MAX_ROWS)
+        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %u agents at once have %llu rows of keys or maps, %u at most",
+                        c->most_scenes, t->agents, (unsigned long long)most, NM_BATCH_MAX_ROWS - 1);
+    if (bytes > NM_BLOCK_CACHE_MAX_BYTES)
+        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %u agents at once keep %llu bytes of keys, %llu at most",
+                        c->most_scenes, t->agents, (unsigned long long)bytes,
+                        (unsigned long long)NM_BLOCK_CACHE_MAX_BYTES);
+    c->page = (uint32_t)page;
+    c->room = (uint32_t)room;
+    return NM_OK;
+}
+
 static nm_status create_parts(nm_block_cache *c, nm_error *error) {
     const nm_token_config *t = &c->recipe.tokens;
     const nm_model_config *m = nm_model_get_config(c->model);
     const nm_block_config *blocks = &c->recipe.blocks;
-    const uint64_t page = (uint64_t)c->most_scenes * t->agents * tokens_of_agent(&c->recipe);
-    const uint64_t rows = (uint64_t)c->most_scenes * nm_token_map_rows(t, t->agents);
-    c->pages = (blocks->memory + blocks->size - 1) / blocks->size + 1; // those that a block sees, and its own
-    if (page * c->pages >= NM_BATCH_MAX_ROWS || rows >= NM_BATCH_MAX_ROWS)
-        return NM_ERROR(error, NM_E_LIMIT, "%u scenes of %u agents at once are too many", c->most_scenes, t->agents);
-    c->page = (uint32_t)page;
+    const nm_status sized = size_up(c, error);
+    if (sized != NM_OK) return sized;
     c->arena = nm_arena_create(0);
     if (!c->arena || !allocate(c)) return NM_ERROR(error, NM_E_MEMORY, "no memory for %u tokens of blocks", c->page);
     const nm_block_links_config links = {.blocks = *blocks, .strands = c->most_scenes * t->agents, .tokens = c->page};
     nm_link_capacity room = nm_block_links_capacity(&links);
-    room.kept = c->page * c->pages;
-    const nm_batch_capacity capacity = {c->most_scenes, c->page, (uint32_t)rows};
+    room.kept = c->room;
+    const nm_batch_capacity capacity = {c->most_scenes, c->page, c->most_scenes * nm_token_map_rows(t, t->agents)};
     nm_status status = create_casts(c, error);
     if (status == NM_OK) status = nm_block_links_create(&links, &c->links, error);
     if (status == NM_OK) status = nm_pass_create_linked(c->model, &capacity, &room, 0, &c->pass, error);
@@ -119,15 +145,13 @@ void nm_block_cache_destroy(nm_block_cache *c) {
 }
 
 size_t nm_block_cache_bytes(const nm_block_cache *c) {
-    const nm_model_config *m = nm_model_get_config(c->model);
-    const size_t row = 2 * (size_t)m->hidden * nm_dtype_size(nm_model_get_backend(c->model)->compute);
-    return (size_t)c->page * c->pages * row * m->blocks;
+    return (size_t)(c->room * row_bytes(c->model));
 }
 
 void nm_block_cache_forget(nm_block_cache *c) {
     for (uint32_t i = 0; i < c->most_scenes; ++i) nm_block_cast_clear(&c->casts[i]);
     nm_block_links_forget(c->links);
-    c->number = c->scenes = 0;
+    c->number = c->scenes = c->end = 0;
     c->kept = 0;
 }
 
@@ -168,6 +192,11 @@ static void gather(nm_block_cache *c, const nm_tokens *tokens, uint32_t index) {
 static nm_status link_parts(nm_block_cache *c, uint32_t count, nm_error *error) {
     const nm_token_config *t = &c->recipe.tokens;
     nm_block_links_begin(c->links);
+    if (nm_pass_batch(c->pass)->tokens > c->room - c->end) {
+        const uint32_t in_use = c->end;
+        c->end = nm_block_links_pack(c->links, c->number, t->past, in_use, c->moved);
+        nm_pass_pack_kept(c->pass, c->moved, in_use);
+    }
     for (uint32_t i = 0; i < count; ++i) {
         const nm_block_part part = {.scene = i,
                                     .number = c->number,
@@ -175,7 +204,7 @@ static nm_status link_parts(nm_block_cache *c, uint32_t count, nm_error *error) 
                                     .steps = nm_token_count(t),
                                     .role = c->roles + (size_t)i * t->agents,
                                     .strand = i * t->agents,
-                                    .first = c->number % c->pages * c->page};
+                                    .first = c->end};
         nm_block_links_add(c->links, nm_pass_batch(c->pass), &part);
     }
     const nm_pass_links links = nm_block_links_get(c->links);
@@ -234,5 +263,6 @@ nm_status nm_block_cache_keep(nm_block_cache *c, const float *values, nm_error *
                                  .level = c->zeros};
     const nm_status status = c->denoiser.predict(c->denoiser.context, &in, c->v, error);
     c->kept = status == NM_OK;
+    if (c->kept) c->end += batch->tokens;
     return status;
 }

@@ -6,9 +6,10 @@
 /// prediction is what a pass over all parts with the mask of blocks.h says, but for rounding, as nothing that went into
 /// a finished block changes.
 ///
-/// Memory: ceil(blocks.memory / blocks.size) + 1 pages, each with room for past + 1 + blocks.size tokens of every
-/// agent, since anybody may be new in any block: keys and values of every temporal layer (nm_block_cache_bytes). One
-/// thread at a time, that of the model's backend. Memory is sized by the creation; nothing after it allocates.
+/// Memory: keys and values of every temporal layer (nm_block_cache_bytes), for each agent those of blocks.memory
+/// tokens, which is as far as attention sees, and those of a block in the making: past + 1 + blocks.size, since anybody
+/// may be new in it. Blocks leave theirs one after another; when the room is full those that are seen move together.
+/// One thread at a time, that of the model's backend. Memory is sized by the creation; nothing after it allocates.
 #ifndef NM_NEXUS_BLOCK_CACHE_H
 #define NM_NEXUS_BLOCK_CACHE_H
 
@@ -22,9 +23,11 @@ extern "C" {
 
 typedef struct nm_block_cache nm_block_cache;
 
+#define NM_BLOCK_CACHE_MAX_BYTES (UINT64_C(64) << 30) ///< what no machine has room for is refused before it is tried
+
 /// For up to `scenes` scenes of up to recipe->tokens.agents agents side by side. The model is borrowed and outlives it;
 /// after its weights are renewed begin anew. NM_E_ARGUMENT for a recipe without blocks; NM_E_FORMAT for one that is not
-/// the model's; NM_E_LIMIT, NM_E_MEMORY.
+/// the model's; NM_E_LIMIT, with the number, for more than NM_BLOCK_CACHE_MAX_BYTES or too many rows; NM_E_MEMORY.
 NM_API nm_status nm_block_cache_create(nm_model *model, const nm_recipe *recipe, uint32_t scenes,
                                        nm_block_cache **cache, nm_error *error);
 NM_API void nm_block_cache_destroy(nm_block_cache *cache); ///< NULL is fine

@@ -42,8 +42,9 @@ nm_status nm_block_parts_build(const nm_token_map *token_map, const nm_scene *sc
                                const nm_block_config *config, uint32_t most, nm_arena *arena, nm_tokens *tokens,
                                nm_error *error) {
     NM_ASSERT(!request->generate && config->size > 0);
-    nm_status status = nm_tokens_build(token_map, scene, request, arena, tokens, error);
     nm_token_request at = *request;
+    at.present = 1; // who has left is in no block: as a vehicle ahead it would stand in the way of those that are
+    nm_status status = nm_tokens_build(token_map, scene, &at, arena, tokens, error);
     if (status == NM_OK) at.focus = tokens->track[0];
     nm_tokens *last = tokens;
     for (uint32_t i = 1; status == NM_OK && i < most; ++i) {
@@ -163,7 +164,12 @@ static int make_lists(nm_row_lists *lists, size_t groups, size_t rows) {
 
 nm_status nm_block_links_create(const nm_block_links_config *config, nm_block_links **links, nm_error *error) {
     const nm_link_capacity room = nm_block_links_capacity(config);
+    const uint64_t traces = (uint64_t)config->strands * config->blocks.memory;
     *links = NULL;
+    if (room.keys >= NM_BATCH_MAX_ROWS || traces >= NM_BATCH_MAX_ROWS)
+        return NM_ERROR(error, NM_E_LIMIT,
+                        "blocks of %u tokens and %u strands have %u keys and %llu traces: %u at most", config->tokens,
+                        config->strands, room.keys, (unsigned long long)traces, NM_BATCH_MAX_ROWS - 1);
     nm_block_links *l = calloc(1, sizeof *l);
     if (!l) return NM_ERROR(error, NM_E_MEMORY, "out of memory for links between blocks");
     l->config = *config;
@@ -282,6 +288,29 @@ void nm_block_links_add(nm_block_links *l, const nm_batch *batch, const nm_block
         row = r.end;
     }
     l->count = end;
+}
+
+uint32_t nm_block_links_pack(nm_block_links *l, uint32_t number, uint32_t past, uint32_t rows, uint32_t *to) {
+    const uint32_t memory = l->config.blocks.memory;
+    const int64_t start = (int64_t)number * l->config.blocks.size + past;
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < rows; ++row) to[row] = NM_NONE;
+    for (int renumber = 0; renumber < 2; ++renumber) {
+        for (uint32_t s = 0; s < l->config.strands; ++s) {
+            trace *traces = l->traces + (size_t)s * memory;
+            for (uint32_t i = 0; i < memory && i < l->left[s]; ++i) {
+                if (traces[i].place <= start - memory) continue; // and later parts see still less
+                NM_ASSERT(renumber || traces[i].row < rows);
+                if (renumber)
+                    traces[i].row = to[traces[i].row];
+                else
+                    to[traces[i].row] = 0;
+            }
+        }
+        for (uint32_t row = 0; row < rows && !renumber; ++row)
+            if (to[row] != NM_NONE) to[row] = count++;
+    }
+    return count;
 }
 
 nm_pass_links nm_block_links_get(const nm_block_links *l) {

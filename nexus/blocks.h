@@ -113,7 +113,7 @@ typedef struct nm_block_links_config {
     uint32_t strands; ///< over all scenes
     uint32_t tokens;  ///< of a pass at most
 } nm_block_links_config;
-/// NM_E_MEMORY.
+/// NM_E_LIMIT, with the number, for NM_BATCH_MAX_ROWS keys or traces of strands (blocks.memory each); NM_E_MEMORY.
 NM_API nm_status nm_block_links_create(const nm_block_links_config *config, nm_block_links **links, nm_error *error);
 NM_API void nm_block_links_destroy(nm_block_links *links); ///< NULL is fine
 /// What a pass must have room for (nm_link_capacity), without kept rows.
@@ -137,6 +137,15 @@ typedef struct nm_block_part {
 
 /// Adds the lists of a part, and to the past of its strands those of its tokens that come before time T.
 NM_API void nm_block_links_add(nm_block_links *links, const nm_batch *batch, const nm_block_part *part);
+
+/// Makes room among kept rows (nm_pass_pack_kept): those that part `number` or a later one may see are numbered anew
+/// from 0 on, in the order in which they lie. They are at most blocks.memory for each strand.
+///
+/// past    as in nm_block_part
+/// rows    that may be in use
+/// to      [out, rows] their new numbers, none larger than the old one; NM_NONE = nobody sees it any more
+/// returns how many are seen
+NM_API uint32_t nm_block_links_pack(nm_block_links *links, uint32_t number, uint32_t past, uint32_t rows, uint32_t *to);
 
 /// For nm_pass_set_links: lists, times t / T and places, of all parts since nm_block_links_begin.
 NM_API nm_pass_links nm_block_links_get(const nm_block_links *links);

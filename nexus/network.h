@@ -79,6 +79,9 @@ typedef struct nm_pass_links {
 /// Holds for the tokens that are set, until others are. Copied. NM_E_LIMIT for more groups or keys than there is room
 /// for, or rows past the kept ones: there are no links then. A list that contradicts the above is a caller's bug.
 NM_API nm_status nm_pass_set_links(nm_pass *pass, const nm_pass_links *links, nm_error *error);
+/// Moves kept rows to lower numbers: row n < rows to row to[n] <= n, in ascending order; UINT32_MAX = it is not needed
+/// any more. Links are to be set anew.
+NM_API void nm_pass_pack_kept(nm_pass *pass, const uint32_t *to, uint32_t rows);
 NM_API const nm_batch *nm_pass_batch(const nm_pass *pass);
 NM_API const nm_model *nm_pass_model(const nm_pass *pass);
 

@@ -97,6 +97,32 @@ static void upload_lists(nm_pass *p, const nm_row_lists *lists, const uint32_t *
     ops->upload_u32(p->backend, lists->rows, lists->offsets[lists->count], (uint32_t *)(uintptr_t)rows);
 }
 
+/// Rows [from, from + count) to `to` < from. An operation reads all that it writes, so pieces that do not overlap.
+static void move_rows(nm_pass *p, uint32_t from, uint32_t to, uint32_t count) {
+    const uint32_t most = from - to;
+    for (uint32_t done = 0; done < count; done += most) {
+        const uint32_t piece = count - done < most ? count - done : most;
+        for (uint32_t i = 0; i < p->model->config.blocks; ++i)
+            p->backend->ops->convert(p->backend, nm_tensor_rows(p->links.kept[i], from + done, piece),
+                                     nm_tensor_rows(p->links.kept[i], to + done, piece));
+    }
+}
+
+void nm_pass_pack_kept(nm_pass *p, const uint32_t *to, uint32_t rows) {
+    NM_ASSERT(p->links.kept && rows <= p->links.capacity.kept);
+    nm_pass_forget_recording(p);
+    p->links.set = 0;
+    for (uint32_t row = 0; row < rows;) {
+        uint32_t end = row + 1;
+        if (to[row] != UINT32_MAX) {
+            while (end < rows && to[end] != UINT32_MAX && to[end] == to[row] + (end - row)) ++end;
+            NM_ASSERT(to[row] <= row);
+            if (to[row] < row) move_rows(p, row, to[row], end - row);
+        }
+        row = end;
+    }
+}
+
 nm_status nm_pass_set_links(nm_pass *p, const nm_pass_links *links, nm_error *error) {
     nm_link_acts *l = &p->links;
     nm_pass_forget_recording(p);

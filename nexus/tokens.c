@@ -159,8 +159,10 @@ static uint32_t last_seen(const nm_scene *scene, uint32_t track, uint32_t first,
 }
 
 /// Steps of all tracks in the window; NM_NONE for those that take no part.
-static uint32_t find_present(const nm_scene *scene, const nm_token_config *config, uint32_t current, uint32_t *seen) {
-    uint32_t first = nm_token_window_first(config, current), count = 0;
+static uint32_t find_present(const nm_scene *scene, const nm_token_config *config, const nm_token_request *request,
+                             uint32_t *seen) {
+    const uint32_t current = request->current_step;
+    uint32_t first = request->present ? current : nm_token_window_first(config, current), count = 0;
     for (uint32_t i = 0; i < scene->track_count; i++) {
         seen[i] = last_seen(scene, i, first, current);
         count += seen[i] != NM_NONE;
@@ -396,7 +398,7 @@ static nm_status take_agents(const nm_scene *scene, const nm_token_request *requ
     uint32_t ego = NM_NONE;
     if (!tokens->track || !tokens->agent_id || !tokens->frame || !seen || !keys)
         status = no_memory(error);
-    else if (!find_present(scene, &tokens->config, request->current_step, seen))
+    else if (!find_present(scene, &tokens->config, request, seen))
         status =
             NM_ERROR(error, NM_E_NOT_FOUND, "no agent has a state in the history up to step %u", request->current_step);
     else

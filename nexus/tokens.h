@@ -268,6 +268,7 @@ typedef struct nm_token_request {
     const nm_token_bound *bounds; ///< [bound_count] with paths: agents whose way is known so instead; default none
     uint32_t bound_count;
     int generate; ///< 1 = future tokens are valid whether logged or not; 0 = only logged ones
+    int present;  ///< 1 = who has no state at the current step takes no part, as if it had never been; default 0
 } nm_token_request;
 NM_API nm_token_request nm_token_request_default(const nm_scene *scene); ///< the scene's current step and ego; 0
 
@@ -283,7 +284,8 @@ NM_API nm_token_request nm_token_request_default(const nm_scene *scene); ///< th
 /// arena  receives everything and is left with nothing else; the caller resets it between scenes or batches, and
 ///        when its memory has grown to what a scene takes, nothing is allocated any more
 /// Refuses: a time step that is not 0.1 s (nm_scene_resample), a current step or focus that is not there, a token map
-/// of another map (NM_E_ARGUMENT); a focus without a state in the window, a window without any agent (NM_E_NOT_FOUND);
+/// of another map (NM_E_ARGUMENT); a focus without a state in the window, a window without any agent (NM_E_NOT_FOUND;
+/// with request->present the window is the current step);
 /// NM_E_MEMORY. `tokens` is then not to be used. O(tracks + pieces + tokens + rows); AGENT: and agents^2, for who is
 /// ahead of whom.
 NM_API nm_status nm_tokens_build(const nm_token_map *token_map, const nm_scene *scene, const nm_token_request *request,

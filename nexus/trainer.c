@@ -57,6 +57,12 @@ nm_status nm_trainer_config_check(const nm_trainer_config *c, nm_error *error) {
                         c->blocks.size, c->blocks.memory);
     if (c->blocks.size && (c->parts < 1 || c->parts > 1024))
         return NM_ERROR(error, NM_E_ARGUMENT, "parts is %u, not in 1..1024", c->parts);
+    const uint64_t keys = (uint64_t)c->scenes * c->max_tokens * (c->blocks.memory + c->blocks.size);
+    if (c->blocks.size && keys >= NM_BATCH_MAX_ROWS)
+        return NM_ERROR(
+            error, NM_E_ARGUMENT,
+            "blocks in a pass of %u scenes with %u tokens each see %llu keys, over %u: fewer scenes, or parts",
+            c->scenes, c->max_tokens, (unsigned long long)keys, NM_BATCH_MAX_ROWS - 1);
     if (c->steps < 1) return NM_ERROR(error, NM_E_ARGUMENT, "steps is 0");
     return nm_noise_mask_config_check(&c->mask, error);
 }

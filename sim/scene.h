@@ -202,6 +202,7 @@ NM_API nm_status nm_scene_builder_build(nm_scene_builder *builder, const nm_scen
 
 #define NM_SCENE_MAX_STEPS 100000u
 #define NM_SCENE_MAX_TRACKS 4000000u
+#define NM_SCENE_MAX_STATES 100000000u ///< tracks times steps: 2.5 GB
 #define NM_SCENE_MAX_DISTANCE 1e7 ///< m from the map's origin, along each axis
 #define NM_SCENE_MAX_SPEED 1e5    ///< m/s, along each axis
 

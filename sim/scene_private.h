@@ -29,7 +29,6 @@ typedef struct nm_scene_shape {
 /// would be absurd: more than NM_SCENE_MAX_STATES cells.
 nm_status nm_scene_allocate(const nm_scene_shape *shape, const nm_map *map, nm_scene **scene, char **text,
                             nm_error *error);
-#define NM_SCENE_MAX_STATES 100000000u // 2.5 GB
 /// Scenes of more cells than NM_SCENE_LARGE must have a state in every NM_SCENE_SPARSE cells: a few bytes of input can
 /// not make gigabytes.
 #define NM_SCENE_LARGE 16777216u

@@ -3,7 +3,7 @@
 #include "nexus/block_generator.h"
 #include "tokens_support.h"
 
-enum { PAST = 2, FUTURE = 6, AGENTS = 5, BLOCKS = 6 };
+enum { PAST = 2, FUTURE = 6, AGENTS = 5, BLOCKS = 9 };
 
 typedef struct world {
     nm_backend *backend;
@@ -363,7 +363,7 @@ static void misuse_is_refused(void **state) {
     assert_int_equal(nm_block_cache_create(w.model, &other, 1, &cache, &error), NM_E_ARGUMENT);
     assert_int_equal(nm_block_cache_create(w.model, &w.recipe, 0, &cache, &error), NM_E_ARGUMENT);
     assert_int_equal(nm_block_cache_create(w.model, &w.recipe, 2, &cache, &error), NM_OK);
-    assert_int_equal(nm_block_cache_bytes(cache), 2 * AGENTS * (PAST + 1 + 2) * 3 * 2 * 2 * 32 * 4);
+    assert_int_equal(nm_block_cache_bytes(cache), 2 * AGENTS * (PAST + 1 + 2 + 4) * 2 * 2 * 32 * 4);
     nm_tokens *tokens = tokens_at(&w, 0);
     const nm_tokens *many[] = {tokens, tokens, tokens};
     assert_int_equal(nm_block_cache_set(cache, many, 3, &error), NM_E_LIMIT);
@@ -386,6 +386,22 @@ static void misuse_is_refused(void **state) {
     close_world(&w);
 }
 
+/// What no machine has room for is refused by its number, before it is tried.
+static void too_many_agents_are_refused(void **state) {
+    (void)state;
+    nm_error error;
+    world w = open_world(2, 4, NM_F32);
+    nm_block_cache *cache;
+    w.recipe.tokens.agents = 4000; // 9 rows each in 4096 scenes, of 512 bytes
+    assert_int_equal(nm_block_cache_create(w.model, &w.recipe, 4096, &cache, &error), NM_E_LIMIT);
+    assert_non_null(strstr(error.message, "75497472000 bytes"));
+    assert_null(cache);
+    w.recipe.tokens.agents = 65536;
+    assert_int_equal(nm_block_cache_create(w.model, &w.recipe, 4096, &cache, &error), NM_E_LIMIT);
+    assert_non_null(strstr(error.message, "8053063680 rows"));
+    close_world(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_is_what_a_pass_over_everything_says),
@@ -394,6 +410,7 @@ int main(void) {
         cmocka_unit_test(what_is_given_stays),
         cmocka_unit_test(a_block_has_no_candidates),
         cmocka_unit_test(misuse_is_refused),
+        cmocka_unit_test(too_many_agents_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
