@@ -140,6 +140,7 @@ static void add_task(score_run *run, nm_task_kind task) {
         if (!goal) add_baseline(run, task, NM_BASELINE_IDM);
     }
     for (uint32_t m = 0; m < run->models.count; ++m) {
+        if (goal && run->models.model[m].recipe.blocks.size) continue; // the report says so
         for (uint32_t s = 0; s < run->models.sampling.schedules; ++s) {
             nm_score_row row = {.task = task, .model = (int)m, .schedule = s};
             char schedule[48];
@@ -152,9 +153,29 @@ static void add_task(score_run *run, nm_task_kind task) {
     }
 }
 
+/// What a model that writes block by block can not be asked for is refused before anything is sampled.
+static nm_status check_blocks(const score_run *run, nm_error *error) {
+    const int goal = strcmp(run->options.task, "goal") == 0;
+    for (uint32_t m = 0; m < run->models.count; ++m) {
+        const nm_score_model *model = &run->models.model[m];
+        if (!model->recipe.blocks.size) continue;
+        if (goal)
+            return NM_ERROR(error, NM_E_ARGUMENT,
+                            "'%s' was trained on blocks of %u tokens: a goal lies beyond the one in the making, and it "
+                            "knows none; --task free",
+                            model->name, model->recipe.blocks.size);
+        for (uint32_t s = 0; s < run->models.sampling.schedules; ++s)
+            if (run->models.sampling.feedback[s])
+                return NM_ERROR(error, NM_E_ARGUMENT, "'%s' was trained on blocks: its futures take no +feedback",
+                                model->name);
+    }
+    return NM_OK;
+}
+
 static nm_status make_rows(score_run *run, nm_error *error) {
     if (strcmp(run->options.task, "goal") != 0) add_task(run, NM_TASK_FREE);
     if (strcmp(run->options.task, "free") != 0) add_task(run, NM_TASK_GOAL);
+    run->report.goals = strcmp(run->options.task, "free") != 0;
     run->report.results = run->results;
     for (size_t i = 0; i < run->report.count; ++i) {
         nm_score_result *r = &run->results[i];
@@ -296,6 +317,7 @@ static nm_status score(score_run *run, const char *const *paths, uint32_t count,
     }
     if (status == NM_OK)
         status = nm_score_models_open(found, count, sampling, run->common, precision, &run->models, error);
+    if (status == NM_OK) status = check_blocks(run, error);
     if (status == NM_OK) status = open_scenes(run, error);
     if (status == NM_OK) status = make_rows(run, error);
     if (status == NM_OK) status = score_scenes(run, error);
@@ -372,8 +394,8 @@ static size_t fill_options(score_options *o, nm_option *to) {
         {"limit", NM_OPTION_INTEGER, &o->limit, "N", "at most so many scenes, 0 = all (default 0)", 0, 1e9},
         {"history", NM_OPTION_REAL, &o->history, "S",
          "s of the recording that are given (default 2); -1 = each scene's own current step", -1, 1e4},
-        {"task", NM_OPTION_TEXT, &o->task, "NAME", "free, goal (each agent's last state is given) or both (default)", 0,
-         0},
+        {"task", NM_OPTION_TEXT, &o->task, "NAME",
+         "free, goal (each agent's last state is given) or both (default; models trained on blocks: free)", 0, 0},
         {"agents", NM_OPTION_TEXT, &o->agents, "NAME", "all (default) or vehicles are scored", 0, 0},
         {"groups", NM_OPTION_TEXT, &o->groups, "NAME",
          "scenes count as one for intervals that repeat each other's motion (default), or are of one place", 0, 0},

@@ -218,6 +218,10 @@ static void print_candidates(const nm_score_report *report) {
     if (isfinite(effective)) printf("; %.2f effective by their weights", effective);
 }
 
+static int has_no_goals(const nm_score_report *report, uint32_t model) {
+    return report->goals && report->models->model[model].recipe.blocks.size > 0;
+}
+
 int nm_score_print(const nm_command *command, const nm_score_report *report) {
     printf("%s: %llu scenes in %u independent groups, %llu agents; ", report->data, (unsigned long long)report->scenes,
            report->groups, (unsigned long long)report->agents);
@@ -233,6 +237,10 @@ int nm_score_print(const nm_command *command, const nm_score_report *report) {
     print_stability(report);
     print_realism(report);
     print_reuse(report);
+    for (uint32_t m = 0; m < report->models->count; ++m)
+        if (has_no_goals(report, m))
+            printf("\n%s was trained on blocks: it knows no goals, and has no row at that task\n",
+                   report->models->model[m].name);
     return nm_cli_finish(command);
 }
 
@@ -339,6 +347,9 @@ int nm_score_print_json(const nm_command *command, const nm_score_report *report
     nm_json_integer(document, "agents", report->agents);
     nm_json_integer(document, "without_realism", report->no_realism);
     nm_json_number(document, "history_s", report->history);
+    cJSON *without = cJSON_AddArrayToObject(document, "without_goals");
+    for (uint32_t m = 0; m < report->models->count; ++m)
+        if (has_no_goals(report, m)) cJSON_AddItemToArray(without, cJSON_CreateString(report->models->model[m].name));
     cJSON *rows = cJSON_AddArrayToObject(document, "rows");
     for (size_t i = 0; i < report->count; ++i) cJSON_AddItemToArray(rows, row_json(report, &report->results[i]));
     return nm_cli_print_json(command, document);

@@ -26,6 +26,7 @@ typedef struct nm_score_report {
     uint32_t groups;
     double history; ///< s; -1 = each scene's own
     const nm_score_models *models;
+    int goals; ///< 1 = goals are among the tasks: models that were trained on blocks have no row there
     nm_score_result *results;
     size_t count;
 } nm_score_report;
