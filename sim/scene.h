@@ -203,8 +203,8 @@ NM_API nm_status nm_scene_builder_build(nm_scene_builder *builder, const nm_scen
 #define NM_SCENE_MAX_STEPS 100000u
 #define NM_SCENE_MAX_TRACKS 4000000u
 #define NM_SCENE_MAX_STATES 100000000u ///< tracks times steps: 2.5 GB
-#define NM_SCENE_MAX_DISTANCE 1e7 ///< m from the map's origin, along each axis
-#define NM_SCENE_MAX_SPEED 1e5    ///< m/s, along each axis
+#define NM_SCENE_MAX_DISTANCE 1e7      ///< m from the map's origin, along each axis
+#define NM_SCENE_MAX_SPEED 1e5         ///< m/s, along each axis
 
 /// The same scene at time step `dt` (linear positions, shortest-arc headings, velocities by linear interpolation; valid
 /// only between two valid neighbours). NM_OK with a copy when dt is the scene's own. Step numbers of goals, problems
