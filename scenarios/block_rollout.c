@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "scenarios/future_guidance.h"
 #include "scenarios/future_tokens.h"
+#include "sim/math.h"
 
 /// A scene that grows: what tokens are built from, with arrays of its own for all steps there will be.
 typedef struct rolling {
@@ -36,8 +37,10 @@ static nm_status no_memory(nm_error *error) {
 }
 
 nm_block_rollout_config nm_block_rollout_config_default(void) {
-    return (nm_block_rollout_config){
-        .generator = nm_future_generator_default(), .agents = 160, .guidance = nm_future_guidance_default()};
+    return (nm_block_rollout_config){.generator = nm_future_generator_default(),
+                                     .agents = 160,
+                                     .guidance = nm_future_guidance_default(),
+                                     .standstill = NM_BLOCK_STANDSTILL};
 }
 
 nm_status nm_block_rollout_create(nm_model *model, const nm_recipe *recipe, const nm_block_rollout_config *config,
@@ -48,6 +51,7 @@ nm_status nm_block_rollout_create(nm_model *model, const nm_recipe *recipe, cons
     nm_block_rollout *r = calloc(1, sizeof *r);
     if (!r) return no_memory(error);
     const uint32_t scenes = config->generator.scenes;
+    NM_ASSERT(config->standstill >= 0.0f);
     r->config = *config;
     r->recipe = nm_future_recipe(recipe, config->agents);
     r->keep = calloc(scenes + 1u, sizeof *r->keep);
@@ -58,7 +62,8 @@ nm_status nm_block_rollout_create(nm_model *model, const nm_recipe *recipe, cons
     r->of_block = nm_arena_create(0);
     nm_status status =
         r->keep && r->rolling && r->batch && r->builder && r->arena && r->of_block ? NM_OK : no_memory(error);
-    for (uint32_t i = 0; status == NM_OK && i < scenes; ++i) r->keep[i].config = r->recipe.tokens;
+    for (uint32_t i = 0; status == NM_OK && i < scenes; ++i)
+        r->keep[i] = (nm_future_tokens){.config = r->recipe.tokens, .present = 1};
     if (status == NM_OK)
         status = nm_block_generator_create(model, &r->recipe, &config->generator, &r->generator, error);
     if (status == NM_OK)
@@ -165,33 +170,94 @@ static int usable(const nm_state *s) {
            fabs((double)s->vx) <= NM_SCENE_MAX_SPEED && fabs((double)s->vy) <= NM_SCENE_MAX_SPEED;
 }
 
-/// The block that was sampled becomes states, and its values those of these states: what later blocks are to see is
-/// what recordings would show. Who drives off the map is gone.
-static nm_status live(nm_block_rollout *r, rolling *to, uint32_t current, nm_error *error) {
-    const nm_tokens *t = &to->tokens;
-    const uint32_t steps = t->shape.steps, past = t->config.past;
-    const size_t channels = nm_token_channels(&t->config);
-    if (t->shape.agents == 0) return NM_OK;
+/// Half a second of a vehicle from the state `before` on: who would roll back from standing goes on standing.
+static void hold(const nm_block_rollout *r, const nm_state *before, nm_state *states) {
+    const float most = r->config.standstill;
+    float sine, cosine;
+    nm_sincosf(before->heading, &sine, &cosine);
+    const float speed = before->vx * cosine + before->vy * sine;
+    const nm_state *last = &states[NM_TOKEN_STEPS - 1];
+    const float way = (last->x - before->x) * cosine + (last->y - before->y) * sine;
+    if (fabsf(speed) > most || !(way < 0.0f) || way < -0.5f * most) return;
+    for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
+        states[i] = *before;
+        states[i].vx = states[i].vy = 0.0f;
+    }
+}
+
+/// All that vehicles would roll back, from the end of the scene until now on.
+static void hold_block(const nm_block_rollout *r, const rolling *from, nm_block_happening *block) {
+    const nm_tokens *t = &from->tokens;
+    for (uint32_t a = 0; a < t->shape.agents && r->config.standstill > 0.0f; ++a) {
+        nm_state before;
+        if (!nm_agent_type_vehicle((nm_agent_type)from->view.tracks[t->track[a]].type) ||
+            !nm_scene_get_state(&from->view, t->track[a], block->first - 1, &before))
+            continue;
+        for (uint32_t i = 0; i < block->steps; i += NM_TOKEN_STEPS) {
+            nm_state *states = block->states + (size_t)a * block->steps + i;
+            hold(r, &before, states);
+            before = states[NM_TOKEN_STEPS - 1];
+        }
+    }
+}
+
+/// The block as states. Who drives off the map is gone.
+static nm_status decode_block(nm_block_rollout *r, const rolling *from, nm_block_happening *out, nm_error *error) {
+    const nm_tokens *t = &from->tokens;
+    const uint32_t steps = t->shape.steps, first = t->config.past + 1;
+    const size_t channels = nm_token_channels(&t->config), states = (size_t)t->shape.agents * out->steps;
     uint8_t *present = NM_ARENA_ARRAY(r->of_block, uint8_t, (size_t)t->shape.agents * steps);
-    if (!present) return no_memory(error);
-    nm_future_present(&to->view, t, to->values, present);
+    out->states = nm_arena_calloc(r->of_block, states, sizeof *out->states, 64);
+    out->present = nm_arena_calloc(r->of_block, states, 1, 64);
+    if (!present || !out->states || !out->present) return no_memory(error);
+    nm_future_present(&from->view, t, from->values, present);
     for (uint32_t a = 0; a < t->shape.agents; ++a) {
-        for (uint32_t k = past + 1; k <= past + r->recipe.blocks.size; ++k) {
-            const size_t at = (size_t)a * steps + k;
-            nm_state states[NM_TOKEN_STEPS];
-            if (!present[at]) continue;
-            nm_token_decode(&t->config, nm_tokens_frame(t, a), to->values + at * channels, states);
-            const uint32_t first = current + NM_TOKEN_STEPS * (k - past - 1) + 1;
-            for (uint32_t i = 0; i < NM_TOKEN_STEPS; ++i) {
-                if (!usable(&states[i]))
-                    return NM_ERROR(error, NM_E_NUMERIC, "track %u would be at (%g, %g) at step %u", t->track[a],
-                                    (double)states[i].x, (double)states[i].y, first + i);
-                write_state(to, t->track[a], first + i, current, &states[i]);
-            }
-            nm_token_encode(&t->config, nm_tokens_frame(t, a), states, to->values + at * channels);
+        for (uint32_t k = 0; k < r->recipe.blocks.size; ++k) {
+            const size_t at = (size_t)a * steps + first + k;
+            const size_t to = (size_t)a * out->steps + (size_t)k * NM_TOKEN_STEPS;
+            if (!t->valid[at]) continue;
+            nm_token_decode(&t->config, nm_tokens_frame(t, a), from->values + at * channels, out->states + to);
+            memset(out->present + to, present[at], NM_TOKEN_STEPS);
         }
     }
     return NM_OK;
+}
+
+/// States that happened join the scene, and tokens that have all of theirs are those of these states.
+static nm_status write_block(rolling *to, const nm_block_happening *block, nm_error *error) {
+    const nm_tokens *t = &to->tokens;
+    const uint32_t steps = t->shape.steps, channels = nm_token_channels(&t->config);
+    for (uint32_t a = 0; a < t->shape.agents; ++a) {
+        const nm_state *states = block->states + (size_t)a * block->steps;
+        const uint8_t *present = block->present + (size_t)a * block->steps;
+        for (uint32_t i = 0; i < block->steps; ++i) {
+            if (!present[i]) continue;
+            if (!usable(&states[i]))
+                return NM_ERROR(error, NM_E_NUMERIC, "track %u would be at (%g, %g) at step %u", t->track[a],
+                                (double)states[i].x, (double)states[i].y, block->first + i);
+            write_state(to, t->track[a], block->first + i, block->first - 1, &states[i]);
+        }
+        for (uint32_t k = 0; k < block->steps / NM_TOKEN_STEPS; ++k) {
+            const size_t at = (size_t)a * steps + t->config.past + 1 + k;
+            if (memchr(present + (size_t)k * NM_TOKEN_STEPS, 0, NM_TOKEN_STEPS)) continue;
+            nm_token_encode(&t->config, nm_tokens_frame(t, a), states + (size_t)k * NM_TOKEN_STEPS,
+                            to->values + at * channels);
+        }
+    }
+    return NM_OK;
+}
+
+/// The block that was sampled becomes states, and its values those of these states: what later blocks are to see is
+/// what recordings would show.
+static nm_status live(nm_block_rollout *r, const nm_block_request *request, rolling *to, uint32_t current,
+                      nm_error *error) {
+    nm_block_happening block = {
+        .tokens = &to->tokens, .first = current + 1, .steps = NM_TOKEN_STEPS * r->recipe.blocks.size};
+    if (to->tokens.shape.agents == 0 && !request->happen) return NM_OK;
+    nm_status status = decode_block(r, to, &block, error);
+    if (status == NM_OK) hold_block(r, to, &block);
+    if (status == NM_OK && request->happen) status = request->happen(request->happen_context, &block, error);
+    return status == NM_OK ? write_block(to, &block, error) : status;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -215,15 +281,16 @@ static nm_status set_guidance(nm_block_rollout *r, uint32_t count, nm_error *err
     return nm_future_guidance_set(r->guidance, scenes, tokens, count, NULL, r->of_block, error);
 }
 
-/// Tokens of all scenes `done` steps after their current ones.
+/// Tokens of all scenes `done` steps after their current ones. Only who is there takes part: those who have left would
+/// take places of agents that drive, which were gone for good then. So those who have a place keep it, as nobody comes.
 static nm_status build(nm_block_rollout *r, const nm_block_request *requests, uint32_t count, uint32_t done,
                        nm_error *error) {
     nm_arena_reset(r->of_block);
     nm_status status = NM_OK;
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
         rolling *to = &r->rolling[i];
-        status = nm_future_tokens_build(&r->keep[i], &to->view, requests[i].current_step + done, NM_TASK_FREE, NULL,
-                                        r->of_block, &to->tokens, error);
+        status = nm_future_tokens_build(&r->keep[i], &to->view, requests[i].current_step + done, NM_TASK_FREE,
+                                        requests[i].bound, r->of_block, &to->tokens, error);
         if (status == NM_E_NOT_FOUND) { // everybody has left: the rest of the scene is empty
             to->tokens = (nm_tokens){.config = r->recipe.tokens, .current_step = requests[i].current_step + done};
             to->tokens.shape.steps = nm_token_count(&r->recipe.tokens);
@@ -250,7 +317,7 @@ static nm_status roll(nm_block_rollout *r, const nm_block_request *requests, uin
     const float **values = NM_ARENA_ARRAY(r->of_block, const float *, count);
     if (status == NM_OK && !values) status = no_memory(error);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
-        status = live(r, &r->rolling[i], requests[i].current_step + done, error);
+        status = live(r, &requests[i], &r->rolling[i], requests[i].current_step + done, error);
         values[i] = r->rolling[i].values;
     }
     const double again = nm_clock();
@@ -321,9 +388,38 @@ static nm_status make_scene(nm_block_rollout *r, const rolling *from, const nm_b
     return status == NM_OK ? nm_scene_builder_build(r->builder, out, error) : status;
 }
 
+static uint64_t block_steps(const nm_recipe *recipe, uint32_t steps) {
+    const uint64_t length = NM_TOKEN_STEPS * recipe->blocks.size;
+    return (steps + length - 1) / length * length;
+}
+
+nm_status nm_block_rollout_check_steps(const nm_recipe *recipe, uint32_t steps, nm_error *error) {
+    const uint64_t all = block_steps(recipe, steps), frames = all / NM_TOKEN_STEPS + recipe->tokens.past + 1;
+    NM_ASSERT(recipe->blocks.size > 0);
+    if (all >= NM_SCENE_MAX_STEPS)
+        return NM_ERROR(error, NM_E_LIMIT, "%u steps are to come: a scene has at most %u", steps, NM_SCENE_MAX_STEPS);
+    if (frames > NM_NOISE_MAX_FRAME)
+        return NM_ERROR(error, NM_E_LIMIT, "%u steps are more than noise can tell apart", steps);
+    return NM_OK;
+}
+
+/// The scene as it will be must be one that a builder takes.
+static nm_status check_length(const nm_block_rollout *r, const nm_block_request *request, uint32_t steps,
+                              nm_error *error) {
+    const uint64_t all = request->current_step + 1 + block_steps(&r->recipe, steps);
+    if (all > NM_SCENE_MAX_STEPS)
+        return NM_ERROR(error, NM_E_LIMIT, "%u steps after step %u: a scene has at most %u", steps,
+                        request->current_step, NM_SCENE_MAX_STEPS);
+    if (all * request->scene->track_count > NM_SCENE_MAX_STATES)
+        return NM_ERROR(error, NM_E_LIMIT, "%u tracks over %llu steps are more than %u states",
+                        request->scene->track_count, (unsigned long long)all, NM_SCENE_MAX_STATES);
+    return NM_OK;
+}
+
 nm_status nm_block_rollout_run(nm_block_rollout *r, const nm_block_request *requests, uint32_t count, uint32_t steps,
                                const nm_scene **out, nm_block_cost *cost, nm_error *error) {
-    const uint32_t length = NM_TOKEN_STEPS * r->recipe.blocks.size, blocks = (steps + length - 1) / length;
+    const uint32_t length = NM_TOKEN_STEPS * r->recipe.blocks.size;
+    const uint32_t blocks = (uint32_t)(block_steps(&r->recipe, steps) / length);
     const uint64_t passes = nm_block_generator_passes(r->generator);
     nm_block_cost spent = {0};
     const double start = nm_clock();
@@ -331,11 +427,11 @@ nm_status nm_block_rollout_run(nm_block_rollout *r, const nm_block_request *requ
     for (uint32_t i = 0; i < count; ++i) out[i] = NULL;
     if (count > r->config.generator.scenes)
         return NM_ERROR(error, NM_E_LIMIT, "%u rollouts at once, not %u", count, r->config.generator.scenes);
-    if ((uint64_t)blocks * r->recipe.blocks.size + r->recipe.tokens.past + 1 > NM_NOISE_MAX_FRAME)
-        return NM_ERROR(error, NM_E_LIMIT, "%u steps are more than noise can tell apart", steps);
+    nm_status status = nm_block_rollout_check_steps(&r->recipe, steps, error);
+    for (uint32_t i = 0; status == NM_OK && i < count; ++i) status = check_length(r, &requests[i], steps, error);
+    if (status != NM_OK) return status;
     nm_arena_reset(r->arena);
     nm_block_generator_forget(r->generator);
-    nm_status status = NM_OK;
     for (uint32_t i = 0; status == NM_OK && i < count; ++i)
         status = begin(r, &requests[i], requests[i].current_step + 1 + blocks * length, &r->rolling[i], error);
     for (uint32_t b = 0; status == NM_OK && count && b < blocks; ++b)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "sim/math.h"
 
 nm_recipe nm_future_recipe(const nm_recipe *recipe, uint32_t agents) {
     nm_recipe wide = *recipe;
@@ -66,6 +67,7 @@ nm_status nm_future_tokens_build(nm_future_tokens *keep, const nm_scene *scene, 
     nm_token_request request = nm_token_request_default(scene);
     request.current_step = current_step;
     request.generate = 1;
+    request.present = keep->present;
     request.routes = task == NM_TASK_GOAL ? 1.0f : 0.0f; // where to is known
     request.bounds = bound;
     request.bound_count = bound ? 1 : 0;
@@ -80,9 +82,13 @@ nm_status nm_future_tokens_build(nm_future_tokens *keep, const nm_scene *scene, 
 #define END_RADIUS 30.0f // m, that an agent goes in half a second at most
 #define END_ASIDE 4.0f   // m beside the drawn-out lane
 
-/// 1 when a place lies beyond the end of a road that nothing is known of: there the map ends.
-static int beyond_the_map(const nm_map *map, const nm_state *at) {
-    const nm_frenet on = nm_map_match(map, at->x, at->y, at->heading, END_RADIUS, NM_LANE_MASK_VEHICLE);
+/// 1 when the front of a vehicle lies beyond the end of a road that nothing is known of: there the map ends. While its
+/// middle were still on it, its front would be off the road.
+static int beyond_the_map(const nm_map *map, const nm_state *at, float length) {
+    float sine, cosine;
+    nm_sincosf(at->heading, &sine, &cosine);
+    const nm_frenet on = nm_map_match(map, at->x + 0.5f * length * cosine, at->y + 0.5f * length * sine, at->heading,
+                                      END_RADIUS, NM_LANE_MASK_VEHICLE);
     return on.lane != NM_NONE && on.beyond > 0.0f && fabsf(on.d) < END_ASIDE &&
            map->lanes[on.lane].successors.count == 0;
 }
@@ -94,6 +100,7 @@ void nm_future_present(const nm_scene *scene, const nm_tokens *tokens, const flo
     memcpy(present, tokens->valid, (size_t)tokens->shape.agents * steps);
     for (uint32_t a = 0; a < tokens->shape.agents; ++a) {
         const uint8_t type = scene->tracks[tokens->track[a]].type;
+        const float length = scene->tracks[tokens->track[a]].length;
         int gone = 0;
         for (uint32_t t = config->past + 1; t < steps && nm_agent_type_vehicle((nm_agent_type)type); ++t) {
             const size_t at = (size_t)a * steps + t;
@@ -101,7 +108,7 @@ void nm_future_present(const nm_scene *scene, const nm_tokens *tokens, const flo
             if (!present[at]) continue;
             if (!gone) {
                 nm_token_decode(config, nm_tokens_frame(tokens, a), values + at * channels, states);
-                gone = beyond_the_map(scene->map, &states[last]);
+                gone = beyond_the_map(scene->map, &states[last], length);
             }
             if (gone) present[at] = 0;
         }

@@ -9,9 +9,10 @@
 /// takes part, the nearest to the ego first where there are too many.
 nm_recipe nm_future_recipe(const nm_recipe *recipe, uint32_t agents);
 
-/// What building tokens keeps between scenes: the map cut last. Zero it but for `config`.
+/// What building tokens keeps between scenes: the map cut last. Zero it but for `config` and `present`.
 typedef struct nm_future_tokens {
     nm_token_config config;
+    int present; ///< as nm_token_request
     nm_token_map *map;
     uint64_t map_hash;
 } nm_future_tokens;
@@ -25,8 +26,8 @@ nm_status nm_future_tokens_build(nm_future_tokens *keep, const nm_scene *scene, 
                                  nm_task_kind task, const nm_token_bound *bound, nm_arena *arena, nm_tokens *tokens,
                                  nm_error *error);
 
-/// Which tokens are in a generated scene: the valid ones, but vehicles that drive off the end of the map are gone from
-/// then on. values [A][T][C]; present [out, A x T]
+/// Which tokens are in a generated scene: the valid ones, but vehicles whose front gets beyond the end of the map are
+/// gone from then on. values [A][T][C]; present [out, A x T]
 void nm_future_present(const nm_scene *scene, const nm_tokens *tokens, const float *values, uint8_t *present);
 
 /// Keys the noise of one of a scene's futures: another one for each seed, of 64 bits, and sample.

@@ -31,6 +31,7 @@ static nm_status create_sampler(nm_model_futures *f, nm_model *model, const nm_r
     const nm_block_rollout_config config = {.generator = c->generator,
                                             .agents = c->agents,
                                             .guidance = c->guidance,
+                                            .standstill = NM_BLOCK_STANDSTILL,
                                             .stop = c->stop,
                                             .stop_context = c->stop_context};
     return nm_future_sampler_create(model, wide, &config, c->driver, &f->sampler, error);
@@ -85,7 +86,9 @@ static nm_status allocate(const nm_future_request *r, uint32_t steps, nm_arena *
     return NM_OK;
 }
 
-/// The future of one agent of one sample: decoded states, or straight on where the tokens have none.
+/// The future of one agent of one sample: decoded states; where there are none straight on from the last one, at its
+/// speed. Window models write states also beyond the end of the map: who left there in a rollout goes on as well, and
+/// both are scored alike.
 static void write_agent(const nm_future_request *r, const nm_state *states, const uint8_t *valid, nm_futures *out,
                         uint32_t sample, uint32_t agent) {
     const size_t at = ((size_t)sample * out->agents + agent) * out->steps;
@@ -93,12 +96,16 @@ static void write_agent(const nm_future_request *r, const nm_state *states, cons
     float *z = (float *)(uintptr_t)out->z + at, *heading = (float *)(uintptr_t)out->heading + at;
     nm_state now = {0};
     nm_scene_get_state(r->scene, r->track[agent], r->current_step, &now);
+    nm_state last = now;
+    uint32_t since = 0;
     for (uint32_t k = 0; k < out->steps; ++k) {
         const int there = states && valid[k];
-        const float time = 0.1f * (float)(k + 1);
-        x[k] = there ? states[k].x : now.x + time * now.vx;
-        y[k] = there ? states[k].y : now.y + time * now.vy;
-        heading[k] = there ? states[k].heading : now.heading;
+        if (there) last = states[k];
+        since = there ? 0 : since + 1;
+        const float time = 0.1f * (float)since;
+        x[k] = last.x + time * last.vx;
+        y[k] = last.y + time * last.vy;
+        heading[k] = last.heading;
         z[k] = now.z;
     }
 }

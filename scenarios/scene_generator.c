@@ -39,9 +39,14 @@ static nm_status create_sampler(nm_scene_generator *g, nm_model *model, const nm
     if (!wide->blocks.size && c->steps && c->steps != NM_TOKEN_STEPS * wide->tokens.future)
         return NM_ERROR(error, NM_E_ARGUMENT, "the model writes %u steps, not %u: only models trained on blocks go on",
                         NM_TOKEN_STEPS * wide->tokens.future, c->steps);
+    if (wide->blocks.size && c->steps) {
+        const nm_status fits = nm_block_rollout_check_steps(wide, c->steps, error);
+        if (fits != NM_OK) return fits;
+    }
     const nm_block_rollout_config config = {.generator = c->generator,
                                             .agents = c->agents,
                                             .guidance = c->guidance,
+                                            .standstill = NM_BLOCK_STANDSTILL,
                                             .stop = c->stop,
                                             .stop_context = c->stop_context};
     return nm_future_sampler_create(model, wide, &config, c->driver, &g->sampler, error);
@@ -56,6 +61,7 @@ nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, co
     const uint32_t scenes = config->generator.scenes;
     g->config = *config;
     g->keep.config = wide.tokens;
+    g->keep.present = wide.blocks.size > 0; // as in the rollout
     g->arena = nm_arena_create(0);
     g->builder = nm_scene_builder_create();
     g->requests = calloc(scenes + 1u, sizeof *g->requests);
@@ -96,7 +102,7 @@ static int same_tokens(const nm_scene_request *a, const nm_scene_request *b) {
 
 nm_status nm_scene_generator_add(nm_scene_generator *g, const nm_scene_request *request, nm_error *error) {
     NM_ASSERT(request->scene && (request->task == NM_TASK_FREE || request->task == NM_TASK_GOAL));
-    if (g->sampler.rollout && (request->task != NM_TASK_FREE || request->bound))
+    if (g->sampler.rollout && request->task != NM_TASK_FREE)
         return NM_ERROR(error, NM_E_ARGUMENT, "a model trained on blocks knows no goals: the task must be free");
     if (g->count == g->config.generator.scenes)
         return NM_ERROR(error, NM_E_LIMIT, "a batch holds %u scenes", g->config.generator.scenes);
@@ -164,12 +170,14 @@ static nm_status sample(nm_scene_generator *g, const nm_generation *scenes, uint
     return status;
 }
 
-/// Those who are there at the current step.
-static uint32_t count_agents(const nm_scene_request *r, const nm_tokens *tokens) {
-    uint32_t count = 0;
+/// Those who are there at the current step: in the tokens, or without a place there.
+static void count_agents(const nm_scene_request *r, const nm_tokens *tokens, nm_generated_scene *out) {
+    out->agents = out->left_out = 0;
     for (uint32_t a = 0; a < tokens->shape.agents; ++a)
-        count += r->scene->valid[nm_scene_at(r->scene, tokens->track[a], r->current_step)] != 0;
-    return count;
+        out->agents += r->scene->valid[nm_scene_at(r->scene, tokens->track[a], r->current_step)] != 0;
+    for (uint32_t i = 0; i < r->scene->track_count; ++i)
+        out->left_out += r->scene->valid[nm_scene_at(r->scene, i, r->current_step)] != 0;
+    out->left_out -= out->agents;
 }
 
 /// Block by block, if the model was trained so: scenes [first, first + count) of the batch.
@@ -184,6 +192,7 @@ static nm_status roll_out(nm_scene_generator *g, uint32_t first, uint32_t count,
             (nm_block_request){.scene = from->scene,
                                .current_step = from->current_step,
                                .key = nm_future_key(from->scene, from->seed, from->sample),
+                               .bound = from->bound,
                                .output = {.parameters = from->parameters, .seed = from->seed, .parent = from->parent}};
     }
     const uint32_t steps = g->config.steps ? g->config.steps : NM_TOKEN_STEPS * g->keep.config.future;
@@ -191,7 +200,7 @@ static nm_status roll_out(nm_scene_generator *g, uint32_t first, uint32_t count,
     const nm_status status = nm_block_rollout_run(g->sampler.rollout, requests, count, steps, scenes, &spent, error);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
         out[first + i].scene = scenes[i];
-        out[first + i].agents = count_agents(&g->requests[first + i], g->tokens[first + i]);
+        count_agents(&g->requests[first + i], g->tokens[first + i], &out[first + i]);
     }
     if (status == NM_OK && cost) nm_future_cost_add_blocks(cost, &spent, count);
     return status;
@@ -262,7 +271,7 @@ static nm_status prepare(nm_scene_generator *g, nm_future_cost *cost, nm_error *
 static void make_scene(nm_scene_generator *g, uint32_t index, nm_generated_scene *out) {
     const nm_scene_request *r = &g->requests[index];
     const nm_token_output output = {.parameters = r->parameters, .seed = r->seed, .parent = r->parent};
-    out->agents = count_agents(r, g->tokens[index]);
+    count_agents(r, g->tokens[index], out);
     const nm_tokens *tokens = g->tokens[index];
     uint8_t *present = NM_ARENA_ARRAY(g->arena, uint8_t, (size_t)tokens->shape.agents * tokens->shape.steps);
     if (!present) {

@@ -33,7 +33,7 @@ NM_API nm_scene_generator_config nm_scene_generator_config_default(void);
 
 /// The model is borrowed and outlives it. Memory is made for a batch of the largest scenes. Errors as
 /// nm_generator_create. Models that were trained on blocks roll out block by block (block_rollout.h): then the task is
-/// FREE, there are no bounds, and the schedule is within a block.
+/// FREE, and the schedule is within a block.
 NM_API nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe,
                                            const nm_scene_generator_config *config, nm_scene_generator **generator,
                                            nm_error *error);
@@ -67,6 +67,7 @@ typedef struct nm_generated_scene {
                            ///< is not there at the current step, or did not fit, has no future; vehicles that drive
                            ///< off the end of the map are gone from then on
     uint32_t agents;       ///< that were generated
+    uint32_t left_out;     ///< that are there at the current step and did not fit
     nm_status status;
     nm_error error; ///< of the status
 } nm_generated_scene;

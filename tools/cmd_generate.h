@@ -53,7 +53,7 @@ typedef struct nm_generate_job {
 
 /// Over everything.
 typedef struct nm_generate_totals {
-    uint64_t scenes, agents, stored, existed, failed, too_short, generated_before;
+    uint64_t scenes, agents, left_out, stored, existed, failed, too_short, generated_before;
     uint64_t parents, parents_checked, compared_scenes;
     nm_world_stats made, compared, recorded; ///< agents, collided, off_road, started_* only
     nm_future_cost cost;

@@ -230,6 +230,7 @@ static nm_status store_job(nm_generate_run *run, nm_generate_job *job, nm_error 
     run->totals.stored += status == NM_OK;
     run->totals.scenes++;
     run->totals.agents += job->made.agents;
+    run->totals.left_out += job->made.left_out;
     const uint32_t steps = job->made.scene->step_count - 1 - job->parent->current_step;
     add_stats(&run->totals.made, &job->stats);
     add_stats(&run->totals.compared, &job->compared);

@@ -12,6 +12,7 @@ void nm_generate_add_row(nm_generate_run *run, const nm_generate_job *job, int64
     nm_json_integer(row, "sample", job->sample);
     nm_json_integer(row, "stored", (uint64_t)stored);
     nm_json_integer(row, "agents", job->made.agents);
+    nm_json_integer(row, "left_out", job->made.left_out);
     nm_json_integer(row, "collided", job->stats.collided);
     nm_json_integer(row, "off_road", job->stats.off_road);
     cJSON_AddStringToObject(row, "hash", hash);
@@ -52,6 +53,7 @@ static int print_json(nm_generate_run *run) {
                   {"scenes", t->scenes},
                   {"parents", t->parents},
                   {"agents", t->agents},
+                  {"left_out", t->left_out},
                   {"stored", t->stored},
                   {"existed", t->existed},
                   {"failed", t->failed},
@@ -125,6 +127,9 @@ static int print_text(const nm_generate_run *run) {
     printf("\n");
     print_checks(t);
     printf("\n");
+    if (t->left_out)
+        printf("%" PRIu64 " agents have no future: a scene has room for the %u nearest to its ego\n", t->left_out,
+               nm_scene_generator_config_default().agents);
     if (t->too_short) printf("skipped %" PRIu64 " scenes that are too short\n", t->too_short);
     if (t->generated_before)
         printf("skipped %" PRIu64 " scenes that a model made: --scene ID takes them, too\n", t->generated_before);

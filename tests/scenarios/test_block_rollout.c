@@ -171,6 +171,77 @@ static void rollouts_are_the_same_alone_and_beside_others(void **state) {
     stage_close(&s);
 }
 
+/// A scene's states at the current step that may be taken away.
+typedef struct crowd {
+    nm_scene view;
+    uint8_t *valid;
+    uint32_t there; ///< at the current step
+} crowd;
+
+static crowd crowd_of(const nm_scene *scene) {
+    crowd c = {.view = *scene};
+    const size_t states = (size_t)scene->track_count * scene->step_count;
+    c.valid = malloc(states);
+    assert_non_null(c.valid);
+    memcpy(c.valid, scene->valid, states);
+    c.view.valid = c.valid;
+    for (uint32_t i = 0; i < scene->track_count; i++) c.there += scene->valid[nm_scene_at(scene, i, CURRENT)];
+    return c;
+}
+
+static float far_from_ego(const nm_scene *scene, uint32_t track) {
+    const size_t at = nm_scene_at(scene, track, CURRENT), ego = nm_scene_at(scene, scene->ego, CURRENT);
+    return hypotf(scene->x[at] - scene->x[ego], scene->y[at] - scene->y[ego]);
+}
+
+/// Those who have left a second before take no places, though they are nearer; whoever has one keeps it.
+static void who_has_left_takes_no_place(void **state) {
+    (void)state;
+    stage s = stage_open(1);
+    nm_error error;
+    crowd c = crowd_of(s.scene[0]);
+    for (int gone = 0; gone < 3; gone++) {
+        uint32_t nearest = NM_NONE;
+        for (uint32_t i = 0; i < c.view.track_count; i++) {
+            if (i == c.view.ego || !c.valid[nm_scene_at(&c.view, i, CURRENT)]) continue;
+            if (nearest == NM_NONE || far_from_ego(&c.view, i) < far_from_ego(&c.view, nearest)) nearest = i;
+        }
+        for (uint32_t k = CURRENT - 9; k < c.view.step_count; k++) c.valid[nm_scene_at(&c.view, nearest, k)] = 0;
+        c.there--;
+    }
+    for (uint32_t room = c.there; room >= c.there - 2; room--) {
+        nm_scene_generator_config config = nm_scene_generator_config_default();
+        nm_scene_generator *g;
+        nm_generated_scene made;
+        config.generator.scenes = 1;
+        config.agents = room;
+        config.steps = 25;
+        if (nm_scene_generator_create(s.model, &s.recipe, &config, &g, &error) != NM_OK) fail_msg("%s", error.message);
+        nm_scene_request request = request_of(&s, 0);
+        request.scene = &c.view;
+        if (nm_scene_generator_add(g, &request, &error) != NM_OK) fail_msg("%s", error.message);
+        assert_int_equal(nm_scene_generator_run(g, &made, NULL, &error), NM_OK);
+        if (made.status != NM_OK) fail_msg("%s", made.error.message);
+        assert_int_equal(made.agents, room);
+        assert_int_equal(made.left_out, c.there - room);
+        float farthest = 0.0f, nearest_out = 1e9f;
+        uint32_t going_on = 0;
+        for (uint32_t i = 0; i < c.view.track_count; i++) {
+            if (!c.valid[nm_scene_at(&c.view, i, CURRENT)]) continue;
+            const int goes_on = made.scene->valid[nm_scene_at(made.scene, i, CURRENT + 5)];
+            going_on += goes_on != 0;
+            if (goes_on) farthest = fmaxf(farthest, far_from_ego(&c.view, i));
+            if (!goes_on) nearest_out = fminf(nearest_out, far_from_ego(&c.view, i));
+        }
+        assert_int_equal(going_on, room);
+        assert_true(farthest <= nearest_out);
+        nm_scene_destroy(made.scene);
+        nm_scene_generator_destroy(g);
+    }
+    free(c.valid);
+    stage_close(&s);
+}
+
 /// When everybody has left the map the rest of the scene is empty, and as long as asked for.
 static void empty_roads_end_no_rollout(void **state) {
     (void)state;
@@ -207,49 +278,64 @@ static void rollouts_go_on_past_the_recording(void **state) {
     stage_close(&s);
 }
 
+/// Future `sample` of a scene's agents beside the scene that was kept of it.
+static void compare_future(const nm_futures *out, uint32_t sample, const nm_scene *made, uint32_t *same,
+                           uint32_t *gone) {
+    for (uint32_t i = 0; i < out->agents; i++) {
+        const size_t row = ((size_t)sample * out->agents + i) * out->steps;
+        for (uint32_t k = 0; k < out->steps; k++) {
+            const size_t at = nm_scene_at(made, out->track[i], CURRENT + 1 + k), last = at - 1;
+            if (made->valid[at]) {
+                assert_true(out->x[row + k] == made->x[at] && out->y[row + k] == made->y[at] &&
+                            out->heading[row + k] == made->heading[at]);
+                ++*same;
+                continue;
+            }
+            ++*gone; // left the map: goes straight on from where it was, at its speed
+            if (!made->valid[last]) continue;
+            assert_true(fabsf(out->x[row + k] - made->x[last] - 0.1f * made->vx[last]) < 1e-3f);
+            assert_true(fabsf(out->y[row + k] - made->y[last] - 0.1f * made->vy[last]) < 1e-3f);
+        }
+    }
+}
+
 /// What is scored is what is kept.
 static void futures_are_those_of_rollouts(void **state) {
     (void)state;
     nm_error error;
     nm_error_clear(&error);
     stage s = stage_open(2);
-    const nm_scene *made;
+    static const nm_test_agent agents[] = {{.x = 100.0, .speed = 10.0}, {.x = 335.0, .speed = 14.0}}; // at 370 m now
+    nm_scene_destroy(s.scene[2]);
+    s.scene[2] = nm_test_scene(nm_test_road(400.0), agents, 2, CURRENT + 31);
     nm_scene_generator *g = open_generator(&s, 1, 0);
-    make(&s, g, 0, 1, &made, NULL);
     nm_model_futures_config config = nm_model_futures_config_default();
     nm_model_futures *futures;
     config.generator.scenes = 2;
     config.generator.seed = 5;
     config.agents = 20;
     if (nm_model_futures_create(s.model, &s.recipe, &config, &futures, &error) != NM_OK) fail_msg("%s", error.message);
-    uint32_t track[64], count = 0;
-    for (uint32_t i = 0; i < s.scene[0]->track_count && count < 64; i++)
-        if (s.scene[0]->valid[nm_scene_at(s.scene[0], i, CURRENT)]) track[count++] = i;
-    nm_future_request request = {.scene = s.scene[0],
-                                 .current_step = CURRENT,
-                                 .task = NM_TASK_FREE,
-                                 .samples = 3,
-                                 .agents = count,
-                                 .track = track,
-                                 .seed = 5};
     nm_arena *arena = nm_arena_create(0);
+    uint32_t track[64], same[PARENTS] = {0}, gone[PARENTS] = {0};
+    nm_future_request request = {
+        .current_step = CURRENT, .task = NM_TASK_FREE, .samples = 3, .track = track, .seed = 5};
     nm_futures out;
-    nm_future_cost cost = {0};
-    if (nm_model_futures_run(futures, &request, arena, &out, &cost, &error) != NM_OK) fail_msg("%s", error.message);
-    assert_int_equal(cost.batches, 2);
-    assert_int_equal(out.steps, 30);
-    uint32_t same = 0, other = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t k = 0; k < out.steps; k++) {
-            const size_t at = nm_scene_at(made, track[i], CURRENT + 1 + k), first = (size_t)i * out.steps + k;
-            if (!made->valid[at]) continue;
-            assert_true(out.x[first] == made->x[at] && out.y[first] == made->y[at] &&
-                        out.heading[first] == made->heading[at]);
-            same++;
-            other += out.x[first + (size_t)count * out.steps] != made->x[at]; // the second sample
-        }
+    for (uint32_t n = 0; n < PARENTS; n++) {
+        const nm_scene *made;
+        nm_future_cost cost = {0};
+        make(&s, g, n, 1, &made, NULL); // sample n
+        request.scene = s.scene[n];
+        request.agents = 0;
+        for (uint32_t i = 0; i < s.scene[n]->track_count && request.agents < 64; i++)
+            if (s.scene[n]->valid[nm_scene_at(s.scene[n], i, CURRENT)]) track[request.agents++] = i;
+        if (nm_model_futures_run(futures, &request, arena, &out, &cost, &error) != NM_OK) fail_msg("%s", error.message);
+        assert_int_equal(cost.batches, 2);
+        assert_int_equal(out.steps, 30);
+        compare_future(&out, n, made, &same[n], &gone[n]);
+        assert_true(out.x[0] != out.x[(size_t)out.agents * out.steps]); // another sample
+        nm_scene_destroy(made);
     }
-    assert_true(same > 100 && other > same / 2);
+    assert_true(same[0] > 100 && same[1] > 100 && same[2] >= 30 && gone[2] >= 5);
     request.task = NM_TASK_GOAL;
     assert_int_equal(nm_model_futures_run(futures, &request, arena, &out, NULL, &error), NM_E_ARGUMENT);
     request.task = NM_TASK_FREE;
@@ -258,8 +344,64 @@ static void futures_are_those_of_rollouts(void **state) {
     assert_non_null(strstr(error.message, "feedback"));
     nm_arena_destroy(arena);
     nm_model_futures_destroy(futures);
-    nm_scene_destroy(made);
     nm_scene_generator_destroy(g);
+    stage_close(&s);
+}
+
+typedef struct rolling_back {
+    uint32_t blocks, held;
+} rolling_back;
+
+/// Counts the states of the first agent that stand.
+static nm_status look_at_block(void *context, nm_block_happening *block, nm_error *error) {
+    rolling_back *r = context;
+    (void)error;
+    r->blocks++;
+    for (uint32_t i = 0; i < block->steps; i++) r->held += block->states[i].vx == 0.0f && block->present[i];
+    return NM_OK;
+}
+
+/// What a random model says goes back as often as forth: who stands goes on standing, who drives does not care.
+static void who_stands_does_not_roll_back(void **state) {
+    (void)state;
+    nm_error error;
+    stage s = stage_open(1);
+    static const nm_test_agent agents[] = {{.x = 100.0, .speed = 0.0}, {.x = 150.0, .speed = 10.0}};
+    const nm_scene *scene = nm_test_scene(nm_test_road(400.0), agents, 2, CURRENT + 31), *out;
+    nm_block_rollout_config config = nm_block_rollout_config_default();
+    config.generator.scenes = 1;
+    config.agents = 2;
+    config.guidance = (nm_guidance_config){0};
+    uint32_t held[2];
+    float moved[2];
+    for (int on = 0; on < 2; on++) {
+        config.standstill = on ? 3.0f : 0.0f;
+        nm_block_rollout *rollout;
+        if (nm_block_rollout_create(s.model, &s.recipe, &config, &rollout, &error) != NM_OK)
+            fail_msg("%s", error.message);
+        rolling_back seen = {0};
+        moved[on] = 0.0f;
+        held[on] = 0;
+        for (uint64_t key = 0; key < 8; key++) {
+            const nm_block_request request = {
+                .scene = scene, .current_step = CURRENT, .key = key, .happen = look_at_block, .happen_context = &seen};
+            if (nm_block_rollout_run(rollout, &request, 1, 30, &out, NULL, &error) != NM_OK)
+                fail_msg("%s", error.message);
+            for (uint32_t k = CURRENT + NM_TOKEN_STEPS; k <= CURRENT + 30; k += NM_TOKEN_STEPS) { // of a token
+                const size_t at = nm_scene_at(out, 0, k);
+                moved[on] = fminf(moved[on], out->x[at] - out->x[at - NM_TOKEN_STEPS]);
+            }
+            const size_t at = nm_scene_at(out, 1, CURRENT + 30);
+            assert_true(out->x[at] > scene->x[nm_scene_at(scene, 1, CURRENT)] + 15.0f);
+            nm_scene_destroy(out);
+        }
+        held[on] = seen.held;
+        assert_int_equal(seen.blocks, 8 * 6);
+        nm_block_rollout_destroy(rollout);
+    }
+    assert_true(held[0] == 0 && moved[0] < -0.01f);
+    assert_true(held[1] > 20 && moved[1] >= -1e-3f);
+    nm_scene_destroy(scene);
     stage_close(&s);
 }
 
@@ -308,6 +450,42 @@ static void what_blocks_can_not_do_is_refused(void **state) {
     stage_close(&s);
 }
 
+/// By its number, before anything is sampled.
+static void too_long_a_rollout_is_refused(void **state) {
+    (void)state;
+    nm_error error;
+    stage s = stage_open(1);
+    nm_scene_generator_config config = nm_scene_generator_config_default();
+    nm_scene_generator *g;
+    nm_generated_scene made;
+    config.generator.scenes = 1;
+    config.agents = 20;
+    config.steps = 100000;
+    assert_int_equal(nm_scene_generator_create(s.model, &s.recipe, &config, &g, &error), NM_E_LIMIT);
+    assert_non_null(strstr(error.message, "100000 steps"));
+    assert_null(g);
+    config.steps = 99980; // together with the history
+    if (nm_scene_generator_create(s.model, &s.recipe, &config, &g, &error) != NM_OK) fail_msg("%s", error.message);
+    nm_scene_request request = request_of(&s, 0);
+    assert_int_equal(nm_scene_generator_add(g, &request, &error), NM_OK);
+    assert_int_equal(nm_scene_generator_run(g, &made, NULL, &error), NM_E_LIMIT);
+    assert_non_null(strstr(error.message, "99980 steps after step 25"));
+    nm_scene crowded = *s.scene[0];
+    crowded.track_count = 10000;
+    const nm_block_request of_crowd = {.scene = &crowded, .current_step = CURRENT};
+    nm_block_rollout_config of_rollout = nm_block_rollout_config_default();
+    nm_block_rollout *rollout;
+    const nm_scene *out;
+    of_rollout.generator.scenes = 1;
+    of_rollout.agents = 20;
+    assert_int_equal(nm_block_rollout_create(s.model, &s.recipe, &of_rollout, &rollout, &error), NM_OK);
+    assert_int_equal(nm_block_rollout_run(rollout, &of_crowd, 1, 10000, &out, NULL, &error), NM_E_LIMIT);
+    assert_non_null(strstr(error.message, "10000 tracks"));
+    nm_block_rollout_destroy(rollout);
+    nm_scene_generator_destroy(g);
+    stage_close(&s);
+}
+
 static void blocks_have_no_candidates(void **state) {
     (void)state;
     nm_error error;
@@ -339,10 +517,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rollouts_are_as_long_as_wanted),
         cmocka_unit_test(rollouts_are_the_same_alone_and_beside_others),
+        cmocka_unit_test(who_has_left_takes_no_place),
         cmocka_unit_test(empty_roads_end_no_rollout),
         cmocka_unit_test(rollouts_go_on_past_the_recording),
         cmocka_unit_test(futures_are_those_of_rollouts),
+        cmocka_unit_test(who_stands_does_not_roll_back),
         cmocka_unit_test(what_blocks_can_not_do_is_refused),
+        cmocka_unit_test(too_long_a_rollout_is_refused),
         cmocka_unit_test(blocks_have_no_candidates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
