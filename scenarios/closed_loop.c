@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scenarios/block_rollout.h"
 #include "scenarios/future_guidance.h"
 #include "scenarios/future_tokens.h"
 #include "sim/math.h"
@@ -22,9 +23,10 @@ struct nm_closed_loop {
     nm_closed_loop_config config;
     nm_future_tokens keep;
     nm_generator *generator;
-    nm_guidance *apart;    ///< keeps agents apart; NULL: none
-    nm_guidance *touching; ///< does not; NULL: none
-    nm_guidance *guidance; ///< of the run: one of the two
+    nm_block_rollout *rollout; ///< instead of the three around it, of models that were trained on blocks
+    nm_guidance *apart;        ///< keeps agents apart; NULL: none
+    nm_guidance *touching;     ///< does not; NULL: none
+    nm_guidance *guidance;     ///< of the run: one of the two
     nm_scene_builder *builder;
     nm_arena *arena; ///< of one run
     // of the run
@@ -37,10 +39,11 @@ struct nm_closed_loop {
     uint16_t *draft;   ///< [A] as in nm_generation
     nm_scene driven;   ///< the request's scene as the world sees it
     uint8_t *unbound;  ///< [A] guidance does not draw it to lanes
-    wreck *wrecks;     ///< [A]
+    wreck *wrecks;     ///< [tracks]
     float *executed;   ///< [A x T x C] what happened where it is not what was sampled
     uint8_t *happened; ///< [A x T] `executed` counts
     float *values;     ///< [A x T x C]
+    uint64_t passes;   ///< of rollouts
 };
 
 nm_closed_loop_config nm_closed_loop_config_default(void) {
@@ -62,24 +65,40 @@ nm_loop_plan nm_loop_plan_default(uint32_t track) {
     return (nm_loop_plan){.track = track, .most = NM_SCHEDULE_MAX_LEVELS, .pull = 0.7f, .goal = NM_NONE};
 }
 
+static nm_status create_sampler(nm_closed_loop *l, nm_model *model, const nm_recipe *wide, nm_error *error) {
+    const nm_closed_loop_config *c = &l->config;
+    if (wide->blocks.size) {
+        const nm_block_rollout_config config = {.generator = c->generator,
+                                                .agents = c->agents,
+                                                .guidance = c->guidance,
+                                                .standstill = NM_BLOCK_STANDSTILL,
+                                                .stop = c->stop,
+                                                .stop_context = c->stop_context};
+        return nm_block_rollout_create(model, wide, &config, &l->rollout, error);
+    }
+    nm_guidance_config touching = c->guidance;
+    touching.overlap = 0.0f;
+    nm_status status = nm_generator_create(model, wide, &c->generator, &l->generator, error);
+    if (status == NM_OK) status = nm_future_guidance_create(&c->guidance, &wide->tokens, 1, &l->apart, error);
+    if (status == NM_OK) status = nm_future_guidance_create(&touching, &wide->tokens, 1, &l->touching, error);
+    return status;
+}
+
 nm_status nm_closed_loop_create(nm_model *model, const nm_recipe *recipe, const nm_closed_loop_config *config,
                                 nm_closed_loop **loop, nm_error *error) {
     *loop = NULL;
     nm_closed_loop *l = calloc(1, sizeof *l);
     if (!l) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
     nm_recipe wide = nm_future_recipe(recipe, config->agents);
-    if (config->future) wide.tokens.future = config->future;
     l->config = *config;
     l->config.generator.scenes = 1;
-    l->keep.config = wide.tokens;
+    if (!l->config.future) l->config.future = wide.tokens.future;
+    if (!wide.blocks.size) wide.tokens.future = l->config.future;
+    l->keep = (nm_future_tokens){.config = wide.tokens, .present = wide.blocks.size > 0};
     l->arena = nm_arena_create(0);
     l->builder = nm_scene_builder_create();
     nm_status status = l->arena && l->builder ? NM_OK : NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
-    if (status == NM_OK) status = nm_generator_create(model, &wide, &l->config.generator, &l->generator, error);
-    nm_guidance_config touching = config->guidance;
-    touching.overlap = 0.0f;
-    if (status == NM_OK) status = nm_future_guidance_create(&config->guidance, &wide.tokens, 1, &l->apart, error);
-    if (status == NM_OK) status = nm_future_guidance_create(&touching, &wide.tokens, 1, &l->touching, error);
+    if (status == NM_OK) status = create_sampler(l, model, &wide, error);
     if (status == NM_OK)
         *loop = l;
     else
@@ -90,6 +109,7 @@ nm_status nm_closed_loop_create(nm_model *model, const nm_recipe *recipe, const 
 void nm_closed_loop_destroy(nm_closed_loop *l) {
     if (!l) return;
     nm_generator_destroy(l->generator);
+    nm_block_rollout_destroy(l->rollout);
     nm_guidance_destroy(l->apart);
     nm_guidance_destroy(l->touching);
     nm_future_tokens_release(&l->keep);
@@ -114,6 +134,9 @@ static nm_status check(const nm_closed_loop *l, const nm_loop_request *r, nm_err
                         r->current_step, scene->step_count);
     if (scene->ego >= scene->track_count || !scene->valid[nm_scene_at(scene, scene->ego, r->current_step)])
         return NM_ERROR(error, NM_E_ARGUMENT, "the scene has no ego at step %u", r->current_step);
+    if (l->rollout && (r->plan_count || r->adversary_count || r->touching))
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "a model trained on blocks knows of no plans: they lie beyond the block in the making");
     if (r->adversary_count && !l->guidance)
         return NM_ERROR(error, NM_E_ARGUMENT, "adversaries need guidance: its strengths are 0");
     if (r->ego == NM_POLICY_EXTERNAL && !r->driver)
@@ -237,7 +260,7 @@ static nm_status prepare(nm_closed_loop *l, nm_error *error) {
     l->pull = nm_arena_calloc(l->arena, l->tokens.shape.agents, sizeof *l->pull, 64);
     l->draft = nm_arena_calloc(l->arena, l->tokens.shape.agents, sizeof *l->draft, 64);
     l->unbound = nm_arena_calloc(l->arena, l->tokens.shape.agents, 1, 64);
-    l->wrecks = nm_arena_calloc(l->arena, l->tokens.shape.agents, sizeof *l->wrecks, 64);
+    l->wrecks = nm_arena_calloc(l->arena, r->scene->track_count, sizeof *l->wrecks, 64);
     l->happened = nm_arena_calloc(l->arena, tokens, 1, 64);
     l->executed = NM_ARENA_ARRAY(l->arena, float, tokens *channels);
     l->values = NM_ARENA_ARRAY(l->arena, float, tokens *channels);
@@ -295,7 +318,7 @@ static int plan_at(const nm_closed_loop *l, uint32_t agent, float step, nm_state
 
 /// The model has no say any more: the wreck brakes along the way that was planned for it, or goes straight on.
 static void begin_wreck(nm_closed_loop *l, uint32_t agent, const nm_world_view *view, uint32_t slot) {
-    wreck *w = &l->wrecks[agent];
+    wreck *w = &l->wrecks[l->tokens.track[agent]];
     nm_state plan;
     *w = (wreck){.is = 1, .speed = hypotf(view->vx[slot], view->vy[slot]), .at = (float)view->step};
     w->on_plan = plan_at(l, agent, w->at, &plan);
@@ -310,7 +333,7 @@ static void leave_traffic_to_the_world(const nm_closed_loop *l) {
     const nm_tokens *t = &l->tokens;
     for (uint32_t a = 0; a < t->shape.agents; ++a) {
         const nm_track *track = &l->request->scene->tracks[t->track[a]];
-        if (a == l->place || l->wrecks[a].is || has_plan(l, a) || stands(l, a) ||
+        if (a == l->place || l->wrecks[l->tokens.track[a]].is || has_plan(l, a) || stands(l, a) ||
             !nm_agent_type_vehicle((nm_agent_type)track->type))
             continue;
         nm_world_set_policy(l->world, t->track[a], NM_POLICY_IDM);
@@ -336,7 +359,7 @@ static int go_along(const nm_closed_loop *l, uint32_t agent, float way, float *s
 
 /// The next step of a wreck.
 static void slide(nm_closed_loop *l, uint32_t agent) {
-    wreck *w = &l->wrecks[agent];
+    wreck *w = &l->wrecks[l->tokens.track[agent]];
     const nm_world_view view = nm_world_get_view(l->world);
     const uint32_t track = l->tokens.track[agent], slot = view.slot_of[track];
     nm_state to;
@@ -355,16 +378,16 @@ static void slide(nm_closed_loop *l, uint32_t agent) {
 /// The ego, what stands, wrecks, and traffic after a collision.
 static int driven_by_the_world(const nm_closed_loop *l, const nm_world_view *view, uint32_t agent) {
     const uint32_t slot = view->slot_of[l->tokens.track[agent]];
-    return slot != NM_NONE &&
-           (view->policy[slot] != NM_POLICY_EXTERNAL || agent == l->place || stands(l, agent) || l->wrecks[agent].is);
+    return slot != NM_NONE && (view->policy[slot] != NM_POLICY_EXTERNAL || agent == l->place || stands(l, agent) ||
+                               l->wrecks[l->tokens.track[agent]].is);
 }
 
 /// Says to the simulator where the others are after its next step.
 static void move_others(nm_closed_loop *l, uint32_t time, const nm_state *wanted, uint32_t stride) {
     const nm_tokens *t = &l->tokens;
     for (uint32_t a = 0; a < t->shape.agents; ++a) {
-        if (l->wrecks[a].is) slide(l, a);
-        if (l->wrecks[a].is || stands(l, a) || !t->valid[(size_t)a * t->shape.steps + time]) continue;
+        if (l->wrecks[l->tokens.track[a]].is) slide(l, a);
+        if (l->wrecks[l->tokens.track[a]].is || stands(l, a) || !t->valid[(size_t)a * t->shape.steps + time]) continue;
         if (a == l->place && l->request->driver) continue;
         const nm_state *s = &wanted[(size_t)a * stride];
         nm_world_set_state(l->world, t->track[a], s->x, s->y, s->heading, hypotf(s->vx, s->vy));
@@ -392,7 +415,8 @@ static void look_at_step(nm_closed_loop *l, uint8_t *told, nm_state *driven) {
     for (uint32_t a = 0; a < t->shape.agents; ++a) {
         const uint32_t slot = view.slot_of[t->track[a]];
         const int collided = slot != NM_NONE && (nm_world_track_events(l->world, t->track[a]) & NM_AGENT_COLLIDED);
-        if (collided && view.policy[slot] == NM_POLICY_EXTERNAL && a != l->place && !l->wrecks[a].is && !stands(l, a))
+        if (collided && view.policy[slot] == NM_POLICY_EXTERNAL && a != l->place && !l->wrecks[l->tokens.track[a]].is &&
+            !stands(l, a))
             begin_wreck(l, a, &view, slot);
         crash |= collided;
         told[a] = (uint8_t)driven_by_the_world(l, &view, a);
@@ -459,6 +483,68 @@ static nm_status keep(nm_closed_loop *l, const nm_scene **out, nm_error *error) 
     return nm_tokens_to_scene(t, r->scene, l->values, present, &output, l->builder, l->arena, out, error);
 }
 
+/// The same of a block: drives all of it.
+static nm_status happen_block(void *context, nm_block_happening *block, nm_error *error) {
+    nm_closed_loop *l = context;
+    const uint32_t agents = block->tokens->shape.agents;
+    l->tokens = *block->tokens;
+    l->place = place_of(&l->tokens, l->request->scene->ego);
+    const nm_arena_mark mark = nm_arena_get_mark(l->arena);
+    uint8_t *told = nm_arena_calloc(l->arena, agents, 1, 64);
+    nm_state *driven = nm_arena_calloc(l->arena, (size_t)agents * NM_TOKEN_STEPS, sizeof *driven, 64);
+    if (!told || !driven) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
+    const uint32_t end = l->request->current_step + NM_TOKEN_STEPS * l->config.future; // within the last block
+    for (uint32_t k = 0; k < block->steps && block->first + k <= end; ++k) {
+        move_others(l, l->tokens.config.past + 1 + k / NM_TOKEN_STEPS, block->states + k, block->steps);
+        const nm_status status = step_world(l, error);
+        if (status != NM_OK) return status;
+        look_at_step(l, told, driven);
+        const nm_world_view view = nm_world_get_view(l->world);
+        for (uint32_t a = 0; a < agents; ++a) {
+            const size_t at = (size_t)a * block->steps + k;
+            const int gone = view.slot_of[l->tokens.track[a]] == NM_NONE;
+            if (told[a]) block->states[at] = driven[(size_t)a * NM_TOKEN_STEPS];
+            if (told[a] || gone) block->present[at] = !gone;
+        }
+    }
+    nm_arena_release(l->arena, mark);
+    return NM_OK;
+}
+
+static nm_status roll_out(nm_closed_loop *l, const nm_scene **out, nm_error *error) {
+    const nm_loop_request *r = l->request;
+    const nm_block_request request = {
+        .scene = r->scene,
+        .current_step = r->current_step,
+        .key = nm_future_key(r->scene, r->seed, r->sample),
+        .output = {.source = r->source, .parameters = r->parameters, .seed = r->seed, .parent = r->parent},
+        .happen = happen_block,
+        .happen_context = l};
+    nm_block_cost cost = {0};
+    const nm_scene *made = NULL;
+    const nm_status status =
+        nm_block_rollout_run(l->rollout, &request, 1, NM_TOKEN_STEPS * l->config.future, &made, &cost, error);
+    l->passes = cost.passes;
+    if (status == NM_OK && out)
+        *out = made;
+    else
+        nm_scene_destroy(made);
+    return status;
+}
+
+static nm_status sample(nm_closed_loop *l, const nm_scene **out, nm_error *error) {
+    const nm_loop_request *r = l->request;
+    if (l->rollout) return roll_out(l, out, error);
+    const nm_generation scene = {.tokens = &l->tokens,
+                                 .key = nm_future_key(r->scene, r->seed, r->sample),
+                                 .draft = l->draft,
+                                 .happened = happen,
+                                 .happened_context = l,
+                                 .values = l->values};
+    const nm_status status = nm_generator_run(l->generator, &scene, 1, guide, l, error);
+    return status == NM_OK && out ? keep(l, out, error) : status;
+}
+
 nm_status nm_closed_loop_run(nm_closed_loop *l, const nm_loop_request *request, const nm_scene **out, nm_error *error) {
     if (out) *out = NULL;
     nm_arena_reset(l->arena);
@@ -466,16 +552,7 @@ nm_status nm_closed_loop_run(nm_closed_loop *l, const nm_loop_request *request, 
     l->crashed = 0;
     l->guidance = request->touching ? l->touching : l->apart;
     nm_status status = prepare(l, error);
-    if (status == NM_OK) {
-        const nm_generation scene = {.tokens = &l->tokens,
-                                     .key = nm_future_key(request->scene, request->seed, request->sample),
-                                     .draft = l->draft,
-                                     .happened = happen,
-                                     .happened_context = l,
-                                     .values = l->values};
-        status = nm_generator_run(l->generator, &scene, 1, guide, l, error);
-    }
-    if (status == NM_OK && out) status = keep(l, out, error);
+    if (status == NM_OK) status = sample(l, out, error);
     nm_world_destroy(l->world);
     l->world = NULL;
     l->request = NULL;
@@ -483,5 +560,5 @@ nm_status nm_closed_loop_run(nm_closed_loop *l, const nm_loop_request *request, 
 }
 
 uint64_t nm_closed_loop_passes(const nm_closed_loop *l) {
-    return nm_generator_passes(l->generator);
+    return l->rollout ? l->passes : nm_generator_passes(l->generator);
 }

@@ -12,11 +12,13 @@ typedef struct stage {
     const nm_scene *scene;
 } stage;
 
-static stage stage_open(int random) {
+/// block: tokens of a block; 0 = the model writes all of the future at once.
+static stage stage_open(int random, uint32_t block) {
     stage s = {.recipe = {.tokens = nm_token_config_default(NM_TOKENS_AGENT), .prior = NM_PRIOR_LANE}};
     s.recipe.tokens.paths = 1;
     s.recipe.tokens.future = FUTURE;
     s.recipe.tokens.map_polylines = 8;
+    s.recipe.blocks = (nm_block_config){.size = block, .memory = 6};
     nm_model_config config = small_config(2);
     nm_token_fit_model(&s.recipe.tokens, &config);
     nm_backend_config backend = nm_backend_config_default();
@@ -35,6 +37,13 @@ static void stage_close(stage *s) {
     nm_scene_destroy(s->scene);
     nm_model_destroy(s->model);
     nm_backend_destroy(s->backend);
+}
+
+static uint32_t sizes[] = {1, 3};
+
+/// Of a test that is there for models that write block by block, too.
+static uint32_t block_of(void **state) {
+    return *state ? *(const uint32_t *)*state : 0;
 }
 
 static nm_closed_loop *open_loop(const stage *s, const nm_closed_loop_config *config) {
@@ -75,8 +84,7 @@ static float apart(const nm_scene *a, const nm_scene *b, uint32_t track, uint32_
 
 /// The others as they came out, set step by step beside an IDM ego: it drives as it did in the loop.
 static void the_ego_reacts_to_what_was_sampled(void **state) {
-    (void)state;
-    stage s = stage_open(1);
+    stage s = stage_open(1, block_of(state));
     const nm_closed_loop_config config = nm_closed_loop_config_default();
     nm_closed_loop *loop = open_loop(&s, &config);
     nm_loop_request request = request_of(&s);
@@ -123,8 +131,7 @@ static void the_ego_reacts_to_what_was_sampled(void **state) {
 }
 
 static void history_stays_and_the_parent_is_named(void **state) {
-    (void)state;
-    stage s = stage_open(1);
+    stage s = stage_open(1, block_of(state));
     const nm_closed_loop_config config = nm_closed_loop_config_default();
     nm_closed_loop *loop = open_loop(&s, &config);
     nm_loop_request request = request_of(&s);
@@ -152,7 +159,7 @@ static void history_stays_and_the_parent_is_named(void **state) {
 /// A plan that all predictions are is driven; half a pull comes nearer to it than none.
 static void plans_are_kept(void **state) {
     (void)state;
-    stage s = stage_open(1);
+    stage s = stage_open(1, 0);
     float strayed[3];
     const uint32_t planned = s.scene->ego == 0 ? 1 : 0;
     for (int i = 0; i < 3; i++) {
@@ -179,7 +186,7 @@ static void plans_are_kept(void **state) {
 /// a model that knows nothing; a goal is reached.
 static void drafts_and_goals_are_minded(void **state) {
     (void)state;
-    stage s = stage_open(0);
+    stage s = stage_open(0, 0);
     const uint32_t planned = s.scene->ego == 0 ? 1 : 0;
     nm_closed_loop_config config = nm_closed_loop_config_default();
     config.guidance = (nm_guidance_config){0};
@@ -213,7 +220,7 @@ static void drafts_and_goals_are_minded(void **state) {
 /// An ego that notices late keeps its velocity until then, and brakes for what stands before it afterwards.
 static void the_ego_notices_when_it_is_told_to(void **state) {
     (void)state;
-    stage s = stage_open(0);
+    stage s = stage_open(0, 0);
     const nm_test_agent agents[] = {{.x = 0.0, .speed = 12.0}, {.x = 75.0}};
     nm_scene_destroy(s.scene);
     s.scene = nm_test_scene(nm_test_road(400.0), agents, 2, CURRENT + AHEAD + 1); // 45 m apart now
@@ -247,7 +254,7 @@ static void the_ego_notices_when_it_is_told_to(void **state) {
 /// After a crash a wreck stays on the way it was planned to take, as far as it rolls, and who comes behind reacts.
 static void after_a_crash_nobody_drives_through_it(void **state) {
     (void)state;
-    stage s = stage_open(0);
+    stage s = stage_open(0, 0);
     // the second runs into the first, the ego; the third comes behind, fast
     const nm_test_agent agents[] = {{.x = 60.0, .speed = 1.0}, {.x = 10.0, .speed = 14.0}, {.x = -25.0, .speed = 14.0}};
     nm_scene_destroy(s.scene);
@@ -280,7 +287,7 @@ static void after_a_crash_nobody_drives_through_it(void **state) {
 static void who_collides_stops(void **state) {
     (void)state;
     for (int offset = 0; offset < 4; offset++) { // they meet early and late in half a second
-        stage s = stage_open(0);
+        stage s = stage_open(0, 0);
         const nm_test_agent agents[] = {{.x = 60.0 + 1.3 * offset, .speed = 1.0}, {.x = 10.0, .speed = 14.0}};
         nm_scene_destroy(s.scene);
         s.scene = nm_test_scene(nm_test_road(400.0), agents, 2, CURRENT + AHEAD + 1); // at 62.5 m and 45 m now
@@ -315,9 +322,85 @@ static void who_collides_stops(void **state) {
     }
 }
 
+/// Brakes hard from a moment on.
+typedef struct braking_driver {
+    uint32_t from;
+} braking_driver;
+
+static nm_status brake(void *context, nm_world *world, nm_error *error) {
+    const braking_driver *d = context;
+    (void)error;
+    const nm_world_view view = nm_world_get_view(world);
+    nm_world_set_control(world, view.scene->ego, view.step >= d->from ? -8.0f : 0.0f, 0.0f);
+    return NM_OK;
+}
+
+static nm_status look_away(void *context, nm_world *world, nm_error *error) {
+    (void)context;
+    (void)world;
+    (void)error;
+    return NM_OK;
+}
+
+/// What the ego does in a block changes nothing in it and the blocks before, but what the others do after it.
+static void later_blocks_know_what_happened(void **state) {
+    const uint32_t block = block_of(state), steps = block * NM_TOKEN_STEPS;
+    stage s = stage_open(1, block);
+    const nm_closed_loop_config config = nm_closed_loop_config_default();
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_loop_request request = request_of(&s);
+    const nm_scene *out[2];
+    for (int i = 0; i < 2; i++) {
+        braking_driver d = {.from = i ? CURRENT + steps + 1 : UINT32_MAX}; // in the second block
+        const nm_loop_driver driver = {brake, look_away, &d};
+        request.ego = NM_POLICY_EXTERNAL;
+        request.driver = &driver;
+        out[i] = run(loop, &request);
+    }
+    uint32_t compared = 0, changed = 0;
+    for (uint32_t track = 0; track < s.scene->track_count; track++) {
+        if (track == s.scene->ego) continue;
+        for (uint32_t k = 1; k <= AHEAD; k++) {
+            const size_t at = nm_scene_at(out[0], track, CURRENT + k);
+            const int same = out[0]->valid[at] == out[1]->valid[at] && out[0]->x[at] == out[1]->x[at];
+            if (k <= 2 * steps) assert_true(same);
+            compared += k > 2 * steps && out[0]->valid[at];
+            changed += k > 2 * steps && out[0]->valid[at] && !same;
+        }
+    }
+    assert_true(compared > 20 && changed > compared / 2);
+    nm_scene_destroy(out[0]);
+    nm_scene_destroy(out[1]);
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
+static void blocks_know_no_plans(void **state) {
+    (void)state;
+    stage s = stage_open(0, 2);
+    nm_error error;
+    const nm_closed_loop_config config = nm_closed_loop_config_default();
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_loop_plan plan = nm_loop_plan_default(s.scene->ego == 0 ? 1 : 0);
+    const nm_loop_adversary adversary = {.track = plan.track, .step = CURRENT + 5};
+    for (int i = 0; i < 3; i++) {
+        nm_loop_request request = request_of(&s);
+        const nm_scene *out;
+        if (i == 0) request.plans = &plan;
+        if (i == 1) request.adversaries = &adversary;
+        request.plan_count = i == 0;
+        request.adversary_count = i == 1;
+        request.touching = i == 2;
+        assert_int_equal(nm_closed_loop_run(loop, &request, &out, &error), NM_E_ARGUMENT);
+        assert_non_null(strstr(error.message, "trained on blocks"));
+    }
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
 static void what_makes_no_sense_is_refused(void **state) {
     (void)state;
-    stage s = stage_open(0);
+    stage s = stage_open(0, 0);
     nm_error error;
     nm_closed_loop *loop;
     nm_closed_loop_config config = nm_closed_loop_config_default();
@@ -384,8 +467,7 @@ static nm_status look(void *context, nm_world *world, nm_error *error) {
 }
 
 static void somebody_else_drives_the_ego(void **state) {
-    (void)state;
-    stage s = stage_open(1);
+    stage s = stage_open(1, block_of(state));
     const nm_closed_loop_config config = nm_closed_loop_config_default();
     nm_closed_loop *loop = open_loop(&s, &config);
     nm_loop_request request = request_of(&s);
@@ -422,13 +504,22 @@ static void somebody_else_drives_the_ego(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_ego_reacts_to_what_was_sampled),
+        cmocka_unit_test_prestate(the_ego_reacts_to_what_was_sampled, &sizes[0]),
+        cmocka_unit_test_prestate(the_ego_reacts_to_what_was_sampled, &sizes[1]),
         cmocka_unit_test(history_stays_and_the_parent_is_named),
+        cmocka_unit_test_prestate(history_stays_and_the_parent_is_named, &sizes[0]),
+        cmocka_unit_test_prestate(history_stays_and_the_parent_is_named, &sizes[1]),
         cmocka_unit_test(plans_are_kept),
         cmocka_unit_test(drafts_and_goals_are_minded),
         cmocka_unit_test(the_ego_notices_when_it_is_told_to),
         cmocka_unit_test(after_a_crash_nobody_drives_through_it),
         cmocka_unit_test(who_collides_stops),
         cmocka_unit_test(somebody_else_drives_the_ego),
+        cmocka_unit_test_prestate(somebody_else_drives_the_ego, &sizes[0]),
+        cmocka_unit_test_prestate(somebody_else_drives_the_ego, &sizes[1]),
+        cmocka_unit_test_prestate(later_blocks_know_what_happened, &sizes[0]),
+        cmocka_unit_test_prestate(later_blocks_know_what_happened, &sizes[1]),
+        cmocka_unit_test(blocks_know_no_plans),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

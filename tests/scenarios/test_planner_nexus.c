@@ -14,11 +14,12 @@ typedef struct stage {
     nm_planner *planner;
 } stage;
 
-static stage stage_open(int random, uint32_t samples) {
+static stage stage_open(int random, uint32_t samples, uint32_t block) {
     stage s = {.recipe = {.tokens = nm_token_config_default(NM_TOKENS_AGENT), .prior = NM_PRIOR_LANE}};
     s.recipe.tokens.paths = 1;
     s.recipe.tokens.future = 8; // 4 s
     s.recipe.tokens.map_polylines = 8;
+    s.recipe.blocks = (nm_block_config){.size = block, .memory = 6};
     nm_model_config model = small_config(2);
     nm_token_fit_model(&s.recipe.tokens, &model);
     nm_backend_config backend = nm_backend_config_default();
@@ -97,7 +98,7 @@ static int same_answers(const answers *a, const answers *b) {
 /// Anew at steps 0, 5 and 10, from where the ego is then; what is left of the plan in between.
 static void plans_every_half_second(void **state) {
     (void)state;
-    stage s = stage_open(1, 6);
+    stage s = stage_open(1, 6, 0);
     const nm_scene *scene = tokens_rollout("highway:vehicles=12", 7, 120);
     answers *a = calloc(1, sizeof *a);
     ask(s.planner, scene, 1, a);
@@ -125,7 +126,7 @@ static void plans_every_half_second(void **state) {
 /// What was recorded after the start is not looked at: a scene that ends there gives the same plans.
 static void future_is_not_known(void **state) {
     (void)state;
-    stage s = stage_open(1, 6);
+    stage s = stage_open(1, 6, 0);
     const nm_scene *scene = tokens_rollout("highway:vehicles=12", 7, 120);
     const nm_scene *shorter = tokens_rollout("highway:vehicles=12", 7, START + STEPS + 3); // the same, but its end
     answers *a = calloc(3, sizeof *a);
@@ -145,7 +146,7 @@ static void future_is_not_known(void **state) {
 /// Lights are seen as they were, and as they are.
 static void lights_of_later_are_not_known(void **state) {
     (void)state;
-    stage s = stage_open(1, 6);
+    stage s = stage_open(1, 6, 0);
     const nm_scene *scene = tokens_rollout("junction_signal:vehicles=12", 7, 120);
     assert_true(scene->map->signal_count > 0 && scene->signal_states);
     const size_t size = (size_t)scene->map->signal_count * scene->step_count;
@@ -175,8 +176,7 @@ static void lights_of_later_are_not_known(void **state) {
 
 /// A model as it begins says that everybody goes on along the lane: so does the ego.
 static void drives_an_episode(void **state) {
-    (void)state;
-    stage s = stage_open(0, 1);
+    stage s = stage_open(0, 1, *state ? *(const uint32_t *)*state : 0);
     const nm_scene *scene = tokens_rollout("highway:vehicles=12", 7, 120);
     nm_episode_config config = nm_episode_config_default();
     nm_episode_work *work = nm_episode_work_create();
@@ -185,11 +185,11 @@ static void drives_an_episode(void **state) {
     nm_error_clear(&error);
     config.agents = NM_EPISODE_LOG;
     config.start_step = START;
-    config.seconds = 5.0f;
+    config.seconds = *state ? 2.0f : 5.0f;
     config.deadline = 0.0f;
     if (nm_episode_run(work, scene, s.planner, &config, &e, &error) != NM_OK) fail_msg("%s", error.message);
     if (e.outcome != NM_EPISODE_DONE) fail_msg("%s", e.reason);
-    assert_int_equal(e.samples, 50);
+    assert_int_equal(e.samples, *state ? 20 : 50);
     assert_true(e.score.metric[NM_NUPLAN_DRIVABLE_AREA].value == 1.0);
     assert_true(e.score.metric[NM_NUPLAN_PROGRESS].value > 0.7);
     nm_episode_work_destroy(work);
@@ -199,7 +199,7 @@ static void drives_an_episode(void **state) {
 
 static void what_it_can_not_do_is_said(void **state) {
     (void)state;
-    stage s = stage_open(0, 1);
+    stage s = stage_open(0, 1, 0);
     nm_recipe long_past = s.recipe;
     nm_planner *planner = NULL;
     nm_error error;
@@ -214,9 +214,13 @@ static void what_it_can_not_do_is_said(void **state) {
 }
 
 int main(void) {
+    static uint32_t block = 2;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_every_half_second),       cmocka_unit_test(future_is_not_known),
-        cmocka_unit_test(lights_of_later_are_not_known), cmocka_unit_test(drives_an_episode),
+        cmocka_unit_test(plans_every_half_second),
+        cmocka_unit_test(future_is_not_known),
+        cmocka_unit_test(lights_of_later_are_not_known),
+        cmocka_unit_test(drives_an_episode),
+        cmocka_unit_test_prestate(drives_an_episode, &block),
         cmocka_unit_test(what_it_can_not_do_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
