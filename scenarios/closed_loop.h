@@ -9,8 +9,8 @@
 /// be pulled towards it; and where it leads can be given as a goal. And adversaries can be steered into a conflict with
 /// the ego (guidance.h), wherever it is by then.
 ///
-/// Models that were trained on blocks drive a block at a time: each is sampled, driven, and the next one knows what came
-/// of it, so that the others react once a block. Plans and adversaries they know not.
+/// Models that were trained on blocks drive a block at a time: each is sampled, driven, and the next one knows what
+/// came of it, so that the others react once a block. Plans and adversaries they know not.
 ///
 /// One thread at a time, that of the model's backend. A run is a function of model, configuration and request.
 #ifndef NM_SCENARIOS_CLOSED_LOOP_H
@@ -102,7 +102,8 @@ NM_API nm_loop_request nm_loop_request_default(const nm_scene *scene); ///< at t
 ///       fit, or is not there at the current step, has no future; who drives off the map is gone from then on
 /// Errors: NM_E_ARGUMENT for a scene without an ego that is there at the current step, a plan's or adversary's track
 /// that there is not, is the ego or takes no part, a level or pull or a step out of range, or plans, adversaries and
-/// touching with a model that was trained on blocks; those of nm_tokens_build, nm_generator_run and nm_world_create; NM_E_NUMERIC for a state that no scene takes; NM_E_CANCELLED.
+/// touching with a model that was trained on blocks; those of nm_tokens_build, nm_generator_run and nm_world_create;
+/// NM_E_NUMERIC for a state that no scene takes; NM_E_CANCELLED.
 NM_API nm_status nm_closed_loop_run(nm_closed_loop *loop, const nm_loop_request *request, const nm_scene **out,
                                     nm_error *error);
 NM_API uint64_t nm_closed_loop_passes(const nm_closed_loop *loop); ///< of the network, in the last run
