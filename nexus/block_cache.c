@@ -189,7 +189,8 @@ static void gather(nm_block_cache *c, const nm_tokens *tokens, uint32_t index) {
     c->paths[index] = tokens->path;
 }
 
-static nm_status link_parts(nm_block_cache *c, uint32_t count, nm_error *error) {
+/// clean: 1 = for the pass over the finished block. again: 1 = the block was linked before.
+static nm_status link_parts(nm_block_cache *c, uint32_t count, int clean, int again, nm_error *error) {
     const nm_token_config *t = &c->recipe.tokens;
     nm_block_links_begin(c->links);
     if (nm_pass_batch(c->pass)->tokens > c->room - c->end) {
@@ -204,7 +205,9 @@ static nm_status link_parts(nm_block_cache *c, uint32_t count, nm_error *error) 
                                     .steps = nm_token_count(t),
                                     .role = c->roles + (size_t)i * t->agents,
                                     .strand = i * t->agents,
-                                    .first = c->end};
+                                    .first = c->end,
+                                    .clean = clean,
+                                    .again = again};
         nm_block_links_add(c->links, nm_pass_batch(c->pass), &part);
     }
     const nm_pass_links links = nm_block_links_get(c->links);
@@ -227,7 +230,7 @@ nm_status nm_block_cache_set(nm_block_cache *c, const nm_tokens *const *tokens, 
     if (status != NM_OK) return status;
     for (uint32_t i = 0; i < count; ++i) gather(c, tokens[i], i);
     c->scenes = count;
-    return link_parts(c, count, error);
+    return link_parts(c, count, 0, 0, error);
 }
 
 const nm_batch *nm_block_cache_batch(const nm_block_cache *c) {
@@ -261,8 +264,13 @@ nm_status nm_block_cache_keep(nm_block_cache *c, const float *values, nm_error *
                                  .mask = c->ones,
                                  .noised = values,
                                  .level = c->zeros};
-    const nm_status status = c->denoiser.predict(c->denoiser.context, &in, c->v, error);
+    // blocks of one token see the same either way
+    const int apart = c->recipe.blocks.causal && c->recipe.blocks.size > 1;
+    nm_status status = apart ? link_parts(c, c->scenes, 1, 1, error) : NM_OK;
+    if (status == NM_OK) status = c->denoiser.predict(c->denoiser.context, &in, c->v, error);
     c->kept = status == NM_OK;
     if (c->kept) c->end += batch->tokens;
+    nm_error ignored; // room that was enough before is so again
+    if (apart && !c->kept) (void)link_parts(c, c->scenes, 0, 1, &ignored);
     return status;
 }

@@ -23,6 +23,29 @@ uint32_t nm_block_parts(const nm_block_config *config, const nm_token_config *to
     return config->size ? (tokens->future + config->size - 1) / config->size : 1;
 }
 
+nm_status nm_block_growth_check(const nm_block_growth *g, const nm_block_config *config, nm_error *error) {
+    if (g->count > NM_BLOCK_STAGES)
+        return NM_ERROR(error, NM_E_ARGUMENT, "blocks of %u sizes, more than %d", g->count, NM_BLOCK_STAGES);
+    for (uint32_t i = 0; i < g->count; ++i) {
+        const nm_block_stage *s = &g->stage[i];
+        if (i == 0 ? s->first != 0 : s->first <= s[-1].first)
+            return NM_ERROR(error, NM_E_ARGUMENT,
+                            "sizes of blocks begin at 0, each later than the one before, not %llu",
+                            (unsigned long long)s->first);
+        if (s->size < 1 || s->size > config->size)
+            return NM_ERROR(error, NM_E_ARGUMENT, "blocks of %u tokens on the way to %u", s->size, config->size);
+    }
+    if (g->count == 0 || g->stage[g->count - 1].size == config->size) return NM_OK;
+    return NM_ERROR(error, NM_E_ARGUMENT, "blocks end with %u tokens, not with %u", g->stage[g->count - 1].size,
+                    config->size);
+}
+
+nm_block_config nm_block_growth_at(const nm_block_growth *g, const nm_block_config *config, uint64_t number) {
+    nm_block_config at = *config;
+    for (uint32_t i = 0; i < g->count && g->stage[i].first <= number; ++i) at.size = g->stage[i].size;
+    return at;
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Parts
 
@@ -147,7 +170,8 @@ struct nm_block_links {
     nm_row_lists queries, keys;
     float *time, *place; ///< [tokens]
     uint32_t first, count;
-    trace *traces;  ///< [strands][memory] a ring for each strand
+    uint32_t kept;  ///< memory + size: what a part and the past that it sees have at most
+    trace *traces;  ///< [strands][kept] a ring for each strand
     uint32_t *left; ///< [strands] how many it has left so far
 };
 
@@ -175,7 +199,8 @@ nm_status nm_block_links_create(const nm_block_links_config *config, nm_block_li
     l->config = *config;
     l->time = calloc((size_t)config->tokens + 1, sizeof *l->time);
     l->place = calloc((size_t)config->tokens + 1, sizeof *l->place);
-    l->traces = calloc((size_t)config->strands * config->blocks.memory + 1, sizeof *l->traces);
+    l->kept = config->blocks.memory + config->blocks.size;
+    l->traces = calloc((size_t)config->strands * l->kept + 1, sizeof *l->traces);
     l->left = calloc((size_t)config->strands + 1, sizeof *l->left);
     if (!make_lists(&l->queries, room.groups, config->tokens) || !make_lists(&l->keys, room.groups, room.keys) ||
         !l->time || !l->place || !l->traces || !l->left) {
@@ -227,45 +252,54 @@ static int64_t place_of(const run *r, uint32_t row) {
     return (int64_t)(r->batch->refs[row].time % r->part->steps) + r->offset;
 }
 
-/// The clean tokens before the part that it sees: key rows from `end` on; returns where they end.
-static uint32_t add_past(const nm_block_links *l, const run *r, uint32_t *rows, uint32_t end) {
-    const uint32_t memory = l->config.blocks.memory, left = l->left[r->strand];
-    const trace *traces = l->traces + (size_t)r->strand * memory;
-    for (uint32_t i = left > memory ? left - memory : 0; i < left; ++i) {
-        const trace *t = &traces[i % memory];
-        if (t->place > r->start - memory) rows[end++] = t->row;
-    }
-    for (uint32_t row = r->begin; row < r->end && r->batch->refs[row].time <= r->part->past; ++row)
-        if (place_of(r, row) > r->start - memory) rows[end++] = r->part->first + row;
-    return end;
-}
+/// What a group sees: clean tokens with after < place <= until and, with `own`, its own.
+typedef struct view {
+    int64_t after, until;
+    int own;
+} view;
 
-/// Rows [begin, end) see the past and, with `own`, each other.
-static void add_group(nm_block_links *l, const run *r, uint32_t begin, uint32_t end, int own) {
+/// Rows [begin, end) have the same view.
+static void add_group(nm_block_links *l, const run *r, uint32_t begin, uint32_t end, const view *sees) {
     if (begin == end) return;
     uint32_t query = l->queries.offsets[l->queries.count], key = l->keys.offsets[l->keys.count];
+    const uint32_t left = l->left[r->strand];
+    const trace *traces = l->traces + (size_t)r->strand * l->kept;
     for (uint32_t row = begin; row < end; ++row) put(&l->queries, &query, row);
-    key = add_past(l, r, l->keys.rows, key);
-    for (uint32_t row = begin; row < end && own; ++row) put(&l->keys, &key, r->part->first + row);
+    for (uint32_t i = left > l->kept ? left - l->kept : 0; i < left; ++i) {
+        const trace *t = &traces[i % l->kept];
+        if (t->place > sees->after && t->place <= sees->until) put(&l->keys, &key, t->row);
+    }
+    for (uint32_t row = begin; row < end && sees->own; ++row) put(&l->keys, &key, r->part->first + row);
     close_group(&l->queries, query);
     close_group(&l->keys, key);
 }
 
 static void leave(nm_block_links *l, const run *r, uint32_t row) {
-    const uint32_t memory = l->config.blocks.memory;
-    const uint32_t at = l->left[r->strand]++ % memory;
-    l->traces[(size_t)r->strand * memory + at] = (trace){place_of(r, row), r->part->first + row};
+    const uint32_t at = l->left[r->strand]++ % l->kept;
+    l->traces[(size_t)r->strand * l->kept + at] = (trace){place_of(r, row), r->part->first + row};
+}
+
+/// Rows [begin, end) leave. alone: each sees what came before it and itself.
+static void leave_all(nm_block_links *l, const run *r, uint32_t begin, uint32_t end, int alone) {
+    for (uint32_t row = begin; row < end; ++row) {
+        const int64_t place = place_of(r, row);
+        leave(l, r, row);
+        if (alone) add_group(l, r, row, row + 1, &(view){place - 1 - l->config.blocks.memory, place, 0});
+    }
 }
 
 static void add_agent(nm_block_links *l, const run *r) {
     const nm_token_ref *refs = r->batch->refs;
+    const int causal = l->config.blocks.causal, causal_block = causal && r->part->clean;
+    const view past = {r->start - l->config.blocks.memory, r->start, 0}, together = {past.after, past.until, 1};
     uint32_t block = r->begin, twins;
     while (block < r->end && refs[block].time <= r->part->past) ++block;
     for (twins = block; twins < r->end && refs[twins].time < r->part->steps; ++twins) continue;
-    add_group(l, r, r->begin, block, 0);
-    add_group(l, r, block, twins, 1);
-    add_group(l, r, twins, r->end, 1);
-    for (uint32_t row = r->begin; row < twins && !r->part->last; ++row) leave(l, r, row);
+    leave_all(l, r, r->begin, block, causal);
+    if (!causal) add_group(l, r, r->begin, block, &past);
+    if (!r->part->last) leave_all(l, r, block, twins, causal_block); // the last block has no clean copy
+    if (!causal_block) add_group(l, r, block, twins, &together);
+    add_group(l, r, twins, r->end, &together);
     for (uint32_t row = r->begin; row < r->end; ++row) {
         l->time[row] = (float)(refs[row].time % r->part->steps) / (float)r->part->steps;
         l->place[row] = (float)place_of(r, row);
@@ -276,14 +310,19 @@ void nm_block_links_add(nm_block_links *l, const nm_batch *batch, const nm_block
     NM_ASSERT(part->scene < batch->scenes && batch->tokens <= l->config.tokens);
     NM_ASSERT(batch->scene_tokens[part->scene] == l->count);
     const uint32_t end = batch->scene_tokens[part->scene + 1];
-    const int64_t offset = (int64_t)part->number * l->config.blocks.size;
+    const uint32_t size = part->size ? part->size : l->config.blocks.size;
+    const int64_t offset = (int64_t)part->number * size;
+    NM_ASSERT(size <= l->config.blocks.size && !(part->last && (part->clean || part->again)));
     l->first = part->first;
     for (uint32_t row = l->count; row < end;) {
         const nm_block_role *role = &part->role[batch->refs[row].agent];
         run r = {batch, part, row, row, part->strand + role->strand, offset, offset + part->past};
         NM_ASSERT(role->strand != NM_NONE && r.strand < l->config.strands);
         while (r.end < end && batch->refs[r.end].agent == batch->refs[row].agent) ++r.end;
-        if (role->begins) l->left[r.strand] = 0;
+        if (role->begins)
+            l->left[r.strand] = 0;
+        else if (part->again)
+            l->left[r.strand] -= r.end - r.begin; // all it has in the part is its block
         add_agent(l, &r);
         row = r.end;
     }
@@ -297,8 +336,8 @@ uint32_t nm_block_links_pack(nm_block_links *l, uint32_t number, uint32_t past, 
     for (uint32_t row = 0; row < rows; ++row) to[row] = NM_NONE;
     for (int renumber = 0; renumber < 2; ++renumber) {
         for (uint32_t s = 0; s < l->config.strands; ++s) {
-            trace *traces = l->traces + (size_t)s * memory;
-            for (uint32_t i = 0; i < memory && i < l->left[s]; ++i) {
+            trace *traces = l->traces + (size_t)s * l->kept;
+            for (uint32_t i = 0; i < l->kept && i < l->left[s]; ++i) {
                 if (traces[i].place <= start - memory) continue; // and later parts see still less
                 NM_ASSERT(renumber || traces[i].row < rows);
                 if (renumber)

@@ -24,6 +24,11 @@
 ///   - clean tokens attend to the clean ones before their part and to those of their own block;
 ///   - noised tokens attend to the clean ones before their part and to the noised ones of their own block;
 ///   - spatial layers: clean ones with clean ones, noised ones with noised ones of the same part and time.
+/// The context-causal mask (`causal`; NBDiff, arXiv 2512.06776): clean tokens, history too, attend to clean ones of
+/// their agent up to themselves only, the one at place p to p - memory <= place <= p. That is what blocks of one token
+/// do anyway, so that what a clean token's key is made of does not depend on where blocks end, but for the frame of its
+/// part; noised ones attend as above. A network may be trained on small blocks and go on with larger ones
+/// (nm_block_growth): what it reads of the past stays what it was.
 /// So the noised copy of each block sees exactly what it sees in generation, where block b is denoised in S passes over
 /// its tokens alone, and then passed once more at level 0, which leaves its keys for the blocks after it
 /// (block_cache.h). The loss counts noised tokens only. A noised token of level 0 is one that is given within its
@@ -51,12 +56,31 @@ extern "C" {
 typedef struct nm_block_config {
     uint32_t size;   ///< tokens of a block, 1..256; 0 = no blocks: all of the future at once
     uint32_t memory; ///< tokens before a block that it sees, 1..1024; default 8, four seconds
+    int causal;      ///< 1 = clean tokens see no later ones (the context-causal mask); default 0
 } nm_block_config;
 NM_API nm_block_config nm_block_config_default(void); ///< size 0
 /// NM_E_ARGUMENT naming the field that is out of range, or a block longer than the future of `tokens`.
 NM_API nm_status nm_block_config_check(const nm_block_config *config, const nm_token_config *tokens, nm_error *error);
 /// Blocks that cover the future of `tokens`, at least partly.
 NM_API uint32_t nm_block_parts(const nm_block_config *config, const nm_token_config *tokens);
+
+/// Sizes of blocks that change as training goes on: from number `first` of something that is counted on (steps,
+/// examples) blocks have `size` tokens. A caller's struct.
+enum { NM_BLOCK_STAGES = 16 };
+typedef struct nm_block_stage {
+    uint64_t first;
+    uint32_t size;
+} nm_block_stage;
+typedef struct nm_block_growth {
+    uint32_t count; ///< of stages; 0 = the size of the configuration from beginning to end
+    nm_block_stage stage[NM_BLOCK_STAGES];
+} nm_block_growth;
+/// NM_E_ARGUMENT unless the first stage begins at 0, each later than the one before, with sizes of 1 to that of the
+/// configuration, which is the last one's.
+NM_API nm_status nm_block_growth_check(const nm_block_growth *growth, const nm_block_config *config, nm_error *error);
+/// The configuration with the size that number `number` has.
+NM_API nm_block_config nm_block_growth_at(const nm_block_growth *growth, const nm_block_config *config,
+                                          uint64_t number);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Parts
@@ -109,9 +133,9 @@ NM_API void nm_block_cast_next(nm_block_cast *cast, const nm_tokens *tokens, uin
 typedef struct nm_block_links nm_block_links;
 
 typedef struct nm_block_links_config {
-    nm_block_config blocks;
-    uint32_t strands; ///< over all scenes
-    uint32_t tokens;  ///< of a pass at most
+    nm_block_config blocks; ///< size: the largest
+    uint32_t strands;       ///< over all scenes
+    uint32_t tokens;        ///< of a pass at most
 } nm_block_links_config;
 /// NM_E_LIMIT, with the number, for NM_BATCH_MAX_ROWS keys or traces of strands (blocks.memory each); NM_E_MEMORY.
 NM_API nm_status nm_block_links_create(const nm_block_links_config *config, nm_block_links **links, nm_error *error);
@@ -133,6 +157,10 @@ typedef struct nm_block_part {
     uint32_t strand;           ///< of all scenes' strands, that which strand 0 of this scene is
     uint32_t first;            ///< key row of the batch's row 0; the same for all parts of a pass
     int last;                  ///< 1 = no part comes after it
+    uint32_t size;             ///< tokens of its block; 0 = the configuration's. The same for all parts of a scene
+    int clean; ///< 1 = tokens of the block before time T are clean: with a causal mask they see no later ones
+    int again; ///< 1 = the part was added before, with the same rows, and none of its strands since: lists only, as for
+               ///< a pass over clean tokens after one over noised ones. Not with `last`
 } nm_block_part;
 
 /// Adds the lists of a part, and to the past of its strands those of its tokens that come before time T.

@@ -11,6 +11,7 @@
 #include "nexus/safetensors.h"
 
 #define KEY "nearmiss_recipe"
+#define START "nearmiss_start"
 
 typedef enum kind { WHOLE, SWITCH, REAL } kind;
 
@@ -78,22 +79,28 @@ static nm_status take_text(const cJSON *item, nm_recipe *r, nm_error *error) {
     return wrong(item, error);
 }
 
-/// "blocks" and "block_memory"; nm_block_config_check has the ranges.
+/// "blocks", "block_memory" and "block_causal"; nm_block_config_check has the ranges.
 static nm_status take_blocks(const cJSON *item, nm_recipe *r, nm_error *error) {
     const double value = item->valuedouble;
-    if (!cJSON_IsNumber(item) || !(value >= 0.0 && value <= 1024.0) || value != floor(value)) return wrong(item, error);
-    *(strcmp(item->string, "blocks") == 0 ? &r->blocks.size : &r->blocks.memory) = (uint32_t)value;
+    const int causal = strcmp(item->string, "block_causal") == 0;
+    if (!cJSON_IsNumber(item) || !(value >= 0.0 && value <= (causal ? 1.0 : 1024.0)) || value != floor(value))
+        return wrong(item, error);
+    if (causal)
+        r->blocks.causal = value != 0.0;
+    else
+        *(strcmp(item->string, "blocks") == 0 ? &r->blocks.size : &r->blocks.memory) = (uint32_t)value;
     return NM_OK;
 }
 
 static nm_status take(const cJSON *item, nm_recipe *r, nm_error *error) {
     static const char *const texts[] = {"name", "prior", "encoding", "snr"};
+    static const char *const of_blocks[] = {"blocks", "block_memory", "block_causal"};
     for (size_t i = 0; i < NUMBERS; ++i)
         if (strcmp(item->string, numbers[i].name) == 0) return take_number(item, i, &r->tokens, error);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i)
         if (strcmp(item->string, texts[i]) == 0) return take_text(item, r, error);
-    if (strcmp(item->string, "blocks") == 0 || strcmp(item->string, "block_memory") == 0)
-        return take_blocks(item, r, error);
+    for (size_t i = 0; i < sizeof of_blocks / sizeof *of_blocks; ++i)
+        if (strcmp(item->string, of_blocks[i]) == 0) return take_blocks(item, r, error);
     if (strcmp(item->string, "steps") != 0)
         return NM_ERROR(error, NM_E_FORMAT, "recipe of the model: there is no '%.60s'", item->string);
     const double steps = item->valuedouble;
@@ -130,9 +137,11 @@ nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *error) 
         }
     }
     const int memory = cJSON_GetObjectItemCaseSensitive(document, "block_memory") != NULL;
+    const int causal = cJSON_GetObjectItemCaseSensitive(document, "block_causal") != NULL;
     cJSON_Delete(document);
-    if (status == NM_OK && memory && !recipe->blocks.size)
-        status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: block_memory is of blocks, and there are none");
+    if (status == NM_OK && (memory || causal) && !recipe->blocks.size)
+        status = NM_ERROR(error, NM_E_FORMAT, "recipe of the model: %s is of blocks, and there are none",
+                          memory ? "block_memory" : "block_causal");
     nm_error reason;
     nm_error_clear(&reason);
     if (status == NM_OK && nm_token_config_check(&recipe->tokens, &reason) != NM_OK)
@@ -163,6 +172,7 @@ char *nm_recipe_format(const nm_recipe *r) {
     if (r->blocks.size) {
         cJSON_AddNumberToObject(document, "blocks", r->blocks.size);
         cJSON_AddNumberToObject(document, "block_memory", r->blocks.memory);
+        if (r->blocks.causal) cJSON_AddNumberToObject(document, "block_causal", 1); // else as before there was any
     }
     char *text = cJSON_PrintUnformatted(document);
     cJSON_Delete(document);
@@ -187,8 +197,9 @@ nm_status nm_recipe_save(const nm_recipe *recipe, const nm_model *model, const c
                          nm_error *error) {
     char *text = nm_recipe_format(recipe);
     if (!text) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the recipe of a model");
-    const nm_safetensors_text metadata = {KEY, text};
-    const nm_status status = nm_model_save_described(model, path, shard_bytes, &metadata, 1, error);
+    const nm_safetensors_text metadata[] = {{KEY, text}, {START, recipe->start}};
+    const size_t count = recipe->start[0] ? 2 : 1;
+    const nm_status status = nm_model_save_described(model, path, shard_bytes, metadata, count, error);
     free(text);
     return status;
 }
@@ -205,6 +216,8 @@ static nm_status read_recipe(const char *path, nm_recipe *recipe, nm_error *erro
     if (status != NM_OK) return status;
     const char *text = nm_safetensors_metadata(file, KEY);
     if (text) status = nm_recipe_parse(text, recipe, error);
+    const char *start = nm_safetensors_metadata(file, START);
+    snprintf(recipe->start, sizeof recipe->start, "%s", start ? start : "");
     nm_safetensors_close(file);
     return status == NM_OK ? NM_OK : name_input(status, path, error);
 }

@@ -17,6 +17,8 @@ typedef struct nm_recipe {
     nm_block_config blocks; ///< size 0: all of the future at once, in any order; else block by block (block_cache.h)
     uint64_t steps;         ///< of training
     char name[64];          ///< of the model, for people
+    char start[256];        ///< weights that training began with, as its configuration names them; empty: none. Not in
+                     ///< the recipe's JSON but beside it, key "nearmiss_start": it changes nothing about the model
 } nm_recipe;
 
 /// Where `json` is silent the values of `recipe` stay; an unknown key, one that is there twice, a value of the wrong

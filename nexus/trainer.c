@@ -37,6 +37,19 @@ nm_trainer_config nm_trainer_config_default(void) {
                                .optimizer = nm_optimizer_config_default()};
 }
 
+static nm_status check_growth(const nm_trainer_config *c, nm_error *error) {
+    const nm_block_growth *g = &c->growth;
+    if (!(c->next >= 0.0f && c->next <= 1e3f))
+        return NM_ERROR(error, NM_E_ARGUMENT, "the autoregressive loss has a weight of %g, not 0..1000",
+                        (double)c->next);
+    if (c->next > 0.0f && !(c->blocks.size && c->blocks.causal))
+        return NM_ERROR(error, NM_E_ARGUMENT, "the autoregressive loss needs blocks with a causal mask");
+    const nm_status status = nm_block_growth_check(g, &c->blocks, error);
+    if (status != NM_OK || !g->count || g->stage[g->count - 1].first < c->steps) return status;
+    return NM_ERROR(error, NM_E_ARGUMENT, "blocks have their last size from step %llu on, of %llu steps",
+                    (unsigned long long)g->stage[g->count - 1].first, (unsigned long long)c->steps);
+}
+
 nm_status nm_trainer_config_check(const nm_trainer_config *c, nm_error *error) {
     if (c->scenes < 1 || c->scenes > 4096)
         return NM_ERROR(error, NM_E_ARGUMENT, "scenes is %u, not in 1..4096", c->scenes);
@@ -64,7 +77,12 @@ nm_status nm_trainer_config_check(const nm_trainer_config *c, nm_error *error) {
             "blocks in a pass of %u scenes with %u tokens each see %llu keys, over %u: fewer scenes, or parts",
             c->scenes, c->max_tokens, (unsigned long long)keys, NM_BATCH_MAX_ROWS - 1);
     if (c->steps < 1) return NM_ERROR(error, NM_E_ARGUMENT, "steps is 0");
-    return nm_noise_mask_config_check(&c->mask, error);
+    const nm_status status = check_growth(c, error);
+    return status == NM_OK ? nm_noise_mask_config_check(&c->mask, error) : status;
+}
+
+nm_block_config nm_trainer_blocks(const nm_trainer_config *c, uint64_t step) {
+    return nm_block_growth_at(&c->growth, &c->blocks, step - 1);
 }
 
 static const char *const loss_names[] = {"published", "v"};
@@ -185,13 +203,22 @@ static void copy(float *to, size_t first, const float *from, size_t count, size_
     if (from && count) memcpy(to + first * width, from, count * width * sizeof *to);
 }
 
-/// Puts examples side by side, in the order of the pass's tokens; `share` of the loss is this pass's.
-static void gather(nm_trainer *t, const nm_loaded *loaded, uint32_t count, double share) {
+/// Of one example, from token `first` of the pass on: noised ones and those that are to say the next one.
+static void weigh(nm_trainer *t, const nm_loaded *e, size_t first, float noised, float next) {
+    for (size_t n = 0; n < e->count; ++n) t->weight[first + n] = e->weight[n] != 0.0f ? noised * e->weight[n] : 0.0f;
+    for (size_t n = 0; n < e->count && next > 0.0f; ++n)
+        if (e->says_next[n] != 0.0f) t->weight[first + n] = next;
+}
+
+/// Puts examples side by side, in the order of the pass's tokens; `share` of the loss is this pass's, `next` the weight
+/// of the autoregressive one.
+static void gather(nm_trainer *t, const nm_loaded *loaded, uint32_t count, double share, double next) {
     const nm_model_config *m = &t->model->config;
     const nm_batch *batch = nm_pass_batch(t->pass);
-    uint32_t noised = 0, scene = 0;
+    uint32_t noised = 0, nexts = 0, scene = 0;
     for (uint32_t i = 0; i < count; ++i) noised += loaded[i].noised_count;
-    const float each = (float)(share / noised);
+    for (uint32_t i = 0; i < count; ++i) nexts += loaded[i].next_count;
+    const float each = (float)(share / noised), each_next = nexts ? (float)(share * next / nexts) : 0.0f;
     for (uint32_t i = 0; i < count; ++i) {
         const nm_loaded *e = &loaded[i];
         const size_t first = batch->scene_tokens[scene];
@@ -206,7 +233,7 @@ static void gather(nm_trainer *t, const nm_loaded *loaded, uint32_t count, doubl
         copy(t->level, first, e->level, e->count, 1);
         copy(t->alpha, first, e->alpha, e->count, 1);
         copy(t->sigma, first, e->sigma, e->count, 1);
-        for (size_t n = 0; n < e->count; ++n) t->weight[first + n] = e->weight[n] != 0.0f ? each * e->weight[n] : 0.0f;
+        weigh(t, e, first, each, each_next);
     }
 }
 
@@ -241,7 +268,7 @@ static nm_status run_pass(nm_trainer *t, const nm_load_order *order, const nm_lo
     status = nm_pass_set_scenes(t->pass, t->scenes, scenes, error);
     if (status == NM_OK && t->links) status = link_parts(t, loaded, order->count, error);
     if (status != NM_OK) return status;
-    gather(t, loaded, order->count, share);
+    gather(t, loaded, order->count, share, gradients ? (double)t->config.next : 0.0);
     const nm_pass_input input = {.known = t->known,
                                  .mask = t->mask,
                                  .noised = t->noised,
@@ -263,8 +290,10 @@ nm_status nm_trainer_step(nm_trainer *t, nm_train_report *report, nm_error *erro
     for (uint32_t i = 0; status == NM_OK && i < c->accumulate; ++i) {
         double loss = 0.0;
         order.first = (step - 1) * per_step + (uint64_t)i * c->scenes;
+        order.blocks = nm_trainer_blocks(c, step);
         nm_load_order next = order;
         next.first += c->scenes;
+        next.blocks = nm_trainer_blocks(c, next.first / per_step + 1);
         status = run_pass(t, &order, c->ahead ? &next : NULL, 1, 1.0 / c->accumulate, &loss, error);
         report->loss += loss;
         report->tokens += nm_pass_batch(t->pass)->tokens;
@@ -288,7 +317,8 @@ nm_status nm_trainer_validate(nm_trainer *t, nm_example_source source, uint64_t 
     for (uint64_t done = 0; status == NM_OK && done < count;) {
         const uint64_t left = count - done;
         const uint32_t size = left < t->config.scenes ? (uint32_t)left : t->config.scenes;
-        const nm_load_order order = {.source = source, .seed = seed, .first = first + done, .count = size};
+        const nm_load_order order = {
+            .source = source, .seed = seed, .first = first + done, .count = size, .blocks = t->config.blocks};
         double one = 0.0;
         status = run_pass(t, &order, NULL, 0, (double)size / (double)count, &one, error);
         sum += one;

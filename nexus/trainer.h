@@ -35,6 +35,17 @@ typedef enum nm_loss_kind {
 NM_API const char *nm_loss_name(nm_loss_kind kind);                                    ///< "published", "v"
 NM_API nm_status nm_loss_parse(const char *text, nm_loss_kind *kind, nm_error *error); ///< NM_E_ARGUMENT
 
+/// The autoregressive loss (NBDiff, arXiv 2512.06776): with a causal mask a clean token sees nothing that comes after
+/// it, so that it can be asked for what comes next, in the same pass. Clean token t, not before the last of the
+/// history, is to say x0 of token t + 1 of the same part, as a block of that one token would have it: what the prior
+/// leaves of it with all up to t known. The loss is the mean of squares over such tokens and their channels, times
+/// `next`.
+///
+/// It is said by the ordinary output, which for clean tokens means nothing else: level 0 and the mask of known values
+/// tell the network which of the two it is asked for. So it takes no parameters that weights or states would have to
+/// carry or drop, and no operation: as alpha = 1 and sigma = 0 there, the loss of the noise (ops/train.h) with x0 in
+/// the place of the noise is it. Not the history before its last token: in the frame of the last state all of them tell
+/// where that is. Not the token after the part: it has another frame.
 typedef struct nm_trainer_config {
     uint64_t seed;
     uint32_t scenes;        ///< examples in a pass, 1..4096; default 16
@@ -43,7 +54,10 @@ typedef struct nm_trainer_config {
                             ///< do not fit are left out
     uint32_t max_map_rows;  ///< of an example (of all its parts); default 32 * 48
     nm_block_config blocks; ///< size > 0: trains with the skip-causal mask of blocks.h; default none
+    nm_block_growth growth; ///< by steps taken: step n from 1 on has the size of number n - 1, the source's examples
+                            ///< (n - 1) * scenes * accumulate and on must have it, too; default none
     uint32_t parts;         ///< with blocks: parts of an example at most, 1..1024; default 16
+    float next;             ///< weight of the autoregressive loss, >= 0, which needs blocks.causal; default 0
     float rate;             ///< largest learning rate, > 0; default 3e-4
     uint64_t warm_up;       ///< steps of linear rise; default 200
     uint64_t steps;         ///< of the whole run: the rate falls along half a cosine to final_rate * rate at its
@@ -60,6 +74,8 @@ typedef struct nm_trainer_config {
 NM_API nm_trainer_config nm_trainer_config_default(void);
 /// NM_E_ARGUMENT naming the field.
 NM_API nm_status nm_trainer_config_check(const nm_trainer_config *config, nm_error *error);
+/// Blocks of step `step`, from 1.
+NM_API nm_block_config nm_trainer_blocks(const nm_trainer_config *config, uint64_t step);
 /// The rate of step `step`, from 1.
 NM_API float nm_trainer_rate(const nm_trainer_config *config, uint64_t step);
 
@@ -73,7 +89,7 @@ NM_API void nm_trainer_destroy(nm_trainer *trainer); ///< NULL is fine
 
 typedef struct nm_train_report {
     uint64_t step;   ///< just taken, from 1
-    double loss;     ///< mean over the step's passes
+    double loss;     ///< mean over the step's passes; the autoregressive one, times its weight, is in it
     double norm;     ///< of the gradients, before clipping
     float rate;      ///< that was used
     uint64_t tokens; ///< that went into it
@@ -87,7 +103,8 @@ NM_API uint64_t nm_trainer_steps(const nm_trainer *trainer);
 NM_API nm_optimizer *nm_trainer_optimizer(nm_trainer *trainer);
 
 /// Mean loss of examples [first, first + count) of `source`, with the noise of `seed`: the same examples and noise give
-/// comparable numbers from one moment of a run to another. average: with the averaged weights.
+/// comparable numbers from one moment of a run to another, with config.blocks whatever the step, and without the
+/// autoregressive loss. average: with the averaged weights.
 NM_API nm_status nm_trainer_validate(nm_trainer *trainer, nm_example_source source, uint64_t seed, uint64_t first,
                                      uint64_t count, int average, double *loss, nm_error *error);
 

@@ -54,10 +54,16 @@ static nm_status plan_parts(plan *p, nm_loaded *e, nm_error *error) {
         rows += part->rows;
         if (i > 0) rows += count_valid(&p->parts[i - 1], t->config.past + 1); // that one is no longer the last
         if (i > 0 && rows > p->how->config.max_tokens) break;
-        e->parts[i] = (nm_block_part){.number = i, .past = t->config.past, .steps = t->shape.steps, .role = role};
+        e->parts[i] = (nm_block_part){.number = i,
+                                      .past = t->config.past,
+                                      .steps = t->shape.steps,
+                                      .role = role,
+                                      .size = p->how->config.blocks.size,
+                                      .clean = 1};
         p->count = i + 1;
     }
     e->parts[p->count - 1].last = 1;
+    e->parts[p->count - 1].clean = 0;
     return NM_OK;
 }
 
@@ -115,7 +121,8 @@ static void copy_row(const nm_example_how *how, const nm_loaded *from, uint32_t 
                   {from->level, to->level, 1},
                   {from->alpha, to->alpha, 1},
                   {from->sigma, to->sigma, 1},
-                  {from->weight, to->weight, 1}};
+                  {from->weight, to->weight, 1},
+                  {from->says_next, to->says_next, from->says_next ? 1 : 0}};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; ++i)
         if (arrays[i].width)
             memcpy(arrays[i].to + at * arrays[i].width, arrays[i].from + row * arrays[i].width,
@@ -137,6 +144,50 @@ static uint32_t merge(const plan *p, const nm_example_slot *s, const nm_loaded *
     return at;
 }
 
+/// x0 of every token of the block as a block of that one token would have it, [n][C]; of others nothing is said.
+static nm_status fill_alone(const plan *p, nm_example_slot *s, const nm_tokens *of, const nm_loaded *e, float *alone,
+                            nm_error *error) {
+    const nm_token_config *tokens = &of->config;
+    const nm_prior kind = p->how->config.prior;
+    const size_t channels = p->how->model.channels, n = s->batch.tokens;
+    const nm_path *paths = of->path;
+    float *values = NM_ARENA_ARRAY(p->arena, float, n *channels), *mask = NM_ARENA_ARRAY(p->arena, float, n *channels);
+    if (!values || !mask) return no_memory(error);
+    nm_batch_gather(&s->batch, 0, of->shape.steps, (uint32_t)channels, of->values, values);
+    memcpy(alone, values, n * channels * sizeof *alone);
+    for (uint32_t k = 1; kind != NM_PRIOR_NONE && n > 0 && k <= p->how->config.blocks.size; ++k) {
+        const uint32_t time = tokens->past + k; // all before it are known
+        for (size_t row = 0; row < n; ++row) mask[row * channels] = s->batch.refs[row].time < time ? 1.0f : 0.0f;
+        nm_prior_fill(kind, tokens, &s->batch, e->condition, &paths, values, mask, s->prior, s->spread);
+        for (size_t row = 0; row < n; ++row)
+            if (s->batch.refs[row].time == time)
+                nm_prior_rest(kind, (float)tokens->heading_scale, (uint32_t)channels, values + row * channels,
+                              s->prior + row * channels, s->spread[row], alone + row * channels);
+    }
+    return NM_OK;
+}
+
+/// What clean tokens up to time `until` are to say: the next one of their agent in the block, where there is one.
+static nm_status ask_for_next(const plan *p, nm_example_slot *s, const nm_tokens *of, uint32_t until, nm_loaded *e,
+                              nm_error *error) {
+    const size_t channels = p->how->model.channels;
+    const nm_token_ref *refs = s->batch.refs;
+    float *alone = NM_ARENA_ARRAY(p->arena, float, s->batch.tokens *channels);
+    if (!alone) return no_memory(error);
+    const nm_status status = fill_alone(p, s, of, e, alone, error);
+    for (size_t row = 0; status == NM_OK && row + 1 < s->batch.tokens; ++row) {
+        const uint32_t time = refs[row].time;
+        if (time < of->config.past || time > until) continue;
+        if (refs[row + 1].agent != refs[row].agent || refs[row + 1].time != time + 1) continue;
+        NM_ASSERT(e->level[row] <= 0.0f);
+        memcpy(e->noise + row * channels, alone + (row + 1) * channels, channels * sizeof *e->noise);
+        e->alpha[row] = 1.0f;
+        e->sigma[row] = 0.0f;
+        e->says_next[row] = 1.0f;
+    }
+    return status;
+}
+
 static nm_status fill_part(const plan *p, nm_example_slot *s, uint32_t index, uint64_t seed, uint64_t number,
                            nm_loaded *e, uint32_t *at, nm_error *error) {
     const nm_tokens *t = p->parts[index].tokens;
@@ -156,6 +207,8 @@ static nm_status fill_part(const plan *p, nm_example_slot *s, uint32_t index, ui
     if (status != NM_OK) return status;
     for (size_t k = 0; k < count; ++k) level[k] = 0.0f;
     if (!last) status = nm_example_fill(p->how, s, t, level, seed, number, &clean, error);
+    if (status == NM_OK && p->how->config.next > 0.0f) // the last block has no clean copy: but for the history
+        status = ask_for_next(p, s, t, last ? t->config.past : t->shape.steps, last ? &noised : &clean, error);
     if (status != NM_OK) return status;
     *at = merge(p, s, last ? NULL : &clean, &noised, e, *at);
     e->noised_count += noised.noised_count;
@@ -175,8 +228,10 @@ nm_status nm_example_fill_parts(const nm_example_how *how, nm_example_slot *s, u
     }
     if (!nm_example_allocate(how, s->arena, rows, e)) return no_memory(error);
     e->scene_count = p.count;
-    e->noised_count = 0;
+    e->noised_count = e->next_count = 0;
     for (uint32_t i = 0; status == NM_OK && i < p.count; ++i) status = fill_part(&p, s, i, seed, number, e, &at, error);
     NM_ASSERT(status != NM_OK || at == rows);
+    for (uint32_t row = 0; status == NM_OK && e->says_next && row < rows; ++row)
+        e->next_count += e->says_next[row] > 0.0f;
     return status;
 }

@@ -35,7 +35,11 @@ nm_status nm_example_pack(nm_example_slot *s, const nm_token_scene *shape, nm_er
 int nm_example_allocate(const nm_example_how *how, nm_arena *arena, uint32_t count, nm_loaded *e) {
     const size_t n = count, channels = how->model.channels, conditions = how->model.conditions;
     e->count = count;
-    e->condition = e->pose = NULL;
+    e->condition = e->pose = e->says_next = NULL;
+    if (how->config.next > 0.0f) {
+        if (!(e->says_next = NM_ARENA_ARRAY(arena, float, n))) return 0;
+        for (size_t i = 0; i < n; ++i) e->says_next[i] = 0.0f;
+    }
     if (conditions && !(e->condition = NM_ARENA_ARRAY(arena, float, n *conditions))) return 0;
     if (how->model.pose_bias && !(e->pose = NM_ARENA_ARRAY(arena, float, n * 4))) return 0;
     return (e->known = NM_ARENA_ARRAY(arena, float, n *channels)) &&

@@ -86,7 +86,9 @@ typedef struct task {
 static nm_status make_one(void *context, size_t index, int worker, nm_error *error) {
     (void)worker;
     const task *t = context;
-    const nm_example_how *how = &t->loader->how;
+    nm_example_how ours = t->loader->how;
+    const nm_example_how *how = &ours;
+    if (t->order->blocks.size) ours.config.blocks = t->order->blocks;
     nm_example_slot *s = &t->shelf->slots[index];
     nm_loaded *e = &t->shelf->loaded[index];
     const uint64_t number = t->order->first + index, seed = t->order->seed;
@@ -106,6 +108,7 @@ static nm_status make_one(void *context, size_t index, int worker, nm_error *err
     e->scenes[0] = *shape;
     e->scene_count = 1;
     e->parts = NULL;
+    e->next_count = 0;
     s->place = 0;
     nm_noise_mask_draw(&how->config.mask, seed, number, shape->agents, shape->steps, shape->valid,
                        e->tokens.config.past + 1, level);
@@ -141,7 +144,7 @@ void nm_loader_ahead(nm_loader *l, const nm_load_order *order) {
 
 static int same_order(const nm_load_order *a, const nm_load_order *b) {
     return a->source.context == b->source.context && a->source.make == b->source.make && a->seed == b->seed &&
-           a->first == b->first && a->count == b->count;
+           a->first == b->first && a->count == b->count && a->blocks.size == b->blocks.size;
 }
 
 nm_status nm_loader_get(nm_loader *l, const nm_load_order *order, const nm_loaded **loaded, nm_error *error) {

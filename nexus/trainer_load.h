@@ -11,6 +11,7 @@ typedef struct nm_load_order {
     nm_example_source source;
     uint64_t seed, first;
     uint32_t count;
+    nm_block_config blocks; ///< of the examples; size 0: those of the trainer
 } nm_load_order;
 
 /// One example, the tokens of its scenes packed as a batch has them: what the network sees and what it is to say
@@ -27,6 +28,9 @@ typedef struct nm_loaded {
     float *condition, *pose;              ///< [n][K], [n][4]; NULL where the model has none
     float *level, *alpha, *sigma;         ///< [n]
     float *weight;                        ///< [n] of each token's loss; 0 = clean
+    float *says_next; ///< [n] 1 = a clean one that is to say the next one, which stands in the place of its noise, with
+                      ///< alpha 1 and sigma 0 (trainer.h); NULL without the autoregressive loss
+    uint32_t next_count; ///< of those
 } nm_loaded;
 
 typedef struct nm_loader nm_loader;

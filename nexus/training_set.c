@@ -48,6 +48,7 @@ nm_status nm_training_set_create(const nm_training_set_config *config, nm_traini
     nm_status status = nm_token_config_check(&config->tokens, error);
     if (status == NM_OK) status = nm_augmentation_check(&config->augmentation, error);
     if (status == NM_OK) status = nm_block_config_check(&config->blocks, &config->tokens, error);
+    if (status == NM_OK) status = nm_block_growth_check(&config->growth, &config->blocks, error);
     if (status != NM_OK) return status;
     if (!(config->other_ego >= 0.0f && config->other_ego <= 1.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "other_ego is %g, not in 0..1", (double)config->other_ego);
@@ -235,6 +236,7 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
     nm_training_set *s = context;
     const nm_training_set_config *c = &s->config;
     nm_rng_key key = {.seed = c->seed, .scene = number, .purpose = NM_PURPOSE_EXAMPLE};
+    const nm_block_config blocks = nm_block_growth_at(&c->growth, &c->blocks, number);
     const part *p = choose_part(s, uniform64(&key, 0));
     NM_ASSERT(p && "a training set without examples");
     nm_status status = NM_E_NOT_FOUND;
@@ -250,7 +252,7 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
                                     .seed = nm_hash64(c->seed ^ nm_hash64(number))};
         if (nm_rng_uniform(&key, 2) < c->other_ego)
             request.focus = other_ego(m->scene, request.current_step, nm_rng_uniform(&key, 3));
-        status = nm_block_example(m->map, m->scene, &request, &c->blocks, c->parts, arena, tokens, error);
+        status = nm_block_example(m->map, m->scene, &request, &blocks, c->parts, arena, tokens, error);
     }
     if (status == NM_OK && c->blocks.size)
         nm_augment_parts(&c->augmentation, c->seed, number, tokens);

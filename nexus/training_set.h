@@ -25,6 +25,7 @@ typedef struct nm_training_set_config {
                             ///< default 4
     uint64_t seed;          ///< default 0
     nm_block_config blocks; ///< size > 0: examples are parts, one a block (blocks.h); default none
+    nm_block_growth growth; ///< by numbers of examples; default none
     uint32_t parts;         ///< of an example at most; default 0 = those that cover the future
 } nm_training_set_config;
 NM_API nm_training_set_config nm_training_set_config_default(nm_token_encoding encoding);

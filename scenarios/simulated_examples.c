@@ -37,6 +37,7 @@ static nm_status check(const nm_simulated_config *c, nm_builtin_kind *kind, nm_e
         return NM_ERROR(error, NM_E_ARGUMENT, "%g s before the current step, not 1..120", c->seconds);
     nm_status status = nm_token_config_check(&c->tokens, error);
     if (status == NM_OK) status = nm_block_config_check(&c->blocks, &c->tokens, error);
+    if (status == NM_OK) status = nm_block_growth_check(&c->growth, &c->blocks, error);
     if (status != NM_OK || strcmp(c->map, "all") == 0) return status;
     return nm_builtin_from_name(c->map, kind, error);
 }
@@ -142,7 +143,8 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
                                           .focus = NM_NONE,
                                           .routes = e->config.routes,
                                           .seed = nm_hash64(e->config.seed ^ nm_hash64(number))};
-        status = nm_block_example(v->pieces, scene, &request, &e->config.blocks, e->config.parts, arena, tokens, error);
+        const nm_block_config blocks = nm_block_growth_at(&e->config.growth, &e->config.blocks, number);
+        status = nm_block_example(v->pieces, scene, &request, &blocks, e->config.parts, arena, tokens, error);
         nm_scene_destroy(scene);
     }
     return status;

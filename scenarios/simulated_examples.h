@@ -22,6 +22,7 @@ typedef struct nm_simulated_config {
     float routes;   ///< nm_token_request.routes, where tokens have paths; default 0.5
     uint64_t seed;
     nm_block_config blocks; ///< as in nm_training_set_config; default none
+    nm_block_growth growth; ///< likewise
     uint32_t parts;
 } nm_simulated_config;
 NM_API nm_simulated_config nm_simulated_config_default(nm_token_encoding encoding);

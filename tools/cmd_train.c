@@ -18,6 +18,7 @@
 #include "tools/train_config.h"
 #include "tools/train_energy.h"
 #include "tools/train_log.h"
+#include "tools/train_start.h"
 #include "tools/train_state.h"
 
 typedef struct train_options {
@@ -121,15 +122,17 @@ static nm_status open_folder(train_run *run, int *resume, nm_error *error) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Beginning
 
-static nm_status open_model(train_run *run, nm_error *error) {
+/// resume: the values come from the checkpoint, whatever they began as.
+static nm_status open_model(train_run *run, int resume, nm_error *error) {
     nm_backend_config backend = nm_backend_config_default();
     backend.threads = (int)run->common->threads;
     backend.compute = run->config.precision == NM_TRAIN_BF16 ? NM_BF16 : NM_F32;
     nm_status status = strcmp(run->common->device, "cuda") == 0 ? nm_backend_create_cuda(&backend, &run->backend, error)
                                                                 : nm_backend_create_cpu(&backend, &run->backend, error);
     const uint64_t seed = run->config.trainer.seed;
-    if (status == NM_OK) status = nm_model_create(&run->config.model, run->backend, seed, &run->model, error);
-    return status;
+    if (status != NM_OK) return status;
+    if (run->config.start[0] && !resume) return nm_train_start(&run->config, run->backend, &run->model, error);
+    return nm_model_create(&run->config.model, run->backend, seed, &run->model, error);
 }
 
 static nm_status open_run(train_run *run, nm_error *error) {
@@ -143,7 +146,7 @@ static nm_status open_run(train_run *run, nm_error *error) {
     const nm_train_parts *held = run->config.validation.count ? &run->config.validation : &run->config.data;
     if (status == NM_OK && run->config.validation_examples)
         status = nm_train_data_open(&run->config, held, NM_TRAIN_TO_VALIDATE, quiet, &run->validation, error);
-    if (status == NM_OK) status = open_model(run, error);
+    if (status == NM_OK) status = open_model(run, resume, error);
     run->config.trainer.ahead = strcmp(run->common->device, "cuda") == 0;
     if (status == NM_OK)
         status = nm_trainer_create(run->model, nm_training_set_source(run->data.set), &run->config.trainer, run->pool,
@@ -174,6 +177,12 @@ static void close_run(train_run *run) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Steps
 
+/// Those of the last step.
+static nm_block_config learnt_blocks(const train_run *run) {
+    const uint64_t steps = nm_trainer_steps(run->trainer);
+    return nm_trainer_blocks(&run->config.trainer, steps ? steps : 1);
+}
+
 /// The log first: a checkpoint never speaks of steps that the log does not have.
 static nm_status save(train_run *run, nm_error *error) {
     char path[4096];
@@ -186,6 +195,7 @@ static nm_status save(train_run *run, nm_error *error) {
     if (status != NM_OK) return status;
     path_in(run, "weights.safetensors", path);
     run->config.recipe.steps = nm_trainer_steps(run->trainer);
+    run->config.recipe.blocks = learnt_blocks(run);
     status = nm_recipe_save(&run->config.recipe, run->model, path, shard, error);
     nm_error ignored;
     const nm_status back = average ? nm_optimizer_swap_average(optimizer, status == NM_OK ? error : &ignored) : NM_OK;
@@ -264,6 +274,7 @@ static nm_status train(train_run *run, nm_error *error) {
 static int print(const train_run *run) {
     const uint64_t steps = nm_trainer_steps(run->trainer);
     const int done = steps >= run->config.trainer.steps;
+    const nm_block_growth *growth = &run->config.trainer.growth;
     if (run->common->json) {
         cJSON *document = cJSON_CreateObject();
         cJSON_AddStringToObject(document, "out", run->options.out);
@@ -272,6 +283,8 @@ static int print(const train_run *run) {
         nm_json_integer(document, "parameters", nm_model_parameter_count(run->model));
         nm_json_number(document, "loss", run->loss > 0.0 ? run->loss : NAN);
         nm_json_number(document, "validation_loss", run->validation_loss > 0.0 ? run->validation_loss : NAN);
+        if (growth->count) nm_json_integer(document, "validation_blocks", run->config.trainer.blocks.size);
+        if (growth->count) nm_json_integer(document, "blocks", learnt_blocks(run).size);
         nm_json_number(document, "scenes_per_s", run->scenes / run->seconds);
         nm_json_number(document, "gflops", 1e-9 * run->flops / run->seconds);
         return nm_cli_print_json(run->command, document);
@@ -280,6 +293,8 @@ static int print(const train_run *run) {
            nm_model_parameter_count(run->model));
     if (run->loss > 0.0) printf(", loss %.4f", run->loss);
     if (run->validation_loss > 0.0) printf(", validation %.4f", run->validation_loss);
+    if (run->validation_loss > 0.0 && growth->count) printf(" in blocks of %u", run->config.trainer.blocks.size);
+    if (growth->count) printf(", now blocks of %u", learnt_blocks(run).size);
     if (run->seconds > 0.0)
         printf("; %.1f scenes/s, %.0f GFLOP/s", run->scenes / run->seconds, 1e-9 * run->flops / run->seconds);
     printf("\nweights: %s/weights.safetensors\n", run->options.out);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <fnmatch.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,6 +106,9 @@ static const nm_config_field top_fields[] = {
     FIELD("blocks", NM_CONFIG_U32, nm_train_config, trainer.blocks.size, 0, 256),
     FIELD("block_memory", NM_CONFIG_U32, nm_train_config, trainer.blocks.memory, 1, 1024),
     FIELD("block_parts", NM_CONFIG_U32, nm_train_config, set.parts, 0, 1024),
+    FIELD("block_causal", NM_CONFIG_SWITCH, nm_train_config, trainer.blocks.causal, 0, 1),
+    FIELD("block_next", NM_CONFIG_F32, nm_train_config, trainer.next, 0, 1000),
+    FIELD("start", NM_CONFIG_TEXT, nm_train_config, start, 0, 255),
     CHOICE("precision", nm_train_config, precision, precisions),
     FIELD("checkpoint_seconds", NM_CONFIG_U32, nm_train_config, checkpoint_seconds, 1, 1e6),
     FIELD("shard_mb", NM_CONFIG_F64, nm_train_config, shard_mb, 0.01, 1e5),
@@ -254,8 +258,8 @@ static nm_status set_defaults(nm_train_config *c, nm_error *error) {
 
 /// Whatever is given of one section.
 static nm_status read_section(nm_train_config *c, const nm_train_section *section, nm_error *error) {
-    static const char *const of_top[] = {"model", "tokens",     "noise", "optimizer", "augmentation",
-                                         "data",  "validation", "name",  NULL};
+    static const char *const of_top[] = {"model", "tokens",     "noise", "optimizer",      "augmentation",
+                                         "data",  "validation", "name",  "block_schedule", NULL};
     static const char *const of_validation[] = {"data", NULL};
     const int top = section->name[0] == '\0';
     const cJSON *object = top ? c->document : cJSON_GetObjectItemCaseSensitive(c->document, section->name);
@@ -263,6 +267,28 @@ static nm_status read_section(nm_train_config *c, const nm_train_section *sectio
     const char *const *others = top ? of_top : strcmp(section->name, "validation") == 0 ? of_validation : NULL;
     return nm_config_read(object, section->name, section->fields, section->count, others, (char *)c + section->offset,
                           error);
+}
+
+/// [[step, size], ...]
+static nm_status read_schedule(const cJSON *list, nm_block_growth *growth, nm_error *error) {
+    const cJSON *item;
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) < 1 || cJSON_GetArraySize(list) > NM_BLOCK_STAGES)
+        return NM_ERROR(error, NM_E_FORMAT, "block_schedule must be a list of 1 to %d pairs [step, size]",
+                        NM_BLOCK_STAGES);
+    cJSON_ArrayForEach(item, list) {
+        const cJSON *of[] = {cJSON_GetArrayItem(item, 0), cJSON_GetArrayItem(item, 1)};
+        static const double most[] = {1e12, 256.0};
+        int right = cJSON_IsArray(item) && cJSON_GetArraySize(item) == 2;
+        for (int i = 0; right && i < 2; ++i) {
+            const double value = of[i]->valuedouble;
+            right = cJSON_IsNumber(of[i]) && value >= 0.0 && value <= most[i] && value == floor(value);
+        }
+        if (!right)
+            return NM_ERROR(error, NM_E_FORMAT, "block_schedule[%u] must be a pair of whole numbers, [step, size]",
+                            growth->count);
+        growth->stage[growth->count++] = (nm_block_stage){(uint64_t)of[0]->valuedouble, (uint32_t)of[1]->valuedouble};
+    }
+    return NM_OK;
 }
 
 static nm_status read_sections(nm_train_config *c, nm_error *error) {
@@ -279,7 +305,8 @@ static nm_status read_sections(nm_train_config *c, nm_error *error) {
     if (!data) return NM_ERROR(error, NM_E_FORMAT, "data is missing: what to train on");
     nm_status status = nm_train_read_parts(data, "data", &c->data, error);
     if (status == NM_OK && held) status = nm_train_read_parts(held, "validation.data", &c->validation, error);
-    return status;
+    const cJSON *schedule = cJSON_GetObjectItemCaseSensitive(d, "block_schedule");
+    return status == NM_OK && schedule ? read_schedule(schedule, &c->trainer.growth, error) : status;
 }
 
 /// Keys of a section that the encoding does not know would be ignored: they are refused.
@@ -300,18 +327,24 @@ static nm_status check_encoding(const nm_train_config *c, nm_error *error) {
     return refuse_keys(c, "tokens", of_agent, error);
 }
 
+static nm_status check_blocks(const nm_train_config *c, nm_error *error) {
+    static const char *const of_blocks[] = {"block_memory", "block_parts", "block_causal", "block_next",
+                                            "block_schedule"};
+    for (size_t i = 0; i < COUNT(of_blocks) && !c->trainer.blocks.size; ++i) {
+        if (cJSON_GetObjectItemCaseSensitive(c->document, of_blocks[i]))
+            return NM_ERROR(error, NM_E_FORMAT, "%s changes nothing without blocks", of_blocks[i]);
+    }
+    return NM_OK;
+}
+
 static nm_status check(nm_train_config *c, nm_error *error) {
     const nm_token_config *tokens = &c->set.tokens;
     nm_status status = nm_token_config_check(tokens, error);
+    if (status == NM_OK) status = check_blocks(c, error);
     if (status == NM_OK) status = nm_model_config_check(&c->model, error);
     if (status == NM_OK) status = nm_trainer_config_check(&c->trainer, error);
     if (status == NM_OK) status = nm_block_config_check(&c->trainer.blocks, tokens, error);
     if (status != NM_OK) return status;
-    for (int i = 0; i < 2 && !c->trainer.blocks.size; ++i) {
-        static const char *const of_blocks[] = {"block_memory", "block_parts"};
-        if (cJSON_GetObjectItemCaseSensitive(c->document, of_blocks[i]))
-            return NM_ERROR(error, NM_E_FORMAT, "%s changes nothing without blocks", of_blocks[i]);
-    }
     if (c->trainer.prior != NM_PRIOR_NONE && tokens->encoding != NM_TOKENS_AGENT)
         return NM_ERROR(error, NM_E_FORMAT, "noise.prior is '%s', which only tokens.encoding 'agent' has",
                         nm_prior_name(c->trainer.prior));
@@ -335,6 +368,27 @@ static nm_status check(nm_train_config *c, nm_error *error) {
     return check_encoding(c, error);
 }
 
+/// Examples are counted on from step to step.
+static void derive_growth(nm_train_config *c) {
+    const uint64_t per_step = (uint64_t)c->trainer.scenes * c->trainer.accumulate;
+    c->set.growth = c->trainer.growth;
+    for (uint32_t i = 0; i < c->set.growth.count; ++i) c->set.growth.stage[i].first *= per_step;
+}
+
+/// The most parts that an example has at any size, and the most tokens in them.
+static void count_parts(const nm_train_config *c, uint32_t *parts, uint64_t *tokens) {
+    const nm_block_growth *g = &c->trainer.growth;
+    *parts = 0;
+    *tokens = 0;
+    for (uint32_t i = 0; i < g->count || i == 0; ++i) {
+        const nm_block_config at = nm_block_growth_at(g, &c->trainer.blocks, g->stage[i].first);
+        if (at.size == 0) continue; // refused later
+        const uint32_t count = c->set.parts ? c->set.parts : nm_block_parts(&at, &c->set.tokens);
+        if (count > *parts) *parts = count;
+        if ((uint64_t)count * at.size > *tokens) *tokens = (uint64_t)count * at.size;
+    }
+}
+
 static nm_status derive(nm_train_config *c, nm_error *error) {
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(c->document, "name");
     c->recipe = (nm_recipe){
@@ -342,15 +396,18 @@ static nm_status derive(nm_train_config *c, nm_error *error) {
     if (name && (!cJSON_IsString(name) || strlen(name->valuestring) >= sizeof c->recipe.name))
         return NM_ERROR(error, NM_E_FORMAT, "name must be a text of at most 63 bytes");
     snprintf(c->recipe.name, sizeof c->recipe.name, "%s", name ? name->valuestring : default_name);
+    snprintf(c->recipe.start, sizeof c->recipe.start, "%s", c->start);
     const nm_token_config *t = &c->set.tokens;
     const nm_block_config *blocks = &c->trainer.blocks;
     c->trainer.max_tokens = t->agents * nm_token_count(t);
     c->trainer.max_map_rows = nm_token_map_rows(t, t->agents);
     c->set.blocks = *blocks;
+    derive_growth(c);
     if (!blocks->size) return NM_OK;
-    c->trainer.parts = c->set.parts ? c->set.parts : nm_block_parts(blocks, t);
+    uint64_t future;
+    count_parts(c, &c->trainer.parts, &future);
     // every block is there twice; and as many histories as agents once more, of those who come later
-    const uint64_t tokens = 2 * (uint64_t)t->agents * (t->past + 1 + (uint64_t)c->trainer.parts * blocks->size);
+    const uint64_t tokens = 2 * (uint64_t)t->agents * (t->past + 1 + future);
     const uint64_t rows = (uint64_t)c->trainer.max_map_rows * c->trainer.parts;
     c->trainer.max_tokens = tokens < UINT32_MAX ? (uint32_t)tokens : UINT32_MAX; // which the trainer refuses
     c->trainer.max_map_rows = rows < UINT32_MAX ? (uint32_t)rows : UINT32_MAX;

@@ -39,6 +39,7 @@ typedef struct nm_train_config {
     nm_trainer_config trainer;
     nm_training_set_config set;
     nm_train_parts data, validation;
+    char start[256];              ///< weights to begin with, or "shipped"; empty: first values
     nm_train_precision precision; ///< default bf16
     uint64_t validation_examples; ///< default 64; 0 = none
     uint64_t validation_every;    ///< steps; default 200

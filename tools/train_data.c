@@ -101,13 +101,14 @@ static uint64_t seed_for(const nm_train_config *config, nm_train_purpose purpose
 }
 
 static nm_status open_simulation(const nm_train_config *config, const nm_train_part *part, uint64_t seed,
-                                 nm_train_data *data, nm_error *error) {
+                                 const nm_block_growth *growth, nm_train_data *data, nm_error *error) {
     nm_simulated_config c = nm_simulated_config_default(config->set.tokens.encoding);
     c.tokens = config->set.tokens;
     c.map = part->path;
     c.density = part->density;
     c.routes = config->set.routes;
     c.blocks = config->set.blocks;
+    c.growth = *growth;
     c.parts = config->set.parts;
     c.maps = part->maps;
     c.seed = seed + data->simulated_count;
@@ -124,13 +125,14 @@ nm_status nm_train_data_open(const nm_train_config *config, const nm_train_parts
     nm_training_set_config set = config->set;
     set.seed = seed_for(config, purpose);
     if (purpose == NM_TRAIN_TO_VALIDATE) set.augmentation = (nm_augmentation){0};
+    if (purpose == NM_TRAIN_TO_VALIDATE) set.growth.count = 0; // always in blocks of the last size
     nm_status status = nm_training_set_create(&set, &data->set, error);
     for (uint32_t i = 0; status == NM_OK && i < parts->count; ++i) {
         const nm_train_part *part = &parts->part[i];
         if (part->from == NM_TRAIN_STORE)
             status = open_store(part, data->set, quiet, error);
         else if (part->from == NM_TRAIN_SIMULATE)
-            status = open_simulation(config, part, set.seed, data, error);
+            status = open_simulation(config, part, set.seed, &set.growth, data, error);
         else
             status = open_shards(part, data->set, quiet, error);
     }

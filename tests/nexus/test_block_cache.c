@@ -14,7 +14,7 @@ typedef struct world {
     nm_arena *arena;
 } world;
 
-static world open_world(uint32_t size, uint32_t memory, nm_dtype compute) {
+static world open_world(uint32_t size, uint32_t memory, int causal, nm_dtype compute) {
     nm_error error;
     world w = {.recipe = {.tokens = nm_token_config_default(NM_TOKENS_AGENT), .prior = NM_PRIOR_LANE}};
     nm_token_config *t = &w.recipe.tokens;
@@ -23,7 +23,7 @@ static world open_world(uint32_t size, uint32_t memory, nm_dtype compute) {
     t->agents = AGENTS; // the nearest to the ego: they change
     t->map_polylines = 6;
     t->paths = 1;
-    w.recipe.blocks = (nm_block_config){.size = size, .memory = memory};
+    w.recipe.blocks = (nm_block_config){.size = size, .memory = memory, .causal = causal};
     nm_backend_config cpu = nm_backend_config_default();
     cpu.compute = compute;
     cpu.threads = 2;
@@ -121,7 +121,8 @@ static void recompute(const world *w, const seen *all, uint32_t count, float *v)
     float *in[6];
     for (int k = 0; k < 6; ++k) in[k] = keep_floats(w, NULL, (size_t)batch->tokens * 128);
     for (uint32_t i = 0; i < count; ++i) {
-        const nm_block_part part = {.scene = i, .number = i, .past = PAST, .steps = steps, .role = all[i].role};
+        const nm_block_part part = {
+            .scene = i, .number = i, .past = PAST, .steps = steps, .role = all[i].role, .clean = i + 1 < count};
         nm_block_links_add(links, batch, &part);
         const size_t first = batch->scene_tokens[i], n = all[i].count;
         const float *from[] = {all[i].known, all[i].mask, all[i].noised, all[i].condition, all[i].pose, all[i].level};
@@ -173,9 +174,9 @@ static nm_denoise_input half_way(const world *w, const nm_batch *batch, const nm
                               .level = level};
 }
 
-static uint32_t check_blocks(uint32_t size, uint32_t memory, nm_dtype compute, double bound) {
+static uint32_t check_blocks(uint32_t size, uint32_t memory, int causal, nm_dtype compute, double bound) {
     nm_error error;
-    world w = open_world(size, memory, compute);
+    world w = open_world(size, memory, causal, compute);
     nm_block_cache *cache;
     if (nm_block_cache_create(w.model, &w.recipe, 1, &cache, &error) != NM_OK) fail_msg("%s", error.message);
     static seen all[BLOCKS]; // one after another, by one thread
@@ -226,10 +227,56 @@ static uint32_t check_blocks(uint32_t size, uint32_t memory, nm_dtype compute, d
 static void a_block_is_what_a_pass_over_everything_says(void **state) {
     (void)state;
     uint32_t begun = 0;
-    for (uint32_t size = 1; size <= FUTURE; ++size) begun += check_blocks(size, 3 + size, NM_F32, 2e-5);
-    check_blocks(1, 1, NM_F32, 2e-5);
-    check_blocks(2, 20, NM_F32, 2e-5);
+    for (uint32_t size = 1; size <= FUTURE; ++size) begun += check_blocks(size, 3 + size, 0, NM_F32, 2e-5);
+    check_blocks(1, 1, 0, NM_F32, 2e-5);
+    check_blocks(2, 20, 0, NM_F32, 2e-5);
     assert_true(begun > 10); // agents come and go
+}
+
+static void also_with_the_causal_mask(void **state) {
+    (void)state;
+    for (uint32_t size = 1; size <= FUTURE; ++size) check_blocks(size, 3 + size % 3, 1, NM_F32, 2e-5);
+    check_blocks(4, 1, 1, NM_F32, 2e-5);
+    check_blocks(2, 20, 1, NM_F32, 2e-5);
+}
+
+/// A keep that fails leaves the block as it was: predicted as before, and kept by the next one.
+static void what_could_not_be_kept_is_as_it_was(void **state) {
+    (void)state;
+    nm_error error;
+    world w = open_world(3, 4, 1, NM_F32);
+    nm_block_cache *cache;
+    assert_int_equal(nm_block_cache_create(w.model, &w.recipe, 1, &cache, &error), NM_OK);
+    const size_t channels = nm_token_channels(&w.recipe.tokens), most = AGENTS * (PAST + 1 + FUTURE) * channels;
+    float *v[4];
+    for (int i = 0; i < 4; ++i) memset(v[i] = keep_floats(&w, NULL, most), 0, most * sizeof(float));
+    for (int failing = 0; failing < 2; ++failing) {
+        nm_block_cache_forget(cache);
+        for (uint32_t i = 0; i < 2; ++i) {
+            const nm_tokens *tokens = tokens_at(&w, i);
+            assert_int_equal(nm_block_cache_set(cache, &tokens, 1, &error), NM_OK);
+            const nm_denoiser denoiser = nm_block_cache_denoiser(cache);
+            const nm_batch *batch = nm_block_cache_batch(cache);
+            const nm_denoise_input in = half_way(&w, batch, tokens, i, 0), clean = half_way(&w, batch, tokens, i, 1);
+            if (failing) {
+                float *huge = keep_floats(&w, clean.noised, batch->tokens * channels);
+                const nm_tensor values = nm_model_values(w.model);
+                float *weight = (float *)values.data + values.cols - 1, was = *weight;
+                *weight = INFINITY; // what is predicted is not finite
+                assert_int_equal(nm_model_repack(w.model, &error), NM_OK);
+                assert_int_equal(nm_block_cache_keep(cache, huge, &error), NM_E_NUMERIC);
+                *weight = was;
+                assert_int_equal(nm_model_repack(w.model, &error), NM_OK);
+                assert_int_equal(nm_block_cache_blocks(cache), i);
+            }
+            assert_int_equal(nm_denoise(&denoiser, &in, v[2 * failing + (int)i], &error), NM_OK);
+            assert_int_equal(nm_block_cache_keep(cache, clean.noised, &error), NM_OK);
+        }
+    }
+    assert_memory_equal(v[0], v[2], most * sizeof(float));
+    assert_memory_equal(v[1], v[3], most * sizeof(float));
+    nm_block_cache_destroy(cache);
+    close_world(&w);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -270,7 +317,7 @@ static void sample(const world *w, nm_block_generator *g, uint32_t scenes, uint6
 
 static void futures_do_not_depend_on_who_is_beside_them(void **state) {
     (void)state;
-    world w = open_world(2, 4, NM_F32);
+    world w = open_world(2, 4, 0, NM_F32);
     static float alone[ROUNDS][VALUES], beside[ROUNDS][VALUES], other[ROUNDS][VALUES];
     nm_block_generator *one = make_generator(&w, 1), *three = make_generator(&w, 3);
     sample(&w, one, 1, 70, NULL, alone);
@@ -289,7 +336,7 @@ static void futures_do_not_depend_on_who_is_beside_them(void **state) {
 
 static void what_happened_is_what_later_blocks_see(void **state) {
     (void)state;
-    world w = open_world(2, 4, NM_F32);
+    world w = open_world(2, 4, 0, NM_F32);
     static float first[ROUNDS][VALUES], second[ROUNDS][VALUES], happened[VALUES];
     nm_block_generator *g = make_generator(&w, 1);
     sample(&w, g, 1, 70, NULL, first);
@@ -307,7 +354,7 @@ static void what_happened_is_what_later_blocks_see(void **state) {
 static void what_is_given_stays(void **state) {
     (void)state;
     nm_error error;
-    world w = open_world(3, 4, NM_F32);
+    world w = open_world(3, 4, 0, NM_F32);
     nm_block_generator *g = make_generator(&w, 1);
     nm_tokens *tokens = tokens_at(&w, 0);
     const uint32_t steps = tokens->shape.steps;
@@ -337,7 +384,7 @@ static void what_is_given_stays(void **state) {
 static void a_block_has_no_candidates(void **state) {
     (void)state;
     nm_error error;
-    world w = open_world(2, 4, NM_F32);
+    world w = open_world(2, 4, 0, NM_F32);
     nm_block_generator *g;
     nm_generator_config config = nm_generator_config_default();
     config.candidates.count = 2;
@@ -353,7 +400,7 @@ static void a_block_has_no_candidates(void **state) {
 static void misuse_is_refused(void **state) {
     (void)state;
     nm_error error;
-    world w = open_world(2, 4, NM_F32);
+    world w = open_world(2, 4, 0, NM_F32);
     nm_block_cache *cache;
     nm_recipe other = w.recipe;
     other.blocks.size = 0;
@@ -390,7 +437,7 @@ static void misuse_is_refused(void **state) {
 static void too_many_agents_are_refused(void **state) {
     (void)state;
     nm_error error;
-    world w = open_world(2, 4, NM_F32);
+    world w = open_world(2, 4, 0, NM_F32);
     nm_block_cache *cache;
     w.recipe.tokens.agents = 4000; // 9 rows each in 4096 scenes, of 512 bytes
     assert_int_equal(nm_block_cache_create(w.model, &w.recipe, 4096, &cache, &error), NM_E_LIMIT);
@@ -405,6 +452,8 @@ static void too_many_agents_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_is_what_a_pass_over_everything_says),
+        cmocka_unit_test(also_with_the_causal_mask),
+        cmocka_unit_test(what_could_not_be_kept_is_as_it_was),
         cmocka_unit_test(futures_do_not_depend_on_who_is_beside_them),
         cmocka_unit_test(what_happened_is_what_later_blocks_see),
         cmocka_unit_test(what_is_given_stays),

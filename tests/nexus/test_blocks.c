@@ -20,14 +20,16 @@ static nm_block_links_config links_config(const nm_block_config *blocks) {
 }
 
 static void add_part(nm_block_links *links, const nm_batch *batch, const block_story *s, uint32_t scene,
-                     uint32_t number, uint32_t first, int last) {
+                     uint32_t number, uint32_t first, int last, int clean, int again) {
     const nm_block_part part = {.scene = scene,
                                 .number = number,
                                 .past = PAST,
                                 .steps = STEPS,
                                 .role = s->part[number].role,
                                 .first = first,
-                                .last = last};
+                                .last = last,
+                                .clean = clean,
+                                .again = again};
     nm_block_links_add(links, batch, &part);
 }
 
@@ -54,7 +56,8 @@ static void open_whole(whole *w, nm_backend *backend, const nm_block_config *blo
     for (uint32_t i = 0; i < PARTS; ++i) scenes[i] = scene_of_part(&w->story, i, i + 1 < PARTS);
     if (nm_pass_set_scenes(w->pass, scenes, PARTS, &error) != NM_OK) fail_msg("%s", error.message);
     const nm_batch *batch = nm_pass_batch(w->pass);
-    for (uint32_t i = 0; i < PARTS; ++i) add_part(w->links, batch, &w->story, i, i, 0, i + 1 == PARTS);
+    for (uint32_t i = 0; i < PARTS; ++i)
+        add_part(w->links, batch, &w->story, i, i, 0, i + 1 == PARTS, i + 1 < PARTS, 0);
     const nm_pass_links links = nm_block_links_get(w->links);
     if (nm_pass_set_links(w->pass, &links, &error) != NM_OK) fail_msg("%s", error.message);
     w->tokens = make_block_tokens(batch, &w->story, 0, 0, &config, 9);
@@ -105,9 +108,10 @@ static token_facts facts_of(const whole *w, uint32_t row, const nm_block_config 
     return f;
 }
 
-/// blocks.h, in one line.
+/// blocks.h, in two lines.
 static int sees(const token_facts *q, const token_facts *k, const nm_block_config *blocks) {
     if (q->track != k->track || q->life != k->life) return 0;
+    if (blocks->causal && q->clean) return k->clean && k->place >= q->place - blocks->memory && k->place <= q->place;
     if (k->clean && k->place > q->start - blocks->memory && k->place <= q->start) return k->part <= q->part;
     return !q->history && !k->history && q->part == k->part && q->clean == k->clean;
 }
@@ -155,7 +159,40 @@ static void the_mask_is_as_defined(void **state) {
     (void)state;
     for (uint32_t size = 1; size <= FUTURE; ++size)
         for (uint32_t memory = 1; memory <= 9; memory += 2)
-            check_mask(&(nm_block_config){.size = size, .memory = memory}, 100 + size * 16 + memory);
+            for (int causal = 0; causal < 2; ++causal)
+                check_mask(&(nm_block_config){size, memory, causal}, 100 + size * 16 + memory);
+}
+
+/// Blocks that are smaller than those that there is room for.
+static void sizes_up_to_the_largest_have_room(void **state) {
+    (void)state;
+    const nm_block_config small = {.size = 2, .memory = 3}, large = {.size = FUTURE, .memory = 3};
+    const nm_block_links_config config = links_config(&large);
+    nm_error error;
+    nm_block_links *links;
+    whole w;
+    nm_backend *backend = reference_backend();
+    open_whole(&w, backend, &small, 100, 0);
+    assert_int_equal(nm_block_links_create(&config, &links, &error), NM_OK);
+    for (uint32_t i = 0; i < PARTS; ++i) {
+        const nm_block_part part = {.scene = i,
+                                    .number = i,
+                                    .past = PAST,
+                                    .steps = STEPS,
+                                    .role = w.story.part[i].role,
+                                    .last = i + 1 == PARTS,
+                                    .size = 2};
+        nm_block_links_add(links, nm_pass_batch(w.pass), &part);
+    }
+    const nm_pass_links a = nm_block_links_get(w.links), b = nm_block_links_get(links);
+    const uint32_t groups = a.keys->count;
+    assert_int_equal(b.keys->count, groups);
+    assert_memory_equal(a.keys->offsets, b.keys->offsets, (groups + 1) * sizeof(uint32_t));
+    assert_memory_equal(a.keys->rows, b.keys->rows, a.keys->offsets[groups] * sizeof(uint32_t));
+    assert_memory_equal(a.position, b.position, nm_pass_batch(w.pass)->tokens * sizeof(float));
+    nm_block_links_destroy(links);
+    close_whole(&w);
+    nm_backend_destroy(backend);
 }
 
 static void agents_come_and_go_in_the_stories(void **state) {
@@ -193,12 +230,25 @@ static double loss_of(whole *w) {
     return *(double *)w->pass->loss.data;
 }
 
-static void gradients_pass_through_the_mask(void **state) {
-    (void)state;
+/// Every third clean token is to say something else than noise, as trainer.h has it.
+static void ask_for_next(whole *w, const nm_block_config *blocks) {
+    uint32_t asked = 0;
+    for (uint32_t row = 0; row < nm_pass_batch(w->pass)->tokens; ++row) {
+        if (!facts_of(w, row, blocks).clean || row % 3 != 0) continue;
+        w->tokens.alpha[row] = 1.0f;
+        w->tokens.sigma[row] = 0.0f;
+        w->tokens.weight[row] = 0.3f;
+        ++asked;
+    }
+    assert_true(asked > 10);
+}
+
+static void check_gradients(int causal) {
     whole w;
     nm_backend *backend = reference_backend();
-    const nm_block_config blocks = {.size = 2, .memory = 3};
+    const nm_block_config blocks = {.size = 2, .memory = 3, .causal = causal};
     open_whole(&w, backend, &blocks, 100, 1);
+    if (causal) ask_for_next(&w, &blocks);
     nm_pass_zero_gradients(w.pass);
     loss_of(&w);
     const size_t size = nm_pass_gradients(w.pass).cols;
@@ -227,6 +277,54 @@ static void gradients_pass_through_the_mask(void **state) {
     nm_backend_destroy(backend);
 }
 
+static void gradients_pass_through_the_mask(void **state) {
+    (void)state;
+    check_gradients(0);
+}
+
+static void and_through_the_causal_one_with_its_loss(void **state) {
+    (void)state;
+    check_gradients(1);
+}
+
+/// What clean tokens say hangs on nothing that comes after them, in whichever layer: so they may be asked for it.
+static void clean_tokens_do_not_know_what_follows(void **state) {
+    (void)state;
+    nm_error error;
+    const nm_block_config blocks = {.size = 3, .memory = 4, .causal = 1};
+    whole w;
+    nm_backend *backend = reference_backend();
+    open_whole(&w, backend, &blocks, 100, 0);
+    const nm_model_config *config = nm_model_get_config(w.model);
+    const nm_batch *batch = nm_pass_batch(w.pass);
+    const size_t channels = config->channels, count = batch->tokens * channels;
+    float *before = calloc(count, sizeof *before), *after = calloc(count, sizeof *after);
+    assert_true(before && after);
+    assert_int_equal(nm_pass_predict(w.pass, &w.tokens.input, before, &error), NM_OK);
+    const int64_t place = PAST + 3 * 2 + 2; // the second token of part 2
+    for (uint32_t row = 0; row < batch->tokens; ++row)
+        if (facts_of(&w, row, &blocks).place >= place)
+            for (size_t c = row * channels; c < (row + 1) * channels; ++c)
+                w.tokens.noised[c] = w.tokens.known[c] += 0.5f;
+    assert_int_equal(nm_pass_predict(w.pass, &w.tokens.input, after, &error), NM_OK);
+    uint32_t same = 0, other = 0;
+    for (uint32_t row = 0; row < batch->tokens; ++row) {
+        const token_facts f = facts_of(&w, row, &blocks);
+        const int differs = memcmp(before + row * channels, after + row * channels, channels * sizeof *before) != 0;
+        if (!f.clean) continue;
+        if (f.place < place && differs)
+            fail_msg("part %u, track %u: the clean token at %d knows what comes at %d", f.part, f.track, (int)f.place,
+                     (int)place);
+        same += f.place < place;
+        other += differs;
+    }
+    assert_true(same > 20 && other > 10);
+    free(before);
+    free(after);
+    close_whole(&w);
+    nm_backend_destroy(backend);
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Keys that are kept
 
@@ -250,11 +348,11 @@ static void check_kept(const whole *w, const float *expected, const nm_block_con
     for (uint32_t i = 0; i < PARTS; ++i) {
         const nm_token_scene scene = scene_of_part(&w->story, i, 0);
         assert_int_equal(nm_pass_set_scenes(pass, &scene, 1, &error), NM_OK);
-        nm_block_links_begin(links);
-        add_part(links, nm_pass_batch(pass), &w->story, 0, i, i % pages * page, 0);
-        const nm_pass_links at = nm_block_links_get(links);
-        if (nm_pass_set_links(pass, &at, &error) != NM_OK) fail_msg("%s", error.message);
         for (int clean = 0; clean < 2; ++clean) {
+            nm_block_links_begin(links);
+            add_part(links, nm_pass_batch(pass), &w->story, 0, i, i % pages * page, 0, clean, clean);
+            const nm_pass_links at = nm_block_links_get(links);
+            if (nm_pass_set_links(pass, &at, &error) != NM_OK) fail_msg("%s", error.message);
             random_tokens t = make_block_tokens(nm_pass_batch(pass), &w->story, i, !clean, config, 9);
             if (nm_pass_predict(pass, &t.input, v, &error) != NM_OK) fail_msg("%s", error.message);
             free_tokens(&t);
@@ -286,7 +384,7 @@ static void check_backend(nm_backend *backend, double bound) {
     nm_error error;
     for (uint32_t size = 1; size <= FUTURE; ++size) {
         for (uint32_t memory = 1; memory <= 9; memory += 4) {
-            const nm_block_config blocks = {.size = size, .memory = memory};
+            const nm_block_config blocks = {.size = size, .memory = memory, .causal = (size + memory / 4) % 2};
             whole w;
             open_whole(&w, backend, &blocks, 200 + size * 16 + memory, 0);
             const size_t count = (size_t)nm_pass_batch(w.pass)->tokens * nm_model_get_config(w.model)->channels;
@@ -382,6 +480,29 @@ static void what_does_not_fit_is_refused(void **state) {
     assert_int_equal(nm_block_config_check(&blocks, &tokens, &error), NM_E_ARGUMENT);
     assert_non_null(strstr(error.message, "own frames"));
 
+    const nm_block_config four = {.size = 4, .memory = 4};
+    const struct {
+        nm_block_growth growth;
+        const char *message;
+    } wrong[] = {{{1, {{5, 4}}}, "begin at 0"},
+                 {{2, {{0, 1}, {0, 4}}}, "later than"},
+                 {{2, {{0, 5}, {9, 4}}}, "5 tokens on the way to 4"},
+                 {{2, {{0, 0}, {9, 4}}}, "0 tokens"},
+                 {{2, {{0, 1}, {9, 2}}}, "end with 2"},
+                 {{NM_BLOCK_STAGES + 1, {{0, 4}}}, "more than 16"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
+        assert_int_equal(nm_block_growth_check(&wrong[i].growth, &four, &error), NM_E_ARGUMENT);
+        if (!strstr(error.message, wrong[i].message)) fail_msg("%s", error.message);
+    }
+    const nm_block_growth grows = {3, {{0, 1}, {10, 3}, {20, 4}}}, none = {0};
+    assert_int_equal(nm_block_growth_check(&grows, &four, &error), NM_OK);
+    assert_int_equal(nm_block_growth_check(&none, &four, &error), NM_OK);
+    static const uint32_t sizes[][2] = {{0, 1}, {9, 1}, {10, 3}, {19, 3}, {20, 4}, {4000, 4}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
+        assert_int_equal(nm_block_growth_at(&grows, &four, sizes[i][0]).size, sizes[i][1]);
+        assert_int_equal(nm_block_growth_at(&none, &four, sizes[i][0]).size, 4);
+    }
+
     const nm_block_config fine = {.size = 2, .memory = 4};
     whole w;
     nm_backend *backend = reference_backend();
@@ -406,7 +527,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agents_come_and_go_in_the_stories),
         cmocka_unit_test(the_mask_is_as_defined),
+        cmocka_unit_test(sizes_up_to_the_largest_have_room),
         cmocka_unit_test(gradients_pass_through_the_mask),
+        cmocka_unit_test(and_through_the_causal_one_with_its_loss),
+        cmocka_unit_test(clean_tokens_do_not_know_what_follows),
         cmocka_unit_test(kept_keys_are_those_of_a_whole_pass),
         cmocka_unit_test(links_of_the_ordinary_kind_change_no_bit),
         cmocka_unit_test(what_does_not_fit_is_refused),

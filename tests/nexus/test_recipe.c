@@ -67,15 +67,28 @@ static void blocks_are_said_where_there_are_any(void **state) {
     nm_error_clear(&error);
     nm_recipe with = odd_recipe(), read = odd_recipe();
     with.blocks = (nm_block_config){.size = 3, .memory = 11};
+    nm_recipe causal = with;
+    causal.blocks.causal = 1;
+    char *of_causal = nm_recipe_format(&causal);
+    assert_non_null(strstr(of_causal, "\"block_causal\":1")); // which older programs refuse, as they have another mask
+    if (nm_recipe_parse(of_causal, &read, &error) != NM_OK) fail_msg("%s", error.message);
+    assert_true(read.blocks.size == 3 && read.blocks.memory == 11 && read.blocks.causal == 1);
+    free(of_causal);
+    read = odd_recipe();
     char *text = nm_recipe_format(&with), *without = nm_recipe_format(&read);
     assert_non_null(strstr(text, "\"blocks\":3,\"block_memory\":11"));
     assert_null(strstr(without, "block")); // as before there were any: older programs read it
+    assert_null(strstr(text, "causal"));
     if (nm_recipe_parse(text, &read, &error) != NM_OK) fail_msg("%s", error.message);
     assert_same(&read, &with);
-    assert_true(read.blocks.size == 3 && read.blocks.memory == 11);
-    static const char *const wrong[] = {"{\"blocks\": 8}", "{\"blocks\": 1.5}", "{\"blocks\": \"many\"}",
+    assert_true(read.blocks.size == 3 && read.blocks.memory == 11 && read.blocks.causal == 0);
+    static const char *const wrong[] = {"{\"blocks\": 8}",
+                                        "{\"blocks\": 1.5}",
+                                        "{\"blocks\": \"many\"}",
                                         "{\"blocks\": 1, \"block_memory\": 0}",
-                                        "{\"block_memory\": 8}"}; // 7 tokens of future
+                                        "{\"block_memory\": 8}",
+                                        "{\"block_causal\": 1}",
+                                        "{\"blocks\": 2, \"block_causal\": 2}"}; // 7 tokens of future
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         nm_recipe other = odd_recipe();
         assert_int_equal(nm_recipe_parse(wrong[i], &other, &error), NM_E_FORMAT);
@@ -219,13 +232,15 @@ static void weights_carry_their_recipe(void **state) {
     folder f = open_folder();
     nm_error error;
     nm_error_clear(&error);
-    const nm_recipe recipe = odd_recipe();
+    nm_recipe recipe = odd_recipe();
+    snprintf(recipe.start, sizeof recipe.start, "run/weights.safetensors");
     nm_model *model = model_for(&f, &recipe.tokens), *loaded;
     nm_recipe read = published();
     if (nm_recipe_save(&recipe, model, f.file, 0, &error) != NM_OK) fail_msg("%s", error.message);
     if (nm_recipe_load(f.file, f.backend, &loaded, &read, &error) != NM_OK) fail_msg("%s", error.message);
     assert_same(&read, &recipe);
     assert_int_equal(nm_model_parameter_count(loaded), nm_model_parameter_count(model));
+    assert_string_equal(read.start, "run/weights.safetensors");
     nm_model_destroy(loaded);
     nm_model_destroy(model);
     close_folder(&f);

@@ -11,6 +11,7 @@ typedef struct traffic {
     const nm_scene *scene;
     nm_token_map *map;
     nm_block_config blocks;
+    nm_block_growth growth; ///< by numbers of examples
     float drop;
 } traffic;
 
@@ -28,7 +29,8 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
     const traffic *t = context;
     const nm_rng_key key = {.seed = 5, .scene = number, .purpose = NM_PURPOSE_EXAMPLE};
     const nm_token_request request = {.focus = NM_NONE, .current_step = 20 + nm_rng_below(&key, 0, 40)};
-    const nm_status status = nm_block_example(t->map, t->scene, &request, &t->blocks, 0, arena, tokens, error);
+    const nm_block_config blocks = nm_block_growth_at(&t->growth, &t->blocks, number);
+    const nm_status status = nm_block_example(t->map, t->scene, &request, &blocks, 0, arena, tokens, error);
     if (status == NM_OK && t->drop > 0.0f)
         nm_augment_parts(&(nm_augmentation){.drop = t->drop, .mirror = 0.5f}, 3, number, tokens);
     return status;
@@ -36,7 +38,7 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
 
 static traffic make_traffic(uint32_t block) {
     nm_error error;
-    traffic t = {.scene = tokens_rollout("junction_signal:density=20", 3, 100), .blocks = {block, 4}};
+    traffic t = {.scene = tokens_rollout("junction_signal:density=20", 3, 100), .blocks = {.size = block, .memory = 4}};
     const nm_token_config config = small_tokens();
     assert_int_equal(nm_token_map_create(t.scene->map, &config, &t.map, &error), NM_OK);
     return t;
@@ -115,7 +117,7 @@ static void parts_follow_each_other(void **state) {
 static const nm_loaded *load(nm_loader *loader, traffic *t, uint64_t first, uint32_t count) {
     nm_error error;
     const nm_loaded *loaded;
-    const nm_load_order order = {{t, make_example}, 11, first, count};
+    const nm_load_order order = {.source = {t, make_example}, .seed = 11, .first = first, .count = count};
     if (nm_loader_get(loader, &order, &loaded, &error) != NM_OK) fail_msg("%s", error.message);
     return loaded;
 }
@@ -277,6 +279,93 @@ static void parts_that_do_not_fit_are_left_out(void **state) {
     free_traffic(&t);
 }
 
+/// Row of a token of part `part`, in the order of the pass; NM_NONE where it is not in it.
+static uint32_t row_of(const nm_loaded *e, uint32_t part, uint32_t agent, uint32_t time) {
+    uint32_t row = 0;
+    for (uint32_t p = 0; p <= part; ++p) {
+        const nm_token_scene *s = &e->scenes[p];
+        const size_t before = p < part ? (size_t)s->agents * s->steps : (size_t)agent * s->steps + time;
+        if (p == part && time >= s->steps) return NM_NONE;
+        for (size_t k = 0; k < before; ++k) row += s->valid[k];
+        if (p == part && !s->valid[before]) return NM_NONE;
+    }
+    return row;
+}
+
+/// What clean tokens are to say is x0 of the noised copy of the next token, where all before it is given in the noised
+/// copy, too: that is what a block of this one token would be.
+static uint32_t check_next(const nm_loaded *e, const nm_loaded *without) {
+    uint32_t asked = 0, compared = 0, row = 0;
+    assert_int_equal(e->count, without->count);
+    assert_null(without->says_next);
+    for (uint32_t p = 0; p < e->scene_count; ++p) {
+        const uint32_t steps = e->parts[p].steps, last = e->parts[p].last != 0;
+        for (uint32_t a = 0; a < e->scenes[p].agents; ++a) {
+            for (uint32_t t = 0; t < e->scenes[p].steps; ++t) {
+                if (row_of(e, p, a, t) == NM_NONE) continue;
+                assert_int_equal(row_of(e, p, a, t), row);
+                const int is_clean = t <= PAST || (t < steps && !last);
+                const int follows = t >= PAST && t + 1 < steps && row_of(e, p, a, t + 1) != NM_NONE;
+                assert_true((e->says_next[row] != 0.0f) == (is_clean && follows));
+                if (e->says_next[row] == 0.0f) { // no bit of it has changed
+                    assert_memory_equal(e->noise + row * 25, without->noise + row * 25, 25 * sizeof(float));
+                    assert_true(e->alpha[row] == without->alpha[row] && e->sigma[row] == without->sigma[row]);
+                } else {
+                    assert_true(e->level[row] == 0.0f && e->alpha[row] == 1.0f && e->sigma[row] == 0.0f);
+                    ++asked;
+                    int given = 1;
+                    for (uint32_t k = PAST + 1; k <= t; ++k) {
+                        const uint32_t twin = row_of(e, p, a, last ? k : steps + k);
+                        given = given && (twin == NM_NONE || e->level[twin] == 0.0f);
+                    }
+                    const uint32_t twin = row_of(e, p, a, last ? t + 1 : steps + t + 1);
+                    uint32_t later = 0; // known tokens after it would bend its prior
+                    for (uint32_t k = t + 2; k < steps; ++k) {
+                        const uint32_t other = row_of(e, p, a, last ? k : steps + k);
+                        later += other != NM_NONE && e->level[other] == 0.0f;
+                    }
+                    if (given && !later && e->level[twin] > 0.0f && e->alpha[twin] > 0.2f) {
+                        for (uint32_t c = 0; c < 25; ++c) {
+                            const float z = e->noised[twin * 25 + c], n = e->noise[twin * 25 + c];
+                            const float x0 = (z - e->sigma[twin] * n) / e->alpha[twin];
+                            assert_true(fabsf(x0 - e->noise[row * 25 + c]) < 1e-4f * (1.0f + fabsf(x0)));
+                        }
+                        ++compared;
+                    }
+                }
+                assert_memory_equal(e->known + row * 25, without->known + row * 25, 25 * sizeof(float));
+                assert_true(e->weight[row] == without->weight[row]);
+                ++row;
+            }
+        }
+    }
+    assert_int_equal(asked, e->next_count);
+    return compared;
+}
+
+static void clean_tokens_are_asked_for_the_next(void **state) {
+    (void)state;
+    for (uint32_t size = 1; size <= 3; ++size) {
+        traffic t = make_traffic(size);
+        t.blocks.causal = 1;
+        nm_trainer_config config = small_run(&t.blocks);
+        config.mask.behaviour = 1.0f;
+        config.mask.threshold = 0.7f;
+        nm_loader *without = make_loader(&config);
+        config.next = 0.5f;
+        nm_loader *with = make_loader(&config);
+        uint32_t compared = 0;
+        for (uint64_t first = 0; first < 32; first += 4) {
+            const nm_loaded *a = load(with, &t, first, 4), *b = load(without, &t, first, 4);
+            for (uint32_t i = 0; i < 4; ++i) compared += check_next(&a[i], &b[i]);
+        }
+        if (compared < (size == 1 ? 20u : 10u)) fail_msg("size %u: %u compared", size, compared);
+        nm_loader_destroy(with);
+        nm_loader_destroy(without);
+        free_traffic(&t);
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Learning
 
@@ -292,6 +381,9 @@ static fixture make(nm_backend *backend, traffic *t, int threads, int ahead) {
     const nm_model_config shape = small_model();
     nm_trainer_config config = small_run(&t->blocks);
     config.ahead = ahead;
+    config.growth = t->growth; // to steps
+    for (uint32_t i = 0; i < config.growth.count; ++i) config.growth.stage[i].first /= config.scenes;
+    if (t->blocks.causal) config.next = 0.3f;
     if (threads > 0) assert_int_equal(nm_thread_pool_create(threads, &f.pool, &error), NM_OK);
     if (nm_model_create(&shape, backend, 1, &f.model, &error) != NM_OK) fail_msg("%s", error.message);
     const nm_example_source source = {t, make_example};
@@ -355,6 +447,108 @@ static void threads_and_examples_made_ahead_do_not_matter(void **state) {
     nm_backend_destroy(backend);
 }
 
+/// From 1 to 2 tokens after two steps: by now, by threads, ahead, and not if nobody says so.
+static void blocks_grow_from_step_to_step(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend = float_backend();
+    traffic t = make_traffic(2);
+    t.blocks.causal = 1;
+    t.growth = (nm_block_growth){2, {{0, 1}, {2 * 4, 2}}};
+    double expected[4];
+    uint64_t tokens[4];
+    for (int i = 0; i < 3; ++i) {
+        fixture f = make(backend, &t, i, i == 2);
+        for (int k = 0; k < 4; ++k) {
+            nm_train_report report;
+            if (nm_trainer_step(f.trainer, &report, &error) != NM_OK) fail_msg("%s", error.message);
+            if (i == 0) expected[k] = report.loss;
+            if (i == 0) tokens[k] = report.tokens;
+            assert_memory_equal(&report.loss, &expected[k], sizeof report.loss);
+            assert_int_equal(report.tokens, tokens[k]);
+        }
+        double grown, other;
+        const nm_example_source source = {&t, make_example};
+        traffic ungrown = t;
+        ungrown.growth.count = 0;
+        const nm_example_source all = {&ungrown, make_example};
+        assert_int_equal(nm_trainer_validate(f.trainer, all, 99, 1000, 4, 0, &grown, &error), NM_OK);
+        assert_int_equal(nm_trainer_validate(f.trainer, source, 99, 1000, 4, 0, &other, &error), NM_OK);
+        assert_true(grown == other); // examples 1000 and on are of the last size
+        destroy(&f);
+    }
+    const nm_trainer_config config = {.blocks = t.blocks, .growth = {2, {{0, 1}, {2, 2}}}};
+    const uint32_t sizes[] = {1, 1, 2, 2};
+    for (uint64_t k = 0; k < 4; ++k) assert_int_equal(nm_trainer_blocks(&config, k + 1).size, sizes[k]);
+    // the same examples in blocks of two from the beginning: others at first, and later, too, as the network differs
+    t.growth.count = 0;
+    fixture f = make(backend, &t, 0, 0);
+    for (int k = 0; k < 4; ++k) {
+        nm_train_report report;
+        assert_int_equal(nm_trainer_step(f.trainer, &report, &error), NM_OK);
+        assert_true(report.loss != expected[k]);
+        assert_true((report.tokens == tokens[k]) == (k >= 2));
+    }
+    destroy(&f);
+    free_traffic(&t);
+    nm_backend_destroy(backend);
+}
+
+static void the_autoregressive_loss_falls_and_is_not_validated(void **state) {
+    (void)state;
+    nm_error error;
+    nm_backend *backend = float_backend();
+    traffic t = make_traffic(3);
+    t.blocks.causal = 1;
+    const nm_example_source source = {&t, make_example};
+    const nm_model_config shape = small_model();
+    double loss[2], validation[2], first = 0.0, later = 0.0;
+    for (int i = 0; i < 2; ++i) {
+        nm_trainer_config config = small_run(&t.blocks);
+        config.next = i ? 0.3f : 0.0f;
+        nm_model *model;
+        nm_trainer *trainer;
+        nm_train_report report;
+        assert_int_equal(nm_model_create(&shape, backend, 1, &model, &error), NM_OK);
+        assert_int_equal(nm_trainer_create(model, source, &config, NULL, &trainer, &error), NM_OK);
+        assert_int_equal(nm_trainer_validate(trainer, source, 99, 1000, 4, 0, &validation[i], &error), NM_OK);
+        for (int k = 0; k < 40; ++k) {
+            if (nm_trainer_step(trainer, &report, &error) != NM_OK) fail_msg("%s", error.message);
+            if (k == 0) loss[i] = report.loss;
+            if (i && k < 5) first += report.loss;
+            if (i && k >= 35) later += report.loss;
+        }
+        nm_trainer_destroy(trainer);
+        nm_model_destroy(model);
+    }
+    assert_true(validation[0] == validation[1]);
+    assert_true(loss[1] > loss[0] * 1.01); // of the same network and examples
+    if (!(later < 0.8 * first)) fail_msg("from %g to %g", first, later);
+    free_traffic(&t);
+    nm_backend_destroy(backend);
+}
+
+static void what_makes_no_sense_is_refused(void **state) {
+    (void)state;
+    nm_error error;
+    nm_trainer_config config = small_run(&(nm_block_config){.size = 2, .memory = 4});
+    config.next = 0.5f;
+    assert_int_equal(nm_trainer_config_check(&config, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "causal mask"));
+    config.blocks.causal = 1;
+    assert_int_equal(nm_trainer_config_check(&config, &error), NM_OK);
+    config.next = NAN;
+    assert_int_equal(nm_trainer_config_check(&config, &error), NM_E_ARGUMENT);
+    config.next = 0.0f;
+    config.growth = (nm_block_growth){2, {{0, 1}, {config.steps, 2}}};
+    assert_int_equal(nm_trainer_config_check(&config, &error), NM_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "of 60 steps"));
+    config.growth.stage[1].first--;
+    assert_int_equal(nm_trainer_config_check(&config, &error), NM_OK);
+    config.growth.stage[1].size = 1;
+    assert_int_equal(nm_trainer_config_check(&config, &error), NM_E_ARGUMENT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_follow_each_other),
@@ -362,7 +556,11 @@ int main(void) {
         cmocka_unit_test(one_block_is_an_ordinary_example),
         cmocka_unit_test(who_is_left_out_is_so_in_all_parts),
         cmocka_unit_test(parts_that_do_not_fit_are_left_out),
+        cmocka_unit_test(clean_tokens_are_asked_for_the_next),
         cmocka_unit_test(the_loss_falls),
+        cmocka_unit_test(blocks_grow_from_step_to_step),
+        cmocka_unit_test(the_autoregressive_loss_falls_and_is_not_validated),
+        cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(threads_and_examples_made_ahead_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
