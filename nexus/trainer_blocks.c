@@ -23,6 +23,18 @@ static nm_status no_memory(nm_error *error) {
     return NM_ERROR(error, NM_E_MEMORY, "out of memory for an example in parts");
 }
 
+/// A source that goes by another size of blocks than the trainer would teach nonsense.
+static nm_status check_spacing(const plan *p, const nm_tokens *t, uint64_t number, nm_error *error) {
+    const uint32_t size = p->how->config.blocks.size;
+    for (; t->next; t = t->next) {
+        const uint32_t apart = t->next->current_step - t->current_step;
+        if (apart != size * NM_TOKEN_STEPS)
+            return NM_ERROR(error, NM_E_ARGUMENT, "example %llu has parts %u steps apart, which blocks of %u are not",
+                            (unsigned long long)number, apart, size);
+    }
+    return NM_OK;
+}
+
 static uint32_t count_valid(const part_plan *p, uint32_t first) {
     const uint32_t steps = p->tokens->shape.steps;
     uint32_t count = 0;
@@ -219,6 +231,7 @@ nm_status nm_example_fill_parts(const nm_example_how *how, nm_example_slot *s, u
                                 nm_loaded *e, nm_error *error) {
     plan p = {.how = how, .arena = s->arena};
     nm_status status = nm_block_config_check(&how->config.blocks, &e->tokens.config, error);
+    if (status == NM_OK) status = check_spacing(&p, &e->tokens, number, error);
     if (status == NM_OK) status = plan_parts(&p, e, error);
     if (status != NM_OK) return status;
     uint32_t rows = 0, at = 0;
