@@ -322,7 +322,7 @@ void nm_block_links_add(nm_block_links *l, const nm_batch *batch, const nm_block
         if (role->begins)
             l->left[r.strand] = 0;
         else if (part->again)
-            l->left[r.strand] -= r.end - r.begin; // all it has in the part is its block
+            l->left[r.strand] -= r.end - r.begin; // its block; what that overwrote nobody sees any more
         add_agent(l, &r);
         row = r.end;
     }
