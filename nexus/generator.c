@@ -123,7 +123,7 @@ static nm_status create_parts(nm_generator *g, nm_error *error) {
         status = nm_reuse_create(g->pass, &g->config.reuse, &g->context.reuse, error);
     g->context.pass = g->pass;
     g->context.condition = m->conditions ? g->condition : NULL;
-    g->context.pose = m->pose_bias ? g->pose : NULL;
+    g->context.pose = nm_model_wants_poses(m) ? g->pose : NULL;
     g->context.prior = g->recipe.prior;
     g->context.paths = (const nm_path *const *)g->paths;
     g->context.tokens = &g->recipe.tokens;
@@ -214,7 +214,7 @@ static void gather(nm_generator *g, const nm_generation *from, uint32_t index) {
     nm_batch_gather(batch, index, steps, 1, g->row, g->clean_float);
     nm_batch_gather(batch, index, steps, m->channels, t->values, g->values);
     if (m->conditions) nm_batch_gather(batch, index, steps, m->conditions, t->condition, g->condition);
-    if (m->pose_bias) nm_batch_gather(batch, index, steps, 4, t->pose, g->pose);
+    if (nm_model_wants_poses(m)) nm_batch_gather(batch, index, steps, 4, t->pose, g->pose);
     for (uint32_t n = batch->scene_tokens[index]; n < batch->scene_tokens[index + 1]; ++n) {
         g->scene[n] = index;
         g->agent[n] = batch->refs[n].agent;

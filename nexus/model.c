@@ -26,6 +26,7 @@ nm_model_config nm_model_config_default(void) {
         .map_encoder = NM_MAP_PERCEIVER,
         .rotary = 0,
         .pose_bias = 0,
+        .attention = {.kind = NM_ATTENTION_FACTORED, .target = 32, .tau = 0.7f},
     };
 }
 
@@ -59,6 +60,7 @@ nm_status nm_model_config_check(const nm_model_config *c, nm_error *error) {
         {"map_encoder", (uint32_t)c->map_encoder, 0, NM_MAP_POLYLINES},
         {"rotary", (uint32_t)c->rotary, 0, 1},
         {"pose_bias", (uint32_t)c->pose_bias, 0, 1},
+        {"attention", (uint32_t)c->attention.kind, 0, NM_ATTENTION_BLOCKS},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; ++i) {
         const nm_status status = check_range(ranges[i].name, ranges[i].value, ranges[i].low, ranges[i].high, error);
@@ -74,7 +76,7 @@ nm_status nm_model_config_check(const nm_model_config *c, nm_error *error) {
     if (c->rotary && c->hidden / c->heads % 2)
         return NM_ERROR(error, NM_E_ARGUMENT, "a head has %u channels, and rotary positions need an even number",
                         c->hidden / c->heads);
-    return NM_OK;
+    return nm_model_check_attention(c, error);
 }
 
 /// First values of one parameter. The key holds its name, so that another parameter more changes none of the rest.

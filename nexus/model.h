@@ -28,6 +28,25 @@ typedef enum nm_map_encoder {
                      ///< to that agent's rows
 } nm_map_encoder;
 
+/// What a spatial layer attends to. Both joint kinds, FULL and BLOCKS, have the same parameters: what was trained as
+/// one runs as the other (nm_model_set_attention). They have no biases by poses; queries, keys and values are turned by
+/// place, time and heading instead, and tokens are told their heading (network.h).
+typedef enum nm_attention_kind {
+    NM_ATTENTION_FACTORED = 0, ///< to the tokens of its time (published)
+    NM_ATTENTION_FULL,         ///< to all tokens of its scene
+    NM_ATTENTION_BLOCKS        ///< to those of them that matter (ops/block_attention.h)
+} nm_attention_kind;
+
+typedef struct nm_attention_choice {
+    nm_attention_kind kind; ///< default FACTORED
+    uint32_t target;        ///< tokens of a block, see nm_partition_config; default 32. Read with BLOCKS only, as is
+    float tau;              ///< which share of the attention is kept at least, estimated; 0..1; default 0.7
+} nm_attention_choice;
+/// "full", "blocks" or "blocks:tau=T,target=N" into `choice`; what is not named stays. NM_E_ARGUMENT naming the
+/// choices.
+NM_API nm_status nm_attention_parse(const char *text, nm_attention_choice *choice, nm_error *error);
+NM_API const char *nm_attention_name(nm_attention_kind kind); ///< "factored", "full" or "blocks"
+
 typedef struct nm_model_config {
     uint32_t channels;            ///< C of a token, denoised; published 8; 1..256
     uint32_t conditions;          ///< K known channels a token besides; published 0; 0..256
@@ -46,10 +65,20 @@ typedef struct nm_model_config {
     nm_map_encoder map_encoder;   ///< default PERCEIVER
     int rotary;    ///< 0 or 1: rotary positions of time in temporal attention (Su et al. 2021); published 0
     int pose_bias; ///< 0 or 1: spatial attention is biased by relative poses (ops/attention.h); published 0
+    nm_attention_choice attention; ///< a joint kind wants heads of an even number of channels, and no pose_bias
 } nm_model_config;
 NM_API nm_model_config nm_model_config_default(void); ///< the published one, with map_mask VALID
 /// NM_E_ARGUMENT naming the field that is out of its range.
 NM_API nm_status nm_model_config_check(const nm_model_config *config, nm_error *error);
+
+/// Whether spatial layers attend to other times, too.
+static inline int nm_model_is_joint(const nm_model_config *config) {
+    return config->attention.kind != NM_ATTENTION_FACTORED;
+}
+/// Whether passes are told where agents are (nm_pass_input.pose).
+static inline int nm_model_wants_poses(const nm_model_config *config) {
+    return config->pose_bias || nm_model_is_joint(config);
+}
 
 /// A parameter in the flat array: [rows][cols] at `offset`; a vector of the file has rows 1 and `vector` set.
 typedef struct nm_parameter {
@@ -71,8 +100,8 @@ typedef struct nm_model nm_model;
 NM_API nm_status nm_model_create(const nm_model_config *config, nm_backend *backend, uint64_t seed, nm_model **model,
                                  nm_error *error);
 /// Reads a safetensors file (or a sharded one: its index). Widths and counts of layers come from names and shapes; what
-/// those do not tell (heads, encoder_cross_heads, encoder_self_heads, encoder_blocks, map_mask, rotary) from the
-/// metadata, the published values where they are silent. Every tensor that the configuration asks for must be there
+/// those do not tell (heads, encoder_cross_heads, encoder_self_heads, encoder_blocks, map_mask, rotary, attention) from
+/// the metadata, the published values where they are silent. Every tensor that the configuration asks for must be there
 /// with its shape and finite values, and no other: the first ones that are wrong are named. `map_mask` NULL = the
 /// metadata's, else VALID.
 ///
@@ -84,6 +113,10 @@ NM_API nm_status nm_model_load(const char *path, const nm_map_mask *map_mask, nm
 /// Writes parameters and configuration; in shards of at most `shard_bytes` (0 = one file). Nothing half-written.
 NM_API nm_status nm_model_save(const nm_model *model, const char *path, size_t shard_bytes, nm_error *error);
 NM_API void nm_model_destroy(nm_model *model); ///< NULL is fine
+
+/// Another joint kind for a joint model, before passes are made of it: they plan their memory for it. NM_E_ARGUMENT for
+/// a factored model, or kind, and for a value out of range; the model stays as it was.
+NM_API nm_status nm_model_set_attention(nm_model *model, const nm_attention_choice *choice, nm_error *error);
 
 NM_API const nm_model_config *nm_model_get_config(const nm_model *model);
 NM_API nm_backend *nm_model_get_backend(const nm_model *model);

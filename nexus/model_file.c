@@ -1,8 +1,9 @@
 /// Models in safetensors files, under the published names.
 ///
 /// Widths are read off the shapes; what shapes do not tell stands in the metadata: heads, encoder_cross_heads,
-/// encoder_self_heads, encoder_blocks (rounds), map_mask ("valid" or "padding"), rotary. Where the metadata is silent
-/// the published values hold.
+/// encoder_self_heads, encoder_blocks (rounds), map_mask ("valid" or "padding"), rotary, attention ("full", or "blocks"
+/// with block_target and block_tau). Where the metadata is silent the published values hold. Joint attention has a
+/// parameter of its own, by which programs that do not know it refuse the file.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,18 @@ static nm_status number(const nm_safetensors *file, const char *key, int64_t mos
     return status;
 }
 
+static nm_status attention_of(const nm_safetensors *file, nm_attention_choice *choice, nm_error *error) {
+    const char *kind = nm_safetensors_metadata(file, "attention"), *tau = nm_safetensors_metadata(file, "block_tau");
+    if (!kind) return NM_OK;
+    if (strcmp(kind, "full") != 0 && strcmp(kind, "blocks") != 0)
+        return NM_ERROR(error, NM_E_FORMAT, "attention is '%s', neither full nor blocks", kind);
+    choice->kind = strcmp(kind, "full") == 0 ? NM_ATTENTION_FULL : NM_ATTENTION_BLOCKS;
+    char *end = NULL;
+    if (tau) choice->tau = strtof(tau, &end);
+    if (tau && (end == tau || *end)) return NM_ERROR(error, NM_E_FORMAT, "block_tau is '%s', not a number", tau);
+    return number(file, "block_target", NM_BLOCK_MAX, &choice->target, error);
+}
+
 static nm_status metadata_of(const nm_safetensors *file, nm_model_config *c, nm_error *error) {
     uint32_t rotary = 0;
     nm_status status = number(file, "heads", 4096, &c->heads, error);
@@ -82,6 +95,8 @@ static nm_status metadata_of(const nm_safetensors *file, nm_model_config *c, nm_
     if (status == NM_OK) status = number(file, "rotary", 1, &rotary, error);
     if (status != NM_OK) return status;
     c->rotary = (int)rotary;
+    status = attention_of(file, &c->attention, error);
+    if (status != NM_OK) return status;
     const char *mask = nm_safetensors_metadata(file, "map_mask");
     if (!mask || strcmp(mask, "valid") == 0) return NM_OK;
     if (strcmp(mask, "padding") != 0)
@@ -176,7 +191,15 @@ static size_t describe_config(const nm_model_config *c, char texts[TEXTS][16], n
         metadata[count] = (nm_safetensors_text){numbers[count].key, texts[count]};
     }
     metadata[count++] = (nm_safetensors_text){"map_mask", c->map_mask == NM_MAP_MASK_PADDING ? "padding" : "valid"};
-    return count;
+    if (!nm_model_is_joint(c)) return count;
+    metadata[count++] = (nm_safetensors_text){"attention", nm_attention_name(c->attention.kind)};
+    if (c->attention.kind != NM_ATTENTION_BLOCKS) return count;
+    snprintf(texts[count], sizeof texts[count], "%u", c->attention.target);
+    metadata[count] = (nm_safetensors_text){"block_target", texts[count]};
+    ++count;
+    snprintf(texts[count], sizeof texts[count], "%.9g", (double)c->attention.tau);
+    metadata[count] = (nm_safetensors_text){"block_tau", texts[count]};
+    return count + 1;
 }
 
 static nm_safetensors_item item_of(const nm_parameter *p, const float *host) {

@@ -184,6 +184,7 @@ static void describe(builder *b) {
     const nm_model_config *c = &m->config;
     prefix(b, "model.diffuser.model");
     m->input = add_linear(b, "input_proj", c->hidden, nm_model_inputs(c), NO_BIAS | EXACT);
+    if (nm_model_is_joint(c)) m->heading = add_linear(b, "heading_proj", c->hidden, 2, NO_BIAS | EXACT);
     m->level = add_embedding(b, "diffusion_timestep_embeddor");
     m->time = add_embedding(b, "physical_timestep_embeddor");
     m->cross = add_cross(b, "model.diffuser.model.cross_attention", c->hidden, 0);
@@ -198,6 +199,7 @@ void nm_model_each_weight(nm_model *model, void (*visit)(void *context, nm_weigh
     nm_weight *single[] = {&model->input, &model->level.first, &model->level.second, &model->time.first,
                            &model->time.second};
     for (size_t i = 0; i < sizeof single / sizeof *single; ++i) visit(context, single[i]);
+    if (nm_model_is_joint(&model->config)) visit(context, &model->heading);
     nm_cross_weights *crosses[] = {&model->cross, &model->encoder_cross};
     const size_t cross_count = model->config.map_encoder == NM_MAP_PERCEIVER ? 2 : 1;
     for (size_t i = 0; i < cross_count; ++i) {

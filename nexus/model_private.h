@@ -53,7 +53,8 @@ struct nm_model {
     nm_tensor values;  ///< [1][flat_size]
     uint64_t renewals; ///< of the packed weights: passes see by it that what they hold of a map is out of date
 
-    nm_weight input; ///< [H][3 C + K], no bias
+    nm_weight input;   ///< [H][3 C + K], no bias
+    nm_weight heading; ///< [H][2], no bias: of cos, sin of a token's heading. Joint attention
     nm_embedding_weights level, time;
     nm_cross_weights cross;
     nm_layer_weights *layers; ///< [2 blocks]: temporal, spatial, temporal, ...
@@ -68,6 +69,9 @@ struct nm_model {
 
 /// Calls visit(context, weight) for every linear layer, in the order of the flat array.
 void nm_model_each_weight(nm_model *model, void (*visit)(void *context, nm_weight *weight), void *context);
+
+/// Errors of nm_model_config_check of the attention.
+nm_status nm_model_check_attention(const nm_model_config *config, nm_error *error);
 
 /// A model without values: configuration checked, table made.
 nm_status nm_model_plan(const nm_model_config *config, nm_backend *backend, nm_model **model, nm_error *error);

@@ -12,7 +12,8 @@ static nm_pass_sizes sizes_at(const nm_batch_capacity *capacity) {
                            .scenes = capacity->scenes,
                            .points = capacity->points,
                            .token_groups = capacity->tokens,
-                           .time_groups = capacity->tokens};
+                           .time_groups = capacity->tokens,
+                           .longest_scene = capacity->tokens};
 }
 
 /// The parts of a pass that a cut needs: arrays of acts. 0 when memory is out.
@@ -21,12 +22,14 @@ static int prepare(nm_pass *p, const nm_model *model, int training) {
     *p = (nm_pass){.model = (nm_model *)model, .backend = model->backend, .training = training};
     p->layers = calloc(nm_model_layers(c), sizeof *p->layers);
     p->encoder = calloc((size_t)c->encoder_rounds * c->encoder_layers + 1, sizeof *p->encoder);
-    return p->layers && p->encoder;
+    p->joint.kept = calloc(c->blocks, sizeof *p->joint.kept);
+    return p->layers && p->encoder && p->joint.kept;
 }
 
 static void release_arrays(nm_pass *p) {
     free(p->layers);
     free(p->encoder);
+    free(p->joint.kept);
 }
 
 size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, int training) {
@@ -60,6 +63,7 @@ static nm_status fill_pass(nm_pass *p, const nm_batch_capacity *capacity, nm_err
     if (status == NM_OK) status = nm_levels_create(capacity->tokens, &p->level.distinct, error);
     if (status == NM_OK) status = nm_levels_create(capacity->tokens, &p->time.distinct, error);
     if (status == NM_OK && perceiver) status = make_latent_lists(p, capacity, error);
+    if (status == NM_OK) status = nm_pass_create_joint(p, capacity, error);
     if (status != NM_OK) return status;
     const nm_pass_sizes sizes = sizes_at(capacity);
     p->bytes = nm_pass_cut(p, &sizes, NULL);
@@ -94,6 +98,7 @@ void nm_pass_destroy(nm_pass *pass) {
     if (pass->block) ops->release(pass->backend, pass->block);
     if (pass->gradients.data) ops->release(pass->backend, pass->gradients.data);
     nm_pass_release_links(pass);
+    nm_pass_release_joint(pass);
     nm_batch_destroy(&pass->batch);
     nm_levels_destroy(&pass->level.distinct);
     nm_levels_destroy(&pass->time.distinct);
@@ -199,10 +204,11 @@ static nm_status check_owned(const nm_pass *p, const nm_token_scene *scenes, uin
 
 /// Leaves an empty batch on failure.
 static nm_status pack_scenes(nm_pass *p, const nm_token_scene *scenes, uint32_t count, nm_error *error) {
-    const nm_status status = check_owned(p, scenes, count, 0, error);
+    nm_status status = check_owned(p, scenes, count, 0, error);
     if (status == NM_OK)
-        return nm_batch_set(&p->batch, scenes, count, p->model->config.map_mask == NM_MAP_MASK_PADDING, error);
-    nm_batch_set(&p->batch, NULL, 0, 0, NULL);
+        status = nm_batch_set(&p->batch, scenes, count, p->model->config.map_mask == NM_MAP_MASK_PADDING, error);
+    if (status == NM_OK) status = nm_pass_check_joint(p, error);
+    if (status != NM_OK) nm_batch_set(&p->batch, NULL, 0, 0, NULL);
     return status;
 }
 
@@ -211,8 +217,9 @@ static nm_status pack_tokens(nm_pass *p, const nm_token_scene *scenes, uint32_t 
     nm_status status = NM_OK;
     if (count == p->batch.map_by_scene.count) status = check_owned(p, scenes, count, 1, error);
     if (status == NM_OK)
-        return nm_batch_set_tokens(&p->batch, scenes, count, p->model->config.map_mask == NM_MAP_MASK_PADDING, error);
-    nm_batch_clear_tokens(&p->batch);
+        status = nm_batch_set_tokens(&p->batch, scenes, count, p->model->config.map_mask == NM_MAP_MASK_PADDING, error);
+    if (status == NM_OK) status = nm_pass_check_joint(p, error);
+    if (status != NM_OK) nm_batch_clear_tokens(&p->batch);
     return status;
 }
 
@@ -222,13 +229,15 @@ static void place_batch(nm_pass *p) {
                                  .scenes = p->batch.scenes,
                                  .points = p->batch.points,
                                  .token_groups = p->batch.by_agent.count,
-                                 .time_groups = p->batch.by_time.count};
+                                 .time_groups = p->batch.by_time.count,
+                                 .longest_scene = p->batch.by_scene.longest};
     nm_pass_forget_recording(p);
     p->links.set = 0;
     p->batches++;
     const size_t used = nm_pass_cut(p, &sizes, p->block);
     NM_ASSERT(used <= p->bytes);
     upload_groups(p);
+    nm_pass_begin_joint(p);
     if (p->model->config.rotary) p->backend->ops->upload(p->backend, p->batch.position, p->position);
     nm_pass_upload_values(p, &p->time, p->batch.time);
 }
@@ -280,12 +289,12 @@ static nm_status check_input(const nm_pass *p, const nm_pass_input *in, nm_error
     const nm_model_config *c = &p->model->config;
     NM_ASSERT(p->batch.tokens == 0 || (in->known && in->mask && in->noised && in->level));
     NM_ASSERT(!c->conditions || in->condition || p->batch.tokens == 0);
-    NM_ASSERT(!c->pose_bias || in->pose || p->batch.tokens == 0);
+    NM_ASSERT(!nm_model_wants_poses(c) || in->pose || p->batch.tokens == 0);
     nm_status status = check_finite(p, "known value", in->known, c->channels, error);
     if (status == NM_OK) status = check_finite(p, "mask", in->mask, c->channels, error);
     if (status == NM_OK) status = check_finite(p, "noised value", in->noised, c->channels, error);
     if (status == NM_OK && c->conditions) status = check_finite(p, "condition", in->condition, c->conditions, error);
-    if (status == NM_OK && c->pose_bias) status = check_finite(p, "pose", in->pose, 4, error);
+    if (status == NM_OK && nm_model_wants_poses(c)) status = check_finite(p, "pose", in->pose, 4, error);
     if (status == NM_OK) status = check_levels(p, in->level, error);
     return status;
 }
@@ -299,7 +308,8 @@ static nm_status upload_input(nm_pass *p, const nm_pass_input *in, nm_error *err
     ops->upload(p->backend, in->mask, p->mask);
     ops->upload(p->backend, in->noised, p->noised);
     if (c->conditions) ops->upload(p->backend, in->condition, p->condition);
-    if (c->pose_bias) ops->upload(p->backend, in->pose, p->pose);
+    if (nm_model_wants_poses(c)) ops->upload(p->backend, in->pose, p->pose);
+    nm_pass_place(p, in->pose);
     nm_pass_upload_values(p, &p->level, in->level);
     return NM_OK;
 }
@@ -437,7 +447,8 @@ double nm_pass_flops(const nm_pass *p) {
     const nm_model *m = p->model;
     const nm_batch *b = &p->batch;
     const double n = b->tokens;
-    double sum = nm_weight_flops(&m->input, n) + nm_weight_flops(&m->modulation, n) + nm_weight_flops(&m->output, n);
+    double sum = nm_model_is_joint(&m->config) ? nm_weight_flops(&m->heading, n) : 0.0;
+    sum += nm_weight_flops(&m->input, n) + nm_weight_flops(&m->modulation, n) + nm_weight_flops(&m->output, n);
     sum += nm_weight_flops(&m->level.first, p->level.distinct.count) +
            nm_weight_flops(&m->level.second, p->level.distinct.count);
     sum += nm_weight_flops(&m->cross.query, n) + nm_weight_flops(&m->cross.projection, n) +
@@ -448,7 +459,9 @@ double nm_pass_flops(const nm_pass *p) {
         const nm_layer_weights *w = &m->layers[i];
         sum += nm_weight_flops(&w->modulation, n) + nm_weight_flops(&w->qkv, n) + nm_weight_flops(&w->projection, n) +
                nm_weight_flops(&w->mlp.up, n) + nm_weight_flops(&w->mlp.down, n);
-        if (i % 2)
+        if (nm_pass_is_joint(p, i))
+            pair_sum += nm_pass_joint_pairs(p, i);
+        else if (i % 2)
             pair_sum += pairs(&b->by_time, &b->by_time);
         else
             pair_sum += p->links.set ? p->links.pairs : pairs(&b->by_agent, &b->by_agent);

@@ -10,6 +10,14 @@
 ///       shift1, scale1, gate1, shift2, scale2, gate2 = W_ada c
 ///       h += gate1 Attn(LN(h) (1 + scale1) + shift1);  h += gate2 MLP(LN(h) (1 + scale2) + shift2)
 ///   v = W_out (LN(h) (1 + scale) + shift)
+///
+/// Joint attention (nm_attention_kind): spatial layers attend to all times of the scene, FULL to every token, BLOCKS to
+/// the blocks that matter (ops/block_attention.h), by time, space and both in turn, layer by layer. A token does not
+/// know where the others are by biases then, but because queries, keys and values are turned (nm_pair_turn)
+/// by place, time and heading: scores depend on differences, and values come as seen from the query. h has W_heading
+/// (cos, sin of the heading) added, so that a query can look along it. What comes out does not change when a scene is
+/// shifted; when it is rotated, it does: poses are in a frame that means something, such as that of the ego. Turns and
+/// blocks are made again when poses differ from those of the pass before.
 #ifndef NM_NEXUS_NETWORK_H
 #define NM_NEXUS_NETWORK_H
 
@@ -29,7 +37,7 @@ typedef struct nm_pass_input {
     const float *noised;    ///< [N][C]
     const float *condition; ///< [N][K], NULL when K = 0
     const float *level;     ///< [N] u in [0, 1]
-    const float *pose;      ///< [N][4] x, y in m, cos, sin of heading; NULL without pose_bias
+    const float *pose;      ///< [N][4] x, y in m, cos, sin of heading; NULL unless nm_model_wants_poses
 } nm_pass_input;
 
 /// The model is borrowed and outlives the pass. One thread at a time for all passes of a backend.
@@ -47,7 +55,8 @@ typedef struct nm_link_capacity {
                    ///< key rows are rows of the batch
 } nm_link_capacity;
 /// nm_pass_create for passes that are told who attends to whom (nm_pass_set_links). NM_E_LIMIT also for a size of
-/// NM_BATCH_MAX_ROWS or more. nm_pass_bytes does not count what the links take.
+/// NM_BATCH_MAX_ROWS or more, NM_E_UNSUPPORTED for a model with joint attention. nm_pass_bytes does not count what the
+/// links take.
 NM_API nm_status nm_pass_create_linked(nm_model *model, const nm_batch_capacity *capacity,
                                        const nm_link_capacity *links, int training, nm_pass **pass, nm_error *error);
 /// Bytes of the backend's memory that nm_pass_create takes, for printing before a run; for a capacity that it does not
@@ -111,7 +120,7 @@ NM_API void nm_pass_zero_gradients(nm_pass *pass);
 NM_API nm_tensor nm_pass_gradients(const nm_pass *pass);
 
 /// Multiply-adds times two of one nm_pass_predict over the batch that is set, matrix products and attention. Levels are
-/// counted as in the last prediction: ask after one.
+/// counted as in the last prediction, and so are the blocks that tokens attended to: ask after one.
 NM_API double nm_pass_flops(const nm_pass *pass);
 
 #ifdef __cplusplus

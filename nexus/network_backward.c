@@ -145,8 +145,11 @@ static void layer_back(nm_pass *p, uint32_t layer, nm_tensor x) {
     modulated_back(p, a->middle, m[4], a->mlp.statistics, d->normed, d->stream, dm[4], dm[3]);
 
     gate_back(p, d->stream, a->projected, m[2], d->narrow, dm[2]);
-    linear_back(p, a->attended, &w->projection, d->narrow, d->normed, 0);
-    layer_attention_back(p, layer, d->normed);
+    linear_back(p, a->turned, &w->projection, d->narrow, d->normed, 0);
+    if (nm_pass_is_joint(p, layer))
+        nm_pass_joint_backward(p, layer, d->normed);
+    else
+        layer_attention_back(p, layer, d->normed);
     linear_back(p, a->normed, &w->qkv, d->qkv, d->narrow, 0);
     modulated_back(p, x, m[1], a->statistics, d->narrow, d->stream, dm[1], dm[0]);
 
@@ -222,6 +225,8 @@ void nm_pass_backward(nm_pass *p) {
     embedding_back(p, &p->time, &m->time);
     ops->convert(p->backend, d->stream, d->narrow);
     linear_back(p, p->assembled, &m->input, d->narrow, nm_tensor_none(), 0);
+    if (nm_model_is_joint(&m->config))
+        linear_back(p, nm_tensor_cols(p->pose, 2, 2), &m->heading, d->narrow, nm_tensor_none(), 0);
 
     if (m->config.map_encoder == NM_MAP_PERCEIVER)
         perceiver_back(p);

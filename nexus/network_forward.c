@@ -138,6 +138,8 @@ void nm_pass_tell(nm_pass *p) {
 
 void nm_pass_enter(nm_pass *p, nm_tensor assembled, const nm_lookup *level, const nm_lookup *time, nm_tensor entry) {
     linear(p, assembled, &p->model->input, NM_EPILOGUE_NONE, entry, nm_tensor_none());
+    if (nm_model_is_joint(&p->model->config)) // in passes over all rows alone
+        linear_residual(p, nm_tensor_cols(p->pose, 2, 2), &p->model->heading, entry, entry);
     p->backend->ops->lookup(p->backend, level, time, entry);
 }
 
@@ -193,8 +195,9 @@ nm_attention nm_pass_layer_attention(const nm_pass *p, uint32_t layer, const nm_
 void nm_pass_make_outputs(nm_pass *p, uint32_t layer, nm_tensor x, const nm_attention *attention,
                           const nm_layer_acts *a) {
     const nm_layer_weights *w = &p->model->layers[layer];
-    p->backend->ops->attention(p->backend, attention);
-    linear_gated(p, a->attended, &w->projection, x, slice(p, a->modulation, 2), a->middle, a->projected);
+    if (attention) p->backend->ops->attention(p->backend, attention);
+    linear_gated(p, attention ? a->attended : a->turned, &w->projection, x, slice(p, a->modulation, 2), a->middle,
+                 a->projected);
     norm_modulated(p, a->middle, slice(p, a->modulation, 3), slice(p, a->modulation, 4), a->mlp.normed,
                    a->mlp.statistics);
     linear(p, a->mlp.normed, &w->mlp.up, NM_EPILOGUE_GELU, a->mlp.hidden, a->mlp.pre);
@@ -221,6 +224,11 @@ static void trunk_layer(nm_pass *p, uint32_t layer, nm_tensor x) {
     nm_pass_modulate(p, layer, p->modulator, a->modulation);
     nm_pass_make_keys(p, layer, x, p->position, a);
     if (layer % 2 == 0) keep_keys(p, layer, nm_tensor_cols(a->qkv, hidden, 2 * hidden));
+    if (nm_pass_is_joint(p, layer)) {
+        nm_pass_joint_forward(p, layer);
+        nm_pass_make_outputs(p, layer, x, NULL, a);
+        return;
+    }
     const nm_attention attention = nm_pass_layer_attention(p, layer, a);
     nm_pass_make_outputs(p, layer, x, &attention, a);
 }

@@ -46,6 +46,10 @@ nm_status nm_pass_create_linked(nm_model *model, const nm_batch_capacity *capaci
                                 int training, nm_pass **pass, nm_error *error) {
     *pass = NULL;
     NM_ASSERT(!training || links->kept == 0);
+    if (nm_model_is_joint(&model->config))
+        return NM_ERROR(error, NM_E_UNSUPPORTED,
+                        "lists of who attends to whom are for factored attention; this model's is '%s'",
+                        nm_attention_name(model->config.attention.kind));
     if (links->groups >= NM_BATCH_MAX_ROWS || links->keys >= NM_BATCH_MAX_ROWS || links->kept >= NM_BATCH_MAX_ROWS)
         return NM_ERROR(error, NM_E_LIMIT, "%u lists of %u keys, %u rows of which are kept: at most %u of each",
                         links->groups, links->keys, links->kept, NM_BATCH_MAX_ROWS - 1);

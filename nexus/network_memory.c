@@ -48,7 +48,9 @@ static nm_mlp_acts cut_mlp(cutter *c, uint32_t rows, uint32_t channels, uint32_t
     return a;
 }
 
-static nm_layer_acts cut_layer(cutter *c, const nm_model_config *config, nm_tensor before) {
+/// `joint`: the layer, or one that it stands for, attends to all times.
+static nm_layer_acts cut_layer(cutter *c, const nm_model_config *config, const nm_pass_sizes *s, nm_tensor before,
+                               int joint) {
     const uint32_t rows = before.rows, hidden = config->hidden;
     nm_layer_acts a;
     a.modulation = cut_compute(c, rows, 6 * hidden);
@@ -57,6 +59,12 @@ static nm_layer_acts cut_layer(cutter *c, const nm_model_config *config, nm_tens
     a.qkv = cut_compute(c, rows, 3 * hidden);
     a.attended = cut_compute(c, rows, hidden);
     a.logsumexp = kept(c, rows, config->heads, c->stream);
+    a.turned = joint && c->training ? cut_compute(c, rows, hidden) : a.attended;
+    a.selected = nm_tensor_none();
+    if (joint && config->attention.kind == NM_ATTENTION_BLOCKS) {
+        const uint32_t most = nm_block_limit(s->longest_scene, 1, config->attention.target);
+        a.selected = cut(c, rows, config->heads * nm_block_words(most), NM_U32);
+    }
     a.projected = kept(c, rows, hidden, c->compute);
     a.middle = next_stream(c, before);
     a.mlp = cut_mlp(c, rows, hidden, config->widening * hidden);
@@ -118,13 +126,33 @@ static void cut_inputs(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
     p->mask = cut_stream(c, tokens, channels);
     p->noised = cut_stream(c, tokens, channels);
     p->condition = config->conditions ? cut_stream(c, tokens, config->conditions) : nm_tensor_none();
-    p->pose = config->pose_bias ? cut_stream(c, tokens, 4) : nm_tensor_none();
+    p->pose = nm_model_wants_poses(config) ? cut_stream(c, tokens, 4) : nm_tensor_none();
     p->position = config->rotary ? cut_stream(c, tokens, 1) : nm_tensor_none();
     p->assembled = cut_stream(c, tokens, nm_model_inputs(config));
     cut_embedding(c, &p->level, config, tokens);
     cut_embedding(c, &p->time, config, tokens);
     cut_groups(c, &p->by_agent, s->token_groups, tokens);
     cut_groups(c, &p->by_time, s->time_groups, tokens);
+}
+
+static void cut_joint(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
+    const nm_model_config *config = &p->model->config;
+    nm_joint_acts *j = &p->joint;
+    if (!nm_model_is_joint(config)) return;
+    j->turns = cut_stream(c, s->tokens, config->hidden);
+    if (config->attention.kind == NM_ATTENTION_FULL) {
+        cut_groups(c, &j->everyone, s->scenes, s->tokens);
+        return;
+    }
+    const uint32_t blocks = nm_block_limit(s->tokens, s->scenes, config->attention.target);
+    for (int kind = 0; kind < NM_JOINT_KINDS; ++kind)
+        j->blocks[kind] = (nm_block_set){.rows = cut_indices(c, s->tokens),
+                                         .block_offsets = cut_indices(c, (size_t)blocks + 1),
+                                         .scene_blocks = cut_indices(c, (size_t)s->scenes + 1)};
+    j->means = cut_stream(c, blocks, config->hidden);
+    j->normaliser = cut_stream(c, s->tokens, config->heads);
+    j->histogram = cut(c, 2 * s->scenes * config->heads, NM_BLOCK_LEVELS, NM_U32);
+    for (uint32_t i = 0; i < config->blocks; ++i) j->kept[i] = cut_stream(c, s->scenes * config->heads, 3);
 }
 
 static void cut_perceiver(cutter *c, nm_pass *p, const nm_pass_sizes *s) {
@@ -212,12 +240,16 @@ size_t nm_pass_cut(nm_pass *p, const nm_pass_sizes *sizes, void *block) {
     cut_map(&c, p, sizes); // first, so that it does not move when there are other tokens
     cut_inputs(&c, p, sizes);
     cut_to_map(&c, p, sizes);
+    cut_joint(&c, p, sizes);
     p->entry = cut_stream(&c, tokens, config->hidden);
     cut_cross_queries(&c, &p->cross, p->entry, config->heads, 1);
     p->modulator = cut_compute(&c, tokens, config->hidden);
     nm_tensor stream = p->entry;
     for (uint32_t i = 0; i < nm_model_layers(config); ++i) {
-        p->layers[i] = i == 0 || p->training ? cut_layer(&c, config, stream) : p->layers[0];
+        if (i == 0 || p->training)
+            p->layers[i] = cut_layer(&c, config, sizes, stream, nm_model_is_joint(config) && (!p->training || i % 2));
+        else
+            p->layers[i] = p->layers[0];
         stream = p->layers[i].out;
     }
     p->final.modulation = cut_compute(&c, tokens, 2 * config->hidden);

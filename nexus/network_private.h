@@ -20,6 +20,8 @@ typedef struct nm_mlp_acts {
 typedef struct nm_layer_acts {
     nm_tensor modulation; ///< [N][6 H] shift1, scale1, gate1, shift2, scale2, gate2
     nm_tensor normed, statistics, qkv, attended, logsumexp;
+    nm_tensor turned;    ///< attention's output as seen from each token, joint layers; else `attended`
+    nm_tensor selected;  ///< blocks that tokens attend to, joint layers of that kind
     nm_tensor projected; ///< attention's output before its gate
     nm_tensor middle;    ///< the stream after attention
     nm_mlp_acts mlp;
@@ -66,6 +68,25 @@ typedef struct nm_link_acts {
     double pairs;      ///< queries times keys over all groups
 } nm_link_acts;
 
+#define NM_JOINT_KINDS 3 // of nm_block_kind
+
+/// Joint attention (network_joint.c).
+typedef struct nm_joint_acts {
+    nm_tensor turns;                        ///< [N][H] cos, sin of the angles of queries, keys and values
+    nm_groups everyone;                     ///< tokens of a scene. FULL
+    nm_block_set blocks[NM_JOINT_KINDS];    ///< in backend memory. BLOCKS, as is the rest
+    nm_tensor means, normaliser, histogram; ///< room for a selection
+    nm_tensor *kept;                        ///< [blocks of layers] of each selection: nm_block_select
+    // host memory, owned
+    struct nm_turn_rates *rates; ///< [H / 2]
+    float *pose;                 ///< [N][4] what turns and blocks were made of
+    float *host_turns;           ///< [N][H]
+    nm_block_token *tokens;      ///< [N]
+    uint32_t *indices;           ///< room for a partition
+    float *host_kept;            ///< [scenes heads][3]
+    int placed;                  ///< turns and blocks are those of the tokens at hand
+} nm_joint_acts;
+
 /// Gradients while they flow back; one set, reused layer by layer.
 typedef struct nm_pass_grads {
     nm_tensor stream;     ///< [N][H] of the residual stream
@@ -110,6 +131,7 @@ struct nm_pass {
 
     nm_groups by_agent, by_time, to_map, among_latents, to_points;
     nm_link_acts links;
+    nm_joint_acts joint;
     uint32_t *latent_offsets_host, *latent_rows_host; ///< for among_latents and to_map
 
     /// Where the backend can record (nm_ops.capture_begin): the forward pass over the batch that is set, and for how
@@ -132,6 +154,7 @@ static inline double nm_weight_flops(const nm_weight *weight, double rows) {
 /// Sizes of a batch; at capacity or as it is.
 typedef struct nm_pass_sizes {
     uint32_t tokens, scenes, points, token_groups, time_groups;
+    uint32_t longest_scene; ///< tokens
 } nm_pass_sizes;
 
 /// Cuts the block (NULL: only sums) and returns the bytes used. What is made of maps comes first, in places and sizes
@@ -162,7 +185,8 @@ void nm_pass_modulate(nm_pass *pass, uint32_t layer, nm_tensor modulator, nm_ten
 void nm_pass_make_keys(nm_pass *pass, uint32_t layer, nm_tensor x, nm_tensor position, const nm_layer_acts *acts);
 /// Attention among all rows of acts->qkv.
 nm_attention nm_pass_layer_attention(const nm_pass *pass, uint32_t layer, const nm_layer_acts *acts);
-/// acts->out of x, whose `attention` goes to acts->attended. Reads the last four slices of acts->modulation.
+/// acts->out of x, whose `attention` goes to acts->attended; NULL: it is in acts->turned already. Reads the last four
+/// slices of acts->modulation.
 void nm_pass_make_outputs(nm_pass *pass, uint32_t layer, nm_tensor x, const nm_attention *attention,
                           const nm_layer_acts *acts);
 void nm_pass_leave(nm_pass *pass, nm_tensor x, const nm_final_acts *acts, nm_tensor v);
@@ -180,5 +204,24 @@ void nm_pass_upload_values(nm_pass *pass, nm_embedding_acts *acts, const float *
 /// Whatever was recorded has addresses and shapes of another batch.
 void nm_pass_forget_recording(nm_pass *pass);
 void nm_pass_release_links(nm_pass *pass);
+
+static inline int nm_pass_is_joint(const nm_pass *pass, uint32_t layer) {
+    return layer % 2 == 1 && nm_model_is_joint(&pass->model->config);
+}
+/// Host memory of joint attention; nothing for a model without. NM_E_MEMORY: release it.
+nm_status nm_pass_create_joint(nm_pass *pass, const nm_batch_capacity *capacity, nm_error *error);
+void nm_pass_release_joint(nm_pass *pass);
+/// NM_E_LIMIT for a batch that makes more pairs of a token and a block than can be counted (ops/block_attention.h).
+nm_status nm_pass_check_joint(const nm_pass *pass, nm_error *error);
+/// After a cut of the block: there are other tokens.
+void nm_pass_begin_joint(nm_pass *pass);
+/// Turns and blocks for tokens at these poses [N][4], where they are not theirs yet. Poses are finite.
+void nm_pass_place(nm_pass *pass, const float *pose);
+/// From the queries, keys and values of a layer to what its projection takes.
+void nm_pass_joint_forward(nm_pass *pass, uint32_t layer);
+/// From the gradient of that, which is overwritten, to d.qkv.
+void nm_pass_joint_backward(nm_pass *pass, uint32_t layer, nm_tensor dout);
+/// Pairs of a query and a key that a layer's last pass scored, mean over heads.
+double nm_pass_joint_pairs(const nm_pass *pass, uint32_t layer);
 
 #endif

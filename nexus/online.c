@@ -76,7 +76,7 @@ static nm_status fill(nm_online *o, nm_model *model, nm_error *error) {
     if (status) return status;
     o->length = window->history + window->future;
     o->conditions = shape->conditions;
-    o->has_pose = shape->pose_bias;
+    o->has_pose = nm_model_wants_poses(shape);
     o->polylines = shape->map_encoder == NM_MAP_POLYLINES;
     const nm_batch_capacity capacity = {window->max_scenes, window->max_rows * o->length, o->config.max_points};
     status = nm_pass_create(model, &capacity, 0, &o->pass, error);

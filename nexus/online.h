@@ -55,7 +55,7 @@ NM_API nm_status nm_online_set_maps(nm_online *online, const nm_online_map *maps
 /// happened in it is told with the next step, of new agents too; their history ends before it, and may be all invalid.
 ///
 /// condition  [count][H + W][K] of their tokens, oldest first, copied; NULL when K = 0
-/// pose       [count][4] as in nm_pass_input, copied; NULL without pose_bias
+/// pose       [count][4] as in nm_pass_input, copied; NULL unless nm_model_wants_poses
 NM_API nm_status nm_online_add(nm_online *online, const nm_window_row *rows, const float *condition, const float *pose,
                                uint32_t count, nm_error *error);
 /// Takes a row out at once; the rows after it move up. Between steps those that are not alive go with nm_online_step.

@@ -17,7 +17,7 @@ typedef struct nm_pass_denoiser {
     nm_pass *pass;
     nm_reuse *reuse;             ///< over the pass, nullable: predicts in its place
     const float *condition;      ///< [N][K], NULL when K = 0
-    const float *pose;           ///< [N][4], NULL without pose_bias
+    const float *pose;           ///< [N][4], NULL unless nm_model_wants_poses
     nm_prior prior;              ///< that the model was trained with; then the next three are read
     const nm_path *const *paths; ///< [scenes] of each scene, [A]; NM_PRIOR_LANE only, else not read
     const nm_token_config *tokens;

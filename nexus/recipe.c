@@ -188,6 +188,9 @@ nm_status nm_recipe_check(const nm_recipe *recipe, const nm_model *model, nm_err
         return NM_ERROR(error, NM_E_FORMAT,
                         "the network has %u channels, %u conditions, %u map channels; its recipe's tokens %u, %u, %u",
                         c->channels, c->conditions, c->map_channels, fit.channels, fit.conditions, fit.map_channels);
+    if (nm_model_is_joint(c) && t->encoding != NM_TOKENS_AGENT)
+        return NM_ERROR(error, NM_E_FORMAT, "the network's attention is '%s', which needs tokens in own frames",
+                        nm_attention_name(c->attention.kind));
     if (c->map_encoder != fit.map_encoder)
         return NM_ERROR(error, NM_E_FORMAT, "the network's map encoder is not the one for its recipe's tokens");
     return NM_OK;

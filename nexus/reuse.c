@@ -116,6 +116,10 @@ static nm_status check_config(const nm_pass *pass, const nm_reuse_config *c, nm_
                         "passes keep what hardly changed on the processor only, not on \"%s\": leave the option out, "
                         "or choose the device cpu",
                         name);
+    if (nm_model_is_joint(m))
+        return NM_ERROR(error, NM_E_UNSUPPORTED,
+                        "passes keep what hardly changed with factored attention only; this model's is '%s'",
+                        nm_attention_name(m->attention.kind));
     if (!(c->drift >= 0.0f && c->drift <= 1.0f))
         return NM_ERROR(error, NM_E_ARGUMENT, "drift is %g, not in 0..1", (double)c->drift);
     if (!(c->far >= 0.0f && c->far < INFINITY) || !(c->map <= 1.0f))

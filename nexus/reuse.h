@@ -98,8 +98,8 @@ typedef struct nm_reuse nm_reuse;
 
 /// pass  borrowed, and must outlive it; not for training. Memory is made for the pass's capacity: some
 ///       (10 layers + 20) H numbers a token
-/// NM_E_UNSUPPORTED for a backend whose memory is not the host's; NM_E_ARGUMENT for a value out of range, blocks that
-/// the model has not, or `far` without poses; NM_E_MEMORY.
+/// NM_E_UNSUPPORTED for a backend whose memory is not the host's, and for a model with joint attention; NM_E_ARGUMENT
+/// for a value out of range, blocks that the model has not, or `far` without poses; NM_E_MEMORY.
 NM_API nm_status nm_reuse_create(nm_pass *pass, const nm_reuse_config *config, nm_reuse **reuse, nm_error *error);
 NM_API void nm_reuse_destroy(nm_reuse *reuse); ///< NULL is fine
 

@@ -274,7 +274,7 @@ static nm_status run_pass(nm_trainer *t, const nm_load_order *order, const nm_lo
                                  .noised = t->noised,
                                  .condition = t->model->config.conditions ? t->condition : NULL,
                                  .level = t->level,
-                                 .pose = t->model->config.pose_bias ? t->pose : NULL};
+                                 .pose = nm_model_wants_poses(&t->model->config) ? t->pose : NULL};
     const nm_pass_target target = {.noise = t->noise, .alpha = t->alpha, .sigma = t->sigma, .weight = t->weight};
     return gradients ? nm_pass_train(t->pass, &input, &target, loss, error)
                      : nm_pass_loss(t->pass, &input, &target, loss, error);

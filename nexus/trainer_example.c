@@ -41,7 +41,7 @@ int nm_example_allocate(const nm_example_how *how, nm_arena *arena, uint32_t cou
         for (size_t i = 0; i < n; ++i) e->says_next[i] = 0.0f;
     }
     if (conditions && !(e->condition = NM_ARENA_ARRAY(arena, float, n *conditions))) return 0;
-    if (how->model.pose_bias && !(e->pose = NM_ARENA_ARRAY(arena, float, n * 4))) return 0;
+    if (nm_model_wants_poses(&how->model) && !(e->pose = NM_ARENA_ARRAY(arena, float, n * 4))) return 0;
     return (e->known = NM_ARENA_ARRAY(arena, float, n *channels)) &&
            (e->mask = NM_ARENA_ARRAY(arena, float, n *channels)) &&
            (e->noised = NM_ARENA_ARRAY(arena, float, n *channels)) &&

@@ -1,5 +1,6 @@
-/// `nearmiss bench attention [FILE] [TOKENS]`: what attention over all tokens of a scene costs, of every pair of tokens
-/// and of the blocks that matter (nexus/ops/block_attention.h), from 2,000 to 100,000 tokens (or for TOKENS alone).
+/// `nearmiss bench attention [FILE] [TOKENS] [WEIGHTS]`: what attention over all tokens of a scene costs, of every pair
+/// of tokens and of the blocks that matter (nexus/ops/block_attention.h), from 2,000 to 100,000 tokens (or for TOKENS
+/// alone).
 ///
 /// Tokens are agents of a scene (FILE's largest, else a built-in junction driven for a minute) at 2 Hz, tiled over
 /// place and time; what queries and keys are is said in bench_attention_tokens.h. Block attention is its selection,
@@ -9,6 +10,10 @@
 /// output relative to the exact one (root of the mean squares), both over those queries. Before anything is timed,
 /// selecting every pair has to give full attention, and a second run the same bits. Medians of five runs; one run of
 /// more than 20,000 tokens.
+///
+/// Then whole passes of a network of the shipped size over the same tokens, with the three kinds of attention
+/// (bench_attention_pass.h); full attention of more than 50,000 tokens is left out. With WEIGHTS, a file that ends in
+/// .safetensors, nothing but passes of that network: trained queries and keys.
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -18,6 +23,7 @@
 #include "base/rng.h"
 #include "sim/builtin.h"
 #include "sim/world.h"
+#include "tools/bench_attention_pass.h"
 #include "tools/bench_attention_tokens.h"
 #include "tools/bench_network.h"
 #ifndef NM_CORE_ONLY
@@ -421,11 +427,16 @@ static nm_status import_scene(const char *path, const nm_scene **scene, nm_error
 }
 #endif
 
-/// What the command line asks for. path NULL: no file. tokens 0: the usual numbers.
+/// What the command line asks for. path, weights NULL: no file. tokens 0: the usual numbers.
 typedef struct request {
-    const char *path;
+    const char *path, *weights;
     uint32_t tokens;
 } request;
+static int is_weights(const char *path) {
+    static const char ending[] = ".safetensors";
+    const size_t length = strlen(path), least = sizeof ending - 1;
+    return length > least && strcmp(path + length - least, ending) == 0;
+}
 static nm_status read_request(int argc, char **argv, request *r, nm_error *error) {
     *r = (request){0};
     for (int i = 0; i < argc; ++i) {
@@ -434,6 +445,8 @@ static nm_status read_request(int argc, char **argv, request *r, nm_error *error
             r->tokens = digits <= 7 ? (uint32_t)strtoul(argv[i], NULL, 10) : 0;
             if (r->tokens < 200 || r->tokens > 1000000)
                 return NM_ERROR(error, NM_E_ARGUMENT, "%s tokens, not 200 to 1000000", argv[i]);
+        } else if (is_weights(argv[i])) {
+            r->weights = argv[i];
         } else if (r->path) {
             return NM_ERROR(error, NM_E_ARGUMENT, "bench attention takes one file at most");
         } else {
@@ -464,6 +477,7 @@ static nm_status open_scene(const char *path, const nm_scene **scene, nm_error *
 // The bench
 // ---------------------------------------------------------------------------------------------------------------------
 
+enum { MOST_FULL = 50000 }; ///< tokens of a whole pass with full attention
 static const uint32_t counts[] = {2000, 5000, 10000, 20000, 50000, 100000};
 enum { COUNTS = sizeof counts / sizeof *counts, TARGET = 128, HARD = 4 }; ///< HARD: counts[] of the flatter tokens
 static const float tau = 0.5f, usual_peak = 12.0f, flat_peak = 6.0f;
@@ -502,27 +516,43 @@ static void add_note(nm_bench *bench, const request *wanted, const char *backend
     nm_bench_note(bench, note);
 }
 
+static nm_status open_backend(const nm_common *common, nm_backend **backend, nm_error *error) {
+    nm_backend_config config = nm_backend_config_default();
+    config.threads = (int)common->threads;
+    return strcmp(common->device, "cuda") == 0 ? nm_backend_create_cuda(&config, backend, error)
+                                               : nm_backend_create_cpu(&config, backend, error);
+}
+
+static nm_status bench_weights(nm_bench *bench, const nm_common *common, const char *path, nm_error *error) {
+    nm_backend *backend = NULL;
+    nm_status status = open_backend(common, &backend, error);
+    if (status == NM_OK) status = nm_bench_trained_passes(bench, backend, path, error);
+    if (status == NM_OK) nm_bench_note(bench, backend->name);
+    nm_backend_destroy(backend);
+    return status;
+}
+
 static nm_status bench_attention(nm_bench *bench, const nm_common *common, int argc, char **argv, nm_error *error) {
     const nm_scene *scene = NULL;
     nm_backend *backend = NULL;
-    nm_backend_config config = nm_backend_config_default();
-    config.threads = (int)common->threads;
     request wanted;
     nm_status status = read_request(argc, argv, &wanted, error);
     if (status != NM_OK) return status;
+    if (wanted.weights) return bench_weights(bench, common, wanted.weights, error);
     const uint32_t most = wanted.tokens ? wanted.tokens : counts[COUNTS - 1];
     nm_block_token *tokens = malloc(most * sizeof *tokens);
     if (!tokens) return NM_ERROR(error, NM_E_MEMORY, "no memory for %" PRIu32 " tokens", most);
     status = open_scene(wanted.path, &scene, error);
     if (status == NM_OK) status = nm_bench_place_tokens(scene, most, tokens, error);
-    if (status == NM_OK)
-        status = strcmp(common->device, "cuda") == 0 ? nm_backend_create_cuda(&config, &backend, error)
-                                                     : nm_backend_create_cpu(&config, &backend, error);
+    if (status == NM_OK) status = open_backend(common, &backend, error);
     if (status == NM_OK) status = run_validation(backend, tokens, most, error);
     for (uint32_t i = 0; status == NM_OK && i < (wanted.tokens ? 1 : COUNTS); ++i)
         status = run_case(bench, backend, tokens, wanted.tokens ? most : counts[i], usual_peak, error);
     if (status == NM_OK)
         status = run_case(bench, backend, tokens, wanted.tokens ? most : counts[HARD], flat_peak, error);
+    for (uint32_t i = 0; status == NM_OK && i < (wanted.tokens ? 1 : COUNTS); ++i)
+        status =
+            nm_bench_passes(bench, common, tokens, wanted.tokens ? most : counts[i], TARGET, tau, MOST_FULL, error);
     if (status == NM_OK) add_note(bench, &wanted, backend->name);
     nm_backend_destroy(backend);
     nm_scene_destroy(scene);
@@ -532,7 +562,8 @@ static nm_status bench_attention(nm_bench *bench, const nm_common *common, int a
 
 const nm_bench_entry nm_bench_attention = {
     .name = "attention",
-    .summary = "attention over all tokens: every pair, and the blocks that matter [FILE: a scene to import] [TOKENS]",
+    .summary = "attention over all tokens: every pair, and the blocks that matter [FILE: a scene to import] [TOKENS] "
+               "[WEIGHTS.safetensors]",
     .cuda = 1,
     .run = bench_attention,
 };

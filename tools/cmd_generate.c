@@ -7,6 +7,7 @@
 #include "nexus/safetensors.h"
 #include "scenarios/case.h"
 #include "sim/builtin.h"
+#include "tools/attention_option.h"
 #include "tools/cmd_generate.h"
 
 #define HISTORY 2.0 // s, where a scene has none of its own
@@ -117,6 +118,7 @@ static nm_status open_model(nm_generate_run *run, nm_error *error) {
         status = strcmp(run->common->device, "cuda") == 0 ? nm_backend_create_cuda(&config, &run->backend, error)
                                                           : nm_backend_create_cpu(&config, &run->backend, error);
     if (status == NM_OK) status = nm_recipe_load(run->model_path, run->backend, &run->model, &run->recipe, error);
+    if (status == NM_OK) status = nm_attention_option_apply(run->options.attention, run->model, error);
     if (status == NM_OK)
         status = nm_energy_option_open(&run->options.energy, run->model, &run->recipe, &run->energy, error);
     if (status == NM_OK && run->energy) status = hash_of(run->options.energy.energy, &run->energy_hash, error);
@@ -273,10 +275,10 @@ static int check_purpose(const nm_command *command, const nm_generate_options *o
         if (o->recording || strcmp(o->task, d.task) != 0 || strcmp(o->schedule, d.schedule) != 0 ||
             strcmp(o->solver, d.solver) != 0 || strcmp(o->guidance, d.guidance) != 0 ||
             strcmp(o->agree, d.agree) != 0 || o->history >= 0.0 || o->levels != d.levels || o->batch != d.batch ||
-            o->reuse || o->reduce || o->energy.energy)
+            o->attention || o->reuse || o->reduce || o->energy.energy)
             return nm_cli_usage(command, "--recording, --task, --history, --schedule, --levels, --solver, --guidance, "
-                                         "--agree, --reuse, --reduce, --energy and --batch are of futures, not of "
-                                         "corner cases (--kind)");
+                                         "--agree, --attention, --reuse, --reduce, --energy and --batch are of "
+                                         "futures, not of corner cases (--kind)");
     } else if (o->params.count || o->from.count || o->hours > 0.0 || o->generators.count || o->sources ||
                o->adversaries || o->severity || o->sampling || o->ego || o->traffic >= 0) {
         return nm_cli_usage(command, "--param, --severity, --sampling, --from, --hours, --generator, --sources, "
@@ -311,6 +313,7 @@ static int check_options(nm_generate_run *run) {
         nm_solver_parse(o->solver, &run->solver, &error) != NM_OK ||
         nm_guidance_option(o->guidance, &run->guidance, &error) != NM_OK ||
         nm_agreement_option(o->agree, &run->agreement, &run->driver, &error) != NM_OK ||
+        nm_attention_option_check(o->attention, &error) != NM_OK ||
         nm_reuse_option(o->reuse, o->reduce, &run->reuse, &error) != NM_OK ||
         nm_energy_option_read(&o->energy, &run->candidates, &error) != NM_OK ||
         nm_energy_option_check(&run->candidates, &run->agreement, &run->reuse, &error) != NM_OK)
@@ -384,6 +387,7 @@ static size_t future_options(nm_generate_options *o, nm_option *to) {
         {"solver", NM_OPTION_TEXT, &o->solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
         {"guidance", NM_OPTION_TEXT, &o->guidance, "TERMS", NM_GUIDANCE_HELP, 0, 0},
         {"agree", NM_OPTION_TEXT, &o->agree, "TERMS", NM_AGREEMENT_HELP, 0, 0},
+        {"attention", NM_OPTION_TEXT, &o->attention, "KIND", NM_ATTENTION_HELP, 0, 0},
         {"reuse", NM_OPTION_TEXT, &o->reuse, "TERMS", NM_REUSE_HELP, 0, 0},
         {"reduce", NM_OPTION_TEXT, &o->reduce, "TERMS", NM_REDUCE_HELP, 0, 0},
         {"batch", NM_OPTION_INTEGER, &o->batch, "N", "scenes sampled at once; changes nothing but time (default 8)", 1,

@@ -21,8 +21,8 @@ typedef struct nm_generate_options {
     int64_t sources, adversaries;                ///< 0 = not given
     int list_kinds;
     // of the model
-    const char *store, *map, *model, *schedule, *solver, *task, *precision, *recording, *guidance, *agree, *reuse,
-        *reduce;
+    const char *store, *map, *model, *schedule, *solver, *task, *precision, *recording, *guidance, *agree, *attention,
+        *reuse, *reduce;
     nm_text_list scenes;
     double history;      ///< s; negative = each scene's own current step, else 2 s
     int64_t count, seed; ///< 0, -1 = not given

@@ -55,6 +55,7 @@ static char *describe(const nm_generate_run *run, const nm_generate_parent *pare
     cJSON_AddStringToObject(json, "solver", nm_solver_name(run->solver));
     cJSON_AddStringToObject(json, "guidance", run->options.guidance);
     if (nm_agreement_is_on(&run->agreement)) cJSON_AddStringToObject(json, "agree", run->options.agree);
+    if (run->options.attention) cJSON_AddStringToObject(json, "attention", run->options.attention);
     if (run->options.reuse) cJSON_AddStringToObject(json, "reuse", run->options.reuse);
     if (run->options.reduce) cJSON_AddStringToObject(json, "reduce", run->options.reduce);
     if (run->candidates.count > 1) {

@@ -6,6 +6,7 @@
 #include "scenarios/groups.h"
 #include "scenarios/store.h"
 #include "tools/agreement_option.h"
+#include "tools/attention_option.h"
 #include "tools/cli.h"
 #include "tools/guidance_option.h"
 #include "tools/reuse_option.h"
@@ -17,7 +18,7 @@ enum { MOST_ROWS = 2 * (NM_SCORE_MODELS * NM_SCORE_SCHEDULES + 4), MOST_OPTIONS 
 
 typedef struct score_options {
     const char *model, *data, *only, *task, *schedule, *solver, *csv, *agents, *precision, *groups, *guidance, *agree,
-        *reuse, *reduce;
+        *attention, *reuse, *reduce;
     double history;
     int64_t samples, realism, levels, batch, seed, limit;
     int no_baselines;
@@ -368,11 +369,15 @@ static int check_words(const nm_command *command, const score_options *o) {
 static int read_sampling(const nm_command *command, const score_options *o, nm_score_sampling *s) {
     nm_error error;
     nm_error_clear(&error);
-    *s = (nm_score_sampling){
-        .levels = (uint32_t)o->levels, .batch = (uint32_t)o->batch, .seed = (uint64_t)o->seed, .energy = o->energy};
+    *s = (nm_score_sampling){.levels = (uint32_t)o->levels,
+                             .batch = (uint32_t)o->batch,
+                             .seed = (uint64_t)o->seed,
+                             .energy = o->energy,
+                             .attention = o->attention};
     if (nm_solver_parse(o->solver, &s->solver, &error) != NM_OK || parse_schedules(o->schedule, s, &error) != NM_OK ||
         nm_guidance_option(o->guidance, &s->guidance, &error) != NM_OK ||
         nm_agreement_option(o->agree, &s->agreement, &s->driver, &error) != NM_OK ||
+        nm_attention_option_check(o->attention, &error) != NM_OK ||
         nm_reuse_option(o->reuse, o->reduce, &s->reuse, &error) != NM_OK ||
         nm_energy_option_read(&o->energy, &s->candidates, &error) != NM_OK ||
         nm_energy_option_check(&s->candidates, &s->agreement, &s->reuse, &error) != NM_OK)
@@ -412,6 +417,7 @@ static size_t fill_options(score_options *o, nm_option *to) {
         {"solver", NM_OPTION_TEXT, &o->solver, "NAME", "ancestral, ddim or 2m (default ddim)", 0, 0},
         {"guidance", NM_OPTION_TEXT, &o->guidance, "TERMS", NM_GUIDANCE_HELP, 0, 0},
         {"agree", NM_OPTION_TEXT, &o->agree, "TERMS", NM_AGREEMENT_HELP, 0, 0},
+        {"attention", NM_OPTION_TEXT, &o->attention, "KIND", NM_ATTENTION_HELP, 0, 0},
         {"reuse", NM_OPTION_TEXT, &o->reuse, "TERMS", NM_REUSE_HELP, 0, 0},
         {"reduce", NM_OPTION_TEXT, &o->reduce, "TERMS", NM_REDUCE_HELP, 0, 0},
         {"batch", NM_OPTION_INTEGER, &o->batch, "N",

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/attention_option.h"
+
 static nm_status open_backend(nm_score_models *m, const nm_common *common, nm_dtype precision, nm_error *error) {
     nm_backend_config config = nm_backend_config_default();
     config.threads = (int)common->threads;
@@ -27,6 +29,8 @@ static nm_status open_model(nm_score_models *m, uint32_t index, const char *path
     nm_status status = nm_recipe_load(path, m->backend, &one->model, &one->recipe, error);
     if (status != NM_OK) return status;
     name_model(m, index, path);
+    status = nm_attention_option_apply(s->attention, one->model, error);
+    if (status != NM_OK) return status;
     status = nm_energy_option_open(&s->energy, one->model, &one->recipe, &one->energy, error);
     for (uint32_t i = 0; status == NM_OK && i < s->schedules; ++i) {
         nm_model_futures_config c = nm_model_futures_config_default();

@@ -27,6 +27,7 @@ typedef struct nm_score_sampling {
     nm_guidance_config guidance;
     nm_agreement agreement;
     nm_future_driver driver;
+    const char *attention; ///< as --attention; nullable, borrowed
     nm_reuse_config reuse;
     nm_energy_options energy;
     nm_candidates_config candidates;

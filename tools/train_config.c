@@ -18,12 +18,14 @@ static_assert(NM_TOKENS_EGO == 0 && NM_TOKENS_AGENT == 1, "encodings");
 static_assert(NM_PRIOR_NONE == 0 && NM_PRIOR_STRAIGHT == 1 && NM_PRIOR_BRIDGE == 2 && NM_PRIOR_LANE == 3, "priors");
 static_assert(NM_SNR_COSINE == 0 && NM_SNR_SHIFTED_COSINE == 1, "schedules");
 static_assert(NM_LOSS_PUBLISHED == 0 && NM_LOSS_V == 1, "losses");
+static_assert(NM_ATTENTION_FACTORED == 0 && NM_ATTENTION_FULL == 1 && NM_ATTENTION_BLOCKS == 2, "attentions");
 static_assert(NM_TRAIN_F32 == 0 && NM_TRAIN_BF16 == 1, "precisions");
 static const char default_name[] = "model";
 static const char *const encodings[] = {"ego", "agent", NULL};
 static const char *const priors[] = {"none", "straight", "bridge", "lane", NULL};
 static const char *const schedules[] = {"cosine", "shifted_cosine", NULL};
 static const char *const losses[] = {"published", "v", NULL};
+static const char *const attentions[] = {"factored", "full", "blocks", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
 
 static const nm_config_field model_fields[] = {
@@ -39,6 +41,9 @@ static const nm_config_field model_fields[] = {
     FIELD("encoder_layers", NM_CONFIG_U32, nm_model_config, encoder_layers, 0, 16),
     FIELD("rotary", NM_CONFIG_SWITCH, nm_model_config, rotary, 0, 1),
     FIELD("pose_bias", NM_CONFIG_SWITCH, nm_model_config, pose_bias, 0, 1),
+    CHOICE("attention", nm_model_config, attention.kind, attentions),
+    FIELD("block_target", NM_CONFIG_U32, nm_model_config, attention.target, NM_BLOCK_MIN, NM_BLOCK_MAX),
+    FIELD("block_tau", NM_CONFIG_F32, nm_model_config, attention.tau, 0, 1),
 };
 
 static const nm_config_field token_fields[] = {
@@ -337,10 +342,29 @@ static nm_status check_blocks(const nm_train_config *c, nm_error *error) {
     return NM_OK;
 }
 
+/// Joint attention has no biases by poses, which tokens in own frames have unless told otherwise.
+static nm_status check_attention(nm_train_config *c, nm_error *error) {
+    static const char *const of_blocks[] = {"block_target", "block_tau"};
+    const cJSON *model = cJSON_GetObjectItemCaseSensitive(c->document, "model");
+    const char *kind = nm_attention_name(c->model.attention.kind);
+    for (int i = 0; i < 2 && c->model.attention.kind != NM_ATTENTION_BLOCKS; ++i)
+        if (cJSON_GetObjectItemCaseSensitive(model, of_blocks[i]))
+            return NM_ERROR(error, NM_E_FORMAT, "model.%s changes nothing with model.attention '%s'", of_blocks[i],
+                            kind);
+    if (!nm_model_is_joint(&c->model)) return NM_OK;
+    if (c->set.tokens.encoding != NM_TOKENS_AGENT)
+        return NM_ERROR(error, NM_E_FORMAT, "model.attention '%s' needs tokens.encoding 'agent'", kind);
+    if (c->trainer.blocks.size)
+        return NM_ERROR(error, NM_E_FORMAT, "blocks need model.attention 'factored', not '%s'", kind);
+    if (!cJSON_GetObjectItemCaseSensitive(model, "pose_bias")) c->model.pose_bias = 0;
+    return NM_OK;
+}
+
 static nm_status check(nm_train_config *c, nm_error *error) {
     const nm_token_config *tokens = &c->set.tokens;
     nm_status status = nm_token_config_check(tokens, error);
     if (status == NM_OK) status = check_blocks(c, error);
+    if (status == NM_OK) status = check_attention(c, error);
     if (status == NM_OK) status = nm_model_config_check(&c->model, error);
     if (status == NM_OK) status = nm_trainer_config_check(&c->trainer, error);
     if (status == NM_OK) status = nm_block_config_check(&c->trainer.blocks, tokens, error);

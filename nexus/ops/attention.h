@@ -51,6 +51,19 @@ typedef void nm_attention_backward(nm_backend *backend, const nm_attention_grad 
 /// x [in/out, N x C] compute type; time [N][1] F32 (F64 reference), in tokens.
 typedef void nm_rotary(nm_backend *backend, nm_tensor x, nm_tensor time, uint32_t heads, int direction);
 
+/// y = x with the pairs (2 i, 2 i + 1) of every row turned by angles that are given: by any place, time or heading. The
+/// turns repeat over the columns of x, so that one table does for queries, keys and values side by side. Turned queries
+/// and keys see differences of angles alone; values that are turned, and turned back for the query once they are added
+/// up, come as seen from it (rotary positions: Su et al. 2021; of values: Miyato et al. 2024, arXiv 2310.10375).
+/// Its gradient is the same with the other direction, where cos^2 + sin^2 = 1 or not.
+typedef struct nm_pair_turn {
+    nm_tensor x;     ///< [N][m W] compute type
+    nm_tensor turns; ///< [N][W] F32 (F64 reference), W even: cos, sin of the angle of each pair
+    int direction;   ///< +1; -1 turns back
+    nm_tensor y;     ///< [out, N x m W] compute type; may be x itself
+} nm_pair_turn;
+typedef void nm_pair_turn_forward(nm_backend *backend, const nm_pair_turn *op);
+
 /// Features of where `key` is as seen from `query`, all in [-1, 1]. With d the distance, b the bearing of the key in
 /// the query's frame, h the difference of headings, near = exp(-d / 20 m):
 ///   0..5   exp(-(log2(1 + d / 1 m) - i)^2), i = 0..5

@@ -73,6 +73,7 @@ typedef struct nm_ops {
     nm_block_attention_forward *block_attention;
     nm_block_attention_backward *block_attention_backward;
     nm_rotary *rotary;
+    nm_pair_turn_forward *turn;
     nm_assemble_forward *assemble;
     nm_sinusoid_forward *sinusoid;
     nm_lookup_forward *lookup;

@@ -6,7 +6,9 @@
 #include "nexus/network_private.h"
 #include "tests/support.h"
 
-/// A small model of every kind; `variant` 0: as published; 1: rotary, pose bias, conditions; 2: polylines as well.
+/// A small model of every kind; `variant` 0: as published; 1: rotary, pose bias, conditions; 2: polylines as well;
+/// 3, 4: the same with joint attention in the place of the pose bias, full and to blocks.
+enum { NETWORK_VARIANTS = 5 };
 static inline nm_model_config small_config(int variant) {
     nm_model_config c = nm_model_config_default();
     c.channels = 3;
@@ -24,6 +26,12 @@ static inline nm_model_config small_config(int variant) {
         c.conditions = 2;
     }
     if (variant >= 2) c.map_encoder = NM_MAP_POLYLINES;
+    if (variant >= 3) {
+        c.pose_bias = 0;
+        c.attention.kind = variant == 3 ? NM_ATTENTION_FULL : NM_ATTENTION_BLOCKS;
+        c.attention.target = 16;
+        c.attention.tau = 0.6f;
+    }
     return c;
 }
 

@@ -230,6 +230,18 @@ static inline void nm_test_rotary(nm_test_bench *bench, const nm_test_shape *sha
     nm_test_keep_sum(bench, "x", 0, 1, x);
 }
 
+/// variant: direction, and whether into another tensor; one table for two parts side by side
+static inline void nm_test_turn(nm_test_bench *bench, const nm_test_shape *shape, int variant) {
+    const uint32_t width = shape->heads * (shape->depth + shape->depth % 2); // pairs
+    nm_pair_turn op = {.x = nm_test_noise(bench, shape->rows, 2 * width, NM_TEST_COMPUTE),
+                       .turns = nm_test_noise(bench, shape->rows, width, NM_TEST_PLAIN),
+                       .direction = variant % 2 ? -1 : 1};
+    op.y = variant / 2 ? nm_test_noise(bench, shape->rows, 2 * width, NM_TEST_COMPUTE) : op.x;
+    bench->backend->ops->turn(bench->backend, &op);
+    nm_test_keep_sum(bench, "y", 0, 1, op.y);
+    nm_test_keep(bench, "x", 0, op.x);
+}
+
 // attention to blocks
 // -------------------------------------------------------------------------------------------------------------------
 
@@ -478,6 +490,7 @@ static const nm_test_recipe nm_test_recipes[] = {
     {"block_attention", nm_test_block_attention, 3, 0},
     {"block_select", nm_test_block_select, 3, 0},
     {"rotary", nm_test_rotary, 2, 0},
+    {"turn", nm_test_turn, 4, 0},
     {"assemble", nm_test_assemble, 8, 0},
     {"sinusoid", nm_test_sinusoid, 2, 0},
     {"lookup", nm_test_tables, 1, 0},

@@ -42,7 +42,8 @@ static void on_every_backend(void (*check)(nm_backend *backend, double tolerance
     test_backend backends[TEST_BACKENDS];
     const int count = open_backends(backends);
     for (int i = 0; i < count; ++i)
-        for (int variant = 0; variant < 3; ++variant) check(backends[i].backend, backends[i].tolerance, variant);
+        for (int variant = 0; variant < NETWORK_VARIANTS; ++variant)
+            check(backends[i].backend, backends[i].tolerance, variant);
     close_backends(backends, count);
 }
 
@@ -105,7 +106,7 @@ static void large_ones(nm_backend *backend, double tolerance, int variant) {
     assert_int_equal(nm_pass_create(f.model, &capacity, 0, &f.pass, &error), NM_OK);
     nm_token_scene scenes[3];
     for (uint32_t i = 0; i < 3; ++i)
-        scenes[i] = make_large(&memory[i], 80 + i, LARGE_AGENTS - 3 * i, LARGE_POINTS - 20 * i, variant == 2);
+        scenes[i] = make_large(&memory[i], 80 + i, LARGE_AGENTS - 3 * i, LARGE_POINTS - 20 * i, variant >= 2);
     predict(&f, scenes, 1, 9, alone);
     const size_t size = (size_t)nm_pass_batch(f.pass)->tokens * CHANNELS * sizeof *alone;
     predict(&f, scenes, 3, 9, together);
@@ -206,10 +207,10 @@ static void fast_backends_agree_with_the_reference(void **state) {
     (void)state;
     test_backend backends[TEST_BACKENDS];
     const int count = open_backends(backends);
-    for (int variant = 0; variant < 3 + ODD_CONFIGS; ++variant) {
+    for (int variant = 0; variant < 4 + ODD_CONFIGS; ++variant) {
         float expected[SCENE_AGENTS * SCENE_STEPS * CHANNELS], got[SCENE_AGENTS * SCENE_STEPS * CHANNELS];
         for (int i = 0; i < count; ++i) {
-            const nm_model_config config = variant < 3 ? small_config(variant) : odd_config(variant - 3);
+            const nm_model_config config = variant < 4 ? small_config(variant) : odd_config(variant - 4);
             fixture f = make_of(backends[i].backend, &config, 0);
             random_scene memory;
             const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
@@ -232,12 +233,12 @@ static void fast_backends_train_like_the_reference(void **state) {
     (void)state;
     test_backend backends[TEST_BACKENDS];
     const int count = open_backends(backends);
-    for (int variant = 0; variant < 3 + ODD_CONFIGS; ++variant) {
+    for (int variant = 0; variant < 4 + ODD_CONFIGS; ++variant) {
         float *expected = NULL;
         for (int i = 0; i < count; ++i) {
             nm_error error;
             double loss;
-            const nm_model_config config = variant < 3 ? small_config(variant) : odd_config(variant - 3);
+            const nm_model_config config = variant < 4 ? small_config(variant) : odd_config(variant - 4);
             fixture f = make_of(backends[i].backend, &config, 1);
             random_scene memory;
             const nm_token_scene scene = make_scene(&memory, 50, SCENE_AGENTS, SCENE_POINTS, &f.model->config);
@@ -339,7 +340,7 @@ static void the_cost_of_a_pass_is_what_it_says(void **state) {
     seen.linear = ops.linear, ops.linear = seen_linear;
     seen.attention = ops.attention, ops.attention = seen_attention;
     seen.allocate = ops.allocate, ops.allocate = seen_allocate;
-    for (int variant = 0; variant < 3; ++variant) {
+    for (int variant = 0; variant < 4; ++variant) { // for blocks see test_network_joint.c
         for (int training = 0; training < 2; ++training) {
             random_scene memory;
             float v[SCENE_AGENTS * SCENE_STEPS * CHANNELS];

@@ -103,6 +103,15 @@ static void gradients_with_polylines(void **state) {
     check_gradients(2);
 }
 
+static void gradients_with_joint_attention(void **state) {
+    (void)state;
+    check_gradients(3);
+}
+static void gradients_with_attention_to_blocks(void **state) {
+    (void)state;
+    check_gradients(4);
+}
+
 static void gradients_of_batches_add_up(void **state) {
     (void)state;
     fixture f;
@@ -125,6 +134,8 @@ int main(void) {
         cmocka_unit_test(gradients_of_the_published_network),
         cmocka_unit_test(gradients_with_rotary_positions_poses_and_conditions),
         cmocka_unit_test(gradients_with_polylines),
+        cmocka_unit_test(gradients_with_joint_attention),
+        cmocka_unit_test(gradients_with_attention_to_blocks),
         cmocka_unit_test(gradients_of_batches_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

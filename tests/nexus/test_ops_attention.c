@@ -308,6 +308,28 @@ static void rotary_sees_time_differences_alone(void **state) {
     assert_true(fabs(product(turned_q, 3, turned_k, 3) - product(turned_q, 0, turned_k, 0)) > 1e-3);
 }
 
+static void turns_are_those_that_are_given(void **state) {
+    (void)state;
+    // two pairs, for the left and the right half of x alike; the second turns by no angle alone, but grows, too
+    const float given[4] = {0.6f, 0.8f, 2, 0};
+    const nm_tensor x = make(1, 8), y = make(1, 8), back = make(1, 8);
+    const nm_tensor turns = nm_test_tensor_of(&bench, 1, 4, NM_TEST_PLAIN, given);
+    const nm_pair_turn op = {.x = x, .turns = turns, .direction = 1, .y = y};
+    reference->ops->turn(reference, &op);
+    for (uint32_t c = 0; c < 8; c += 4) {
+        const double cosine = (double)given[0], sine = (double)given[1];
+        expect_near(*at(y, 0, c), cosine * *at(x, 0, c) - sine * *at(x, 0, c + 1), 1e-15);
+        expect_near(*at(y, 0, c + 1), sine * *at(x, 0, c) + cosine * *at(x, 0, c + 1), 1e-15);
+        expect_near(*at(y, 0, c + 2), 2 * *at(x, 0, c + 2), 0);
+        expect_near(*at(y, 0, c + 3), 2 * *at(x, 0, c + 3), 0);
+    }
+    // the other direction is the gradient: d/dx of (w . y) is what w becomes
+    const nm_tensor w = make(1, 8);
+    const nm_pair_turn gradient = {.x = w, .turns = turns, .direction = -1, .y = back};
+    reference->ops->turn(reference, &gradient);
+    expect_near(product(back, 0, x, 0), product(w, 0, y, 0), 1e-14);
+}
+
 #define PROPERTY(name) cmocka_unit_test_setup_teardown(name, begin, end)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -322,6 +344,7 @@ int main(void) {
         PROPERTY(features_in_float_agree),
         PROPERTY(rotary_turns_pairs),
         PROPERTY(rotary_sees_time_differences_alone),
+        PROPERTY(turns_are_those_that_are_given),
     };
     return cmocka_run_group_tests_name("attention", tests, make_reference, destroy_reference);
 }

@@ -196,6 +196,7 @@ static const nm_ops cpu_ops = {
     .block_attention = nm_cpu_block_attention,
     .block_attention_backward = nm_cpu_block_attention_backward,
     .rotary = nm_cpu_rotary,
+    .turn = nm_cpu_turn,
     .assemble = nm_cpu_assemble,
     .sinusoid = nm_cpu_sinusoid,
     .lookup = nm_cpu_lookup,

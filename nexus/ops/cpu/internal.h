@@ -81,6 +81,7 @@ nm_block_select_forward nm_cpu_block_select;
 nm_block_attention_forward nm_cpu_block_attention;
 nm_block_attention_backward nm_cpu_block_attention_backward;
 nm_rotary nm_cpu_rotary;
+nm_pair_turn_forward nm_cpu_turn;
 nm_assemble_forward nm_cpu_assemble;
 nm_sinusoid_forward nm_cpu_sinusoid;
 nm_lookup_forward nm_cpu_lookup;

@@ -55,6 +55,8 @@ typedef struct nm_cpu_kernels {
     void (*silu_grad)(nm_tensor x, nm_tensor dy, nm_tensor dx);
     /// frequency [D / 2]; scratch [3 D]
     void (*rotary)(nm_tensor x, nm_tensor time, uint32_t heads, float sign, const float *frequency, float *scratch);
+    /// scratch [2 W], W = op->turns.cols
+    void (*turn)(const nm_pair_turn *op, float *scratch);
     void (*assemble)(const nm_assemble *op);
     /// frequency [F]
     void (*sinusoid)(nm_tensor value, nm_tensor out, const float *frequency);

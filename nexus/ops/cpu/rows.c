@@ -134,6 +134,23 @@ void nm_cpu_rotary(nm_backend *backend, nm_tensor x, nm_tensor time, uint32_t he
     if (t.frequency) nm_cpu_for_rows(cpu, x.rows, x.cols, rotary_rows, &t);
 }
 
+static void turn_rows(nm_cpu *cpu, const void *context, uint32_t first, uint32_t count, uint32_t worker) {
+    nm_pair_turn op = *(const nm_pair_turn *)context;
+    op.x = nm_cut(op.x, first, count);
+    op.turns = nm_cut(op.turns, first, count);
+    op.y = nm_cut(op.y, first, count);
+    cpu->kernels->turn(&op, nm_cpu_scratch(cpu, worker));
+}
+void nm_cpu_turn(nm_backend *backend, const nm_pair_turn *op) {
+    nm_cpu *cpu = nm_cpu_of(backend);
+    const uint32_t width = op->turns.cols;
+    NM_ASSERT(op->direction == 1 || op->direction == -1);
+    NM_ASSERT(width && width % 2 == 0 && op->x.cols % width == 0 && nm_tensor_same_shape(op->x, op->y));
+    NM_ASSERT(op->turns.rows == op->x.rows && op->turns.dtype == NM_F32);
+    if (!nm_cpu_need_scratch(cpu, 2 * (size_t)width * sizeof(float))) return;
+    nm_cpu_for_rows(cpu, op->x.rows, op->x.cols, turn_rows, op);
+}
+
 static void sinusoid_rows(nm_cpu *cpu, const void *context, uint32_t first, uint32_t count, uint32_t worker) {
     const turn *t = context;
     (void)worker;

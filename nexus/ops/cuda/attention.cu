@@ -70,6 +70,21 @@ struct rotary_op {
     }
 };
 
+struct turn_op {
+    view x, turns, y;
+    uint32_t pairs; ///< of a row of turns
+    float direction;
+    template <int V> __device__ void at(uint32_t row, uint32_t first) const {
+        for (uint32_t pair = first; pair < first + V; pair++) {
+            const uint32_t of = pair % pairs;
+            const float c = load1(turns, row, 2 * of), s = direction * load1(turns, row, 2 * of + 1);
+            const float even = load1(x, row, 2 * pair), odd = load1(x, row, 2 * pair + 1);
+            store1(y, row, 2 * pair, even * c - odd * s);
+            store1(y, row, 2 * pair + 1, even * s + odd * c);
+        }
+    }
+};
+
 } // namespace
 
 cudaError_t prepare_attention() {
@@ -95,6 +110,16 @@ void rotary(nm_backend *handle, nm_tensor x, nm_tensor time, uint32_t heads, int
     NM_ASSERT(time.dtype == NM_F32 && has_shape(time, x.rows, 1));
     const rotary_op op = {view_of(x), view_of(time), x.cols / (2 * heads), (float)direction};
     elementwise(b, op, x.rows, x.cols / 2, false);
+}
+
+void turn(nm_backend *handle, const nm_pair_turn *op) {
+    backend *b = enter(handle, "turn");
+    const nm_tensor x = op->x, turns = op->turns;
+    NM_ASSERT(is_float(x) && is_float(op->y) && has_shape(op->y, x.rows, x.cols));
+    NM_ASSERT(turns.cols > 0 && turns.cols % 2 == 0 && x.cols % turns.cols == 0);
+    NM_ASSERT(turns.dtype == NM_F32 && turns.rows == x.rows && (op->direction == 1 || op->direction == -1));
+    const turn_op part = {view_of(x), view_of(turns), view_of(op->y), turns.cols / 2, (float)op->direction};
+    elementwise(b, part, x.rows, x.cols / 2, false);
 }
 
 } // namespace nm_cuda

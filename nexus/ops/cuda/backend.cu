@@ -49,6 +49,7 @@ static void fill_table(nm_ops *table) {
     table->block_attention = block_attention;
     table->block_attention_backward = block_attention_backward;
     table->rotary = rotary;
+    table->turn = turn;
     table->assemble = assemble;
     table->sinusoid = sinusoid;
     table->lookup = lookup;

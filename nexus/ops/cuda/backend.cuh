@@ -95,6 +95,7 @@ nm_silu_backward silu_backward;
 nm_attention_forward attention;
 nm_attention_backward attention_backward;
 nm_rotary rotary;
+nm_pair_turn_forward turn;
 /// Lets the attention kernels use more shared memory than a kernel gets unasked.
 cudaError_t prepare_attention();
 cudaError_t prepare_attention_backward();

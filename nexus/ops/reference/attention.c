@@ -153,3 +153,22 @@ void nm_reference_rotary(nm_backend *backend, nm_tensor x, nm_tensor time, uint3
         }
     }
 }
+
+void nm_reference_turn(nm_backend *backend, const nm_pair_turn *op) {
+    (void)backend;
+    const uint32_t width = op->turns.cols;
+    NM_ASSERT(op->direction == 1 || op->direction == -1);
+    NM_ASSERT(width > 0 && width % 2 == 0 && op->x.cols % width == 0);
+    NM_REFERENCE_EXPECT(op->x, op->x.rows, op->x.cols);
+    NM_REFERENCE_EXPECT(op->y, op->x.rows, op->x.cols);
+    NM_REFERENCE_EXPECT(op->turns, op->x.rows, width);
+    for (uint32_t n = 0; n < op->x.rows; n++) {
+        for (uint32_t c = 0; c < op->x.cols; c += 2) {
+            const double *turn = nm_reference_row(op->turns, n) + c % width, *x = nm_reference_row(op->x, n) + c;
+            const double a = x[0], b = x[1], sine = op->direction * turn[1];
+            double *y = nm_reference_row(op->y, n) + c;
+            y[0] = a * turn[0] - b * sine;
+            y[1] = a * sine + b * turn[0];
+        }
+    }
+}

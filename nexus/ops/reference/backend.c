@@ -142,6 +142,7 @@ static const nm_ops reference_ops = {
     .block_attention = nm_reference_block_attention,
     .block_attention_backward = nm_reference_block_attention_backward,
     .rotary = nm_reference_rotary,
+    .turn = nm_reference_turn,
     .assemble = nm_reference_assemble,
     .sinusoid = nm_reference_sinusoid,
     .lookup = nm_reference_lookup,

@@ -38,6 +38,7 @@ nm_block_select_forward nm_reference_block_select;
 nm_block_attention_forward nm_reference_block_attention;
 nm_block_attention_backward nm_reference_block_attention_backward;
 nm_rotary nm_reference_rotary;
+nm_pair_turn_forward nm_reference_turn;
 nm_assemble_forward nm_reference_assemble;
 nm_sinusoid_forward nm_reference_sinusoid;
 nm_lookup_forward nm_reference_lookup;
