@@ -64,9 +64,10 @@ NM_API nm_status nm_pass_create_linked(nm_model *model, const nm_batch_capacity 
 NM_API size_t nm_pass_bytes(const nm_model *model, const nm_batch_capacity *capacity, int training);
 
 /// Packs scenes and encodes their maps: what does not change from pass to pass. See nm_batch_set for what is refused;
-/// so are polylines without the agents they belong to (NM_E_ARGUMENT). The pass holds no scene then, and predictions do
-/// nothing. Where the model's weights are renewed later (nm_model_repack, an optimizer's step),
-/// the next use of the pass encodes the maps again.
+/// so are polylines without the agents they belong to (NM_E_ARGUMENT), and, where attention is to blocks, more than
+/// 2^32 - 1 pairs of a token and a block (NM_E_LIMIT). The pass holds no scene then, and predictions do nothing. Where
+/// the model's weights are renewed later (nm_model_repack, an optimizer's step), the next use of the pass encodes the
+/// maps again.
 NM_API nm_status nm_pass_set_scenes(nm_pass *pass, const nm_token_scene *scenes, uint32_t count, nm_error *error);
 /// Packs other tokens of the same scenes, as agents come, leave or change places: their maps, as the last
 /// nm_pass_set_scenes had them, stay encoded. See nm_batch_set_tokens for what is read and refused; after a failure

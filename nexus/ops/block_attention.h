@@ -22,9 +22,23 @@
 /// There is no bias by poses: 14 features of every pair of 100,000 tokens are what this is made to avoid. Place and
 /// time come in with the tokens (embeddings, nm_rotary).
 ///
-/// All memory is the caller's: sizes depend on the number of tokens, scenes and heads, not on what is selected, so a
-/// pass plans it when it is made. Results are the same bits every time and for any number of threads. Selection is a
-/// constant for gradients.
+/// All results are the caller's memory: sizes depend on the number of tokens, scenes and heads, not on what is
+/// selected, so a pass plans it when it is made. Results are the same bits every time and for any number of threads.
+/// Selection is a constant for gradients.
+///
+/// Besides, backends keep scratch of their own, which grows the first time a size is seen (that may fail: the operation
+/// does nothing then, and nm_ops.synchronize says NM_E_MEMORY) and serves all operations after it. D is the depth of a
+/// head, rounded up to 16, B the blocks of the largest scene, blocks those of all scenes:
+///   cpu        selection, each thread: about (D + 33) (B + 15) numbers of 4 bytes, and a few NM_BLOCK_LEVELS
+///              attention, each thread: what tiles of 32 queries and 128 keys take, whatever there is of them; and
+///              together the keys and values of one head, at most 2 D numbers a key, where every block is filled up to
+///              the largest one's whole tiles of 128: blocks of 32 tokens take four times what they hold
+///              backward, each of min(threads, heads) workers: such tiles, and 2 D (tokens + 16) numbers
+///   cuda       none of its own: 4 bytes a scene and head (selection) and a token and head (backward) of the 16 MiB
+///              that its products work in
+///   reference  none
+/// Limits, a caller's bug to pass: tokens x B at most 2^32 - 1, as levels count pairs in 32 bits; NM_BLOCK_MAX tokens
+/// in a block; on cuda heads of at most 256 channels, and scenes x heads and, backward, tokens x heads at most 2^22.
 #ifndef NM_NEXUS_OPS_BLOCK_ATTENTION_H
 #define NM_NEXUS_OPS_BLOCK_ATTENTION_H
 
