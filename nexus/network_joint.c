@@ -176,7 +176,7 @@ static void turn(nm_pass *p, nm_tensor x, int direction, nm_tensor y) {
 }
 
 static nm_attention attention_to_all(const nm_pass *p, uint32_t layer) {
-    nm_attention op = nm_pass_layer_attention(p, layer);
+    nm_attention op = nm_pass_layer_attention(p, layer, &p->layers[layer]);
     op.groups = &p->joint.everyone;
     return op;
 }
@@ -187,7 +187,7 @@ static const nm_block_set *blocks_of(const nm_pass *p, uint32_t layer) {
 }
 
 static nm_block_attention attention_to_blocks(const nm_pass *p, uint32_t layer) {
-    const nm_attention op = nm_pass_layer_attention(p, layer);
+    const nm_attention op = nm_pass_layer_attention(p, layer, &p->layers[layer]);
     return (nm_block_attention){.q = op.q,
                                 .k = op.k,
                                 .v = op.v,

