@@ -9,6 +9,7 @@
 #include "sim/builtin.h"
 #include "tools/attention_option.h"
 #include "tools/cmd_generate.h"
+#include "tools/sampling_default.h"
 
 #define HISTORY 2.0 // s, where a scene has none of its own
 
@@ -108,17 +109,30 @@ static nm_status hash_of(const char *path, uint64_t *hash, nm_error *error) {
     return status;
 }
 
+/// The model is one whose passes can not be reduced.
+static nm_status undo_reduction(nm_generate_run *run, nm_error *error) {
+    nm_generate_options *o = &run->options;
+    o->reduce = NULL;
+    if (strcmp(o->guidance, NM_GUIDANCE_NEAR) == 0) o->guidance = NM_GUIDANCE_DEFAULT;
+    const nm_status status = nm_guidance_option(o->guidance, &run->guidance, error);
+    return status == NM_OK ? nm_reuse_option(NULL, NULL, &run->reuse, error) : status;
+}
+
 static nm_status open_model(nm_generate_run *run, nm_error *error) {
     nm_backend_config config = nm_backend_config_default();
     config.threads = (int)run->common->threads;
     config.compute = strcmp(run->options.precision, "f32") == 0 ? NM_F32 : NM_BF16;
-    nm_status status = nm_shipped_model(run->options.model, run->model_path, error);
+    const char *asked = run->options.model;
+    if (!asked && run->options.seconds > 0.0) asked = NM_SHIPPED_BLOCKS; // the one that goes on for as long as wanted
+    nm_status status = nm_shipped_model(asked, run->model_path, error);
     if (status == NM_OK) status = hash_of(run->model_path, &run->model_hash, error);
     if (status == NM_OK)
         status = strcmp(run->common->device, "cuda") == 0 ? nm_backend_create_cuda(&config, &run->backend, error)
                                                           : nm_backend_create_cpu(&config, &run->backend, error);
     if (status == NM_OK) status = nm_recipe_load(run->model_path, run->backend, &run->model, &run->recipe, error);
     if (status == NM_OK) status = nm_attention_option_apply(run->options.attention, run->model, error);
+    if (status == NM_OK && run->reduced && !nm_sampling_fits(run->model, &run->recipe))
+        status = undo_reduction(run, error);
     if (status == NM_OK)
         status = nm_energy_option_open(&run->options.energy, run->model, &run->recipe, &run->energy, error);
     if (status == NM_OK && run->energy) status = hash_of(run->options.energy.energy, &run->energy_hash, error);
@@ -290,6 +304,21 @@ static int check_purpose(const nm_command *command, const nm_generate_options *o
     return -1;
 }
 
+static void reduce_by_default(nm_generate_run *run) {
+    nm_generate_options *o = &run->options;
+    const int otherwise = nm_agreement_is_on(&run->agreement) || run->candidates.count > 1;
+    const nm_sampling_asked asked = {.reuse = o->reuse,
+                                     .reduce = o->reduce,
+                                     .device = run->common->device,
+                                     .schedules = &run->schedule,
+                                     .count = 1,
+                                     .otherwise = otherwise};
+    run->reduced = nm_sampling_is_reduced(&asked);
+    if (!run->reduced) return;
+    o->reduce = NM_REDUCE_DEFAULT;
+    if (strcmp(o->guidance, NM_GUIDANCE_DEFAULT) == 0) o->guidance = NM_GUIDANCE_NEAR;
+}
+
 /// Returns -1 to go on, else the exit status.
 static int check_options(nm_generate_run *run) {
     const nm_generate_options *o = &run->options;
@@ -311,11 +340,13 @@ static int check_options(nm_generate_run *run) {
     run->task = strcmp(o->task, "goal") == 0 ? NM_TASK_GOAL : NM_TASK_FREE;
     if (nm_schedule_parse(o->schedule, &run->schedule, &error) != NM_OK ||
         nm_solver_parse(o->solver, &run->solver, &error) != NM_OK ||
-        nm_guidance_option(o->guidance, &run->guidance, &error) != NM_OK ||
         nm_agreement_option(o->agree, &run->agreement, &run->driver, &error) != NM_OK ||
         nm_attention_option_check(o->attention, &error) != NM_OK ||
+        nm_energy_option_read(&o->energy, &run->candidates, &error) != NM_OK)
+        return nm_cli_usage(run->command, "%s", error.message);
+    reduce_by_default(run);
+    if (nm_guidance_option(o->guidance, &run->guidance, &error) != NM_OK ||
         nm_reuse_option(o->reuse, o->reduce, &run->reuse, &error) != NM_OK ||
-        nm_energy_option_read(&o->energy, &run->candidates, &error) != NM_OK ||
         nm_energy_option_check(&run->candidates, &run->agreement, &run->reuse, &error) != NM_OK)
         return nm_cli_usage(run->command, "%s", error.message);
     if (o->recording && run->candidates.count > 1)
@@ -350,8 +381,8 @@ static size_t case_options(nm_generate_options *o, nm_option *to) {
         {"sources", NM_OPTION_INTEGER, &o->sources, "N",
          "scenes of each such store, drawn by the seed from all over it (default 256)", 1, 100000},
         {"seconds", NM_OPTION_REAL, &o->seconds, "S",
-         "length of a corner case, 6 to 40 (default 10); of futures of a model trained on blocks (default: its "
-         "horizon)",
+         "length of a corner case, 6 to 40 (default 10); of futures of a model trained on blocks, by "
+         "default " NM_SHIPPED_BLOCKS " then (without: its horizon)",
          0.1, 3600},
         {"traffic", NM_OPTION_INTEGER, &o->traffic, "N", "others around a corner case (default 6)", 0, 32},
         {"ego", NM_OPTION_TEXT, &o->ego, "NAME", "who the ego of a corner case is: idm (default), constant_velocity", 0,
@@ -380,7 +411,9 @@ static size_t future_options(nm_generate_options *o, nm_option *to) {
          "s of the scene that are given (default: up to its current step, 2 where that is its first)", 0, 9000},
         {"task", NM_OPTION_TEXT, &o->task, "NAME", "free (default), or goal: each agent's last state is given", 0, 0},
         {"model", NM_OPTION_TEXT, &o->model, "F",
-         "weights with their recipe (default: $NEARMISS_MODEL, else those that come with the program)", 0, 0},
+         "weights with their recipe, or those that come with the program: shipped (default, or what $NEARMISS_MODEL "
+         "names), " NM_SHIPPED_BLOCKS,
+         0, 0},
         {"schedule", NM_OPTION_TEXT, &o->schedule, "NAME",
          "of the noise: full, ar, pyramid[:C], trapezoid[:C], block:N (default pyramid:1)", 0, 0},
         {"levels", NM_OPTION_INTEGER, &o->levels, "N", "noise levels (default 2)", 1, 4095},

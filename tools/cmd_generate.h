@@ -72,6 +72,7 @@ typedef struct nm_generate_run {
     nm_agreement agreement;
     nm_future_driver driver;
     nm_reuse_config reuse;
+    int reduced; ///< 1: by default (sampling_default.h), unless the model does not fit
     char model_path[NM_MODEL_PATH];
     uint64_t model_hash; ///< nm_safetensors_hash
     nm_backend *backend;

@@ -10,6 +10,7 @@
 #include "tools/cli.h"
 #include "tools/guidance_option.h"
 #include "tools/reuse_option.h"
+#include "tools/sampling_default.h"
 #include "tools/scene_ids.h"
 #include "tools/score_report.h"
 #include "tools/shipped_model.h"
@@ -309,12 +310,15 @@ static nm_status score(score_run *run, const char *const *paths, uint32_t count,
     const nm_dtype precision = strcmp(run->options.precision, "f32") == 0 ? NM_F32 : NM_BF16;
     run->arena = nm_arena_create(0);
     if (!run->arena) return NM_ERROR(error, NM_E_MEMORY, "out of memory");
-    char shipped[NM_MODEL_PATH];
+    char windows[NM_MODEL_PATH], blocks[NM_MODEL_PATH];
     const char *found[NM_SCORE_MODELS];
     nm_status status = run->options.csv ? nm_score_try_csv(run->options.csv, error) : NM_OK;
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
-        found[i] = strcmp(paths[i], "shipped") == 0 ? shipped : paths[i];
-        if (found[i] == shipped) status = nm_shipped_model(NULL, shipped, error);
+        found[i] = paths[i];
+        if (!nm_model_is_shipped(paths[i])) continue;
+        char *to = strcmp(paths[i], NM_SHIPPED_BLOCKS) == 0 ? blocks : windows;
+        status = nm_shipped_model(paths[i], to, error);
+        found[i] = to;
     }
     if (status == NM_OK)
         status = nm_score_models_open(found, count, sampling, run->common, precision, &run->models, error);
@@ -365,8 +369,22 @@ static int check_words(const nm_command *command, const score_options *o) {
     return -1;
 }
 
+static void reduce_by_default(const nm_common *common, score_options *o, nm_score_sampling *s) {
+    nm_sampling_asked asked = {.reuse = o->reuse,
+                               .reduce = o->reduce,
+                               .device = common->device,
+                               .schedules = s->schedule,
+                               .count = s->schedules,
+                               .otherwise = nm_agreement_is_on(&s->agreement) || s->candidates.count > 1};
+    for (uint32_t i = 0; i < s->schedules; ++i) asked.otherwise |= s->feedback[i];
+    s->reduced = nm_sampling_is_reduced(&asked);
+    if (!s->reduced) return;
+    o->reduce = NM_REDUCE_DEFAULT;
+    if (strcmp(o->guidance, NM_GUIDANCE_DEFAULT) == 0) o->guidance = NM_GUIDANCE_NEAR;
+}
+
 /// -1 to go on, else the exit status.
-static int read_sampling(const nm_command *command, const score_options *o, nm_score_sampling *s) {
+static int read_sampling(const nm_command *command, const nm_common *common, score_options *o, nm_score_sampling *s) {
     nm_error error;
     nm_error_clear(&error);
     *s = (nm_score_sampling){.levels = (uint32_t)o->levels,
@@ -375,11 +393,13 @@ static int read_sampling(const nm_command *command, const score_options *o, nm_s
                              .energy = o->energy,
                              .attention = o->attention};
     if (nm_solver_parse(o->solver, &s->solver, &error) != NM_OK || parse_schedules(o->schedule, s, &error) != NM_OK ||
-        nm_guidance_option(o->guidance, &s->guidance, &error) != NM_OK ||
         nm_agreement_option(o->agree, &s->agreement, &s->driver, &error) != NM_OK ||
         nm_attention_option_check(o->attention, &error) != NM_OK ||
+        nm_energy_option_read(&o->energy, &s->candidates, &error) != NM_OK)
+        return nm_cli_usage(command, "%s", error.message);
+    reduce_by_default(common, o, s);
+    if (nm_guidance_option(o->guidance, &s->guidance, &error) != NM_OK ||
         nm_reuse_option(o->reuse, o->reduce, &s->reuse, &error) != NM_OK ||
-        nm_energy_option_read(&o->energy, &s->candidates, &error) != NM_OK ||
         nm_energy_option_check(&s->candidates, &s->agreement, &s->reuse, &error) != NM_OK)
         return nm_cli_usage(command, "%s", error.message);
     for (uint32_t i = 0; s->candidates.count > 1 && i < s->schedules; ++i)
@@ -392,7 +412,8 @@ static int read_sampling(const nm_command *command, const score_options *o, nm_s
 static size_t fill_options(score_options *o, nm_option *to) {
     const nm_option table[] = {
         {"model", NM_OPTION_TEXT, &o->model, "F",
-         "weights with their recipe, or shipped: those that come with the program; more as arguments. None: baselines",
+         "weights with their recipe, or shipped or " NM_SHIPPED_BLOCKS
+         ": those that come with the program; more as arguments. None: baselines",
          0, 0},
         {"data", NM_OPTION_TEXT, &o->data, "S.db", "store with the recorded scenes", 0, 0},
         {"only", NM_OPTION_TEXT, &o->only, "NAMES", "scenes of these names, with * and ?, separated by commas", 0, 0},
@@ -459,7 +480,7 @@ static int run_score(const nm_command *command, int argc, char **argv) {
     nm_error error;
     nm_error_clear(&error);
     nm_score_sampling sampling;
-    const int usage = read_sampling(command, &o, &sampling);
+    const int usage = read_sampling(command, &common, &o, &sampling);
     if (usage >= 0) return usage;
     const char *paths[NM_SCORE_MODELS];
     uint32_t models = 0;

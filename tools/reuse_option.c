@@ -2,11 +2,13 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 nm_status nm_reuse_option(const char *reuse, const char *reduce, nm_reuse_config *config, nm_error *error) {
     *config = nm_reuse_config_default();
     nm_status status = reuse ? nm_reuse_parse(reuse, config, error) : NM_OK;
-    if (status == NM_OK && reduce) status = nm_reuse_parse_reductions(reduce, config, error);
+    if (status == NM_OK && reduce && strcmp(reduce, "none") != 0)
+        status = nm_reuse_parse_reductions(reduce, config, error);
     return status;
 }
 

@@ -12,7 +12,8 @@
 #define NM_REDUCE_HELP                                                                                                 \
     "what passes leave as it was besides: tokens ahead= and behind= so many of what is being denoised, settled "       \
     "agents far= m away, map= shares of the map within so many levels, skip=FIRST-LAST@LEVEL blocks below a level "    \
-    "(default: none)"
+    "or none of it (default: ahead=1,behind=1 with --schedule pyramid:1 on the cpu and nothing that is in the way; "   \
+    "guidance is ahead=0 then, too)"
 
 /// Both nullable: not given. NM_E_ARGUMENT.
 nm_status nm_reuse_option(const char *reuse, const char *reduce, nm_reuse_config *config, nm_error *error);

@@ -1,5 +1,7 @@
 #include "tools/score_systems.h"
 
+#include "tools/sampling_default.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -38,8 +40,11 @@ static nm_status open_model(nm_score_models *m, uint32_t index, const char *path
         c.generator.solver = s->solver;
         c.generator.schedule = s->schedule[i];
         c.generator.seed = s->seed;
-        c.generator.reuse = s->reuse;
         c.guidance = s->guidance;
+        if (!s->reduced || nm_sampling_fits(one->model, &one->recipe))
+            c.generator.reuse = s->reuse;
+        else
+            c.guidance.ahead = NM_GUIDANCE_NO_LIMIT;
         c.generator.agreement = s->agreement;
         c.driver = s->driver;
         c.candidates = s->candidates;

@@ -29,6 +29,7 @@ typedef struct nm_score_sampling {
     nm_future_driver driver;
     const char *attention; ///< as --attention; nullable, borrowed
     nm_reuse_config reuse;
+    int reduced; ///< 1: by default (sampling_default.h): not with models that it does not fit
     nm_energy_options energy;
     nm_candidates_config candidates;
     uint32_t batch; ///< futures, or candidates, at once

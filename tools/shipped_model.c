@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_NAME "nearmiss.safetensors"
+#define WINDOWS "nearmiss.safetensors"
+#define BLOCKS "blocks.safetensors"
 
 static nm_status put(char path[NM_MODEL_PATH], nm_error *error, const char *folder, const char *rest) {
     const int length = snprintf(path, NM_MODEL_PATH, "%s%s", folder, rest);
@@ -25,7 +26,11 @@ static int inside(const char *path, const char *folder) {
     return strncmp(path, folder, length) == 0 && path[length] == '/';
 }
 
-static nm_status beside_program(const char *program, char path[NM_MODEL_PATH], nm_error *error) {
+int nm_model_is_shipped(const char *name) {
+    return strcmp(name, "shipped") == 0 || strcmp(name, NM_SHIPPED_BLOCKS) == 0;
+}
+
+static nm_status beside_program(const char *program, const char *file, char path[NM_MODEL_PATH], nm_error *error) {
     char folder[NM_MODEL_PATH];
     nm_status status = put(folder, error, program, "");
     if (status != NM_OK) return status;
@@ -34,28 +39,34 @@ static nm_status beside_program(const char *program, char path[NM_MODEL_PATH], n
         *slash = '\0';
     else
         snprintf(folder, sizeof folder, ".");
-    return put(path, error, folder, "/../share/nearmiss/" FILE_NAME);
+    char rest[64];
+    snprintf(rest, sizeof rest, "/../share/nearmiss/%s", file);
+    return put(path, error, folder, rest);
 }
 
 nm_status nm_model_path(const char *asked, const nm_model_places *places, char path[NM_MODEL_PATH], nm_error *error) {
-    char installed[NM_MODEL_PATH] = "";
-    if (asked && strcmp(asked, "shipped") != 0) return put(path, error, asked, "");
-    if (places->environment && places->environment[0]) {
+    char installed[NM_MODEL_PATH] = "", source[NM_MODEL_PATH];
+    if (asked && !nm_model_is_shipped(asked)) return put(path, error, asked, "");
+    const int windows = !asked || strcmp(asked, NM_SHIPPED_BLOCKS) != 0;
+    const char *file = windows ? WINDOWS : BLOCKS;
+    if (windows && places->environment && places->environment[0]) {
         const nm_status status = put(path, error, places->environment, "");
         if (status != NM_OK || is_there(path)) return status;
         return NM_ERROR(error, NM_E_NOT_FOUND, "there is no model at '%.200s', which NEARMISS_MODEL names", path);
     }
     if (places->program) {
-        const nm_status status = beside_program(places->program, installed, error);
+        const nm_status status = beside_program(places->program, file, installed, error);
         if (status != NM_OK) return status;
         if (is_there(installed)) return put(path, error, installed, "");
     }
     const int built = places->program && inside(places->program, NM_BUILD_FOLDER);
-    if (built && is_there(NM_SOURCE_WEIGHTS "/" FILE_NAME)) return put(path, error, NM_SOURCE_WEIGHTS, "/" FILE_NAME);
-    return NM_ERROR(error, NM_E_NOT_FOUND,
-                    "no model: none was named, NEARMISS_MODEL is not set, and there is no %.150s%s%.150s",
-                    installed[0] ? installed : "share/nearmiss/" FILE_NAME " beside the program", built ? ", nor " : "",
-                    built ? NM_SOURCE_WEIGHTS "/" FILE_NAME : "");
+    const nm_status status = put(source, error, NM_SOURCE_WEIGHTS "/", file);
+    if (status != NM_OK) return status;
+    if (built && is_there(source)) return put(path, error, source, "");
+    return NM_ERROR(error, NM_E_NOT_FOUND, "no model: %sthere is no %.150s%s%.150s",
+                    windows ? "none was named, NEARMISS_MODEL is not set, and " : "",
+                    installed[0] ? installed : "share/nearmiss/ beside the program", built ? ", nor " : "",
+                    built ? source : "");
 }
 
 nm_status nm_shipped_model(const char *asked, char path[NM_MODEL_PATH], nm_error *error) {

@@ -78,6 +78,29 @@ static void test_order(void **state) {
     remove_prefix(&p);
 }
 
+/// The model of blocks lies beside the other, and is no other's stand-in: neither what the environment names.
+static void test_blocks(void **state) {
+    (void)state;
+    const prefix p = make_prefix();
+    char path[NM_MODEL_PATH], blocks[192];
+    nm_error error;
+    make_file(p.weights);
+    make_file(p.other);
+    assert_int_equal(find(&p, NM_SHIPPED_BLOCKS, p.other, path, &error), NM_E_NOT_FOUND);
+    assert_non_null(strstr(error.message, "share/nearmiss/blocks.safetensors"));
+    assert_null(strstr(error.message, "NEARMISS_MODEL"));
+    snprintf(blocks, sizeof blocks, "%s/bin/../share/nearmiss/blocks.safetensors", p.root);
+    make_file(blocks);
+    assert_int_equal(find(&p, NM_SHIPPED_BLOCKS, p.other, path, &error), NM_OK);
+    assert_string_equal(path, blocks);
+    assert_int_equal(find(&p, "shipped", NULL, path, &error), NM_OK);
+    assert_string_equal(path, p.weights);
+    assert_true(nm_model_is_shipped("shipped") && nm_model_is_shipped(NM_SHIPPED_BLOCKS));
+    assert_false(nm_model_is_shipped("shipped-") || nm_model_is_shipped("blocks"));
+    unlink(blocks);
+    remove_prefix(&p);
+}
+
 static void test_none(void **state) {
     (void)state;
     const prefix p = make_prefix();
@@ -133,7 +156,7 @@ static void test_too_long(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_order), cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_none),
         cmocka_unit_test(test_build_tree),
         cmocka_unit_test(test_too_long),

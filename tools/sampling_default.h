@@ -1,0 +1,31 @@
+/// What futures are sampled with where nothing else is asked for: passes that leave as it was what is far from what is
+/// being denoised, and guidance of what is near it. A quarter to a sixth of the time at the same scores
+/// (nexus/EXPERIMENTS.md, "A fifth of the time"; tools/ablate.py).
+#ifndef NM_TOOLS_SAMPLING_DEFAULT_H
+#define NM_TOOLS_SAMPLING_DEFAULT_H
+
+#include "nexus/model.h"
+#include "nexus/recipe.h"
+#include "nexus/schedule.h"
+#include "tools/guidance_option.h"
+
+#define NM_REDUCE_DEFAULT "ahead=1,behind=1"
+#define NM_GUIDANCE_NEAR NM_GUIDANCE_DEFAULT ",ahead=0"
+
+/// What was asked for.
+typedef struct nm_sampling_asked {
+    const char *reuse, *reduce; ///< NULL = not given
+    const char *device;
+    const nm_schedule *schedules; ///< [count]
+    uint32_t count;
+    int otherwise; ///< 1 = something that does not go with it: agreement, candidates, feedback
+} nm_sampling_asked;
+
+/// 1: NM_REDUCE_DEFAULT is to be taken, and NM_GUIDANCE_NEAR for NM_GUIDANCE_DEFAULT; unless the model says otherwise.
+/// That is on the processor, where neither --reuse nor --reduce is given and every schedule is pyramid:1, for which it
+/// was measured.
+int nm_sampling_is_reduced(const nm_sampling_asked *asked);
+/// 1: the model's passes can be reduced: it writes whole windows and its attention is factored.
+int nm_sampling_fits(const nm_model *model, const nm_recipe *recipe);
+
+#endif
