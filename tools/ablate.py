@@ -32,7 +32,6 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAM = os.path.join(ROOT, "build", "release", "tools", "nearmiss")
-WEIGHTS = os.path.join(ROOT, "nexus", "weights")
 HELD_TOWNS = ("DEU_Lohmar-[1-9]_*,DEU_Lohmar-[12][0-9]_*,ITA_Segrate*,BEL_Aarschot*,DEU_BadWaldsee*,ESP_Inca*,"
               "ITA_SanGiorgio*")
 SETS = {"ngsim-val": "recordings", "towns": "towns set aside"}
@@ -42,27 +41,50 @@ STABILITY = ["yaw_step", "speed_step", "accel", "jerk", "yaw_accel", "yaw_jerk"]
 
 
 class Row:
-    """A line of the table. model: a file under OUT, a path, or "shipped"; against: the row that it is compared with."""
+    """A line of the table. model: a file under OUT, or a name of those that
+    come with the program; against: the row that it is compared with."""
 
     def __init__(self, name, what, options="", model="shipped", against="off", tasks="both", stage=None):
         self.name, self.what, self.options = name, what, options.split()
         self.model, self.against, self.tasks, self.stage = model, against, tasks, stage
 
 
+GUIDANCE = "--guidance overlap=1,road=0.5,smooth=0.3,iterations=15"
 REDUCE = "--reduce ahead=1,behind=1"
 AGREE = "--agree m=1,mps=1,most=2"
+ENERGY = "--energy OUT/energy/energy.safetensors"
+ADAPTED = {"scratch": "blocks of 2 s from scratch", "scratch-causal": "the same, causal mask and next-token loss",
+           "direct": "half seconds first, then blocks of 2 s", "grown": "half seconds first, then grown",
+           "grown-causal": "the same, causal mask and next-token loss"}
 ROWS = [
-    Row("off", "all switches off", against=None),
-    Row("reuse", "key/value reuse", "--reuse drift=0.1"),
-    Row("reduce", "token reduction", REDUCE),
-    Row("agree", "guided unmasking", AGREE),
-    Row("best", "reduction and unmasking", f"{REDUCE} {AGREE}"),
+    Row("off", "all switches off", "--reduce none", against=None),
+    Row("reuse", "key/value reuse, drift 0.1", "--reuse drift=0.1"),
+    Row("reduce", "token reduction", f"{REDUCE} {GUIDANCE}"),
+    Row("default", "token reduction, guidance of what is near (default)"),
+    Row("agree", "guided unmasking", f"--reduce none {AGREE}"),
+    Row("agree-reduce", "guided unmasking, token reduction, guidance of what is near",
+        f"--reduce ahead=2,behind=2 {GUIDANCE},ahead=1 {AGREE}"),
+    Row("coarse", "two half seconds at once, one level", "--schedule block:2 --levels 1"),
+    Row("best-of-4", "residual energy, best of 4", f"{REDUCE} {ENERGY} --candidates 4 --choose best", stage="energy"),
+    Row("importance", "residual energy, importance sampling of 6 in a window",
+        f"{REDUCE} {ENERGY} --candidates 6 --window 0.2:0.58", stage="energy"),
+    Row("blocks", "blocks of half a second with kept keys, weights of their own", model="shipped-blocks", tasks="free"),
+    *(Row(f"adapt-{name}", what + " (small network)", model=f"adapt-{name}/weights.safetensors", tasks="free",
+          against=None if name == "scratch" else "adapt-scratch", stage="adapt") for name, what in ADAPTED.items()),
+    Row("joint-full", "attention over all tokens of a scene (short training)", model="joint-full/weights.safetensors",
+        against=None, stage="attention"),
+    Row("joint-free", "the same weights, block attention", "--attention blocks:tau=0.7,target=32",
+        model="joint-full/weights.safetensors", against="joint-full", stage="attention"),
+    Row("joint-blocks", "trained with block attention", model="joint-blocks/weights.safetensors", against="joint-full",
+        stage="attention"),
+    Row("joint-factored", "trained with the default layers", "--reduce none", model="joint-factored/weights.safetensors",
+        against="joint-full", stage="attention"),
 ]
 
 
-def run(*arguments):
+def run(program, *arguments):
     """One command of nearmiss; returns what it prints."""
-    command = [PROGRAM, *map(str, arguments)]
+    command = [program, *map(str, arguments)]
     print("$ nearmiss", *map(str, arguments), file=sys.stderr, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
@@ -70,27 +92,25 @@ def run(*arguments):
     return done.stdout
 
 
-def prepare(data, out):
+def prepare(args):
     """The stores that are scored on."""
     for name, archive in (("ngsim-val", "ngsim-val"), ("towns", "osm-traffic")):
-        store = os.path.join(out, name + ".db")
+        store = os.path.join(args.out, name + ".db")
         if os.path.exists(store):
             continue
         for suffix in ("", "-wal", "-shm"):
             if os.path.exists(store + ".part" + suffix):
                 os.remove(store + ".part" + suffix)
-        run("import", os.path.join(data, archive + ".tar.xz"), "--store", store + ".part", "--quiet")
+        run(args.program, "import", os.path.join(args.data, archive + ".tar.xz"), "--store", store + ".part", "--quiet")
         os.rename(store + ".part", store)
 
 
 def find_model(row, out):
     """The weights of a row, or None where nobody has made them."""
-    if row.model == "shipped":
-        return "shipped"
-    for place in (os.path.join(out, row.model), os.path.join(WEIGHTS, row.model)):
-        if os.path.exists(place):
-            return place
-    return None
+    if row.model.startswith("shipped"):
+        return row.model
+    place = os.path.join(out, row.model)
+    return place if os.path.exists(place) else None
 
 
 def command(row, which, args, task, samples, realism):
@@ -118,7 +138,7 @@ def kept(path, make):
 def score(row, which, args):
     """Both tasks of a row: {"free": ..., "goal": ...}."""
     path = os.path.join(args.out, "rows", f"{row.name}.{which}.json")
-    document = kept(path, lambda: json.loads(run(*command(row, which, args, row.tasks, args.samples, args.realism))))
+    document = kept(path, lambda: json.loads(run(args.program, *command(row, which, args, row.tasks, args.samples, args.realism))))
     return {r["task"]: r for r in document["rows"]}
 
 
@@ -129,7 +149,7 @@ def time_rows(rows, which, args):
         for _ in range(args.rounds):
             for row in rows:
                 line = command(row, which, args, "free", 6, 0) + ["--limit", args.timed]
-                seconds = json.loads(run(*line))["rows"][0]["seconds_per_scene"]
+                seconds = json.loads(run(args.program, *line))["rows"][0]["seconds_per_scene"]
                 least[row.name] = min(seconds, least.get(row.name, seconds))
         return least
     names = "+".join(row.name for row in rows)
@@ -267,6 +287,7 @@ def parse():
     parser.add_argument("--realism", type=int, default=8, help="futures of each scene for realism (default 8)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of timing, 0 = none (default 3)")
     parser.add_argument("--timed", type=int, default=12, help="scenes that are timed (default 12)")
+    parser.add_argument("--program", default=PROGRAM, help="nearmiss (default: that of the build folder)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     args = parser.parse_args()
     if not args.list and not (args.data and args.out):
@@ -302,7 +323,7 @@ def main():
             print(f"{row.name:14} {row.what} [{' '.join(row.options) or 'no options'}; {row.model}]")
         return
     os.makedirs(os.path.join(args.out, "rows"), exist_ok=True)
-    prepare(args.data, args.out)
+    prepare(args)
     rows = choose(args)
     document, lines = {}, []
     for which in SETS:
