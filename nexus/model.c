@@ -122,6 +122,30 @@ nm_status nm_model_create(const nm_model_config *config, nm_backend *backend, ui
     return NM_OK;
 }
 
+nm_status nm_model_share(const nm_model *model, nm_backend *backend, nm_model **shared, nm_error *error) {
+    nm_model *m;
+    *shared = NULL;
+    NM_ASSERT(backend != model->backend && backend->ops == model->backend->ops && model->backend->beside);
+    nm_status status = nm_model_plan(&model->config, backend, &m, error);
+    if (status != NM_OK) return status;
+    nm_model_borrow(m, model);
+    status = nm_model_follow(m, error);
+    if (status != NM_OK) {
+        nm_model_destroy(m);
+        return status;
+    }
+    *shared = m;
+    return NM_OK;
+}
+
+nm_status nm_model_follow(nm_model *shared, nm_error *error) {
+    NM_ASSERT(shared->source);
+    if (shared->renewals && shared->followed == shared->source->renewals) return NM_OK;
+    const nm_status status = nm_model_repack(shared, error);
+    if (status == NM_OK) shared->followed = shared->source->renewals;
+    return status;
+}
+
 static void release_weight(void *context, nm_weight *weight) {
     nm_backend *backend = context;
     if (weight->packed) backend->ops->release_weight(backend, weight);
@@ -130,7 +154,7 @@ static void release_weight(void *context, nm_weight *weight) {
 void nm_model_destroy(nm_model *model) {
     if (!model) return;
     if (model->values.data) nm_model_each_weight(model, release_weight, model->backend);
-    if (model->values.data) model->backend->ops->release(model->backend, model->values.data);
+    if (model->values.data && !model->source) model->backend->ops->release(model->backend, model->values.data);
     free(model->parameters);
     free(model->layers);
     free(model->encoder_layers);

@@ -112,6 +112,12 @@ NM_API nm_status nm_model_load(const char *path, const nm_map_mask *map_mask, nm
                                nm_error *error);
 /// Writes parameters and configuration; in shards of at most `shard_bytes` (0 = one file). Nothing half-written.
 NM_API nm_status nm_model_save(const nm_model *model, const char *path, size_t shard_bytes, nm_error *error);
+/// The same model on a backend made beside the model's own (nm_backend_create_beside), for passes of another thread.
+/// Parameters are read where they are, and what the backend makes of the weights is there once more: the model must
+/// outlive it, and stand still while passes run over either. NM_E_MEMORY.
+NM_API nm_status nm_model_share(const nm_model *model, nm_backend *backend, nm_model **shared, nm_error *error);
+/// After the model that it shares was repacked: renews its own. Cheap where that was not.
+NM_API nm_status nm_model_follow(nm_model *shared, nm_error *error);
 NM_API void nm_model_destroy(nm_model *model); ///< NULL is fine
 
 /// Another joint kind for a joint model, before passes are made of it: they plan their memory for it. NM_E_ARGUMENT for

@@ -269,3 +269,10 @@ nm_status nm_model_allocate(nm_model *m, nm_error *error) {
     place(m);
     return NM_OK;
 }
+
+void nm_model_borrow(nm_model *m, const nm_model *source) {
+    NM_ASSERT(m->flat_size == source->flat_size && m->backend->parameter == source->backend->parameter);
+    m->source = source;
+    m->values = source->values;
+    place(m);
+}

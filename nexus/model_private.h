@@ -49,9 +49,11 @@ struct nm_model {
     nm_backend *backend;
     nm_parameter *parameters;
     size_t parameter_count;
-    size_t flat_size;  ///< elements of `values`, gaps between tensors included
-    nm_tensor values;  ///< [1][flat_size]
-    uint64_t renewals; ///< of the packed weights: passes see by it that what they hold of a map is out of date
+    size_t flat_size;       ///< elements of `values`, gaps between tensors included
+    nm_tensor values;       ///< [1][flat_size]
+    uint64_t renewals;      ///< of the packed weights: passes see by it that what they hold of a map is out of date
+    const nm_model *source; ///< whose `values` these are, or NULL
+    uint64_t followed;      ///< its renewals, when these weights were packed
 
     nm_weight input;   ///< [H][3 C + K], no bias
     nm_weight heading; ///< [H][2], no bias: of cos, sin of a token's heading. Joint attention
@@ -77,6 +79,8 @@ nm_status nm_model_check_attention(const nm_model_config *config, nm_error *erro
 nm_status nm_model_plan(const nm_model_config *config, nm_backend *backend, nm_model **model, nm_error *error);
 /// Its values, zeroed; weights are not packed. NM_E_LIMIT, NM_E_MEMORY: destroy the model.
 nm_status nm_model_allocate(nm_model *model, nm_error *error);
+/// Or those of another one, of the same configuration.
+void nm_model_borrow(nm_model *model, const nm_model *source);
 
 static inline uint32_t nm_model_layers(const nm_model_config *config) {
     return 2 * config->blocks;

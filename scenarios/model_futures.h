@@ -1,4 +1,11 @@
 /// Futures of a recorded scene out of a trained model, all agents together, as metrics and simulation take them.
+///
+/// What comes out of a request is a function of the model, the configuration but for the batch's size, and the request:
+/// the same bits for any number of threads. One thread at a time, that of the model's backend. With a CPU backend of T
+/// threads up to T samplers work side by side, each on whole futures: min(T, samples), of T divided by as many threads
+/// each. A single future takes all threads, and so do candidates (`energy`), whatever an observer watches, and CUDA.
+/// The other samplers are made by the first run that has use for them (NM_E_MEMORY, then) and stay: each takes the
+/// weights once more, as its backend packs them, and memory for a batch, which counts only as far as it was touched.
 #ifndef NM_SCENARIOS_MODEL_FUTURES_H
 #define NM_SCENARIOS_MODEL_FUTURES_H
 
@@ -16,7 +23,7 @@ typedef struct nm_model_futures nm_model_futures;
 
 /// Fill with nm_model_futures_config_default().
 typedef struct nm_model_futures_config {
-    nm_generator_config generator; ///< scenes = futures sampled at once; default 8, pyramid:1, 2 levels
+    nm_generator_config generator; ///< scenes = futures sampled at once by one sampler; default 8, pyramid:1, 2 levels
     uint32_t agents;               ///< of a scene at most, also if the model was trained with fewer; default 160
     /// Behaviour terms; max_tokens, encoding and dt are set here. Default: agents are pushed apart and back
     /// onto the road. All strengths 0: none.
@@ -27,7 +34,8 @@ typedef struct nm_model_futures_config {
     /// generator.scenes futures all the same: memory for as many candidates of each.
     nm_candidates_config candidates;
     const nm_energy *energy;
-    /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
+    /// Nullable: asked once a pass, by whichever thread samples but by one at a time, and no more in a run in which it
+    /// said so; not 0 ends the run with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;
 } nm_model_futures_config;
@@ -54,9 +62,11 @@ typedef struct nm_future_request {
 
 /// What it took.
 typedef struct nm_future_cost {
-    double seconds;  ///< sampling alone, maps encoded, tokens built and decoded outside; proposals included
-    uint64_t passes; ///< of the network, of all batches together
-    uint32_t batches;
+    /// That it took, on the wall: sampling alone, maps encoded, tokens built and decoded outside; proposals included.
+    /// Of samplers side by side, that of the one that took longest. All the rest are sums over batches.
+    double seconds;
+    uint64_t passes;            ///< of the network, of all batches together
+    uint32_t batches;           ///< of all samplers: their number depends on how many there are
     nm_generated_count futures; ///< sums over futures; see nm_generator_count
     uint64_t future_count;
     nm_reuse_stats reuse; ///< what passes kept, where the generator's configuration says so
@@ -67,7 +77,7 @@ typedef struct nm_future_cost {
 
 /// out      its arrays are in `arena`; steps = 5 x tokens of the future. Everybody in the scene takes part, wanted or
 ///          not, the nearest to the ego first where there are too many; who is wanted and does not fit goes straight on
-/// cost     [out, nullable] added to
+/// cost     [out, nullable] added to if all is well
 /// Errors of nm_tokens_build and nm_generator_run; NM_E_CANCELLED; NM_E_NUMERIC where a state comes out that no scene
 /// takes.
 NM_API nm_status nm_model_futures_run(nm_model_futures *futures, const nm_future_request *request, nm_arena *arena,

@@ -6,13 +6,14 @@
 #include "base/progress.h"
 #include "scenarios/future_candidates.h"
 #include "scenarios/future_guidance.h"
-#include "scenarios/future_sampler.h"
 #include "scenarios/future_tokens.h"
+#include "scenarios/future_workers.h"
 
 struct nm_scene_generator {
     nm_scene_generator_config config;
     nm_future_tokens keep;
-    nm_future_sampler sampler;
+    nm_future_workers *workers;
+    int blocks;                       ///< 1: the model rolls out block by block
     nm_future_candidates *candidates; ///< NULL: one of each
     nm_scene_builder *builder;
     nm_arena *arena;            ///< of one batch
@@ -31,7 +32,7 @@ nm_scene_generator_config nm_scene_generator_config_default(void) {
                                        .driver = NM_DRIVER_PATH};
 }
 
-static nm_status create_sampler(nm_scene_generator *g, nm_model *model, const nm_recipe *wide, nm_error *error) {
+static nm_status create_workers(nm_scene_generator *g, nm_model *model, const nm_recipe *wide, nm_error *error) {
     nm_scene_generator_config *c = &g->config;
     const nm_status status =
         nm_future_candidates_create(c->energy, &c->candidates, &wide->tokens, &c->generator, &g->candidates, error);
@@ -49,7 +50,8 @@ static nm_status create_sampler(nm_scene_generator *g, nm_model *model, const nm
                                             .standstill = NM_BLOCK_STANDSTILL,
                                             .stop = c->stop,
                                             .stop_context = c->stop_context};
-    return nm_future_sampler_create(model, wide, &config, c->driver, &g->sampler, error);
+    g->blocks = wide->blocks.size != 0;
+    return nm_future_workers_create(model, wide, &config, c->driver, &g->workers, error);
 }
 
 nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, const nm_scene_generator_config *config,
@@ -71,7 +73,7 @@ nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, co
     nm_status status = NM_OK;
     if (!g->arena || !g->builder || !g->requests || !g->tokens || !g->batch || !g->proposals)
         status = NM_ERROR(error, NM_E_MEMORY, "out of memory for a generator of scenes");
-    if (status == NM_OK) status = create_sampler(g, model, &wide, error);
+    if (status == NM_OK) status = create_workers(g, model, &wide, error);
     if (status == NM_OK)
         *generator = g;
     else
@@ -81,7 +83,7 @@ nm_status nm_scene_generator_create(nm_model *model, const nm_recipe *recipe, co
 
 void nm_scene_generator_destroy(nm_scene_generator *g) {
     if (!g) return;
-    nm_future_sampler_destroy(&g->sampler);
+    nm_future_workers_destroy(g->workers);
     nm_future_candidates_destroy(g->candidates);
     nm_future_tokens_release(&g->keep);
     nm_scene_builder_destroy(g->builder);
@@ -102,7 +104,7 @@ static int same_tokens(const nm_scene_request *a, const nm_scene_request *b) {
 
 nm_status nm_scene_generator_add(nm_scene_generator *g, const nm_scene_request *request, nm_error *error) {
     NM_ASSERT(request->scene && (request->task == NM_TASK_FREE || request->task == NM_TASK_GOAL));
-    if (g->sampler.rollout && request->task != NM_TASK_FREE)
+    if (g->blocks && request->task != NM_TASK_FREE)
         return NM_ERROR(error, NM_E_ARGUMENT, "a model trained on blocks knows no goals: the task must be free");
     if (g->count == g->config.generator.scenes)
         return NM_ERROR(error, NM_E_LIMIT, "a batch holds %u scenes", g->config.generator.scenes);
@@ -137,36 +139,44 @@ const nm_tokens *nm_scene_generator_tokens(const nm_scene_generator *g, uint32_t
 // ---------------------------------------------------------------------------------------------------------------------
 // The run
 
-/// Called once a pass: the guidance, if there is one, and the question whether to end the run.
-static nm_status guide(void *context, const nm_denoise_input *in, float *x0, nm_error *error) {
-    const nm_scene_generator *g = context;
-    if (g->config.stop && g->config.stop(g->config.stop_context)) return NM_ERROR(error, NM_E_CANCELLED, "interrupted");
-    return g->sampler.guidance ? nm_guidance_apply(g->sampler.guidance, in, x0, error) : NM_OK;
-}
+/// What those who sample it see of one run.
+typedef struct one_run {
+    nm_scene_generator *g;
+    nm_generated_scene *out; ///< of the whole batch
+    uint32_t first;          ///< scene of the batch that is the run's first one
+} one_run;
 
 /// Tells guidance and energy whose the tokens are: candidates of a request are all the same scene's.
-static nm_status set_guided(nm_scene_generator *g, const nm_generation *scenes, uint32_t count, nm_error *error) {
-    const uint32_t first = (uint32_t)(scenes - g->batch), each = g->config.candidates.count;
-    const nm_scene **from = NM_ARENA_ARRAY(g->arena, const nm_scene *, count *each);
-    const nm_tokens **tokens = NM_ARENA_ARRAY(g->arena, const nm_tokens *, count *each);
+static nm_status set_guided(nm_scene_generator *g, nm_future_worker *worker, uint32_t first, uint32_t count,
+                            nm_error *error) {
+    const uint32_t each = g->config.candidates.count;
+    const nm_scene **from = NM_ARENA_ARRAY(worker->arena, const nm_scene *, count *each);
+    const nm_tokens **tokens = NM_ARENA_ARRAY(worker->arena, const nm_tokens *, count *each);
     if (!from || !tokens) return NM_ERROR(error, NM_E_MEMORY, "out of memory for guidance");
     for (uint32_t i = 0; i < count * each; ++i) {
         from[i] = g->requests[first + i / each].scene;
         tokens[i] = g->tokens[first + i / each];
     }
     const nm_guided_scene *guided;
-    const nm_status status = nm_future_guided(from, tokens, count * each, NULL, g->arena, &guided, error);
-    if (status == NM_OK && g->sampler.guidance) nm_guidance_set_scenes(g->sampler.guidance, guided, count * each);
+    const nm_status status = nm_future_guided(from, tokens, count * each, NULL, worker->arena, &guided, error);
+    if (status == NM_OK && worker->sampler.guidance)
+        nm_guidance_set_scenes(worker->sampler.guidance, guided, count * each);
     if (status == NM_OK && g->candidates) nm_future_candidates_set(g->candidates, guided, count * each);
     return status;
 }
 
-static nm_status sample(nm_scene_generator *g, const nm_generation *scenes, uint32_t count, nm_future_cost *cost,
+/// Scenes [first, first + count) of the run.
+static nm_status sample(void *context, nm_future_worker *worker, uint32_t first, uint32_t count, nm_future_cost *cost,
                         nm_error *error) {
-    nm_status status = g->sampler.guidance || g->candidates ? set_guided(g, scenes, count, error) : NM_OK;
+    const one_run *run = context;
+    nm_scene_generator *g = run->g;
+    nm_status status =
+        worker->sampler.guidance || g->candidates ? set_guided(g, worker, run->first + first, count, error) : NM_OK;
     const double start = nm_clock();
-    if (status == NM_OK) status = nm_generator_run(g->sampler.generator, scenes, count, guide, g, error);
-    if (status == NM_OK && cost) nm_future_cost_add(cost, g->sampler.generator, count, nm_clock() - start);
+    if (status == NM_OK)
+        status = nm_generator_run(worker->sampler.generator, &g->batch[run->first + first], count,
+                                  nm_future_worker_guide, worker, error);
+    if (status == NM_OK) nm_future_cost_add(cost, worker->sampler.generator, count, nm_clock() - start);
     return status;
 }
 
@@ -180,14 +190,16 @@ static void count_agents(const nm_scene_request *r, const nm_tokens *tokens, nm_
     out->left_out -= out->agents;
 }
 
-/// Block by block, if the model was trained so: scenes [first, first + count) of the batch.
-static nm_status roll_out(nm_scene_generator *g, uint32_t first, uint32_t count, nm_generated_scene *out,
-                          nm_future_cost *cost, nm_error *error) {
-    nm_block_request *requests = NM_ARENA_ARRAY(g->arena, nm_block_request, count);
-    const nm_scene **scenes = NM_ARENA_ARRAY(g->arena, const nm_scene *, count);
+/// Block by block, if the model was trained so: scenes [first, first + count) of the run.
+static nm_status roll_out(void *context, nm_future_worker *worker, uint32_t first, uint32_t count, nm_future_cost *cost,
+                          nm_error *error) {
+    const one_run *run = context;
+    nm_scene_generator *g = run->g;
+    nm_block_request *requests = NM_ARENA_ARRAY(worker->arena, nm_block_request, count);
+    const nm_scene **scenes = NM_ARENA_ARRAY(worker->arena, const nm_scene *, count);
     if (!requests || !scenes) return NM_ERROR(error, NM_E_MEMORY, "out of memory for %u futures", count);
     for (uint32_t i = 0; i < count; ++i) {
-        const nm_scene_request *from = &g->requests[first + i];
+        const nm_scene_request *from = &g->requests[run->first + first + i];
         requests[i] =
             (nm_block_request){.scene = from->scene,
                                .current_step = from->current_step,
@@ -197,20 +209,29 @@ static nm_status roll_out(nm_scene_generator *g, uint32_t first, uint32_t count,
     }
     const uint32_t steps = g->config.steps ? g->config.steps : NM_TOKEN_STEPS * g->keep.config.future;
     nm_block_cost spent = {0};
-    const nm_status status = nm_block_rollout_run(g->sampler.rollout, requests, count, steps, scenes, &spent, error);
+    const nm_status status =
+        nm_block_rollout_run(worker->sampler.rollout, requests, count, steps, scenes, &spent, error);
     for (uint32_t i = 0; status == NM_OK && i < count; ++i) {
-        out[first + i].scene = scenes[i];
-        count_agents(&g->requests[first + i], g->tokens[first + i], &out[first + i]);
+        const uint32_t at = run->first + first + i;
+        run->out[at].scene = scenes[i];
+        count_agents(&g->requests[at], g->tokens[at], &run->out[at]);
     }
-    if (status == NM_OK && cost) nm_future_cost_add_blocks(cost, &spent, count);
+    if (status == NM_OK) nm_future_cost_add_blocks(cost, &spent, count);
     return status;
 }
 
-/// Samples scenes [first, first + count) of the batch, and makes them where that belongs together.
+/// Samples scenes [first, first + count) of the batch, and makes them where that belongs together. Nothing is in `out`
+/// for them after a failure, though some may have been rolled out.
 static nm_status sample_some(nm_scene_generator *g, uint32_t first, uint32_t count, nm_generated_scene *out,
                              nm_future_cost *cost, nm_error *error) {
-    if (g->sampler.rollout) return roll_out(g, first, count, out, cost, error);
-    return sample(g, &g->batch[first], count, cost, error);
+    one_run run = {.g = g, .out = out, .first = first};
+    const nm_status status = nm_future_workers_run(g->workers, count, g->blocks ? roll_out : sample, &run, cost, error);
+    for (uint32_t i = first; status != NM_OK && i < first + count; ++i) {
+        nm_scene_destroy(out[i].scene);
+        out[i].scene = NULL;
+        out[i].agents = out[i].left_out = 0;
+    }
+    return status;
 }
 
 /// All together; where something came out that is not finite, one by one, so that only its own request fails.
@@ -293,7 +314,7 @@ nm_status nm_scene_generator_run(nm_scene_generator *g, nm_generated_scene *out,
     nm_status status = prepare(g, cost, error);
     if (status == NM_OK && g->count) status = sample_all(g, out, cost, error);
     for (uint32_t i = 0; status == NM_OK && i < g->count; ++i) {
-        if (out[i].status == NM_OK && !g->sampler.rollout) make_scene(g, i, &out[i]);
+        if (out[i].status == NM_OK && !g->blocks) make_scene(g, i, &out[i]);
     }
     for (uint32_t i = 0; status != NM_OK && i < g->count; ++i) { // what was rolled out before it failed
         nm_scene_destroy(out[i].scene);

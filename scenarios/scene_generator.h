@@ -2,7 +2,8 @@
 /// several of one scene, are sampled in one batch.
 ///
 /// What comes out of a request is a function of the model, the configuration but for the batch's size, and the request:
-/// it depends neither on threads nor on what else is in the batch. One thread at a time, that of the model's backend.
+/// it depends neither on threads nor on what else is in the batch. One thread at a time, that of the model's backend;
+/// with a CPU backend of T threads the batch is shared out to up to T samplers side by side (future_workers.h).
 #ifndef NM_SCENARIOS_SCENE_GENERATOR_H
 #define NM_SCENARIOS_SCENE_GENERATOR_H
 
@@ -17,7 +18,7 @@ typedef struct nm_scene_generator nm_scene_generator;
 
 /// Fill with nm_scene_generator_config_default().
 typedef struct nm_scene_generator_config {
-    nm_generator_config generator; ///< scenes = size of a batch; default 8
+    nm_generator_config generator; ///< scenes = size of a batch, all threads together; default 8
     uint32_t agents;               ///< of a scene at most, also if the model was trained with fewer; default 160
     nm_guidance_config guidance;   ///< as nm_model_futures_config, and so are the next three
     nm_future_driver driver;
@@ -25,7 +26,7 @@ typedef struct nm_scene_generator_config {
     const nm_energy *energy;
     uint32_t
         steps; ///< of 0.1 s that are made; default 0 = the recipe's future. Others with models trained on blocks only
-    /// Nullable: asked once a pass; not 0 ends the run with NM_E_CANCELLED.
+    /// Nullable: asked once a pass, as that of nm_model_futures_config; not 0 ends the run with NM_E_CANCELLED.
     int (*stop)(void *context);
     void *stop_context;
 } nm_scene_generator_config;

@@ -101,6 +101,8 @@ struct nm_backend {
     const char *name; ///< such as "cpu: oneDNN 2.6, AVX-512, bf16, 2 threads"; owned by the backend
     nm_dtype stream, compute, parameter;
     void (*destroy)(nm_backend *backend);
+    uint32_t threads; ///< that backends beside it may have all together, its own; 1 where there can be none
+    nm_status (*beside)(const nm_backend *backend, int threads, nm_backend **made, nm_error *error); ///< NULL: none
 };
 
 /// Who takes the CPU backend's matrix products. AUTO: in bf16 our own loops where the processor has AMX; else oneDNN,
@@ -133,6 +135,11 @@ NM_API nm_status nm_backend_create_reference(nm_backend **backend, nm_error *err
 NM_API nm_status nm_backend_create_cpu(const nm_backend_config *config, nm_backend **backend, nm_error *error);
 /// NM_E_UNSUPPORTED, saying why, in a build without CUDA or on a machine without a usable GPU.
 NM_API nm_status nm_backend_create_cuda(const nm_backend_config *config, nm_backend **backend, nm_error *error);
+/// Another one of the same kind, with as many threads, that computes the same bits in the same memory: for threads that
+/// sample side by side. NM_E_UNSUPPORTED where backend->threads is 1 for want of such: CUDA and the reference, and CPU
+/// backends whose products a CBLAS takes that has one setting for all threads of the program; else errors of
+/// nm_backend_create_cpu.
+NM_API nm_status nm_backend_create_beside(const nm_backend *backend, int threads, nm_backend **made, nm_error *error);
 NM_API void nm_backend_destroy(nm_backend *backend); ///< NULL is fine
 
 /// A new [rows][cols] tensor, stride = cols, zeroed; data NULL when there is no memory. Release with ops->release.

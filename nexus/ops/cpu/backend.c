@@ -270,6 +270,12 @@ static nm_status set_up(const nm_backend_config *config, nm_cpu *cpu, nm_error *
     return status;
 }
 
+static nm_status create_beside(const nm_backend *backend, int threads, nm_backend **made, nm_error *error) {
+    nm_backend_config config = ((const nm_cpu *)backend)->config;
+    config.threads = threads;
+    return nm_backend_create_cpu(&config, made, error);
+}
+
 nm_status nm_backend_create_cpu(const nm_backend_config *config, nm_backend **backend, nm_error *error) {
     *backend = NULL;
     if (config->compute != NM_F32 && config->compute != NM_BF16) {
@@ -277,11 +283,22 @@ nm_status nm_backend_create_cpu(const nm_backend_config *config, nm_backend **ba
     }
     nm_cpu *cpu = calloc(1, sizeof *cpu);
     if (!cpu) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the CPU backend");
-    cpu->base = (nm_backend){&cpu_ops, cpu->name, NM_F32, config->compute, NM_F32, destroy};
+    cpu->base = (nm_backend){.ops = &cpu_ops,
+                             .name = cpu->name,
+                             .stream = NM_F32,
+                             .compute = config->compute,
+                             .parameter = NM_F32,
+                             .destroy = destroy,
+                             .threads = 1};
+    cpu->config = *config;
     const nm_status status = set_up(config, cpu, error);
     if (status != NM_OK) {
         destroy(&cpu->base);
         return status;
+    }
+    if (cpu->gemm->side_by_side) {
+        cpu->base.threads = cpu->threads;
+        cpu->base.beside = create_beside;
     }
     const char *compute = config->compute == NM_F32    ? "float32"
                           : cpu->gemm->bf16 == NM_BF16 ? "bf16"

@@ -43,6 +43,7 @@ struct nm_gemm {
     const nm_bf16_products *outers; ///< what takes outer products instead of outer where dp is in bf16, or NULL
     uint32_t block;                 ///< rows of a block; fixed, so that results do not depend on the number of threads
     uint32_t columns;               ///< columns O of a block of `outer`
+    int side_by_side;               ///< 1: several of the kind may be called at once, by threads of different callers
     nm_gemm_traits of_f32, of_bf16; ///< by the type of x
 
     void (*destroy)(nm_gemm *gemm);

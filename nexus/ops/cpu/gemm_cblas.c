@@ -129,6 +129,7 @@ nm_status nm_gemm_create_cblas(uint32_t threads, nm_gemm **gemm, nm_error *error
                            .outer = outer};
     find("openblas_get_num_threads", &made->get, sizeof made->get);
     find("openblas_set_num_threads", &made->set, sizeof made->set);
+    made->base.side_by_side = !made->set; // the setting is the whole program's
     snprintf(made->base.name, sizeof made->base.name, "%s", made->set ? "OpenBLAS" : "CBLAS");
     *gemm = &made->base;
     return NM_OK;

@@ -473,6 +473,7 @@ nm_status nm_gemm_create_dnnl(uint32_t threads, int bf16, nm_gemm **gemm, nm_err
                         .outer_bf16 = type,
                         .block = DNNL_BLOCK,
                         .columns = 64,
+                        .side_by_side = 1,
                         .of_f32 = {DNNL_BLOCK, 1, UINT32_MAX, 1 << NM_F32, 1},
                         .of_bf16 = {DNNL_BLOCK, 1, UINT32_MAX, 1 << NM_F32 | 1 << NM_BF16, 1},
                         .destroy = destroy,

@@ -123,6 +123,7 @@ nm_status nm_gemm_create_portable(const nm_cpu_kernels *kernels, int bf16, nm_ge
                  // float32: a multiple of every variant's rows per inner loop
                  .block = found ? found->block : 48,
                  .columns = 48,
+                 .side_by_side = 1,
                  .of_f32 = {.round = 1, .depth = 1, .strip = UINT32_MAX, .direct = 1 << NM_F32 | 1 << NM_BF16},
                  // 64 x 64 sums are 16 KiB
                  .of_bf16 = {.round = NM_BF16_ROWS, .depth = NM_BF16_DEPTH, .strip = 4 * NM_BF16_PANEL},

@@ -10,6 +10,7 @@
 typedef struct nm_cpu {
     nm_backend base;
     char name[128];
+    nm_backend_config config; ///< that it was made with
     const nm_cpu_kernels *kernels;
     nm_gemm *gemm;
     const nm_bf16_products *products; ///< for attention in bf16; nullable

@@ -145,7 +145,7 @@ nm_status nm_backend_create_cuda(const nm_backend_config *config, nm_backend **h
     b->operation = "create";
     nm_error_clear(&b->failure);
     nm_cuda::fill_table(&b->table);
-    b->base = {&b->table, b->name, NM_F32, config->compute, NM_F32, nm_cuda::destroy};
+    b->base = {&b->table, b->name, NM_F32, config->compute, NM_F32, nm_cuda::destroy, 1, nullptr};
     const nm_status status = nm_cuda::start(b, config, error);
     if (status != NM_OK) {
         nm_cuda::destroy(&b->base);

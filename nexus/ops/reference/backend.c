@@ -163,7 +163,8 @@ nm_status nm_backend_create_reference(nm_backend **backend, nm_error *error) {
                          .stream = NM_F64,
                          .compute = NM_F64,
                          .parameter = NM_F64,
-                         .destroy = destroy};
+                         .destroy = destroy,
+                         .threads = 1};
     *backend = made;
     return NM_OK;
 }
