@@ -442,7 +442,9 @@ static size_t fill_options(score_options *o, nm_option *to) {
         {"reuse", NM_OPTION_TEXT, &o->reuse, "TERMS", NM_REUSE_HELP, 0, 0},
         {"reduce", NM_OPTION_TEXT, &o->reduce, "TERMS", NM_REDUCE_HELP, 0, 0},
         {"batch", NM_OPTION_INTEGER, &o->batch, "N",
-         "futures of a scene sampled at once; changes nothing but time (default 8; on one core 1 is quickest)", 1, 256},
+         "futures of a scene that each thread samples at once; changes nothing but time (default 1 on the CPU; 8 on a "
+         "GPU, and with --candidates)",
+         1, 256},
         {"seed", NM_OPTION_INTEGER, &o->seed, "N", "of the noise (default 0)", 0, 9e15},
         {"no-baselines", NM_OPTION_FLAG, &o->no_baselines, NULL, "models only", 0, 0},
         {"csv", NM_OPTION_TEXT, &o->csv, "F", "write the table there, too", 0, 0},
@@ -467,7 +469,6 @@ static int run_score(const nm_command *command, int argc, char **argv) {
                        .history = 2.0,
                        .energy = nm_energy_options_default(),
                        .samples = 6,
-                       .batch = 8,
                        .levels = 2};
     nm_option table[MOST_OPTIONS];
     const size_t options = fill_options(&o, table);

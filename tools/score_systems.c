@@ -25,6 +25,14 @@ static void name_model(nm_score_models *m, uint32_t index, const char *path) {
             snprintf(one->name, sizeof one->name, "%s", path + (length > most ? length - most : 0));
 }
 
+/// Futures at once. On the CPU one is quickest: what its passes keep stays in the cache, and other threads have others.
+/// Candidates of a future are a batch of their own.
+static uint32_t scenes_of(const nm_score_models *m, uint32_t candidates) {
+    const int alone = m->backend->beside && candidates == 1;
+    const uint32_t batch = m->sampling.batch ? m->sampling.batch : alone ? 1 : 8;
+    return candidates < batch ? batch / candidates : 1;
+}
+
 static nm_status open_model(nm_score_models *m, uint32_t index, const char *path, nm_error *error) {
     nm_score_model *one = &m->model[index];
     const nm_score_sampling *s = &m->sampling;
@@ -49,7 +57,7 @@ static nm_status open_model(nm_score_models *m, uint32_t index, const char *path
         c.driver = s->driver;
         c.candidates = s->candidates;
         c.energy = one->energy;
-        c.generator.scenes = c.candidates.count < s->batch ? s->batch / c.candidates.count : 1;
+        c.generator.scenes = scenes_of(m, c.candidates.count);
         c.stop = nm_cli_stop;
         status = nm_model_futures_create(one->model, &one->recipe, &c, &one->futures[i], error);
     }

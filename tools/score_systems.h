@@ -32,7 +32,7 @@ typedef struct nm_score_sampling {
     int reduced; ///< 1: by default (sampling_default.h): not with models that it does not fit
     nm_energy_options energy;
     nm_candidates_config candidates;
-    uint32_t batch; ///< futures, or candidates, at once
+    uint32_t batch; ///< futures, or candidates, of one sampler at once; 0: what is quickest
     uint64_t seed;
 } nm_score_sampling;
 
