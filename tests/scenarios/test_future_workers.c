@@ -448,7 +448,7 @@ static void test_first_failure(void **state) {
     world_close(&w);
 }
 
-/// Threads that futures leave idle help with those that there are.
+/// Threads that futures leave idle help with those that there are; what takes a second together took a second.
 static void test_threads_of_workers(void **state) {
     (void)state;
     world w = world_open(0);
@@ -462,6 +462,7 @@ static void test_threads_of_workers(void **state) {
         nm_error error;
         assert_int_equal(nm_future_workers_run(workers, futures, follow_plan, &p, &cost, &error), NM_OK);
         for (uint32_t i = 0; i < futures; i++) assert_int_equal(p.threads[i], expected[futures]);
+        assert_true(cost.seconds == 1.0); // on the wall: all at the same time
     }
     nm_future_workers_destroy(workers);
     stage_close(&s);
