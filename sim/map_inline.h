@@ -247,16 +247,15 @@ NM_HOST_DEVICE static inline nm_frenet nm_inline_match(const nm_map *map, const 
     }
     const nm_lattice lattice = {(double)grid->origin.x, (double)grid->origin.y, (double)grid->size, grid->columns,
                                 grid->rows};
-    int32_t rows[2], columns[2], row[2], column[2];
+    int32_t rows[2], columns[2], row[2] = {-1, -1}, column[2] = {-1, -1};
     if (!nm_lattice_box(&lattice, x - reach, y - reach, x + reach, y + reach, columns, rows)) return m.best;
     // the place itself first: what lies there rules out most of what lies around
-    const int on = nm_lattice_box(&lattice, x, y, x, y, column, row);
-    if (on) nm_match_cell(map, bounds, grid, row[0], column[0], &m);
+    if (nm_lattice_box(&lattice, x, y, x, y, column, row)) nm_match_cell(map, bounds, grid, row[0], column[0], &m);
     const float left = nm_minf(radius, m.least) + NM_SURFACE_TOLERANCE;
     if (!nm_lattice_box(&lattice, x - left, y - left, x + left, y + left, columns, rows)) return m.best;
     for (int32_t r = rows[0]; r <= rows[1]; r++) {
         for (int32_t c = columns[0]; c <= columns[1]; c++) {
-            if (!on || r != row[0] || c != column[0]) nm_match_cell(map, bounds, grid, r, c, &m);
+            if (r != row[0] || c != column[0]) nm_match_cell(map, bounds, grid, r, c, &m);
         }
     }
     return m.best;
