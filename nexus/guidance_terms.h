@@ -31,8 +31,7 @@ typedef struct nm_guide_view {
 
 // The energies of behaviour, of all states; their slopes where something can move: guidance_slope.c.
 //
-// overlap     Two boxes of a group that overlap, or are nearer than `margin`: with d the depths along the four axes
-// that
+// overlap     Two boxes of a group that overlap, or are nearer than `margin`: with d the depths along the four axes that
 //             may separate them (Gottschalk et al. 1996), and f = 1 along a box, 1/4 across it,
 //               energy = (sum of f) / 4 / sum(f / d^2)
 //             which is about the square of the least depth, a way out along a box being preferred to one across it, and
@@ -41,8 +40,7 @@ typedef struct nm_guide_view {
 //             there.
 // smooth      Half the square of how far every state is from the mean of a window of up to `half` states on each side,
 //             symmetric also near the ends.
-// consistent  Three squares: positions against the mean velocity between them (trapezoid rule), the part of the
-// velocity
+// consistent  Three squares: positions against the mean velocity between them (trapezoid rule), the velocity's part
 //             across the heading, and the length of (cos, sin) against 1.
 
 /// For the tokens from `first` along `next`: the excess of the second difference of positions over `max_acceleration`,

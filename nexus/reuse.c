@@ -241,7 +241,7 @@ static void compare(nm_reuse *r, const nm_pass_input *input, const float *v) {
             if (!(error <= s->error_max)) s->error_max = error;
         }
     }
-    const double relative = error_square > 0.0 ? sqrt(error_square / exact_square) : 0.0;
+    const double relative = error_square == 0.0 ? 0.0 : sqrt(error_square / exact_square);
     if (!(relative <= s->relative_max)) s->relative_max = relative;
 }
 
@@ -280,6 +280,11 @@ void nm_reuse_reset_stats(nm_reuse *reuse) {
     reuse->stats = (nm_reuse_stats){0};
 }
 
+/// What is not finite stays.
+static void keep_larger(double *largest, double more) {
+    if (!(more <= *largest)) *largest = more;
+}
+
 void nm_reuse_stats_add(nm_reuse_stats *sum, const nm_reuse_stats *more) {
     sum->passes += more->passes;
     sum->flops += more->flops;
@@ -290,12 +295,12 @@ void nm_reuse_stats_add(nm_reuse_stats *sum, const nm_reuse_stats *more) {
     sum->values += more->values;
     sum->error_sum += more->error_sum;
     sum->exact_square_sum += more->exact_square_sum;
-    sum->error_max = fmax(sum->error_max, more->error_max);
+    keep_larger(&sum->error_max, more->error_max);
     sum->moving_values += more->moving_values;
     sum->moving_error_sum += more->moving_error_sum;
-    sum->moving_error_max = fmax(sum->moving_error_max, more->moving_error_max);
-    sum->relative_max = fmax(sum->relative_max, more->relative_max);
+    keep_larger(&sum->moving_error_max, more->moving_error_max);
+    keep_larger(&sum->relative_max, more->relative_max);
     sum->positions += more->positions;
     sum->position_error_sum += more->position_error_sum;
-    sum->position_error_max = fmax(sum->position_error_max, more->position_error_max);
+    keep_larger(&sum->position_error_max, more->position_error_max);
 }

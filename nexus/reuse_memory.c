@@ -72,8 +72,6 @@ static void cut_work(cutter *c, nm_reuse *r, uint32_t scenes) {
     w->needed = cut(c, n);
     w->time_needed = cut(c, n);
     w->next_group = indices(c, scenes);
-    w->lowest = floats(c, scenes);
-    w->highest = floats(c, scenes);
     w->settled = cut(c, n);
 }
 

@@ -46,7 +46,6 @@ typedef struct nm_reuse_work {
     uint8_t *held, *needed, *time_needed; ///< [N] not to be computed; level above 0; one such at the row's time
     int any_held;
     uint32_t *next_group;    ///< [scenes]
-    float *lowest, *highest; ///< [scenes] times that move
     uint8_t *settled;        ///< [N] by agent: all its tokens are at level 0
 } nm_reuse_work;
 

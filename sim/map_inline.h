@@ -249,7 +249,8 @@ NM_HOST_DEVICE static inline nm_frenet nm_inline_match(const nm_map *map, const 
                                 grid->rows};
     int32_t rows[2], columns[2], row[2] = {-1, -1}, column[2] = {-1, -1};
     if (!nm_lattice_box(&lattice, x - reach, y - reach, x + reach, y + reach, columns, rows)) return m.best;
-    // the place itself first: what lies there rules out most of what lies around
+    // the place itself first: what lies there rules out most of what lies around, as a lane costs at least the distance
+    // to its centreline, which lies between its borders, of which cells are filled
     if (nm_lattice_box(&lattice, x, y, x, y, column, row)) nm_match_cell(map, bounds, grid, row[0], column[0], &m);
     const float left = nm_minf(radius, m.least) + NM_SURFACE_TOLERANCE;
     if (!nm_lattice_box(&lattice, x - left, y - left, x + left, y + left, columns, rows)) return m.best;

@@ -511,7 +511,7 @@ const nm_command nm_command_score = {
     .summary = "Scores generated futures against recorded ones, beside the log, constant velocity and IDM.",
     .usage = "score --data S.db [--model F [F...]] [--task free|goal|both] [--samples N] [--realism N] [--energy F] "
              "[--csv F]",
-    .example = "nearmiss score --data scenes.db --model nexus/weights/small.safetensors --realism 32",
+    .example = "nearmiss score --data scenes.db --model shipped --realism 32",
     .cuda = 1,
     .run = run_score,
 };

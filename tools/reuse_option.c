@@ -28,7 +28,7 @@ const char *nm_reuse_describe(const nm_reuse_stats *s, char *text, size_t size) 
             ratio(s->error_sum, (double)s->values), s->error_max, ratio(s->moving_error_sum, (double)s->moving_values),
             s->moving_error_max, sqrt(ratio(s->exact_square_sum, (double)s->values)), (unsigned long long)s->checked);
     if (s->moving_values && used < size)
-        used += (size_t)snprintf(text + used, size - used, "; at most %.2g %% of v in any of these passes",
+        used += (size_t)snprintf(text + used, size - used, "; at most %.3g %% of v in any of these passes",
                                  100.0 * s->relative_max);
     if (s->positions && used < size)
         snprintf(text + used, size - used, "; positions differ by %.3g m on average, by %.3g m at most",
