@@ -31,8 +31,8 @@ typedef struct nm_guide_view {
 
 // The energies of behaviour, of all states; their slopes where something can move: guidance_slope.c.
 //
-// overlap     Two boxes of a group that overlap, or are nearer than `margin`: with d the depths along the four axes that
-//             may separate them (Gottschalk et al. 1996), and f = 1 along a box, 1/4 across it,
+// overlap     Two boxes of a group that overlap, or are nearer than `margin`: with d the depths along the four axes
+//             that may separate them (Gottschalk et al. 1996), and f = 1 along a box, 1/4 across it,
 //               energy = (sum of f) / 4 / sum(f / d^2)
 //             which is about the square of the least depth, a way out along a box being preferred to one across it, and
 //             0 as soon as any axis separates. A quarter, as both move. Where many agents meet, curvatures add up.

@@ -585,8 +585,7 @@ static void draw_noise(nm_sampler *s) {
     if (s->config.solver != NM_SOLVER_ANCESTRAL) return;
     uint32_t rows = 0;
     for (uint32_t n = 0; n < s->count; n++) {
-        if (s->now.step[n] >= 2 && falls(&s->now, n))
-            add_noise_key(s, &s->now, n, rows++, s->now.step[n] - 1u);
+        if (s->now.step[n] >= 2 && falls(&s->now, n)) add_noise_key(s, &s->now, n, rows++, s->now.step[n] - 1u);
     }
     nm_noise_fill(s->config.seed, rows, s->config.channels, s->noise_scene, s->noise_agent, s->noise_step, s->noise);
 }
