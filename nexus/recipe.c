@@ -191,6 +191,9 @@ nm_status nm_recipe_check(const nm_recipe *recipe, const nm_model *model, nm_err
     if (nm_model_is_joint(c) && t->encoding != NM_TOKENS_AGENT)
         return NM_ERROR(error, NM_E_FORMAT, "the network's attention is '%s', which needs tokens in own frames",
                         nm_attention_name(c->attention.kind));
+    if (nm_model_is_joint(c) && recipe->blocks.size)
+        return NM_ERROR(error, NM_E_FORMAT, "blocks need factored attention; the network's is '%s'",
+                        nm_attention_name(c->attention.kind));
     if (c->map_encoder != fit.map_encoder)
         return NM_ERROR(error, NM_E_FORMAT, "the network's map encoder is not the one for its recipe's tokens");
     return NM_OK;

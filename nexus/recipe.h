@@ -28,7 +28,7 @@ NM_API nm_status nm_recipe_parse(const char *json, nm_recipe *recipe, nm_error *
 NM_API char *nm_recipe_format(const nm_recipe *recipe);
 
 /// NM_E_FORMAT where the recipe's tokens are not those that the network was built for: channels, conditions, channels
-/// and kind of map rows, frames for joint attention.
+/// and kind of map rows, frames for joint attention; and where joint attention is to go block by block.
 NM_API nm_status nm_recipe_check(const nm_recipe *recipe, const nm_model *model, nm_error *error);
 
 /// nm_model_save with the recipe in it.

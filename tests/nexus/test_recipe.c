@@ -306,6 +306,34 @@ static void a_recipe_for_another_network_is_refused(void **state) {
     close_folder(&f);
 }
 
+/// Joint attention sees all of a scene at once, of which blocks keep nothing.
+static void blocks_of_joint_attention_are_refused(void **state) {
+    (void)state;
+    folder f = open_folder();
+    nm_error error;
+    nm_recipe recipe = odd_recipe(), read;
+    nm_model *model, *loaded;
+    nm_model_config shape = nm_model_config_default();
+    shape.hidden = 16;
+    shape.heads = 2;
+    shape.blocks = 1;
+    shape.frequencies = 8;
+    nm_token_fit_model(&recipe.tokens, &shape);
+    shape.pose_bias = 0;
+    shape.attention.kind = NM_ATTENTION_FULL;
+    if (nm_model_create(&shape, f.backend, 1, &model, &error) != NM_OK) fail_msg("%s", error.message);
+    assert_int_equal(nm_recipe_check(&recipe, model, &error), NM_OK);
+    recipe.blocks = (nm_block_config){.size = 2, .memory = 8};
+    assert_int_equal(nm_recipe_save(&recipe, model, f.file, 0, &error), NM_OK); // files are hostile
+    nm_error_clear(&error);
+    assert_int_equal(nm_recipe_load(f.file, f.backend, &loaded, &read, &error), NM_E_FORMAT);
+    assert_non_null(strstr(error.message, "blocks need factored attention"));
+    assert_string_equal(error.input, f.file);
+    assert_null(loaded);
+    nm_model_destroy(model);
+    close_folder(&f);
+}
+
 static void a_bad_recipe_in_a_file_names_the_file(void **state) {
     (void)state;
     folder f = open_folder();
@@ -339,6 +367,7 @@ int main(void) {
         cmocka_unit_test(weights_carry_their_recipe),
         cmocka_unit_test(weights_without_a_recipe_are_the_published_ones),
         cmocka_unit_test(a_recipe_for_another_network_is_refused),
+        cmocka_unit_test(blocks_of_joint_attention_are_refused),
         cmocka_unit_test(a_bad_recipe_in_a_file_names_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
