@@ -188,7 +188,7 @@ static int make_lists(nm_row_lists *lists, size_t groups, size_t rows) {
 
 nm_status nm_block_links_create(const nm_block_links_config *config, nm_block_links **links, nm_error *error) {
     const nm_link_capacity room = nm_block_links_capacity(config);
-    const uint64_t traces = (uint64_t)config->strands * config->blocks.memory;
+    const uint64_t traces = (uint64_t)config->strands * ((uint64_t)config->blocks.memory + config->blocks.size);
     *links = NULL;
     if (room.keys >= NM_BATCH_MAX_ROWS || traces >= NM_BATCH_MAX_ROWS)
         return NM_ERROR(error, NM_E_LIMIT,

@@ -137,7 +137,7 @@ typedef struct nm_block_links_config {
     uint32_t strands;       ///< over all scenes
     uint32_t tokens;        ///< of a pass at most
 } nm_block_links_config;
-/// NM_E_LIMIT, with the number, for NM_BATCH_MAX_ROWS keys or traces of strands (blocks.memory each); NM_E_MEMORY.
+/// NM_E_LIMIT, with the number, for NM_BATCH_MAX_ROWS keys or traces of strands (memory + size each); NM_E_MEMORY.
 NM_API nm_status nm_block_links_create(const nm_block_links_config *config, nm_block_links **links, nm_error *error);
 NM_API void nm_block_links_destroy(nm_block_links *links); ///< NULL is fine
 /// What a pass must have room for (nm_link_capacity), without kept rows.

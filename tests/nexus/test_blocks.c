@@ -163,6 +163,18 @@ static void the_mask_is_as_defined(void **state) {
                 check_mask(&(nm_block_config){size, memory, causal}, 100 + size * 16 + memory);
 }
 
+/// What is counted is what is kept of each strand: its memory and a block.
+static void more_traces_than_there_may_be_are_refused(void **state) {
+    (void)state;
+    const nm_block_links_config config = {
+        .blocks = {.size = 255, .memory = 1}, .strands = NM_BATCH_MAX_ROWS / 256, .tokens = 4};
+    nm_error error;
+    nm_block_links *links;
+    assert_int_equal(nm_block_links_create(&config, &links, &error), NM_E_LIMIT);
+    assert_non_null(strstr(error.message, "1073741824 traces"));
+    assert_null(links);
+}
+
 /// Blocks that are smaller than those that there is room for.
 static void sizes_up_to_the_largest_have_room(void **state) {
     (void)state;
@@ -527,6 +539,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agents_come_and_go_in_the_stories),
         cmocka_unit_test(the_mask_is_as_defined),
+        cmocka_unit_test(more_traces_than_there_may_be_are_refused),
         cmocka_unit_test(sizes_up_to_the_largest_have_room),
         cmocka_unit_test(gradients_pass_through_the_mask),
         cmocka_unit_test(and_through_the_causal_one_with_its_loss),
