@@ -45,7 +45,8 @@ typedef struct nm_attention_choice {
 /// "full", "blocks" or "blocks:tau=T,target=N" into `choice`; what is not named stays. NM_E_ARGUMENT naming the
 /// choices.
 NM_API nm_status nm_attention_parse(const char *text, nm_attention_choice *choice, nm_error *error);
-NM_API const char *nm_attention_name(nm_attention_kind kind); ///< "factored", "full" or "blocks"
+/// "factored", "full" or "blocks"; `kind` is one of those.
+NM_API const char *nm_attention_name(nm_attention_kind kind);
 
 typedef struct nm_model_config {
     uint32_t channels;            ///< C of a token, denoised; published 8; 1..256
@@ -121,7 +122,7 @@ NM_API nm_status nm_model_follow(nm_model *shared, nm_error *error);
 NM_API void nm_model_destroy(nm_model *model); ///< NULL is fine
 
 /// Another joint kind for a joint model, before passes are made of it: they plan their memory for it. NM_E_ARGUMENT for
-/// a factored model, or kind, and for a value out of range; the model stays as it was.
+/// a factored model, or kind, a kind that there is not, and for a value out of range; the model stays as it was.
 NM_API nm_status nm_model_set_attention(nm_model *model, const nm_attention_choice *choice, nm_error *error);
 
 NM_API const nm_model_config *nm_model_get_config(const nm_model *model);

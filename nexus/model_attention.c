@@ -8,10 +8,14 @@
 static const char *const names[] = {"factored", "full", "blocks"};
 
 const char *nm_attention_name(nm_attention_kind kind) {
+    NM_ASSERT((unsigned)kind < sizeof names / sizeof *names);
     return names[kind];
 }
 
 static nm_status check_choice(const nm_attention_choice *choice, nm_error *error) {
+    if ((unsigned)choice->kind > NM_ATTENTION_BLOCKS)
+        return NM_ERROR(error, NM_E_ARGUMENT, "attention of a model is number %u, not in 0..%d", (unsigned)choice->kind,
+                        NM_ATTENTION_BLOCKS);
     if (choice->kind != NM_ATTENTION_BLOCKS) return NM_OK;
     if (choice->target < NM_BLOCK_MIN || choice->target > NM_BLOCK_MAX)
         return NM_ERROR(error, NM_E_ARGUMENT, "block_target of a model is %u, not in %d..%d", choice->target,
@@ -33,6 +37,8 @@ nm_status nm_model_check_attention(const nm_model_config *c, nm_error *error) {
 }
 
 nm_status nm_model_set_attention(nm_model *model, const nm_attention_choice *choice, nm_error *error) {
+    const nm_status status = check_choice(choice, error);
+    if (status != NM_OK) return status;
     if (!nm_model_is_joint(&model->config))
         return NM_ERROR(error, NM_E_ARGUMENT,
                         "this model attends over time, then over agents: it was not trained for attention '%s'",
@@ -40,9 +46,8 @@ nm_status nm_model_set_attention(nm_model *model, const nm_attention_choice *cho
     if (choice->kind == NM_ATTENTION_FACTORED)
         return NM_ERROR(error, NM_E_ARGUMENT, "this model's attention is '%s': it has no factored layers",
                         nm_attention_name(model->config.attention.kind));
-    const nm_status status = check_choice(choice, error);
-    if (status == NM_OK) model->config.attention = *choice;
-    return status;
+    model->config.attention = *choice;
+    return NM_OK;
 }
 
 /// NAME=VALUE up to a comma or the end; 0 when it is none of ours.

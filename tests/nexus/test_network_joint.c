@@ -305,6 +305,9 @@ static void files_keep_the_attention(void **state) {
         const nm_attention_choice bad = {.kind = NM_ATTENTION_BLOCKS, .target = 8, .tau = 0.5f};
         const nm_attention_choice factored = {.kind = NM_ATTENTION_FACTORED};
         const nm_status expected = variant == 2 ? NM_E_ARGUMENT : NM_OK;
+        const nm_attention_choice unknown = {.kind = (nm_attention_kind)3, .target = 48, .tau = 0.5f};
+        assert_int_equal(nm_model_set_attention(loaded, &unknown, &error), NM_E_ARGUMENT);
+        assert_non_null(strstr(error.message, "number 3"));
         assert_int_equal(nm_model_set_attention(loaded, &bad, &error), NM_E_ARGUMENT);
         assert_int_equal(nm_model_set_attention(loaded, &factored, &error), NM_E_ARGUMENT);
         assert_int_equal(got->kind, config.attention.kind);
