@@ -38,6 +38,11 @@ static nm_status check(const nm_simulated_config *c, nm_builtin_kind *kind, nm_e
     nm_status status = nm_token_config_check(&c->tokens, error);
     if (status == NM_OK) status = nm_block_config_check(&c->blocks, &c->tokens, error);
     if (status == NM_OK) status = nm_block_growth_check(&c->growth, &c->blocks, error);
+    const uint64_t ahead = (uint64_t)c->parts * c->blocks.size;
+    if (status == NM_OK && ahead > NM_SIMULATED_MOST_TOKENS)
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "block_parts, %u, times blocks, %u, is %llu tokens of simulated traffic an example: %d at most",
+                        c->parts, c->blocks.size, (unsigned long long)ahead, NM_SIMULATED_MOST_TOKENS);
     if (status != NM_OK || strcmp(c->map, "all") == 0) return status;
     return nm_builtin_from_name(c->map, kind, error);
 }
@@ -94,14 +99,14 @@ void nm_simulated_examples_destroy(nm_simulated_examples *e) {
     free(e);
 }
 
-/// Steps after the current one that an example reads.
-static uint32_t steps_ahead(const nm_simulated_config *c) {
-    const uint32_t parts = c->parts ? c->parts : nm_block_parts(&c->blocks, &c->tokens);
-    return NM_TOKEN_STEPS * (c->blocks.size ? parts * c->blocks.size : c->tokens.future);
+/// Steps after the current one that an example in these blocks reads.
+static uint32_t steps_ahead(const nm_simulated_config *c, const nm_block_config *blocks) {
+    const uint32_t parts = c->parts ? c->parts : nm_block_parts(blocks, &c->tokens);
+    return NM_TOKEN_STEPS * (blocks->size ? parts * blocks->size : c->tokens.future);
 }
 
-/// Drives from spawned traffic to the end of the example's future.
-static nm_status drive(const nm_simulated_examples *e, const variant *v, const nm_rng_key *key, uint32_t current,
+/// Drives from spawned traffic for `steps`: to the end of the example's future.
+static nm_status drive(const nm_simulated_examples *e, const variant *v, const nm_rng_key *key, uint32_t steps,
                        const nm_scene **out, nm_error *error) {
     nm_spawn_params spawn = nm_spawn_params_default();
     uint32_t words[4];
@@ -118,7 +123,7 @@ static nm_status drive(const nm_simulated_examples *e, const variant *v, const n
     world.seed = spawn.seed;
     world.checks = 0;
     nm_rollout_result result;
-    status = nm_rollout(start, &world, current + steps_ahead(&e->config), 1, &result, error);
+    status = nm_rollout(start, &world, steps, 1, &result, error);
     nm_scene_destroy(start);
     *out = status == NM_OK ? result.scene : NULL;
     return status;
@@ -127,6 +132,7 @@ static nm_status drive(const nm_simulated_examples *e, const variant *v, const n
 static nm_status make_example(void *context, uint64_t number, nm_arena *arena, nm_tokens *tokens, nm_error *error) {
     const nm_simulated_examples *e = context;
     const nm_token_config *t = &e->config.tokens;
+    const nm_block_config blocks = nm_block_growth_at(&e->config.growth, &e->config.blocks, number);
     nm_rng_key key = {.seed = e->config.seed, .scene = number, .agent = 2, .purpose = NM_PURPOSE_EXAMPLE};
     nm_status status = NM_E_NOT_FOUND;
     // everybody may have left the map: another try
@@ -137,13 +143,12 @@ static nm_status make_example(void *context, uint64_t number, nm_arena *arena, n
         const uint32_t spare = before > history ? before - history : 0;
         const uint32_t current = history + nm_rng_below(&key, 1, spare + 1);
         const nm_scene *scene;
-        status = drive(e, v, &key, current, &scene, error);
+        status = drive(e, v, &key, current + steps_ahead(&e->config, &blocks), &scene, error);
         if (status != NM_OK) break;
         const nm_token_request request = {.current_step = current,
                                           .focus = NM_NONE,
                                           .routes = e->config.routes,
                                           .seed = nm_hash64(e->config.seed ^ nm_hash64(number))};
-        const nm_block_config blocks = nm_block_growth_at(&e->config.growth, &e->config.blocks, number);
         status = nm_block_example(v->pieces, scene, &request, &blocks, e->config.parts, arena, tokens, error);
         nm_scene_destroy(scene);
     }

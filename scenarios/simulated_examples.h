@@ -11,6 +11,8 @@
 extern "C" {
 #endif
 
+enum { NM_SIMULATED_MOST_TOKENS = 1200 }; ///< ten minutes
+
 /// Fill with nm_simulated_config_default().
 typedef struct nm_simulated_config {
     nm_token_config tokens;
@@ -23,7 +25,7 @@ typedef struct nm_simulated_config {
     uint64_t seed;
     nm_block_config blocks; ///< as in nm_training_set_config; default none
     nm_block_growth growth; ///< likewise
-    uint32_t parts;
+    uint32_t parts;         ///< likewise; times blocks.size at most NM_SIMULATED_MOST_TOKENS: all of it is driven
 } nm_simulated_config;
 NM_API nm_simulated_config nm_simulated_config_default(nm_token_encoding encoding);
 

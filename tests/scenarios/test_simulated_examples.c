@@ -235,13 +235,38 @@ static void examples_are_as_long_as_their_parts(void **state) {
     nm_arena_destroy(arena);
 }
 
+/// While blocks grow, examples are driven as far as they have parts at that size.
+static void examples_of_growing_blocks_are_no_longer(void **state) {
+    (void)state;
+    nm_arena *arena = nm_arena_create(0);
+    nm_simulated_config config = small_config("roundabout");
+    config.blocks.size = 3;
+    config.parts = 4;
+    config.growth = (nm_block_growth){.count = 2, .stage = {{0, 1}, {3, 3}}};
+    nm_simulated_examples *examples = make(&config);
+    const nm_example_source source = nm_simulated_examples_source(examples);
+    for (uint64_t n = 0; n < 5; n++) {
+        const nm_tokens first = ask(&source, n, arena);
+        const nm_tokens *last = &first;
+        uint32_t parts = 1, in_block = 0, beyond = 0;
+        for (; last->next; last = last->next) parts++;
+        assert_int_equal(parts, 4);
+        count_logged(last, n < 3 ? 1 : 3, &in_block, &beyond);
+        assert_true(in_block > 0);
+        assert_int_equal(beyond, 0);
+    }
+    nm_simulated_examples_destroy(examples);
+    nm_arena_destroy(arena);
+}
+
 static void values_out_of_range_are_named(void **state) {
     (void)state;
     nm_simulated_examples *examples = (nm_simulated_examples *)&examples;
     nm_error error;
-    static const char *const messages[] = {"0 variants", "1025 variants", "nan",      "151",
-                                           "0.5 s",      "121 s",         "motorway", "agents"};
-    for (int i = 0; i < 8; i++) {
+    static const char *const messages[] = {"0 variants", "1025 variants", "nan",
+                                           "151",        "0.5 s",         "121 s",
+                                           "motorway",   "agents",        "block_parts, 601, times blocks, 2"};
+    for (int i = 0; i < 9; i++) {
         nm_simulated_config c = small_config("all");
         if (i == 0) c.maps = 0;
         if (i == 1) c.maps = 1025;
@@ -251,6 +276,7 @@ static void values_out_of_range_are_named(void **state) {
         if (i == 5) c.seconds = 121.0;
         if (i == 6) c.map = "motorway";
         if (i == 7) c.tokens.agents = 0;
+        if (i == 8) c.blocks.size = 2, c.parts = 601;
         nm_error_clear(&error);
         assert_int_equal(nm_simulated_examples_create(&c, &examples, &error), NM_E_ARGUMENT);
         if (!strstr(error.message, messages[i])) fail_msg("%d: %s", i, error.message);
@@ -266,6 +292,7 @@ int main(void) {
         cmocka_unit_test(all_kinds_of_maps_come),
         cmocka_unit_test(a_long_history_is_simulated_first),
         cmocka_unit_test(examples_are_as_long_as_their_parts),
+        cmocka_unit_test(examples_of_growing_blocks_are_no_longer),
         cmocka_unit_test(values_out_of_range_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
