@@ -60,6 +60,27 @@ static void describe_value(const nm_config_field *f, const void *base, char *tex
     }
 }
 
+static void add_key(const key_text *t, nm_table *table, cJSON *list) {
+    nm_table_cell(table, "%s", t->key);
+    nm_table_cell(table, "%s", t->values);
+    nm_table_cell(table, "%s", t->value);
+    nm_table_cell(table, "%s", strcmp(t->value, t->ego) == 0 ? "" : t->ego);
+    cJSON *entry = list ? cJSON_CreateObject() : NULL;
+    if (!entry) return;
+    cJSON_AddStringToObject(entry, "key", t->key);
+    cJSON_AddStringToObject(entry, "values", t->values);
+    cJSON_AddStringToObject(entry, "default", t->value);
+    cJSON_AddStringToObject(entry, "default_ego", t->ego);
+    cJSON_AddItemToArray(list, entry);
+}
+
+/// The one key that is a list and so of no table; none by default.
+static void add_schedule(nm_table *table, cJSON *list) {
+    key_text t = {.key = "block_schedule"};
+    snprintf(t.values, sizeof t.values, "up to %d pairs [step, size]", NM_BLOCK_STAGES);
+    add_key(&t, table, list);
+}
+
 /// agent, ego: what the section is read to, with the defaults of each encoding.
 static void add_section(const nm_train_section *s, const void *agent, const void *ego, nm_table *table, cJSON *list) {
     for (size_t i = 0; i < s->count; ++i) {
@@ -69,17 +90,8 @@ static void add_section(const nm_train_section *s, const void *agent, const void
         describe_values(f, t.values, sizeof t.values);
         describe_value(f, (const char *)agent + s->offset, t.value, sizeof t.value);
         describe_value(f, (const char *)ego + s->offset, t.ego, sizeof t.ego);
-        nm_table_cell(table, "%s", t.key);
-        nm_table_cell(table, "%s", t.values);
-        nm_table_cell(table, "%s", t.value);
-        nm_table_cell(table, "%s", strcmp(t.value, t.ego) == 0 ? "" : t.ego);
-        cJSON *entry = list ? cJSON_CreateObject() : NULL;
-        if (!entry) continue;
-        cJSON_AddStringToObject(entry, "key", t.key);
-        cJSON_AddStringToObject(entry, "values", t.values);
-        cJSON_AddStringToObject(entry, "default", t.value);
-        cJSON_AddStringToObject(entry, "default_ego", t.ego);
-        cJSON_AddItemToArray(list, entry);
+        add_key(&t, table, list);
+        if (strcmp(t.key, "block_next") == 0) add_schedule(table, list); // where the manual has it
     }
 }
 

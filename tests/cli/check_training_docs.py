@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-BY_HAND = {"block_schedule", "data.store", "data.only", "data.without", "data.simulate", "validation.data"}  # read by code, not by tables
+BY_HAND = {"data.store", "data.only", "data.without", "data.simulate", "validation.data"}  # read by code, not by tables
 
 
 def rows_of(text):
