@@ -140,13 +140,13 @@ static nm_status open_run(train_run *run, nm_error *error) {
     int resume = 0;
     nm_status status = nm_train_config_load(run->options.config, &run->config, error);
     if (status == NM_OK) status = open_folder(run, &resume, error);
+    if (status == NM_OK) status = open_model(run, resume, error); // before the data, which may take minutes
     if (status == NM_OK) status = nm_thread_pool_create((int)run->common->threads, &run->pool, error);
     if (status == NM_OK)
         status = nm_train_data_open(&run->config, &run->config.data, NM_TRAIN_TO_LEARN, quiet, &run->data, error);
     const nm_train_parts *held = run->config.validation.count ? &run->config.validation : &run->config.data;
     if (status == NM_OK && run->config.validation_examples)
         status = nm_train_data_open(&run->config, held, NM_TRAIN_TO_VALIDATE, quiet, &run->validation, error);
-    if (status == NM_OK) status = open_model(run, resume, error);
     run->config.trainer.ahead = strcmp(run->common->device, "cuda") == 0;
     if (status == NM_OK)
         status = nm_trainer_create(run->model, nm_training_set_source(run->data.set), &run->config.trainer, run->pool,

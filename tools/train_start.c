@@ -1,6 +1,8 @@
 #include "tools/train_start.h"
 
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "tools/shipped_model.h"
 
@@ -10,25 +12,41 @@ typedef struct pair {
     double ours, theirs;
 } pair;
 
-static nm_status compare(const nm_train_config *config, const pair *pairs, size_t count, nm_error *error) {
+/// What does not fit, one after another.
+typedef struct differences {
+    char text[352]; ///< of a message; what is more than that is cut off
+    size_t length;
+} differences;
+
+static void add(differences *d, const char *key, const char *ours, const char *theirs) {
+    const size_t room = sizeof d->text - d->length;
+    const int length = snprintf(d->text + d->length, room, "%sits %s is %s, the configuration's %s",
+                                d->length ? "; " : "", key, theirs, ours);
+    if (length > 0 && (size_t)length < room)
+        d->length += (size_t)length;
+    else
+        d->text[d->length] = '\0'; // whole ones only
+}
+
+static void compare(differences *d, const pair *pairs, size_t count) {
+    char ours[32], theirs[32];
     for (size_t i = 0; i < count; ++i) {
         if (pairs[i].ours == pairs[i].theirs) continue;
-        return NM_ERROR(error, NM_E_ARGUMENT,
-                        "start: '%.120s' can not be gone on from: its %s is %.9g, the configuration's %.9g",
-                        config->start, pairs[i].key, pairs[i].theirs, pairs[i].ours);
+        snprintf(ours, sizeof ours, "%.9g", pairs[i].ours);
+        snprintf(theirs, sizeof theirs, "%.9g", pairs[i].theirs);
+        add(d, pairs[i].key, ours, theirs);
     }
-    return NM_OK;
 }
 
-static nm_status compare_names(const nm_train_config *config, const char *key, const char *ours, const char *theirs,
-                               int same, nm_error *error) {
-    if (same) return NM_OK;
-    return NM_ERROR(error, NM_E_ARGUMENT,
-                    "start: '%.120s' can not be gone on from: its %s is '%s', the configuration's '%s'", config->start,
-                    key, theirs, ours);
+static void compare_names(differences *d, const char *key, const char *our, const char *their) {
+    char ours[32], theirs[32];
+    if (strcmp(our, their) == 0) return;
+    snprintf(ours, sizeof ours, "'%s'", our);
+    snprintf(theirs, sizeof theirs, "'%s'", their);
+    add(d, key, ours, theirs);
 }
 
-static nm_status compare_recipes(const nm_train_config *config, const nm_recipe *r, nm_error *error) {
+static void compare_recipes(const nm_train_config *config, const nm_recipe *r, differences *d) {
     static const char *const encodings[] = {"ego", "agent"};
     const nm_token_config *a = &config->set.tokens, *b = &r->tokens;
     const pair pairs[] = {{"tokens.past", a->past, b->past},
@@ -39,22 +57,16 @@ static nm_status compare_recipes(const nm_train_config *config, const nm_recipe 
     const pair scales[] = {{"tokens.position_scale", a->position_scale, b->position_scale},
                            {"tokens.heading_scale", a->heading_scale, b->heading_scale},
                            {"tokens.speed_scale", a->speed_scale, b->speed_scale}};
-    nm_status status = compare_names(config, "tokens.encoding", encodings[a->encoding], encodings[b->encoding],
-                                     a->encoding == b->encoding, error);
-    if (status == NM_OK) status = compare(config, pairs, sizeof pairs / sizeof *pairs, error);
-    if (status == NM_OK && a->encoding == NM_TOKENS_AGENT)
-        status = compare(config, scales, sizeof scales / sizeof *scales, error);
     const nm_trainer_config *t = &config->trainer;
-    if (status == NM_OK)
-        status = compare_names(config, "noise.snr", nm_snr_schedule_name(t->snr), nm_snr_schedule_name(r->snr),
-                               t->snr == r->snr, error);
-    if (status == NM_OK)
-        status = compare_names(config, "noise.prior", nm_prior_name(t->prior), nm_prior_name(r->prior),
-                               t->prior == r->prior, error);
-    return status;
+    compare_names(d, "tokens.encoding", encodings[a->encoding], encodings[b->encoding]);
+    compare(d, pairs, sizeof pairs / sizeof *pairs);
+    if (a->encoding == NM_TOKENS_AGENT && b->encoding == NM_TOKENS_AGENT)
+        compare(d, scales, sizeof scales / sizeof *scales);
+    compare_names(d, "noise.snr", nm_snr_schedule_name(t->snr), nm_snr_schedule_name(r->snr));
+    compare_names(d, "noise.prior", nm_prior_name(t->prior), nm_prior_name(r->prior));
 }
 
-static nm_status compare_networks(const nm_train_config *config, const nm_model_config *b, nm_error *error) {
+static void compare_networks(const nm_train_config *config, const nm_model_config *b, differences *d) {
     const nm_model_config *a = &config->model;
     const pair pairs[] = {{"model.hidden", a->hidden, b->hidden},
                           {"model.heads", a->heads, b->heads},
@@ -69,10 +81,20 @@ static nm_status compare_networks(const nm_train_config *config, const nm_model_
                                  {"model.encoder_self_heads", a->encoder_self_heads, b->encoder_self_heads},
                                  {"model.encoder_rounds", a->encoder_rounds, b->encoder_rounds},
                                  {"model.encoder_layers", a->encoder_layers, b->encoder_layers}};
-    nm_status status = compare(config, pairs, sizeof pairs / sizeof *pairs, error);
-    if (status == NM_OK && a->map_encoder == NM_MAP_PERCEIVER)
-        status = compare(config, of_perceiver, sizeof of_perceiver / sizeof *of_perceiver, error);
-    return status;
+    if (nm_model_is_joint(a) != nm_model_is_joint(b))
+        compare_names(d, "model.attention", nm_attention_name(a->attention.kind), nm_attention_name(b->attention.kind));
+    compare(d, pairs, sizeof pairs / sizeof *pairs);
+    if (a->map_encoder == NM_MAP_PERCEIVER && b->map_encoder == NM_MAP_PERCEIVER)
+        compare(d, of_perceiver, sizeof of_perceiver / sizeof *of_perceiver);
+}
+
+static nm_status refuse_other(const nm_train_config *config, const nm_recipe *recipe, const nm_model *model,
+                              nm_error *error) {
+    differences d = {.length = 0};
+    compare_recipes(config, recipe, &d);
+    compare_networks(config, nm_model_get_config(model), &d);
+    if (!d.length) return NM_OK;
+    return NM_ERROR(error, NM_E_ARGUMENT, "start: '%.120s' can not be gone on from: %s", config->start, d.text);
 }
 
 nm_status nm_train_start(const nm_train_config *config, nm_backend *backend, nm_model **model, nm_error *error) {
@@ -82,8 +104,10 @@ nm_status nm_train_start(const nm_train_config *config, nm_backend *backend, nm_
     *model = NULL;
     nm_status status = nm_shipped_model(config->start, path, error);
     if (status == NM_OK) status = nm_recipe_load(path, backend, &m, &recipe, error);
-    if (status == NM_OK) status = compare_recipes(config, &recipe, error);
-    if (status == NM_OK) status = compare_networks(config, nm_model_get_config(m), error);
+    if (status == NM_OK) status = refuse_other(config, &recipe, m, error);
+    // one joint kind goes on as the other, and from the first step on: the next call makes the configuration's
+    if (status == NM_OK && nm_model_is_joint(&config->model))
+        status = nm_model_set_attention(m, &config->model.attention, error);
     if (status == NM_OK)
         *model = m;
     else
