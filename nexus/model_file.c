@@ -51,6 +51,7 @@ static nm_status widths_of(const nm_safetensors *file, nm_model_config *c, nm_er
     } else {
         c->map_channels = dimension(file, ENCODER "cross_attn.kv_layer_norm.weight", 1, 0, &status, error);
         c->latents = dimension(file, ENCODER "latents", 2, 0, &status, error);
+        c->encoder_layers = count_in_row(file, ENCODER "self_attention_block.", ".attention.q.weight", 17);
     }
     if (status != NM_OK) return status;
     if (inputs < 3 * c->channels)
@@ -61,7 +62,6 @@ static nm_status widths_of(const nm_safetensors *file, nm_model_config *c, nm_er
     c->conditions = inputs - 3 * c->channels;
     c->widening = inner / c->hidden;
     c->blocks = count_in_row(file, TRUNK "backbone.", ".temporal_attention.attn.q.weight", 65);
-    c->encoder_layers = count_in_row(file, ENCODER "self_attention_block.", ".attention.q.weight", 17);
     c->pose_bias = nm_safetensors_find(file, TRUNK "backbone.0.spatial_attention.attn.pose_bias") != NULL;
     return NM_OK;
 }
