@@ -14,18 +14,21 @@ typedef struct pair {
 
 /// What does not fit, one after another.
 typedef struct differences {
-    char text[352]; ///< of a message; what is more than that is cut off
+    char text[340]; ///< what a message has room for
     size_t length;
+    int more; ///< 1 = it had no room for all
 } differences;
 
 static void add(differences *d, const char *key, const char *ours, const char *theirs) {
+    if (d->more) return;
     const size_t room = sizeof d->text - d->length;
     const int length = snprintf(d->text + d->length, room, "%sits %s is %s, the configuration's %s",
                                 d->length ? "; " : "", key, theirs, ours);
-    if (length > 0 && (size_t)length < room)
-        d->length += (size_t)length;
-    else
+    d->more |= length < 0 || (size_t)length >= room;
+    if (d->more)
         d->text[d->length] = '\0'; // whole ones only
+    else
+        d->length += (size_t)length;
 }
 
 static void compare(differences *d, const pair *pairs, size_t count) {
@@ -94,7 +97,8 @@ static nm_status refuse_other(const nm_train_config *config, const nm_recipe *re
     compare_recipes(config, recipe, &d);
     compare_networks(config, nm_model_get_config(model), &d);
     if (!d.length) return NM_OK;
-    return NM_ERROR(error, NM_E_ARGUMENT, "start: '%.120s' can not be gone on from: %s", config->start, d.text);
+    return NM_ERROR(error, NM_E_ARGUMENT, "start: '%.120s' can not be gone on from: %s%s", config->start, d.text,
+                    d.more ? "; and more" : "");
 }
 
 nm_status nm_train_start(const nm_train_config *config, nm_backend *backend, nm_model **model, nm_error *error) {
