@@ -201,7 +201,33 @@ static void hold_block(const nm_block_rollout *r, const rolling *from, nm_block_
     }
 }
 
-/// The block as states. Who drives off the map is gone.
+/// Where somebody stands who does so by its role, whatever the model says; 0 for others.
+static int standing(const rolling *from, uint32_t agent, nm_state *at) {
+    const uint32_t track = from->tokens.track[agent];
+    if (!(from->view.tracks[track].flags & NM_TRACK_STATIC) ||
+        !nm_scene_get_state(&from->view, track, from->tokens.current_step, at))
+        return 0;
+    at->vx = at->vy = 0.0f;
+    return 1;
+}
+
+/// Everybody may reckon with that: its tokens are known.
+static void give_what_stands(rolling *to) {
+    nm_tokens *t = &to->tokens;
+    const uint32_t steps = t->shape.steps, first = t->config.past + 1, channels = nm_token_channels(&t->config);
+    for (uint32_t a = 0; a < t->shape.agents; ++a) {
+        nm_state states[NM_TOKEN_STEPS];
+        if (!standing(to, a, &states[0])) continue;
+        for (uint32_t i = 1; i < NM_TOKEN_STEPS; ++i) states[i] = states[0];
+        for (uint32_t k = first; k < steps; ++k) {
+            const size_t at = (size_t)a * steps + k;
+            nm_token_encode(&t->config, nm_tokens_frame(t, a), states, t->values + at * channels);
+            t->known[at] = 1;
+        }
+    }
+}
+
+/// The block as states. Who drives off the map is gone, and who stands by its role stays to the last bit.
 static nm_status decode_block(nm_block_rollout *r, const rolling *from, nm_block_happening *out, nm_error *error) {
     const nm_tokens *t = &from->tokens;
     const uint32_t steps = t->shape.steps, first = t->config.past + 1;
@@ -219,6 +245,10 @@ static nm_status decode_block(nm_block_rollout *r, const rolling *from, nm_block
             nm_token_decode(&t->config, nm_tokens_frame(t, a), from->values + at * channels, out->states + to);
             memset(out->present + to, present[at], NM_TOKEN_STEPS);
         }
+        nm_state stands;
+        if (!standing(from, a, &stands)) continue;
+        for (uint32_t i = 0; i < out->steps; ++i) out->states[(size_t)a * out->steps + i] = stands;
+        memset(out->present + (size_t)a * out->steps, 1, out->steps);
     }
     return NM_OK;
 }
@@ -297,6 +327,7 @@ static nm_status build(nm_block_rollout *r, const nm_block_request *requests, ui
             status = NM_OK;
         }
         if (status != NM_OK) break;
+        give_what_stands(to);
         const nm_token_scene *shape = &to->tokens.shape;
         to->values = NM_ARENA_ARRAY(r->of_block, float,
                                     (size_t)shape->agents * shape->steps * nm_token_channels(&to->tokens.config));

@@ -74,9 +74,9 @@ typedef struct nm_block_cost {
 ///
 /// steps  of 0.1 s after the current one, >= 1: as many blocks as cover them, cut there
 /// out    [out, count] the caller's (nm_scene_destroy): history as it was, then what was sampled; vehicles that drive
-/// off
-///        the end of the map are gone from then on; nobody comes in their place. Of more agents than there is room
-///        for the nearest to the ego (nm_tokens_build) have a future
+///        off the end of the map are gone from then on; nobody comes in their place. Agents that stand by their role
+///        (NM_TRACK_STATIC) are given to the others as standing, and do so, bit for bit, wherever they are. Of more
+///        agents than there is room for the nearest to the ego (nm_tokens_build) have a future
 /// cost   [in/out, nullable] added to
 /// Errors of nm_tokens_build and nm_block_generator_run; NM_E_LIMIT for more scenes than were made room for, or a scene
 /// that would be too long (nm_block_rollout_check_steps, NM_SCENE_MAX_STEPS and NM_SCENE_MAX_STATES), before anything

@@ -267,8 +267,8 @@ static nm_status prepare(nm_closed_loop *l, nm_error *error) {
     if (!l->pull || !l->draft || !l->unbound || !l->wrecks || !l->happened || !l->executed || !l->values)
         return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
     l->place = place_of(&l->tokens, r->scene->ego);
-    NM_ASSERT(l->place != NM_NONE); // it is there, and the ego comes first
-    give_what_stands(l);
+    NM_ASSERT(l->place != NM_NONE);       // it is there, and the ego comes first
+    if (!l->rollout) give_what_stands(l); // a rollout in blocks does that itself
     status = find_others(l, error);
     if (status == NM_OK && l->guidance) status = set_guidance(l, error);
     if (status == NM_OK) status = open_world(l, error);
@@ -483,6 +483,15 @@ static nm_status keep(nm_closed_loop *l, const nm_scene **out, nm_error *error) 
     return nm_tokens_to_scene(t, r->scene, l->values, present, &output, l->builder, l->arena, out, error);
 }
 
+/// Who is not in the scene any more after the next step, is not in the simulator either: nobody drives it, and it would
+/// go straight on for others to brake for.
+static void let_go(const nm_closed_loop *l, const nm_block_happening *block, uint32_t step) {
+    const nm_world_view view = nm_world_get_view(l->world);
+    for (uint32_t a = 0; a < l->tokens.shape.agents; ++a)
+        if (!block->present[(size_t)a * block->steps + step] && !driven_by_the_world(l, &view, a))
+            nm_world_take_out(l->world, l->tokens.track[a]);
+}
+
 /// The same of a block: drives all of it.
 static nm_status happen_block(void *context, nm_block_happening *block, nm_error *error) {
     nm_closed_loop *l = context;
@@ -495,6 +504,7 @@ static nm_status happen_block(void *context, nm_block_happening *block, nm_error
     if (!told || !driven) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a closed loop");
     const uint32_t end = l->request->current_step + NM_TOKEN_STEPS * l->config.future; // within the last block
     for (uint32_t k = 0; k < block->steps && block->first + k <= end; ++k) {
+        let_go(l, block, k);
         move_others(l, l->tokens.config.past + 1 + k / NM_TOKEN_STEPS, block->states + k, block->steps);
         const nm_status status = step_world(l, error);
         if (status != NM_OK) return status;

@@ -99,7 +99,8 @@ NM_API nm_loop_request nm_loop_request_default(const nm_scene *scene); ///< at t
 
 /// *out  [nullable] the caller's (nm_scene_destroy): history as it was, then what the model sampled and the ego drove.
 /// Who did not
-///       fit, or is not there at the current step, has no future; who drives off the map is gone from then on
+///       fit, or is not there at the current step, has no future; who drives off the map is gone from then on;
+///       with a model that was trained on blocks from the simulator, too, so that the ego meets nobody who is not there
 /// Errors: NM_E_ARGUMENT for a scene without an ego that is there at the current step, a plan's or adversary's track
 /// that there is not, is the ego or takes no part, a level or pull or a step out of range, or plans, adversaries and
 /// touching with a model that was trained on blocks; those of nm_tokens_build, nm_generator_run and nm_world_create;

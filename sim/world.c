@@ -137,7 +137,7 @@ void nm_world_place(nm_world *world, uint32_t track, const nm_state *state) {
     world->entered_step[slot] = world->step;
     world->was_on_road[slot] = 0;
     world->fixed[slot] = (uint8_t)(is_static && world->config.log_static);
-    world->off_road[slot] = world->wrong_way[slot] = world->pending[slot] = 0;
+    world->off_road[slot] = world->wrong_way[slot] = world->pending[slot] = world->leaving[slot] = 0;
     world->change_after[slot] = world->step + 5 + track % 10;
     world->cleared_lane[slot] = world->junction_lane[slot] = world->arrived_step[slot] = NM_NONE;
     world->halted_steps[slot] = 0;
@@ -438,6 +438,12 @@ void nm_world_set_policy(nm_world *world, uint32_t track, nm_policy_kind policy)
     world->policy[slot] = (uint8_t)policy;
     world->groups_stale = 1;
     world->mobile[slot] = world->fixed[slot] || policy == NM_POLICY_LOG ? 0.0f : 1.0f;
+}
+
+void nm_world_take_out(nm_world *world, uint32_t track) {
+    NM_ASSERT(track < world->scene->track_count);
+    const uint32_t slot = world->slot_of[track];
+    if (slot != NM_NONE) world->leaving[slot] = 1; // by the next step, which makes anew all that is derived of slots
 }
 
 uint64_t nm_world_hash(const nm_world *world) {

@@ -165,6 +165,11 @@ NM_API void nm_world_set_state(nm_world *world, uint32_t track, float x, float y
 /// dropped. Under IDM it goes on from where it is, with the wheels turned as it was recorded where it was replayed.
 NM_API void nm_world_set_policy(nm_world *world, uint32_t track, nm_policy_kind policy);
 
+/// Takes a track out of the world in the next step, as if its road ended there (NM_AGENT_LEFT): in the state after it
+/// nobody sees it or hits it, and only a track under NM_POLICY_LOG comes back, where its recording begins again.
+/// Whatever its policy. Ignored when the track is not present.
+NM_API void nm_world_take_out(nm_world *world, uint32_t track);
+
 /// Hash of all state, field by field over live slots (no padding, no addresses).
 NM_API uint64_t nm_world_hash(const nm_world *world);
 NM_API size_t nm_world_bytes(const nm_world *world); ///< memory held

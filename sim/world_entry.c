@@ -105,10 +105,11 @@ static int at_end(const nm_world *world, uint32_t slot) {
            world->lane_s[slot] + 0.5f * world->length[slot] + 0.5f >= world->map->lanes[lane].length;
 }
 
-/// Somebody's road ended where it leaves the map, or the recording of a log agent did.
+/// Somebody's road ended where it leaves the map, the recording of a log agent did, or somebody was taken out.
 static int leaves(const nm_world *world, uint32_t slot) {
     const nm_scene *scene = world->scene;
     const uint32_t track = world->track[slot];
+    if (world->leaving[slot]) return 1;
     if (world->policy[slot] == NM_POLICY_LOG || world->fixed[slot]) {
         if (world->step < scene->step_count) return !scene->valid[nm_scene_at(scene, track, world->step)];
         return world->policy[slot] == NM_POLICY_LOG && !world->fixed[slot];

@@ -68,6 +68,7 @@
     X(uint8_t, fixed, 1, 0) /* static track or stopped after a collision */                                            \
     X(uint8_t, off_road, 1, 1)                                                                                         \
     X(uint8_t, wrong_way, 1, 1)                                                                                        \
+    X(uint8_t, leaving, 1, 0) /* nm_world_take_out was called: it goes in the next step */                             \
     X(uint8_t, pending, 1, 0) /* nm_world_set_state was called for the next step: */                                   \
     X(float, pending_x, 1, 0)                                                                                          \
     X(float, pending_y, 1, 0)                                                                                          \

@@ -405,6 +405,84 @@ static void who_stands_does_not_roll_back(void **state) {
     stage_close(&s);
 }
 
+/// Whether blocks know where the second and third agent stand.
+typedef struct given {
+    uint32_t blocks, known, unknown;
+} given;
+
+static nm_status look_at_given(void *context, nm_block_happening *block, nm_error *error) {
+    given *g = context;
+    const nm_tokens *t = block->tokens;
+    const uint32_t first = t->config.past + 1;
+    (void)error;
+    g->blocks++;
+    for (uint32_t a = 0; a < t->shape.agents; a++) {
+        nm_state states[NM_TOKEN_STEPS];
+        const size_t at = (size_t)a * t->shape.steps + first;
+        if (!t->known[at]) {
+            g->unknown++;
+            continue;
+        }
+        g->known++;
+        assert_true(t->track[a] == 1 || t->track[a] == 2);
+        nm_token_decode(&t->config, nm_tokens_frame(t, a), t->values + at * nm_token_channels(&t->config), states);
+        const nm_state *stands = &block->states[(size_t)a * block->steps];
+        for (uint32_t i = 0; i < NM_TOKEN_STEPS; i++)
+            assert_true(hypotf(states[i].x - stands->x, states[i].y - stands->y) < 1e-3f && states[i].vx == 0.0f);
+    }
+    return NM_OK;
+}
+
+/// Parked vehicles, one of them with its front behind the end of the map, stay to the last bit for longer than they
+/// were recorded, and blocks know it; what only happens to stand moves with what a random model says.
+static void who_is_parked_stays(void **state) {
+    (void)state;
+    enum { STEPS = 100 };
+    static const nm_test_agent agents[] = {
+        {.x = 100.0, .speed = 1.0}, {.x = 150.3, .heading = 0.02}, {.x = 398.1, .y = 0.3}};
+    nm_error error;
+    stage s = stage_open(2);
+    const nm_scene *scene = nm_test_scene(nm_test_road(400.0), agents, 3, CURRENT + 31), *out;
+    nm_track tracks[3];
+    nm_scene view = *scene;
+    memcpy(tracks, scene->tracks, sizeof tracks);
+    view.tracks = tracks;
+    nm_block_rollout_config config = nm_block_rollout_config_default();
+    nm_block_rollout *rollout;
+    config.generator.scenes = 1;
+    config.agents = 3;
+    config.standstill = 0.0f;
+    if (nm_block_rollout_create(s.model, &s.recipe, &config, &rollout, &error) != NM_OK) fail_msg("%s", error.message);
+    for (int parked = 0; parked < 2; parked++) {
+        given g = {0};
+        tracks[1].flags = tracks[2].flags = parked ? NM_TRACK_STATIC : 0;
+        const nm_block_request request = {
+            .scene = &view, .current_step = CURRENT, .key = 3, .happen = look_at_given, .happen_context = &g};
+        if (nm_block_rollout_run(rollout, &request, 1, STEPS, &out, NULL, &error) != NM_OK)
+            fail_msg("%s", error.message);
+        uint32_t there = 0;
+        for (uint32_t i = 1; i < 3; i++) {
+            const size_t from = nm_scene_at(scene, i, CURRENT);
+            for (uint32_t k = CURRENT + 1; k <= CURRENT + STEPS; k++) {
+                const size_t at = nm_scene_at(out, i, k);
+                there += out->valid[at] && out->x[at] == scene->x[from] && out->y[at] == scene->y[from] &&
+                         out->z[at] == scene->z[from] && out->heading[at] == scene->heading[from] &&
+                         out->vx[at] == 0.0f && out->vy[at] == 0.0f;
+            }
+        }
+        const size_t last = nm_scene_at(out, 0, CURRENT + 50);
+        assert_true(out->valid[last] && out->x[last] != scene->x[nm_scene_at(scene, 0, CURRENT)]); // drives
+        assert_int_equal(g.blocks, STEPS / (2 * NM_TOKEN_STEPS));
+        assert_int_equal(there, parked ? 2 * STEPS : 0);
+        assert_int_equal(g.known, parked ? 2 * g.blocks : 0);
+        assert_true(g.unknown >= g.blocks);
+        nm_scene_destroy(out);
+    }
+    nm_block_rollout_destroy(rollout);
+    nm_scene_destroy(scene);
+    stage_close(&s);
+}
+
 static int interrupted(void *context) {
     return ++*(int *)context > 4;
 }
@@ -522,6 +600,7 @@ int main(void) {
         cmocka_unit_test(rollouts_go_on_past_the_recording),
         cmocka_unit_test(futures_are_those_of_rollouts),
         cmocka_unit_test(who_stands_does_not_roll_back),
+        cmocka_unit_test(who_is_parked_stays),
         cmocka_unit_test(what_blocks_can_not_do_is_refused),
         cmocka_unit_test(too_long_a_rollout_is_refused),
         cmocka_unit_test(blocks_have_no_candidates),

@@ -375,6 +375,99 @@ static void later_blocks_know_what_happened(void **state) {
     stage_close(&s);
 }
 
+/// Who was in the simulator after each step.
+typedef struct witness {
+    uint32_t tracks, steps;
+    uint8_t *there; ///< [steps][tracks]
+} witness;
+
+static nm_status note_who_is_there(void *context, nm_world *world, nm_error *error) {
+    witness *w = context;
+    (void)error;
+    const nm_world_view view = nm_world_get_view(world);
+    for (uint32_t i = 0; i < w->tracks; i++) w->there[w->steps * w->tracks + i] = view.slot_of[i] != NM_NONE;
+    w->steps++;
+    return NM_OK;
+}
+
+/// The simulator has whom the scene has, step by step: nobody drives on behind the end of the map.
+static void who_has_left_is_no_phantom(void **state) {
+    enum { TOKENS = 30, STEPS = TOKENS * (int)NM_TOKEN_STEPS };
+    stage s = stage_open(0, block_of(state));
+    nm_closed_loop_config config = nm_closed_loop_config_default();
+    config.future = TOKENS;
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_loop_request request = request_of(&s);
+    witness w = {.tracks = s.scene->track_count};
+    w.there = calloc((size_t)STEPS * w.tracks, 1);
+    assert_non_null(w.there);
+    const nm_loop_driver driver = {look_away, note_who_is_there, &w}; // the ego drives by IDM
+    request.driver = &driver;
+    const nm_scene *out = run(loop, &request);
+    assert_int_equal(w.steps, STEPS);
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < w.tracks; i++) {
+        for (uint32_t k = 0; k < STEPS; k++)
+            assert_int_equal(w.there[k * w.tracks + i], out->valid[nm_scene_at(out, i, CURRENT + 1 + k)]);
+        left += out->valid[nm_scene_at(out, i, CURRENT)] && !out->valid[nm_scene_at(out, i, CURRENT + STEPS)] &&
+                i != out->ego;
+    }
+    assert_true(left >= 2);
+    nm_scene_destroy(out);
+    free(w.there);
+    nm_closed_loop_destroy(loop);
+    stage_close(&s);
+}
+
+/// Tokens to come that are given.
+static void count_given(void *context, const nm_sampler *sampler) {
+    const nm_sampler_state state = nm_sampler_get(sampler);
+    uint32_t *given = context;
+    if (state.passes != 0) return; // once a block, before anything is finished
+    for (uint32_t n = 0; n < state.in.count; n++)
+        *given += state.in.time[n] > 4 && state.in.mask[n * state.in.channels] != 0.0f; // after the current token
+}
+
+/// A parked vehicle is where it was to the last bit, and everybody knows it will be.
+static void who_is_parked_is_given(void **state) {
+    static const nm_test_agent agents[] = {
+        {.x = 100.0, .speed = 10.0}, {.x = 170.3, .heading = 0.02}, {.x = 120.0, .y = 3.5, .speed = 8.0}};
+    const uint32_t block = block_of(state);
+    stage s = stage_open(1, block);
+    const nm_scene *scene = nm_test_scene(nm_test_road(400.0), agents, 3, CURRENT + AHEAD + 8);
+    nm_track tracks[3];
+    nm_scene view = *scene;
+    memcpy(tracks, scene->tracks, sizeof tracks);
+    view.tracks = tracks;
+    uint32_t given = 0;
+    nm_closed_loop_config config = nm_closed_loop_config_default();
+    config.generator.observer = count_given;
+    config.generator.observer_context = &given;
+    nm_closed_loop *loop = open_loop(&s, &config);
+    nm_loop_request request = nm_loop_request_default(&view);
+    request.current_step = CURRENT;
+    for (int parked = 0; parked < 2; parked++) {
+        given = 0;
+        tracks[1].flags = parked ? NM_TRACK_STATIC : 0;
+        const nm_scene *out = run(loop, &request);
+        const size_t from = nm_scene_at(scene, 1, CURRENT);
+        uint32_t there = 0;
+        for (uint32_t k = CURRENT + 1; k <= CURRENT + AHEAD; k++) {
+            const size_t at = nm_scene_at(out, 1, k);
+            there += out->valid[at] && out->x[at] == scene->x[from] && out->y[at] == scene->y[from] &&
+                     out->heading[at] == scene->heading[from];
+        }
+        if (parked) assert_int_equal(there, AHEAD);
+        if (!parked) assert_true(there < AHEAD);
+        const uint32_t whole = block ? (FUTURE + block - 1) / block * block : FUTURE;
+        assert_int_equal(given, parked ? whole : 0);
+        nm_scene_destroy(out);
+    }
+    nm_closed_loop_destroy(loop);
+    nm_scene_destroy(scene);
+    stage_close(&s);
+}
+
 static void blocks_know_no_plans(void **state) {
     (void)state;
     stage s = stage_open(0, 2);
@@ -519,6 +612,10 @@ int main(void) {
         cmocka_unit_test_prestate(somebody_else_drives_the_ego, &sizes[1]),
         cmocka_unit_test_prestate(later_blocks_know_what_happened, &sizes[0]),
         cmocka_unit_test_prestate(later_blocks_know_what_happened, &sizes[1]),
+        cmocka_unit_test_prestate(who_has_left_is_no_phantom, &sizes[0]),
+        cmocka_unit_test_prestate(who_has_left_is_no_phantom, &sizes[1]),
+        cmocka_unit_test_prestate(who_is_parked_is_given, &sizes[0]),
+        cmocka_unit_test_prestate(who_is_parked_is_given, &sizes[1]),
         cmocka_unit_test(blocks_know_no_plans),
         cmocka_unit_test(what_makes_no_sense_is_refused),
     };

@@ -72,6 +72,38 @@ static void idm_stops_behind_a_standing_car(void **state) {
     nm_scene_destroy(scene);
 }
 
+/// Still seen before the step that takes it out, gone after it, and nobody brakes for it or hits it from then on.
+static void who_is_taken_out_is_in_nobodys_way(void **state) {
+    (void)state;
+    const test_vehicle cars[3] = {
+        {NM_AGENT_CAR, 150, 0, 0, 0}, {NM_AGENT_CAR, 20, 0, 0, 15}, {NM_AGENT_CAR, 154.6, 0, 0, 0}};
+    const nm_scene *scene = scene_with(straight_road(1, 3000, 20), cars, 3, 2);
+    nm_world *world = world_of(scene, NM_POLICY_IDM, 1);
+    nm_world_set_policy(world, 0, NM_POLICY_EXTERNAL);
+    nm_world_set_policy(world, 2, NM_POLICY_EXTERNAL);
+    for (int i = 0; i < 30; ++i) assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+    nm_world_set_state(world, 0, 151.0f, 0.0f, 0.0f, 10.0f); // into the third, were it still there
+    nm_world_take_out(world, 0);
+    nm_world_view v = view_of(world);
+    assert_true(v.count == 3 && v.slot_of[0] == 0 && v.lead[v.slot_of[1]] == 0);
+    assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+    v = view_of(world);
+    assert_true(v.count == 2 && v.slot_of[0] == NM_NONE && v.slot_of[1] == 0 && v.slot_of[2] == 1);
+    assert_int_equal(v.lead[0], 1);
+    assert_int_equal(nm_world_track_events(world, 0), NM_AGENT_LEFT);
+    nm_world_take_out(world, 0); // no matter
+    nm_world_take_out(world, 2);
+    for (int i = 0; i < 100; ++i) assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+    v = view_of(world);
+    assert_true(v.count == 1 && v.track[0] == 1 && v.x[0] > 170.0f && v.speed[0] > 15.0f);
+    assert_true(nm_world_get_stats(world).collided == 0 && nm_world_get_stats(world).left == 2);
+    nm_world_reset(world, 1);
+    assert_int_equal(nm_world_step(world, NULL, 0, NULL), NM_OK);
+    assert_int_equal(view_of(world).count, 3);
+    nm_world_destroy(world);
+    nm_scene_destroy(scene);
+}
+
 static void mobil_overtakes_a_slow_leader(void **state) {
     (void)state;
     const test_vehicle cars[2] = {{NM_AGENT_CAR, 20, 0, 0, 20}, {NM_AGENT_CAR, 100, 0, 0, 8}};
@@ -308,6 +340,7 @@ int main(void) {
         cmocka_unit_test(log_replay_is_exact),
         cmocka_unit_test(idm_reaches_the_limit_on_a_free_road),
         cmocka_unit_test(idm_stops_behind_a_standing_car),
+        cmocka_unit_test(who_is_taken_out_is_in_nobodys_way),
         cmocka_unit_test(mobil_overtakes_a_slow_leader),
         cmocka_unit_test(collision_is_seen_at_its_step),
         cmocka_unit_test(overlap_at_the_start_is_no_collision),
