@@ -216,14 +216,37 @@ static nm_status open_model(energy_run *run, const char *model, nm_error *error)
     return status;
 }
 
+/// Which futures the same moments get from the same model: to be raised with whatever changes them, so that what an
+/// older program kept is not gone on with.
+#define SAMPLING_VERSION 1u
+
+/// A hash of all of a model that its futures depend on. Its parameters do not tell what their tokens mean, nor how the
+/// network computes with them: both stand beside them in the file.
+static nm_status hash_model(const energy_run *run, uint64_t *hash, nm_error *error) {
+    const nm_model_config *c = nm_model_get_config(run->model);
+    const nm_attention_choice *a = &c->attention;
+    char text[256];
+    const nm_status status = nm_model_hash(run->model, hash, error);
+    if (status != NM_OK) return status;
+    char *recipe = nm_recipe_format(&run->recipe);
+    if (!recipe) return NM_ERROR(error, NM_E_MEMORY, "out of memory for a recipe");
+    *hash = nm_hash_bytes(recipe, strlen(recipe) + 1, *hash);
+    free(recipe);
+    const int length = snprintf(text, sizeof text, "%u %u %u %u %d %d %d %s %u %.9g", c->heads, c->encoder_cross_heads,
+                                c->encoder_self_heads, c->encoder_rounds, (int)c->map_mask, c->rotary, c->pose_bias,
+                                nm_attention_name(a->kind), a->target, (double)a->tau);
+    *hash = nm_hash_bytes(text, (size_t)length, *hash);
+    return NM_OK;
+}
+
 /// A hash of all that says which moments are drawn and how they are sampled: neither of how many there are nor of how
 /// the energy is trained.
 static uint64_t hash_sampling(const energy_run *run) {
     const energy_config *c = &run->config;
     char text[1200];
-    const int length =
-        snprintf(text, sizeof text, "%" PRIu64 " %u %u %s %u %s %s %s", c->trainer.seed, c->futures,
-                 (unsigned)c->precision, run->common->device, c->levels, c->schedule, c->guidance, c->reduce);
+    const int length = snprintf(text, sizeof text, "%u %" PRIu64 " %u %u %s %u %s %s %s", SAMPLING_VERSION,
+                                c->trainer.seed, c->futures, (unsigned)c->precision, run->common->device, c->levels,
+                                c->schedule, c->guidance, c->reduce);
     uint64_t hash = nm_hash_bytes(text, (size_t)length, 0);
     for (uint32_t i = 0; i < run->parts.count; ++i) {
         hash = nm_hash_bytes(&run->parts.part[i].weight, sizeof run->parts.part[i].weight, hash);
@@ -235,10 +258,18 @@ static uint64_t hash_sampling(const energy_run *run) {
 
 static nm_status open_kept(energy_run *run, nm_error *error) {
     nm_energy_futures_key key = {.sampling = hash_sampling(run)};
-    nm_status status = nm_model_hash(run->model, &key.model, error);
+    nm_status status = hash_model(run, &key.model, error);
     if (status == NM_OK && mkdir(run->out, 0777) != 0 && errno != EEXIST)
         status = NM_ERROR(error, NM_E_IO, "%s: %s", run->out, strerror(errno));
     return status == NM_OK ? nm_energy_futures_open(run->out, &key, &run->kept, error) : status;
+}
+
+/// Says of kept futures that are not of moment `index` where they are, and what to do.
+static nm_status refuse_kept(const energy_run *run, uint32_t index, nm_status status, nm_error *error) {
+    char why[sizeof error->message];
+    snprintf(why, sizeof why, "%s", error->message);
+    return NM_ERROR(error, status, "%s/futures.bin: moment %u: %s: remove the file, or train into another folder",
+                    run->out, index, why);
 }
 
 /// Adds moment `index` with its futures as they were kept, or samples and keeps them.
@@ -250,7 +281,8 @@ static nm_status add_moment_of(energy_run *run, uint32_t index, const nm_scene *
     nm_status status = nm_energy_futures_next(run->kept, &kept, &count, error);
     if (status == NM_OK) {
         if (!count) return NM_OK;
-        return nm_energy_examples_add(run->examples, scene, step, seed, held, kept, count, run->set, error);
+        status = nm_energy_examples_add(run->examples, scene, step, seed, held, kept, count, run->set, error);
+        return status == NM_E_FORMAT || status == NM_E_NUMERIC ? refuse_kept(run, index, status, error) : status;
     }
     if (status != NM_E_NOT_FOUND) return status;
     nm_error_clear(error);

@@ -11,7 +11,7 @@
 
 /// Whose futures they are: nobody else's are read.
 typedef struct nm_energy_futures_key {
-    uint64_t model;    ///< nm_model_hash
+    uint64_t model;    ///< of all of it that its futures depend on: parameters, recipe, how the network computes
     uint64_t sampling; ///< of all that says which moments are drawn and how their futures are sampled
 } nm_energy_futures_key;
 
