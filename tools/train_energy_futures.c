@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/rng.h"
@@ -35,6 +36,10 @@ static const char magic[8] = {'N', 'M', 'F', 'U', 'T', 'R', '0', '1'};
 
 static nm_status failed(const nm_energy_futures *f, nm_error *error) {
     return NM_ERROR(error, NM_E_IO, "%s: %s", f->path, strerror(errno));
+}
+
+static nm_status no_futures(const nm_energy_futures *f, nm_error *error) {
+    return NM_ERROR(error, NM_E_EXISTS, "%s is there and holds no futures: train into another folder", f->path);
 }
 
 static uint64_t check_of_head(const head *h) {
@@ -78,7 +83,7 @@ static nm_status begin(nm_energy_futures *f, const nm_energy_futures_key *key, n
         return status == NM_OK ? write_all(f, &h, sizeof h, NULL, 0, error) : status;
     }
     if (size < sizeof there || memcmp(there.magic, magic, sizeof magic) != 0 || there.check != check_of_head(&there))
-        return NM_ERROR(error, NM_E_EXISTS, "%s is there and holds no futures: train into another folder", f->path);
+        return no_futures(f, error);
     if (there.key.model != key->model)
         return NM_ERROR(error, NM_E_ARGUMENT, "%s holds futures of another model: train into another folder", f->path);
     if (there.key.sampling != key->sampling)
@@ -87,23 +92,31 @@ static nm_status begin(nm_energy_futures *f, const nm_energy_futures_key *key, n
     return NM_OK;
 }
 
+/// Of anything but a regular file nothing is read: a pipe would be waited for without end.
+static nm_status open_file(nm_energy_futures *f, nm_error *error) {
+    struct stat is;
+    const int descriptor = open(f->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
+    if (descriptor < 0) return errno == EISDIR || errno == ENXIO ? no_futures(f, error) : failed(f, error);
+    nm_status status = fstat(descriptor, &is) != 0 ? failed(f, error) : NM_OK;
+    if (status == NM_OK && !S_ISREG(is.st_mode)) status = no_futures(f, error);
+    if (status == NM_OK && !(f->file = fdopen(descriptor, "r+"))) status = failed(f, error);
+    if (status != NM_OK) close(descriptor);
+    return status;
+}
+
 nm_status nm_energy_futures_open(const char *folder, const nm_energy_futures_key *key, nm_energy_futures **file,
                                  nm_error *error) {
     *file = NULL;
     nm_energy_futures *f = calloc(1, sizeof *f);
     if (!f) return NM_ERROR(error, NM_E_MEMORY, "out of memory for the futures of an energy");
     snprintf(f->path, sizeof f->path, "%s/futures.bin", folder);
-    const int descriptor = open(f->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    f->file = descriptor < 0 ? NULL : fdopen(descriptor, "r+");
-    if (!f->file) {
-        const nm_status status = failed(f, error);
-        if (descriptor >= 0) close(descriptor);
+    nm_status status = open_file(f, error);
+    if (status != NM_OK) {
         free(f);
         return status;
     }
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET}; // the whole file, until it is closed
-    nm_status status = NM_OK;
-    if (fcntl(descriptor, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN))
+    if (fcntl(fileno(f->file), F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN))
         status = NM_ERROR(error, NM_E_BUSY, "%s: another process trains in this folder", f->path);
     if (status == NM_OK) status = begin(f, key, error);
     if (status == NM_OK)
