@@ -1,19 +1,23 @@
 #include "scenarios/future_sampler.h"
 
+#include <stdio.h>
+
 #include "scenarios/future_guidance.h"
 
-/// What guidance leaves out because it is thrown away must be thrown away.
-static nm_status check_ahead(const nm_guidance_config *guidance, const nm_generator_config *g, nm_error *error) {
-    const nm_agreement *a = &g->agreement;
+nm_status nm_future_ahead_check(const nm_guidance_config *guidance, const nm_candidates_config *candidates,
+                                const nm_agreement *a, nm_error *error) {
+    char most[32] = "most=1";
     if (guidance->ahead == NM_GUIDANCE_NO_LIMIT) return NM_OK;
-    if (g->candidates.count > 1)
+    if (candidates->count > 1)
         return NM_ERROR(error, NM_E_ARGUMENT,
-                        "candidates are compared by all that is predicted of them: guidance must act ahead, too");
+                        "several candidates are compared by all that is predicted of them: guidance must be without "
+                        "ahead=");
+    if (guidance->ahead) snprintf(most, sizeof most, "most= of 1 to %llu", guidance->ahead + 1ULL);
     if (nm_agreement_is_on(a) && (a->scattered || !a->most || a->most - 1 > guidance->ahead))
         return NM_ERROR(error, NM_E_ARGUMENT,
-                        "agreement may finish states that guidance with ahead=%u leaves alone: it wants most= of 1 to "
-                        "%u, and scattered=0",
-                        (unsigned)guidance->ahead, (unsigned)guidance->ahead + 1);
+                        "agreement may finish states that guidance with ahead=%u leaves alone: it wants %s, and "
+                        "scattered=0",
+                        (unsigned)guidance->ahead, most);
     return NM_OK;
 }
 
@@ -21,7 +25,7 @@ nm_status nm_future_sampler_create(nm_model *model, const nm_recipe *wide, const
                                    nm_future_driver driver, nm_future_sampler *sampler, nm_error *error) {
     const nm_generator_config *g = &config->generator;
     if (wide->blocks.size) return nm_block_rollout_create(model, wide, config, &sampler->rollout, error);
-    nm_status status = check_ahead(&config->guidance, g, error);
+    nm_status status = nm_future_ahead_check(&config->guidance, &g->candidates, &g->agreement, error);
     if (status == NM_OK && nm_agreement_is_on(&g->agreement)) status = nm_proposal_check(driver, wide, error);
     if (status == NM_OK) status = nm_generator_create(model, wide, g, &sampler->generator, error);
     if (status != NM_OK) return status;

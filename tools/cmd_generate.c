@@ -347,7 +347,7 @@ static int check_options(nm_generate_run *run) {
     reduce_by_default(run);
     if (nm_guidance_option(o->guidance, &run->guidance, &error) != NM_OK ||
         nm_reuse_option(o->reuse, o->reduce, &run->reuse, &error) != NM_OK ||
-        nm_energy_option_check(&run->candidates, &run->agreement, &run->reuse, &error) != NM_OK)
+        nm_energy_option_check(&run->candidates, &run->agreement, &run->reuse, &run->guidance, &error) != NM_OK)
         return nm_cli_usage(run->command, "%s", error.message);
     if (o->recording && run->candidates.count > 1)
         return nm_cli_usage(run->command, "--recording shows one future losing its noise: not with --candidates");

@@ -400,7 +400,7 @@ static int read_sampling(const nm_command *command, const nm_common *common, sco
     reduce_by_default(common, o, s);
     if (nm_guidance_option(o->guidance, &s->guidance, &error) != NM_OK ||
         nm_reuse_option(o->reuse, o->reduce, &s->reuse, &error) != NM_OK ||
-        nm_energy_option_check(&s->candidates, &s->agreement, &s->reuse, &error) != NM_OK)
+        nm_energy_option_check(&s->candidates, &s->agreement, &s->reuse, &s->guidance, &error) != NM_OK)
         return nm_cli_usage(command, "%s", error.message);
     for (uint32_t i = 0; s->candidates.count > 1 && i < s->schedules; ++i)
         if (s->feedback[i])

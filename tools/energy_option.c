@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/decimal.h"
+#include "scenarios/future_sampler.h"
 
 nm_energy_options nm_energy_options_default(void) {
     return (nm_energy_options){.temperature = 1.0};
@@ -14,7 +15,8 @@ void nm_energy_option_table(nm_energy_options *o, nm_option *to) {
          "energy by which one of several candidates of each future is chosen, as nearmiss train --energy makes it", 0,
          0},
         {"candidates", NM_OPTION_INTEGER, &o->candidates, "K",
-         "of each future, with --energy (default 4); several can not be with --agree, nor with --reduce map= or skip=",
+         "of each future, with --energy (default 4); several can not be with --agree, --reduce map= or skip=, --reuse "
+         "compare, or --guidance ahead=",
          1, NM_CANDIDATES_MOST},
         {"window", NM_OPTION_TEXT, &o->window, "A:B",
          "shares of the passes, 0 to 1: candidates of high energy are replaced after A and later, one goes on alone "
@@ -54,14 +56,18 @@ nm_status nm_energy_option_read(const nm_energy_options *o, nm_candidates_config
 }
 
 nm_status nm_energy_option_check(const nm_candidates_config *c, const nm_agreement *agreement,
-                                 const nm_reuse_config *reuse, nm_error *error) {
+                                 const nm_reuse_config *reuse, const nm_guidance_config *guidance, nm_error *error) {
     if (c->count > 1 && nm_agreement_is_on(agreement))
         return NM_ERROR(error, NM_E_ARGUMENT, "either --energy with several --candidates, or --agree, not both");
     if (c->count > 1 && reuse->on && (reuse->map >= 0.0f || reuse->skip_end > reuse->skip_first || reuse->compare))
         return NM_ERROR(error, NM_E_ARGUMENT,
                         "either --energy with several --candidates, or --reduce map= and skip=, which keep what was of "
                         "another candidate, and --reuse compare, not both");
-    return NM_OK;
+    if (c->count > 1 && guidance->ahead != NM_GUIDANCE_NO_LIMIT)
+        return NM_ERROR(error, NM_E_ARGUMENT,
+                        "either --energy with several --candidates, or --guidance ahead=, not both: candidates are "
+                        "compared by all that is predicted of them");
+    return nm_future_ahead_check(guidance, c, agreement, error);
 }
 
 nm_status nm_energy_option_open(const nm_energy_options *o, const nm_model *model, const nm_recipe *recipe,

@@ -4,6 +4,7 @@
 
 #include "nexus/energy.h"
 #include "nexus/generator.h"
+#include "nexus/guidance.h"
 #include "tools/cli.h"
 
 /// As typed. Begin with nm_energy_options_default().
@@ -19,9 +20,9 @@ nm_energy_options nm_energy_options_default(void);
 void nm_energy_option_table(nm_energy_options *options, nm_option *to);
 /// What they say, but for the energy. NM_E_ARGUMENT: usage.
 nm_status nm_energy_option_read(const nm_energy_options *options, nm_candidates_config *candidates, nm_error *error);
-/// What several candidates can not be with, as far as options say so. NM_E_ARGUMENT: usage.
+/// What several candidates, and guidance with `ahead`, can not be with, as far as options say so. NM_E_ARGUMENT: usage.
 nm_status nm_energy_option_check(const nm_candidates_config *candidates, const nm_agreement *agreement,
-                                 const nm_reuse_config *reuse, nm_error *error);
+                                 const nm_reuse_config *reuse, const nm_guidance_config *guidance, nm_error *error);
 /// Loads the energy, if one is named, and checks that it is the model's. NM_E_ARGUMENT where the model was trained on
 /// blocks.
 nm_status nm_energy_option_open(const nm_energy_options *options, const nm_model *model, const nm_recipe *recipe,
