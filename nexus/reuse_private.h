@@ -45,8 +45,8 @@ typedef struct nm_reuse_work {
     nm_tensor shift;                      ///< [N][H] by how much; where blocks are skipped
     uint8_t *held, *needed, *time_needed; ///< [N] not to be computed; level above 0; one such at the row's time
     int any_held;
-    uint32_t *next_group;    ///< [scenes]
-    uint8_t *settled;        ///< [N] by agent: all its tokens are at level 0
+    uint32_t *next_group; ///< [scenes]
+    uint8_t *settled;     ///< [N] by agent: all its tokens are at level 0
 } nm_reuse_work;
 
 struct nm_reuse {

@@ -156,10 +156,8 @@ static void test_too_long(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order), cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_none),
-        cmocka_unit_test(test_build_tree),
-        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_order),      cmocka_unit_test(test_blocks),   cmocka_unit_test(test_none),
+        cmocka_unit_test(test_build_tree), cmocka_unit_test(test_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
