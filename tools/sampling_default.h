@@ -1,6 +1,6 @@
 /// What futures are sampled with where nothing else is asked for: passes that leave as it was what is far from what is
-/// being denoised, and guidance of what is near it. A quarter to a sixth of the time at the same scores
-/// (nexus/EXPERIMENTS.md, "A fifth of the time"; tools/ablate.py).
+/// being denoised, and guidance of what is near it. A third of the time at the same scores (docs/ablation.md;
+/// nexus/EXPERIMENTS.md, "A fifth of the time").
 #ifndef NM_TOOLS_SAMPLING_DEFAULT_H
 #define NM_TOOLS_SAMPLING_DEFAULT_H
 
