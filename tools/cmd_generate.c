@@ -123,7 +123,8 @@ static nm_status open_model(nm_generate_run *run, nm_error *error) {
     config.threads = (int)run->common->threads;
     config.compute = strcmp(run->options.precision, "f32") == 0 ? NM_F32 : NM_BF16;
     const char *asked = run->options.model;
-    if (!asked && run->options.seconds > 0.0) asked = NM_SHIPPED_BLOCKS; // the one that goes on for as long as wanted
+    const char *environment = getenv("NEARMISS_MODEL"); // who names a model there gets no other in its stead
+    if (!asked && run->options.seconds > 0.0 && !(environment && environment[0])) asked = NM_SHIPPED_BLOCKS;
     nm_status status = nm_shipped_model(asked, run->model_path, error);
     if (status == NM_OK) status = hash_of(run->model_path, &run->model_hash, error);
     if (status == NM_OK)
@@ -308,15 +309,11 @@ static void reduce_by_default(nm_generate_run *run) {
     nm_generate_options *o = &run->options;
     const int otherwise = nm_agreement_is_on(&run->agreement) || run->candidates.count > 1;
     const nm_sampling_asked asked = {.reuse = o->reuse,
-                                     .reduce = o->reduce,
                                      .device = run->common->device,
                                      .schedules = &run->schedule,
                                      .count = 1,
                                      .otherwise = otherwise};
-    run->reduced = nm_sampling_is_reduced(&asked);
-    if (!run->reduced) return;
-    o->reduce = NM_REDUCE_DEFAULT;
-    if (strcmp(o->guidance, NM_GUIDANCE_DEFAULT) == 0) o->guidance = NM_GUIDANCE_NEAR;
+    run->reduced = nm_sampling_reduce(&asked, &o->reduce, &o->guidance);
 }
 
 /// Returns -1 to go on, else the exit status.
@@ -382,7 +379,7 @@ static size_t case_options(nm_generate_options *o, nm_option *to) {
          "scenes of each such store, drawn by the seed from all over it (default 256)", 1, 100000},
         {"seconds", NM_OPTION_REAL, &o->seconds, "S",
          "length of a corner case, 6 to 40 (default 10); of futures of a model trained on blocks, by "
-         "default " NM_SHIPPED_BLOCKS " then (without: its horizon)",
+         "default (no --model, no $NEARMISS_MODEL) " NM_SHIPPED_BLOCKS " then (without: its horizon)",
          0.1, 3600},
         {"traffic", NM_OPTION_INTEGER, &o->traffic, "N", "others around a corner case (default 6)", 0, 32},
         {"ego", NM_OPTION_TEXT, &o->ego, "NAME", "who the ego of a corner case is: idm (default), constant_velocity", 0,

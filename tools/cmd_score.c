@@ -371,16 +371,12 @@ static int check_words(const nm_command *command, const score_options *o) {
 
 static void reduce_by_default(const nm_common *common, score_options *o, nm_score_sampling *s) {
     nm_sampling_asked asked = {.reuse = o->reuse,
-                               .reduce = o->reduce,
                                .device = common->device,
                                .schedules = s->schedule,
                                .count = s->schedules,
                                .otherwise = nm_agreement_is_on(&s->agreement) || s->candidates.count > 1};
     for (uint32_t i = 0; i < s->schedules; ++i) asked.otherwise |= s->feedback[i];
-    s->reduced = nm_sampling_is_reduced(&asked);
-    if (!s->reduced) return;
-    o->reduce = NM_REDUCE_DEFAULT;
-    if (strcmp(o->guidance, NM_GUIDANCE_DEFAULT) == 0) o->guidance = NM_GUIDANCE_NEAR;
+    s->reduced = nm_sampling_reduce(&asked, &o->reduce, &o->guidance);
 }
 
 /// -1 to go on, else the exit status.

@@ -2,10 +2,12 @@
 
 #include <string.h>
 
-int nm_sampling_is_reduced(const nm_sampling_asked *asked) {
-    if (asked->reuse || asked->reduce || asked->otherwise || strcmp(asked->device, "cpu") != 0) return 0;
+int nm_sampling_reduce(const nm_sampling_asked *asked, const char **reduce, const char **guidance) {
+    if (asked->reuse || *reduce || asked->otherwise || strcmp(asked->device, "cpu") != 0) return 0;
     for (uint32_t i = 0; i < asked->count; ++i)
         if (asked->schedules[i].kind != NM_SCHEDULE_PYRAMID || asked->schedules[i].slope != 1.0) return 0;
+    *reduce = NM_REDUCE_DEFAULT;
+    if (strcmp(*guidance, NM_GUIDANCE_DEFAULT) == 0) *guidance = NM_GUIDANCE_NEAR;
     return 1;
 }
 

@@ -14,17 +14,16 @@
 
 /// What was asked for.
 typedef struct nm_sampling_asked {
-    const char *reuse, *reduce; ///< NULL = not given
-    const char *device;
+    const char *reuse, *device;   ///< reuse: NULL = not given
     const nm_schedule *schedules; ///< [count]
     uint32_t count;
     int otherwise; ///< 1 = something that does not go with it: agreement, candidates, feedback
 } nm_sampling_asked;
 
-/// 1: NM_REDUCE_DEFAULT is to be taken, and NM_GUIDANCE_NEAR for NM_GUIDANCE_DEFAULT; unless the model says otherwise.
-/// That is on the processor, where neither --reuse nor --reduce is given and every schedule is pyramid:1, for which it
-/// was measured.
-int nm_sampling_is_reduced(const nm_sampling_asked *asked);
+/// 1: *reduce (NULL = not given) is NM_REDUCE_DEFAULT now, and *guidance NM_GUIDANCE_NEAR where it was
+/// NM_GUIDANCE_DEFAULT; to be undone if the model does not fit. 0: both are as they were. 1 is on the processor, where
+/// neither --reuse nor --reduce is given and every schedule is pyramid:1, for which it was measured.
+int nm_sampling_reduce(const nm_sampling_asked *asked, const char **reduce, const char **guidance);
 /// 1: the model's passes can be reduced: it writes whole windows and its attention is factored.
 int nm_sampling_fits(const nm_model *model, const nm_recipe *recipe);
 
